@@ -1,0 +1,79 @@
+import { z } from "zod";
+import { sha256Hex, ss58Address } from "./keys.ts";
+import { claimRow, historyPoint, receiptRow } from "./state.ts";
+import { raoText } from "./units.ts";
+import { modelSpec } from "./model.ts";
+import { sessionKey } from "./keys.ts";
+
+/**
+ * The orchestrator's HTTP API, `/v1/…`. What a daemon asks for its hotkey is signed with Epistula
+ * v2 headers; a run's public picture needs no signature.
+ */
+
+/** `GET /v1/run` and each `run` event of the WebSocket `/v1/watch`. */
+export const runView = z.strictObject({
+  runId: z.string(),
+  name: z.string(),
+  phase: z.enum(["waiting", "forming", "training", "finished"]),
+  detail: z.string(),
+  model: modelSpec,
+  parameterCount: z.int().nonnegative(),
+  corpus: z.string(),
+  step: z.int().nonnegative(),
+  steps: z.int().positive().nullable(),
+  tokensPerStep: z.int().positive(),
+  loss: z.number().nullable(),
+  heldOutLoss: z.number().nullable(),
+  tokensPerSecond: z.number().nullable(),
+  recoveries: z.int().nonnegative(),
+  lastRecoveryMs: z.number().nullable(),
+  stages: z.array(
+    z.strictObject({
+      index: z.int().nonnegative(),
+      parameterCount: z.int().nonnegative(),
+      holder: z.strictObject({ sessionKey, hotkey: ss58Address, connected: z.boolean() }).nullable(),
+    }),
+  ),
+  /** Live nodes, spare ones included. */
+  nodes: z.int().nonnegative(),
+  /** Block of the network's clock. */
+  block: z.int().nonnegative(),
+});
+export type RunView = z.infer<typeof runView>;
+
+/** WebSocket `/v1/watch`: the picture now, then every change (at most 5 a second) and every finished step. */
+export const watchMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("run"), run: runView }),
+  z.strictObject({ type: z.literal("point"), point: historyPoint }),
+]);
+export type WatchMessage = z.infer<typeof watchMessage>;
+
+/** `GET /v1/run/history?sinceStep=N`: stored points, oldest first. */
+export const historyAnswer = z.strictObject({ points: z.array(historyPoint) });
+
+/** `GET /v1/account` (signed by the hotkey it is about). */
+export const accountAnswer = z.strictObject({
+  hotkey: ss58Address,
+  payoutColdkey: ss58Address,
+  asset: z.enum(["test", "alpha", "tao"]),
+  accruedRao: raoText,
+  claimedRao: raoText,
+  receipts: z.int().nonnegative(),
+});
+export type AccountAnswer = z.infer<typeof accountAnswer>;
+
+/** `GET /v1/account/receipts?limit=N`, newest first (signed). */
+export const receiptsAnswer = z.strictObject({ receipts: z.array(receiptRow) });
+
+/** `GET /v1/account/claimable` (signed): what a claim made now would rest on. */
+export const claimableAnswer = z.strictObject({
+  amountRao: raoText,
+  /** All unclaimed receipts, at most 10,000 a claim: oldest first. */
+  receiptIds: z.array(sha256Hex).max(10_000),
+  epochFrom: z.int().nonnegative(),
+  epochTo: z.int().nonnegative(),
+});
+export type ClaimableAnswer = z.infer<typeof claimableAnswer>;
+
+/** `POST /v1/claims` (signed), body `{claim: SignedClaim, receiptIds}`; the answer is a claimRow. `GET /v1/claims` lists them. */
+export const claimsAnswer = z.strictObject({ claims: z.array(claimRow) });

@@ -1,0 +1,134 @@
+import { z } from "zod";
+import { delegation } from "./delegation.ts";
+import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { runSpec } from "./model.ts";
+import { signedReceipt } from "./receipt.ts";
+
+/** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
+export const CONTROL_PROTOCOL = 1;
+export const HEARTBEAT_MS = 2_000;
+/** A peer or node that has been silent this long is gone. */
+export const DEAD_AFTER_MS = 6_000;
+export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
+export const RECEIPTS_PER_MESSAGE = 256;
+
+const generation = z.int().nonnegative();
+const step = z.int().nonnegative();
+const stage = z.int().nonnegative();
+
+/** Where a worker takes links from its peers. */
+export const linkAddress = z.strictObject({
+  host: z.string().min(1).max(255),
+  port: z.int().min(1).max(65_535),
+});
+export type LinkAddress = z.infer<typeof linkAddress>;
+
+/** Steps of a stage that this node can return to by itself. */
+export const restorable = z.strictObject({ runId: z.string().max(64), stage, steps: z.array(step).max(16) });
+export type Restorable = z.infer<typeof restorable>;
+
+export const capabilities = z.strictObject({
+  platform: z.string().max(32),
+  threads: z.int().positive(),
+  memoryBytes: z.int().positive(),
+  executionProvider: z.enum(["cpu", "webgpu", "cuda", "coreml", "dml"]),
+});
+export type Capabilities = z.infer<typeof capabilities>;
+
+/** What a node says to the orchestrator. */
+export const nodeMessage = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("hello"),
+    protocol: z.literal(CONTROL_PROTOCOL),
+    delegation,
+    capabilities,
+    linkAddress,
+    restorable: z.array(restorable).max(64),
+  }),
+  z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
+  z.strictObject({ type: z.literal("heartbeat") }),
+  /** Stage loaded, links open, at `resumeStep`. */
+  z.strictObject({ type: z.literal("ready"), generation }),
+  /** The optimiser step was taken: the stage is now at `step`. `loss` (nats per token, mean of the step) from the tail only. */
+  z.strictObject({
+    type: z.literal("stepped"),
+    generation,
+    step,
+    loss: z.number().nullable(),
+    computeMs: z.number().nonnegative(),
+  }),
+  /** The snapshot of `step` is on this node's disk. */
+  z.strictObject({ type: z.literal("saved"), generation, step }),
+  /** The snapshot of `step` is in the orchestrator's store under this digest. */
+  z.strictObject({
+    type: z.literal("checkpoint"),
+    generation,
+    step,
+    sha256: sha256Hex,
+    bytes: z.int().positive(),
+  }),
+  /** Held-out loss at `step`, from the tail. */
+  z.strictObject({ type: z.literal("evaluated"), generation, step, loss: z.number() }),
+  z.strictObject({
+    type: z.literal("receipts"),
+    receipts: z.array(signedReceipt).min(1).max(RECEIPTS_PER_MESSAGE),
+  }),
+  /** A neighbour's link broke, or a stage could not be loaded: the orchestrator re-forms. */
+  z.strictObject({
+    type: z.literal("trouble"),
+    generation,
+    code: z.string().max(64),
+    message: z.string().max(2000),
+  }),
+  /** Leaving on purpose; the socket closes next. */
+  z.strictObject({ type: z.literal("drain"), reason: z.string().max(200) }),
+]);
+export type NodeMessage = z.infer<typeof nodeMessage>;
+
+const peer = z.strictObject({ sessionKey, address: linkAddress });
+export type PeerAddress = z.infer<typeof peer>;
+
+/** What the orchestrator says to a node. */
+export const orchestratorMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("challenge"), network: z.string().max(64), nonce: sha256Hex }),
+  z.strictObject({ type: z.literal("welcome") }),
+  z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(2000) }),
+  z.strictObject({ type: z.literal("heartbeat") }),
+  z.strictObject({
+    type: z.literal("assign"),
+    generation,
+    run: runSpec,
+    stage,
+    resumeStep: step,
+    /** Where to take `resumeStep` from when this node has no snapshot of it; null: it is step 0, or the node has one. */
+    checkpointSha256: sha256Hex.nullable(),
+    /** Dial `next`; expect `previous` to dial you. Null at the ends. */
+    previous: peer.nullable(),
+    next: peer.nullable(),
+  }),
+  /**
+   * Head only: run this step. `microBatches` 0 is an evaluation alone. Evaluation micro-batches go
+   * first, with the parameters of `step`, before any of them is trained further.
+   */
+  z.strictObject({
+    type: z.literal("grant"),
+    generation,
+    step,
+    microBatches: z.int().nonnegative(),
+    evaluations: z.int().nonnegative(),
+  }),
+  /** Stop work of this and earlier generations; keep what is loaded and wait. */
+  z.strictObject({ type: z.literal("halt"), generation, reason: z.string().max(200) }),
+  /** These receipts (SHA-256 of their signed text) are on disk, or refused for good with the reason. */
+  z.strictObject({
+    type: z.literal("receiptsStored"),
+    stored: z.array(sha256Hex).max(RECEIPTS_PER_MESSAGE),
+    refused: z.array(z.strictObject({ id: sha256Hex, code: z.string().max(64) })).max(RECEIPTS_PER_MESSAGE),
+  }),
+]);
+export type OrchestratorMessage = z.infer<typeof orchestratorMessage>;
+
+/** The exact text the session key signs to prove that it holds the delegated key. */
+export function proofText(network: string, nonce: string): string {
+  return `Train at Home control proof v1\n${network}\n${nonce}`;
+}

@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { delegation } from "./delegation.ts";
+import { sessionKey } from "./keys.ts";
+
+/** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
+
+/** First message of a worker: it has made a session key and waits to be allowed to use it. */
+export const workerToDaemon = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("sessionKey"), sessionKey }),
+  /** What it is doing now. */
+  z.strictObject({
+    type: z.literal("phase"),
+    phase: z.enum(["starting", "waiting", "loading", "training"]),
+    detail: z.string(),
+    stage: z.int().nonnegative().nullable(),
+  }),
+  z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
+]);
+export type WorkerToDaemon = z.infer<typeof workerToDaemon>;
+
+export const daemonToWorker = z.discriminatedUnion("type", [
+  /** Go: connect and work. Sent once, after `sessionKey`. */
+  z.strictObject({
+    type: z.literal("start"),
+    network: z.string(),
+    orchestratorUrl: z.url(),
+    /** Snapshots, the corpus cache and the receipt outbox live here. */
+    folder: z.string(),
+    delegation,
+    threads: z.int().positive(),
+    /** Address that peers can reach; the embedded network uses loopback. */
+    linkHost: z.string(),
+  }),
+  /** Leave the network politely (drain), then exit 0. SIGKILL follows after 800 ms. */
+  z.strictObject({ type: z.literal("stop"), reason: z.string() }),
+]);
+export type DaemonToWorker = z.infer<typeof daemonToWorker>;
+
+/** Orchestrator → daemon. */
+export const orchestratorToDaemon = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("listening"), url: z.url() }),
+  z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
+]);
+export type OrchestratorToDaemon = z.infer<typeof orchestratorToDaemon>;
+
+/** Daemon → orchestrator. */
+export const daemonToOrchestrator = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("start"),
+    network: z.string(),
+    /** `orchestrator.db` and `blobs/` live here. */
+    folder: z.string(),
+    host: z.string(),
+    /** 0: any free port. */
+    port: z.int().min(0).max(65_535),
+    /** The run to create when the folder has none with this id; parsed as a RunSpec there. */
+    run: z.unknown(),
+    /** The corpus file to take into the store when it is not there yet. */
+    corpusFile: z.string(),
+    /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
+    raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
+  }),
+  /** Write everything, close, exit 0. */
+  z.strictObject({ type: z.literal("stop") }),
+]);
+export type DaemonToOrchestrator = z.infer<typeof daemonToOrchestrator>;

@@ -1,0 +1,33 @@
+import { z } from "zod";
+
+/** An error that may cross a border: a stable code and a sentence for a person. */
+export const failureSchema = z.object({
+  code: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  message: z.string().max(2000),
+});
+export type FailureBody = z.infer<typeof failureSchema>;
+
+/**
+ * The one error class of the product. `code` is stable and documented, `message` says what
+ * happened, what it means and what to do next. Bad input never becomes anything else.
+ */
+export class Failure extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "Failure";
+    this.code = code;
+  }
+
+  body(): FailureBody {
+    return { code: this.code, message: this.message };
+  }
+}
+
+/** Turns anything thrown into a body that is safe to show: never a stack trace. */
+export function failureBody(error: unknown): FailureBody {
+  if (error instanceof Failure) return error.body();
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "internal", message };
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { failureSchema } from "./failure.ts";
+import { patchOperation } from "./patch.ts";
+import { decision, evidence, override, rules } from "./policy.ts";
+import { claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
+
+/**
+ * The daemon's local API, all of it. The preload bridge, the WebSocket server, the CLI and the
+ * agents' tools are derived from this table.
+ */
+export const METHODS = {
+  /** The whole state; after it the connection gets `patch` events. */
+  "state.subscribe": {
+    params: z.strictObject({}),
+    result: daemonState,
+    about: "The whole state, then patches",
+  },
+  "state.get": { params: z.strictObject({}), result: daemonState, about: "The whole state, once" },
+  "run.history": {
+    params: z.strictObject({
+      sinceStep: z.int().nonnegative().default(0),
+      maxPoints: z.int().min(1).max(5000).default(1000),
+    }),
+    result: z.strictObject({ points: z.array(historyPoint) }),
+    about: "Finished steps of the run, oldest first, thinned out evenly to maxPoints",
+  },
+  "policy.pause": {
+    params: z.strictObject({
+      minutes: z
+        .int()
+        .min(1)
+        .max(60 * 24 * 7),
+      by: override.shape.by,
+    }),
+    result: decision,
+    about: "Pause for some minutes, whatever the schedule says",
+  },
+  "policy.start": {
+    params: z.strictObject({
+      minutes: z
+        .int()
+        .min(1)
+        .max(60 * 24 * 7),
+      by: override.shape.by,
+    }),
+    result: decision,
+    about: "Run for some minutes, whatever the schedule says; safety rules still hold",
+  },
+  "policy.resume": {
+    params: z.strictObject({}),
+    result: decision,
+    about: "End a manual pause or start: the rules apply again",
+  },
+  "policy.setRules": { params: z.strictObject({ rules }), result: decision, about: "Replace the rules" },
+  "earnings.receipts": {
+    params: z.strictObject({ limit: z.int().min(1).max(500).default(50) }),
+    result: z.strictObject({ receipts: z.array(receiptRow) }),
+    about: "Verified receipts, newest first",
+  },
+  "earnings.claims": {
+    params: z.strictObject({}),
+    result: z.strictObject({ claims: z.array(claimRow) }),
+    about: "Claims, newest first",
+  },
+  "earnings.claim": { params: z.strictObject({}), result: claimRow, about: "Claim all that has accrued" },
+  "evidence.report": {
+    params: z.strictObject({ evidence }),
+    result: decision,
+    about: "What the shell knows about idle time and power",
+  },
+  "daemon.quit": {
+    params: z.strictObject({}),
+    result: z.strictObject({}),
+    about: "End the daemon and everything it started",
+  },
+} as const;
+export type Methods = typeof METHODS;
+export type MethodName = keyof Methods;
+/** Parameters as a caller writes them (defaults may be left out). */
+export type MethodParams<Name extends MethodName> = z.input<Methods[Name]["params"]>;
+export type MethodResult<Name extends MethodName> = z.infer<Methods[Name]["result"]>;
+
+/** A call, as JSON text on the WebSocket `/rpc`. */
+export const apiRequest = z.strictObject({
+  id: z.int().nonnegative(),
+  method: z.enum(Object.keys(METHODS) as [MethodName, ...MethodName[]]),
+  params: z.unknown().optional(),
+});
+
+/** All that the daemon sends: answers to calls, patches to the state, and finished steps. */
+export const apiMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("result"), id: z.int().nonnegative(), result: z.unknown() }),
+  z.strictObject({ type: z.literal("error"), id: z.int().nonnegative(), error: failureSchema }),
+  z.strictObject({ type: z.literal("patch"), operations: z.array(patchOperation) }),
+  z.strictObject({ type: z.literal("point"), point: historyPoint }),
+]);
+export type ApiMessage = z.infer<typeof apiMessage>;
+
+/** `<data folder>/api.json`, mode 0600: how a client on this computer reaches the daemon. */
+export const apiFile = z.strictObject({
+  url: z.url(),
+  /** Sent as `Authorization: Bearer …` when opening `/rpc`. */
+  token: z.string().regex(/^[0-9a-f]{64}$/),
+  pid: z.int().positive(),
+});
+export type ApiFile = z.infer<typeof apiFile>;

@@ -1,0 +1,68 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  verify,
+} from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import type { SessionKey } from "./keys.ts";
+import { sessionKey } from "./keys.ts";
+
+/** ed25519 in raw hex, on Node's own crypto. Not for the renderer. */
+export interface SessionSigner {
+  readonly publicKey: SessionKey;
+  /** 64-byte signature over the UTF-8 text, as hex. */
+  sign(text: string): string;
+}
+
+// RFC 8410: the fixed DER in front of a raw 32-byte ed25519 key.
+const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
+const PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+
+/** A fresh session key, or the one that a 32-byte seed names (tests). */
+export function createSessionSigner(seed?: Uint8Array): SessionSigner {
+  const privateKey =
+    seed === undefined
+      ? generateKeyPairSync("ed25519").privateKey
+      : createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" });
+  const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  return {
+    publicKey: sessionKey.parse(spki.subarray(SPKI_PREFIX.length).toString("hex")),
+    sign: (text) => sign(null, Buffer.from(text), privateKey).toString("hex"),
+  };
+}
+
+/** True when `signature` (hex) is `publicKey`'s over the UTF-8 text; false for anything malformed. */
+export function verifySession(publicKey: SessionKey, text: string, signature: string): boolean {
+  if (!/^[0-9a-f]{128}$/.test(signature)) return false;
+  return verify(null, Buffer.from(text), keyObject(publicKey), Buffer.from(signature, "hex"));
+}
+
+const keyObjects = new Map<string, KeyObject>();
+
+function keyObject(publicKey: SessionKey): KeyObject {
+  const cached = keyObjects.get(publicKey);
+  if (cached !== undefined) return cached;
+  const key = createPublicKey({
+    key: Buffer.concat([SPKI_PREFIX, Buffer.from(publicKey, "hex")]),
+    format: "der",
+    type: "spki",
+  });
+  if (keyObjects.size > 10_000) keyObjects.clear();
+  keyObjects.set(publicKey, key);
+  return key;
+}
+
+export function sha256(data: Uint8Array | string): string {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+/**
+ * The root a claim carries: SHA-256 over the receipt ids, sorted, one a line. A receipt's id is
+ * the SHA-256 of its signed text.
+ */
+export function receiptsRoot(receiptIds: readonly string[]): string {
+  return sha256([...receiptIds].sort().join("\n"));
+}

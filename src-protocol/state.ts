@@ -1,0 +1,142 @@
+import { z } from "zod";
+import { failureSchema } from "./failure.ts";
+import { sha256Hex, ss58Address } from "./keys.ts";
+import { modelSpec } from "./model.ts";
+import { decision, override, rules } from "./policy.ts";
+import { raoText } from "./units.ts";
+
+/** One tree holds all that clients of the daemon see: they get a snapshot, then patches. JSON values only. */
+
+/** What this computer's own worker is doing. `paused` follows the decision; the rest is progress. */
+export const nodeState = z.strictObject({
+  phase: z.enum(["paused", "starting", "waiting", "loading", "training", "failed"]),
+  /** One sentence for a person. */
+  detail: z.string(),
+  /** 0-based; null while none is assigned. */
+  stage: z.int().nonnegative().nullable(),
+  hotkey: ss58Address,
+});
+
+export const stageHolder = z.strictObject({
+  hotkey: ss58Address,
+  mine: z.boolean(),
+  /** A neighbour that runs on this computer too. */
+  neighbour: z.boolean(),
+  connected: z.boolean(),
+});
+
+export const runState = z.strictObject({
+  runId: z.string(),
+  name: z.string(),
+  phase: z.enum(["waiting", "forming", "training", "finished"]),
+  /** Why it is in this phase, for a person: "stage 2 is looking for a home". */
+  detail: z.string(),
+  model: modelSpec,
+  parameterCount: z.int().nonnegative(),
+  corpus: z.string(),
+  step: z.int().nonnegative(),
+  steps: z.int().positive().nullable(),
+  tokensPerStep: z.int().positive(),
+  /** Nats per token. */
+  loss: z.number().nullable(),
+  heldOutLoss: z.number().nullable(),
+  /** Over the last few steps; null while not training. */
+  tokensPerSecond: z.number().nullable(),
+  recoveries: z.int().nonnegative(),
+  /** How long the last interruption lasted, from the loss of a node to the next finished step. */
+  lastRecoveryMs: z.number().nullable(),
+  stages: z.array(
+    z.strictObject({
+      index: z.int().nonnegative(),
+      parameterCount: z.int().nonnegative(),
+      holder: stageHolder.nullable(),
+    }),
+  ),
+});
+export type RunState = z.infer<typeof runState>;
+
+export const earningsState = z.strictObject({
+  hotkey: ss58Address,
+  payoutColdkey: ss58Address,
+  /** `test`: units of the embedded network, worth nothing. */
+  asset: z.enum(["test", "alpha", "tao"]),
+  /** Credited from verified receipts, not yet claimed. */
+  accruedRao: raoText,
+  /** Claimed and granted. */
+  claimedRao: raoText,
+  receipts: z.int().nonnegative(),
+  /** Receipts that this computer's neighbours earned, for the whole embedded network's picture. */
+  neighboursAccruedRao: raoText,
+});
+
+export const chainState = z.strictObject({
+  /** `embedded`: the network keeps its own 12-second blocks. */
+  source: z.enum(["embedded", "chain"]),
+  url: z.string().nullable(),
+  connected: z.boolean(),
+  block: z.int().nonnegative(),
+  /** Free balance of the payout address on the chain; null without a chain. */
+  balanceRao: raoText.nullable(),
+  detail: z.string(),
+});
+
+export const activityEntry = z.strictObject({ at: z.int().nonnegative(), text: z.string() });
+
+export const daemonState = z.strictObject({
+  version: z.string(),
+  startedAt: z.int().nonnegative(),
+  dataFolder: z.string(),
+  decision,
+  rules,
+  override: override.nullable(),
+  node: nodeState,
+  network: z.strictObject({
+    kind: z.enum(["embedded", "remote"]),
+    url: z.string().nullable(),
+    connected: z.boolean(),
+    neighbours: z.int().nonnegative(),
+  }),
+  run: runState.nullable(),
+  earnings: earningsState,
+  chain: chainState,
+  /** Newest first, at most 50. */
+  activity: z.array(activityEntry),
+  /** The last thing that went wrong and is still so. */
+  problem: failureSchema.nullable(),
+});
+export type DaemonState = z.infer<typeof daemonState>;
+
+/** One finished step of the run. */
+export const historyPoint = z.strictObject({
+  step: z.int().nonnegative(),
+  at: z.int().nonnegative(),
+  loss: z.number(),
+  heldOutLoss: z.number().nullable(),
+  tokensPerSecond: z.number().nullable(),
+});
+export type HistoryPoint = z.infer<typeof historyPoint>;
+
+export const receiptRow = z.strictObject({
+  id: sha256Hex,
+  runId: z.string(),
+  stage: z.int().nonnegative(),
+  step: z.int().nonnegative(),
+  microBatch: z.int().nonnegative(),
+  tokens: z.int().positive(),
+  amountRao: raoText,
+  creditedAt: z.int().nonnegative(),
+  /** The claim that asked for it; null: not claimed yet. */
+  claimId: z.string().nullable(),
+});
+export type ReceiptRow = z.infer<typeof receiptRow>;
+
+export const claimRow = z.strictObject({
+  claimId: z.string(),
+  amountRao: raoText,
+  asset: z.enum(["test", "alpha", "tao"]),
+  payoutColdkey: ss58Address,
+  receipts: z.int().nonnegative(),
+  status: z.enum(["granted"]),
+  at: z.int().nonnegative(),
+});
+export type ClaimRow = z.infer<typeof claimRow>;
