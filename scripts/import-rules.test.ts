@@ -1,0 +1,57 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { brokenImports, importsOf } from "./import-rules.ts";
+
+const folders: string[] = [];
+afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })));
+
+function checkout(files: Record<string, string>): string {
+  const root = mkdtempSync(join(tmpdir(), "tah-imports-"));
+  folders.push(root);
+  for (const folder of ["protocol", "engine", "worker", "orchestrator", "daemon", "cli", "main", "renderer"])
+    mkdirSync(join(root, `src-${folder}`));
+  for (const [path, source] of Object.entries(files)) writeFileSync(join(root, path), source);
+  return root;
+}
+
+test("this checkout keeps the rules", () => {
+  expect(brokenImports(join(import.meta.dirname, ".."))).toEqual([]);
+});
+
+test("the dashboard may not reach into the daemon, not even by a dynamic import", () => {
+  const root = checkout({
+    "src-renderer/page.ts": `const daemon = await import("../src-daemon/daemon.ts");`,
+  });
+  expect(brokenImports(root)).toEqual([
+    "src-renderer/page.ts must not import src-daemon (../src-daemon/daemon.ts)",
+  ]);
+});
+
+test("only the shell may import electron", () => {
+  const root = checkout({
+    "src-daemon/tray.ts": `import { Tray } from "electron";`,
+    "src-main/tray.ts": `import { Tray } from "electron";`,
+  });
+  expect(brokenImports(root)).toEqual(["src-daemon/tray.ts must not import electron: only src-main may"]);
+});
+
+test("protocol and engine do no I/O", () => {
+  const root = checkout({
+    "src-protocol/a.ts": `import { readFileSync } from "node:fs";`,
+    "src-engine/b.ts": `import { createHash } from "node:crypto";\nimport * as ort from "onnxruntime-node";`,
+  });
+  expect(brokenImports(root)).toEqual([
+    "src-protocol/a.ts must do no I/O, so it must not import node:fs",
+    "src-engine/b.ts must not run graphs: it builds them",
+  ]);
+});
+
+test("imports are found over several lines, in re-exports and for side effects", () => {
+  expect(
+    importsOf(
+      `import {\n  a,\n} from "./a.ts";\nexport * from "./b.ts";\nimport "./c.css";\nimport type { D } from "./d.ts";`,
+    ),
+  ).toEqual(["./a.ts", "./b.ts", "./c.css", "./d.ts"]);
+});

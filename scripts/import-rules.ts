@@ -1,0 +1,67 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join, relative, resolve, sep } from "node:path";
+
+/**
+ * Imports point one way (docs: architecture). What a folder may import from the others, and which
+ * packages are its own alone.
+ */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  "src-protocol": [],
+  "src-engine": ["src-protocol"],
+  "src-worker": ["src-protocol", "src-engine"],
+  "src-orchestrator": ["src-protocol", "src-engine"],
+  "src-daemon": ["src-protocol"],
+  "src-cli": ["src-protocol", "src-engine"],
+  "src-main": ["src-protocol"],
+  "src-renderer": ["src-protocol"],
+};
+
+/** Node's built-in modules that pure folders may use: computing, never I/O. */
+const PURE_BUILT_INS = new Set(["node:crypto", "node:buffer"]);
+const PURE_FOLDERS = new Set(["src-protocol", "src-engine"]);
+
+/** Tests drive real processes and neighbours: only the shipped code is held to the rules. */
+const isTest = (file: string) =>
+  /\.(test|spec|test-support)\.tsx?$/.test(file) || /[/\\](testing|electron-double)[/\\]/.test(file);
+
+/** One sentence for each import that breaks a rule. */
+export function brokenImports(root: string): string[] {
+  return Object.keys(MAY_IMPORT).flatMap((folder) =>
+    sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)),
+  );
+}
+
+function brokenIn(root: string, folder: string, file: string): string[] {
+  if (isTest(file)) return [];
+  const broken: string[] = [];
+  for (const target of importsOf(readFileSync(file, "utf8"))) {
+    const from = relative(root, file);
+    if (target.startsWith(".")) {
+      const other = relative(root, resolve(dirname(file), target)).split(sep)[0] ?? "";
+      if (other !== folder && !(MAY_IMPORT[folder] ?? []).includes(other))
+        broken.push(`${from} must not import ${other} (${target})`);
+    } else if (target === "electron" && folder !== "src-main") {
+      broken.push(`${from} must not import electron: only src-main may`);
+    } else if (PURE_FOLDERS.has(folder) && target.startsWith("node:") && !PURE_BUILT_INS.has(target)) {
+      broken.push(`${from} must do no I/O, so it must not import ${target}`);
+    } else if (folder === "src-engine" && target === "onnxruntime-node") {
+      broken.push(`${from} must not run graphs: it builds them`);
+    }
+  }
+  return broken;
+}
+
+/** Targets of static imports, re-exports and dynamic imports with a literal. */
+export function importsOf(source: string): string[] {
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
+  return [...source.matchAll(pattern)].flatMap((match) =>
+    match.slice(1).filter((target) => target !== undefined),
+  );
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(ts|tsx|mjs|cjs|js)$/.test(file))
+    .map((file) => join(folder, file));
+}
