@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RECEIPTS_PER_CLAIM } from "./claim.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { claimRow, historyPoint, receiptRow } from "./state.ts";
 import { raoText } from "./units.ts";
@@ -68,8 +69,8 @@ export const receiptsAnswer = z.strictObject({ receipts: z.array(receiptRow) });
 /** `GET /v1/account/claimable` (signed): what a claim made now would rest on. */
 export const claimableAnswer = z.strictObject({
   amountRao: raoText,
-  /** All unclaimed receipts, at most 10,000 a claim: oldest first. */
-  receiptIds: z.array(sha256Hex).max(10_000),
+  /** Unclaimed receipts, oldest first. */
+  receiptIds: z.array(sha256Hex).max(RECEIPTS_PER_CLAIM),
   epochFrom: z.int().nonnegative(),
   epochTo: z.int().nonnegative(),
 });

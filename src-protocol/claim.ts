@@ -33,6 +33,9 @@ export const signedClaim = z.strictObject({
 });
 export type SignedClaim = z.infer<typeof signedClaim>;
 
+/** What one claim may rest on; who has more makes several. */
+export const RECEIPTS_PER_CLAIM = 10_000;
+
 export const CLAIM_FIRST_LINE = "Claim Train at Home rewards v1";
 
 export function claimText(body: ClaimBody): string {

@@ -7,8 +7,8 @@ import { signedReceipt } from "./receipt.ts";
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
 export const CONTROL_PROTOCOL = 1;
 export const HEARTBEAT_MS = 2_000;
-/** A peer or node that has been silent this long is gone. */
-export const DEAD_AFTER_MS = 6_000;
+/** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
+export const DEAD_AFTER_MS = 5_500;
 export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
 export const RECEIPTS_PER_MESSAGE = 256;
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
-import { sessionKey } from "./keys.ts";
+import { sessionKey, ss58Address } from "./keys.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
 
@@ -18,6 +18,10 @@ export const workerToDaemon = z.discriminatedUnion("type", [
 ]);
 export type WorkerToDaemon = z.infer<typeof workerToDaemon>;
 
+/** What either kind of child is told when it shall end by itself; SIGKILL follows when it takes too long. */
+const stopMessage = z.strictObject({ type: z.literal("stop"), reason: z.string() });
+export type StopMessage = z.infer<typeof stopMessage>;
+
 export const daemonToWorker = z.discriminatedUnion("type", [
   /** Go: connect and work. Sent once, after `sessionKey`. */
   z.strictObject({
@@ -31,8 +35,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     /** Address that peers can reach; the embedded network uses loopback. */
     linkHost: z.string(),
   }),
-  /** Leave the network politely (drain), then exit 0. SIGKILL follows after 800 ms. */
-  z.strictObject({ type: z.literal("stop"), reason: z.string() }),
+  /** Leave the network politely (drain), then exit 0. */
+  stopMessage,
 ]);
 export type DaemonToWorker = z.infer<typeof daemonToWorker>;
 
@@ -59,8 +63,10 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     corpusFile: z.string(),
     /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
+    /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */
+    payouts: z.array(z.strictObject({ hotkey: ss58Address, coldkey: ss58Address })).max(64),
   }),
   /** Write everything, close, exit 0. */
-  z.strictObject({ type: z.literal("stop") }),
+  stopMessage,
 ]);
 export type DaemonToOrchestrator = z.infer<typeof daemonToOrchestrator>;

@@ -68,6 +68,11 @@ export const METHODS = {
     result: decision,
     about: "What the shell knows about idle time and power",
   },
+  "session.newLogin": {
+    params: z.strictObject({}),
+    result: z.strictObject({ url: z.url() }),
+    about: "An address that signs a browser in, once",
+  },
   "daemon.quit": {
     params: z.strictObject({}),
     result: z.strictObject({}),

@@ -63,7 +63,7 @@ export type RunSpec = z.infer<typeof runSpec>;
 /** Part of the corpus that is kept for evaluation, from its end. */
 export const HELD_OUT_FRACTION = 0.05;
 
-/** What a newcomer's computer trains: 2.6 M parameters in 3 stages. */
+/** What a newcomer's computer trains: 2.5 M parameters in 3 stages. */
 export const DEFAULT_MODEL: ModelSpec = {
   kind: "llama",
   vocabulary: 256,

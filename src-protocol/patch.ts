@@ -17,10 +17,10 @@ export function diff(before: Json, after: Json, path: readonly string[] = []): P
   }
   const operations: PatchOperation[] = [];
   for (const key of Object.keys(before)) {
-    if (!(key in after)) operations.push({ path: [...path, key] });
+    if (!Object.hasOwn(after, key)) operations.push({ path: [...path, key] });
   }
   for (const [key, value] of Object.entries(after)) {
-    const old = before[key];
+    const old = member(before, key);
     if (old === undefined) operations.push({ path: [...path, key], value: mutable(value) });
     else operations.push(...diff(old, value, [...path, key]));
   }
@@ -39,11 +39,16 @@ function setAt(node: Json, path: readonly string[], value: Json | undefined): Js
   if (rest.length === 0 && value === undefined) {
     return Object.fromEntries(Object.entries(object).filter(([name]) => name !== key));
   }
-  return { ...object, [key]: setAt(object[key] ?? {}, rest, value) };
+  return { ...object, [key]: setAt(member(object, key) ?? {}, rest, value) };
 }
 
 function isObject(value: Json): value is { readonly [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Own members only: a path must not reach `valueOf` or a prototype. */
+function member(object: { readonly [key: string]: Json }, key: string): Json | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 function mutable(value: Json): z.infer<ReturnType<typeof z.json>> {

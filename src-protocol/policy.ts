@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isTimeZone } from "./zone.ts";
 
 /** Days on which a window starts; an overnight window belongs to the day it starts on. */
 export const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
@@ -8,10 +9,13 @@ export type Day = z.infer<typeof day>;
 /** Local wall-clock time, `HH:MM`; as an end, `24:00` is allowed. */
 export const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, "a time like 23:00");
 
+/** A window cannot start at 24:00: that is 00:00 of the next day, and which day owns it must be plain. */
+const startTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time from 00:00 to 23:59");
+
 /** Work is allowed from `from` until `to`; when `to` is not later than `from` it ends on the next day. */
 export const weeklyWindow = z.strictObject({
   days: z.array(day).min(1).max(7),
-  from: clockTime,
+  from: startTime,
   to: clockTime,
 });
 export type WeeklyWindow = z.infer<typeof weeklyWindow>;
@@ -25,7 +29,11 @@ export const rules = z.strictObject({
   /** Minutes without input after which nobody is using the computer. */
   idleMinutes: z.int().min(1).max(240),
   /** IANA zone that windows are read in; null: the computer's own. */
-  timeZone: z.string().max(64).nullable(),
+  timeZone: z
+    .string()
+    .max(64)
+    .refine(isTimeZone, "a time zone like Europe/Berlin that this computer knows")
+    .nullable(),
 });
 export type Rules = z.infer<typeof rules>;
 
@@ -67,19 +75,26 @@ export const evidence = z.strictObject({
 });
 export type Evidence = z.infer<typeof evidence>;
 
-/** Every reason there is. Texts for window, tray, CLI and agents come from this one table. */
+/** What holds before anybody has said anything. */
+export const UNKNOWN_EVIDENCE: Evidence = { idleSeconds: null, power: "unknown", batteryPercent: null };
+
+/**
+ * Every reason there is, strongest first: of those that apply, the first one decides. So a manual
+ * pause beats all, power (a safety rule) beats a manual start, and a manual start beats the rest.
+ * Texts for window, tray, CLI and agents come from this one table.
+ */
 export const REASONS = {
   "manual-pause": { verdict: "pause", text: "you paused it" },
   "on-battery": { verdict: "pause", text: "the computer is on battery" },
   "power-unknown": { verdict: "pause", text: "it cannot tell whether the computer is on power" },
+  "manual-run": { verdict: "run", text: "you started it" },
   "in-use": { verdict: "pause", text: "you are using the computer" },
   "idle-unknown": { verdict: "pause", text: "it cannot tell whether you are using the computer" },
   "outside-schedule": { verdict: "pause", text: "it is outside your schedule" },
-  "manual-run": { verdict: "run", text: "you started it" },
-  "inside-schedule": { verdict: "run", text: "it is inside your schedule" },
-  "always-allowed": { verdict: "run", text: "your schedule allows any time" },
-  "on-power": { verdict: "run", text: "the computer is on power" },
   "not-in-use": { verdict: "run", text: "nobody is using the computer" },
+  "inside-schedule": { verdict: "run", text: "it is inside your schedule" },
+  "on-power": { verdict: "run", text: "the computer is on power" },
+  "always-allowed": { verdict: "run", text: "your schedule allows any time" },
 } as const satisfies Record<string, { verdict: "pause" | "run"; text: string }>;
 export type ReasonCode = keyof typeof REASONS;
 export const reasonCode = z.enum(Object.keys(REASONS) as [ReasonCode, ...ReasonCode[]]);

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { type Decision, REASONS, type ReasonCode } from "./policy.ts";
+import { explain } from "./reason-text.ts";
+
+const ZONE = "Europe/Berlin";
+/** A Monday. */
+const NOW = Date.parse("2026-11-23T12:00+01:00");
+
+function decision(reasons: ReasonCode[], change: string | null = null): Decision {
+  const first = reasons[0];
+  const action = first === undefined ? "pause" : REASONS[first].verdict;
+  const nextChange =
+    change === null
+      ? null
+      : ({ at: Date.parse(change), action: action === "run" ? "pause" : "run" } as const);
+  return { action, reasons, nextChange };
+}
+const say = (reasons: ReasonCode[], change: string | null = null, now = NOW): string =>
+  explain(decision(reasons, change), now, ZONE);
+
+/** Golden: window, tray, terminal and CLI all show exactly this. */
+const GOLDEN: Record<ReasonCode, string> = {
+  "manual-pause": "Waiting: you paused it.",
+  "on-battery": "Waiting: the computer is on battery.",
+  "power-unknown": "Waiting: it cannot tell whether the computer is on power.",
+  "manual-run": "Working: you started it.",
+  "in-use": "Waiting: you are using the computer.",
+  "idle-unknown": "Waiting: it cannot tell whether you are using the computer.",
+  "outside-schedule": "Waiting: it is outside your schedule.",
+  "not-in-use": "Working: nobody is using the computer.",
+  "inside-schedule": "Working: it is inside your schedule.",
+  "on-power": "Working: the computer is on power.",
+  "always-allowed": "Working: your schedule allows any time.",
+};
+
+describe("the decision in words", () => {
+  it.each(Object.entries(GOLDEN))("%s: %s", (code, text) => {
+    expect(say([code as ReasonCode])).toBe(text);
+  });
+
+  it.each([
+    ["today", "2026-11-23T23:10+01:00", "Waiting: you paused it. Starts about 23:10."],
+    ["tomorrow", "2026-11-24T23:00+01:00", "Waiting: you paused it. Starts tomorrow about 23:00."],
+    ["this week", "2026-11-27T23:00+01:00", "Waiting: you paused it. Starts Friday about 23:00."],
+    [
+      "the same weekday",
+      "2026-11-30T09:00+01:00",
+      "Waiting: you paused it. Starts Monday 30 November about 09:00.",
+    ],
+    ["next week", "2026-12-04T23:00+01:00", "Waiting: you paused it. Starts Friday 4 December about 23:00."],
+  ])("a start %s", (_, change, text) => {
+    expect(say(["manual-pause", "always-allowed"], change)).toBe(text);
+  });
+
+  it("an end in the coming night needs no day", () => {
+    const night = Date.parse("2026-11-23T23:30+01:00");
+    expect(say(["not-in-use", "inside-schedule"], "2026-11-24T07:00+01:00", night)).toBe(
+      "Working: nobody is using the computer. Until 07:00.",
+    );
+    expect(say(["inside-schedule"], "2026-11-24T07:00+01:00")).toBe(
+      "Working: it is inside your schedule. Until tomorrow 07:00.",
+    );
+  });
+
+  it("without a time at which it starts, every cause is named, for each has to go", () => {
+    expect(say(["manual-pause", "on-battery", "in-use", "always-allowed"])).toBe(
+      "Waiting: you paused it, and the computer is on battery, and you are using the computer.",
+    );
+  });
+
+  it("times are those of the reader's zone", () => {
+    expect(explain(decision(["manual-pause"], "2026-11-23T23:10+01:00"), NOW, "Asia/Kathmandu")).toBe(
+      "Waiting: you paused it. Starts about 03:55.",
+    );
+  });
+});

@@ -1,0 +1,30 @@
+import { canonicalJson } from "./canonical.ts";
+import type { CanonicalValue } from "./canonical.ts";
+import type { RunSpec } from "./model.ts";
+import { sha256 } from "./signing.ts";
+
+/**
+ * Names what decides a run's numbers. Two specs with the same digest may share snapshots; how long
+ * the run lasts and how often it is evaluated or stored may differ.
+ */
+export function runDigest(spec: RunSpec): string {
+  const { runId, model, stages, batch, sequence, microBatches, optimizer, seed, corpus } = spec;
+  const numbers = {
+    runId,
+    model,
+    stages,
+    batch,
+    sequence,
+    microBatches,
+    optimizer,
+    seed,
+    corpus: corpus.sha256,
+  };
+  return sha256(canonicalJson(asText(numbers)));
+}
+
+/** Canonical JSON takes whole numbers only; rates and epsilons are not. */
+function asText(value: unknown): CanonicalValue {
+  if (typeof value !== "object" || value === null) return String(value);
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, asText(member)]));
+}

@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { isFiniteTensor } from "./finite.ts";
+import { sha256Hex } from "./keys.ts";
+
+/**
+ * A stage at one step, as a file: one block of JSON, then `[parameters | m | v]` (AdamW's two
+ * moments) as float32. The same bytes are a slot on this computer's disk and a checkpoint in the orchestrator's store.
+ */
+export const snapshotHeader = z.strictObject({
+  schema: z.literal("train-at-home/snapshot/v1"),
+  runId: z.string().min(1).max(64),
+  runSha256: sha256Hex,
+  stage: z.int().nonnegative(),
+  step: z.int().nonnegative(),
+  payloadBytes: z.int().positive(),
+  /** Finds torn and decayed files. What comes over the network is checked by its SHA-256 as well. */
+  payloadCrc32: z.int().nonnegative(),
+});
+export type SnapshotHeader = z.infer<typeof snapshotHeader>;
+
+export const SNAPSHOT_HEADER_BYTES = 4096;
+
+/**
+ * True when a piece of a snapshot's `[parameters | m | v]`, the values from `start` of `total`, can be
+ * trained on. SECURITY: a value that is no number, or a negative second moment, whose root is none,
+ * would spread to every parameter.
+ */
+export function isSoundState(values: Float32Array, start: number, total: number): boolean {
+  if (!isFiniteTensor(values)) return false;
+  for (let i = Math.max(0, (total / 3) * 2 - start); i < values.length; i++)
+    if ((values[i] as number) < 0) return false;
+  return true;
+}
