@@ -1,0 +1,191 @@
+import { describe, expect, it } from "vitest";
+import { type Cuttable, type CutStage, cutGraph, FLOAT32_ADAMW, pointsOf } from "./cut.ts";
+import { bytesOf, peakBytes, productFlops } from "./cut-cost.ts";
+import { GraphBuilder } from "./graph-builder.ts";
+import { type Feeds, fixture, inputTypes, relativeError, run } from "./import/golden.test-support.ts";
+import { importModel, type ImportedModel } from "./import/import-model.ts";
+import { withCrossEntropy } from "./import/loss.ts";
+import { DEFAULT_NODE } from "./plan.ts";
+import { randomStream } from "./random.ts";
+import { sizeOf } from "./shape.ts";
+
+const LANGUAGE = { batch: 2, sequence: 6 };
+const nodes = (count: number) => Array.from({ length: count }, () => DEFAULT_NODE);
+const cut = (model: Cuttable, stages: number): CutStage[] =>
+  cutGraph(model, { stages, nodes: nodes(stages) });
+const languageModel = (name: string): ImportedModel =>
+  withCrossEntropy(importModel(fixture(name), { sizes: LANGUAGE }));
+
+/** The number of stages beyond which there is nothing to cut. */
+function mostStages(model: Cuttable): number {
+  for (let count = 1; ; count++) {
+    try {
+      cut(model, count + 1);
+    } catch {
+      return count;
+    }
+  }
+}
+
+/** Runs the stages one after the other, forward and back, as a pipeline would. */
+async function pipeline(
+  model: ImportedModel,
+  stages: readonly CutStage[],
+): Promise<Record<string, Float32Array>> {
+  const random = randomStream("cut.test");
+  const stored = [...model.parameters, ...model.tables];
+  const seeds = model.outputs.map(({ name, tensor }) => ({ name: `d_${name}`, tensor }));
+  const feeds: Record<string, ArrayLike<number>> = {
+    ...Object.fromEntries(stored.map(({ name, read }) => [name, read()])),
+    ...Object.fromEntries(
+      [...model.inputs, ...seeds].map(({ name, tensor: { type, shape } }) => [
+        name,
+        Array.from({ length: sizeOf(shape) }, () =>
+          type.startsWith("int") ? Math.floor(24 * random()) : random(),
+        ),
+      ]),
+    ),
+  };
+  const types = inputTypes([...model.inputs, ...stored, ...seeds]);
+  const points = new Map(pointsOf(model).map(({ node, tensor }) => [node, tensor]));
+  const typesAt = (index: number) => {
+    const boundary = (at: number) => points.get(stages[at]?.endsAfter ?? "");
+    const [x, y] = [boundary(index - 1), boundary(index)];
+    return new Map([...types, ...(x ? [["x", x] as const] : []), ...(y ? [["dy", y] as const] : [])]);
+  };
+
+  const results: Record<string, Float32Array> = {};
+  const arrived: Feeds[] = [];
+  let x: Float32Array | undefined;
+  for (const [i, stage] of stages.entries()) {
+    const own: Feeds = { ...feeds, ...(x ? { x } : {}) };
+    arrived.push(own);
+    const found = await run(stage.forward(), typesAt(i), own);
+    x = found["y"];
+    if (i === stages.length - 1) Object.assign(results, found);
+  }
+  let dy: Float32Array | undefined;
+  for (const [i, stage] of [...stages.entries()].reverse()) {
+    const found = await run(stage.backward(), typesAt(i), { ...arrived[i], ...(dy ? { dy } : {}) });
+    dy = found["dx"];
+    for (const [name, gradient] of Object.entries(found)) {
+      if (name === "dx") continue;
+      const sum = results[name];
+      results[name] = sum ? gradient.map((value, k) => value + (sum[k] ?? 0)) : gradient;
+    }
+  }
+  return results;
+}
+
+describe("a cut model", () => {
+  it.each([
+    ["llama-tied", () => languageModel("llama-tied")],
+    ["gpt2-tied", () => languageModel("gpt2-tied")],
+    ["resnet", () => importModel(fixture("resnet"))],
+    ["mlp", () => importModel(fixture("mlp"), { sizes: { batch: 5 } })],
+  ])(
+    "%s: stage by stage gives what the whole gives, forward and gradients, for every number of stages",
+    async (_, make) => {
+      const model = make();
+      const whole = await pipeline(model, cut(model, 1));
+      const most = mostStages(model);
+      expect(most).toBeGreaterThanOrEqual(3);
+      const largest = Math.max(...Object.values(whole).map((each) => Math.hypot(...each)));
+      for (const count of new Set([2, 3, most])) {
+        const stages = cut(model, count);
+        expect(stages).toHaveLength(count);
+        const found = await pipeline(model, stages);
+        expect(Object.keys(found).sort()).toEqual(Object.keys(whole).sort());
+        for (const [name, expected] of Object.entries(whole)) {
+          const scale = Math.max(1, (1e-3 * largest) / Math.hypot(...expected));
+          expect
+            .soft(relativeError(found[name], expected) / scale, `${count} ${name}`)
+            .toBeLessThanOrEqual(1e-5);
+        }
+      }
+    },
+  );
+
+  it("is cut at the residual stream, after attention and after feed-forward", () => {
+    const model = importModel(fixture("gpt2-tied"), { sizes: LANGUAGE });
+    expect(pointsOf(model).map(({ node }) => node.replace(/\/Add_\d+$/, ""))).toEqual(
+      expect.arrayContaining(["/blocks.0/Add", "/blocks.0/Add_2", "/blocks.1/Add"]),
+    );
+  });
+
+  it("is not cut where no work lies between", () => {
+    const model = importModel(fixture("resnet"));
+    for (const { parameterCount, flops } of cut(model, mostStages(model)))
+      expect(parameterCount + flops.forward).toBeGreaterThan(0);
+  });
+
+  it("has a tied parameter in the first and the last stage, each with its part of the gradient", () => {
+    const stages = cut(languageModel("llama-tied"), 3);
+    const holders = stages.filter(({ parameters }) => parameters.some(({ name }) => name === "embed.weight"));
+    expect(holders.map(({ index }) => index)).toEqual([0, 2]);
+  });
+
+  it("names what each stage is fed, and what it gives", () => {
+    const [head, middle, tail] = cut(languageModel("llama-tied"), 3);
+    expect([head?.data, middle?.data, tail?.data]).toEqual([["input"], [], ["targets"]]);
+    expect(head?.forward()).toMatchObject({ outputs: ["y"] });
+    expect(head?.backward().outputs).not.toContain("dx");
+    expect(middle?.backward().inputs.slice(0, 1)).toEqual(["x"]);
+    expect(middle?.backward().inputs).toContain("dy");
+    expect(middle?.backward().outputs[0]).toBe("dx");
+    expect(tail?.forward().outputs).toEqual(["loss"]);
+    expect(tail?.backward().inputs).not.toContain("dy");
+  });
+
+  it("states FLOPs, memory and boundary bytes of each stage", () => {
+    const model = languageModel("llama-tied");
+    const whole = cut(model, 1)[0];
+    const stages = cut(model, 2);
+    const sum = (of: (stage: CutStage) => number): number =>
+      stages.reduce((total, stage) => total + of(stage), 0);
+    expect(sum(({ flops }) => flops.forward)).toBe(whole?.flops.forward);
+    expect(sum(({ flops }) => flops.backward)).toBe(whole?.flops.backward);
+    // Every product has two products in its gradient; the embedding's is one with a one-hot matrix.
+    const embedding = 2 * 12 * 24 * 16;
+    expect(whole?.flops.backward).toBe(2 * (whole?.flops.forward ?? 0) + embedding);
+    expect(stages.map(({ boundaryBytes }) => boundaryBytes)).toEqual([
+      { in: 0, out: 12 * 16 * 4 },
+      { in: 12 * 16 * 4, out: 0 },
+    ]);
+    for (const { memory, parameterCount } of stages) {
+      expect(memory.stateBytes).toBe(12 * parameterCount);
+      expect(memory.runBytes).toBeGreaterThan(8 * parameterCount);
+      expect(memory.peakBytes).toBeGreaterThan(memory.stateBytes + memory.runBytes);
+    }
+  });
+
+  it("counts gradients and moments in the bytes that they are kept in", () => {
+    const model = languageModel("llama-tied");
+    const bytes = { ...FLOAT32_ADAMW, gradient: 2, optimizer: 2 };
+    const [small] = cutGraph(model, { stages: 1, nodes: nodes(1), bytes });
+    const [usual] = cut(model, 1);
+    expect((usual?.memory.peakBytes ?? 0) - (small?.memory.peakBytes ?? 0)).toBe(
+      12 * (usual?.parameterCount ?? 0),
+    );
+  });
+});
+
+describe("the cost of a graph", () => {
+  it("counts a multiply-add as 2", () => {
+    const graph = new GraphBuilder();
+    const x = graph.input("x", [3, 4, 5]);
+    x.matmul(graph.input("w", [5, 7]))
+      .rows()
+      .gemm(graph.input("v", [9, 7]), { transB: true });
+    expect(graph.nodes.map(productFlops)).toEqual([2 * 12 * 5 * 7, 0, 2 * 12 * 7 * 9]);
+  });
+
+  it("frees a result after its last reader, and takes no memory for another view of it", () => {
+    const graph = new GraphBuilder();
+    const x = graph.input("x", [100]);
+    const y = x.exp().reshape([10, 10]).exp().exp().exp();
+    expect(bytesOf(y)).toBe(400);
+    expect(peakBytes(graph, [y])).toBe(800);
+    expect(peakBytes(graph, [y, y.graph.nodes[0]?.outputs[0] ?? y])).toBe(1200);
+  });
+});

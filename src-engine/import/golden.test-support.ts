@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ElementType } from "../element-type.ts";
+import type { Graph } from "../graphs.ts";
+import { sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+
+process.env["ORT_DISABLE_TELEMETRY"] = "1";
+const ort = await import("onnxruntime-node");
+
+const FIXTURES = join(import.meta.dirname, "..", "fixtures");
+
+/** What bench/peers/golden.py wrote down: PyTorch's own numbers for a model. */
+export interface Golden {
+  input: { shape: readonly number[]; data: readonly number[] };
+  output: { shape: readonly number[]; data: Float32Array };
+  dy: Float32Array;
+  /** By PyTorch's names of the parameters. */
+  gradients: ReadonlyMap<string, Float32Array>;
+}
+
+export function fixture(name: string): Uint8Array {
+  return new Uint8Array(readFileSync(join(FIXTURES, `${name}.onnx`)));
+}
+
+export function golden(name: string): Golden {
+  const { input, output, dy, gradients } = JSON.parse(
+    readFileSync(join(FIXTURES, `${name}.json`), "utf8"),
+  ) as {
+    input: { shape: number[]; integers?: number[]; base64?: string };
+    output: { shape: number[]; base64: string };
+    dy: string;
+    gradients: Record<string, string>;
+  };
+  return {
+    input: { shape: input.shape, data: input.integers ?? [...floats(input.base64 ?? "")] },
+    output: { shape: output.shape, data: floats(output.base64) },
+    dy: floats(dy),
+    gradients: new Map(Object.entries(gradients).map(([key, text]) => [key, floats(text)])),
+  };
+}
+
+function floats(base64: string): Float32Array {
+  return new Float32Array(new Uint8Array(Buffer.from(base64, "base64")).buffer);
+}
+
+/** |a - b| / |b|, in the Euclidean norm. */
+export function relativeError(found: ArrayLike<number> | undefined, expected: ArrayLike<number>): number {
+  if (found?.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let [difference, norm] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    difference += ((found[i] ?? 0) - (expected[i] ?? 0)) ** 2;
+    norm += (expected[i] ?? 0) ** 2;
+  }
+  return Math.sqrt(difference / Math.max(norm, 1e-30));
+}
+
+export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
+
+/** What a graph's inputs are, for `run`. */
+export type InputTypes = ReadonlyMap<string, { type: ElementType; shape: readonly number[] }>;
+
+export function inputTypes(rows: readonly { name: string; tensor: Tensor }[]): InputTypes {
+  return new Map(rows.map(({ name, tensor }) => [name, tensor]));
+}
+
+/** Runs a graph on the CPU provider, with the feeds that it has inputs for. */
+export async function run(
+  { bytes, inputs }: Pick<Graph, "bytes" | "inputs">,
+  types: InputTypes,
+  feeds: Feeds,
+): Promise<Record<string, Float32Array>> {
+  const session = await ort.InferenceSession.create(bytes, {
+    graphOptimizationLevel: "basic",
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+  const tensors = inputs.map((name) => {
+    const [type, data] = [types.get(name), feeds[name]];
+    if (!type || !data || data.length !== sizeOf(type.shape)) throw new RangeError(`no numbers for ${name}`);
+    return [name, tensorOf(type.type, type.shape, Array.from(data))] as const;
+  });
+  const results = await session.run(Object.fromEntries(tensors));
+  return Object.fromEntries(
+    Object.entries(results).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]),
+  );
+}
+
+function tensorOf(type: ElementType, shape: readonly number[], data: readonly number[]) {
+  switch (type) {
+    case "int64":
+      return new ort.Tensor("int64", BigInt64Array.from(data.map(BigInt)), shape);
+    case "int32":
+      return new ort.Tensor("int32", Int32Array.from(data), shape);
+    case "bool":
+      return new ort.Tensor("bool", Uint8Array.from(data), shape);
+    case "float32":
+    case "float64":
+      return new ort.Tensor("float32", Float32Array.from(data), shape);
+  }
+}

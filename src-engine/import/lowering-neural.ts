@@ -1,0 +1,154 @@
+import { Failure } from "../../src-protocol/failure.ts";
+import { axisOf, broadcast, sameShape, sizeOf } from "../shape.ts";
+import { OPERATORS } from "../operators.ts";
+import type { Tensor } from "../tensor.ts";
+import { asRow, type ImportCall, type Lowering } from "./lowering.ts";
+
+/** Before operator set 13: over all axes from `axis` on, which is 1 if not given. */
+function alongRows(op: "Softmax" | "LogSoftmax"): Lowering {
+  return (call) => {
+    const { tensor, attributes, opset } = call;
+    const x = tensor(0);
+    if (x.rank === 0) throw new Failure("bad-shape", `${op} of a single number.`);
+    if (opset >= 13) return asRow(call);
+    const axis = axisOf(attributes.number("axis", 1), x.rank);
+    const width = sizeOf(x.shape.slice(axis));
+    const rows = x.reshape([sizeOf(x.shape) / width, width]);
+    return [(op === "Softmax" ? rows.softmax() : rows.logSoftmax()).reshape(x.shape)];
+  };
+}
+
+/** The axes: an attribute before operator sets 13 and 18, then an input; all if there is none. */
+function reduce(call: ImportCall): readonly Tensor[] {
+  const { graph, op, tensor, known, attributes } = call;
+  const x = tensor(0);
+  const given = known(1)?.values ?? attributes.numbers("axes") ?? [];
+  if (given.length === 0 && attributes.number("noop_with_empty_axes", 0) === 1) return [x];
+  const axes =
+    given.length === 0 ? x.shape.map((_, axis) => axis) : given.map((axis) => axisOf(axis, x.rank));
+  if (axes.length === 0) return [x];
+  return graph.applyAll(op as "ReduceSum", [x, graph.indices(axes)], {
+    keepdims: attributes.number("keepdims", 1),
+  });
+}
+
+/** A vector as a matrix of one row or column, which the product drops again. */
+function matmul({ tensor }: ImportCall): Tensor[] {
+  const [a, b] = [tensor(0), tensor(1)];
+  if (a.rank === 0 || b.rank === 0) throw new Failure("bad-shape", "A single number is no matrix.");
+  const y = (a.rank === 1 ? a.reshape([1, a.dim(0)]) : a).matmul(b.rank === 1 ? b.reshape([b.dim(0), 1]) : b);
+  if (a.rank > 1 && b.rank > 1) return [y];
+  const stack = y.shape.slice(0, -2);
+  return [y.reshape([...stack, ...(a.rank > 1 ? [y.dim(-2)] : []), ...(b.rank > 1 ? [y.dim(-1)] : [])])];
+}
+
+/** ONNX stretches the third input to the product, but not the product to it. */
+function gemm(call: ImportCall): readonly Tensor[] {
+  for (const flag of ["transA", "transB"]) {
+    const value = call.attributes.number(flag, 0);
+    if (value !== 0 && value !== 1) throw new Failure("bad-node", `Its ${flag} is ${value}, not 0 or 1.`);
+  }
+  const [y] = asRow(call);
+  const c = call.optional(2);
+  if (!y || (c && !sameShape(broadcast(c.shape, y.shape), y.shape)))
+    throw new Failure("bad-shape", `[${c?.shape}] is added to a product of [${y?.shape}].`);
+  return [y];
+}
+
+/** Exponents are whole numbers in some exports, floats in others. */
+function power({ graph, tensor }: ImportCall): Tensor[] {
+  const x = tensor(0);
+  const exponent = tensor(1);
+  const value = exponent.value?.length === 1 && exponent.rank <= x.rank ? exponent.value[0] : undefined;
+  if (value === 2) return [x.mul(x)];
+  if (value === 1) return [x];
+  if (value === 0.5) return [x.sqrt()];
+  return [graph.apply("Pow", [x, exponent.cast(x.type)])];
+}
+
+const LARGEST_FLOAT = 3.4028234663852886e38;
+
+/** Bounds: attributes before operator set 11, then inputs, of which either may be left out. */
+function clip({ graph, tensor, optional, attributes }: ImportCall): Tensor[] {
+  const x = tensor(0);
+  const bound = (i: number, name: string, none: number): Tensor =>
+    optional(i)?.reshape([]) ?? graph.constant(x.type, [], [attributes.number(name, none)]);
+  return [graph.apply("Clip", [x, bound(1, "min", -LARGEST_FLOAT), bound(2, "max", LARGEST_FLOAT)])];
+}
+
+const WINDOWED = ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "Pad"];
+/** Of an axis that a window moves along, and of whatever a file says about windows. */
+const LARGEST_WINDOWED = 65_536;
+
+/** The rules of these list the positions of an axis: its size is bounded first. */
+function windowed(call: ImportCall): readonly Tensor[] {
+  const { attributes, tensor, known, op } = call;
+  const stated = ["kernel_shape", "pads", "strides", "dilations", "output_padding", "output_shape"].flatMap(
+    (name) => attributes.numbers(name) ?? [],
+  );
+  const pads = op === "Pad" ? (known(1)?.values ?? []) : [];
+  const most = Math.max(...[...tensor(0).shape, ...stated, ...pads].map(Math.abs));
+  if (most > LARGEST_WINDOWED)
+    throw new Failure(
+      "model-too-large",
+      `${op} along an axis, or with a window, of ${most}; at most ${LARGEST_WINDOWED} is taken.`,
+    );
+  const kernel = attributes.numbers("kernel_shape");
+  const space = tensor(0).rank - 2;
+  if (op !== "Pad" && (space < 1 || (kernel ? kernel.length !== space : op.endsWith("Pool"))))
+    throw new Failure(
+      "bad-node",
+      `A window of [${kernel ?? ""}] does not move over a tensor of shape [${tensor(0).shape}].`,
+    );
+  const bias = op.startsWith("Conv") ? call.optional(2) : undefined;
+  if (bias && bias.rank !== 1)
+    throw new Failure("bad-shape", `The bias of a convolution has the shape [${bias.shape}].`);
+  const [y] = asRow(call);
+  if (!y || (bias && bias.dim(0) !== y.dim(1)))
+    throw new Failure("bad-shape", `${y?.dim(1)} channels do not fit a bias of [${bias?.shape}].`);
+  return [y];
+}
+
+/** Nothing is dropped: training without dropout differs from the file only in its noise. */
+function dropout({ tensor, graph, outputs }: ImportCall): Tensor[] {
+  const x = tensor(0);
+  return outputs > 1 ? [x, graph.constant("bool", [], [1]).expand(x.shape)] : [x];
+}
+
+/** Operators of networks, in the forms in which the table has them. */
+export const lowerNeural: Readonly<Record<string, Lowering>> = {
+  Sum: ({ tensor, inputs }) => {
+    const [first, ...others] = Array.from({ length: inputs }, (_, i) => tensor(i)) as [Tensor, ...Tensor[]];
+    return [others.reduce((sum, each) => sum.add(each), first)];
+  },
+  Pow: power,
+  Clip: clip,
+  MatMul: matmul,
+  Gemm: gemm,
+  Softmax: alongRows("Softmax"),
+  LogSoftmax: alongRows("LogSoftmax"),
+  ...Object.fromEntries(
+    Object.keys(OPERATORS)
+      .filter((op) => op.startsWith("Reduce"))
+      .map((op) => [op, reduce]),
+  ),
+  ...Object.fromEntries(WINDOWED.map((op) => [op, windowed])),
+  /** ONNX Runtime's older name. */
+  SimplifiedLayerNormalization: (call) => asRow({ ...call, op: "RMSNormalization" }),
+  Dropout: dropout,
+  Trilu: (call) => {
+    if (call.tensor(0).rank >= 2) return asRow(call);
+    throw new Failure("bad-shape", `[${call.tensor(0).shape}] has no triangle.`);
+  },
+  Identity: ({ tensor }) => [tensor(0)],
+  Where: ({ tensor, name }) => {
+    const [condition, a, b] = [tensor(0), tensor(1), tensor(2)];
+    if (condition.type !== "bool" || a.type !== b.type) {
+      throw new Failure(
+        "unsupported-type",
+        `Node ${name} (Where) chooses between ${a.type} and ${b.type} by ${condition.type}. The file is damaged: export it again.`,
+      );
+    }
+    return [condition.where(a, b)];
+  },
+};

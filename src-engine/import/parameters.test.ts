@@ -1,0 +1,144 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { differentiate } from "../differentiate.ts";
+import { encodeModel } from "../model-file.ts";
+import { ModelProtoSchema, type NodeProtoSchema, type TensorProtoSchema } from "../onnx_pb.js";
+import { sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { inputTypes, run } from "./golden.test-support.ts";
+import { type ImportOptions, importModel } from "./import-model.ts";
+
+type Stored = MessageInitShape<typeof TensorProtoSchema>;
+type Node = MessageInitShape<typeof NodeProtoSchema>;
+
+const WEIGHTS = [1, -2, 3, 0.5];
+const floats = (name: string, dims: number[], values: readonly number[]): Stored => ({
+  name,
+  dataType: 1,
+  dims: dims.map(BigInt),
+  floatData: [...values],
+});
+const matrix = (name: string): Stored => floats(name, [2, 2], WEIGHTS);
+const vector = (name: string, values: readonly number[]): Stored => floats(name, [2], values);
+
+/** A model of the input x [3, 2], whose output is y. */
+function load(initializer: Stored[], node: Node[], options?: ImportOptions) {
+  const info = (name: string, dims: number[]) => {
+    const dim = dims.map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } }));
+    return { name, type: { value: { case: "tensorType" as const, value: { elemType: 1, shape: { dim } } } } };
+  };
+  const graph = { name: "case", input: [info("x", [3, 2])], output: [info("y", [3, 2])], initializer, node };
+  const file = create(ModelProtoSchema, {
+    irVersion: 8n,
+    opsetImport: [{ domain: "", version: 17n }],
+    graph,
+  });
+  return importModel(toBinary(ModelProtoSchema, file), options);
+}
+
+const node = (opType: string, input: string[], output: string): Node => ({
+  opType,
+  name: output,
+  input,
+  output: [output],
+});
+const twice = (first: string, second: string): Node[] => [
+  node("MatMul", ["x", first], "h"),
+  node("MatMul", ["h", second], "y"),
+];
+const named = (rows: readonly { name: string }[]): string[] => rows.map(({ name }) => name);
+
+describe("stored tensors", () => {
+  it.each([
+    ["read twice", [matrix("w")], twice("w", "w")],
+    ["read through an Identity", [matrix("w")], [node("Identity", ["w"], "v"), ...twice("w", "v")]],
+  ])("a matrix %s is one parameter, whose gradient is the sum", async (_, initializer, nodes) => {
+    const model = load(initializer, nodes);
+    expect(named(model.parameters)).toEqual(["w"]);
+    const apart = load([matrix("a"), matrix("b")], twice("a", "b"));
+    const tied = await gradientsOf(model);
+    const untied = await gradientsOf(apart);
+    expect(tied["d_w"]).toEqual(untied["d_a"]?.map((value, i) => value + (untied["d_b"]?.[i] ?? 0)));
+  });
+
+  it("a vector of different numbers that two nodes read is tied; one of equal numbers is not", () => {
+    const nodes = [node("Identity", ["v"], "u"), node("Mul", ["x", "v"], "h"), node("Mul", ["h", "u"], "y")];
+    expect(named(load([vector("v", [1, 2])], nodes).parameters)).toEqual(["v"]);
+    const apart = load([vector("v", [1, 1])], nodes);
+    expect(named(apart.parameters).sort()).toEqual(["u", "v"]);
+    expect(apart.notes).toHaveLength(1);
+  });
+
+  it.each([
+    ["float16", 10, [0x3c00, 0xc000, 0x4200, 0x3800]],
+    ["bfloat16", 16, [0x3f80, 0xc000, 0x4040, 0x3f00]],
+  ])("weights in %s are trained in float32", (_, dataType, bits) => {
+    const raw = new Uint8Array(Uint16Array.from(bits).buffer);
+    for (const data of [{ rawData: raw }, { int32Data: bits }]) {
+      const { parameters } = load(
+        [{ name: "w", dataType, dims: [2n, 2n], ...data }],
+        [node("MatMul", ["x", "w"], "y")],
+      );
+      expect(parameters[0]?.tensor.type).toBe("float32");
+      expect([...(parameters[0]?.read() ?? [])]).toEqual(WEIGHTS);
+    }
+  });
+
+  it("running statistics are not trained, whatever they are called", () => {
+    const rows = ["scale", "bias", "first", "second"].map((name, i) => vector(name, [1, i + 2]));
+    const { parameters } = load(rows, [
+      node("BatchNormalization", ["x", "scale", "bias", "first", "second"], "y"),
+    ]);
+    expect(named(parameters).sort()).toEqual(["bias", "scale"]);
+  });
+
+  it("a large table is fed, not written into every graph", () => {
+    const count = 70_000;
+    const table = floats(
+      "cos",
+      [1, count],
+      Array.from({ length: count }, (_, i) => i),
+    );
+    const slice = { ...node("ReduceMean", ["cos"], "mean"), attribute: [] };
+    const { tables, parameters } = load([table], [slice, node("Add", ["x", "mean"], "y")]);
+    expect(named(tables)).toEqual(["cos"]);
+    expect(parameters).toEqual([]);
+  });
+
+  it("the caller may say what is trained", () => {
+    const isTrained = (name: string): boolean => name !== "a";
+    expect(named(load([matrix("a"), matrix("b")], twice("a", "b"), { isTrained }).parameters)).toEqual(["b"]);
+  });
+
+  it("an input may be given once and for all", () => {
+    const nodes = twice("w", "w");
+    expect(() => load([matrix("w")], nodes, { fixed: { x: [1] } })).toThrow(
+      expect.objectContaining({ code: "bad-shape" }),
+    );
+    const { inputs, parameters } = load([matrix("w")], nodes, { fixed: { x: 2 } });
+    expect(inputs).toEqual([]);
+    expect(sizeOf(parameters[0]?.shape ?? [])).toBe(4);
+  });
+});
+
+/** Of Σ y, as results named `d_NAME`. */
+async function gradientsOf({
+  graph,
+  parameters,
+  inputs,
+  outputs,
+}: ReturnType<typeof load>): Promise<Record<string, Float32Array>> {
+  const [y] = outputs.map(({ tensor }) => tensor) as [Tensor];
+  const targets = parameters.map(({ tensor }) => tensor);
+  const found = differentiate(graph, new Map([[y, graph.full(y.shape, 1)]]), targets);
+  const bytes = encodeModel(
+    graph,
+    Object.fromEntries(found.map((each, i) => [`d_${parameters[i]?.name}`, each])),
+  );
+  const fed = [...inputs, ...parameters];
+  const feeds = {
+    x: [1, 2, 3, 4, 5, 6],
+    ...Object.fromEntries(parameters.map(({ name, read }) => [name, read()])),
+  };
+  return run({ bytes, inputs: named(fed) }, inputTypes(fed), feeds);
+}

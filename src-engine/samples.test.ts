@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { heldOutOffsets, tokensAt, trainingOffsets } from "./samples.ts";
+
+const base = { seed: 3, batch: 4, sequence: 16, corpusBytes: 10_000 };
+
+describe("samples", () => {
+  it("train on the first 95 % only, and evaluate on the last 5 % only", () => {
+    const request = fc.record({
+      seed: fc.nat(),
+      batch: fc.integer({ min: 1, max: 8 }),
+      sequence: fc.integer({ min: 2, max: 64 }),
+      corpusBytes: fc.integer({ min: 1320, max: 100_000 }),
+      step: fc.nat(),
+      microBatch: fc.nat(100),
+      index: fc.nat(),
+    });
+    fc.assert(
+      fc.property(request, (drawn) => {
+        const border = Math.floor(drawn.corpusBytes * 0.95);
+        const last = drawn.sequence + 1;
+        const training = trainingOffsets(drawn);
+        const heldOut = heldOutOffsets(drawn);
+        expect([training.length, heldOut.length]).toEqual([drawn.batch, drawn.batch]);
+        expect(training.every((offset) => offset >= 0 && offset + last <= border)).toBe(true);
+        expect(heldOut.every((offset) => offset >= border && offset + last <= drawn.corpusBytes)).toBe(true);
+      }),
+      { seed: 2 },
+    );
+  });
+
+  it("are the same for everybody, and other ones for every micro-batch", () => {
+    const first = trainingOffsets({ ...base, step: 0, microBatch: 0 });
+    expect(first).toEqual(trainingOffsets({ ...base, step: 0, microBatch: 0 }));
+    expect(first).toMatchInlineSnapshot(`
+      [
+        2175,
+        5873,
+        3475,
+        3403,
+      ]
+    `);
+    expect(trainingOffsets({ ...base, step: 0, microBatch: 1 })).not.toEqual(first);
+    expect(trainingOffsets({ ...base, step: 1, microBatch: 0 })).not.toEqual(first);
+    expect(trainingOffsets({ ...base, seed: 4, step: 0, microBatch: 0 })).not.toEqual(first);
+  });
+
+  it("reach every part of the text evenly", () => {
+    const offsets = Array.from({ length: 2000 }, (_, step) =>
+      trainingOffsets({ ...base, step, microBatch: 0 }),
+    ).flat();
+    const tenths = Array.from(
+      { length: 10 },
+      (_, i) => offsets.filter((o) => Math.floor(o / 948.4) === i).length,
+    );
+    for (const count of tenths) expect(count / 800).toBeCloseTo(1, 0);
+  });
+
+  it("have as targets the inputs one byte later", () => {
+    const corpus = Uint8Array.from({ length: 100 }, (_, i) => i);
+    const { inputs, targets } = tokensAt(corpus, [0, 96], 3);
+    expect(Array.from(inputs)).toEqual([0, 1, 2, 96, 97, 98]);
+    expect(Array.from(targets)).toEqual([1, 2, 3, 97, 98, 99]);
+  });
+
+  it("refuse a text that is too short, and an offset outside it", () => {
+    const short = { ...base, corpusBytes: 300, step: 0, microBatch: 0, index: 0 };
+    expect(() => heldOutOffsets(short)).toThrow(expect.objectContaining({ code: "corpus-too-small" }));
+    expect(() => trainingOffsets({ ...short, corpusBytes: 10 })).toThrow(
+      expect.objectContaining({ code: "corpus-too-small" }),
+    );
+    expect(() => tokensAt(new Uint8Array(10), [7], 3)).toThrow(
+      expect.objectContaining({ code: "bad-offset" }),
+    );
+  });
+});
