@@ -1,0 +1,206 @@
+import { WebSocket } from "ws";
+import {
+  CONTROL_MESSAGE_LIMIT_BYTES,
+  CONTROL_PROTOCOL,
+  DEAD_AFTER_MS,
+  HEARTBEAT_MS,
+  orchestratorMessage,
+  proofText,
+} from "../src-protocol/control.ts";
+import type {
+  Capabilities,
+  LinkAddress,
+  NodeMessage,
+  OrchestratorMessage,
+  Restorable,
+} from "../src-protocol/control.ts";
+import type { Delegation } from "../src-protocol/delegation.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { SessionSigner } from "../src-protocol/signing.ts";
+
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 5_000;
+/** A connection that lasted this long was a good one: the next retry is quick again. */
+const STEADY_MS = 10_000;
+/** A refusal may be about the moment; this many in a row are about us. */
+const REFUSALS = 3;
+
+/** What the worker acts on; greeting and heartbeats stay in here. */
+export type Instruction = Extract<
+  OrchestratorMessage,
+  { type: "assign" | "grant" | "halt" | "receiptsStored" }
+>;
+export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
+
+export interface ControlOptions {
+  readonly orchestratorUrl: string;
+  readonly delegation: Delegation;
+  readonly signer: SessionSigner;
+  readonly capabilities: Capabilities;
+  readonly linkAddress: LinkAddress;
+  /** Asked at every connect: it changes. */
+  readonly restorable: () => Restorable[];
+  readonly onInstruction: (instruction: Instruction) => void;
+  readonly onConnection: (connected: boolean, detail: string) => void;
+  /** Refused for good: the sentence comes from the orchestrator or says what it did wrong. */
+  readonly onRefused: (failure: Failure) => void;
+}
+
+/** The worker's one connection to the orchestrator; it comes back by itself until it is closed. */
+export class Control {
+  readonly #options: ControlOptions;
+  #socket: WebSocket | null = null;
+  #welcomed = false;
+  #retryMs = FIRST_RETRY_MS;
+  #lastHeard = 0;
+  #welcomedAt = 0;
+  #refusals = 0;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #pulse: NodeJS.Timeout;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#pulse = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#connect();
+  }
+
+  /**
+   * False when there is no connection: the report is dropped. What it said is told again by the
+   * next hello (snapshots) or kept in the outbox (receipts).
+   */
+  send(report: Report): boolean {
+    if (!this.#welcomed) return false;
+    this.#write(report);
+    return true;
+  }
+
+  /** Says hello again, with what is true now. */
+  reconnect(): void {
+    this.#socket?.terminate();
+  }
+
+  /** Leaves; resolves when the last message is out or after `graceMs`. */
+  async close(reason: string, graceMs: number): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#pulse);
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.send({ type: "drain", reason });
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, graceMs).unref();
+      socket.once("close", () => resolve());
+      socket.close(1000);
+    });
+    socket.terminate();
+  }
+
+  #connect(): void {
+    if (this.#closed) return;
+    const url = new URL("/v1/control", this.#options.orchestratorUrl);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url, {
+      maxPayload: CONTROL_MESSAGE_LIMIT_BYTES,
+      handshakeTimeout: DEAD_AFTER_MS,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    this.#lastHeard = performance.now();
+    let why = "the connection was closed";
+    socket.on("message", (data, isBinary) => {
+      if (this.#socket === socket && !isBinary) this.#receive(String(data));
+    });
+    socket.on("error", (error) => {
+      why = error.message;
+    });
+    socket.on("close", () => {
+      if (this.#socket === socket) this.#retry(why);
+    });
+  }
+
+  #retry(why: string): void {
+    if (this.#welcomed && performance.now() - this.#welcomedAt > STEADY_MS) {
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#refusals = 0;
+    }
+    this.#socket = null;
+    this.#welcomed = false;
+    if (this.#closed) return;
+    this.#options.onConnection(false, why);
+    this.#timer = setTimeout(() => this.#connect(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+  }
+
+  #beat(): void {
+    if (this.#socket === null) return;
+    // A half-open connection says nothing and never closes.
+    if (performance.now() - this.#lastHeard > DEAD_AFTER_MS) this.#socket.terminate();
+    else if (this.#welcomed) this.#write({ type: "heartbeat" });
+  }
+
+  #write(message: NodeMessage): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  #receive(text: string): void {
+    this.#lastHeard = performance.now();
+    const message = parse(text);
+    if (message === null) {
+      // Of a newer version, or broken: coming back gives it another chance.
+      this.#socket?.close(1002, "unknown message");
+      return;
+    }
+    switch (message.type) {
+      case "challenge":
+        return this.#answerChallenge(message);
+      case "welcome":
+        this.#welcomed = true;
+        this.#welcomedAt = performance.now();
+        return this.#options.onConnection(true, "");
+      case "refused":
+        this.#refusals += 1;
+        if (this.#refusals >= REFUSALS)
+          return this.#options.onRefused(new Failure(message.code, message.message));
+        return this.reconnect();
+      case "heartbeat":
+        return;
+      case "assign":
+      case "grant":
+      case "halt":
+      case "receiptsStored":
+        return this.#options.onInstruction(message);
+    }
+  }
+
+  #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
+    const { delegation, signer, capabilities, linkAddress, restorable } = this.#options;
+    // SECURITY: a proof for one network must be worth nothing on another.
+    if (network !== delegation.body.network) {
+      this.#options.onRefused(
+        new Failure(
+          "wrong-network",
+          `The orchestrator serves the network "${network}", but this node was let onto "${delegation.body.network}". Check the address.`,
+        ),
+      );
+      return;
+    }
+    this.#write({
+      type: "hello",
+      protocol: CONTROL_PROTOCOL,
+      delegation,
+      capabilities,
+      linkAddress,
+      restorable: restorable(),
+    });
+    this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce)) });
+  }
+}
+
+function parse(text: string): OrchestratorMessage | null {
+  try {
+    return orchestratorMessage.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}

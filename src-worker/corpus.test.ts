@@ -1,0 +1,79 @@
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { createSessionSigner, sha256, verifySession } from "../src-protocol/signing.ts";
+import { Blobs } from "./blobs.ts";
+import { CorpusCache } from "./corpus.ts";
+
+const text = new TextEncoder().encode("Call me Ishmael.");
+const corpus = { name: "whale", sha256: sha256(text), bytes: text.length };
+const signer = createSessionSigner(new Uint8Array(32));
+
+let folder: string;
+let server: Server;
+let requests: { method: string; target: string; body: Buffer; signature: string }[];
+let answer: { status: number; body: Uint8Array };
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tah-corpus-"));
+  requests = [];
+  answer = { status: 200, body: text };
+  server = createServer(async (request, response) => {
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece);
+    const { method = "", url: target = "", headers } = request;
+    requests.push({
+      method,
+      target,
+      body: Buffer.concat(pieces),
+      signature: String(headers["x-tah-signature"]),
+    });
+    response.writeHead(answer.status).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+afterEach(() => {
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function blobs(): Blobs {
+  return new Blobs(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, signer);
+}
+
+it("a text is fetched once, with a signed request, and then comes from the disk", async () => {
+  expect(await new CorpusCache(folder, blobs()).get(corpus)).toEqual(text);
+  expect(new Uint8Array(await new CorpusCache(folder, blobs()).get(corpus))).toEqual(text);
+  expect(requests).toHaveLength(1);
+  const signature = requests[0]?.signature ?? "";
+  expect(verifySession(signer.publicKey, `blob-get\n${corpus.sha256}`, signature)).toBe(true);
+});
+
+it("a damaged copy on the disk is fetched again", async () => {
+  writeFileSync(join(folder, corpus.sha256), "Call me Ahab.");
+  expect(await new CorpusCache(folder, blobs()).get(corpus)).toEqual(text);
+  expect(new Uint8Array(readFileSync(join(folder, corpus.sha256)))).toEqual(text);
+});
+
+it.each([
+  ["other bytes", { status: 200, body: new TextEncoder().encode("Call me Ahab!!!!") }, "blob-corrupt"],
+  ["more bytes than the run says", { status: 200, body: new Uint8Array(10_000) }, "blob-too-large"],
+  ["an error", { status: 404, body: new TextEncoder().encode("no such blob") }, "blob-unavailable"],
+])("%s from the orchestrator are refused and not kept", async (_, given, code) => {
+  answer = given;
+  await expect(new CorpusCache(folder, blobs()).get(corpus)).rejects.toMatchObject({ code });
+  expect(() => readFileSync(join(folder, corpus.sha256))).toThrow("ENOENT");
+});
+
+it("a checkpoint is sent with its digest and length signed", async () => {
+  await blobs().put(corpus.sha256, text);
+  const [{ method, target, body, signature } = { method: "", target: "", body: null, signature: "" }] =
+    requests;
+  expect([method, target]).toEqual(["PUT", `/v1/blobs/sha256/${corpus.sha256}`]);
+  expect(body).toEqual(Buffer.from(text));
+  expect(verifySession(signer.publicKey, `blob\n${corpus.sha256}\n${text.length}`, signature)).toBe(true);
+});

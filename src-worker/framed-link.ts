@@ -1,0 +1,195 @@
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { FrameDecoder, parseWith } from "../src-protocol/frame-decoder.ts";
+import type { FrameEvent } from "../src-protocol/frame-decoder.ts";
+import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../src-protocol/frame.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import { peerMessage } from "../src-protocol/peer.ts";
+import type { PeerMessage } from "../src-protocol/peer.ts";
+import type { LinkClock } from "./link-clock.ts";
+import { LinkInbox } from "./link-inbox.ts";
+import { LinkOutbox } from "./link-outbox.ts";
+import type { LinkPipe } from "./link-pipe.ts";
+import { LinkPulse } from "./link-pulse.ts";
+import type { CloseHandler, Link, LinkStats, LinkTiming, MessageHandler } from "./link.ts";
+
+/**
+ * Bytes given to the pipe and not yet out of memory. Two chunks keep a fast pipe busy; more would
+ * only be a longer queue in front of the next receipt.
+ */
+export const OUTBOX_HIGH_WATER_BYTES = 512 * 1024;
+/** How long the peer may take to read our goodbye before the pipe is dropped. */
+export const GOODBYE_GRACE_MS = 1_000;
+const NO_PAYLOAD = new Uint8Array(0);
+
+/** The Link over any pipe: frames, lanes, heartbeats, validation and closing. */
+export class FramedLink implements Link {
+  readonly remoteKey: SessionKey;
+  readonly #pipe: LinkPipe;
+  readonly #clock: LinkClock;
+  readonly #decoder = new FrameDecoder(acceptMessage);
+  readonly #outbox = new LinkOutbox();
+  readonly #inbox: LinkInbox;
+  readonly #pulse: LinkPulse;
+  #inFlightBytes = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  #messagesSent = 0;
+  #messagesReceived = 0;
+  #closeHandlers: CloseHandler[] = [];
+  #closedFor: string | null = null;
+
+  constructor(remoteKey: SessionKey, pipe: LinkPipe, clock: LinkClock, timing: LinkTiming) {
+    this.remoteKey = remoteKey;
+    this.#pipe = pipe;
+    this.#clock = clock;
+    this.#inbox = new LinkInbox({
+      full: (full) => this.#setDeaf(full),
+      goodbye: (reason) => this.#end(reason, "peer"),
+      failed: (error) => this.#fail(error),
+    });
+    this.#pulse = new LinkPulse(clock, timing, {
+      beat: () => this.#beat(),
+      deaf: () => this.#inbox.full,
+      silent: () =>
+        this.#end(`link-silent: nothing was heard from the peer for ${timing.deadAfterMs} ms`, "lost"),
+    });
+    pipe.start({ data: (bytes) => this.#receive(bytes), lost: (reason) => this.#lost(reason) });
+  }
+
+  get stats(): LinkStats {
+    return {
+      bytesSent: this.#bytesSent,
+      bytesReceived: this.#bytesReceived,
+      messagesSent: this.#messagesSent,
+      messagesReceived: this.#messagesReceived,
+      roundTripMs: this.#pulse.roundTripMs,
+    };
+  }
+
+  async send(message: PeerMessage, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
+    if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
+    const sent = this.#outbox.add(message, payload);
+    this.#pump();
+    await sent;
+  }
+
+  onMessage(handler: MessageHandler): void {
+    this.#inbox.handleWith(handler);
+  }
+
+  onClose(handler: CloseHandler): void {
+    const reason = this.#closedFor;
+    if (reason === null) this.#closeHandlers.push(handler);
+    else queueMicrotask(() => handler(reason));
+  }
+
+  close(reason: string): void {
+    this.#end(reason.slice(0, GOODBYE_REASON_LIMIT), "self");
+  }
+
+  #pump(): void {
+    while (this.#closedFor === null && this.#inFlightBytes < OUTBOX_HIGH_WATER_BYTES) {
+      const shipment = this.#outbox.next();
+      if (shipment === null) return;
+      if (shipment.kind === "question") this.#pulse.asked();
+      if (shipment.kind === "message") this.#messagesSent += 1;
+      const bytes = shipment.pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
+      this.#bytesSent += bytes;
+      this.#inFlightBytes += bytes;
+      this.#pipe.write(shipment.pieces, () => {
+        this.#inFlightBytes -= bytes;
+        shipment.written();
+        this.#pump();
+      });
+    }
+  }
+
+  #beat(): void {
+    this.#outbox.ask();
+    this.#pump();
+  }
+
+  #receive(bytes: Uint8Array): void {
+    if (this.#closedFor !== null) return;
+    this.#bytesReceived += bytes.byteLength;
+    this.#pulse.heard();
+    for (const event of this.#decoder.push(bytes)) this.#take(event);
+  }
+
+  #take(event: FrameEvent<PeerMessage>): void {
+    switch (event.type) {
+      case "message":
+        this.#messagesReceived += 1;
+        return this.#inbox.add(event);
+      case "heartbeat":
+        if (event.answer) return this.#pulse.answered();
+        this.#outbox.answer();
+        return this.#pump();
+      case "goodbye":
+        return this.#inbox.add(event);
+      case "hello":
+        return this.#fail(new Failure("frame-type", "The peer said hello twice. The link was closed."));
+      case "refused":
+        return this.#fail(event.failure);
+    }
+  }
+
+  #setDeaf(deaf: boolean): void {
+    if (deaf) return this.#pipe.pause();
+    this.#pulse.heard();
+    this.#pipe.resume();
+  }
+
+  #lost(reason: string): void {
+    // A goodbye that waits behind a slow handler says it better.
+    if (!this.#inbox.endsWithGoodbye) this.#end(`link-lost: ${reason}`, "lost");
+  }
+
+  #fail(error: unknown): void {
+    const { code, message } = failureBody(error);
+    this.close(`${code}: ${message}`);
+  }
+
+  #end(reason: string, by: "self" | "peer" | "lost"): void {
+    if (this.#closedFor !== null) return;
+    this.#closedFor = reason;
+    this.#pulse.stop();
+    this.#inbox.stop();
+    this.#outbox.abandon(closedFailure(reason));
+    switch (by) {
+      case "self":
+        this.#pipe.write(encodeGoodbye(reason), () => {});
+        // What still arrives is read and thrown away: unread bytes would turn our end into a reset
+        // that takes the goodbye with it.
+        this.#pipe.resume();
+        this.#pipe.end();
+        this.#clock.after(GOODBYE_GRACE_MS, () => this.#pipe.destroy());
+        break;
+      case "peer":
+        this.#pipe.end();
+        this.#clock.after(GOODBYE_GRACE_MS, () => this.#pipe.destroy());
+        break;
+      case "lost":
+        this.#pipe.destroy();
+        break;
+    }
+    for (const handler of this.#closeHandlers) handler(reason);
+    this.#closeHandlers = [];
+  }
+}
+
+/** Runs before the payload gets memory. Only a tensor has one. */
+function acceptMessage(meta: unknown, payloadBytes: number): PeerMessage {
+  const message = parseWith(peerMessage, meta);
+  if ((message.type === "tensor") !== payloadBytes > 0) {
+    throw new Failure(
+      "frame-length",
+      `The peer sent a ${message.type} message with a payload of ${payloadBytes} bytes. The link was closed.`,
+    );
+  }
+  return message;
+}
+
+function closedFailure(reason: string): Failure {
+  return new Failure("link-closed", `The link to the peer is closed (${reason}). The message was not sent.`);
+}

@@ -1,0 +1,56 @@
+import type { TLSSocket } from "node:tls";
+import type { LinkPipe, LinkPipeEvents } from "./link-pipe.ts";
+
+/** A link's pipe over a TLS socket whose peer is authenticated. */
+export class SocketPipe implements LinkPipe {
+  readonly #socket: TLSSocket;
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+  }
+
+  start(events: LinkPipeEvents): void {
+    const socket = this.#socket;
+    let reason = "the peer ended the connection";
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      reason =
+        error.code === "ECONNRESET" || error.code === "EPIPE"
+          ? "the peer's process or computer dropped the connection"
+          : error.message;
+    });
+    socket.on("data", (bytes) => events.data(bytes));
+    socket.on("end", () => events.lost(reason));
+    socket.on("close", () => events.lost(reason));
+    if (socket.destroyed) queueMicrotask(() => events.lost(reason));
+  }
+
+  write(pieces: readonly Uint8Array[], done: () => void): void {
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    const last = pieces.length - 1;
+    // One record layer write for the small head and its payload.
+    socket.cork();
+    pieces.forEach((piece, index) => {
+      socket.write(piece, (error) => {
+        if (index === last && !error) done();
+      });
+    });
+    socket.uncork();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,49 @@
+import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../src-protocol/control.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import type { PeerMessage } from "../src-protocol/peer.ts";
+
+export interface LinkStats {
+  /** Frame bytes, without what the transport adds. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  /** Of the last heartbeat that was answered; null before the first. */
+  readonly roundTripMs: number | null;
+}
+
+/**
+ * While the promise it returned is pending, nothing more is handed over, and after some queued
+ * bytes the link stops reading: so a slow consumer slows the sender, not this node's memory.
+ * `payload` is the handler's to keep and starts at offset 0 of its own buffer.
+ */
+export type MessageHandler = (message: PeerMessage, payload: Uint8Array<ArrayBuffer>) => void | Promise<void>;
+
+/** Why a link closed, in one sentence; the same text on both sides when one of them closed it. */
+export type CloseHandler = (reason: string) => void;
+
+/** An open, authenticated connection to one peer. */
+export interface Link {
+  readonly remoteKey: SessionKey;
+  readonly stats: LinkStats;
+  /**
+   * Resolves when every byte has left this process's memory, so it is the back-pressure, and from
+   * then on `payload` may be reused. Messages with a payload arrive in the order they were sent;
+   * those without one overtake them, also in the middle, and keep their own order. Rejects with
+   * `frame-length` (over a limit; the link lives on) or `link-closed`.
+   */
+  send(message: PeerMessage, payload?: Uint8Array): Promise<void>;
+  /** The one receiver; what arrives before it is set is kept. */
+  onMessage(handler: MessageHandler): void;
+  /** Called once, also when the link is closed already; no message is handed over after it. */
+  onClose(handler: CloseHandler): void;
+  /** Tells the peer why and ends. What was not sent yet is given up. */
+  close(reason: string): void;
+}
+
+export interface LinkTiming {
+  readonly heartbeatMs: number;
+  readonly deadAfterMs: number;
+}
+
+export const LINK_TIMING: LinkTiming = { heartbeatMs: HEARTBEAT_MS, deadAfterMs: DEAD_AFTER_MS };

@@ -1,0 +1,147 @@
+import { mkdir } from "node:fs/promises";
+import { setPriority, totalmem } from "node:os";
+import { join } from "node:path";
+import { daemonToWorker } from "../src-protocol/daemon-ipc.ts";
+import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import { failureBody } from "../src-protocol/failure.ts";
+import type { Failure } from "../src-protocol/failure.ts";
+import { createSessionSigner } from "../src-protocol/signing.ts";
+import { Compute } from "./compute.ts";
+import { Control } from "./control.ts";
+import { diskFailure } from "./disk-failure.ts";
+import { Peers } from "./peers.ts";
+import { ReceiptOutbox } from "./receipt-outbox.ts";
+import { Snapshots } from "./snapshots.ts";
+import { dialLink, listenForLinks } from "./tls-link.ts";
+import { TrainingWorker } from "./worker.ts";
+
+/** Below what a person does at the computer; the compute thread goes lower still. */
+const NICENESS = 10;
+const COMPUTE_NICENESS = 15;
+/** The daemon kills after 800 ms. */
+const DRAIN_MS = 600;
+
+type Start = Extract<DaemonToWorker, { type: "start" }>;
+
+/** A child of the daemon, spoken to over Node's IPC channel (daemon-ipc.ts). */
+async function main(): Promise<void> {
+  if (process.send === undefined) {
+    process.stderr.write("The worker is started by the daemon and not by hand. Run `npm start`.\n");
+    process.exit(1);
+  }
+  // Ctrl-C reaches the whole process group; the daemon decides what it means.
+  process.on("SIGINT", () => undefined);
+  // Without the daemon nobody may use this computer. Not exit(): it would wait for the compute
+  // thread, which ONNX Runtime may hold for long.
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  lowerPriority();
+  const signer = createSessionSigner();
+  let stop: ((reason: string) => void) | null = null;
+  process.on("message", (message) => {
+    const parsed = daemonToWorker.safeParse(message);
+    if (!parsed.success)
+      return fail(
+        new Error(`The daemon sent a message that this worker does not know: ${parsed.error.message}`),
+      );
+    if (parsed.data.type === "stop") {
+      if (stop === null) process.exit(0);
+      return stop(parsed.data.reason);
+    }
+    const started = start(parsed.data, signer);
+    stop = (reason) => void started.then((leave) => leave(reason), fail);
+    started.catch(fail);
+  });
+  tell({ type: "sessionKey", sessionKey: signer.publicKey });
+}
+
+/** Builds the worker and lets it run; the result leaves politely. */
+async function start(
+  options: Start,
+  signer: ReturnType<typeof createSessionSigner>,
+): Promise<(reason: string) => Promise<void>> {
+  const { network, orchestratorUrl, folder, delegation, threads, linkHost } = options;
+  tell({ type: "phase", phase: "starting", detail: "Looking at what is stored here.", stage: null });
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskFailure(error, folder);
+  });
+  const snapshots = await Snapshots.open(join(folder, "snapshots"), warn);
+  const outbox = await ReceiptOutbox.open(join(folder, "receipts.jsonl"));
+  const peers = new Peers((address, expect, timeoutMs, signal) =>
+    dialLink({ address, expect, timeoutMs, signal, signer }),
+  );
+  const listener = await listenForLinks({
+    host: linkHost,
+    port: 0,
+    signer,
+    onLink: (link) => peers.accepted(link),
+  });
+  const compute = new Compute({ threads, executionProvider: "cpu", niceness: COMPUTE_NICENESS });
+  const worker = new TrainingWorker({
+    network,
+    orchestratorUrl,
+    folder,
+    signer,
+    compute,
+    snapshots,
+    outbox,
+    peers,
+    onPhase: (phase) => tell({ type: "phase", ...phase }),
+    onFatal: fail,
+  });
+  const control = new Control({
+    orchestratorUrl,
+    delegation,
+    signer,
+    capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider: "cpu" },
+    linkAddress: listener.address,
+    restorable: () => snapshots.restorable(),
+    onInstruction: (instruction) => worker.instruct(instruction),
+    onConnection: (connected, detail) => worker.connection(connected, detail),
+    onRefused: fail,
+  });
+  worker.start(control);
+  return async (reason) => {
+    // The last resort when the compute thread is inside a long run: the daemon would do it next.
+    setTimeout(() => process.kill(process.pid, "SIGKILL"), DRAIN_MS + 100);
+    await control.close(reason, DRAIN_MS / 3);
+    await worker.drain();
+    peers.close(reason);
+    listener.close();
+    process.exit(0);
+  };
+}
+
+function tell(message: WorkerToDaemon): void {
+  // The daemon may be gone; `disconnect` says so next.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** Not fatal, but somebody should be able to read it: the daemon keeps this process's stderr. */
+function warn({ code, message }: Failure): void {
+  process.stderr.write(`worker: ${code}: ${message}\n`);
+  tell({ type: "phase", phase: "starting", detail: message, stage: null });
+}
+
+let isFailing = false;
+
+function fail(error: unknown): void {
+  if (isFailing) return;
+  isFailing = true;
+  const { code, message } = failureBody(error);
+  if (code === "internal" && error instanceof Error) process.stderr.write(`worker: ${error.stack}\n`);
+  const exit = (): never => process.exit(1);
+  setTimeout(exit, 200);
+  process.send?.({ type: "failed", code, message } satisfies WorkerToDaemon, undefined, undefined, exit);
+}
+
+function lowerPriority(): void {
+  try {
+    setPriority(NICENESS);
+  } catch {
+    // Some sandboxes forbid it.
+  }
+}
+
+await main();

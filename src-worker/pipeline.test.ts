@@ -1,0 +1,180 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { applyToPipeline, pipelineAt } from "./pipeline.ts";
+import type { Job, PipelineEffect, PipelineEvent, PipelinePlan, PipelineState } from "./pipeline-event.ts";
+
+const M = 6;
+const EVALUATIONS = 2;
+
+function planOf(stage: number, stages: number): PipelinePlan {
+  return { stage, stages, microBatches: M, evaluationMicroBatches: EVALUATIONS };
+}
+
+/** Stages joined by queues, each finishing jobs when the test says so: no threads, no clock. */
+class Toy {
+  readonly stages: PipelineState<string>[];
+  readonly links: { to: number; event: PipelineEvent<string> }[] = [];
+  readonly jobs: string[][];
+  readonly told: PipelineEffect<string>[] = [];
+  readonly saving = new Set<number>();
+  mostInFlight = 0;
+
+  constructor(count: number) {
+    this.stages = Array.from({ length: count }, (_, stage) => pipelineAt<string>(planOf(stage, count), 0));
+    this.jobs = this.stages.map(() => []);
+  }
+
+  feed(stage: number, event: PipelineEvent<string>): void {
+    const before = this.stages[stage];
+    if (before === undefined) throw new Error(`no stage ${stage}`);
+    const { state, effects } = applyToPipeline(event, before);
+    this.stages[stage] = state;
+    for (const effect of effects) {
+      if (effect.type === "compute") this.jobs[stage]?.push(nameOf(effect.job));
+      else if (effect.type === "save") this.saving.add(stage);
+      else if (effect.type !== "send") this.told.push(effect);
+      else {
+        const { pass, step, microBatch, output } = effect;
+        const to = stage + (effect.to === "next" ? 1 : -1);
+        this.links.push({ to, event: { type: "tensor", pass, step, microBatch, input: output } });
+      }
+    }
+    const head = this.stages[0];
+    if (head !== undefined) this.mostInFlight = Math.max(this.mostInFlight, head.sent - head.finished);
+  }
+
+  /** What could happen next, in any order: a job ends, a tensor arrives, a snapshot is on disk. */
+  choices(): (() => void)[] {
+    const arrivals = new Map<string, number>();
+    // Each link keeps its order, so only the oldest tensor of each may arrive.
+    for (const [i, { to, event }] of this.links.entries()) {
+      const link = `${to} ${event.type === "tensor" && event.pass === "backward"}`;
+      if (!arrivals.has(link)) arrivals.set(link, i);
+    }
+    return [
+      ...[...arrivals.values()].map((index) => () => {
+        const [arrived] = this.links.splice(index, 1);
+        if (arrived !== undefined) this.feed(arrived.to, arrived.event);
+      }),
+      ...this.stages.flatMap(({ running }, stage) =>
+        running === null ? [] : [() => this.#finish(stage, running)],
+      ),
+      ...[...this.saving].map((stage) => () => {
+        this.saving.delete(stage);
+        this.feed(stage, { type: "saved" });
+      }),
+    ];
+  }
+
+  #finish(stage: number, job: Job<string>): void {
+    const givesLoss = job.kind === "tail" || job.kind === "loss";
+    const leavesHead = stage === 0 && (job.kind === "backward" || job.kind === "tail");
+    const last = job.kind === "optimise" || job.kind === "loss" || leavesHead;
+    this.feed(stage, {
+      type: "computed",
+      output: last ? null : nameOf(job),
+      loss: givesLoss ? 1 : null,
+      ms: 1,
+    });
+  }
+}
+
+function nameOf(job: Job<string>): string {
+  return job.kind === "optimise" ? `optimise ${job.step}` : `${job.kind} ${job.step}/${job.microBatch}`;
+}
+
+function grant(toy: Toy, step: number, evaluations = 0): void {
+  toy.feed(0, { type: "grant", step, microBatches: M, evaluations });
+}
+
+describe("the sync schedule", () => {
+  it("works every micro-batch once on every stage, with the parameters of its own step, whatever comes first", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.infiniteStream(fc.nat()), (count, order) => {
+        const toy = new Toy(count);
+        grant(toy, 0, EVALUATIONS);
+        grant(toy, 1);
+        for (let choices = toy.choices(); choices.length > 0; choices = toy.choices()) {
+          choices[(order.next().value ?? 0) % choices.length]?.();
+        }
+        expect(toy.told.filter(({ type }) => type === "trouble")).toEqual([]);
+        for (const [stage, jobs] of toy.jobs.entries()) {
+          expect(toy.stages[stage]?.step).toBe(2);
+          expect(new Set(jobs).size).toBe(jobs.length);
+          const first = jobs.indexOf("optimise 0");
+          const steps = jobs.map((job) => Number(/ (\d+)/.exec(job)?.[1]));
+          expect(steps.slice(0, first + 1).every((step) => step === 0)).toBe(true);
+          expect(steps.slice(first + 1).every((step) => step === 1)).toBe(true);
+          const worked = jobs.filter((job) => job.startsWith("backward") || job.startsWith("tail"));
+          expect(worked).toHaveLength(2 * M);
+          // The evaluation sees the parameters before the step: it comes before all training.
+          const evaluated = jobs.findLastIndex((job) => job.startsWith("evaluate") || job.startsWith("loss"));
+          expect(evaluated).toBe(EVALUATIONS - 1);
+        }
+        expect(toy.told.filter(({ type }) => type === "worked")).toHaveLength(2 * M * count);
+        expect(toy.told.filter(({ type }) => type === "evaluated")).toEqual([
+          { type: "evaluated", step: 0, loss: 1 },
+        ]);
+        expect(toy.mostInFlight).toBeLessThanOrEqual(count + 1);
+      }),
+      { numRuns: 60, seed: 5 },
+    );
+  });
+
+  it("does not overwrite parameters whose snapshot is still being written", () => {
+    const toy = new Toy(1);
+    grant(toy, 0);
+    grant(toy, 1);
+    for (let i = 0; i < 2 * M + 1; i++) toy.choices()[0]?.();
+    expect(toy.jobs[0]?.at(-1)).toBe(`tail 1/${M - 1}`);
+    expect(toy.stages[0]?.running).toBeNull();
+    toy.feed(0, { type: "saved" });
+    expect(toy.jobs[0]?.at(-1)).toBe("optimise 1");
+  });
+
+  it("runs a gradient before a micro-batch that came earlier", () => {
+    const toy = new Toy(3);
+    const middle = (event: PipelineEvent<string>): void => toy.feed(1, event);
+    for (const microBatch of [0, 1, 2])
+      middle({ type: "tensor", pass: "forward", step: 0, microBatch, input: "x" });
+    middle({ type: "computed", output: "y", loss: null, ms: 1 });
+    middle({ type: "tensor", pass: "backward", step: 0, microBatch: 0, input: "dy" });
+    middle({ type: "computed", output: "y", loss: null, ms: 1 });
+    expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "backward 0/0"]);
+  });
+});
+
+describe("a peer that breaks the protocol", () => {
+  const tensor = (
+    pass: "forward" | "backward" | "evaluate",
+    step: number,
+    microBatch: number,
+  ): PipelineEvent<string> => ({
+    type: "tensor",
+    pass,
+    step,
+    microBatch,
+    input: "x",
+  });
+  it.each([
+    ["sends a micro-batch twice", [tensor("forward", 0, 0), tensor("forward", 0, 0)]],
+    ["skips a micro-batch", [tensor("forward", 0, 1)]],
+    ["runs ahead by a step", [tensor("forward", 1, 0)]],
+    ["returns a gradient for what it never got", [tensor("backward", 0, 0)]],
+    ["evaluates in the middle of a step", [tensor("forward", 0, 0), tensor("evaluate", 0, 0)]],
+    ["floods this stage", [0, 1, 2, 3, 4].map((microBatch) => tensor("forward", 0, microBatch))],
+    [
+      "grants a step to a stage that is not the head",
+      [{ type: "grant", step: 0, microBatches: M, evaluations: 0 }],
+    ],
+  ] as [string, PipelineEvent<string>[]][])(
+    "%s: trouble is told once and nothing more is done",
+    (_, events) => {
+      const toy = new Toy(3);
+      for (const event of events) toy.feed(1, event);
+      expect(toy.told.filter(({ type }) => type === "trouble")).toHaveLength(1);
+      toy.feed(1, tensor("forward", 0, 0));
+      expect(toy.stages[1]?.stopped).toBe(true);
+    },
+  );
+});

@@ -1,0 +1,71 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import { workerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import { ss58Address } from "../src-protocol/keys.ts";
+import { TEST_NETWORK } from "./orchestrator.test-support.ts";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+
+/** A worker as the daemon starts it: a process of its own. */
+export class WorkerProcess {
+  readonly child: ChildProcess;
+  readonly sessionKey: Promise<SessionKey>;
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  readonly said: WorkerToDaemon[] = [];
+
+  constructor(options: { url: string; folder: string; environment?: NodeJS.ProcessEnv; threads?: number }) {
+    this.child = fork(MAIN, [], {
+      env: { ...process.env, ...options.environment },
+      execArgv: [],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+    this.exited = new Promise((resolve) =>
+      this.child.once("exit", (code, signal) => resolve({ code, signal })),
+    );
+    this.sessionKey = new Promise((resolve) => {
+      this.child.on("message", (raw) => {
+        const message = workerToDaemon.parse(raw);
+        this.said.push(message);
+        if (message.type !== "sessionKey") return;
+        this.say(startMessage(message.sessionKey, options));
+        resolve(message.sessionKey);
+      });
+    });
+  }
+
+  say(message: DaemonToWorker): void {
+    this.child.send(message);
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.exited;
+  }
+}
+
+function startMessage(
+  key: SessionKey,
+  { url, folder, threads }: { url: string; folder: string; threads?: number },
+): DaemonToWorker {
+  return {
+    type: "start",
+    network: TEST_NETWORK,
+    orchestratorUrl: url,
+    folder,
+    threads: threads ?? 1,
+    linkHost: "127.0.0.1",
+    delegation: {
+      body: {
+        network: TEST_NETWORK,
+        hotkey: ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"),
+        sessionKey: key,
+        notBefore: 0,
+        notAfter: 8_640_000_000_000,
+      },
+      signature: `0x${"00".repeat(64)}`,
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import type { RunSpec } from "../src-protocol/model.ts";
+import { cutModel } from "../src-engine/stage.ts";
+import { Compute } from "./compute.ts";
+import { samplesOf } from "./stage-samples.ts";
+import { stageBytes } from "./stage-memory.ts";
+
+export interface SingleOptions {
+  readonly spec: RunSpec;
+  readonly corpus: Uint8Array;
+  readonly steps: number;
+  readonly threads: number;
+  readonly onStep?: (step: SingleStep) => void;
+  /** Whether to measure the held-out loss with the parameters of this step. */
+  readonly evaluateAt?: (step: number) => boolean;
+}
+
+export interface SingleStep {
+  /** Steps taken, so 1 after the first; as the pipeline reports it. */
+  readonly step: number;
+  /** Mean over the step's micro-batches, in nats per token. */
+  readonly loss: number;
+  /** Of the parameters before this step; null when it was not measured. */
+  readonly heldOutLoss: number | null;
+  readonly ms: number;
+}
+
+/** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
+export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
+  const { spec, corpus, steps, threads, onStep, evaluateAt } = options;
+  const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
+  const samples = samplesOf(spec, corpus);
+  try {
+    const memory = new SharedArrayBuffer(
+      cutModel(spec.model, 1).reduce((sum, plan) => sum + stageBytes(plan), 0),
+    );
+    await compute.call("load", { spec: { ...spec, stages: 1, stage: 0 }, memory, seed: spec.seed });
+    const done: SingleStep[] = [];
+    for (let step = 0; step < steps; step++) {
+      const begun = performance.now();
+      let heldOutLoss: number | null = null;
+      if (evaluateAt?.(step) === true) {
+        heldOutLoss = await mean(spec.evaluationMicroBatches, async (microBatch) => {
+          const { inputs, targets } = samples({ pass: "evaluate", step, microBatch });
+          return (await compute.call("loss", { input: inputs, targets }, [inputs.buffer, targets.buffer]))
+            .answer.loss;
+        });
+      }
+      const loss = await mean(spec.microBatches, async (microBatch) => {
+        const { inputs, targets } = samples({ pass: "forward", step, microBatch });
+        return (await compute.call("tail", { input: inputs, targets }, [inputs.buffer, targets.buffer]))
+          .answer.loss;
+      });
+      await compute.call("optimise", { optimizer: spec.optimizer, step, microBatches: spec.microBatches });
+      const finished = { step: step + 1, loss, heldOutLoss, ms: performance.now() - begun };
+      done.push(finished);
+      onStep?.(finished);
+    }
+    return done;
+  } finally {
+    await compute.close();
+  }
+}
+
+async function mean(count: number, measure: (index: number) => Promise<number>): Promise<number> {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += await measure(i);
+  return sum / count;
+}

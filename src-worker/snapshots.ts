@@ -1,0 +1,249 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { access, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import type { Restorable } from "../src-protocol/control.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import { runDigest } from "../src-protocol/run-digest.ts";
+import { sha256 } from "../src-protocol/signing.ts";
+import { isSoundState } from "../src-protocol/snapshot.ts";
+import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
+import { diskFailure } from "./disk-failure.ts";
+import {
+  memorySource,
+  openSource,
+  readSnapshotHeader,
+  readSnapshotPayload,
+  writeSnapshotFile,
+} from "./snapshot-file.ts";
+import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
+
+/** Steps t, t-1 and t-2: the pipeline's stages are never more than one snapshot apart. */
+const SLOTS = 3;
+/** As many as a hello may name. */
+const RESTORABLE_LIMIT = 64;
+
+/** Which stage of which run. */
+export interface StageOfRun {
+  readonly spec: RunSpec;
+  readonly stage: number;
+}
+
+interface Slot {
+  readonly path: string;
+  readonly header: SnapshotHeader;
+}
+
+/** The snapshots in one worker's folder. A file that cannot be trusted is set aside, never used and never deleted. */
+export class Snapshots {
+  readonly #folder: string;
+  readonly #report: (failure: Failure) => void;
+  /** Verified, by path. */
+  readonly #slots = new Map<string, Slot>();
+  /** Slots that this or an earlier process had begun to write over. */
+  readonly #unfinished = new Set<string>();
+
+  private constructor(folder: string, report: (failure: Failure) => void) {
+    this.#folder = folder;
+    this.#report = report;
+  }
+
+  /** Reads and verifies everything in `folder`, which is made when missing. `report` hears of files set aside. */
+  static async open(folder: string, report: (failure: Failure) => void): Promise<Snapshots> {
+    const snapshots = new Snapshots(folder, report);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const names = await readdir(folder, { recursive: true });
+      for (const name of names.sort()) {
+        const path = join(folder, name);
+        if (basename(path).startsWith("slot-") && path.endsWith(".snapshot")) await snapshots.#verify(path);
+        // The half-written file of a process that was killed.
+        else if (path.endsWith(".writing")) await rm(path, { force: true });
+      }
+    } catch (error) {
+      throw diskFailure(error, folder);
+    }
+    return snapshots;
+  }
+
+  /** What this node can return to by itself, for `hello`. */
+  restorable(): Restorable[] {
+    const found = new Map<string, Restorable>();
+    for (const { header } of this.#slots.values()) {
+      const key = JSON.stringify([header.runId, header.stage]);
+      const entry = found.get(key) ?? { runId: header.runId, stage: header.stage, steps: [] };
+      entry.steps.push(header.step);
+      found.set(key, entry);
+    }
+    for (const { steps } of found.values()) steps.sort((a, b) => a - b);
+    return [...found.values()].slice(0, RESTORABLE_LIMIT);
+  }
+
+  /**
+   * Writes the state after `step` steps; `memory` must not change until the promise settles.
+   * Resolves with the file's path. Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
+   */
+  async save({ spec, stage }: StageOfRun, step: number, memory: SharedArrayBuffer): Promise<string> {
+    const path = this.#path(spec.runId, stage, step);
+    const name = { runId: spec.runId, runSha256: runDigest(spec), stage, step };
+    // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
+    // a torn file; a home's SSD should not be flushed at every step.
+    try {
+      const ours = this.#slots.delete(path) || this.#unfinished.has(path);
+      const header =
+        ours && (await exists(path))
+          ? await this.#overwrite(path, name, memory)
+          : await this.#create(path, name, memory);
+      this.#slots.set(path, { path, header });
+      return path;
+    } catch (error) {
+      throw diskFailure(error, path);
+    }
+  }
+
+  /**
+   * Fills `memory` from the slot of `step`. False when there is none that fits; one that turns out
+   * to be damaged or of another run is set aside.
+   */
+  async restore({ spec, stage }: StageOfRun, step: number, memory: SharedArrayBuffer): Promise<boolean> {
+    const slot = this.#slots.get(this.#path(spec.runId, stage, step));
+    if (slot === undefined || slot.header.step !== step) return false;
+    try {
+      const source = await openSource(slot.path);
+      try {
+        await restoreFrom(source, { spec, stage }, step, memory);
+      } finally {
+        await source.close();
+      }
+      return true;
+    } catch (error) {
+      await this.#setAside(slot.path, error);
+      return false;
+    }
+  }
+
+  /** A slot file as a stream with its digest, for upload. */
+  async checkpoint(path: string): Promise<{ sha256: string; bytes: Uint8Array<ArrayBuffer> }> {
+    // Read at once: the slot is written over two steps later. What that tore is not uploaded.
+    const pieces: Buffer[] = [];
+    for await (const piece of createReadStream(path)) pieces.push(piece);
+    const bytes = new Uint8Array(Buffer.concat(pieces));
+    const source = memorySource(bytes);
+    await readSnapshotPayload(source, await readSnapshotHeader(source), null);
+    return { sha256: createHash("sha256").update(bytes).digest("hex"), bytes };
+  }
+
+  #path(runId: string, stage: number, step: number): string {
+    // SECURITY: a run id comes from the network and must not become a path.
+    return join(this.#folder, sha256(runId).slice(0, 16), `stage-${stage}`, `slot-${step % SLOTS}.snapshot`);
+  }
+
+  async #overwrite(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
+    this.#unfinished.add(path);
+    const header = await writeSnapshotFile(path, name, memory, "existing");
+    this.#unfinished.delete(path);
+    return header;
+  }
+
+  async #create(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
+    const temporary = `${path}.writing`;
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const header = await writeSnapshotFile(temporary, name, memory, "new");
+      await this.#setAsideUnknown(path);
+      await rename(temporary, path);
+      return header;
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #verify(path: string): Promise<void> {
+    try {
+      const source = await openSource(path);
+      try {
+        const header = await readSnapshotHeader(source);
+        await readSnapshotPayload(source, header, null);
+        if (path !== this.#path(header.runId, header.stage, header.step)) {
+          throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
+        }
+        this.#slots.set(path, { path, header });
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      // Cut short by a kill: nobody's work, its place is used again.
+      if (error instanceof Failure && error.code === "snapshot-unfinished") this.#unfinished.add(path);
+      else await this.#setAside(path, error);
+    }
+  }
+
+  /** A file in a slot's place that we neither wrote nor verified is somebody's: it is kept. */
+  async #setAsideUnknown(path: string): Promise<void> {
+    if (!(await exists(path))) return;
+    await this.#setAside(path, new Failure("snapshot-foreign", "It appeared while the worker was running."));
+  }
+
+  async #setAside(path: string, error: unknown): Promise<void> {
+    this.#slots.delete(path);
+    const kept = await unusedName(`${path}.corrupt`);
+    await rename(path, kept);
+    const { code, message } = failureBody(error);
+    this.#report(
+      new Failure(
+        code.startsWith("snapshot-") ? code : "snapshot-unreadable",
+        `${message} It was kept as ${kept}; training goes on from another snapshot or from the network's checkpoint.`,
+      ),
+    );
+  }
+}
+
+/** Fills `memory` from a checkpoint's bytes; rejects with `snapshot-corrupt` or `snapshot-foreign`. */
+export async function restoreCheckpoint(
+  bytes: Uint8Array,
+  stage: StageOfRun,
+  step: number,
+  memory: SharedArrayBuffer,
+): Promise<void> {
+  await restoreFrom(memorySource(bytes), stage, step, memory);
+}
+
+async function restoreFrom(
+  source: SnapshotSource,
+  { spec, stage }: StageOfRun,
+  step: number,
+  memory: SharedArrayBuffer,
+): Promise<void> {
+  const header = await readSnapshotHeader(source);
+  if (header.runSha256 !== runDigest(spec) || header.stage !== stage || header.step !== step) {
+    throw new Failure(
+      "snapshot-foreign",
+      `A stored snapshot is of run ${header.runId}, stage ${header.stage}, step ${header.step}, ` +
+        `and not of this run's stage ${stage} at step ${step}.`,
+    );
+  }
+  await readSnapshotPayload(source, header, memory);
+  const state = new Float32Array(memory);
+  if (!isSoundState(state, 0, state.length)) {
+    throw new Failure(
+      "snapshot-corrupt",
+      "A stored snapshot cannot be used: it holds values that nobody can train on.",
+    );
+  }
+}
+
+async function unusedName(wanted: string): Promise<string> {
+  for (let i = 1; ; i++) {
+    const name = i === 1 ? wanted : `${wanted}-${i}`;
+    if (!(await exists(name))) return name;
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

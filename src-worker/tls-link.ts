@@ -1,0 +1,197 @@
+import { connect, createServer } from "node:tls";
+import type { TLSSocket } from "node:tls";
+import type { LinkAddress } from "../src-protocol/control.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { encodeGoodbye } from "../src-protocol/frame.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import type { SessionSigner } from "../src-protocol/signing.ts";
+import { FramedLink, GOODBYE_GRACE_MS } from "./framed-link.ts";
+import { linkCertificate } from "./link-certificate.ts";
+import { systemClock } from "./link-clock.ts";
+import type { LinkClock } from "./link-clock.ts";
+import { hearHello, sayHello } from "./link-greeting.ts";
+import { SocketPipe } from "./link-socket-pipe.ts";
+import { LINK_TIMING } from "./link.ts";
+import type { Link, LinkTiming } from "./link.ts";
+
+/** How long a stranger may take from connecting to a verified hello. */
+const GREETING_MS = 5_000;
+const HALF_OPEN_LIMIT = 32;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free port; `address` of the result says which. */
+  readonly port: number;
+  readonly signer: SessionSigner;
+  /** The peer has proved `link.remoteKey`; whether it is welcome is the caller's to decide. */
+  readonly onLink: (link: Link) => void;
+  readonly greetingMs?: number;
+  readonly halfOpenLimit?: number;
+  readonly clock?: LinkClock;
+  readonly timing?: LinkTiming;
+}
+
+export interface LinkListener {
+  readonly address: LinkAddress;
+  /** Takes no more links. Those that are open stay. */
+  close(): void;
+}
+
+/** Rejects with link-listen when the address cannot be used. */
+export async function listenForLinks(options: ListenOptions): Promise<LinkListener> {
+  const {
+    clock = systemClock,
+    timing = LINK_TIMING,
+    greetingMs = GREETING_MS,
+    halfOpenLimit = HALF_OPEN_LIMIT,
+  } = options;
+  /** TCP connections that have not proved a key yet. */
+  const halfOpen = new Map<string, { destroy(): void }>();
+  const server = createServer({ ...(await linkCertificate()), minVersion: "TLSv1.3", noDelay: true });
+  server.on("connection", (socket) => {
+    // SECURITY: a stranger may hold neither time nor many places: this bounds what unproved peers cost.
+    if (halfOpen.size >= halfOpenLimit) return void socket.destroy();
+    const place = placeOf(socket);
+    halfOpen.set(place, socket);
+    const cancel = clock.after(greetingMs, () => {
+      if (halfOpen.get(place) === socket) socket.destroy();
+    });
+    socket.once("close", () => {
+      cancel();
+      if (halfOpen.get(place) === socket) halfOpen.delete(place);
+    });
+  });
+  server.on("secureConnection", async (socket) => {
+    socket.on("error", ignoreHere);
+    try {
+      const remoteKey = await hearHello(socket, "dialer");
+      sayHello(socket, "listener", options.signer);
+      halfOpen.delete(placeOf(socket));
+      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing));
+    } catch (error) {
+      refuse(socket, error, clock);
+    }
+  });
+  // A stranger that does not speak TLS: Node has closed its socket.
+  server.on("tlsClientError", ignoreHere);
+  const address = await listening(server, options);
+  return {
+    address,
+    close() {
+      server.close();
+      for (const socket of halfOpen.values()) socket.destroy();
+    },
+  };
+}
+
+export interface DialOptions {
+  readonly address: LinkAddress;
+  readonly signer: SessionSigner;
+  /** Whom we mean to reach: anybody else is refused. */
+  readonly expect: SessionKey;
+  /** From dialling to a verified hello. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly clock?: LinkClock;
+  readonly timing?: LinkTiming;
+}
+
+/** Rejects with link-refused, link-timeout, link-identity or link-aborted. */
+export async function dialLink(options: DialOptions): Promise<Link> {
+  const { address, signer, expect, timeoutMs, signal, clock = systemClock, timing = LINK_TIMING } = options;
+  const where = `${address.host}:${address.port}`;
+  const aborted = (): Failure =>
+    new Failure("link-aborted", `Dialling ${where} was given up, because it is no longer needed.`);
+  if (signal?.aborted === true) throw aborted();
+  // SECURITY: no authority vouches for homes; the hello authenticates the peer (link-greeting.ts).
+  const socket = connect({ ...address, rejectUnauthorized: false, minVersion: "TLSv1.3" });
+  socket.setNoDelay(true);
+  socket.on("error", ignoreHere);
+  const cancel = clock.after(timeoutMs, () =>
+    socket.destroy(
+      new Failure(
+        "link-timeout",
+        `The peer at ${where} did not answer within ${timeoutMs} ms. It may be asleep or behind a firewall.`,
+      ),
+    ),
+  );
+  const abort = (): void => void socket.destroy(aborted());
+  signal?.addEventListener("abort", abort);
+  try {
+    await secured(socket);
+    sayHello(socket, "dialer", signer);
+    const remoteKey = await hearHello(socket, "listener");
+    if (remoteKey !== expect) {
+      throw new Failure(
+        "link-identity",
+        `The peer at ${where} is ${remoteKey}, not ${expect}. The link was closed.`,
+      );
+    }
+    return new FramedLink(remoteKey, new SocketPipe(socket), clock, timing);
+  } catch (error) {
+    const failure = asDialFailure(error, where);
+    refuse(socket, failure, clock);
+    throw failure;
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+function asDialFailure(error: unknown, where: string): Failure {
+  if (error instanceof Failure && error.code.startsWith("link-")) return error;
+  const { message } = failureBody(error);
+  return new Failure("link-refused", `No link to ${where}: ${message}`, { cause: error });
+}
+
+/** Tells the peer why, as far as it still listens, and drops it. */
+function refuse(socket: TLSSocket, error: unknown, clock: LinkClock): void {
+  const { code, message } = failureBody(error);
+  if (!socket.writable) return void socket.destroy();
+  for (const piece of encodeGoodbye(`${code}: ${message}`)) socket.write(piece);
+  // Read on and throw away: unread bytes would turn our end into a reset that takes the goodbye with it.
+  socket.resume();
+  socket.end();
+  clock.after(GOODBYE_GRACE_MS, () => socket.destroy());
+}
+
+function secured(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("secureConnect", () => resolve());
+    socket.once("error", reject);
+    socket.once("close", () =>
+      reject(new Failure("link-refused", "The peer closed the connection during the TLS handshake.")),
+    );
+  });
+}
+
+function listening(
+  server: ReturnType<typeof createServer>,
+  { host, port }: ListenOptions,
+): Promise<LinkAddress> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(
+        new Failure(
+          "link-listen",
+          `This node cannot take links at ${host}:${port}: ${cause.message}. Choose another port or address.`,
+          {
+            cause,
+          },
+        ),
+      ),
+    );
+    server.listen({ host, port }, () => {
+      const bound = server.address();
+      if (bound !== null && typeof bound === "object") resolve({ host: bound.address, port: bound.port });
+    });
+  });
+}
+
+/** The two socket objects of one connection share nothing public but the remote end. */
+function placeOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+/** The error also ends the read that waits for it, where it is told; without a listener it would end the process. */
+function ignoreHere(): void {}

@@ -1,0 +1,196 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { RunSpec } from "../src-protocol/model.ts";
+import { TestOrchestrator } from "./orchestrator.test-support.ts";
+import { WorkerProcess } from "./processes.test-support.ts";
+import { trainSingle } from "./single.ts";
+import { TINY_CORPUS, tinyRun } from "./tiny-run.test-support.ts";
+
+const STEPS = 20;
+
+let folder: string;
+let orchestrator: TestOrchestrator;
+let url: string;
+const workers: WorkerProcess[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah-worker-"));
+});
+
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.kill()));
+  await orchestrator.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function begin(spec: RunSpec, stopAt: number): Promise<void> {
+  orchestrator = new TestOrchestrator(spec, TINY_CORPUS, stopAt);
+  url = await orchestrator.listen();
+}
+
+function startWorker(name: string, environment: NodeJS.ProcessEnv = {}): WorkerProcess {
+  const worker = new WorkerProcess({ url, folder: join(folder, name), environment });
+  workers.push(worker);
+  return worker;
+}
+
+async function holderOf(stage: number): Promise<WorkerProcess> {
+  for (const worker of workers) if ((await worker.sessionKey) === orchestrator.memberOf(stage)) return worker;
+  throw new Error(`nobody holds stage ${stage}`);
+}
+
+function startThree(): void {
+  for (const name of ["a", "b", "c"]) startWorker(name);
+}
+
+function folderOf(worker: WorkerProcess): string {
+  return ["a", "b", "c"][workers.indexOf(worker)] ?? "";
+}
+
+const finished = (step: number) => (): boolean =>
+  orchestrator.losses.has(step) && [0, 1, 2].every((stage) => orchestrator.savedOf(stage) >= step);
+
+function expectSameCurve(expected: readonly { step: number; loss: number }[]): void {
+  for (const { step, loss } of expected) {
+    expect(Math.abs((orchestrator.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+  }
+}
+
+describe("three stages in three processes", () => {
+  it("give the same loss curve as one process, and every micro-batch its receipts", async () => {
+    const spec = tinyRun();
+    await begin(spec, STEPS);
+    const home = join(folder, "home");
+    for (const name of ["a", "b", "c"])
+      startWorker(name, { HOME: home, XDG_CACHE_HOME: "", ORT_DISABLE_TELEMETRY: "" });
+    const alone = await trainSingle({
+      spec,
+      corpus: TINY_CORPUS,
+      steps: STEPS,
+      threads: 1,
+      evaluateAt: (s) => s % 5 === 0,
+    });
+    await orchestrator.until(finished(STEPS));
+    expectSameCurve(alone);
+    for (const { step, heldOutLoss } of alone) {
+      if (heldOutLoss === null) continue;
+      expect(Math.abs((orchestrator.heldOut.get(step - 1) ?? Number.NaN) - heldOutLoss)).toBeLessThan(1e-4);
+    }
+    expect(alone.at(-1)?.loss).toBeLessThan((alone[0]?.loss ?? 0) - 0.5);
+    await orchestrator.until(() => orchestrator.receipts.size === STEPS * spec.microBatches * spec.stages);
+    expect(orchestrator.troubles).toEqual([]);
+    // ONNX Runtime's telemetry client would have left its database here.
+    expect(filesUnder(home)).toEqual([]);
+  });
+
+  it("go on from the last step when the middle one is killed and comes back", async () => {
+    const spec = tinyRun();
+    await begin(spec, STEPS);
+    startThree();
+    const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps: STEPS, threads: 1 });
+    await orchestrator.until(finished(8));
+    const middle = await holderOf(1);
+    const at = Math.max(...orchestrator.losses.keys());
+    await middle.kill();
+    startWorker(folderOf(middle));
+    await orchestrator.until(finished(STEPS));
+    expectSameCurve(alone);
+    expect(orchestrator.resumedAt.at(-1)).toBeGreaterThanOrEqual(at - 1);
+    await orchestrator.until(() => orchestrator.receipts.size === STEPS * spec.microBatches * spec.stages);
+  });
+
+  it("go on from a checkpoint in the orchestrator's store when a disk is lost and a slot is damaged", async () => {
+    const spec = tinyRun({ checkpointEverySteps: 3 });
+    await begin(spec, 8);
+    startThree();
+    const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps: 12, threads: 1 });
+    await orchestrator.until(finished(8));
+    await orchestrator.until(() => orchestrator.checkpoints.length === 2 * spec.stages);
+    const [middle, tail] = [await holderOf(1), await holderOf(2)];
+    await Promise.all([middle.kill(), tail.kill()]);
+    rmSync(join(folder, folderOf(middle)), { recursive: true });
+    const slot =
+      slotsUnder(join(folder, folderOf(tail))).find((path) => path.endsWith("slot-2.snapshot")) ?? "";
+    writeFileSync(slot, "damaged");
+    orchestrator.allowUpTo(12);
+    const replaced = startWorker(folderOf(middle));
+    const returned = startWorker(folderOf(tail));
+    await orchestrator.until(finished(12));
+    expect(orchestrator.resumedAt.at(-1)).toBe(6);
+    expectSameCurve(alone);
+    expect(readFileSync(`${slot}.corrupt`, "utf8")).toBe("damaged");
+    expect(
+      returned.said.some((said) => said.type === "phase" && said.detail.includes("slot-2.snapshot.corrupt")),
+    ).toBe(true);
+    expect(replaced.said.some((said) => said.type === "failed")).toBe(false);
+  });
+
+  it("keep receipts that nobody has confirmed through a kill", async () => {
+    const spec = tinyRun();
+    await begin(spec, 3);
+    orchestrator.silentOnReceipts = true;
+    startThree();
+    await orchestrator.until(finished(3));
+    await orchestrator.until(() => orchestrator.receipts.size === 3 * spec.microBatches * spec.stages);
+    const head = await holderOf(0);
+    await head.kill();
+    orchestrator.receipts.clear();
+    orchestrator.silentOnReceipts = false;
+    startWorker(folderOf(head));
+    await orchestrator.until(() => orchestrator.receipts.size === 3 * spec.microBatches);
+    expect([...orchestrator.receipts.values()].every(({ body }) => body.stage === 0)).toBe(true);
+  });
+});
+
+describe("a worker process", () => {
+  it("leaves within 800 ms and with code 0 when it is told to stop", async () => {
+    await begin(tinyRun(), Number.POSITIVE_INFINITY);
+    startThree();
+    await orchestrator.until(() => orchestrator.losses.size >= 3);
+    const begun = performance.now();
+    for (const worker of workers) worker.say({ type: "stop", reason: "a pause" });
+    const ends = await Promise.all(workers.map((worker) => worker.exited));
+    expect(ends).toEqual(ends.map(() => ({ code: 0, signal: null })));
+    expect(performance.now() - begun).toBeLessThan(800);
+  });
+
+  it("ignores Ctrl-C, which is the daemon's to answer, and ends when the daemon is gone", async () => {
+    await begin(tinyRun(), Number.POSITIVE_INFINITY);
+    startThree();
+    await orchestrator.until(() => orchestrator.losses.size >= 2);
+    for (const { child } of workers) child.kill("SIGINT");
+    const seen = orchestrator.losses.size;
+    await orchestrator.until(() => orchestrator.losses.size >= seen + 3);
+    const begun = performance.now();
+    for (const { child } of workers) child.disconnect();
+    await Promise.all(workers.map((worker) => worker.exited));
+    expect(performance.now() - begun).toBeLessThan(500);
+  });
+
+  it("says in one sentence why it cannot work and exits with 1", async () => {
+    await begin(tinyRun(), 1);
+    writeFileSync(join(folder, "a"), "a file where the folder should be");
+    const worker = startWorker("a");
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    const failed = worker.said.find((said) => said.type === "failed");
+    expect(failed).toMatchObject({ code: "disk-failed" });
+    expect(failed?.message).toContain(join(folder, "a"));
+    expect(readFileSync(join(folder, "a"), "utf8")).toBe("a file where the folder should be");
+  });
+});
+
+function slotsUnder(path: string): string[] {
+  return filesUnder(path)
+    .filter((name) => name.endsWith(".snapshot"))
+    .map((name) => join(path, name));
+}
+
+function filesUnder(path: string): string[] {
+  try {
+    return readdirSync(path, { recursive: true, encoding: "utf8" });
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,230 @@
+import { join } from "node:path";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import type { SignedReceipt } from "../src-protocol/receipt.ts";
+import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { SessionSigner } from "../src-protocol/signing.ts";
+import { Blobs } from "./blobs.ts";
+import type { Compute } from "./compute.ts";
+import type { Control, Instruction, Report } from "./control.ts";
+import { CorpusCache } from "./corpus.ts";
+import type { Peers } from "./peers.ts";
+import { PipelineRunner } from "./pipeline-runner.ts";
+import { inBatches } from "./receipt-outbox.ts";
+import type { ReceiptOutbox } from "./receipt-outbox.ts";
+import type { Snapshots } from "./snapshots.ts";
+import { StageLoader } from "./stage-loader.ts";
+import { noSamples, samplesOf } from "./stage-samples.ts";
+import type { Samples } from "./stage-samples.ts";
+
+type Assign = Extract<Instruction, { type: "assign" }>;
+export type Phase = Omit<Extract<WorkerToDaemon, { type: "phase" }>, "type">;
+
+export interface WorkerParts {
+  readonly network: string;
+  readonly orchestratorUrl: string;
+  readonly folder: string;
+  readonly signer: SessionSigner;
+  readonly compute: Compute;
+  readonly snapshots: Snapshots;
+  readonly outbox: ReceiptOutbox;
+  readonly peers: Peers;
+  readonly onPhase: (phase: Phase) => void;
+  /** Something that only a new process or a person can mend. */
+  readonly onFatal: (failure: Failure) => void;
+}
+
+/** After these the process is of no use; all other trouble is mended by a new generation. */
+const FATAL = new Set([
+  "disk-full",
+  "disk-read-only",
+  "disk-failed",
+  "compute-lost",
+  "compute-failed",
+  "graph-refused",
+]);
+
+/** What the orchestrator says, done: assignments are loaded and run, one generation at a time. */
+export class TrainingWorker {
+  readonly #parts: WorkerParts;
+  readonly #blobs: Blobs;
+  readonly #corpora: CorpusCache;
+  readonly #loader: StageLoader;
+  #control: Control | null = null;
+  #runner: PipelineRunner | null = null;
+  /** Of the latest assignment. */
+  #generation = -1;
+  /** Ends the loading of an assignment that a newer one, or a halt, has made pointless. */
+  #loading: AbortController | null = null;
+  #lastLoad: Promise<void> = Promise.resolve();
+  #lastUpload: Promise<void> = Promise.resolve();
+  #stage: number | null = null;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.#blobs = new Blobs(parts.orchestratorUrl, parts.signer);
+    this.#corpora = new CorpusCache(join(parts.folder, "corpus"), this.#blobs);
+    this.#loader = new StageLoader(parts.compute, parts.snapshots, this.#blobs);
+  }
+
+  start(control: Control): void {
+    this.#control = control;
+  }
+
+  connection(connected: boolean, detail: string): void {
+    if (connected) {
+      for (const receipts of this.#parts.outbox.batches()) this.#report({ type: "receipts", receipts });
+    }
+    // A stage under way goes on without the orchestrator until its grants run out.
+    if (this.#runner !== null) return;
+    this.#phase(
+      "waiting",
+      connected ? "Waiting for a stage to train." : `The orchestrator cannot be reached: ${detail}.`,
+    );
+  }
+
+  instruct(instruction: Instruction): void {
+    switch (instruction.type) {
+      case "assign":
+        return this.#assign(instruction);
+      case "grant":
+        if (this.#runner?.generation === instruction.generation) this.#runner.grant(instruction);
+        return;
+      case "halt":
+        return this.#halt(instruction.generation, instruction.reason);
+      case "receiptsStored": {
+        const ids = [...instruction.stored, ...instruction.refused.map(({ id }) => id)];
+        this.#parts.outbox.answered(ids).catch((error: unknown) => this.#fatal(error));
+        return;
+      }
+    }
+  }
+
+  /** Starts nothing new and resolves when nothing is under way. */
+  async drain(): Promise<void> {
+    this.#loading?.abort();
+    this.#runner?.stop();
+    await this.#runner?.quiet();
+    await this.#parts.outbox.close();
+  }
+
+  #halt(generation: number, reason: string): void {
+    if (this.#generation > generation) return;
+    this.#loading?.abort();
+    this.#runner?.stop();
+    this.#phase("waiting", reason);
+  }
+
+  #assign(assign: Assign): void {
+    const abort = new AbortController();
+    this.#loading?.abort();
+    this.#loading = abort;
+    this.#generation = assign.generation;
+    this.#runner?.stop();
+    this.#phase(
+      "loading",
+      `Loading stage ${assign.stage + 1} of ${assign.run.stages} at step ${assign.resumeStep}.`,
+      assign.stage,
+    );
+    // One after another: two loads would fill the same memory.
+    this.#lastLoad = this.#lastLoad
+      .then(() => this.#load(assign, abort.signal))
+      .catch((error: unknown) => {
+        if (!abort.signal.aborted) this.#loadFailed(assign, error);
+      });
+  }
+
+  async #load(assign: Assign, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await this.#runner?.quiet();
+    const { run: spec, stage, generation, resumeStep } = assign;
+    const loading = [
+      this.#parts.peers.connect(assign.previous, assign.next, signal),
+      this.#samples(spec, stage, signal),
+      this.#loader.load({ ...assign, spec }, signal),
+    ] as const;
+    // All of them end before the next assignment is loaded, also when one has failed.
+    await Promise.allSettled(loading);
+    const [links, samples, memory] = await Promise.all(loading);
+    if (signal.aborted) return;
+    const { network, signer, compute } = this.#parts;
+    this.#runner = new PipelineRunner({
+      spec,
+      stage,
+      generation,
+      network,
+      resumeStep,
+      signer,
+      links,
+      compute,
+      samples,
+      save: (step, receipts) => this.#save(assign, step, memory, receipts),
+      report: (report) => this.#report(report),
+      parametersAt: (step) => this.#loader.parametersAt(step),
+      now: Date.now,
+    });
+    this.#report({ type: "ready", generation });
+    this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+  }
+
+  async #samples(spec: RunSpec, stage: number, signal: AbortSignal): Promise<Samples> {
+    const isEnd = stage === 0 || stage === spec.stages - 1;
+    return isEnd ? samplesOf(spec, await this.#corpora.get(spec.corpus, signal)) : noSamples;
+  }
+
+  #loadFailed({ generation, stage }: Assign, error: unknown): void {
+    const { code, message } = failureBody(error);
+    this.#report({ type: "trouble", generation, code, message: message.slice(0, 2000) });
+    this.#phase("waiting", message, stage);
+    // The orchestrator counted on a snapshot that is not there: a new hello says what is.
+    if (code.startsWith("snapshot-")) this.#control?.reconnect();
+  }
+
+  async #save(
+    { run: spec, stage, generation }: Assign,
+    step: number,
+    memory: SharedArrayBuffer,
+    receipts: readonly SignedReceipt[],
+  ): Promise<void> {
+    await this.#parts.outbox.add(receipts);
+    for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
+    const path = await this.#parts.snapshots.save({ spec, stage }, step, memory);
+    if (step % spec.checkpointEverySteps === 0) this.#upload(generation, step, path);
+  }
+
+  /** In the background; a checkpoint that could not be stored is followed by the next one. */
+  #upload(generation: number, step: number, path: string): void {
+    const reading = this.#parts.snapshots.checkpoint(path);
+    // It may fail before its turn comes; that is told below.
+    reading.catch(() => {});
+    this.#lastUpload = this.#lastUpload.then(async () => {
+      try {
+        const { sha256, bytes } = await reading;
+        await this.#blobs.put(sha256, bytes);
+        this.#report({ type: "checkpoint", generation, step, sha256, bytes: bytes.length });
+      } catch (error) {
+        this.#phase(
+          "training",
+          `The checkpoint of step ${step} was not stored: ${failureBody(error).message}`,
+        );
+      }
+    });
+  }
+
+  #report(report: Report): void {
+    this.#control?.send(report);
+    if (report.type !== "trouble") return;
+    if (FATAL.has(report.code)) this.#fatal(new Failure(report.code, report.message));
+    else this.#phase("waiting", report.message);
+  }
+
+  #fatal(error: unknown): void {
+    const { code, message } = failureBody(error);
+    this.#parts.onFatal(new Failure(code, message, { cause: error }));
+  }
+
+  #phase(phase: Phase["phase"], detail: string, stage: number | null = this.#stage): void {
+    this.#stage = stage;
+    this.#parts.onPhase({ phase, detail, stage });
+  }
+}
