@@ -1,0 +1,94 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { ed25519Signature, sessionKey, sha256Hex } from "../src-protocol/keys.ts";
+import { verifySession } from "../src-protocol/signing.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import type { Blobs } from "./blobs.ts";
+import type { RunHost } from "./run-host.ts";
+import { UploadQuota } from "./upload-quota.ts";
+
+type BlobRequest = FastifyRequest<{ Params: { sha256: string } }>;
+
+/** Weights and two moments in float32, and room for the snapshot's header. */
+export function checkpointLimitBytes(parameterCounts: readonly number[]): number {
+  return Math.max(...parameterCounts) * 3 * 4 + 1024 * 1024;
+}
+
+/** Bytes for nodes that are connected now: the request is signed with the session key of the connection. */
+export function blobRoutes(
+  server: FastifyInstance,
+  blobs: Blobs,
+  host: RunHost,
+  onCorrupt: (sha256: string) => void,
+): void {
+  const limitBytes = checkpointLimitBytes(host.parameterCounts);
+  const quota = new UploadQuota((sha256) => host.namesCheckpoint(sha256));
+  // The body is a stream of bytes, whatever it is called.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+
+  async function put(request: BlobRequest): Promise<{ sha256: string; bytes: number }> {
+    const sha256 = digestOf(request);
+    const length = Number(request.headers["content-length"] ?? Number.NaN);
+    if (!Number.isSafeInteger(length) || length < 1) {
+      throw new Failure(
+        "length-required",
+        "The upload does not say how long it is. Send it with Content-Length.",
+      );
+    }
+    const by = authorise(request, host, `blob\n${sha256}\n${length}`);
+    if (host.stageOf(by) === null)
+      throw new Failure("not-a-holder", "Only a node that holds a stage stores checkpoints here.");
+    if (length > limitBytes) {
+      throw new Failure("blob-too-large", `The blob has ${length} bytes; ${limitBytes} are allowed here.`);
+    }
+    if (!quota.take(by, sha256, Date.now())) {
+      throw new Failure(
+        "too-many-uploads",
+        "This node has uploaded blobs that no checkpoint names. Name them, or try again in ten minutes.",
+      );
+    }
+    const { bytes } = await blobs.put(sha256, request.raw, length);
+    return { sha256, bytes };
+  }
+
+  async function get(request: BlobRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const sha256 = digestOf(request);
+    authorise(request, host, `blob-get\n${sha256}`);
+    const blob = await blobs.get(sha256).catch((error: unknown) => {
+      const { code } = failureBody(error);
+      if (code === "blob-corrupt" || code === "blob-unknown") onCorrupt(sha256);
+      throw error;
+    });
+    reply.header("content-type", "application/octet-stream").header("content-length", blob.bytes);
+    return reply.send(blob.stream());
+  }
+
+  const url = "/v1/blobs/sha256/:sha256";
+  server.route({ method: "PUT", url, bodyLimit: limitBytes, handler: put });
+  server.route({ method: "GET", url, handler: get });
+}
+
+function digestOf(request: BlobRequest): string {
+  const parsed = sha256Hex.safeParse(request.params.sha256);
+  if (!parsed.success)
+    throw new Failure("bad-digest", "A blob is named by the 64 lower-case hex digits of its SHA-256.");
+  return parsed.data;
+}
+
+function authorise(request: FastifyRequest, host: RunHost, text: string): SessionKey {
+  const key = sessionKey.safeParse(request.headers["x-tah-session"]);
+  const signature = ed25519Signature.safeParse(request.headers["x-tah-signature"]);
+  if (
+    key.success &&
+    signature.success &&
+    host.isConnected(key.data) &&
+    verifySession(key.data, text, signature.data)
+  ) {
+    return key.data;
+  }
+  throw new Failure(
+    "not-a-node",
+    "Blobs are for nodes that are connected to this network, with a request signed by their session key.",
+  );
+}

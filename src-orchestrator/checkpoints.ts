@@ -1,0 +1,25 @@
+/** A stage's state of one step in the content-addressed store. */
+export interface Checkpoint {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** The stored checkpoints of one stage, by step. */
+export type StageCheckpoints = ReadonlyMap<number, Checkpoint>;
+
+export const CHECKPOINTS_PER_STAGE = 3;
+
+/**
+ * Which steps each stage keeps: its newest three, and the newest step that every stage has, because
+ * that is what the whole run can be brought back from.
+ */
+export function keptSteps(stages: readonly StageCheckpoints[]): Set<number>[] {
+  const [first, ...others] = stages;
+  const complete = [...(first?.keys() ?? [])].filter((step) => others.every((stage) => stage.has(step)));
+  const newestComplete = complete.length === 0 ? null : Math.max(...complete);
+  return stages.map((stage) => {
+    const kept = new Set([...stage.keys()].sort((a, b) => b - a).slice(0, CHECKPOINTS_PER_STAGE));
+    if (newestComplete !== null) kept.add(newestComplete);
+    return kept;
+  });
+}

@@ -1,0 +1,250 @@
+import { randomBytes } from "node:crypto";
+import type { RawData, WebSocket } from "ws";
+import { DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src-protocol/control.ts";
+import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import type { SignedReceipt } from "../src-protocol/receipt.ts";
+import { verifySession } from "../src-protocol/signing.ts";
+import { verifyDelegation } from "../src-protocol/sr25519.ts";
+import type { CreditAnswer } from "./ledger.ts";
+import type { RunMessage } from "./network-state.ts";
+import type { CheckpointMessage } from "./progress.ts";
+import { badMessage, messageText, readNodeMessage } from "./node-message.ts";
+import type { NodeConnection, RunHost } from "./run-host.ts";
+
+export interface ControlTimes {
+  readonly helloTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly deadAfterMs: number;
+}
+
+/** How often a node's silence is looked at before it is enough. */
+export const LOOKS_BEFORE_DEAD = 12;
+
+export const CONTROL_TIMES: ControlTimes = {
+  helloTimeoutMs: 5_000,
+  heartbeatMs: HEARTBEAT_MS,
+  deadAfterMs: DEAD_AFTER_MS,
+};
+
+export interface ControlPorts {
+  readonly network: string;
+  readonly times: ControlTimes;
+  readonly host: RunHost;
+  /** The live connection of each session key, closed when the same key proves itself again. */
+  readonly live: Map<string, ControlSocket>;
+  readonly now: () => number;
+  readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
+  /** True when the store has this blob, and it is what it is said to be. */
+  readonly holdsCheckpoint: (stage: number, message: CheckpointMessage) => Promise<boolean>;
+}
+
+/** Nobody needs more to say who they are. */
+const GREETING_LIMIT_BYTES = 64 * 1024;
+/** A node that does not read its messages is as good as dead. */
+const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Messages that wait for the disk; more wait in the node's own socket. */
+const MESSAGES_WAITING = 4;
+
+type Hello = NodeMessage & { type: "hello" };
+
+/** One node's connection: who it is, that it lives, and what it says to the run. */
+export class ControlSocket implements NodeConnection {
+  private readonly socket: WebSocket;
+  private readonly ports: ControlPorts;
+  private readonly nonce = randomBytes(32).toString("hex");
+  private readonly timers: NodeJS.Timeout[] = [];
+  private hello: Hello | null = null;
+  private joined = false;
+  private gone = false;
+  private lastHeard: number;
+  private lastCheck: number;
+  private waiting = 0;
+  /** Messages whose handling has to wait for the disk keep their order. */
+  private order: Promise<void> = Promise.resolve();
+
+  constructor(socket: WebSocket, ports: ControlPorts) {
+    this.socket = socket;
+    this.ports = ports;
+    this.lastHeard = ports.now();
+    this.lastCheck = this.lastHeard;
+    socket.on("message", (data, isBinary) => this.receive(data, isBinary));
+    socket.on("close", () => this.leave("closed"));
+    // What breaks also closes.
+    socket.on("error", () => {});
+    this.send({ type: "challenge", network: ports.network, nonce: this.nonce });
+    this.timers.push(setTimeout(() => this.helloTimeout(), ports.times.helloTimeoutMs));
+  }
+
+  send(message: OrchestratorMessage): void {
+    if (this.socket.readyState !== this.socket.OPEN) return;
+    if (this.socket.bufferedAmount > UNREAD_LIMIT_BYTES) {
+      this.socket.terminate();
+      return;
+    }
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /** Another connection has proved the same key. */
+  replaced(): void {
+    this.refuse(
+      new Failure(
+        "session-replaced",
+        "This session key is connected somewhere else now, so this connection ends.",
+      ),
+    );
+    this.leave("closed");
+  }
+
+  private helloTimeout(): void {
+    if (this.joined) return;
+    this.refuse(
+      new Failure(
+        "hello-timeout",
+        "The node did not say who it is in time, so the connection ends. Connect again.",
+      ),
+    );
+  }
+
+  private receive(data: RawData, isBinary: boolean): void {
+    if (this.gone) return;
+    this.lastHeard = this.ports.now();
+    try {
+      const text = messageText(data, isBinary);
+      if (!this.joined && text.length > GREETING_LIMIT_BYTES) throw badMessage("the greeting is too long");
+      const message = readNodeMessage(text);
+      if (this.joined) this.hear(message);
+      else this.greet(message);
+    } catch (error) {
+      this.refuse(error);
+    }
+  }
+
+  private greet(message: NodeMessage): void {
+    if (message.type === "hello" && this.hello === null) {
+      this.hello = message;
+      return;
+    }
+    if (message.type !== "proof" || this.hello === null)
+      throw badMessage("a hello and then a proof come first");
+    const { network, host, live, now } = this.ports;
+    const { delegation, linkAddress, restorable } = this.hello;
+    const { sessionKey, hotkey } = delegation.body;
+    const failure = verifyDelegation(delegation, { network, now: now() });
+    if (failure !== null) throw failure;
+    if (!verifySession(sessionKey, proofText(network, this.nonce), message.signature)) {
+      throw new Failure(
+        "bad-proof",
+        "The proof is not signed by the delegated session key, so the node is not let in.",
+      );
+    }
+    live.get(sessionKey)?.replaced();
+    live.set(sessionKey, this);
+    this.joined = true;
+    this.lastCheck = now();
+    const { heartbeatMs, deadAfterMs } = this.ports.times;
+    this.timers.push(
+      setInterval(() => this.send({ type: "heartbeat" }), heartbeatMs),
+      setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
+    );
+    this.send({ type: "welcome" });
+    host.join({ type: "joined", now: now(), sessionKey, hotkey, linkAddress, restorable }, this);
+  }
+
+  private hear(message: NodeMessage): void {
+    switch (message.type) {
+      case "heartbeat":
+        return;
+      case "receipts":
+        this.store(message.receipts);
+        return;
+      case "drain":
+        this.order = this.order.then(() => {
+          this.leave("drained");
+          this.socket.close(1000);
+        });
+        return;
+      case "hello":
+      case "proof":
+        throw badMessage("it has said who it is already");
+      default:
+        this.order = this.order.then(() => this.tell(message)).catch((error) => this.refuse(error));
+        this.awaitDisk(this.order);
+    }
+  }
+
+  private async tell(message: RunMessage): Promise<void> {
+    const key = this.hello?.delegation.body.sessionKey;
+    if (key === undefined) return;
+    const { host, holdsCheckpoint, now } = this.ports;
+    if (message.type === "checkpoint") {
+      const stage = host.checkpointDue(key, message);
+      // A checkpoint counts when its bytes are here, not when somebody says so.
+      if (stage === null || !(await holdsCheckpoint(stage, message))) return;
+    }
+    if (!this.gone) host.dispatch({ type: "message", now: now(), sessionKey: key, message });
+  }
+
+  private store(receipts: readonly SignedReceipt[]): void {
+    this.awaitDisk(
+      this.ports
+        .credit(receipts)
+        .then((answer) => this.send({ type: "receiptsStored", ...answer }))
+        // Not stored means not acknowledged: the node keeps them and sends them again.
+        .catch(() => {}),
+    );
+  }
+
+  /** SECURITY: who sends faster than we can store is read more slowly. */
+  private awaitDisk(work: Promise<void>): void {
+    this.waiting++;
+    if (this.waiting >= MESSAGES_WAITING) this.socket.pause();
+    void work.finally(() => {
+      this.waiting--;
+      if (this.gone || !this.socket.isPaused || this.waiting >= MESSAGES_WAITING) return;
+      // What it said meanwhile is still to be read.
+      this.lastHeard = this.ports.now();
+      this.socket.resume();
+    });
+  }
+
+  private checkLife(): void {
+    const { now, times } = this.ports;
+    const late = now() - this.lastCheck > times.deadAfterMs / 2;
+    this.lastCheck = now();
+    // We slept (a closed lid), so we could not hear: what was said meanwhile is still to be read.
+    if (late) this.lastHeard = this.lastCheck;
+    if (now() - this.lastHeard >= times.deadAfterMs && !this.socket.isPaused) {
+      this.leave("silent");
+      this.socket.terminate();
+    } else if (now() > (this.hello?.delegation.body.notAfter ?? Infinity)) {
+      this.refuse(
+        new Failure(
+          "delegation-expired",
+          "The delegation of this session key has ended. The daemon has to sign a new one.",
+        ),
+      );
+    }
+  }
+
+  private refuse(error: unknown): void {
+    if (this.gone) return;
+    const { code, message } = failureBody(error);
+    this.send({ type: "refused", code, message: message.slice(0, 2000) });
+    this.socket.close(1008, code.slice(0, 100));
+    this.leave("closed");
+  }
+
+  private leave(cause: "closed" | "silent" | "drained"): void {
+    if (this.gone) return;
+    this.gone = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    // Nothing more is heard, but the closing handshake has to be read.
+    if (this.socket.isPaused) this.socket.resume();
+    const key = this.hello?.delegation.body.sessionKey;
+    if (key === undefined || !this.joined) return;
+    const { live, host, now } = this.ports;
+    if (live.get(key) === this) live.delete(key);
+    host.leave({ type: "left", now: now(), sessionKey: key, cause }, this);
+  }
+}

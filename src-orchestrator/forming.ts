@@ -1,0 +1,138 @@
+import type { LinkAddress } from "../src-protocol/control.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import { withSteps } from "./network-state.ts";
+import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
+import { place } from "./placement.ts";
+import type { Placement } from "./placement.ts";
+import { forgetCheckpointsAfter } from "./progress.ts";
+
+/** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
+const SNAPSHOT_LAG_STEPS = 2;
+/** A node that has been near so much trouble is left out when there are others. */
+const DOUBTFUL_FAILURES = 3;
+/** A node that has not loaded its stage by then is taken out of the pipeline. */
+export const FORMING_LIMIT_MS = 120_000;
+
+/** Forms a pipeline when that is due and every stage can have a node. */
+export function form(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+  if (state.phase !== "waiting" || now < state.formAfter) return state;
+  const placement = placed(state);
+  if (placement === null) return state;
+  const { holders, resumeStep } = placement;
+  if (now < state.settleUntil && resumeStep < state.knownStep - SNAPSHOT_LAG_STEPS) return state;
+  const generation = state.generation + 1;
+  const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
+  let next: NetworkState = {
+    ...state,
+    phase: "forming",
+    generation,
+    formingSince: now,
+    step: resumeStep,
+    nextGrant: resumeStep,
+    losses: new Map(),
+    pace: [],
+    stages: state.stages.map(({ checkpoints }, index) => ({
+      holder: holders[index] ?? null,
+      lastHolder: members[index] ?? null,
+      ready: false,
+      stepped: resumeStep,
+      saved: resumeStep,
+      checkpoints,
+    })),
+  };
+  effects.push({
+    type: "store",
+    row: {
+      kind: "generation",
+      generation,
+      resumeStep,
+      at: now,
+      holders: members.map(({ sessionKey, hotkey }) => ({ sessionKey, hotkey })),
+    },
+  });
+  for (const [stage, node] of members.entries()) {
+    const own = resumeStep === 0 || node.restorable.get(stage)?.includes(resumeStep) === true;
+    // What lies after the step it returns to belongs to a past that did not happen.
+    next = withSteps(next, node.sessionKey, stage, (steps) => steps.filter((step) => step <= resumeStep));
+    effects.push({
+      type: "send",
+      to: node.sessionKey,
+      message: {
+        type: "assign",
+        generation,
+        run: state.run,
+        stage,
+        resumeStep,
+        checkpointSha256: own ? null : (state.stages[stage]?.checkpoints.get(resumeStep)?.sha256 ?? null),
+        previous: peerOf(members[stage - 1]),
+        next: peerOf(members[stage + 1]),
+      },
+    });
+  }
+  return forgetCheckpointsAfter(resumeStep, next, effects);
+}
+
+/**
+ * Leaves out as many of the nodes that failed again and again as can be spared. What only they say
+ * they have is given up for an older step, but never for the beginning of the run.
+ */
+function placed(state: NetworkState): Placement | null {
+  const without = (left: ReadonlySet<SessionKey>): Placement | null =>
+    place(
+      state.stages.map(({ holder, checkpoints }) => ({
+        holder: holder === null || left.has(holder) ? null : holder,
+        stored: new Set(checkpoints.keys()),
+      })),
+      new Map([...state.nodes].filter(([key]) => !left.has(key))),
+    );
+  const everybody = without(new Set());
+  const doubtful = [...state.nodes.values()]
+    .filter(({ failures }) => failures >= DOUBTFUL_FAILURES)
+    .sort((a, b) => b.failures - a.failures || b.arrival - a.arrival)
+    .map(({ sessionKey }) => sessionKey);
+  for (let count = doubtful.length; count > 0; count--) {
+    const others = without(new Set(doubtful.slice(0, count)));
+    if (others !== null && (others.resumeStep > 0 || everybody?.resumeStep === 0)) return others;
+  }
+  return everybody;
+}
+
+/** Training stops: everybody re-forms when each stage has a node, at the earliest after `delayMs`. */
+export function interrupt(
+  state: NetworkState,
+  now: number,
+  delayMs: number,
+  unexpected: boolean,
+  reason: string,
+  effects: Effect[],
+): NetworkState {
+  if (state.phase !== "training" && state.phase !== "forming") return form(state, now, effects);
+  const wasTraining = state.phase === "training";
+  const stopped: NetworkState = {
+    ...state,
+    phase: "waiting",
+    stages: state.stages.map((stage) => ({ ...stage, ready: false })),
+    pace: [],
+    interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? now) : state.interruptedAt,
+    formAfter: delayMs === 0 ? 0 : now + delayMs,
+  };
+  const formed = form(stopped, now, effects);
+  // A newer assignment stops the old work by itself.
+  if (formed.phase === "waiting") halt(formed, reason, effects);
+  return formed;
+}
+
+export function halt(state: NetworkState, reason: string, effects: Effect[]): void {
+  for (const { holder } of state.stages) {
+    if (holder === null) continue;
+    effects.push({
+      type: "send",
+      to: holder,
+      message: { type: "halt", generation: state.generation, reason },
+    });
+  }
+}
+
+function peerOf(node: NetworkNode | undefined): { sessionKey: SessionKey; address: LinkAddress } | null {
+  return node === undefined ? null : { sessionKey: node.sessionKey, address: node.linkAddress };
+}

@@ -1,0 +1,171 @@
+import { fork, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import type { DaemonToOrchestrator, OrchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
+import { receiptText } from "../src-protocol/receipt.ts";
+import { sha256 } from "../src-protocol/signing.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import type { ReceiptRow } from "../src-protocol/state.ts";
+import { FakeNet, until } from "./fake-node.test-support.ts";
+import { temporaryFolder } from "./folder.test-support.ts";
+import { TEST_NETWORK, hotkey, signedHeaders } from "./keys.test-support.ts";
+import { corpusFile, corpusRun } from "./orchestrator.test-support.ts";
+
+const MAIN = join(import.meta.dirname, "main.ts");
+const children: ChildProcess[] = [];
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+});
+
+function child(): {
+  process: ChildProcess;
+  exit: Promise<{ code: number | null }>;
+  said: OrchestratorToDaemon[];
+} {
+  const started = fork(MAIN, { stdio: ["ignore", "ignore", "inherit", "ipc"], execArgv: [] });
+  children.push(started);
+  const said: OrchestratorToDaemon[] = [];
+  started.on("message", (message) => said.push(message as OrchestratorToDaemon));
+  const exit = new Promise<{ code: number | null }>((resolve) =>
+    started.on("exit", (code) => resolve({ code })),
+  );
+  return { process: started, exit, said };
+}
+
+function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): DaemonToOrchestrator {
+  return {
+    type: "start",
+    network: TEST_NETWORK,
+    folder: join(folder, "network"),
+    host: "127.0.0.1",
+    port,
+    run: corpusRun(change),
+    corpusFile: corpusFile(folder),
+    raoPerTeraflop: "1000000",
+    payouts: [],
+  };
+}
+
+async function listening(folder: string, change: Partial<RunSpec> = {}) {
+  const started = child();
+  started.process.send(startMessage(folder, change));
+  await until("it listens", () => started.said.length > 0);
+  const [first] = started.said;
+  if (first?.type !== "listening") throw new Error(`it said ${JSON.stringify(first)}`);
+  return { ...started, url: first.url };
+}
+
+test("killed while receipts arrive, it has every receipt it acknowledged and pays none twice", async () => {
+  const folder = temporaryFolder();
+  const net = new FakeNet();
+  const change = { steps: null, microBatches: 8 };
+  const first = await listening(folder, change);
+  for (const number of [0, 1, 2]) net.node(first.url, number);
+  const acknowledged = () => net.nodes.reduce((sum, node) => sum + node.stored.size, 0);
+  await until("receipts are stored", () => acknowledged() > 200);
+  first.process.kill("SIGKILL");
+  await first.exit;
+  const promised = new Set(net.nodes.flatMap((node) => [...node.stored]));
+  expect(net.receipts.length).toBeGreaterThan(promised.size);
+  net.close();
+
+  const second = await listening(folder, change);
+  const receiptsOf = async (number: number): Promise<ReceiptRow[]> => {
+    const target = "/v1/account/receipts?limit=1000";
+    const headers = signedHeaders(hotkey(number), "GET", target, "");
+    const answer = await fetch(`${second.url}${target}`, { headers });
+    return ((await answer.json()) as { receipts: ReceiptRow[] }).receipts;
+  };
+  const kept = (await Promise.all([0, 1, 2].map(receiptsOf))).flat();
+  const ids = new Set(kept.map((row) => row.id));
+  expect([...promised].filter((id) => !ids.has(id))).toEqual([]);
+
+  // Everything is sent again from the nodes' outboxes: what was not stored before is now.
+  const again = new FakeNet();
+  const sender = again.node(second.url, 0);
+  await until("welcome", () => sender.heard.some((message) => message.type === "welcome"));
+  const all = net.receipts.map((one) => one.receipt);
+  for (let at = 0; at < all.length; at += 256)
+    sender.send({ type: "receipts", receipts: all.slice(at, at + 256) });
+  await until("all are answered", () => {
+    const answers = sender.heard.flatMap((message) =>
+      message.type === "receiptsStored" ? [...message.stored, ...message.refused.map(({ id }) => id)] : [],
+    );
+    return answers.length === all.length;
+  });
+  const credited = new Map<string, ReceiptRow>();
+  for (const row of (await Promise.all([0, 1, 2].map(receiptsOf))).flat()) {
+    const key = `${row.stage}/${row.step}/${row.microBatch}`;
+    expect(credited.has(key), `${key} is paid once`).toBe(false);
+    credited.set(key, row);
+  }
+  expect(all.filter((one) => !sender.stored.has(sha256(receiptText(one.body))))).toEqual([]);
+  for (const number of [0, 1, 2]) {
+    const headers = signedHeaders(hotkey(number), "GET", "/v1/account", "");
+    const account = (await (await fetch(`${second.url}/v1/account`, { headers })).json()) as {
+      accruedRao: string;
+    };
+    const rows = await receiptsOf(number);
+    expect(BigInt(account.accruedRao)).toBe(rows.reduce((sum, row) => sum + BigInt(row.amountRao), 0n));
+  }
+  again.close();
+});
+
+test("it starts again where it was and says so", async () => {
+  const folder = temporaryFolder();
+  const first = await listening(folder, { steps: 5 });
+  const net = new FakeNet();
+  for (const number of [0, 1, 2]) net.node(first.url, number);
+  const step = async (url: string) =>
+    ((await (await fetch(`${url}/v1/run`)).json()) as { step: number }).step;
+  await until("five steps", async () => (await step(first.url)) === 5);
+  first.process.send({ type: "stop", reason: "a test" } satisfies DaemonToOrchestrator);
+  expect((await first.exit).code).toBe(0);
+  net.close();
+  const second = await listening(folder, { steps: 5 });
+  expect(await step(second.url)).toBe(5);
+});
+
+test("Ctrl-C does not end it; the end of the daemon does, at once", async () => {
+  const started = await listening(temporaryFolder());
+  started.process.kill("SIGINT");
+  expect((await fetch(`${started.url}/healthz`)).status).toBe(200);
+  started.process.disconnect();
+  const at = performance.now();
+  expect((await started.exit).code).toBe(0);
+  expect(performance.now() - at).toBeLessThan(1_000);
+});
+
+test("a port in use is told to the daemon with one sentence, and it exits with 1", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => taken.on("listening", resolve));
+  const address = taken.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const started = child();
+  started.process.send(startMessage(temporaryFolder(), {}, port));
+  expect((await started.exit).code).toBe(1);
+  expect(started.said).toEqual([
+    {
+      type: "failed",
+      code: "port-in-use",
+      message: `Port ${port} of 127.0.0.1 is used by another program. Stop that one, or choose another port.`,
+    },
+  ]);
+  taken.close();
+});
+
+test("a run that makes no sense is a failure, not a crash", async () => {
+  const started = child();
+  started.process.send({ ...startMessage(temporaryFolder()), run: { runId: 5 } });
+  expect((await started.exit).code).toBe(1);
+  expect(started.said[0]).toMatchObject({ type: "failed", code: "bad-run" });
+});
+
+test("started by hand it says how it is started", () => {
+  const { status, stderr } = spawnSync(process.execPath, [MAIN], { encoding: "utf8" });
+  expect(status).toBe(2);
+  expect(stderr).toContain("npm start");
+});

@@ -1,0 +1,43 @@
+import type { RawData } from "ws";
+import { CONTROL_PROTOCOL, nodeMessage } from "../src-protocol/control.ts";
+import type { NodeMessage } from "../src-protocol/control.ts";
+import { Failure } from "../src-protocol/failure.ts";
+
+/** A message in a form we know; anything else is a Failure that ends the connection. */
+export function readNodeMessage(text: string): NodeMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw badMessage("it is not JSON");
+  }
+  if (isHelloOfAnotherProtocol(value)) {
+    throw new Failure(
+      "protocol-mismatch",
+      `This network speaks version ${CONTROL_PROTOCOL} of the control protocol. Update the app, then connect again.`,
+    );
+  }
+  const parsed = nodeMessage.safeParse(value);
+  if (!parsed.success) throw badMessage(parsed.error.issues[0]?.message ?? "unknown form");
+  return parsed.data;
+}
+
+function isHelloOfAnotherProtocol(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || !("type" in value) || value.type !== "hello")
+    return false;
+  return "protocol" in value && value.protocol !== CONTROL_PROTOCOL;
+}
+
+export function badMessage(reason: string): Failure {
+  return new Failure(
+    "bad-message",
+    `A message of the node was not understood (${reason}), so the connection ends.`,
+  );
+}
+
+export function messageText(data: RawData, isBinary: boolean): string {
+  if (isBinary) throw badMessage("control messages are text");
+  return Buffer.isBuffer(data)
+    ? data.toString("utf8")
+    : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]).toString("utf8");
+}

@@ -1,0 +1,150 @@
+import type { RunView } from "../src-protocol/api.ts";
+import type { OrchestratorMessage } from "../src-protocol/control.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import type { HistoryPoint } from "../src-protocol/state.ts";
+import { stageOf, startNetwork } from "./network-state.ts";
+import { apply, nextWake } from "./network.ts";
+import { checkpointDue } from "./progress.ts";
+import type { CheckpointMessage } from "./progress.ts";
+import type { Effect, NetworkEvent, NetworkState, Remembered, Row } from "./network-state.ts";
+import { runView, stageParameterCounts } from "./run-view.ts";
+import { storeRow } from "./run-store.ts";
+import type { Store } from "./store.ts";
+
+/** A live connection to a node, as far as the run needs it. */
+export interface NodeConnection {
+  send(message: OrchestratorMessage): void;
+}
+
+export interface Watcher {
+  changed(): void;
+  point(point: HistoryPoint): void;
+}
+
+/** The living run: holds the pure network's state, carries out what it asks for, and wakes it in time. */
+export class RunHost {
+  readonly run: RunSpec;
+  readonly parameterCounts: readonly number[];
+  private readonly store: Store;
+  private readonly now: () => number;
+  private readonly block: () => number;
+  private readonly connections = new Map<SessionKey, NodeConnection>();
+  private readonly watchers = new Set<Watcher>();
+  private readonly onForgotten: (digests: readonly string[]) => void;
+  private state: NetworkState;
+  private wake: NodeJS.Timeout | null = null;
+  private closed = false;
+
+  constructor(options: {
+    store: Store;
+    run: RunSpec;
+    remembered: Remembered;
+    now: () => number;
+    block: () => number;
+    /** These checkpoints are no longer needed by this run. */
+    onForgotten: (digests: readonly string[]) => void;
+  }) {
+    this.store = options.store;
+    this.run = options.run;
+    this.now = options.now;
+    this.block = options.block;
+    this.onForgotten = options.onForgotten;
+    this.parameterCounts = stageParameterCounts(options.run);
+    this.state = startNetwork(options.run, options.remembered, options.now());
+    this.setWake();
+  }
+
+  view(): RunView {
+    return runView(this.state, this.parameterCounts, this.block());
+  }
+
+  isConnected(key: SessionKey): boolean {
+    return this.connections.has(key);
+  }
+
+  /** The stage that a node holds now. */
+  stageOf(key: SessionKey): number | null {
+    return stageOf(this.state, key);
+  }
+
+  /** Which stage's checkpoint this would be; null when it would change nothing. */
+  checkpointDue(key: SessionKey, message: CheckpointMessage): number | null {
+    return checkpointDue(this.state, key, message);
+  }
+
+  namesCheckpoint(sha256: string): boolean {
+    return this.state.stages.some(({ checkpoints }) =>
+      [...checkpoints.values()].some((checkpoint) => checkpoint.sha256 === sha256),
+    );
+  }
+
+  watch(watcher: Watcher): () => void {
+    this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
+  }
+
+  join(event: Extract<NetworkEvent, { type: "joined" }>, connection: NodeConnection): void {
+    this.connections.set(event.sessionKey, connection);
+    this.dispatch(event);
+  }
+
+  /** Only the connection that is the node's now can take it away. */
+  leave(event: Extract<NetworkEvent, { type: "left" }>, connection: NodeConnection): void {
+    if (this.connections.get(event.sessionKey) !== connection) return;
+    this.connections.delete(event.sessionKey);
+    this.dispatch(event);
+  }
+
+  dispatch(event: NetworkEvent): void {
+    if (this.closed) return;
+    const before = this.state;
+    const { state, effects } = apply(event, before);
+    this.state = state;
+    this.carryOut(effects);
+    this.setWake();
+    if (state !== before) for (const watcher of this.watchers) watcher.changed();
+  }
+
+  close(): void {
+    this.closed = true;
+    if (this.wake !== null) clearTimeout(this.wake);
+  }
+
+  private carryOut(effects: readonly Effect[]): void {
+    const rows = effects.flatMap((effect) => (effect.type === "store" ? [effect.row] : []));
+    if (rows.length > 0) {
+      const { runId } = this.run;
+      // A failed commit is reported once by the store itself.
+      this.store
+        .write(() => rows.forEach((row) => storeRow(this.store, runId, row)), rows.length)
+        .catch(() => {});
+      // Who holds a stage is on disk before anybody works on it: receipts are checked against it.
+      if (rows.some((row) => row.kind === "generation")) this.store.flush();
+      this.publish(rows);
+    }
+    for (const effect of effects) {
+      if (effect.type === "send") this.connections.get(effect.to)?.send(effect.message);
+    }
+  }
+
+  private publish(rows: readonly Row[]): void {
+    for (const row of rows) {
+      if (row.kind === "point") for (const watcher of this.watchers) watcher.point(row.point);
+    }
+    const forgotten = rows.flatMap((row) => (row.kind === "forgetCheckpoint" ? [row.sha256] : []));
+    if (forgotten.length > 0) this.onForgotten(forgotten);
+  }
+
+  private setWake(): void {
+    if (this.wake !== null) clearTimeout(this.wake);
+    this.wake = null;
+    const at = nextWake(this.state);
+    if (at === null || this.closed) return;
+    this.wake = setTimeout(
+      () => this.dispatch({ type: "tick", now: this.now() }),
+      Math.max(1, at - this.now()),
+    );
+    this.wake.unref();
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Tables of `orchestrator.db`; `PRAGMA user_version` says which of these steps have been taken.
+ * Amounts are whole rao in 64-bit integers and are read as `bigint`. A receipt's texts are rebuilt
+ * from its columns, because receipts are most of what is stored.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE runs (
+    runId TEXT PRIMARY KEY,
+    spec TEXT NOT NULL,
+    createdAt INTEGER NOT NULL,
+    recoveries INTEGER NOT NULL DEFAULT 0,
+    lastRecoveryMs INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE generations (
+    runId TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    resumeStep INTEGER NOT NULL,
+    grantedStep INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (runId, generation)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Who held which stage: what receipts are checked against.
+  CREATE TABLE assignments (
+    sessionKey TEXT NOT NULL,
+    runId TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    hotkey TEXT NOT NULL,
+    PRIMARY KEY (sessionKey, runId, generation)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE checkpoints (
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (runId, stage, step)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE points (
+    runId TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    loss REAL NOT NULL,
+    heldOutLoss REAL,
+    tokensPerSecond REAL,
+    PRIMARY KEY (runId, step)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE hotkeys (
+    number INTEGER PRIMARY KEY,
+    address TEXT NOT NULL UNIQUE,
+    receipts INTEGER NOT NULL DEFAULT 0,
+    -- Null: it is paid to itself.
+    payoutColdkey TEXT
+  ) STRICT;
+
+  CREATE TABLE claims (
+    claimId TEXT PRIMARY KEY,
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    text TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    amountRao INTEGER NOT NULL CHECK (amountRao > 0),
+    asset TEXT NOT NULL,
+    payoutColdkey TEXT NOT NULL,
+    receipts INTEGER NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX claimsOfHotkey ON claims (hotkey, at);
+
+  CREATE TABLE receipts (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    microBatch INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    worker BLOB NOT NULL,
+    consumer BLOB NOT NULL,
+    inputSha256 BLOB,
+    outputSha256 BLOB NOT NULL,
+    finishedAt INTEGER NOT NULL,
+    workerSignature BLOB NOT NULL,
+    consumerSignature BLOB NOT NULL,
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    amountRao INTEGER NOT NULL CHECK (amountRao >= 0),
+    block INTEGER NOT NULL,
+    creditedAt INTEGER NOT NULL,
+    claimId TEXT REFERENCES claims,
+    -- The same work is paid once, however often it was redone.
+    UNIQUE (runId, stage, step, microBatch)
+  ) STRICT;
+  CREATE INDEX receiptsOfHotkey ON receipts (hotkey, number);
+  CREATE INDEX unclaimedReceipts ON receipts (hotkey, number) WHERE claimId IS NULL;
+
+  CREATE TABLE transfers (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('receipts', 'claim')),
+    reference TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE entries (
+    transfer INTEGER NOT NULL REFERENCES transfers,
+    account TEXT NOT NULL,
+    amountRao INTEGER NOT NULL,
+    PRIMARY KEY (transfer, account)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE balances (account TEXT PRIMARY KEY, rao INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+  -- SECURITY: the ledger is only ever added to.
+  CREATE TRIGGER transfersStay BEFORE UPDATE ON transfers BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER transfersLast BEFORE DELETE ON transfers BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER entriesStay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER entriesLast BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+  CREATE TABLE nonces (nonce TEXT PRIMARY KEY, hotkey TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE uuids (uuid TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX uuidsByTime ON uuids (at);
+  `,
+];
