@@ -1,0 +1,125 @@
+import { Failure } from "../src-protocol/failure.ts";
+import { useCompileCache } from "./compile-cache.ts";
+import type { Daemon } from "./daemon.ts";
+import { HELP, parseOptions } from "./options.ts";
+import type { DaemonOptions } from "./options.ts";
+import { statusLine } from "./status-line.ts";
+
+const STATUS_EVERY_MS = 3_000;
+const PARENT_CHECK_MS = 500;
+const SECOND_SIGINT_AFTER_MS = 300;
+const EXIT_BAD_OPTION = 2;
+const EXIT_INTERRUPTED = 130;
+
+/** The daemon in the foreground, from command-line words to the exit code. */
+export async function main(
+  words: readonly string[],
+  onReady: (daemon: Daemon) => void = () => {},
+): Promise<number> {
+  // The reader of our lines may go away (`| head`): training goes on without it.
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
+  let options: DaemonOptions | null;
+  try {
+    options = parseOptions(words);
+  } catch (error) {
+    return complain(error, EXIT_BAD_OPTION);
+  }
+  if (options === null) {
+    say(HELP.trimEnd());
+    return 0;
+  }
+  useCompileCache();
+  try {
+    return await runForeground(options, onReady);
+  } catch (error) {
+    return complain(error, 1);
+  }
+}
+
+/** Runs until it is asked to end; Ctrl-C ends everything, and a second one at once. */
+async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) => void): Promise<number> {
+  let daemon: Daemon | null = null;
+  let askedAt: number | null = null;
+  const { promise: wanted, resolve: askToEnd } = Promise.withResolvers<void>();
+  const end = (): void => {
+    askedAt ??= performance.now();
+    askToEnd();
+  };
+  process.on("SIGINT", () => {
+    // A launcher may hand on the Ctrl-C that has reached us already: only a later one is a second one.
+    if (askedAt !== null && performance.now() - askedAt > SECOND_SIGINT_AFTER_MS) {
+      daemon?.kill();
+      process.exit(EXIT_INTERRUPTED);
+    }
+    end();
+  });
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  if (options.exitWithParent) endWithParent(end);
+
+  say("Train at Home is starting …");
+  const { runDaemon } = await import("./daemon.ts");
+  const starting = runDaemon(options);
+  // Nothing is lost by ending half-way through a start: all that is on disk is whole.
+  const first = await Promise.race([starting, wanted]);
+  daemon = first ?? (await starting);
+  if (askedAt === null) onReady(daemon);
+  const line = askedAt === null ? report(daemon) : undefined;
+  await Promise.race([wanted, daemon.ended]);
+  clearInterval(line);
+  if (askedAt !== null) say("Stopping …");
+  await daemon.stop();
+  const step = daemon.state().run?.step ?? 0;
+  say(`Stopped. Starting again continues from step ${step}.`);
+  return 0;
+}
+
+/** What it is and where; then a line every few seconds, as long as there is something new to say. */
+function report(daemon: Daemon): NodeJS.Timeout {
+  const { network, dataFolder } = daemon.state();
+  say(
+    network.neighbours === 0
+      ? "Your computer trains a language model, in one process."
+      : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
+  );
+  say(`Dashboard:   ${daemon.loginUrl()}`);
+  say(`Data folder: ${dataFolder}`);
+  say("Ctrl-C ends everything; starting again continues where it was.");
+  let last = "";
+  return setInterval(() => {
+    const line = statusLine(daemon.state(), Date.now());
+    if (line !== last) say(line);
+    last = line;
+  }, STATUS_EVERY_MS);
+}
+
+/** By the channel it was started with, else by its parent's number, which changes when the parent is gone. */
+function endWithParent(end: () => void): void {
+  if (process.channel !== undefined) {
+    process.once("disconnect", end);
+    return;
+  }
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    end();
+  }, PARENT_CHECK_MS).unref();
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function complain(error: unknown, code: number): number {
+  const sentence =
+    error instanceof Failure ? error.message : `Something went wrong that should not: ${String(error)}`;
+  process.stderr.write(`${sentence}\n`);
+  return code;
+}
+
+if (import.meta.main) {
+  const code = await main(process.argv.slice(2));
+  // Not by running dry: an idle connection would hold the process for seconds. What was said goes out first.
+  process.stdout.write("", () => process.exit(code));
+}

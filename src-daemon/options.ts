@@ -1,0 +1,128 @@
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Failure } from "../src-protocol/failure.ts";
+import { parseChainUrl } from "./chain-probe.ts";
+import { defaultHome } from "./home.ts";
+import { MODEL_SIZES } from "./run-plan.ts";
+import type { ModelSize } from "./run-plan.ts";
+
+export interface DaemonOptions {
+  readonly home: string;
+  /** Folder with the user's own text; null: the text that comes with the product. */
+  readonly data: string | null;
+  /** Of the dashboard; null: the one it had last time, if it is free. */
+  readonly port: number | null;
+  readonly neighbours: number;
+  /** Training ends after this many steps; null: it goes on. */
+  readonly steps: number | null;
+  /** A Bittensor node's WebSocket address; null: the embedded network's own clock. */
+  readonly chain: string | null;
+  readonly model: ModelSize;
+  /** Folder of the built dashboard. */
+  readonly bundle: string;
+  /** Ends when the process that started it is gone. For programs that start a daemon. */
+  readonly exitWithParent: boolean;
+}
+
+export const HELP = `Train at Home: trains a language model with your computer's spare time.
+
+  --data FOLDER      train on the text files in FOLDER
+  --steps N          stop training after N steps
+  --neighbours N     neighbour processes on this computer (0 to 16, default 2)
+  --no-neighbours    the same as --neighbours 0
+  --port N           port of the dashboard (default: the one it had last time)
+  --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
+  --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
+  --help             this text
+`;
+
+const DEFAULT_NEIGHBOURS = 2;
+const MOST_NEIGHBOURS = 16;
+
+/** Reads command-line words; null means that help was asked for. Throws a `Failure`. */
+export function parseOptions(words: readonly string[]): DaemonOptions | null {
+  const values = read(words);
+  if (values.help === true) return null;
+  if (values["no-neighbours"] === true && values.neighbours !== undefined)
+    throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
+  return {
+    home: values.home === undefined ? defaultHome() : folder("--home", values.home),
+    data: values.data === undefined ? null : folder("--data", values.data),
+    port: values.port === undefined ? null : whole("--port", values.port, 0, 65_535),
+    neighbours:
+      values["no-neighbours"] === true
+        ? 0
+        : values.neighbours === undefined
+          ? DEFAULT_NEIGHBOURS
+          : whole("--neighbours", values.neighbours, 0, MOST_NEIGHBOURS),
+    steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),
+    chain: values.chain === undefined ? null : parseChainUrl(values.chain),
+    model: modelSize(values.model ?? "default"),
+    bundle: join(import.meta.dirname, "..", "dist", "renderer"),
+    exitWithParent: values["exit-with-parent"] === true,
+  };
+}
+
+function read(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      allowPositionals: false,
+      options: {
+        data: { type: "string" },
+        port: { type: "string" },
+        neighbours: { type: "string" },
+        "no-neighbours": { type: "boolean" },
+        steps: { type: "string" },
+        chain: { type: "string" },
+        home: { type: "string" },
+        help: { type: "boolean", short: "h" },
+        // For tests and programs; not a part of the help text.
+        model: { type: "string" },
+        "exit-with-parent": { type: "boolean" },
+      },
+    }).values;
+  } catch (error) {
+    throw readFailure(error);
+  }
+}
+
+function readFailure(error: unknown): Failure {
+  const { code, message } = error as Error & { code?: string };
+  const named = /'([^']*)'/.exec(message)?.[1] ?? "";
+  const option = named.split(/[ ,]/).find((word) => word.startsWith("--")) ?? named;
+  switch (code) {
+    case "ERR_PARSE_ARGS_UNKNOWN_OPTION":
+      return bad(`There is no option ${named}. --help lists all options.`);
+    case "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL":
+      return bad(`"${named}" is not an option. --help lists all options.`);
+    case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE":
+      return bad(
+        message.includes("does not take an argument")
+          ? `The option ${option} takes no value. --help lists all options.`
+          : `The option ${option} needs a value. --help lists all options.`,
+      );
+    default:
+      return bad(`The options could not be understood: ${message}`);
+  }
+}
+
+function bad(message: string): Failure {
+  return new Failure("bad-option", message);
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw bad(`${option} needs a whole number from ${least} to ${most}, not "${text.slice(0, 40)}".`);
+}
+
+function folder(option: string, text: string): string {
+  if (text.trim() !== "" && !text.includes("\0")) return resolve(text);
+  throw bad(`${option} needs the name of a folder.`);
+}
+
+function modelSize(text: string): ModelSize {
+  if (Object.hasOwn(MODEL_SIZES, text)) return text as ModelSize;
+  throw bad(`--model is one of ${Object.keys(MODEL_SIZES).join(", ")}, not "${text.slice(0, 40)}".`);
+}

@@ -1,0 +1,320 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Failure } from "../../src-protocol/failure.ts";
+import {
+  ALWAYS,
+  type Evidence,
+  ONLY_WHEN_ASLEEP,
+  type Override,
+  type Rules,
+} from "../../src-protocol/policy.ts";
+import { POWER_UNKNOWN } from "../evidence/probe.ts";
+import type { Probes } from "../evidence/probes.ts";
+import { FakeTime, settled } from "./fake-time.ts";
+import { PolicyKeeper, type PolicyKeeperOptions, type PolicyState } from "./policy-keeper.ts";
+import { systemTimers } from "./timers.ts";
+
+const NOON = "2026-11-23T12:00+01:00";
+const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const NIGHTLY: Rules = { ...ONLY_WHEN_ASLEEP, onlyOnPower: false };
+const away: Evidence = { idleSeconds: 3600, power: "mains", batteryPercent: null };
+
+const silent: Probes = {
+  power: { everyMs: 5000, read: async () => POWER_UNKNOWN },
+  idle: { everyMs: 5000, read: async () => null },
+};
+
+let folder: string;
+let time: FakeTime;
+const open: PolicyKeeper[] = [];
+
+function keep(options: Partial<PolicyKeeperOptions> = {}): PolicyKeeper {
+  const base = { folder, now: time.now, timers: time, probes: silent, zone: () => "Europe/Berlin" };
+  const keeper = new PolicyKeeper({ ...base, ...options });
+  open.push(keeper);
+  return keeper;
+}
+const stored = (name: string): string => readFileSync(join(folder, name), "utf8");
+function refusal(work: () => unknown): Failure {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+  }
+  throw new Error("it was not refused with a Failure");
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "policy keeper "));
+  time = new FakeTime(NOON);
+});
+afterEach(() => {
+  for (const keeper of open.splice(0)) keeper.close();
+  rmSync(folder, { recursive: true, force: true });
+  vi.useRealTimers();
+});
+
+describe("rules and overrides", () => {
+  it("a new folder has the default rules and writes nothing; a daemon at rest has no timer", () => {
+    expect(keep().decision).toMatchObject({ action: "run", reasons: ["always-allowed"] });
+    expect(readdirSync(folder)).toEqual([]);
+    expect(time.waiting).toBe(0);
+  });
+
+  it("rules take effect at once and survive a restart", () => {
+    expect(keep().setRules(NIGHTLY).action).toBe("pause");
+    expect(keep().rules).toEqual(NIGHTLY);
+    expect(readdirSync(folder)).toEqual(["rules.json"]);
+  });
+
+  it("a pause survives a restart, ends by itself, and is then forgotten", async () => {
+    keep().pause(30, "cli");
+    expect(JSON.parse(stored("override.json"))).toMatchObject({ action: "pause", by: "cli" });
+    for (const keeper of open.splice(0)) keeper.close();
+
+    await time.pass(10 * MINUTE);
+    const keeper = keep();
+    const told: PolicyState[] = [];
+    keeper.onDecision((state) => told.push(state));
+    expect(keeper.decision).toMatchObject({
+      action: "pause",
+      nextChange: { at: time.now() + 20 * MINUTE, action: "run" },
+    });
+    await time.pass(20 * MINUTE);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatchObject({ decision: { action: "run" }, override: null });
+    expect(existsSync(join(folder, "override.json"))).toBe(false);
+    expect(time.waiting).toBe(0);
+  });
+
+  it("an override that ended while the daemon was away is dropped", () => {
+    keep().pause(30, "tray");
+    time.sleep(HOUR);
+    expect(keep().override).toBeNull();
+    expect(existsSync(join(folder, "override.json"))).toBe(false);
+  });
+
+  it("start runs outside the schedule for its time, resume ends it", async () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    expect(keeper.start(60, "dashboard")).toMatchObject({
+      action: "run",
+      reasons: ["manual-run", "outside-schedule"],
+    });
+    expect(keeper.resume()).toMatchObject({ action: "pause", reasons: ["outside-schedule"] });
+    expect(existsSync(join(folder, "override.json"))).toBe(false);
+    keeper.start(60, "dashboard");
+    await time.pass(HOUR);
+    expect(keeper.decision.action).toBe("pause");
+  });
+
+  it("a longer pause is told to listeners although the decision stays the same", () => {
+    const keeper = keep({ defaultRules: { ...ALWAYS, onlyOnPower: true } });
+    keeper.pause(30, "cli");
+    const untils: (number | undefined)[] = [];
+    const stop = keeper.onDecision(({ override }) => untils.push(override?.until));
+    keeper.pause(60, "cli");
+    expect(untils).toEqual([time.now() + HOUR]);
+    stop();
+    keeper.resume();
+    expect(untils).toHaveLength(1);
+  });
+
+  it.each([0, -5, 1.5, Number.NaN, 7 * 24 * 60 + 1])(
+    "%s minutes are refused and change nothing",
+    (minutes) => {
+      const keeper = keep();
+      expect(refusal(() => keeper.pause(minutes, "cli")).code).toBe("minutes-out-of-range");
+      expect(keeper.override).toBeNull();
+    },
+  );
+
+  it("rules with an unknown zone are refused and the old ones kept", () => {
+    const keeper = keep();
+    const failure = refusal(() => keeper.setRules({ ...NIGHTLY, timeZone: "Mars/Olympus" }));
+    expect(failure.body()).toMatchObject({
+      code: "rules-invalid",
+      message: expect.stringContaining("timeZone"),
+    });
+    expect(keeper.rules).toEqual(ALWAYS);
+  });
+});
+
+describe("time", () => {
+  it("the window opens and closes at its minute", async () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    const told: string[] = [];
+    keeper.onDecision(({ decision }) =>
+      told.push(`${new Date(time.now()).toISOString().slice(11, 16)} ${decision.action}`),
+    );
+    await time.pass(24 * HOUR);
+    expect(told).toEqual(["22:00 run", "06:00 pause"]);
+  });
+
+  it("a computer that slept through the boundary notices within 30 s", async () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    await time.pass(MINUTE);
+    time.sleep(11 * HOUR);
+    expect(keeper.decision.action).toBe("pause");
+    await time.pass(30_000);
+    expect(keeper.decision.action).toBe("run");
+  });
+
+  it("a clock set back an hour closes an open window again", async () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    await time.pass(11 * HOUR + MINUTE);
+    expect(keeper.decision.action).toBe("run");
+    time.sleep(-HOUR);
+    await time.pass(30_000);
+    expect(keeper.decision).toMatchObject({
+      action: "pause",
+      nextChange: { at: Date.parse("2026-11-23T23:00+01:00") },
+    });
+    await time.pass(HOUR);
+    expect(keeper.decision.action).toBe("run");
+  });
+
+  it("a clock that was years ahead does not make a pause longer than was asked", async () => {
+    const now = time.now();
+    time.sleep(3 * 365 * 24 * HOUR);
+    const keeper = keep();
+    keeper.pause(60, "cli");
+    time.sleep(now - time.now());
+    await time.pass(MINUTE);
+    expect(keeper.override?.until).toBeLessThanOrEqual(now + HOUR + MINUTE);
+    expect((JSON.parse(stored("override.json")) as Override).until).toBe(keeper.override?.until);
+    await time.pass(HOUR);
+    expect(keeper.decision.action).toBe("run");
+  });
+
+  it("a computer that travels reads its windows in the new zone", async () => {
+    let zone = "Europe/Berlin";
+    const keeper = keep({ defaultRules: NIGHTLY, zone: () => zone });
+    zone = "Asia/Tokyo";
+    await time.pass(30_000);
+    expect(keeper.decision.nextChange?.at).toBe(Date.parse("2026-11-23T23:00+09:00"));
+  });
+
+  it("closing leaves no timer", () => {
+    const keeper = keep({ defaultRules: { ...NIGHTLY, onlyWhenIdle: true } });
+    expect(time.waiting).toBeGreaterThan(0);
+    keeper.close();
+    expect(time.waiting).toBe(0);
+  });
+
+  it("node-schedule wakes it at the boundary", async () => {
+    vi.useFakeTimers({ now: Date.parse(NOON) });
+    const keeper = keep({ defaultRules: NIGHTLY, now: Date.now, timers: systemTimers });
+    await vi.advanceTimersByTimeAsync(11 * HOUR - 1);
+    expect(keeper.decision.action).toBe("pause");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(keeper.decision.action).toBe("run");
+    keeper.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("a moment that is past wakes it soon", async () => {
+    const wake = vi.fn();
+    systemTimers.at(Date.now() - 5, wake);
+    await settled();
+    expect(wake).toHaveBeenCalledOnce();
+    const never = vi.fn();
+    systemTimers.at(Date.now() - 5, never)();
+    await settled();
+    expect(never).not.toHaveBeenCalled();
+  });
+});
+
+describe("evidence", () => {
+  it("a report decides, and after a minute of silence counts as unknown", async () => {
+    const keeper = keep({ defaultRules: { ...ALWAYS, onlyWhenIdle: true } });
+    expect(keeper.decision.reasons[0]).toBe("idle-unknown");
+    expect(keeper.reportEvidence(away).reasons[0]).toBe("not-in-use");
+    expect(keeper.reportEvidence({ ...away, idleSeconds: 1 })).toMatchObject({ action: "pause" });
+    keeper.reportEvidence(away);
+    await time.pass(55_000);
+    expect(keeper.decision.action).toBe("run");
+    await time.pass(5000);
+    expect(keeper.decision.reasons[0]).toBe("idle-unknown");
+  });
+
+  it("probes decide without a shell, within 5 s", async () => {
+    let idle = 3600;
+    const probes: Probes = { ...silent, idle: { everyMs: 5000, read: async () => idle } };
+    const keeper = keep({ probes, defaultRules: { ...ALWAYS, onlyWhenIdle: true } });
+    await settled();
+    expect(keeper.decision.reasons).toEqual(["not-in-use", "always-allowed"]);
+    idle = 0;
+    await time.pass(5000);
+    expect(keeper.decision.reasons[0]).toBe("in-use");
+  });
+});
+
+describe("stored files that cannot be used", () => {
+  it.each([
+    ["rules.json", "{ not json", "it is not JSON"],
+    ["rules.json", "", "it is not JSON"],
+    ["rules.json", '{"schedule":"sometimes"}', "schedule"],
+    [
+      "rules.json",
+      JSON.stringify({ ...NIGHTLY, windows: [{ days: ["mon"], from: "24:00", to: "07:00" }] }),
+      "windows.0.from",
+    ],
+    ["override.json", '{"action":"pause"}', "since"],
+    ["override.json", "\u0000\u0000", "it is not JSON"],
+  ])("%s with %j stops the start, says where, and is left as it is", (name, content, detail) => {
+    writeFileSync(join(folder, name), content);
+    const failure = refusal(() => keep());
+    expect(failure.code).toBe("stored-file-corrupt");
+    expect(failure.message).toContain(join(folder, name));
+    expect(failure.message).toContain(detail);
+    expect(stored(name)).toBe(content);
+    expect(readdirSync(folder)).toEqual([name]);
+  });
+
+  it("a folder in the file's place cannot be read, and is left", () => {
+    mkdirSync(join(folder, "rules.json"));
+    expect(refusal(() => keep()).code).toBe("stored-file-unreadable");
+    expect(existsSync(join(folder, "rules.json"))).toBe(true);
+  });
+
+  it("rules that cannot be written do not take effect; a pause that cannot still holds, and says so", () => {
+    const keeper = keep({ folder: join(folder, "gone") });
+    expect(refusal(() => keeper.setRules(NIGHTLY)).code).toBe("stored-file-not-written");
+    expect(keeper.rules).toEqual(ALWAYS);
+    const failure = refusal(() => keeper.pause(30, "cli"));
+    expect(failure.code).toBe("override-not-stored");
+    expect(failure.message).toMatch(/^The pause holds now, but a restart would not know of it: /);
+    expect(keeper.decision.action).toBe("pause");
+  });
+
+  it("a write that fails half-way leaves the old rules and no rest of itself", () => {
+    const keeper = keep();
+    keeper.setRules(NIGHTLY);
+    const before = stored("rules.json");
+    rmSync(join(folder, "rules.json"));
+    mkdirSync(join(folder, "rules.json"));
+    expect(refusal(() => keeper.setRules(ALWAYS)).code).toBe("stored-file-not-written");
+    expect(readdirSync(folder)).toEqual(["rules.json"]);
+    rmSync(join(folder, "rules.json"), { recursive: true });
+    writeFileSync(join(folder, "rules.json"), before);
+    expect(keep().rules).toEqual(NIGHTLY);
+  });
+
+  it.runIf(process.getuid?.() !== 0)("a read-only folder says what is wrong", () => {
+    chmodSync(folder, 0o500);
+    expect(refusal(() => keep().setRules(NIGHTLY)).message).toMatch(/EACCES|EROFS/);
+    chmodSync(folder, 0o700);
+  });
+});

@@ -1,0 +1,139 @@
+import { join } from "node:path";
+import type { FailureBody } from "../src-protocol/failure.ts";
+import { startChild } from "./child.ts";
+import type { KeptState } from "./kept-child.ts";
+import type { Log } from "./log-file.ts";
+import { OrchestratorProcess } from "./orchestrator-process.ts";
+import type { OrchestratorSettings } from "./orchestrator-process.ts";
+import type { ProcessList } from "./process-list.ts";
+import type { ProcessPorts } from "./process-ports.ts";
+import { WorkerProcess } from "./worker-process.ts";
+import type { Member, WorkerPhase, WorkerSettings } from "./worker-process.ts";
+
+const root = join(import.meta.dirname, "..");
+const ORCHESTRATOR = join(root, "src-orchestrator", "main.ts");
+const WORKER = join(root, "src-worker", "main.ts");
+
+export interface SupervisorEvents {
+  /** Where the orchestrator answers; null while it does not run. */
+  onNetwork(url: string | null): void;
+  /** A member's process or what it says it is doing has changed. */
+  onMember(member: Member, state: KeptState, phase: WorkerPhase | null): void;
+  /** What is wrong now, by process; null: that is over. */
+  onProblem(process: string, problem: FailureBody | null): void;
+  /** Something worth a line for a person. */
+  onNote(text: string): void;
+  onProcesses(list: ProcessList): void;
+}
+
+export interface SupervisorOptions {
+  readonly orchestrator: OrchestratorSettings;
+  readonly worker: WorkerSettings;
+  readonly members: readonly Member[];
+  readonly log: Log;
+  readonly events: SupervisorEvents;
+}
+
+/** Starts and watches the embedded network: the orchestrator, this computer's worker, its neighbours. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #orchestrator: OrchestratorProcess;
+  readonly #workers: readonly WorkerProcess[];
+  #working = false;
+  #ending = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#orchestrator = new OrchestratorProcess(options.orchestrator, {
+      ...this.#ports("orchestrator", ORCHESTRATOR),
+      onUrl: (url) => {
+        options.events.onNetwork(url);
+        for (const worker of this.#workers) worker.networkAt(url);
+      },
+    });
+    this.#workers = options.members.map((member) => this.#worker(member));
+  }
+
+  /** Starts the orchestrator. Resolves with its address; rejects with its own reason why it cannot run. */
+  start(): Promise<string> {
+    return this.#orchestrator.start();
+  }
+
+  /** Whether the workers shall run. Pausing frees their memory and cores; they go on from their snapshots. */
+  setWorking(working: boolean, reason: string): void {
+    if (this.#ending || this.#working === working) return;
+    this.#working = working;
+    if (working) this.#orchestrator.retry();
+    for (const worker of this.#workers) {
+      if (working) worker.start();
+      else void worker.stop(reason);
+    }
+  }
+
+  /** Workers first, so that the orchestrator sees them leave. Resolves when no process is left. */
+  async stop(reason: string): Promise<void> {
+    this.#ending = true;
+    await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
+    await this.#orchestrator.stop(reason);
+  }
+
+  /** Ends everything at once. */
+  kill(): void {
+    this.#ending = true;
+    for (const worker of this.#workers) worker.kill();
+    this.#orchestrator.kill();
+  }
+
+  #worker(member: Member): WorkerProcess {
+    const { events, worker } = this.#options;
+    const ports = this.#ports(member.name, WORKER);
+    let state: KeptState = { kind: "stopped" };
+    let phase: WorkerPhase | null = null;
+    return new WorkerProcess(member, worker, {
+      ...ports,
+      onState(next) {
+        state = next;
+        ports.onState(next);
+        events.onMember(member, state, phase);
+        if (next.kind === "restarting")
+          events.onNote(`The ${member.name} process ended unexpectedly and is started again.`);
+      },
+      onPhase(next) {
+        phase = next;
+        events.onMember(member, state, phase);
+      },
+    });
+  }
+
+  #ports(name: string, script: string): ProcessPorts {
+    const { log } = this.#options;
+    return {
+      start: (events) => startChild(script, events),
+      onLine: (line) => log.info({ process: name }, line),
+      onStrange: () => log.warn({ process: name }, "a message that this version does not know"),
+      onState: (state) => {
+        log.info({ process: name, state }, "process");
+        this.#tellProblem(name, state);
+        this.#options.events.onProcesses(this.#processes());
+      },
+    };
+  }
+
+  #tellProblem(name: string, state: KeptState): void {
+    if (state.kind === "running" || state.kind === "stopped") this.#options.events.onProblem(name, null);
+    if (state.kind !== "aside") return;
+    const { code, message } = state.crash;
+    this.#options.events.onProblem(name, {
+      code,
+      message: `The ${name} process keeps failing and was put aside: ${message} It is tried again every five minutes; pause and resume to try at once.`,
+    });
+  }
+
+  #processes(): ProcessList {
+    return {
+      daemon: process.pid,
+      orchestrator: this.#orchestrator.pid,
+      workers: this.#workers.flatMap(({ member, pid }) => (pid === null ? [] : [{ name: member.name, pid }])),
+    };
+  }
+}

@@ -1,0 +1,138 @@
+import { daemonToWorker, workerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { SessionKey } from "../src-protocol/keys.ts";
+import { KeptChild } from "./kept-child.ts";
+import type { KeptState } from "./kept-child.ts";
+import { keptPorts, pidOf } from "./process-ports.ts";
+import type { ProcessPorts } from "./process-ports.ts";
+import { delegate } from "./wallet.ts";
+import type { Hotkey } from "./wallet.ts";
+
+const DELEGATION_DAYS = 30;
+
+/** One worker and the hotkey that it earns for. */
+export interface Member {
+  /** `worker` or `neighbour N`. */
+  readonly name: string;
+  readonly hotkey: Hotkey;
+  readonly folder: string;
+}
+
+export interface WorkerSettings {
+  readonly network: string;
+  readonly threads: number;
+}
+
+export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
+
+export interface WorkerPorts extends ProcessPorts {
+  /** What it says it is doing; null: it has not said yet. */
+  onPhase(phase: WorkerPhase | null): void;
+}
+
+/** A worker process: it makes a session key, the member's hotkey delegates to it, then it works. */
+export class WorkerProcess {
+  readonly member: Member;
+  readonly #settings: WorkerSettings;
+  readonly #ports: WorkerPorts;
+  readonly #child: KeptChild;
+  #url: string | null = null;
+  /** Where the process of now was sent to. */
+  #sentTo: string | null = null;
+  /** Of a process that waits for its `start`. */
+  #sessionKey: SessionKey | null = null;
+  #wanted = false;
+
+  constructor(member: Member, settings: WorkerSettings, ports: WorkerPorts) {
+    this.member = member;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#child = new KeptChild(
+      keptPorts(
+        ports,
+        (message) => this.#receive(message),
+        (state) => this.#state(state),
+      ),
+    );
+  }
+
+  get pid(): number | null {
+    return pidOf(this.#child.state);
+  }
+
+  start(): void {
+    this.#wanted = true;
+    this.#child.start();
+  }
+
+  stop(reason: string): Promise<void> {
+    this.#wanted = false;
+    return this.#child.stop(reason);
+  }
+
+  kill(): void {
+    this.#wanted = false;
+    this.#child.kill();
+  }
+
+  /** Where the orchestrator answers; null: it does not, and the worker tries again by itself. */
+  networkAt(url: string | null): void {
+    this.#url = url;
+    if (url === null) return;
+    if (this.#sentTo !== null && this.#sentTo !== url) void this.#move();
+    else this.#begin();
+  }
+
+  async #move(): Promise<void> {
+    await this.#child.stop("the network has moved");
+    if (this.#wanted) this.#child.start();
+  }
+
+  /** As soon as both are known: the session key and the orchestrator's address. */
+  #begin(): void {
+    if (this.#sessionKey === null || this.#url === null) return;
+    const { network, threads } = this.#settings;
+    const sessionKey = this.#sessionKey;
+    this.#sessionKey = null;
+    this.#sentTo = this.#url;
+    this.#child.send(
+      daemonToWorker.parse({
+        type: "start",
+        network,
+        orchestratorUrl: this.#url,
+        folder: this.member.folder,
+        delegation: delegate(this.member.hotkey, {
+          network,
+          sessionKey,
+          now: Date.now(),
+          days: DELEGATION_DAYS,
+        }),
+        threads,
+        linkHost: "127.0.0.1",
+      }),
+    );
+  }
+
+  #receive(message: unknown): void {
+    const parsed = workerToDaemon.safeParse(message);
+    if (!parsed.success) return this.#ports.onStrange();
+    switch (parsed.data.type) {
+      case "sessionKey":
+        this.#sessionKey = parsed.data.sessionKey;
+        return this.#begin();
+      case "phase":
+        return this.#ports.onPhase(parsed.data);
+      case "failed":
+        return this.#child.failing(parsed.data.code, parsed.data.message);
+      default:
+        return parsed.data satisfies never;
+    }
+  }
+
+  #state(state: KeptState): void {
+    if (state.kind === "running") return;
+    this.#sessionKey = null;
+    this.#sentTo = null;
+    this.#ports.onPhase(null);
+  }
+}
