@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import { EMBEDDED_CHAIN, initialState } from "../src-daemon/initial-state.ts";
+import { ss58Address } from "../src-protocol/keys.ts";
+import { ALWAYS } from "../src-protocol/policy.ts";
+import type { Decision } from "../src-protocol/policy.ts";
+import type { DaemonState } from "../src-protocol/state.ts";
+import { statusText, whyText } from "./answers.ts";
+
+const now = Date.parse("2026-11-23T12:00:00Z");
+const DAY_MS = 86_400_000;
+const running: Decision = { action: "run", reasons: ["always-allowed"], nextChange: null };
+const paused: Decision = {
+  action: "pause",
+  reasons: ["manual-pause"],
+  nextChange: { at: now + DAY_MS, action: "run" },
+};
+
+function state(decision: Decision): DaemonState {
+  const first = initialState({
+    version: "1",
+    startedAt: 0,
+    dataFolder: "/home",
+    hotkey: ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"),
+    policy: { decision, rules: ALWAYS, override: null },
+    neighbours: 2,
+    chain: EMBEDDED_CHAIN,
+  });
+  return { ...first, node: { ...first.node, detail: "Looking for a stage." } };
+}
+
+describe("tah status", () => {
+  it("says what the worker does while it works, and only why it waits while it is paused", () => {
+    expect(statusText(state(running), now)).toContain("Looking for a stage.");
+    const text = statusText(state(paused), now);
+    expect(text).toMatch(/^Waiting: you paused it\. Starts tomorrow about /);
+    expect(text).not.toContain("Looking for a stage.");
+  });
+});
+
+describe("tah why", () => {
+  it("names the day on which a manual pause ends", () => {
+    const override = { action: "pause", since: now, until: now + 3 * DAY_MS, by: "cli" } as const;
+    expect(whyText({ decision: paused, override }, now)).toMatch(
+      /Paused by hand \(cli\) until Thursday \d\d:\d\d\./,
+    );
+  });
+});

@@ -1,0 +1,84 @@
+import type { Rules } from "../src-protocol/policy.ts";
+import { explain, momentText } from "../src-protocol/reason-text.ts";
+import type { ClaimRow, DaemonState } from "../src-protocol/state.ts";
+import { formatTao } from "../src-protocol/units.ts";
+
+/** What `tah` prints for a person. The data behind each is what `--json` prints. */
+
+export function statusText(state: DaemonState, now: number): string {
+  const { run, node } = state;
+  const lines = [explain(state.decision, now)];
+  // While it waits, nodes and stages are away because they shall be: the first line says why.
+  const working = state.decision.action === "run";
+  if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
+  if (working) lines.push(`Worker:    ${node.detail}`);
+  if (run !== null) {
+    const of = run.steps === null ? "" : ` of ${run.steps}`;
+    const speed = run.tokensPerSecond === null ? "" : `, ${Math.round(run.tokensPerSecond)} tokens a second`;
+    lines.push(`Training:  ${run.name}`);
+    lines.push(`           step ${run.step}${of}${speed}.${working ? ` ${run.detail}` : ""}`);
+    lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
+    const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
+    if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held`);
+  }
+  lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} to claim`);
+  return lines.join("\n");
+}
+
+/** The decision's sentence; then a manual pause or start with its end. */
+export function whyText(
+  { decision, override }: Pick<DaemonState, "decision" | "override">,
+  now: number,
+): string {
+  const lines = [explain(decision, now)];
+  if (override !== null) {
+    const done = override.action === "pause" ? "Paused" : "Started";
+    const until = momentText(override.until, now);
+    lines.push(`${done} by hand (${override.by}) until ${until}. \`tah resume\` ends that.`);
+  }
+  return lines.join("\n");
+}
+
+export function earningsText(state: DaemonState): string {
+  const { earnings } = state;
+  const lines = [
+    `To claim:  ${amount(earnings.accruedRao, state)} from ${earnings.receipts} verified receipts`,
+    `Claimed:   ${amount(earnings.claimedRao, state)}`,
+    `Pays to:   ${earnings.payoutColdkey}`,
+  ];
+  if (earnings.asset === "test")
+    lines.push("Test units of the network on this computer: they are worth nothing.");
+  return lines.join("\n");
+}
+
+export function claimText(row: ClaimRow): string {
+  return `Claimed ${formatTao(BigInt(row.amountRao), 6)} ${unit(row.asset)} for ${row.receipts} receipts, paid to ${row.payoutColdkey}.`;
+}
+
+export function rulesText(rules: Rules): string {
+  const when =
+    rules.schedule === "always"
+      ? ["Any time of the week."]
+      : rules.windows.map(({ days, from, to }) => `${days.join(" ")}: ${from} to ${to}`);
+  const lines =
+    rules.schedule === "windows" && rules.windows.length === 0 ? ["Never: no window is set."] : when;
+  lines.push(rules.onlyOnPower ? "Only while the computer is on power." : "On battery too.");
+  lines.push(
+    rules.onlyWhenIdle
+      ? `Only after ${rules.idleMinutes} minutes without input.`
+      : "Also while you are using the computer.",
+  );
+  return lines.join("\n");
+}
+
+function amount(rao: string, { earnings }: DaemonState): string {
+  return `${formatTao(BigInt(rao), 6)} ${unit(earnings.asset)}`;
+}
+
+function unit(asset: ClaimRow["asset"]): string {
+  return asset === "test" ? "test units" : asset;
+}
+
+function number(value: number | null): string {
+  return value === null ? "not known yet" : value.toFixed(3);
+}

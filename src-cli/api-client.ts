@@ -1,0 +1,157 @@
+import { readFileSync } from "node:fs";
+import { WebSocket } from "ws";
+import { Failure } from "../src-protocol/failure.ts";
+import { METHODS, apiFile, apiMessage } from "../src-protocol/methods.ts";
+import type { ApiFile, ApiMessage, MethodName, MethodParams, MethodResult } from "../src-protocol/methods.ts";
+import { applyPatch } from "../src-protocol/patch.ts";
+import type { Json } from "../src-protocol/patch.ts";
+import { daemonState } from "../src-protocol/state.ts";
+import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
+
+const CONNECT_MS = 5_000;
+const ANSWER_MS = 60_000;
+
+export interface Followed {
+  onState?(state: DaemonState): void;
+  onPoint?(point: HistoryPoint): void;
+}
+
+/** A program's connection to the daemon of one data folder. Every answer is checked before it is believed. */
+export class ApiClient {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  #nextId = 1;
+  #state: Json | null = null;
+  #followed: Followed = {};
+  /** Resolves when the connection has ended, by whichever side. */
+  readonly closed: Promise<void>;
+  /** The daemon's process. */
+  readonly pid: number;
+
+  private constructor(socket: WebSocket, pid: number) {
+    this.#socket = socket;
+    this.pid = pid;
+    socket.on("message", (data) => this.#receive(data.toString()));
+    this.closed = new Promise((resolve) => {
+      socket.on("close", () => {
+        const gone = new Failure("daemon-gone", "Train at Home ended before it answered.");
+        for (const { reject } of this.#waiting.values()) reject(gone);
+        this.#waiting.clear();
+        resolve();
+      });
+    });
+  }
+
+  /** Throws `daemon-not-running` when none answers for the data folder that `path` (api.json) is in. */
+  static async connect(path: string): Promise<ApiClient> {
+    const file = readApiFile(path);
+    if (file === null) throw notRunning();
+    const socket = new WebSocket(`${file.url.replace(/^http/, "ws")}/rpc`, {
+      headers: { Authorization: `Bearer ${file.token}` },
+      handshakeTimeout: CONNECT_MS,
+      perMessageDeflate: false,
+    });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("open", resolve);
+      // Refused, or answered by a stranger on that port: the file is left over from a killed daemon.
+      socket.once("error", (error) => reject(notRunning(error)));
+    });
+    return new ApiClient(socket, file.pid);
+  }
+
+  async call<Name extends MethodName>(method: Name, params: MethodParams<Name>): Promise<MethodResult<Name>> {
+    const answer = METHODS[method].result.safeParse(await this.#ask(method, params));
+    if (answer.success) return answer.data as MethodResult<Name>;
+    throw new Failure(
+      "daemon-other-version",
+      "The running Train at Home answers in a form that this version does not know. Stop it and start it again.",
+    );
+  }
+
+  /** The state now and after every change; finished steps as they come. */
+  async follow(followed: Followed): Promise<DaemonState> {
+    this.#followed = followed;
+    const state = await this.call("state.subscribe", {});
+    // Patches that came right behind the answer have been applied to it by now.
+    return this.#state === null ? state : daemonState.parse(this.#state);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #ask(method: MethodName, params: unknown): Promise<unknown> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new Failure("daemon-silent", "Train at Home does not answer. Stop it and start it again."));
+      }, ANSWER_MS);
+      this.#waiting.set(id, {
+        resolve: (result) => {
+          clearTimeout(timer);
+          if (method === "state.subscribe") this.#state = result as Json;
+          resolve(result);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+      this.#socket.send(JSON.stringify({ id, method, params }));
+    });
+  }
+
+  #receive(text: string): void {
+    const message = parse(text);
+    switch (message?.type) {
+      case "result":
+        return this.#settle(message.id, (waiting) => waiting.resolve(message.result));
+      case "error":
+        return this.#settle(message.id, (waiting) =>
+          waiting.reject(new Failure(message.error.code, message.error.message)),
+        );
+      case "patch":
+        if (this.#state === null) return;
+        this.#state = applyPatch(this.#state, message.operations);
+        return this.#followed.onState?.(daemonState.parse(this.#state));
+      case "point":
+        return this.#followed.onPoint?.(message.point);
+      case undefined:
+        return;
+    }
+  }
+
+  #settle(
+    id: number,
+    how: (waiting: { resolve(result: unknown): void; reject(error: Error): void }) => void,
+  ): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (waiting !== undefined) how(waiting);
+  }
+}
+
+export function readApiFile(path: string): ApiFile | null {
+  try {
+    return apiFile.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+function parse(text: string): ApiMessage | null {
+  try {
+    return apiMessage.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function notRunning(cause?: unknown): Failure {
+  return new Failure(
+    "daemon-not-running",
+    "Train at Home is not running. Start it with `npm start` (or `tah up`), then try again.",
+    { cause },
+  );
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { formatTao } from "../src-protocol/units.ts";
+import { DaemonProcess, isAlive, pidsOf } from "./daemon-process.ts";
+import { followDemo } from "./demo-run.ts";
+import type { DemoResult } from "./demo-run.ts";
+
+/**
+ * `npm run demo`: the whole product for a minute, without a window: a daemon with its embedded
+ * network in a temporary data folder trains for some steps, then everything is ended and removed.
+ */
+const HELP = `The whole product for a minute: trains, shows the figures, and leaves nothing behind.
+
+  --steps N   how many steps to train (default 60)
+  --kill      kill one neighbour half-way, to see the network recover
+  --json      print the figures as one line of JSON
+`;
+
+const LAST_GASP_MS = 3_000;
+const EXIT_BAD_OPTION = 2;
+
+process.exitCode = await demo(process.argv.slice(2));
+
+async function demo(words: readonly string[]): Promise<number> {
+  const options = readOptions(words);
+  if (options === null) return EXIT_BAD_OPTION;
+  if (options.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  try {
+    const result = await runDemo(options);
+    process.stdout.write(`${options.json ? JSON.stringify(result) : summary(result)}\n`);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${failureBody(error).message}\n`);
+    return 1;
+  }
+}
+
+interface Options {
+  readonly steps: number;
+  readonly kill: boolean;
+  readonly json: boolean;
+  readonly help: boolean;
+  readonly model: string;
+}
+
+function readOptions(words: readonly string[]): Options | null {
+  try {
+    const { values } = parseArgs({
+      args: [...words],
+      options: {
+        steps: { type: "string", default: "60" },
+        kill: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+        model: { type: "string", default: "default" },
+      },
+    });
+    const steps = /^\d{1,6}$/.test(values.steps) ? Number(values.steps) : 0;
+    if (steps >= 2) return { ...values, steps };
+    process.stderr.write(`--steps needs a whole number from 2 on, not "${values.steps}".\n`);
+  } catch (error) {
+    process.stderr.write(`${notUnderstood(error)} --help lists all options.\n`);
+  }
+  return null;
+}
+
+/** Node names the word in quotes: "Unknown option '--x'. To specify …". */
+function notUnderstood(error: unknown): string {
+  const word = /'([^' ]*)/.exec(error instanceof Error ? error.message : "")?.[1];
+  return word === undefined
+    ? "These options could not be understood."
+    : `The option ${word} could not be understood.`;
+}
+
+async function runDemo(options: Options): Promise<DemoResult> {
+  const home = mkdtempSync(join(tmpdir(), "train-at-home-demo-"));
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  say(`A daemon, an orchestrator and three workers train for ${options.steps} steps …`);
+  const daemon = new DaemonProcess(home, ["--steps", String(options.steps), "--model", options.model]);
+  const interrupt = (): void => daemon.kill();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
+  try {
+    const client = await daemon.connect();
+    const result = await followDemo(daemon, client, { steps: options.steps, kill: options.kill, say });
+    const started = pidsOf(daemon.living());
+    await client.call("daemon.quit", {});
+    if ((await daemon.ended) !== 0) throw new Failure("demo-bad-end", "The daemon did not end as it should.");
+    await refuseSurvivors(started);
+    return result;
+  } finally {
+    daemon.kill();
+    await daemon.ended;
+    rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+}
+
+/** Nothing of the network may outlive it. */
+async function refuseSurvivors(pids: readonly number[]): Promise<void> {
+  const deadline = performance.now() + LAST_GASP_MS;
+  while (pids.some(isAlive)) {
+    if (performance.now() > deadline)
+      throw new Failure("demo-survivors", `These processes did not end: ${pids.filter(isAlive).join(", ")}.`);
+    await wait(50);
+  }
+}
+
+function summary(result: DemoResult): string {
+  const lines = [
+    `${result.steps} steps in ${result.stages} stages, ${result.processes} processes, ${result.tokensPerSecond} tokens a second`,
+    `loss from ${result.lossFirst} to ${result.lossLast}, held out ${result.heldOutLoss}`,
+    `${result.receipts} verified receipts earned this computer ${formatTao(BigInt(result.earnedRao), 6)} test units`,
+  ];
+  if (result.recoveredMs !== undefined)
+    lines.push(`a killed neighbour was replaced in ${(result.recoveredMs / 1000).toFixed(1)} s`);
+  return lines.join("\n");
+}

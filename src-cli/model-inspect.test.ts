@@ -1,0 +1,117 @@
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openModel } from "./model-folder.ts";
+import { inspectionText, inspectModel, parseSizes } from "./model-inspect.ts";
+
+const fixture = (name: string): string =>
+  join(import.meta.dirname, "..", "src-engine", "fixtures", `${name}.onnx`);
+const LANGUAGE = { batch: 2, sequence: 6 };
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah model "));
+  mkdirSync(join(folder, "mine", "sub"), { recursive: true });
+  copyFileSync(fixture("mlp"), join(folder, "mine", "model.onnx"));
+  writeFileSync(
+    join(folder, "mine", "sub", "data.bin"),
+    Uint8Array.from({ length: 16 }, (_, i) => i),
+  );
+  writeFileSync(join(folder, "secret"), "0123456789abcdef");
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("inspecting a model", () => {
+  it("tells operators, parameters, cut points and a plan", () => {
+    const found = inspectModel(fixture("llama-tied"), { stages: 3, sizes: LANGUAGE });
+    expect(found.operators).toMatchObject({ MatMul: 19, Softmax: 2 });
+    expect(found.parameterCount).toBe(4816);
+    expect(found.cutPoints.map(({ shape }) => shape)).toContainEqual([2, 6, 16]);
+    expect(found.plan?.stages).toHaveLength(3);
+    expect(found.problem).toBeNull();
+    const text = inspectionText(found);
+    expect(text).toContain("Parameters:  4,816 in 20 tensors");
+    expect(text).toContain("Plan for 3 computers");
+    expect(text).not.toContain("Assumed");
+  });
+
+  it("assumes the sizes that are left open, and says which", () => {
+    const found = inspectModel(fixture("mlp"), { stages: null, sizes: {} });
+    expect(found.sizes).toEqual({ batch: 1 });
+    expect(inspectionText(found)).toContain("Assumed:     batch 1. Other sizes: --size batch=N");
+  });
+
+  it("says what there is when a size is given that the model does not leave open", () => {
+    expect(() => inspectModel(fixture("mlp"), { stages: null, sizes: { seq: 4 } })).toThrow(
+      expect.objectContaining({ code: "bad-size", message: expect.stringContaining("batch") }),
+    );
+  });
+
+  it("tells why there is no plan, and everything else all the same", () => {
+    const found = inspectModel(fixture("mlp"), { stages: 50, sizes: {} });
+    expect(found).toMatchObject({ plan: null, problem: { code: "too-many-stages" }, parameterCount: 516 });
+    expect(inspectionText(found)).toContain("Problem:");
+  });
+
+  it("reads sizes as they are typed", () => {
+    expect(parseSizes(["batch=4", "input[1]=7"])).toEqual({ batch: 4, "input[1]": 7 });
+    for (const word of ["batch", "batch=", "=4", "batch=0", "batch=-1", "batch=x"])
+      expect(() => parseSizes([word])).toThrow(expect.objectContaining({ code: "bad-size" }));
+  });
+});
+
+describe("a model's folder", () => {
+  const open = () => openModel(join(folder, "mine", "model.onnx")).readExternal;
+
+  it("gives a part of a file in it", () => {
+    expect(open()("sub/data.bin", 4, 3)).toEqual(Uint8Array.of(4, 5, 6));
+  });
+
+  it.runIf(process.platform !== "win32")("does not follow a link out of it", () => {
+    symlinkSync(join(folder, "secret"), join(folder, "mine", "link"));
+    symlinkSync(folder, join(folder, "mine", "up"));
+    symlinkSync("sub/data.bin", join(folder, "mine", "inner"));
+    for (const path of ["link", "up/secret"])
+      expect(() => open()(path, 0, 4)).toThrow(expect.objectContaining({ code: "external-data-path" }));
+    expect(open()("inner", 0, 1)).toEqual(Uint8Array.of(0));
+  });
+
+  it("refuses a part that is not there, before memory is taken for it", () => {
+    const codes = expect.objectContaining({ code: "external-data" });
+    expect(() => open()("sub/data.bin", 8, 2 ** 40)).toThrow(codes);
+    expect(() => open()("missing.bin", 0, 1)).toThrow(codes);
+    expect(() => open()("sub", 0, 1)).toThrow(codes);
+  });
+
+  it("is found by a file in it", () => {
+    for (const path of [join(folder, "mine"), join(folder, "none.onnx")])
+      expect(() => openModel(path)).toThrow(expect.objectContaining({ code: "model-not-found" }));
+  });
+});
+
+describe("tah model inspect", () => {
+  const tah = (...words: string[]) =>
+    spawnSync(process.execPath, [join(import.meta.dirname, "tah.ts"), "model", "inspect", ...words], {
+      encoding: "utf8",
+    });
+
+  it("prints for a person, and JSON for a program", () => {
+    const words = [fixture("llama-tied"), "--size", "batch=2", "sequence=6", "--stages", "2"];
+    const person = tah(...words);
+    expect(person).toMatchObject({ status: 0, stderr: "" });
+    expect(person.stdout).toContain("Plan for 2 computers");
+    const program = tah(...words, "--json");
+    expect(JSON.parse(program.stdout)).toMatchObject({ parameterCount: 4816, problem: null });
+  });
+
+  it("refuses with a sentence, or with its code for a program", () => {
+    const damaged = tah(join(folder, "secret"));
+    expect(damaged).toMatchObject({ status: 1, stdout: "" });
+    expect(damaged.stderr).toMatch(/^This is not an ONNX model.*\n$/);
+    const refused = tah(fixture("mlp"), "--size", "batch=none", "--json");
+    expect(refused.status).toBe(2);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: "bad-size" } });
+  });
+});

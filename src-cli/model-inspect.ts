@@ -1,0 +1,199 @@
+import { type CutPoint } from "../src-engine/cut-frontier.ts";
+import { cutGraph, pointsOf } from "../src-engine/cut.ts";
+import { bytesOf } from "../src-engine/cut-cost.ts";
+import {
+  type FreeDimension,
+  freeDimensions,
+  type ImportedModel,
+  importModel,
+} from "../src-engine/import/import-model.ts";
+import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
+import { Failure, type FailureBody } from "../src-protocol/failure.ts";
+import { openModel } from "./model-folder.ts";
+
+/** More computers than any plan here needs. */
+const MOST_COMPUTERS = 1000;
+/** Assumed where the file leaves a size open and nobody says it. */
+const ASSUMED = { batch: 1, other: 128 };
+/** Cut points that a person is shown; JSON has all. */
+const SHOWN_POINTS = 12;
+
+export interface InspectOptions {
+  /** null: as few as fit. */
+  stages: number | null;
+  sizes: Readonly<Record<string, number>>;
+}
+
+interface Value {
+  name: string;
+  type: string;
+  shape: readonly number[];
+}
+
+export interface Inspection {
+  producer: string;
+  opset: number;
+  sizes: Readonly<Record<string, number>>;
+  /** The names among `sizes` that were not given. */
+  assumed: readonly string[];
+  inputs: readonly Value[];
+  outputs: readonly Value[];
+  operators: Readonly<Record<string, number>>;
+  parameters: readonly { name: string; shape: readonly number[]; size: number }[];
+  parameterCount: number;
+  tables: readonly string[];
+  notes: readonly string[];
+  cutPoints: readonly { node: string; shape: readonly number[]; bytes: number }[];
+  computer: typeof DEFAULT_NODE;
+  /** null: it cannot be trained; `problem` says why. */
+  plan: Plan | null;
+  problem: FailureBody | null;
+}
+
+/** What `tah model inspect` finds out about an ONNX file. */
+export function inspectModel(path: string, { stages, sizes }: InspectOptions): Inspection {
+  const { bytes, readExternal } = openModel(path);
+  const free = freeDimensions(bytes);
+  const unknown = Object.keys(sizes).find((name) => !free.some((each) => each.name === name));
+  if (unknown !== undefined) {
+    throw new Failure(
+      "bad-size",
+      `The model leaves no dimension "${unknown}" open. ${free.length === 0 ? "All its sizes are fixed." : `It leaves open: ${free.map(({ name }) => name).join(", ")}.`}`,
+    );
+  }
+  const all = Object.fromEntries(free.map((each) => [each.name, sizes[each.name] ?? assumed(each)]));
+  const model = importModel(bytes, { sizes: all, readExternal });
+  const [plan, problem] = planned(model, stages);
+  return {
+    producer: model.producer,
+    opset: model.opset,
+    sizes: all,
+    assumed: Object.keys(all).filter((name) => !(name in sizes)),
+    inputs: model.inputs.map(valueOf),
+    outputs: model.outputs.map(valueOf),
+    operators: model.operators,
+    parameters: model.parameters.map(({ name, shape, size }) => ({ name, shape, size })),
+    parameterCount: model.parameters.reduce((sum, { size }) => sum + size, 0),
+    tables: model.tables.map(({ name }) => name),
+    notes: model.notes,
+    cutPoints: pointsOf(model).map(({ node, tensor }: CutPoint) => ({
+      node,
+      shape: tensor.shape,
+      bytes: bytesOf(tensor),
+    })),
+    computer: DEFAULT_NODE,
+    plan,
+    problem,
+  };
+}
+
+function assumed({ name, axis }: FreeDimension): number {
+  return axis === 0 || /batch/i.test(name) ? ASSUMED.batch : ASSUMED.other;
+}
+
+function planned(model: ImportedModel, stages: number | null): [Plan | null, FailureBody | null] {
+  try {
+    const nodes = Array.from({ length: stages ?? MOST_COMPUTERS }, () => DEFAULT_NODE);
+    const [first] = model.inputs;
+    const shape = first?.tensor.shape ?? [];
+    // Of token numbers every element is a token; of anything else, every example.
+    const tokens = first?.tensor.type.startsWith("int") ? shape.reduce((a, b) => a * b, 1) : (shape[0] ?? 1);
+    return [planOf(cutGraph(model, { stages, nodes }), tokens), null];
+  } catch (error) {
+    if (error instanceof Failure) return [null, error.body()];
+    throw error;
+  }
+}
+
+function valueOf({ name, tensor: { type, shape } }: ImportedModel["inputs"][number]): Value {
+  return { name, type, shape };
+}
+
+/** The same for a person. */
+export function inspectionText(found: Inspection): string {
+  const count = Object.values(found.operators).reduce((a, b) => a + b, 0);
+  const operators = Object.entries(found.operators).sort(([, a], [, b]) => b - a);
+  const lines = [
+    `Made by:     ${found.producer || "unknown"}, ONNX operator set ${found.opset}`,
+    ...found.inputs.map((value) => `Input:       ${valueText(value)}`),
+    ...found.outputs.map((value) => `Output:      ${valueText(value)}`),
+    `Parameters:  ${number(found.parameterCount)} in ${found.parameters.length} tensors`,
+    `Operators:   ${count} nodes: ${operators.map(([op, times]) => `${op} ${times}`).join(", ")}`,
+  ];
+  if (found.assumed.length > 0) {
+    const sizes = found.assumed.map((name) => `${name} ${found.sizes[name]}`).join(", ");
+    lines.push(`Assumed:     ${sizes}. Other sizes: --size ${found.assumed[0]}=N`);
+  }
+  for (const note of found.notes) lines.push(`Note:        ${note}`);
+  lines.push(`Cut points:  ${found.cutPoints.length}`);
+  for (const { node, shape, bytes } of found.cutPoints.slice(0, SHOWN_POINTS))
+    lines.push(`             after ${node}: [${shape.join(", ")}], ${size(bytes)}`);
+  if (found.cutPoints.length > SHOWN_POINTS)
+    lines.push(`             and ${found.cutPoints.length - SHOWN_POINTS} more (--json has all)`);
+  if (found.problem) lines.push(`Problem:     ${found.problem.message}`);
+  return [...lines, ...(found.plan ? planLines(found.plan, found.computer) : [])].join("\n");
+}
+
+function planLines(plan: Plan, computer: typeof DEFAULT_NODE): string[] {
+  const rows = plan.stages.map(({ index, parameterCount, flops, memory, boundaryBytes }) => [
+    String(index + 1),
+    number(parameterCount),
+    scaled(flops.forward, "FLOP"),
+    scaled(flops.backward, "FLOP"),
+    size(memory.peakBytes),
+    size(boundaryBytes.out),
+  ]);
+  const table = [["stage", "parameters", "forward", "backward", "memory", "sends on"], ...rows];
+  const widths = (table[0] ?? []).map((_, column) =>
+    Math.max(...table.map((row) => row[column]?.length ?? 0)),
+  );
+  return [
+    "",
+    `Plan for ${plan.stages.length === 1 ? "one computer" : `${plan.stages.length} computers`} with ${size(computer.memoryBytes)} for training (of 8 GB), one micro-batch of the sizes above.`,
+    "Weights, gradients and AdamW in float32 (20 bytes a parameter); memory includes the intermediate results of a micro-batch.",
+    ...table.map((row) => row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("   ")),
+    `All together send ${size(plan.bytesPerToken)} for one token or example, forward and back.`,
+  ];
+}
+
+function valueText({ name, type, shape }: Value): string {
+  return `${name} ${type} [${shape.join(", ")}]`;
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en-GB");
+}
+
+function size(bytes: number): string {
+  return scaled(bytes, "B");
+}
+
+function scaled(value: number, unit: string): string {
+  const [prefix, per] = (
+    [
+      ["T", 1e12],
+      ["G", 1e9],
+      ["M", 1e6],
+      ["k", 1e3],
+    ] as const
+  ).find(([, per]) => value >= per) ?? ["", 1];
+  return `${per === 1 ? Math.round(value) : (value / per).toFixed(1)} ${prefix}${unit}`;
+}
+
+/**
+ * Sizes as they are typed: `batch=4`.
+ *
+ * @throws Failure `bad-size`
+ */
+export function parseSizes(words: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    words.map((word) => {
+      const [, name, digits] = /^(.+)=(\d{1,9})$/.exec(word) ?? [];
+      if (name !== undefined && Number(digits) > 0) return [name, Number(digits)];
+      throw new Failure(
+        "bad-size",
+        `"${word}" is not a size. Write the dimension's name and a number, as in --size batch=4.`,
+      );
+    }),
+  );
+}

@@ -1,0 +1,154 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Handlers } from "../src-daemon/api-calls.ts";
+import { startApiServer } from "../src-daemon/api-server.ts";
+import type { ApiServer } from "../src-daemon/api-server.ts";
+import { EMBEDDED_CHAIN, initialState } from "../src-daemon/initial-state.ts";
+import { SignIn } from "../src-daemon/sign-in.ts";
+import { StateStore } from "../src-daemon/state-store.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import { ss58Address } from "../src-protocol/keys.ts";
+import { ALWAYS } from "../src-protocol/policy.ts";
+import type { Decision } from "../src-protocol/policy.ts";
+
+/** The real program against the real API server, with a daemon behind it that only remembers. */
+const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+const running: Decision = { action: "run", reasons: ["always-allowed"], nextChange: null };
+const paused: Decision = { action: "pause", reasons: ["manual-pause"], nextChange: null };
+
+let home: string;
+let server: ApiServer;
+const calls: unknown[] = [];
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), "tah cli "));
+  const signIn = new SignIn({ cookieSecret: "00".repeat(32), dataFolder: home, now: Date.now });
+  const store = new StateStore(
+    initialState({
+      version: "1",
+      startedAt: 0,
+      dataFolder: home,
+      hotkey,
+      policy: { decision: running, rules: ALWAYS, override: null },
+      neighbours: 2,
+      chain: EMBEDDED_CHAIN,
+    }),
+    Date.now,
+  );
+  const handlers = {
+    "state.get": () => store.get(),
+    "policy.pause": (params: unknown) => (calls.push(["pause", params]), paused),
+    "policy.start": (params: unknown) => (calls.push(["start", params]), running),
+    "policy.resume": () => running,
+    "session.newLogin": () => ({ url: server.loginUrl() }),
+    "earnings.claim": () => {
+      throw new Failure("nothing-to-claim", "There is nothing to claim yet.");
+    },
+  } as unknown as Handlers;
+  server = await startApiServer({
+    signIn,
+    store,
+    handlers,
+    bundle: home,
+    port: { kind: "likely", number: 0 },
+    onPoint: () => () => {},
+  });
+  writeFileSync(
+    join(home, "api.json"),
+    JSON.stringify({ url: server.url, token: signIn.bearer, pid: process.pid }),
+  );
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(home, { recursive: true, force: true });
+});
+
+function tah(words: string, folder = home): Promise<{ code: number | null; out: string; error: string }> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "tah.ts"), ...words.split(" ")], {
+    env: { ...process.env, TAH_HOME: folder },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let out = "";
+  let error = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (error += text));
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, error })));
+}
+
+describe("tah", () => {
+  it("says in words and in JSON what is going on", async () => {
+    const [status, json, why] = await Promise.all([tah("status"), tah("status --json"), tah("why")]);
+    expect(status.out).toMatch(/^Working: your schedule allows any time\./);
+    expect(JSON.parse(json.out)).toMatchObject({ dataFolder: home, decision: running });
+    expect(why.out).toBe("Working: your schedule allows any time.\n");
+  });
+
+  it("pauses and starts for as long as it is told", async () => {
+    const pause = await tah("pause 2h");
+    const start = await tah("start --json");
+    expect(pause).toMatchObject({ code: 0, out: "Waiting: you paused it.\n" });
+    expect(JSON.parse(start.out)).toEqual(running);
+    expect(calls).toEqual([
+      ["pause", { minutes: 120, by: "cli" }],
+      ["start", { minutes: 60, by: "cli" }],
+    ]);
+  });
+
+  it("prints an address that opens a browser once", async () => {
+    const { out } = await tah("open");
+    const first = await fetch(out.trim(), { redirect: "manual" });
+    const again = await fetch(out.trim(), { redirect: "manual" });
+    expect([first.status, again.status]).toEqual([303, 403]);
+  });
+
+  it("passes on the daemon's own sentence", async () => {
+    const [text, json] = await Promise.all([tah("claim"), tah("claim --json")]);
+    expect(text).toMatchObject({ code: 1, error: "There is nothing to claim yet.\n" });
+    expect([json.code, JSON.parse(json.out)]).toEqual([
+      1,
+      { error: { code: "nothing-to-claim", message: "There is nothing to claim yet." } },
+    ]);
+  });
+
+  it("says so when no daemon runs, also when a killed one has left its address behind", async () => {
+    const empty = join(home, "empty");
+    const [missing, json] = await Promise.all([tah("status", empty), tah("status --json", empty)]);
+    expect(missing).toMatchObject({ code: 1, out: "" });
+    expect(missing.error).toMatch(/^Train at Home is not running\. Start it with `npm start`/);
+    expect(JSON.parse(json.out)).toMatchObject({ error: { code: "daemon-not-running" } });
+
+    const left = mkdtempSync(join(home, "left-"));
+    const stale = { url: "http://127.0.0.1:9", token: "0".repeat(64), pid: 999_999 };
+    writeFileSync(join(left, "api.json"), JSON.stringify(stale));
+    expect((await tah("why", left)).error).toMatch(/^Train at Home is not running/);
+  });
+
+  it("refuses what it does not know with exit code 2", async () => {
+    const answers = await Promise.all([tah("pause soon"), tah("pause --frobnicate"), tah("dance --json")]);
+    expect(answers.map(({ code }) => code)).toEqual([2, 2, 2]);
+    expect(answers[0]?.error).toMatch(/Say for example 45, 30m/);
+    expect(answers[1]?.error).toContain("unknown option '--frobnicate'");
+    expect(JSON.parse(answers[2]?.out ?? "")).toMatchObject({ error: { code: "bad-use" } });
+  });
+
+  it("explains every command", async () => {
+    const { out, code } = await tah("--help");
+    expect(code).toBe(0);
+    for (const name of [
+      "status",
+      "why",
+      "pause",
+      "start",
+      "resume",
+      "earnings",
+      "claim",
+      "open",
+      "up",
+      "stop",
+      "rules",
+    ])
+      expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
+  });
+});

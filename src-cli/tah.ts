@@ -1,0 +1,201 @@
+#!/usr/bin/env node
+import { spawn } from "node:child_process";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { explain } from "../src-protocol/reason-text.ts";
+import type { Decision } from "../src-protocol/policy.ts";
+import { claimText, earningsText, rulesText, statusText, whyText } from "./answers.ts";
+import { ApiClient } from "./api-client.ts";
+import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { parseDuration } from "./duration.ts";
+
+/** Without a duration. A manual pause or start always has an end. */
+const DEFAULT_DURATION = "1h";
+const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
+const EXIT_BAD_USE = 2;
+/** Failures that mean that the command was written wrongly. */
+const BAD_USE: ReadonlySet<string> = new Set(["bad-duration", "bad-size"]);
+const MOST_STAGES = 1000;
+
+interface Common {
+  readonly json?: true;
+  readonly home?: string;
+}
+
+/** What a command found out, for a program and for a person. */
+interface Answer {
+  readonly data: unknown;
+  readonly text: string;
+}
+
+const program = new Command("tah")
+  .description("Train at Home from the terminal: the same as the dashboard, over the same local API.")
+  .helpCommand(false)
+  .showHelpAfterError("(tah --help lists all commands)")
+  .exitOverride();
+
+command("status", "what it is doing now", async (client) => {
+  const state = await client.call("state.get", {});
+  return { data: state, text: statusText(state, Date.now()) };
+});
+
+command("why", "why it is running or waiting, and what changes next", async (client) => {
+  const { decision, override } = await client.call("state.get", {});
+  return {
+    data: { decision, override, text: explain(decision, Date.now()) },
+    text: whyText({ decision, override }, Date.now()),
+  };
+});
+
+command("pause", `pause for a while (${DURATION_HELP}; else ${DEFAULT_DURATION})`, async (client, words) =>
+  decided(await client.call("policy.pause", { minutes: minutes(words), by: "cli" })),
+).argument("[time...]", DURATION_HELP);
+
+command(
+  "start",
+  `run for a while, whatever the schedule says (${DURATION_HELP}; else ${DEFAULT_DURATION})`,
+  async (client, words) => decided(await client.call("policy.start", { minutes: minutes(words), by: "cli" })),
+).argument("[time...]", DURATION_HELP);
+
+command("resume", "end a manual pause or start: the rules apply again", async (client) =>
+  decided(await client.call("policy.resume", {})),
+);
+
+command("rules", "when it may run", async (client) => {
+  const { rules } = await client.call("state.get", {});
+  return { data: rules, text: rulesText(rules) };
+});
+
+command("earnings", "what was earned", async (client) => {
+  const state = await client.call("state.get", {});
+  return { data: state.earnings, text: earningsText(state) };
+});
+
+command("claim", "claim all that has accrued", async (client) => {
+  const row = await client.call("earnings.claim", {});
+  return { data: row, text: claimText(row) };
+});
+
+command("open", "print an address that opens the dashboard, once", async (client) => {
+  const { url } = await client.call("session.newLogin", {});
+  return { data: { url }, text: url };
+});
+
+command("stop", "end Train at Home and everything it has started", async (client) => {
+  await client.call("daemon.quit", {});
+  await client.closed;
+  await hasEnded(client.pid);
+  return { data: { stopped: true }, text: "Stopped. `tah up` or `npm start` continues where it was." };
+});
+
+program
+  .command("up")
+  .description("start Train at Home in this terminal; takes the options of `npm start`")
+  .helpOption(false)
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .argument("[options...]")
+  .action(async (words: string[]) => {
+    process.exitCode = await up(words);
+  });
+
+program
+  .command("model")
+  .description("ONNX models of your own")
+  .command("inspect")
+  .description("operators, parameters, cut points and a plan for an ONNX file")
+  .argument("<file>", "the ONNX file; its external data must lie in the same folder")
+  .option("--stages <count>", "number of computers to divide it among (default: as few as fit)", stageCount)
+  .option("--size <name=number...>", "sizes of the dimensions that the file leaves open")
+  .option("--json", "print JSON, for programs")
+  .action(async (file: string, { stages, size, json }: { stages?: number; size?: string[]; json?: true }) => {
+    // Loaded here: no other command needs the engine.
+    const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
+    const found = inspectModel(file, { stages: stages ?? null, sizes: parseSizes(size ?? []) });
+    say(json === true ? JSON.stringify(found) : inspectionText(found));
+    if (found.problem !== null) process.exitCode = 1;
+  });
+
+await run(process.argv);
+
+function command(
+  name: string,
+  about: string,
+  act: (client: ApiClient, words: string[]) => Promise<Answer>,
+): Command {
+  return program
+    .command(name)
+    .description(about)
+    .option("--json", "print JSON, for programs")
+    .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
+    .action(async (...given: unknown[]) => {
+      const self = given.at(-1) as Command;
+      const { json, home } = self.opts<Common>();
+      const words = given.length > 2 ? (given[0] as string[]) : [];
+      const client = await ApiClient.connect(apiFileOf(home));
+      try {
+        const answer = await act(client, words);
+        say(json === true ? JSON.stringify(answer.data) : answer.text);
+      } finally {
+        client.close();
+      }
+    });
+}
+
+function apiFileOf(home: string | undefined): string {
+  return join(resolve(home ?? dataFolder(process.env, process.platform, homedir())), API_FILE_NAME);
+}
+
+function minutes(words: readonly string[]): number {
+  return parseDuration(words.length === 0 ? [DEFAULT_DURATION] : words, new Date());
+}
+
+function stageCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0 && count <= MOST_STAGES) return count;
+  throw new InvalidArgumentError(`Give a number from 1 to ${MOST_STAGES}.`);
+}
+
+function decided(decision: Decision): Answer {
+  return { data: decision, text: explain(decision, Date.now()) };
+}
+
+/** The daemon as a process of its own, in this terminal: it gets Ctrl-C itself. */
+function up(words: readonly string[]): Promise<number> {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => daemon.kill(signal));
+  const daemon = spawn(process.execPath, [DAEMON_SCRIPT, ...words], { stdio: "inherit" });
+  return new Promise((done) => daemon.once("exit", (code) => done(code ?? 1)));
+}
+
+async function run(words: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync(words);
+  } catch (error) {
+    // Commander has said it already, help included.
+    if (!(error instanceof CommanderError)) return fail(error, words.includes("--json"));
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_BAD_USE;
+    if (error.exitCode !== 0 && words.includes("--json"))
+      say(JSON.stringify({ error: { code: "bad-use", message: error.message } }));
+  }
+}
+
+/** The connection closes a moment before the process is gone and its data folder free. */
+async function hasEnded(pid: number): Promise<void> {
+  for (let look = 0; look < 100 && isAlive(pid); look += 1) await wait(50);
+}
+
+function fail(error: unknown, json: boolean): void {
+  const body = failureBody(error);
+  if (json) say(JSON.stringify({ error: body }));
+  else process.stderr.write(`${body.message}\n`);
+  process.exitCode = error instanceof Failure && BAD_USE.has(error.code) ? EXIT_BAD_USE : 1;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
