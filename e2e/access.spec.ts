@@ -1,0 +1,75 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { expect, goTo, stepsLater, test } from "./fixture.ts";
+
+const SCREENS = ["Home", "Schedule", "Earnings"] as const;
+const PICTURES = "test-results/screenshots";
+
+async function seriousProblems(page: Page): Promise<string[]> {
+  // A menu that still fades in has the contrast of a ghost.
+  await page.waitForFunction(() =>
+    document.getAnimations().every(({ playState }) => playState !== "running"),
+  );
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+for (const theme of ["dark", "light"] as const) {
+  test(`every screen is open to everybody in the ${theme} theme`, async ({ dashboard, daemon }) => {
+    await dashboard.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+    await stepsLater(daemon, 20);
+    for (const screen of SCREENS) {
+      await goTo(dashboard, screen);
+      if (screen === "Schedule") await dashboard.getByLabel("Only when I'm asleep").check();
+      if (screen === "Earnings") await expect(dashboard.getByRole("table").last()).toBeVisible();
+      expect(await seriousProblems(dashboard), screen).toEqual([]);
+      // Tall enough that the bar which stays at the bottom hides nothing.
+      await dashboard.setViewportSize({ width: 1280, height: 1240 });
+      await dashboard.screenshot({
+        path: `${PICTURES}/${screen.toLowerCase()}-${theme}.png`,
+        fullPage: true,
+      });
+    }
+  });
+
+  test(`menu, dialog and table are open to everybody in the ${theme} theme`, async ({ dashboard }) => {
+    await dashboard.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+    await dashboard.getByRole("button", { name: "Show as table" }).click();
+    expect(await seriousProblems(dashboard), "table").toEqual([]);
+    await dashboard.getByRole("button", { name: "Pause" }).click();
+    await expect(dashboard.getByRole("menuitem", { name: "For 30 minutes" })).toBeVisible();
+    expect(await seriousProblems(dashboard), "menu").toEqual([]);
+    await dashboard.getByRole("menuitem", { name: "For another time" }).click();
+    await expect(dashboard.getByRole("dialog")).toBeVisible();
+    expect(await seriousProblems(dashboard), "dialog").toEqual([]);
+  });
+}
+
+test("the theme can be chosen and is remembered", async ({ dashboard }) => {
+  await dashboard.emulateMedia({ colorScheme: "dark" });
+  const background = () =>
+    dashboard.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  expect(await background()).toBe("rgb(13, 17, 23)");
+  await dashboard.getByRole("radio", { name: "Light" }).check();
+  expect(await background()).toBe("rgb(247, 246, 243)");
+  await dashboard.reload();
+  await expect(dashboard.getByTestId("state")).toBeVisible();
+  expect(await background()).toBe("rgb(247, 246, 243)");
+});
+
+// 640 is a window of 1280 at 200 % zoom, 360 one of 720.
+for (const width of [720, 640, 360]) {
+  test(`nothing scrolls sideways at ${width} pixels`, async ({ dashboard }) => {
+    await dashboard.setViewportSize({ width, height: 800 });
+    for (const screen of SCREENS) {
+      await goTo(dashboard, screen);
+      if (screen === "Schedule") await dashboard.getByLabel("Only when I'm asleep").check();
+      const beyond = await dashboard.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(beyond, screen).toBe(0);
+    }
+  });
+}

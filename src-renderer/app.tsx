@@ -1,0 +1,93 @@
+import { type ComponentType, useEffect, useRef } from "react";
+import styles from "./app.module.css";
+import { ConnectionNotice } from "./connection-notice.tsx";
+import controls from "./controls.module.css";
+import { useDashboard } from "./dashboard.ts";
+import { Earnings } from "./earnings.tsx";
+import { Home } from "./home.tsx";
+import { DialMark, EarningsIcon, HomeIcon, ScheduleIcon } from "./icons.tsx";
+import { Schedule } from "./schedule.tsx";
+import { type Screen, SCREENS, useScreen } from "./screen.ts";
+import { ThemeSwitch } from "./theme-switch.tsx";
+import { TopLine } from "./top-line.tsx";
+import { FailureNotice } from "./failure-notice.tsx";
+
+const RAIL: Record<Screen, { title: string; icon: ComponentType; content: ComponentType }> = {
+  home: { title: "Home", icon: HomeIcon, content: Home },
+  schedule: { title: "Schedule", icon: ScheduleIcon, content: Schedule },
+  earnings: { title: "Earnings", icon: EarningsIcon, content: Earnings },
+};
+
+export function App() {
+  const screen = useScreen();
+  const ready = useDashboard(({ state }) => state !== null);
+  const connection = useDashboard(({ connection }) => connection);
+  const problem = useDashboard(({ state }) => state?.problem ?? null);
+  const heading = useRef<HTMLHeadingElement>(null);
+  const { title, content: Content } = RAIL[screen];
+
+  // A reader's place moves to the new screen; on the first one it stays at the top of the page.
+  useEffect(() => {
+    const arrive = () =>
+      requestAnimationFrame(() => {
+        window.scrollTo(0, 0);
+        heading.current?.focus({ preventScroll: true });
+      });
+    window.addEventListener("hashchange", arrive);
+    return () => window.removeEventListener("hashchange", arrive);
+  }, []);
+
+  return (
+    <div className={styles["frame"]}>
+      <a className={styles["skip"]} href="#main" onClick={skipToMain}>
+        Skip to content
+      </a>
+      <nav className={styles["rail"]} aria-label="Screens">
+        <p className={styles["brand"]}>
+          <DialMark />
+          Train at Home
+        </p>
+        <ul className={styles["links"]}>
+          {SCREENS.map((name) => {
+            const { title, icon: Icon } = RAIL[name];
+            return (
+              <li key={name}>
+                <a href={`#${name}`} aria-current={name === screen ? "page" : undefined}>
+                  <Icon />
+                  <span>{title}</span>
+                </a>
+              </li>
+            );
+          })}
+        </ul>
+        <ThemeSwitch />
+      </nav>
+      <div className={styles["page"]}>
+        <TopLine />
+        <main
+          id="main"
+          className={styles["main"]}
+          tabIndex={-1}
+          data-old={connection !== "open" || undefined}
+        >
+          <h1
+            ref={heading}
+            tabIndex={-1}
+            className={screen === "home" ? controls["hidden"] : styles["title"]}
+          >
+            {title}
+          </h1>
+          <ConnectionNotice />
+          {problem !== null && <FailureNotice failure={problem} />}
+          {ready && <Content />}
+        </main>
+      </div>
+    </div>
+  );
+}
+
+/** A link to `#main` would be taken for a screen's name. */
+function skipToMain(event: { preventDefault(): void }) {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}

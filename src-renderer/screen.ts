@@ -1,0 +1,19 @@
+import { useSyncExternalStore } from "react";
+
+export const SCREENS = ["home", "schedule", "earnings"] as const;
+export type Screen = (typeof SCREENS)[number];
+
+/** The screen that the address names: `#schedule`. Anything else is Home. */
+export function screenOf(hash: string): Screen {
+  return SCREENS.find((screen) => hash === `#${screen}`) ?? "home";
+}
+
+export function useScreen(): Screen {
+  return useSyncExternalStore(
+    (listener) => {
+      window.addEventListener("hashchange", listener);
+      return () => window.removeEventListener("hashchange", listener);
+    },
+    () => screenOf(window.location.hash),
+  );
+}

@@ -1,0 +1,136 @@
+import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
+import { blockOf, inBlock, moved, type Place, placeAt, placeName, samePlace } from "./grid-block.ts";
+import { dayName } from "./next-runs.ts";
+import styles from "./week-grid.module.css";
+import { cellOf, CELLS_PER_DAY, type Interval } from "./week-hours.ts";
+
+export interface WeekGridProps {
+  hours: readonly Interval[];
+  onPaint: (range: readonly Interval[], on: boolean) => void;
+  describedBy: string;
+}
+
+/** A rectangle being dragged or extended; every cell in it becomes what its first cell became. */
+interface Brush {
+  from: Place;
+  to: Place;
+  on: boolean;
+}
+
+const ROWS = [0, 1, 2, 3, 4, 5, 6];
+const CELLS = Array.from({ length: CELLS_PER_DAY }, (_, cell) => cell);
+const WORDS = { on: "runs", part: "runs for a part of it", off: "does not run" } as const;
+
+/** Seven days of half hours, painted with mouse, finger or keyboard. */
+export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
+  const [cursor, setCursor] = useState<Place>({ day: 0, cell: 46 });
+  const [brush, setBrush] = useState<Brush | null>(null);
+  const body = useRef<HTMLDivElement>(null);
+  /** The corner that Shift with arrows extends from. */
+  const anchor = useRef<{ place: Place; on: boolean } | null>(null);
+
+  const turned = ({ day, cell }: Place) => cellOf(hours, day, cell) !== "on";
+
+  const placeOf = (event: PointerEvent): Place => {
+    const box = event.currentTarget.getBoundingClientRect();
+    return placeAt(event.clientX - box.left, event.clientY - box.top, box.width, box.height);
+  };
+  const begin = (event: PointerEvent<HTMLDivElement>) => {
+    if (event.button !== 0) return;
+    event.currentTarget.setPointerCapture(event.pointerId);
+    const place = placeOf(event);
+    setCursor(place);
+    setBrush({ from: place, to: place, on: turned(place) });
+  };
+  const drag = (event: PointerEvent<HTMLDivElement>) => {
+    if (brush === null) return;
+    const to = placeOf(event);
+    if (!samePlace(to, brush.to)) setBrush({ ...brush, to });
+  };
+  const finish = () => {
+    if (brush === null) return;
+    onPaint(blockOf(brush.from, brush.to), brush.on);
+    anchor.current = { place: brush.from, on: brush.on };
+    setCursor(brush.to);
+    setBrush(null);
+  };
+
+  const press = (event: KeyboardEvent) => {
+    if (event.key === " " || event.key === "Enter") {
+      event.preventDefault();
+      const on = turned(cursor);
+      anchor.current = { place: cursor, on };
+      onPaint(blockOf(cursor, cursor), on);
+      return;
+    }
+    const next = moved(cursor, event.key);
+    if (next === null || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    if (event.shiftKey) {
+      anchor.current ??= { place: cursor, on: turned(cursor) };
+      onPaint(blockOf(anchor.current.place, next), anchor.current.on);
+    } else anchor.current = null;
+    setCursor(next);
+    const cell = body.current?.children[next.day]?.children[next.cell];
+    if (cell instanceof HTMLElement) cell.focus();
+  };
+
+  const look = (place: Place) =>
+    brush !== null && inBlock(place, brush.from, brush.to)
+      ? brush.on
+        ? "on"
+        : "off"
+      : cellOf(hours, place.day, place.cell);
+
+  return (
+    <div className={styles["grid"]} data-painting={brush !== null || undefined}>
+      <div className={styles["hours"]} aria-hidden="true">
+        {[0, 3, 6, 9, 12, 15, 18, 21].map((hour) => (
+          <span key={hour}>{String(hour).padStart(2, "0")}</span>
+        ))}
+      </div>
+      <div className={styles["days"]} aria-hidden="true">
+        {ROWS.map((day) => (
+          <span key={day}>{dayName(day).slice(0, 3)}</span>
+        ))}
+      </div>
+      {/* oxlint-disable-next-line jsx-a11y/interactive-supports-focus -- one cell of it has the focus */}
+      <div
+        ref={body}
+        className={styles["body"]}
+        role="grid"
+        aria-label="Hours of the week"
+        aria-describedby={describedBy}
+        aria-multiselectable="true"
+        onKeyDown={press}
+        onPointerDown={begin}
+        onPointerMove={drag}
+        onPointerUp={finish}
+        onPointerCancel={() => setBrush(null)}
+      >
+        {ROWS.map((day) => (
+          // A table that scrolls, wraps and is laid out as a table is not what a painted grid needs.
+          // oxlint-disable-next-line jsx-a11y/prefer-tag-over-role
+          <div key={day} role="row" className={styles["row"]}>
+            {CELLS.map((cell) => {
+              const state = look({ day, cell });
+              const here = samePlace(cursor, { day, cell });
+              return (
+                <div
+                  key={cell}
+                  // oxlint-disable-next-line jsx-a11y/prefer-tag-over-role -- as its row
+                  role="gridcell"
+                  className={styles["cell"]}
+                  aria-label={`${placeName({ day, cell })}, ${WORDS[state]}`}
+                  aria-selected={state === "on"}
+                  data-state={state}
+                  tabIndex={here ? 0 : -1}
+                />
+              );
+            })}
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+}
