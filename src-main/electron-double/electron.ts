@@ -1,0 +1,54 @@
+import { AppDouble } from "./app.ts";
+import {
+  ContextBridgeDouble,
+  IpcMainDouble,
+  IpcRendererDouble,
+  PowerMonitorDouble,
+  SystemShellDouble,
+} from "./ipc.ts";
+import { setElectron, type ElectronParts } from "./parts.ts";
+import { ProtocolDouble, SessionDouble } from "./session.ts";
+import { MenuDouble, TrayDouble, nativeImageDouble } from "./tray.ts";
+import { BrowserWindowDouble } from "./window.ts";
+import { fresh, world } from "./world.ts";
+
+/**
+ * A double of the module `electron` that behaves: what needs readiness throws without it, closing
+ * can be prevented, messages are copies that arrive later, and what nobody guards is allowed. Its
+ * rules come from Electron's documentation; that the real Electron keeps them is for
+ * `e2e/electron.spec.ts` to show, where there is a binary.
+ *
+ * `vi.mock("electron", () => import("./electron-double/electron.ts"))`
+ */
+export let { app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, session, shell } = make();
+export {
+  BrowserWindowDouble as BrowserWindow,
+  MenuDouble as Menu,
+  TrayDouble as Tray,
+  nativeImageDouble as nativeImage,
+  world,
+};
+
+/** A new Electron, not ready yet. */
+export function reset(): void {
+  BrowserWindowDouble.open.clear();
+  TrayDouble.present.clear();
+  MenuDouble.application = null;
+  Object.assign(world, fresh());
+  ({ app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, session, shell } = make());
+}
+
+function make(): ElectronParts {
+  const parts: ElectronParts = {
+    app: new AppDouble(),
+    ipcMain: new IpcMainDouble(),
+    ipcRenderer: new IpcRendererDouble(),
+    contextBridge: new ContextBridgeDouble(),
+    protocol: new ProtocolDouble(),
+    powerMonitor: new PowerMonitorDouble(),
+    session: { defaultSession: new SessionDouble() },
+    shell: new SystemShellDouble(),
+  };
+  setElectron(parts);
+  return parts;
+}

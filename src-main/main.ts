@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import { app, dialog } from "electron";
+import { WebSocket } from "ws";
+import { DaemonLink } from "./daemon-link.ts";
+import { DaemonProcess, findDaemonProgram } from "./daemon-process.ts";
+import { ownDataFolder, readApi } from "./data-folder.ts";
+import { Shell, prepareShell } from "./shell.ts";
+
+/** The desktop app's first file, bundled to `dist/main/main.js`. */
+const main = import.meta.dirname;
+const checkout = join(main, "..", "..");
+
+function open(): void {
+  const home = ownDataFolder();
+  const daemon = new DaemonProcess({
+    program: findDaemonProgram({
+      resources: app.isPackaged ? process.resourcesPath : null,
+      checkout,
+      platform: process.platform,
+      arch: process.arch,
+    }),
+    home,
+    startLog: join(app.getPath("logs"), "daemon-start.log"),
+    env: process.env,
+  });
+  const link = new DaemonLink({
+    readApi: () => readApi(home),
+    open: (api) =>
+      new WebSocket(`${api.url.replace(/^http/, "ws")}/rpc`, {
+        headers: { Authorization: `Bearer ${api.token}` },
+        perMessageDeflate: false,
+        handshakeTimeout: 5_000,
+      }),
+    process: daemon,
+    after: (ms, action) => {
+      const timer = setTimeout(action, ms);
+      return () => clearTimeout(timer);
+    },
+  });
+  // oxlint-disable-next-line no-new -- the shell lives in its listeners
+  new Shell({
+    link,
+    terminateDaemon: () => daemon.terminate(),
+    bundle: join(main, "..", "renderer"),
+    assets: join(checkout, "assets"),
+    preload: join(main, "preload.cjs"),
+    platform: process.platform,
+    hidden: process.argv.includes("--hidden"),
+    now: Date.now,
+    every: (ms, action) => {
+      const timer = setInterval(action, ms);
+      return () => clearInterval(timer);
+    },
+  });
+}
+
+if (prepareShell()) {
+  app
+    .whenReady()
+    .then(open)
+    .catch((error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error);
+      dialog.showErrorBox(
+        "Train at Home could not open its window",
+        `${text}\n\nThe work itself is not affected.`,
+      );
+      app.exit(1);
+    });
+}

@@ -1,0 +1,310 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { explain } from "../src-protocol/reason-text.ts";
+import type { Decision } from "../src-protocol/policy.ts";
+import * as electron from "./electron-double/electron.ts";
+import { prepareShell } from "./shell.ts";
+import { DaemonDouble, someState } from "./testing/daemon-double.ts";
+import { runShell, settled } from "./testing/running-shell.ts";
+
+// Main-process logic tests: they run on a double of Electron, not on Electron.
+vi.mock("electron", () => import("./electron-double/electron.ts"));
+
+const NOON = new Date(2026, 10, 23, 12).getTime();
+
+beforeEach(() => {
+  vi.useFakeTimers({
+    now: NOON,
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"],
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const BUSY: Decision = { action: "pause", reasons: ["in-use"], nextChange: null };
+
+describe("the window", () => {
+  it("is an ordinary web page in the sandbox, without Node", async () => {
+    const { window } = await runShell();
+    expect(electron.world.sandboxed).toBe(true);
+    expect(window.options.webPreferences).toEqual({
+      preload: "/preload.cjs",
+      sandbox: true,
+      contextIsolation: true,
+      nodeIntegration: false,
+      nodeIntegrationInWorker: false,
+      nodeIntegrationInSubFrames: false,
+      webSecurity: true,
+      allowRunningInsecureContent: false,
+      webviewTag: false,
+      spellcheck: false,
+      navigateOnDragDrop: false,
+    });
+  });
+
+  it("appears when the page has loaded", async () => {
+    const { window } = await runShell();
+    expect(window.isVisible()).toBe(true);
+  });
+
+  it("closing it hides it, and work goes on", async () => {
+    const { window, daemon } = await runShell();
+    window.close();
+    await settled();
+    expect(window.isDestroyed()).toBe(false);
+    expect(window.isVisible()).toBe(false);
+    expect(daemon.running).toBe(true);
+    expect(electron.world.exitCode).toBeNull();
+  });
+
+  it("a second start of the app shows it again instead of a second one", async () => {
+    const { window } = await runShell();
+    window.close();
+    electron.app.launchAgain();
+    expect(window.isVisible() && window.isFocused()).toBe(true);
+    expect(electron.BrowserWindow.getAllWindows()).toHaveLength(1);
+  });
+
+  it("the second instance itself ends at once", () => {
+    electron.reset();
+    electron.world.lockHeldElsewhere = true;
+    expect(prepareShell()).toBe(false);
+    expect(electron.world.exitCode).toBe(0);
+  });
+
+  it("a page that crashes is loaded again", async () => {
+    const { window } = await runShell();
+    const before = window.webContents.mainFrame;
+    window.webContents.crash();
+    await vi.waitFor(() => expect(window.webContents.mainFrame).not.toBe(before));
+  });
+});
+
+describe("the tray", () => {
+  it("says the same as every other client", async () => {
+    const { tray, daemon } = await runShell();
+    const decision: Decision = {
+      action: "pause",
+      reasons: ["outside-schedule"],
+      nextChange: { at: NOON + 11 * 3_600_000, action: "run" },
+    };
+    daemon.change({ decision });
+    await settled();
+    const text = explain(decision, NOON);
+    expect(tray.tooltip).toBe(`Train at Home\n${text}`);
+    expect(tray.menu?.labels()[0]).toBe(text);
+  });
+
+  it("has every action in its menu", async () => {
+    const { tray, daemon } = await runShell();
+    daemon.change({ decision: BUSY, override: { action: "run", since: 0, until: NOON + 1, by: "cli" } });
+    await settled();
+    expect(tray.menu?.labels().slice(1)).toEqual([
+      "Pause → For 30 minutes",
+      "Pause → For 2 hours",
+      "Pause → Until 07:00 tomorrow morning",
+      "Start now, for 4 hours",
+      "Follow the schedule again",
+      "Open the dashboard",
+      "Quit and stop working",
+    ]);
+  });
+
+  it.each([
+    ["For 30 minutes", 30],
+    ["For 2 hours", 120],
+    ["Until 07:00 tomorrow morning", 19 * 60],
+  ])("pauses: %s", async (label, minutes) => {
+    const { tray, daemon } = await runShell();
+    tray.menu?.choose("Pause", label);
+    expect(daemon.calls.at(-1)).toEqual({ method: "policy.pause", params: { minutes, by: "tray" } });
+  });
+
+  it("starts now, and resumes", async () => {
+    const { tray, daemon } = await runShell();
+    daemon.change({ decision: BUSY, override: { action: "pause", since: 0, until: NOON + 1, by: "tray" } });
+    await settled();
+    tray.menu?.choose("Start now, for 4 hours");
+    tray.menu?.choose("Resume: follow the schedule");
+    expect(daemon.calls.slice(-2)).toEqual([
+      { method: "policy.start", params: { minutes: 240, by: "tray" } },
+      { method: "policy.resume", params: {} },
+    ]);
+  });
+
+  it.each([
+    ["working", {}],
+    ["waiting", { decision: BUSY }],
+    ["paused", { decision: BUSY, override: { action: "pause", since: 0, until: 1, by: "tray" } }],
+    ["problem", { problem: { code: "disk-full", message: "The disk is full." } }],
+  ] as const)("has an icon for %s", async (icon, changes) => {
+    const daemon = new DaemonDouble({ running: true });
+    daemon.state = someState(changes as Partial<ReturnType<typeof someState>>);
+    const { tray } = await runShell({ daemon });
+    expect(tray.image.path).toMatch(new RegExp(`${icon}Template\\.png$`));
+    expect(tray.image.isEmpty()).toBe(false);
+    expect(tray.image.isTemplateImage()).toBe(true);
+  });
+
+  it("is touched only when there is something new to show", async () => {
+    const { tray, daemon } = await runShell();
+    const before = tray.changes;
+    daemon.change({ earnings: { ...daemon.state.earnings, accruedRao: "17" } });
+    await settled();
+    expect(tray.changes).toBe(before);
+  });
+
+  it("brings the window back", async () => {
+    const { tray, window } = await runShell();
+    window.close();
+    tray.menu?.choose("Open the dashboard");
+    expect(window.isVisible()).toBe(true);
+  });
+});
+
+describe("quitting", () => {
+  it("from the tray ends the work and then the app", async () => {
+    const { tray, daemon } = await runShell();
+    tray.menu?.choose("Quit and stop working");
+    expect(electron.world.exitCode).toBeNull();
+    await settled();
+    expect(daemon.calls.at(-1)?.method).toBe("daemon.quit");
+    expect(daemon.running).toBe(false);
+    expect(electron.world.exitCode).toBe(0);
+    expect(electron.Tray.present.size).toBe(0);
+  });
+
+  it("with the keyboard, from the system's menu, is the same", async () => {
+    const { daemon } = await runShell();
+    electron.app.quit();
+    await settled();
+    expect(daemon.running).toBe(false);
+    expect(electron.world.exitCode).toBe(0);
+  });
+
+  it("twice in a row asks the daemon once", async () => {
+    const { daemon } = await runShell();
+    electron.app.quit();
+    electron.app.quit();
+    await settled();
+    expect(daemon.calls.filter(({ method }) => method === "daemon.quit")).toHaveLength(1);
+  });
+
+  it("does not hang on a daemon that does not answer: its process is asked instead", async () => {
+    const { daemon } = await runShell();
+    daemon.behaviour = "hangs";
+    electron.app.quit();
+    await vi.advanceTimersByTimeAsync(4_900);
+    expect(electron.world.exitCode).toBeNull();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(daemon.terminated).toBe(1);
+    expect(electron.world.exitCode).toBe(0);
+  });
+});
+
+describe("the daemon", () => {
+  it("that runs already is joined, not started", async () => {
+    const { daemon } = await runShell({ daemonRuns: true });
+    expect(daemon.starts).toBe(0);
+  });
+
+  it("is started when there is none", async () => {
+    const { daemon, tray } = await runShell({ daemonRuns: false });
+    expect(tray.tooltip).toContain("Train at Home is starting.");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(daemon.starts).toBe(1);
+    expect(tray.tooltip).toContain("Working:");
+  });
+
+  it("that crashes is shown, started again and joined", async () => {
+    const { daemon, tray } = await runShell();
+    daemon.crash();
+    await settled();
+    expect(tray.tooltip).toContain("stopped unexpectedly");
+    expect(tray.image.path).toMatch(/problemTemplate\.png$/);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(daemon.starts).toBe(1);
+    expect(tray.tooltip).toContain("Working:");
+  });
+
+  it("that somebody ended stays ended until it is asked for", async () => {
+    const { daemon, tray } = await runShell();
+    daemon.end();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(daemon.starts).toBe(0);
+    expect(tray.tooltip).toContain("has ended");
+    tray.menu?.choose("Start Train at Home again");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(tray.tooltip).toContain("Working:");
+  });
+
+  it("that cannot start says why, and is not started in a hurry over and over", async () => {
+    const daemon = new DaemonDouble({ running: false });
+    daemon.startFailure = "The data folder is read-only.";
+    const { tray } = await runShell({ daemon });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(tray.tooltip).toContain("The data folder is read-only.");
+    expect(daemon.starts).toBeGreaterThan(3);
+    expect(daemon.starts).toBeLessThan(15);
+  });
+
+  it("that sends what is not its protocol is not believed", async () => {
+    const { daemon, tray } = await runShell();
+    daemon.send('{"type":"patch","operations":[{"path":["node"],"value":7}]}');
+    await settled();
+    expect(tray.tooltip).toContain("stopped unexpectedly");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(tray.tooltip).toContain("Working:");
+  });
+});
+
+describe("what the shell knows about the computer", () => {
+  const reports = (daemon: DaemonDouble) => daemon.calls.filter(({ method }) => method === "evidence.report");
+  const needing = (rules: object) => {
+    const daemon = new DaemonDouble({ running: true });
+    daemon.state = someState({ rules: { ...someState().rules, ...rules } });
+    return daemon;
+  };
+
+  it("is kept to itself while no rule needs it", async () => {
+    const { daemon } = await runShell();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(reports(daemon)).toEqual([]);
+  });
+
+  it("is told at once, then every 15 seconds", async () => {
+    const { daemon } = await runShell({ daemon: needing({ onlyOnPower: true }) });
+    electron.powerMonitor.idleSeconds = 100;
+    await vi.advanceTimersByTimeAsync(60_500);
+    expect(reports(daemon)).toHaveLength(5);
+    expect(reports(daemon).at(-1)?.params).toEqual({
+      evidence: { idleSeconds: 100, power: "mains", batteryPercent: null },
+    });
+  });
+
+  it("a hand on the mouse is told within a second", async () => {
+    const daemon = needing({ onlyWhenIdle: true });
+    electron.powerMonitor.idleSeconds = 0;
+    await runShell({ daemon });
+    electron.powerMonitor.idleSeconds = 700;
+    await vi.advanceTimersByTimeAsync(15_000);
+    const before = reports(daemon).length;
+    electron.powerMonitor.idleSeconds = 0;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(reports(daemon)).toHaveLength(before + 1);
+  });
+
+  it("a pulled plug is told at once", async () => {
+    const { daemon } = await runShell({ daemon: needing({ onlyOnPower: true }) });
+    const before = reports(daemon).length;
+    electron.powerMonitor.unplug();
+    expect(reports(daemon)).toHaveLength(before + 1);
+    expect(reports(daemon).at(-1)?.params).toMatchObject({ evidence: { power: "battery" } });
+  });
+
+  it("on Linux the daemon's own probes know better", async () => {
+    const { daemon } = await runShell({ daemon: needing({ onlyWhenIdle: true }), platform: "linux" });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(reports(daemon)).toEqual([]);
+  });
+});

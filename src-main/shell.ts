@@ -1,0 +1,178 @@
+import { join } from "node:path";
+import {
+  BrowserWindow,
+  Menu,
+  Tray,
+  app,
+  ipcMain,
+  nativeImage,
+  powerMonitor,
+  protocol,
+  session,
+  shell,
+} from "electron";
+import type { MenuItemConstructorOptions, NativeImage } from "electron";
+import type { DaemonLink } from "./daemon-link.ts";
+import { EvidenceReporter } from "./evidence.ts";
+import { SCHEME } from "./origin.ts";
+import { PageBridge } from "./page-bridge.ts";
+import { pageFile } from "./page-files.ts";
+import { QuitGuard } from "./quit.ts";
+import { guardContents, guardSession } from "./security.ts";
+import { ShellTray } from "./tray.ts";
+import { trayView, type TrayAction, type TrayIcon } from "./tray-view.ts";
+import { bringForward, openDashboard, windowOptions } from "./window.ts";
+
+export interface ShellPorts {
+  readonly link: DaemonLink;
+  /** Ends a daemon that does not answer. */
+  readonly terminateDaemon: () => void;
+  /** Folders of the dashboard's bundle, and of the icons. */
+  readonly bundle: string;
+  readonly assets: string;
+  readonly preload: string;
+  readonly platform: NodeJS.Platform;
+  /** True when the computer's owner has just signed in: nobody asked for a window. */
+  readonly hidden: boolean;
+  readonly now: () => number;
+  readonly every: (ms: number, action: () => void) => () => void;
+}
+
+/** Texts name times ("tomorrow"), which grow old by themselves. */
+const REDRAW_MS = 60_000;
+const ORDER_TO_END_MS = 5_000;
+
+/** Before Electron is ready: what cannot be done later. False: another shell runs, and shows its window. */
+export function prepareShell(): boolean {
+  // SECURITY: every renderer in the sandbox, whatever a window's options say.
+  app.enableSandbox();
+  protocol.registerSchemesAsPrivileged([
+    { scheme: SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true, codeCache: true } },
+  ]);
+  if (app.requestSingleInstanceLock()) return true;
+  app.quit();
+  return false;
+}
+
+/** The desktop shell: one window, one tray icon, and nothing that works. The daemon does that. */
+export class Shell {
+  readonly #ports: ShellPorts;
+  readonly #quit: QuitGuard;
+  readonly #bridge: PageBridge;
+  readonly #evidence: EvidenceReporter;
+  #tray: ShellTray | null = null;
+  #window: BrowserWindow | null = null;
+
+  /** Call when Electron is ready. */
+  constructor(ports: ShellPorts) {
+    this.#ports = ports;
+    const { link } = ports;
+    guardContents(app, shell);
+    guardSession(session.defaultSession);
+    protocol.handle(SCHEME, (request) => pageFile(ports.bundle, request));
+    this.#quit = new QuitGuard({ app, endWork: () => this.#endWork() });
+    this.#bridge = new PageBridge(ipcMain, link);
+    this.#evidence = new EvidenceReporter({
+      powerMonitor,
+      platform: ports.platform,
+      now: ports.now,
+      every: ports.every,
+      report: (evidence) => void link.call("evidence.report", { evidence }),
+    });
+    this.#tray = this.#makeTray();
+    link.onStatus(() => this.#render());
+    link.onState(() => this.#render());
+    ports.every(REDRAW_MS, () => this.#render());
+    app.on("second-instance", () => this.showWindow());
+    app.on("activate", () => this.showWindow());
+    this.#setMenu();
+    link.start();
+    if (!ports.hidden) this.showWindow();
+  }
+
+  showWindow(): void {
+    if (this.#quit.quitting) return;
+    if (this.#window !== null && !this.#window.isDestroyed()) return bringForward(this.#window);
+    const { preload, assets } = this.#ports;
+    const window = new BrowserWindow(windowOptions(preload, join(assets, "icons", "256x256.png")));
+    this.#window = window;
+    this.#bridge.attach(window.webContents);
+    this.#quit.hideInsteadOfClose(window);
+    openDashboard(window);
+  }
+
+  #render(): void {
+    const { status, state } = this.#ports.link;
+    this.#evidence.need(status.kind === "connected" && state !== null ? state.rules : null);
+    this.#tray?.render();
+  }
+
+  #makeTray(): ShellTray | null {
+    const { link, assets, platform, now } = this.#ports;
+    try {
+      return new ShellTray({
+        create: (image) => new Tray(image),
+        image: (icon) => trayImage(assets, platform, icon),
+        menu: (template) => Menu.buildFromTemplate(template),
+        view: () => trayView(link.status, link.state, now()),
+        act: (action) => void this.#act(action),
+      });
+    } catch {
+      // A desktop without a tray. The window has all that the tray has.
+      return null;
+    }
+  }
+
+  async #act(action: TrayAction): Promise<void> {
+    const { link } = this.#ports;
+    switch (action.kind) {
+      case "open":
+        return this.showWindow();
+      case "pause":
+        await link.call("policy.pause", { minutes: action.minutes, by: "tray" });
+        return;
+      case "start":
+        await link.call("policy.start", { minutes: action.minutes, by: "tray" });
+        return;
+      case "resume":
+        await link.call("policy.resume", {});
+        return;
+      case "restart":
+        return link.start();
+      case "quit":
+        return app.quit();
+    }
+  }
+
+  async #endWork(): Promise<void> {
+    const { link, terminateDaemon, every } = this.#ports;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const stopWaiting = every(ORDER_TO_END_MS, resolve);
+    try {
+      const answer = await Promise.race([link.call("daemon.quit", {}), late]);
+      if (answer === undefined || "error" in answer) terminateDaemon();
+    } finally {
+      stopWaiting();
+      link.close();
+      this.#tray?.destroy();
+    }
+  }
+
+  /** macOS needs a menu for Copy and Quit to have their keys; elsewhere the window has none. */
+  #setMenu(): void {
+    const template: MenuItemConstructorOptions[] = [
+      { role: "appMenu" },
+      { role: "editMenu" },
+      { role: "windowMenu" },
+    ];
+    Menu.setApplicationMenu(this.#ports.platform === "darwin" ? Menu.buildFromTemplate(template) : null);
+  }
+}
+
+function trayImage(assets: string, platform: NodeJS.Platform, icon: TrayIcon): NativeImage {
+  // macOS paints a template image itself, to suit a light or a dark menu bar.
+  const template = platform === "darwin" ? "Template" : "";
+  const image = nativeImage.createFromPath(join(assets, "tray", `${icon}${template}.png`));
+  if (template !== "") image.setTemplateImage(true);
+  return image;
+}
