@@ -1,0 +1,83 @@
+import { parseArgs } from "node:util";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+
+/**
+ * `npm run bench -- NAME [--json]`: each number that the docs promise is measured here, as a ratio
+ * of two things done in turn within one run, so that a slow or busy computer changes both.
+ */
+const BENCHMARKS = {
+  engine: {
+    about: "Forward and backward of a stage against ONNX Runtime's own MatMul, 24 sizes (3 minutes)",
+    load: async () => (await import("./engine.ts")).benchEngine,
+  },
+  codecs: {
+    about: "Each codec, both ways, against copying the same values",
+    load: async () => (await import("./codecs.ts")).benchCodecs,
+  },
+  pipeline: {
+    about: "Three stages in three processes against the same model in one process: tokens per second",
+    load: async () => (await import("./pipeline.ts")).benchPipeline,
+  },
+} as const;
+
+export interface Progress {
+  (text: string): void;
+}
+
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const [name] = positionals;
+  if (values.help || name === undefined) {
+    process.stdout.write(`Usage: npm run bench -- NAME [--json]\n\n${list()}\n`);
+    process.exitCode = values.help ? 0 : 2;
+  } else if (!isBenchmark(name)) {
+    throw new Failure("unknown-benchmark", `There is no benchmark called "${name}". There are:\n${list()}`);
+  } else {
+    const bench = await BENCHMARKS[name].load();
+    const result = await bench((text) => process.stderr.write(`${text}\n`));
+    process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
+  }
+} catch (error) {
+  process.stderr.write(`${failureBody(error).message}\n`);
+  process.exitCode = error instanceof Failure && error.code === "unknown-benchmark" ? 2 : 1;
+}
+
+function isBenchmark(name: string): name is keyof typeof BENCHMARKS {
+  return Object.hasOwn(BENCHMARKS, name);
+}
+
+function list(): string {
+  return Object.entries(BENCHMARKS)
+    .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
+    .join("\n");
+}
+
+/** One line a figure; records of a list as the rows of a table. */
+function table(result: object): string {
+  return `${Object.entries(result)
+    .map(([key, value]) =>
+      isRecords(value) ? `\n${key}\n${rows(value)}` : `${key.padEnd(28)} ${cell(value)}`,
+    )
+    .join("\n")}\n`;
+}
+
+function isRecords(value: unknown): value is readonly object[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "object" && each !== null);
+}
+
+function rows(records: readonly object[]): string {
+  const lines = [Object.keys(records[0] ?? {}), ...records.map((record) => Object.values(record).map(cell))];
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  return lines.map((line) => line.map((text, i) => text.padStart(widths?.[i] ?? 0)).join("  ")).join("\n");
+}
+
+function cell(value: unknown): string {
+  if (typeof value === "string") return value;
+  return typeof value === "number" ? String(Number(value.toPrecision(4))) : JSON.stringify(value);
+}

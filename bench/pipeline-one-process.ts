@@ -1,0 +1,25 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, setPriority, tmpdir } from "node:os";
+import { join } from "node:path";
+import { defaultCorpus } from "../src-daemon/corpus.ts";
+import { planRun } from "../src-daemon/run-plan.ts";
+import { trainSingle } from "../src-worker/single.ts";
+
+/** Child of the pipeline benchmark: trains the default run in this process and says when each step is finished. */
+// The workers' own priority: work that somebody lends gives way to everything else.
+setPriority(10);
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+
+const cache = mkdtempSync(join(tmpdir(), "tah-bench-"));
+const corpus = defaultCorpus(cache);
+const bytes = readFileSync(corpus.file);
+rmSync(cache, { recursive: true, force: true });
+const spec = planRun({ corpus, size: "default", steps: null, workers: 3 });
+await trainSingle({
+  spec,
+  corpus: bytes,
+  steps: Number.POSITIVE_INFINITY,
+  threads: availableParallelism(),
+  evaluateAt: (step) => step % spec.evaluateEverySteps === 0,
+  onStep: () => process.send?.(Date.now()),
+});
