@@ -7,12 +7,17 @@ import { Failure, failureBody } from "../src-protocol/failure.ts";
  */
 const BENCHMARKS = {
   engine: {
-    about: "Forward and backward of a stage against ONNX Runtime's own MatMul, 24 sizes (3 minutes)",
+    about: "Forward and backward of a stage against ONNX Runtime's own MatMul, 24 sizes (5 minutes)",
     load: async () => (await import("./engine.ts")).benchEngine,
   },
   codecs: {
     about: "Each codec, both ways, against copying the same values",
     load: async () => (await import("./codecs.ts")).benchCodecs,
+  },
+  memory: {
+    about:
+      "Peak memory of a stage of 100 M parameters against what was predicted; kept results against recomputed",
+    load: async () => (await import("./memory.ts")).benchMemory,
   },
   pipeline: {
     about: "Three stages in three processes against the same model in one process: tokens per second",

@@ -1,12 +1,12 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
-import type { ModelSpec } from "../src-protocol/model.ts";
+import type { LlamaSpec } from "../src-protocol/model.ts";
 import { GraphBuilder } from "../src-engine/graph-builder.ts";
-import { backwardGraph, forwardGraph } from "../src-engine/graphs.ts";
+import { llamaModel } from "../src-engine/llama-model.ts";
 import { encodeModel } from "../src-engine/model-file.ts";
-import { initialParameters } from "../src-engine/parameters.ts";
+import { initialValues } from "../src-engine/parameters.ts";
 import { randomStream } from "../src-engine/random.ts";
-import { cutModel } from "../src-engine/stage.ts";
+import { cutModel } from "../src-engine/stages.ts";
 import { release } from "../src-worker/release.ts";
 import { loadRuntime, Sessions } from "../src-worker/sessions.ts";
 import { interleave, cpuClock } from "./interleave.ts";
@@ -70,27 +70,26 @@ async function speedOf({ width, blocks, tokens, threads }: StageCase): Promise<S
     );
   };
 
-  const model: ModelSpec = {
+  const model: LlamaSpec = {
     ...DEFAULT_MODEL,
     width,
     heads: width / HEAD_WIDTH,
     hidden: 64 * Math.round((8 * width) / 3 / 64),
     blocks: 3 * blocks,
   };
-  const stages = cutModel(model, 3);
-  const plan = stages.find(({ isHead, isTail, blockCount }) => !isHead && !isTail && blockCount === blocks);
-  if (plan === undefined) throw new RangeError(`No middle stage has ${blocks} blocks.`);
   const shape = { batch: tokens / SEQUENCE, sequence: SEQUENCE };
-  const spec = { model, stages: stages.length, stage: plan.index, ...shape };
-  const values = initialParameters(model, plan, 1);
+  const plan = cutModel(llamaModel(model, shape), 3)[1];
+  if (plan?.parameters.length !== 9 * blocks)
+    throw new RangeError(`The middle stage has not ${blocks} blocks.`);
   const parameters = Object.fromEntries(
-    plan.parameters.map(({ name, shape }, i) => [
-      name,
-      new runtime.Tensor("float32", values[i] ?? new Float32Array(0), [...shape]),
+    plan.parameters.map((info) => [
+      info.name,
+      new runtime.Tensor("float32", initialValues(model, info, 1), [...info.shape]),
     ]),
   );
-  const forwardSession = await sessions.get("forward", spec, () => forwardGraph(model, plan, shape));
-  const backwardSession = await sessions.get("backward", spec, () => backwardGraph(model, plan, shape));
+  await sessions.keepOnly("the benchmark's");
+  const forwardSession = await sessions.get("forward", () => plan.forward());
+  const backwardSession = await sessions.get("backward", () => plan.backward());
   const feeds = { ...parameters, x: noise([tokens, width]) };
   const gradientFeeds = { ...feeds, dy: noise([tokens, width]) };
   const forward = async (): Promise<void> => drop(await forwardSession.run(feeds));
@@ -109,8 +108,8 @@ async function speedOf({ width, blocks, tokens, threads }: StageCase): Promise<S
   const productSession = await runtime.InferenceSession.create(encodeModel(graph, { c: row }), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
-    // Else its threads take a core from the next session for 20 ms after each run.
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
+    // As the worker's own sessions: else its threads take a core from the next one after each run.
+    extra: { session: { force_spinning_stop: "1" } },
   });
   const productFeeds = {
     a: noise([PRODUCT, PRODUCT]),
@@ -131,9 +130,9 @@ async function speedOf({ width, blocks, tokens, threads }: StageCase): Promise<S
   );
   const { user, system } = process.cpuUsage(begun.cpu);
   const coresUsed = (user + system) / 1000 / (performance.now() - begun.wall);
-  const flops = plan.flopsPerToken(SEQUENCE);
-  const forwardFlops = tokens * flops.forward;
-  const backwardFlops = tokens * (flops.forward + flops.backward - 2 * width * model.hidden);
+  const flopsPerToken = blocks * (2 * (4 * width ** 2 + 3 * width * model.hidden) + 4 * SEQUENCE * width);
+  const forwardFlops = tokens * flopsPerToken;
+  const backwardFlops = tokens * (3 * flopsPerToken - 2 * width * model.hidden);
   const matmulSpeeds = times.matmul.map((ms) => (2 * PRODUCT ** 3) / ms / 1e6);
   const forwardSpeeds = times.forward.map((ms) => forwardFlops / ms / 1e6);
   const backwardSpeeds = times.backward.map((ms) => backwardFlops / ms / 1e6);

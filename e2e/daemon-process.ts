@@ -33,7 +33,7 @@ export async function startDaemon(model: "tiny" | "default"): Promise<DaemonProc
   const home = mkdtempSync(join(tmpdir(), "tah e2e "));
   const child = spawn(
     process.execPath,
-    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--exit-with-parent"],
+    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--no-probe", "--exit-with-parent"],
     {
       cwd: ROOT,
       // The channel tells the daemon when this process is gone, however it goes.

@@ -34,8 +34,7 @@ export class ApiClient {
     socket.on("message", (data) => this.#receive(data.toString()));
     this.closed = new Promise((resolve) => {
       socket.on("close", () => {
-        const gone = new Failure("daemon-gone", "Train at Home ended before it answered.");
-        for (const { reject } of this.#waiting.values()) reject(gone);
+        for (const { reject } of this.#waiting.values()) reject(gone());
         this.#waiting.clear();
         resolve();
       });
@@ -82,6 +81,7 @@ export class ApiClient {
 
   #ask(method: MethodName, params: unknown): Promise<unknown> {
     const id = this.#nextId++;
+    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
@@ -146,6 +146,10 @@ function parse(text: string): ApiMessage | null {
   } catch {
     return null;
   }
+}
+
+function gone(): Failure {
+  return new Failure("daemon-gone", "Train at Home ended before it answered.");
 }
 
 function notRunning(cause?: unknown): Failure {

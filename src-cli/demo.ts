@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { failureBody } from "../src-protocol/failure.ts";
 import { formatTao } from "../src-protocol/units.ts";
-import { DaemonProcess, isAlive, pidsOf } from "./daemon-process.ts";
+import { endDaemon } from "./daemon-end.ts";
+import { DaemonProcess } from "./daemon-process.ts";
 import { followDemo } from "./demo-run.ts";
 import type { DemoResult } from "./demo-run.ts";
 
@@ -20,7 +20,6 @@ const HELP = `The whole product for a minute: trains, shows the figures, and lea
   --json      print the figures as one line of JSON
 `;
 
-const LAST_GASP_MS = 3_000;
 const EXIT_BAD_OPTION = 2;
 
 process.exitCode = await demo(process.argv.slice(2));
@@ -83,31 +82,24 @@ async function runDemo(options: Options): Promise<DemoResult> {
   const home = mkdtempSync(join(tmpdir(), "train-at-home-demo-"));
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   say(`A daemon, an orchestrator and three workers train for ${options.steps} steps …`);
-  const daemon = new DaemonProcess(home, ["--steps", String(options.steps), "--model", options.model]);
+  const daemon = new DaemonProcess(home, [
+    "--no-probe",
+    "--steps",
+    String(options.steps),
+    "--model",
+    options.model,
+  ]);
   const interrupt = (): void => daemon.kill();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
   try {
     const client = await daemon.connect();
     const result = await followDemo(daemon, client, { steps: options.steps, kill: options.kill, say });
-    const started = pidsOf(daemon.living());
-    await client.call("daemon.quit", {});
-    if ((await daemon.ended) !== 0) throw new Failure("demo-bad-end", "The daemon did not end as it should.");
-    await refuseSurvivors(started);
+    await endDaemon(daemon, client);
     return result;
   } finally {
     daemon.kill();
     await daemon.ended;
     rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-  }
-}
-
-/** Nothing of the network may outlive it. */
-async function refuseSurvivors(pids: readonly number[]): Promise<void> {
-  const deadline = performance.now() + LAST_GASP_MS;
-  while (pids.some(isAlive)) {
-    if (performance.now() > deadline)
-      throw new Failure("demo-survivors", `These processes did not end: ${pids.filter(isAlive).join(", ")}.`);
-    await wait(50);
   }
 }
 

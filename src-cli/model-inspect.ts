@@ -9,6 +9,7 @@ import {
 } from "../src-engine/import/import-model.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
+import { number, scaled, size } from "./amounts.ts";
 import { openModel } from "./model-folder.ts";
 
 /** More computers than any plan here needs. */
@@ -140,7 +141,7 @@ function planLines(plan: Plan, computer: typeof DEFAULT_NODE): string[] {
     number(parameterCount),
     scaled(flops.forward, "FLOP"),
     scaled(flops.backward, "FLOP"),
-    size(memory.peakBytes),
+    size(memory.full.peakBytes),
     size(boundaryBytes.out),
   ]);
   const table = [["stage", "parameters", "forward", "backward", "memory", "sends on"], ...rows];
@@ -158,26 +159,6 @@ function planLines(plan: Plan, computer: typeof DEFAULT_NODE): string[] {
 
 function valueText({ name, type, shape }: Value): string {
   return `${name} ${type} [${shape.join(", ")}]`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en-GB");
-}
-
-function size(bytes: number): string {
-  return scaled(bytes, "B");
-}
-
-function scaled(value: number, unit: string): string {
-  const [prefix, per] = (
-    [
-      ["T", 1e12],
-      ["G", 1e9],
-      ["M", 1e6],
-      ["k", 1e3],
-    ] as const
-  ).find(([, per]) => value >= per) ?? ["", 1];
-  return `${per === 1 ? Math.round(value) : (value / per).toFixed(1)} ${prefix}${unit}`;
 }
 
 /**

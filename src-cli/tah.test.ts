@@ -148,6 +148,7 @@ describe("tah", () => {
       "up",
       "stop",
       "rules",
+      "providers",
     ])
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
   });

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { explain } from "../src-protocol/reason-text.ts";
@@ -12,6 +12,8 @@ import { claimText, earningsText, rulesText, statusText, whyText } from "./answe
 import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { parseDuration } from "./duration.ts";
+import { addModelCommands } from "./model-command.ts";
+import { providersText, testedAgain } from "./providers.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
 const DEFAULT_DURATION = "1h";
@@ -19,11 +21,11 @@ const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
 const BAD_USE: ReadonlySet<string> = new Set(["bad-duration", "bad-size"]);
-const MOST_STAGES = 1000;
 
 interface Common {
   readonly json?: true;
   readonly home?: string;
+  readonly again?: true;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -80,6 +82,11 @@ command("claim", "claim all that has accrued", async (client) => {
   return { data: row, text: claimText(row) };
 });
 
+command("providers", "what this computer trains with, and why", async (client, _, { again }) => {
+  const report = again === true ? await testedAgain(client) : await client.call("providers.get", {});
+  return { data: report, text: providersText(report) };
+}).option("--again", "test everything again first (training goes on with the processor)");
+
 command("open", "print an address that opens the dashboard, once", async (client) => {
   const { url } = await client.call("session.newLogin", {});
   return { data: { url }, text: url };
@@ -103,29 +110,14 @@ program
     process.exitCode = await up(words);
   });
 
-program
-  .command("model")
-  .description("ONNX models of your own")
-  .command("inspect")
-  .description("operators, parameters, cut points and a plan for an ONNX file")
-  .argument("<file>", "the ONNX file; its external data must lie in the same folder")
-  .option("--stages <count>", "number of computers to divide it among (default: as few as fit)", stageCount)
-  .option("--size <name=number...>", "sizes of the dimensions that the file leaves open")
-  .option("--json", "print JSON, for programs")
-  .action(async (file: string, { stages, size, json }: { stages?: number; size?: string[]; json?: true }) => {
-    // Loaded here: no other command needs the engine.
-    const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
-    const found = inspectModel(file, { stages: stages ?? null, sizes: parseSizes(size ?? []) });
-    say(json === true ? JSON.stringify(found) : inspectionText(found));
-    if (found.problem !== null) process.exitCode = 1;
-  });
+addModelCommands(program, say);
 
 await run(process.argv);
 
 function command(
   name: string,
   about: string,
-  act: (client: ApiClient, words: string[]) => Promise<Answer>,
+  act: (client: ApiClient, words: string[], options: Common) => Promise<Answer>,
 ): Command {
   return program
     .command(name)
@@ -134,11 +126,12 @@ function command(
     .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
     .action(async (...given: unknown[]) => {
       const self = given.at(-1) as Command;
-      const { json, home } = self.opts<Common>();
+      const options = self.opts<Common>();
+      const { json, home } = options;
       const words = given.length > 2 ? (given[0] as string[]) : [];
       const client = await ApiClient.connect(apiFileOf(home));
       try {
-        const answer = await act(client, words);
+        const answer = await act(client, words, options);
         say(json === true ? JSON.stringify(answer.data) : answer.text);
       } finally {
         client.close();
@@ -152,12 +145,6 @@ function apiFileOf(home: string | undefined): string {
 
 function minutes(words: readonly string[]): number {
   return parseDuration(words.length === 0 ? [DEFAULT_DURATION] : words, new Date());
-}
-
-function stageCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0 && count <= MOST_STAGES) return count;
-  throw new InvalidArgumentError(`Give a number from 1 to ${MOST_STAGES}.`);
 }
 
 function decided(decision: Decision): Answer {

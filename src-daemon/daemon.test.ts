@@ -39,7 +39,7 @@ interface Run {
 }
 
 function daemon(...options: string[]): Run {
-  const child = spawn(process.execPath, [MAIN, "--home", home, "--model", "tiny", ...options], {
+  const child = spawn(process.execPath, [MAIN, "--home", home, "--model", "tiny", "--no-probe", ...options], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   started.push(child);
@@ -146,6 +146,14 @@ describe("the daemon", () => {
     child.kill("SIGKILL");
     await until("no process is left", () => !everyone.some(isAlive), 3_000);
   }, 60_000);
+
+  it("ends at once when a client asks for that while it is still starting", async () => {
+    const { ended } = daemon();
+    await until("the local API answers", () => existsSync(join(home, "api.json")));
+    const client = await ApiClient.connect(join(home, "api.json"));
+    await client.call("daemon.quit", {});
+    expect(await ended).toMatchObject({ code: 0, complaint: "" });
+  }, 20_000);
 
   it("starts a killed orchestrator again, and training goes on with the same workers", async () => {
     daemon();

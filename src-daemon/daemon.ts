@@ -6,7 +6,6 @@ import { Accounts } from "./accounts.ts";
 import { startApiServer } from "./api-server.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./browser-memory.ts";
 import { chainClock } from "./chain-connection.ts";
-import { defaultCorpus, folderCorpus } from "./corpus.ts";
 import { EarningsRound } from "./earnings-round.ts";
 import { makeHandlers } from "./handlers.ts";
 import { homeFailure, openHome } from "./home.ts";
@@ -20,7 +19,12 @@ import type { DaemonOptions } from "./options.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
 import { writePrivateFile } from "./private-file.ts";
 import { writeProcessList } from "./process-list.ts";
-import { EMBEDDED_NETWORK, planRun, threadsPerWorker } from "./run-plan.ts";
+import { readProvidersFile, writeProvidersFile } from "./providers-file.ts";
+import { probedMachine } from "./providers-machine.ts";
+import { PROBE_MS, PROBE_SCRIPT, probeProvider } from "./providers-probe.ts";
+import { Providers } from "./providers.ts";
+import { runJob } from "./run-job.ts";
+import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
 import { SignIn } from "./sign-in.ts";
 import { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
@@ -76,7 +80,7 @@ async function assemble(
 
   const policy = new PolicyKeeper({ folder: home.path });
   cleanUp.push(() => policy.close());
-  const corpus = options.data === null ? defaultCorpus(home.corpus) : folderCorpus(options.data, home.corpus);
+  const job = runJob(options, home.corpus, options.neighbours + 1);
   const { own, payoutColdkey, neighbours, members, warnings } = await openKeys(home, options.neighbours);
   for (const warning of warnings) log.warn(warning);
   const chain = options.chain === null ? null : chainClock({ url: options.chain, payout: payoutColdkey });
@@ -133,6 +137,22 @@ async function assemble(
   });
   cleanUp.push(() => watch.follow(null));
 
+  const threads = threadsPerWorker(availableParallelism(), members.length);
+  const providers: Providers = new Providers({
+    machine: options.probe ? probedMachine(threads) : null,
+    read: () => readProvidersFile(home.providersFile),
+    write: (file) => writeProvidersFile(home.providersFile, file),
+    probe(provider, signal) {
+      const onLine = (line: string): void => log.debug({ process: `probe of ${provider}` }, line);
+      return probeProvider({ script: PROBE_SCRIPT, provider, threads, timeoutMs: PROBE_MS, onLine }, signal);
+    },
+    onProvider: (provider) => supervisor.use(provider),
+    onNote: (text) => live.note(text),
+    onFault: (error) => log.warn({ err: error }, "the providers could not be tested"),
+    now: Date.now,
+  });
+  cleanUp.push(() => providers.stop());
+
   const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
   let ending: Promise<void> | null = null;
   const stop = (): Promise<void> => (ending ??= undo().then(hasEnded));
@@ -150,6 +170,7 @@ async function assemble(
     handlers: makeHandlers({
       policy,
       accounts,
+      providers,
       state: () => live.get(),
       note: (text) => live.note(text),
       refreshEarnings: () => earnings.now(),
@@ -172,15 +193,11 @@ async function assemble(
     orchestrator: {
       network: EMBEDDED_NETWORK,
       folder: home.network,
-      run: planRun({ corpus, size: options.model, steps: options.steps, workers: members.length }),
-      corpusFile: corpus.file,
+      ...job,
       raoPerTeraflop: RAO_PER_TERAFLOP,
       payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
     },
-    worker: {
-      network: EMBEDDED_NETWORK,
-      threads: threadsPerWorker(availableParallelism(), members.length),
-    },
+    worker: { network: EMBEDDED_NETWORK, threads },
     members,
     log,
     events: {
@@ -191,6 +208,7 @@ async function assemble(
       onMember(member, state, phase) {
         if (member.hotkey === own) live.worker(state, phase);
       },
+      onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
       onProblem: (name, problem) => live.problem(name, problem),
       onNote: (text) => live.note(text),
       onProcesses: (list) => writeProcessList(home.processesFile, list),
@@ -206,11 +224,17 @@ async function assemble(
   const obey = (): void => {
     const { decision, rules, override } = policy;
     live.policy({ decision, rules, override });
+    providers.working(decision.action === "run");
     supervisor.setWorking(decision.action === "run", explain(decision, Date.now()));
   };
-  await supervisor.start();
-  obey();
-  policy.onDecision(obey);
+  await supervisor.start().catch((error: unknown) => {
+    // A client asked us to quit meanwhile: that is no failure.
+    if (ending === null) throw error;
+  });
+  if (ending === null) {
+    obey();
+    policy.onDecision(obey);
+  }
 
   return {
     home,
@@ -218,7 +242,10 @@ async function assemble(
     loginUrl: () => api.loginUrl(),
     state: () => live.get(),
     stop,
-    kill: () => supervisor.kill(),
+    kill() {
+      providers.stop();
+      supervisor.kill();
+    },
     ended,
   };
 }

@@ -4,11 +4,13 @@ import { formatTao } from "../src-protocol/units.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Handlers } from "./api-calls.ts";
 import type { PolicyKeeper } from "./policy/policy-keeper.ts";
+import type { Providers } from "./providers.ts";
 import { thinOut } from "./run-picture.ts";
 
 export interface HandlerPorts {
   readonly policy: Pick<PolicyKeeper, "pause" | "start" | "resume" | "setRules" | "reportEvidence">;
   readonly accounts: Pick<Accounts, "receipts" | "claims" | "claim" | "history">;
+  readonly providers: Pick<Providers, "report" | "again">;
   state(): DaemonState;
   note(text: string): void;
   /** Asks for the earnings now, not at the next round. */
@@ -19,7 +21,7 @@ export interface HandlerPorts {
 
 /** What each method of the local API does. `METHODS` says what goes in and out. */
 export function makeHandlers(ports: HandlerPorts): Handlers {
-  const { policy, accounts } = ports;
+  const { policy, accounts, providers } = ports;
   return {
     "state.subscribe": () => ports.state(),
     "state.get": () => ports.state(),
@@ -38,6 +40,8 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       ports.refreshEarnings();
       return row;
     },
+    "providers.get": () => providers.report(),
+    "providers.test": () => providers.again(),
     "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),
     "session.newLogin": () => ({ url: ports.loginUrl() }),
     "daemon.quit": () => {

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
+import { API_FILE_NAME, NETWORK_FOLDER_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 
 /** Free bytes: snapshots of the default model, the text and the ledger need most of it at the beginning. */
@@ -25,6 +25,7 @@ export interface Home {
   readonly logFile: string;
   readonly browserFile: string;
   readonly processesFile: string;
+  readonly providersFile: string;
   readonly wallets: string;
   readonly worker: string;
   readonly network: string;
@@ -41,7 +42,7 @@ export function defaultHome(): string {
 /** Makes the folder when it is missing and proves that it can be written. Throws a `Failure` when not. */
 export function openHome(folder: string, room = ROOM): Home {
   const path = resolve(folder);
-  const network = join(path, "network");
+  const network = join(path, NETWORK_FOLDER_NAME);
   const freeBytesNeeded = existsSync(network) ? room.toGoOn : room.toBegin;
   try {
     makeFolder(path);
@@ -59,6 +60,7 @@ export function openHome(folder: string, room = ROOM): Home {
     logFile: join(path, "daemon.log"),
     browserFile: join(path, "browser.json"),
     processesFile: join(path, "processes.json"),
+    providersFile: join(path, "providers.json"),
     wallets: join(path, "wallets"),
     worker: join(path, "worker"),
     network,

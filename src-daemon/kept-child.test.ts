@@ -130,5 +130,5 @@ it("every child is told to leave ONNX Runtime's telemetry off", () => {
     "ORT_DISABLE_TELEMETRY",
     "1",
   );
-  expect(childEnvironment({}, "linux")).toHaveProperty("MALLOC_TOP_PAD_", "67108864");
+  expect(childEnvironment({}, "linux")).toHaveProperty("MALLOC_TOP_PAD_", "16777216");
 });

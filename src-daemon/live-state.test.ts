@@ -33,6 +33,7 @@ function view(changes: Partial<RunView> = {}): RunView {
     tokensPerStep: 3072,
     loss: 2.5,
     heldOutLoss: 2.75,
+    heldOutLossAtStart: 5.5,
     tokensPerSecond: 12_345.6,
     recoveries: 0,
     lastRecoveryMs: null,

@@ -10,6 +10,8 @@ describe("options", () => {
       steps: null,
       chain: null,
       model: "default",
+      runFile: null,
+      probe: true,
     });
   });
 
@@ -41,6 +43,7 @@ describe("options", () => {
       "--neighbours and --no-neighbours contradict each other. Give one of them.",
     ],
     [["--chain", "http://x"], "It has to start with ws:// or wss://"],
+    [["--run", "r.json", "--steps", "3"], "--run and --steps contradict each other. Give one of them."],
     [["--data", ""], "--data needs the name of a folder."],
   ])("that are wrong get one sentence: %j", (words, sentence) => {
     expect(() => parseOptions(words)).toThrow(sentence);

@@ -18,8 +18,12 @@ export interface DaemonOptions {
   /** A Bittensor node's WebSocket address; null: the embedded network's own clock. */
   readonly chain: string | null;
   readonly model: ModelSize;
+  /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
+  readonly runFile: string | null;
   /** Folder of the built dashboard. */
   readonly bundle: string;
+  /** Whether to find out what this computer trains fastest with; else it is the processor. */
+  readonly probe: boolean;
   /** Ends when the process that started it is gone. For programs that start a daemon. */
   readonly exitWithParent: boolean;
 }
@@ -45,9 +49,12 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   if (values.help === true) return null;
   if (values["no-neighbours"] === true && values.neighbours !== undefined)
     throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
+  const said = (["data", "model", "steps"] as const).find((option) => values[option] !== undefined);
+  if (values.run !== undefined && said !== undefined)
+    throw bad(`--run and --${said} contradict each other. Give one of them.`);
   return {
-    home: values.home === undefined ? defaultHome() : folder("--home", values.home),
-    data: values.data === undefined ? null : folder("--data", values.data),
+    home: values.home === undefined ? defaultHome() : path("--home", "folder", values.home),
+    data: values.data === undefined ? null : path("--data", "folder", values.data),
     port: values.port === undefined ? null : whole("--port", values.port, 0, 65_535),
     neighbours:
       values["no-neighbours"] === true
@@ -58,7 +65,9 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),
     chain: values.chain === undefined ? null : parseChainUrl(values.chain),
     model: modelSize(values.model ?? "default"),
+    runFile: values.run === undefined ? null : path("--run", "file", values.run),
     bundle: join(import.meta.dirname, "..", "dist", "renderer"),
+    probe: values["no-probe"] !== true,
     exitWithParent: values["exit-with-parent"] === true,
   };
 }
@@ -79,6 +88,8 @@ function read(words: readonly string[]) {
         help: { type: "boolean", short: "h" },
         // For tests and programs; not a part of the help text.
         model: { type: "string" },
+        run: { type: "string" },
+        "no-probe": { type: "boolean" },
         "exit-with-parent": { type: "boolean" },
       },
     }).values;
@@ -117,9 +128,9 @@ function whole(option: string, text: string, least: number, most: number): numbe
   throw bad(`${option} needs a whole number from ${least} to ${most}, not "${text.slice(0, 40)}".`);
 }
 
-function folder(option: string, text: string): string {
+function path(option: string, kind: "file" | "folder", text: string): string {
   if (text.trim() !== "" && !text.includes("\0")) return resolve(text);
-  throw bad(`${option} needs the name of a folder.`);
+  throw bad(`${option} needs the name of a ${kind}.`);
 }
 
 function modelSize(text: string): ModelSize {

@@ -1,7 +1,7 @@
 import { daemonToOrchestrator, orchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
-import type { RunSpec } from "../src-protocol/model.ts";
+import type { RunFile } from "../src-protocol/run-file.ts";
 import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import { keptPorts, pidOf } from "./process-ports.ts";
@@ -11,12 +11,10 @@ import type { ProcessPorts } from "./process-ports.ts";
 const GRACE_MS = 2_000;
 const START_MS = 30_000;
 
-export interface OrchestratorSettings {
+export interface OrchestratorSettings extends RunFile {
   readonly network: string;
   /** Its data folder. */
   readonly folder: string;
-  readonly run: RunSpec;
-  readonly corpusFile: string;
   readonly raoPerTeraflop: string;
   /** Where the owner is paid to. */
   readonly payouts: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
@@ -74,6 +72,8 @@ export class OrchestratorProcess {
   }
 
   stop(reason: string): Promise<void> {
+    // It may have been on its way: then whoever waits for it waits no longer.
+    this.#firstAnswer?.reject(new Failure("network-stopped", `The embedded network was stopped: ${reason}.`));
     return this.#child.stop(reason);
   }
 

@@ -42,6 +42,7 @@ describe("a long history", () => {
     at: step,
     loss: 1,
     heldOutLoss: null,
+    heldOutLossAtStart: null,
     tokensPerSecond: null,
   }));
 

@@ -41,7 +41,7 @@ export function planRun({ corpus, size, steps, workers }: RunRequest): RunSpec {
     microBatches,
     optimizer: DEFAULT_OPTIMIZER,
     seed: SEED,
-    corpus: { sha256: corpus.sha256, bytes: corpus.bytes },
+    corpus: { sha256: corpus.sha256, bytes: corpus.bytes, tokenBytes: 1 as const },
   };
   const id = createHash("sha256").update(JSON.stringify(mathematics)).digest("hex").slice(0, 16);
   return {

@@ -54,6 +54,7 @@ describe("the orchestrator's process", () => {
     folder: "/n",
     run,
     corpusFile: "/c",
+    modelFile: null,
     raoPerTeraflop: "1",
     payouts: [],
   };
@@ -99,6 +100,14 @@ describe("the orchestrator's process", () => {
     await stopped;
   });
 
+  it("that is stopped before it has answered keeps nobody waiting", async () => {
+    const start = orchestrator.start();
+    const stopped = orchestrator.stop("Train at Home is ending");
+    await expect(start).rejects.toMatchObject({ code: "network-stopped" });
+    fake.last().events.onExit(0, null);
+    await stopped;
+  });
+
   it("that kept failing is tried again when that is asked for", async () => {
     vi.useFakeTimers();
     const start = orchestrator.start();
@@ -136,14 +145,20 @@ describe("a worker's process", () => {
   const key = { type: "sessionKey", sessionKey: sessionKey.parse("aa".repeat(32)) };
   let fake: ReturnType<typeof fakeProcesses>;
   let phases: (WorkerPhase["phase"] | null)[];
+  let faults: [provider: string, ending: string][];
   let worker: WorkerProcess;
   beforeEach(() => {
     fake = fakeProcesses();
     phases = [];
+    faults = [];
     worker = new WorkerProcess(
       { name: "worker", hotkey, folder: "/w" },
       { network: "embedded", threads: 1 },
-      { ...fake.ports, onPhase: (phase) => void phases.push(phase?.phase ?? null) },
+      {
+        ...fake.ports,
+        onPhase: (phase) => void phases.push(phase?.phase ?? null),
+        onProviderFault: (provider, ending) => void faults.push([provider, ending]),
+      },
     );
   });
 
@@ -178,6 +193,45 @@ describe("a worker's process", () => {
     await new Promise(setImmediate);
     fake.last().events.onMessage(key);
     expect(fake.last().sent).toMatchObject([{ type: "start", orchestratorUrl: "http://127.0.0.1:2" }]);
+  });
+
+  it("starts again to compute with another provider, and not for the one that it has", async () => {
+    worker.networkAt("http://127.0.0.1:1");
+    worker.start();
+    fake.last().events.onMessage(key);
+    expect(fake.last().sent).toMatchObject([{ type: "start", executionProvider: "cpu" }]);
+    worker.use("cpu");
+    expect(fake.last().sent).toHaveLength(1);
+    worker.use("webgpu");
+    expect(fake.last().sent.at(-1)).toMatchObject({ type: "stop" });
+    fake.last().events.onExit(0, null);
+    await new Promise(setImmediate);
+    fake.last().events.onMessage(key);
+    expect(fake.last().sent).toMatchObject([{ type: "start", executionProvider: "webgpu" }]);
+  });
+
+  it("that was told of a provider before it works has nothing to start again for", () => {
+    worker.use("webgpu");
+    worker.networkAt("http://127.0.0.1:1");
+    worker.start();
+    fake.last().events.onMessage(key);
+    expect(fake.started).toHaveLength(1);
+    expect(fake.last().sent).toMatchObject([{ type: "start", executionProvider: "webgpu" }]);
+  });
+
+  it.each<[string, { failed?: string; signal?: NodeJS.Signals }, boolean]>([
+    ["a driver's crash", { signal: "SIGSEGV" }, true],
+    ["a graph that the driver refuses", { failed: "graph-refused" }, true],
+    ["a kill from outside", { signal: "SIGKILL" }, false],
+    ["a full disk", { failed: "disk-full" }, false],
+  ])("is a provider's fault or not: %s", (_, { failed, signal }, isFault) => {
+    worker.use("webgpu");
+    worker.networkAt("http://127.0.0.1:1");
+    worker.start();
+    fake.last().events.onMessage(key);
+    if (failed !== undefined) fake.last().events.onMessage({ type: "failed", code: failed, message: "No." });
+    fake.last().events.onExit(signal === undefined ? 1 : null, signal ?? null);
+    expect(faults).toEqual(isFault ? [["webgpu", failed ?? `signal-${signal}`]] : []);
   });
 
   it("has no phase any more once it is gone", async () => {

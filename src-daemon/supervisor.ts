@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { FailureBody } from "../src-protocol/failure.ts";
+import type { ExecutionProvider } from "../src-protocol/providers.ts";
 import { startChild } from "./child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "./log-file.ts";
@@ -21,6 +22,8 @@ export interface SupervisorEvents {
   onMember(member: Member, state: KeptState, phase: WorkerPhase | null): void;
   /** What is wrong now, by process; null: that is over. */
   onProblem(process: string, problem: FailureBody | null): void;
+  /** A worker has ended in a way that what it computes with may be the reason of. */
+  onProviderFault(provider: ExecutionProvider, ending: string): void;
   /** Something worth a line for a person. */
   onNote(text: string): void;
   onProcesses(list: ProcessList): void;
@@ -29,6 +32,7 @@ export interface SupervisorEvents {
 export interface SupervisorOptions {
   readonly orchestrator: OrchestratorSettings;
   readonly worker: WorkerSettings;
+  /** This computer's own first. */
   readonly members: readonly Member[];
   readonly log: Log;
   readonly events: SupervisorEvents;
@@ -70,6 +74,11 @@ export class Supervisor {
     }
   }
 
+  /** What this computer's own worker computes with; neighbours stand for other homes, which have no card of ours. */
+  use(provider: ExecutionProvider): void {
+    if (!this.#ending) this.#workers[0]?.use(provider);
+  }
+
   /** Workers first, so that the orchestrator sees them leave. Resolves when no process is left. */
   async stop(reason: string): Promise<void> {
     this.#ending = true;
@@ -102,6 +111,7 @@ export class Supervisor {
         phase = next;
         events.onMember(member, state, phase);
       },
+      onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
     });
   }
 

@@ -1,6 +1,7 @@
 import { daemonToWorker, workerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
+import type { ExecutionProvider } from "../src-protocol/providers.ts";
 import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import { keptPorts, pidOf } from "./process-ports.ts";
@@ -28,7 +29,12 @@ export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
 export interface WorkerPorts extends ProcessPorts {
   /** What it says it is doing; null: it has not said yet. */
   onPhase(phase: WorkerPhase | null): void;
+  /** It has ended in a way that what it computes with may be the reason of. */
+  onProviderFault(provider: ExecutionProvider, ending: string): void;
 }
+
+/** The worker's own words for it; an end by a signal but ours is one too. */
+const PROVIDER_FAULTS: ReadonlySet<string> = new Set(["compute-failed", "compute-lost", "graph-refused"]);
 
 /** A worker process: it makes a session key, the member's hotkey delegates to it, then it works. */
 export class WorkerProcess {
@@ -42,6 +48,9 @@ export class WorkerProcess {
   /** Of a process that waits for its `start`. */
   #sessionKey: SessionKey | null = null;
   #wanted = false;
+  #provider: ExecutionProvider = "cpu";
+  /** What the process of now was told to compute with. */
+  #computesWith: ExecutionProvider = "cpu";
 
   constructor(member: Member, settings: WorkerSettings, ports: WorkerPorts) {
     this.member = member;
@@ -79,12 +88,19 @@ export class WorkerProcess {
   networkAt(url: string | null): void {
     this.#url = url;
     if (url === null) return;
-    if (this.#sentTo !== null && this.#sentTo !== url) void this.#move();
+    if (this.#sentTo !== null && this.#sentTo !== url) void this.#renew("the network has moved");
     else this.#begin();
   }
 
-  async #move(): Promise<void> {
-    await this.#child.stop("the network has moved");
+  /** What to compute with from now on; a process that uses something else is started again. */
+  use(provider: ExecutionProvider): void {
+    this.#provider = provider;
+    if (this.#sentTo !== null && this.#computesWith !== provider)
+      void this.#renew("it computes with something else from now on");
+  }
+
+  async #renew(reason: string): Promise<void> {
+    await this.#child.stop(reason);
     if (this.#wanted) this.#child.start();
   }
 
@@ -95,6 +111,7 @@ export class WorkerProcess {
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
     this.#sentTo = this.#url;
+    this.#computesWith = this.#provider;
     this.#child.send(
       daemonToWorker.parse({
         type: "start",
@@ -108,6 +125,7 @@ export class WorkerProcess {
           days: DELEGATION_DAYS,
         }),
         threads,
+        executionProvider: this.#provider,
         linkHost: "127.0.0.1",
       }),
     );
@@ -131,8 +149,13 @@ export class WorkerProcess {
 
   #state(state: KeptState): void {
     if (state.kind === "running") return;
+    const atWork = this.#sentTo !== null;
     this.#sessionKey = null;
     this.#sentTo = null;
     this.#ports.onPhase(null);
+    if (!atWork || (state.kind !== "restarting" && state.kind !== "aside")) return;
+    const { code } = state.crash;
+    const isFault = PROVIDER_FAULTS.has(code) || (code.startsWith("signal-") && code !== "signal-SIGKILL");
+    if (isFault) this.#ports.onProviderFault(this.#computesWith, code);
   }
 }

@@ -1,9 +1,9 @@
 import type { OptimizerSpec } from "../src-protocol/model.ts";
-import type { StagePlan } from "./stage.ts";
+import type { Stage } from "./stage.ts";
 
 export interface AdamwStep {
   /** Names which parameters decay; its order is that of the arrays. */
-  plan: Pick<StagePlan, "parameters">;
+  plan: Pick<Stage, "parameters">;
   optimizer: OptimizerSpec;
   /** Steps taken before this one: 0 for the first. */
   step: number;
@@ -27,10 +27,8 @@ export function adamwStep(
   v: readonly Float32Array[],
   { plan, optimizer, step, gradientScale }: AdamwStep,
 ): void {
-  const { beta1, beta2, epsilon, weightDecay } = optimizer;
-  const rate = learningRate(optimizer, step);
-  const correctedRate = rate / (1 - beta1 ** (step + 1));
-  const correction2 = 1 / Math.sqrt(1 - beta2 ** (step + 1));
+  const { beta1, beta2, epsilon } = optimizer;
+  const { keep, correctedRate, correction2 } = adamwFactors(optimizer, step);
   for (const [i, { name, size }] of plan.parameters.entries()) {
     if ([parameters, gradients, m, v].some((arrays) => arrays[i]?.length !== size)) {
       throw new RangeError(`adamwStep: ${name} needs four arrays of ${size} values.`);
@@ -43,7 +41,7 @@ export function adamwStep(
       m[i] as Float32Array,
       v[i] as Float32Array,
       {
-        keep: decay ? 1 - rate * weightDecay : 1,
+        keep: decay ? keep : 1,
         correctedRate,
         correction2,
         beta1,
@@ -55,10 +53,27 @@ export function adamwStep(
   }
 }
 
-interface UpdateConstants {
+/** What of AdamW's formula changes from step to step. */
+export interface AdamwFactors {
+  /** 1 − η·λ: what is left of a parameter that decays. */
   keep: number;
+  /** η/(1−β₁ᵗ) */
   correctedRate: number;
+  /** 1/√(1−β₂ᵗ) */
   correction2: number;
+}
+
+export function adamwFactors(optimizer: OptimizerSpec, step: number): AdamwFactors {
+  const { beta1, beta2, weightDecay } = optimizer;
+  const rate = learningRate(optimizer, step);
+  return {
+    keep: 1 - rate * weightDecay,
+    correctedRate: rate / (1 - beta1 ** (step + 1)),
+    correction2: 1 / Math.sqrt(1 - beta2 ** (step + 1)),
+  };
+}
+
+interface UpdateConstants extends AdamwFactors {
   beta1: number;
   beta2: number;
   epsilon: number;

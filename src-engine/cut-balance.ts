@@ -26,9 +26,9 @@ export interface Balance {
   nodes: readonly NodeCapacity[];
 }
 
-/** Of one micro-batch on one node; nothing is taken to overlap. */
+/** Of one micro-batch on one node, which sends one while it computes the next. */
 export function secondsFor({ flops, bytes }: RangeCost, node: NodeCapacity): number {
-  return flops / node.flopsPerSecond + bytes / node.bytesPerSecond;
+  return Math.max(flops / node.flopsPerSecond, bytes / node.bytesPerSecond);
 }
 
 type Cost = (from: number, to: number) => RangeCost;

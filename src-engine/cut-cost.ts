@@ -66,11 +66,19 @@ const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
 
 /**
  * The most bytes that results take at one time when the graph runs node by node, each result kept
- * until its last reader has run and `outputs` to the end. Without what is fed. The runtime may use
+ * until its last reader has run and `outputs` to the end. Without what is fed, the graph's inputs and
+ * `known`, and what is written `elsewhere`, to memory that is there already. The runtime may use
  * less, where it computes in place, or more, where it packs matrices.
  */
-export function peakBytes(graph: GraphBuilder, outputs: readonly Tensor[]): number {
-  const nodes = nodesFor(graph.nodes, outputs);
+export function peakBytes(
+  graph: GraphBuilder,
+  outputs: readonly Tensor[],
+  {
+    known = new Set(),
+    elsewhere = new Set(),
+  }: { known?: ReadonlySet<Tensor>; elsewhere?: ReadonlySet<Tensor> } = {},
+): number {
+  const nodes = nodesBehind(producersOf(graph.nodes), outputs, known);
   /** The tensor whose memory a view uses. */
   const owners = new Map<Tensor, Tensor>();
   const ownerOf = (tensor: Tensor): Tensor => owners.get(tensor) ?? tensor;
@@ -89,7 +97,7 @@ export function peakBytes(graph: GraphBuilder, outputs: readonly Tensor[]): numb
   for (const [i, { outputs: results }] of nodes.entries()) {
     for (const owner of new Set(results.map(ownerOf))) {
       const last = lastUse.get(owner);
-      if (made.has(owner) || !results.includes(owner) || last === undefined) continue;
+      if (made.has(owner) || !results.includes(owner) || elsewhere.has(owner) || last === undefined) continue;
       made.add(owner);
       live += bytesOf(owner);
       free.set(last, (free.get(last) ?? 0) + bytesOf(owner));

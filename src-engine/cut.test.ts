@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Cuttable, type CutStage, cutGraph, FLOAT32_ADAMW, pointsOf } from "./cut.ts";
+import { type Cuttable, type Stage, cutGraph, FLOAT32_ADAMW, pointsOf } from "./cut.ts";
 import { bytesOf, peakBytes, productFlops } from "./cut-cost.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import { type Feeds, fixture, inputTypes, relativeError, run } from "./import/golden.test-support.ts";
@@ -11,8 +11,7 @@ import { sizeOf } from "./shape.ts";
 
 const LANGUAGE = { batch: 2, sequence: 6 };
 const nodes = (count: number) => Array.from({ length: count }, () => DEFAULT_NODE);
-const cut = (model: Cuttable, stages: number): CutStage[] =>
-  cutGraph(model, { stages, nodes: nodes(stages) });
+const cut = (model: Cuttable, stages: number): Stage[] => cutGraph(model, { stages, nodes: nodes(stages) });
 const languageModel = (name: string): ImportedModel =>
   withCrossEntropy(importModel(fixture(name), { sizes: LANGUAGE }));
 
@@ -30,7 +29,7 @@ function mostStages(model: Cuttable): number {
 /** Runs the stages one after the other, forward and back, as a pipeline would. */
 async function pipeline(
   model: ImportedModel,
-  stages: readonly CutStage[],
+  stages: readonly Stage[],
 ): Promise<Record<string, Float32Array>> {
   const random = randomStream("cut.test");
   const stored = [...model.parameters, ...model.tables];
@@ -141,7 +140,7 @@ describe("a cut model", () => {
     const model = languageModel("llama-tied");
     const whole = cut(model, 1)[0];
     const stages = cut(model, 2);
-    const sum = (of: (stage: CutStage) => number): number =>
+    const sum = (of: (stage: Stage) => number): number =>
       stages.reduce((total, stage) => total + of(stage), 0);
     expect(sum(({ flops }) => flops.forward)).toBe(whole?.flops.forward);
     expect(sum(({ flops }) => flops.backward)).toBe(whole?.flops.backward);
@@ -153,9 +152,9 @@ describe("a cut model", () => {
       { in: 12 * 16 * 4, out: 0 },
     ]);
     for (const { memory, parameterCount } of stages) {
-      expect(memory.stateBytes).toBe(12 * parameterCount);
-      expect(memory.runBytes).toBeGreaterThan(8 * parameterCount);
-      expect(memory.peakBytes).toBeGreaterThan(memory.stateBytes + memory.runBytes);
+      expect(memory.full.stateBytes).toBe(12 * parameterCount);
+      expect(memory.full.runBytes).toBeGreaterThan(8 * parameterCount);
+      expect(memory.full.peakBytes).toBeGreaterThan(memory.full.stateBytes + memory.full.runBytes);
     }
   });
 
@@ -164,7 +163,7 @@ describe("a cut model", () => {
     const bytes = { ...FLOAT32_ADAMW, gradient: 2, optimizer: 2 };
     const [small] = cutGraph(model, { stages: 1, nodes: nodes(1), bytes });
     const [usual] = cut(model, 1);
-    expect((usual?.memory.peakBytes ?? 0) - (small?.memory.peakBytes ?? 0)).toBe(
+    expect((usual?.memory.full.peakBytes ?? 0) - (small?.memory.full.peakBytes ?? 0)).toBe(
       12 * (usual?.parameterCount ?? 0),
     );
   });

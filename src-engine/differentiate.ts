@@ -2,12 +2,14 @@ import { Failure } from "../src-protocol/failure.ts";
 import type { GraphBuilder, Node } from "./graph-builder.ts";
 import type { Pull } from "./operator.ts";
 import { OPERATORS } from "./operators.ts";
+import { nodesByOperator } from "./refusal-text.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
  * Reverse-mode differentiation: appends to `graph` the nodes that compute the gradient of
  * `Σ seed ⊙ output`, summed over `seeds` (output → seed of the same shape), with respect to each
- * of `targets`, and returns the gradients in that order.
+ * of `targets`, and returns the gradients in that order. A target with a seed of its own begins
+ * with that: what was summed before.
  *
  * A loss has the seed 1; an intermediate result has the gradient that arrived for it. A target
  * that no seed depends on has the gradient 0.
@@ -72,19 +74,12 @@ function pullsOf(
   return gradient(call);
 }
 
-/** Most nodes of one operator that a message names: a person reads it. */
-const NAMED_NODES = 5;
-
 function refusal(nodes: readonly Node[]): Failure {
   const byOperator = Map.groupBy(nodes.toReversed(), ({ op }) => op);
-  const list = [...byOperator].map(([op, its]) => {
-    const names = its.slice(0, NAMED_NODES).map(({ name }) => name);
-    const more = its.length > NAMED_NODES ? ` and ${its.length - NAMED_NODES} more` : "";
-    return `${op} (node ${names.join(", ")}${more})`;
-  });
+  const names = new Map([...byOperator].map(([op, its]) => [op, its.map(({ name }) => name)]));
   return new Failure(
     "not-differentiable",
-    `The engine has no gradient rule for the operator ${list.join("; ")}, and trainable parameters feed it. ` +
+    `The engine has no gradient rule for the operator ${nodesByOperator(names)}, and trainable parameters feed it. ` +
       `Add a rule to its row in src-engine/operators, or freeze the parameters before it.`,
   );
 }

@@ -1,4 +1,5 @@
 import { Failure } from "../src-protocol/failure.ts";
+import { ConstantTable } from "./constant-table.ts";
 import type { ElementType, FloatType } from "./element-type.ts";
 import type { Arity, AttributeValue, Operator } from "./operator.ts";
 import { OPERATORS, type OperatorName } from "./operators.ts";
@@ -14,6 +15,9 @@ export interface Node {
   outputs: readonly Tensor[];
   attributes: Readonly<Record<string, AttributeValue>>;
 }
+
+/** Numbers that `full` writes into the file: 256 KB in float32. */
+const LARGEST_STORED = 65_536;
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
@@ -34,7 +38,7 @@ export class GraphBuilder {
   readonly tape: Node[] = [];
 
   readonly #made = new Map<string, Node>();
-  readonly #madeConstants = new Map<string, Tensor>();
+  readonly #constantsMade = new ConstantTable();
   readonly #onTape = new Set<Tensor>();
   #recording = true;
   #scope = "";
@@ -51,27 +55,27 @@ export class GraphBuilder {
   }
 
   constant(type: ElementType, shape: Shape, values: readonly number[]): Tensor {
-    const key = `${type} [${shape}] ${values.join()}`;
-    const known = this.#madeConstants.get(key);
-    if (known) return known;
     if (values.length !== sizeOf(shape)) {
       throw new Failure(
         "bad-shape",
         `A constant of shape [${shape}] needs ${sizeOf(shape)} values, not ${values.length}.`,
       );
     }
-    const tensor = this.#tensor(type, shape, values);
-    this.constants.push(tensor);
-    this.#madeConstants.set(key, tensor);
-    return tensor;
+    return this.#constantsMade.get(type, shape, values, () => {
+      const tensor = this.#tensor(type, shape, values);
+      this.constants.push(tensor);
+      return tensor;
+    });
   }
 
-  /** A constant of one number everywhere. */
+  /** A constant of one number everywhere; a large one is spread when the graph runs, not stored. */
   full(shape: Shape, value: number): Tensor {
+    const size = sizeOf(shape);
+    if (size > LARGEST_STORED) return this.constant(this.float, [], [value]).expand(shape);
     return this.constant(
       this.float,
       shape,
-      Array.from({ length: sizeOf(shape) }, () => value),
+      Array.from({ length: size }, () => value),
     );
   }
 

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { ModelSpec } from "../src-protocol/model.ts";
-import { tailGraph } from "./graphs.ts";
+import type { LlamaSpec } from "../src-protocol/model.ts";
+import { llamaModel } from "./llama-model.ts";
 import { randomStream } from "./random.ts";
 import { compile, type Values } from "./run.test-support.ts";
-import { cutModel, type StagePlan } from "./stage.ts";
+import type { Stage } from "./stage.ts";
+import { cutModel } from "./stages.ts";
 
-const model: ModelSpec = {
+const model: LlamaSpec = {
   kind: "llama",
   vocabulary: 11,
   width: 8,
@@ -77,10 +78,10 @@ function textbookLoss(tokens: number[], targets: number[], at: (name: string) =>
 
 describe("the Llama model", () => {
   it("gives the loss that a textbook implementation gives, for each sequence of a batch", async () => {
-    const [plan] = cutModel(model, 1) as [StagePlan];
+    const [stage] = cutModel(llamaModel(model, { batch: 2, sequence: 5 }, "float64"), 1) as [Stage];
     const random = randomStream("llama.test");
     const values = new Map(
-      plan.parameters.map(({ name, shape, size }) => {
+      stage.parameters.map(({ name, shape, size }) => {
         const data = Array.from({ length: size }, () => 1.5 * random() - 0.5);
         return [name, { shape, data }] as const;
       }),
@@ -94,7 +95,7 @@ describe("the Llama model", () => {
     const [tokens, targets] = [draw(), draw()];
     const ids = (data: number[]): Values => ({ type: "int32", shape: [10], data });
 
-    const run = await compile(tailGraph(model, plan, { batch: 2, sequence: 5, float: "float64" }));
+    const run = await compile(stage.train());
     const { loss } = await run({ tokens: ids(tokens), targets: ids(targets), ...Object.fromEntries(values) });
 
     const expected = [0, 5].map((t) => textbookLoss(tokens.slice(t, t + 5), targets.slice(t, t + 5), matrix));

@@ -1,4 +1,4 @@
-import type { ModelSpec } from "../src-protocol/model.ts";
+import type { LlamaSpec } from "../src-protocol/model.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -16,11 +16,11 @@ type Parameters = (name: string) => Tensor;
  * added to the residual stream `x` [batch·sequence, width]. `parameter("query")` gives the block's
  * own tensors. Query, key and value stay separate: merged they were not faster.
  */
-export function block(x: Tensor, parameter: Parameters, model: ModelSpec, shape: MicroBatchShape): Tensor {
+export function block(x: Tensor, parameter: Parameters, model: LlamaSpec, shape: MicroBatchShape): Tensor {
   const attended = x.add(attention(norm(x, parameter("norm1"), model), parameter, model, shape));
   const input = norm(attended, parameter("norm2"), model);
   const hidden = x.graph.apply("SwiGLU", [input.matmul(parameter("gate")), input.matmul(parameter("up"))]);
-  return attended.add(hidden.matmul(parameter("down")));
+  return attended.add(hidden.gemm(parameter("down")));
 }
 
 /** Activations [batch·sequence, width] of byte or word `tokens` [batch·sequence]. */
@@ -29,32 +29,37 @@ export function embed(tokens: Tensor, embedding: Tensor): Tensor {
 }
 
 /** Scores [batch·sequence, vocabulary] of the next token. */
-export function scores(x: Tensor, finalNorm: Tensor, output: Tensor, model: ModelSpec): Tensor {
+export function scores(x: Tensor, finalNorm: Tensor, output: Tensor, model: LlamaSpec): Tensor {
   return norm(x, finalNorm, model).matmul(output);
 }
 
-function norm(x: Tensor, weight: Tensor, { normEpsilon }: ModelSpec): Tensor {
+function norm(x: Tensor, weight: Tensor, { normEpsilon }: LlamaSpec): Tensor {
   return x.graph.apply("RMSNormalization", [x, weight], { epsilon: normEpsilon });
 }
 
 function attention(
   x: Tensor,
   parameter: Parameters,
-  model: ModelSpec,
+  model: LlamaSpec,
   { batch, sequence }: MicroBatchShape,
 ): Tensor {
   const { graph } = x;
   const { width, heads, ropeBase } = model;
   const size = width / heads;
   const perHead = (name: string): Tensor =>
-    x.matmul(parameter(name)).reshape([batch, sequence, heads, size]).transpose(0, 2, 1, 3);
+    x
+      .matmul(parameter(name))
+      .reshape([batch, sequence, heads, size])
+      .transpose(0, 2, 1, 3)
+      .reshape([batch * heads, sequence, size]);
   const angles = rotaryTables(graph, sequence, size / 2, ropeBase);
   const rotated = (name: string): Tensor => graph.apply("Rotary", [perHead(name), ...angles]);
   const result = graph.apply("CausalAttention", [rotated("query"), rotated("key"), perHead("value")]);
   return result
+    .reshape([batch, heads, sequence, size])
     .transpose(0, 2, 1, 3)
     .reshape([batch * sequence, width])
-    .matmul(parameter("output"));
+    .gemm(parameter("output"));
 }
 
 /** cos and sin [sequence, half] of the angle `t · base^(-i/half)` at position t, pair i. */

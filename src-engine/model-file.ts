@@ -1,4 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { nodesBehind, producersOf } from "./cut-cost.ts";
 import { ELEMENT_TYPES, encodeNumbers } from "./element-type.ts";
 import type { GraphBuilder, Node } from "./graph-builder.ts";
 import {
@@ -23,13 +24,18 @@ const IR_VERSION = 10n;
 const OPSET_VERSION = 21n;
 
 /**
- * Writes the part of a graph that `outputs` (name → tensor) depend on as an ONNX model. All inputs
- * are kept, so that a caller may always feed the same set; unused nodes and constants are not.
+ * Writes the part of a graph that `outputs` (name → tensor) depend on as an ONNX model. All of
+ * `inputs` are kept, so that a caller may always feed the same set; unused nodes and constants are
+ * not. A result of a node may be an input: then it is fed, and what computes it is left out.
  */
-export function encodeModel(graph: GraphBuilder, outputs: Readonly<Record<string, Tensor>>): Uint8Array {
-  const nodes = nodesFor(graph, Object.values(outputs));
+export function encodeModel(
+  graph: GraphBuilder,
+  outputs: Readonly<Record<string, Tensor>>,
+  inputs: ReadonlyMap<Tensor, string> = graph.inputs,
+): Uint8Array {
+  const nodes = nodesBehind(producersOf(graph.nodes), Object.values(outputs), new Set(inputs.keys()));
   const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...Object.values(outputs)]);
-  const names = new Map(graph.inputs);
+  const names = new Map(inputs);
   const copies: NodeProto[] = [];
   const computed = new Set(nodes.flatMap((node) => node.outputs));
   for (const [name, tensor] of Object.entries(outputs)) {
@@ -52,7 +58,7 @@ export function encodeModel(graph: GraphBuilder, outputs: Readonly<Record<string
     ],
     graph: create(GraphProtoSchema, {
       name: "stage",
-      input: [...graph.inputs].map(([tensor, name]) => valueInfo(name, tensor)),
+      input: [...inputs].map(([tensor, name]) => valueInfo(name, tensor)),
       output: Object.entries(outputs).map(([name, tensor]) => valueInfo(name, tensor)),
       initializer: graph.constants
         .filter((each) => used.has(each))
@@ -61,16 +67,6 @@ export function encodeModel(graph: GraphBuilder, outputs: Readonly<Record<string
     }),
   });
   return toBinary(ModelProtoSchema, model);
-}
-
-function nodesFor(graph: GraphBuilder, outputs: readonly Tensor[]): Node[] {
-  const needed = new Set(outputs);
-  const nodes = graph.nodes.toReversed().filter((node) => {
-    if (!node.outputs.some((output) => needed.has(output))) return false;
-    for (const input of node.inputs) needed.add(input);
-    return true;
-  });
-  return nodes.reverse();
 }
 
 function nodeProto(

@@ -1,4 +1,4 @@
-import type { ModelSpec } from "../src-protocol/model.ts";
+import type { LlamaSpec } from "../src-protocol/model.ts";
 
 /** Bytes. */
 const BYTES = 256;
@@ -24,15 +24,15 @@ export const MODELS = {
   "13b": llama(WORDS, 4608, 36, 51, 12_288),
   "30b": llama(WORDS, 4608, 36, 117, 12_288),
   "70b": llama(WORDS, 4608, 36, 274, 12_288),
-} as const satisfies Readonly<Record<string, ModelSpec>>;
+} as const satisfies Readonly<Record<string, LlamaSpec>>;
 
 export type ModelName = keyof typeof MODELS;
 
 /** `2·vocabulary·width + width + blocks·(4·width² + 3·width·hidden + 2·width)`. */
-export function parameterCount({ vocabulary, width, blocks, hidden }: ModelSpec): number {
+export function parameterCount({ vocabulary, width, blocks, hidden }: LlamaSpec): number {
   return 2 * vocabulary * width + width + blocks * (4 * width ** 2 + 3 * width * hidden + 2 * width);
 }
 
-function llama(vocabulary: number, width: number, heads: number, blocks: number, hidden: number): ModelSpec {
+function llama(vocabulary: number, width: number, heads: number, blocks: number, hidden: number): LlamaSpec {
   return { kind: "llama", vocabulary, width, heads, blocks, hidden, ropeBase: 10_000, normEpsilon: 1e-5 };
 }

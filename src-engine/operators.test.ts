@@ -31,8 +31,8 @@ function caseOf(op: OperatorName): fc.Arbitrary<Case> {
  */
 const PORTABLE: ReadonlySet<string> = new Set(
   (
-    "Add Sub Mul Div Neg Exp Log Sqrt Reciprocal Sigmoid Tanh Erf Sin Cos Pow Softplus HardSigmoid " +
-    "Where Equal Greater Less Cast Identity ReduceSum ReduceMean ReduceMax Softmax " +
+    "Add Sub Mul Div Neg Abs Exp Log Sqrt Reciprocal Sigmoid Tanh Erf Sin Cos Pow Softplus Elu HardSigmoid " +
+    "Where Equal Greater Less Cast Identity ReduceSum ReduceMean ReduceMax ReduceL1 ReduceL2 Softmax " +
     "Reshape Expand Transpose Split Concat Slice Pad Gather GatherElements ScatterElements " +
     "MatMul Gemm Conv ConvTranspose"
   ).split(" "),
@@ -139,6 +139,20 @@ describe("where a function has no slope, or several", () => {
     const same = (x: Tensor): Tensor => x.graph.apply("Max", [x, x.mul(2).sub(3)]);
     expect((await at(same, [1], [3], [4])).dx).toEqual([2 + 4]);
     expect((await at((x) => x.max(0), [3], [7, 1, 7], [4])).dx).toEqual([2, 0, 2]);
+  });
+
+  it("ReduceProd gives to each factor the product of the others, also beside zeros", async () => {
+    const product = (x: Tensor): Tensor => x.graph.apply("ReduceProd", [x, x.graph.indices([1])]);
+    const x = [2, 3, 4, 2, 0, 4, 0, 3, 0];
+    expect((await at(product, [3, 3], x, [1, 10, 100])).dx).toEqual([12, 8, 6, 0, 80, 0, 0, 0, 0]);
+  });
+
+  it("Selu and Celu have a slope where an exponential would have no end", async () => {
+    for (const op of ["Selu", "Celu"] as const) {
+      const { y, dx } = await at((x) => x.graph.apply(op, [x]), [2], [2000, -2000], [1, 1]);
+      expect([...y, ...dx].every(Number.isFinite)).toBe(true);
+      expect(dx[0]).toBeGreaterThan(0.9);
+    }
   });
 
   it("MaxPool gives all to the first of equals in each window, also beside padding", async () => {

@@ -1,5 +1,5 @@
 import { ELEMENT_TYPES, type ElementType } from "./element-type.ts";
-import type { Graph } from "./graphs.ts";
+import type { Graph } from "./graph.ts";
 
 process.env["ORT_DISABLE_TELEMETRY"] = "1";
 const ort = await import("onnxruntime-node");
@@ -23,13 +23,19 @@ export async function compile(
   });
   return async (feeds) => {
     const tensors = Object.entries(feeds).map(([name, { type = "float64", shape, data }]) => {
-      const array = type === "int64" || type === "bool" ? null : ELEMENT_TYPES[type].array.from(data);
-      if (!array) throw new RangeError(`${name}: tests feed no ${type}`);
+      if (type === "bool") throw new RangeError(`${name}: tests feed no ${type}`);
+      const array =
+        type === "int64"
+          ? BigInt64Array.from(Array.from(data, BigInt))
+          : ELEMENT_TYPES[type].array.from(data);
       return [name, new ort.Tensor(type as "float32", array as Float32Array, shape)] as const;
     });
     const results = await session.run(Object.fromEntries(tensors));
     return Object.fromEntries(
-      Object.entries(results).map(([name, { data }]) => [name, Float64Array.from(data as Float64Array)]),
+      Object.entries(results).map(([name, { data }]) => [
+        name,
+        Float64Array.from(data as ArrayLike<number | bigint>, Number),
+      ]),
     );
   };
 }

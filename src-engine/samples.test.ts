@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { heldOutOffsets, tokensAt, trainingOffsets } from "./samples.ts";
 
-const base = { seed: 3, batch: 4, sequence: 16, corpusBytes: 10_000 };
+const base = { seed: 3, batch: 4, sequence: 16, corpusTokens: 10_000 };
 
 describe("samples", () => {
   it("train on the first 95 % only, and evaluate on the last 5 % only", () => {
@@ -10,20 +10,20 @@ describe("samples", () => {
       seed: fc.nat(),
       batch: fc.integer({ min: 1, max: 8 }),
       sequence: fc.integer({ min: 2, max: 64 }),
-      corpusBytes: fc.integer({ min: 1320, max: 100_000 }),
+      corpusTokens: fc.integer({ min: 1320, max: 100_000 }),
       step: fc.nat(),
       microBatch: fc.nat(100),
       index: fc.nat(),
     });
     fc.assert(
       fc.property(request, (drawn) => {
-        const border = Math.floor(drawn.corpusBytes * 0.95);
+        const border = Math.floor(drawn.corpusTokens * 0.95);
         const last = drawn.sequence + 1;
         const training = trainingOffsets(drawn);
         const heldOut = heldOutOffsets(drawn);
         expect([training.length, heldOut.length]).toEqual([drawn.batch, drawn.batch]);
         expect(training.every((offset) => offset >= 0 && offset + last <= border)).toBe(true);
-        expect(heldOut.every((offset) => offset >= border && offset + last <= drawn.corpusBytes)).toBe(true);
+        expect(heldOut.every((offset) => offset >= border && offset + last <= drawn.corpusTokens)).toBe(true);
       }),
       { seed: 2 },
     );
@@ -56,17 +56,17 @@ describe("samples", () => {
     for (const count of tenths) expect(count / 800).toBeCloseTo(1, 0);
   });
 
-  it("have as targets the inputs one byte later", () => {
+  it("have as targets the tokens one byte later", () => {
     const corpus = Uint8Array.from({ length: 100 }, (_, i) => i);
-    const { inputs, targets } = tokensAt(corpus, [0, 96], 3);
-    expect(Array.from(inputs)).toEqual([0, 1, 2, 96, 97, 98]);
+    const { tokens, targets } = tokensAt(corpus, [0, 96], 3);
+    expect(Array.from(tokens)).toEqual([0, 1, 2, 96, 97, 98]);
     expect(Array.from(targets)).toEqual([1, 2, 3, 97, 98, 99]);
   });
 
   it("refuse a text that is too short, and an offset outside it", () => {
-    const short = { ...base, corpusBytes: 300, step: 0, microBatch: 0, index: 0 };
+    const short = { ...base, corpusTokens: 300, step: 0, microBatch: 0, index: 0 };
     expect(() => heldOutOffsets(short)).toThrow(expect.objectContaining({ code: "corpus-too-small" }));
-    expect(() => trainingOffsets({ ...short, corpusBytes: 10 })).toThrow(
+    expect(() => trainingOffsets({ ...short, corpusTokens: 10 })).toThrow(
       expect.objectContaining({ code: "corpus-too-small" }),
     );
     expect(() => tokensAt(new Uint8Array(10), [7], 3)).toThrow(

@@ -2,25 +2,28 @@ import { Failure } from "../src-protocol/failure.ts";
 import { HELD_OUT_FRACTION } from "../src-protocol/model.ts";
 import { randomStream } from "./random.ts";
 
+/** Bytes of a stored token number, little-endian; 1 is text, each byte a token. */
+export type TokenBytes = 1 | 2 | 4;
+
 interface SampleShape {
   seed: number;
   /** Sequences in the micro-batch. */
   batch: number;
-  /** Tokens in a sequence. One more byte is read: the last token's target. */
+  /** Tokens in a sequence. One more is read: the last token's target. */
   sequence: number;
-  corpusBytes: number;
+  corpusTokens: number;
 }
 
 /**
- * Where the sequences of a training micro-batch begin: `batch` byte offsets, drawn uniformly from
+ * Where the sequences of a training micro-batch begin: `batch` offsets in tokens, drawn uniformly from
  * the first 95 % of the corpus. A pure function, so that nobody picks their own data. `step` and
  * `microBatch` count from 0.
  *
  * @throws Failure `corpus-too-small` when not one sequence and its target fit
  */
 export function trainingOffsets(request: SampleShape & { step: number; microBatch: number }): number[] {
-  const { seed, step, microBatch, corpusBytes } = request;
-  return draw(request, randomStream(seed, "train", step, microBatch), 0, trainingBytes(corpusBytes));
+  const { seed, step, microBatch, corpusTokens } = request;
+  return draw(request, randomStream(seed, "train", step, microBatch), 0, trainingTokens(corpusTokens));
 }
 
 /**
@@ -28,13 +31,13 @@ export function trainingOffsets(request: SampleShape & { step: number; microBatc
  * every evaluation.
  */
 export function heldOutOffsets(request: SampleShape & { index: number }): number[] {
-  const { seed, index, corpusBytes } = request;
-  return draw(request, randomStream(seed, "held-out", index), trainingBytes(corpusBytes), corpusBytes);
+  const { seed, index, corpusTokens } = request;
+  return draw(request, randomStream(seed, "held-out", index), trainingTokens(corpusTokens), corpusTokens);
 }
 
 /**
- * Byte tokens of the sequences at `offsets`, each array `[batch·sequence]`: the inputs are the
- * bytes `[o, o + sequence)`, the targets those one byte later.
+ * Tokens of the sequences at `offsets`, each array `[batch·sequence]`: `tokens` are those at
+ * `[o, o + sequence)`, `targets` those one later.
  *
  * @throws Failure `bad-offset` when a sequence leaves the corpus
  */
@@ -42,29 +45,39 @@ export function tokensAt(
   corpus: Uint8Array,
   offsets: readonly number[],
   sequence: number,
-): { inputs: Int32Array; targets: Int32Array } {
-  const inputs = new Int32Array(offsets.length * sequence);
+  tokenBytes: TokenBytes = 1,
+): { tokens: Int32Array<ArrayBuffer>; targets: Int32Array<ArrayBuffer> } {
+  const tokens = new Int32Array(offsets.length * sequence);
   const targets = new Int32Array(offsets.length * sequence);
   for (const [row, offset] of offsets.entries()) {
-    if (!Number.isInteger(offset) || offset < 0 || offset + sequence + 1 > corpus.length) {
+    if (!Number.isInteger(offset) || offset < 0 || (offset + sequence + 1) * tokenBytes > corpus.length) {
       throw new Failure(
         "bad-offset",
-        `A sequence of ${sequence} tokens at byte ${offset} leaves the corpus of ${corpus.length} bytes. ` +
+        `A sequence of ${sequence} tokens at place ${offset} leaves the corpus of ${corpus.length} bytes. ` +
           "The corpus is probably not the one that the run names: fetch it again by its digest.",
       );
     }
-    inputs.set(corpus.subarray(offset, offset + sequence), row * sequence);
-    targets.set(corpus.subarray(offset + 1, offset + sequence + 1), row * sequence);
+    const drawn = numbersIn(corpus, offset, sequence + 1, tokenBytes);
+    tokens.set(drawn.subarray(0, sequence), row * sequence);
+    targets.set(drawn.subarray(1), row * sequence);
   }
-  return { inputs, targets };
+  return { tokens, targets };
 }
 
-function trainingBytes(corpusBytes: number): number {
-  return Math.floor(corpusBytes * (1 - HELD_OUT_FRACTION));
+function numbersIn(corpus: Uint8Array, offset: number, count: number, tokenBytes: TokenBytes): Int32Array {
+  if (tokenBytes === 1) return Int32Array.from(corpus.subarray(offset, offset + count));
+  const view = new DataView(corpus.buffer, corpus.byteOffset + offset * tokenBytes, count * tokenBytes);
+  return Int32Array.from({ length: count }, (_, i) =>
+    tokenBytes === 2 ? view.getUint16(2 * i, true) : view.getInt32(4 * i, true),
+  );
+}
+
+function trainingTokens(corpusTokens: number): number {
+  return Math.floor(corpusTokens * (1 - HELD_OUT_FRACTION));
 }
 
 function draw(
-  { batch, sequence, corpusBytes }: SampleShape,
+  { batch, sequence, corpusTokens }: SampleShape,
   random: () => number,
   from: number,
   to: number,
@@ -74,8 +87,8 @@ function draw(
     const needed = Math.ceil((sequence + 2) / HELD_OUT_FRACTION);
     throw new Failure(
       "corpus-too-small",
-      `The text has ${corpusBytes} bytes, too few for sequences of ${sequence} tokens with 5 % held out. ` +
-        `Use a text of at least ${needed} bytes or shorter sequences.`,
+      `The text has ${corpusTokens} tokens, too few for sequences of ${sequence} with 5 % held out. ` +
+        `Use a text of at least ${needed} tokens or shorter sequences.`,
     );
   }
   return Array.from({ length: batch }, () => from + Math.floor(random() * places));

@@ -1,144 +1,219 @@
-import { Failure } from "../src-protocol/failure.ts";
-import type { ModelSpec } from "../src-protocol/model.ts";
+import { bytesOf, nodesFor, peakBytes, productFlops } from "./cut-cost.ts";
+import type { Node } from "./graph-builder.ts";
+import { closeGraph, type Graph } from "./graph.ts";
+import { keptTensors, RECOMPUTE, type Recompute } from "./recompute.ts";
+import { gradientsOf, type Replay, replay, type Section, signatureOf } from "./section.ts";
+import type { Shape } from "./shape.ts";
+import type { Tensor } from "./tensor.ts";
 
-/** A trainable tensor. Matrices are stored `[in, out]`, row-major, so that a layer is `x · W`. */
+/** A trainable tensor. Matrices of the built-in models are `[in, out]`, row-major: a layer is `x · W`. */
 export interface ParameterInfo {
   /** Unique in the model, e.g. `blocks.2.query`. Also the name of the graph input. */
   name: string;
   shape: readonly number[];
   /** Number of values, the product of `shape`. */
   size: number;
-  /** Whether AdamW's weight decay applies: to matrices, not to the weights of norms. */
+  /** Whether AdamW's weight decay applies: to matrices, not to vectors. */
   decay: boolean;
 }
 
-/** Floating-point operations for one token. */
-export interface FlopsPerToken {
-  forward: number;
-  /** Without the recomputed forward. */
-  backward: number;
-}
-
-/** A contiguous part of the model: what one node serves. */
-export interface StagePlan {
-  /** 0 is the head. */
-  index: number;
-  stages: number;
-  /** Takes tokens: holds the embedding. */
-  isHead: boolean;
-  /** Gives the loss: holds the final norm and the output matrix. */
-  isTail: boolean;
-  /** The stage's blocks are `firstBlock … firstBlock + blockCount - 1` of the model. */
-  firstBlock: number;
-  blockCount: number;
-  parameters: readonly ParameterInfo[];
-  parameterCount: number;
-  /**
-   * FLOPs of the matrix products for one token in a sequence of `sequence` tokens (a multiply-add
-   * counts 2; attention counts the full, unmasked square; the embedding is a lookup and counts 0):
-   *
-   *     forward  = blocks · (2·(4·width² + 3·width·hidden) + 4·sequence·width)
-   *                + (tail) 2·width·vocabulary
-   *     backward = 2 · forward
-   */
-  flopsPerToken(sequence: number): FlopsPerToken;
+/** Bytes that a parameter takes while it is trained. */
+export interface TrainingBytes {
+  weight: number;
+  gradient: number;
+  optimizer: number;
 }
 
 /**
- * Cuts a model into `stages` contiguous stages of at least one block each, so that the slowest
- * stage has as few FLOPs as possible. The first has the embedding, the last the output matrix.
- *
- * @throws Failure `too-many-stages` when there are more stages than blocks
- * @throws Failure `bad-model` when the heads do not divide the width into even parts
+ * As the engine trains, 20 bytes a parameter in float32: the weight, AdamW's two moments, the sum of
+ * the gradients, and that sum once more, because ONNX Runtime's Node binding copies what it gives.
  */
-export function cutModel(model: ModelSpec, stages: number): StagePlan[] {
-  if (model.width % (2 * model.heads) !== 0) {
-    throw new Failure(
-      "bad-model",
-      `The width ${model.width} is not divided by ${model.heads} heads into even parts, which rotary positions need. ` +
-        `Choose a width that is a multiple of ${2 * model.heads}.`,
-    );
-  }
-  if (!Number.isInteger(stages) || stages < 1 || stages > model.blocks) {
-    throw new Failure(
-      "too-many-stages",
-      `A model of ${model.blocks} blocks cannot be cut into ${stages} stages, because a stage has at least one block. ` +
-        `Choose 1 to ${model.blocks} stages, or a model with more blocks.`,
-    );
-  }
-  const block = blockFlops(model, 0);
-  const costs = Array.from({ length: stages }, (_, i) => block + (i === stages - 1 ? tailFlops(model) : 0));
-  const counts = costs.map(() => 1);
-  // Blocks are alike, so giving each to the cheapest stage minimises the maximum.
-  for (let left = model.blocks - stages; left > 0; left--) {
-    const cheapest = costs.indexOf(Math.min(...costs));
-    costs[cheapest] = (costs[cheapest] ?? 0) + block;
-    counts[cheapest] = (counts[cheapest] ?? 0) + 1;
-  }
-  let firstBlock = 0;
-  return counts.map((blockCount, index) => {
-    const plan = stagePlan(model, index, stages, firstBlock, blockCount);
-    firstBlock += blockCount;
-    return plan;
-  });
+export const FLOAT32_ADAMW: TrainingBytes = { weight: 4, gradient: 8, optimizer: 8 };
+
+export interface StageMemory {
+  /** Weights and optimiser. */
+  stateBytes: number;
+  /**
+   * The gradients, and all results of the larger of the stage's graphs at its peak, when nothing is
+   * done in place.
+   */
+  runBytes: number;
+  /** Held from a micro-batch's forward to its backward: the stage's input, and what it keeps. */
+  keptBytes: number;
+  /** The most that training takes with one micro-batch in flight; each further one adds `keptBytes`. */
+  peakBytes: number;
 }
 
-function stagePlan(
-  model: ModelSpec,
+export interface GraphOptions {
+  recompute?: Recompute;
+  /** The gradients are added to inputs `g_NAME`. */
+  accumulate?: boolean;
+}
+
+/** A contiguous part of a model: what one node serves. */
+export interface Stage {
+  /** 0 is the head. */
+  index: number;
+  stages: number;
+  isHead: boolean;
+  isTail: boolean;
+  /** What it trains. A tied parameter is in every stage that reads it; its gradients are to be summed. */
+  parameters: readonly ParameterInfo[];
+  parameterCount: number;
+  /** Data that the stage needs besides the activations: the same for every stage that names it. */
+  data: readonly string[];
+  /** Stored inputs that are not trained. */
+  tables: readonly string[];
+  /** Shape of `x`; null for the head. */
+  input: Shape | null;
+  /** Shape of `y`; null for the tail. */
+  output: Shape | null;
+  /** Of the matrix products for one micro-batch; the backward without the recomputed forward. */
+  flops: { forward: number; backward: number };
+  memory: Readonly<Record<Recompute, StageMemory>>;
+  /** Activations that arrive and leave, for one micro-batch; their gradients go the other way. */
+  boundaryBytes: { in: number; out: number };
+  /** The node of the model after which the stage ends; null for the last. */
+  endsAfter: string | null;
+  /**
+   * Inputs: `x` (not the head), data, tables, parameters. Outputs: `y`, or the model's own; with
+   * `selective` also `kept_0`, `kept_1`, …, which `backward` takes.
+   */
+  forward(options?: GraphOptions): Graph;
+  /**
+   * Inputs: as forward, then `dy`, or `d_NAME` for each output of the model that is not a single
+   * number (a loss, whose gradient is 1). Outputs: `dx` (not the head), `d_NAME` for each parameter.
+   */
+  backward(options?: GraphOptions): Graph;
+  /** Both at once, for a tail: the outputs of forward and of backward. */
+  train(options?: GraphOptions): Graph;
+}
+
+/** FLOPs and memory, which many stages of a deep model have in common. */
+export type Measured = Pick<Stage, "flops" | "memory">;
+
+/** `known`: what was measured before, by signature. */
+export function stageOf(
+  section: Section,
   index: number,
   stages: number,
-  firstBlock: number,
-  blockCount: number,
-): StagePlan {
-  const isHead = index === 0;
-  const isTail = index === stages - 1;
-  const blocks = Array.from({ length: blockCount }, (_, i) => blockParameters(model, firstBlock + i));
-  const parameters = [
-    ...(isHead ? [parameter("embedding", model.vocabulary, model.width)] : []),
-    ...blocks.flat(),
-    ...(isTail
-      ? [parameter("final.norm", model.width), parameter("final.output", model.width, model.vocabulary)]
-      : []),
-  ];
+  bytes: TrainingBytes,
+  known: Map<string, Measured>,
+): Stage {
+  const { from, to, data, tables, parameters } = section;
+  const signature = signatureOf(section);
+  const measured = known.get(signature) ?? measure(section, bytes);
+  known.set(signature, measured);
   return {
     index,
     stages,
-    isHead,
-    isTail,
-    firstBlock,
-    blockCount,
-    parameters,
-    parameterCount: parameters.reduce((sum, { size }) => sum + size, 0),
-    flopsPerToken: (sequence) => {
-      const forward = blockCount * blockFlops(model, sequence) + (isTail ? tailFlops(model) : 0);
-      return { forward, backward: 2 * forward };
+    isHead: index === 0,
+    isTail: index === stages - 1,
+    parameters: parameters.map(({ name, shape, size, decay }) => ({ name, shape, size, decay })),
+    parameterCount: countOf(section),
+    data: data.map(({ name }) => name),
+    tables: tables.map(({ name }) => name),
+    input: from?.tensor.shape ?? null,
+    output: to?.tensor.shape ?? null,
+    ...measured,
+    boundaryBytes: { in: from ? bytesOf(from.tensor) : 0, out: to ? bytesOf(to.tensor) : 0 },
+    endsAfter: to?.node ?? null,
+    // Made when asked for: a plan of hundreds of stages keeps no graphs.
+    forward: (options) => {
+      const { stage, inputs, kept } = open(section, options);
+      return closeGraph(stage.graph, { ...stage.outputs, ...named(kept) }, inputs);
+    },
+    backward: (options) => {
+      const { stage, kept, gradients } = open(section, options);
+      return closeGraph(stage.graph, gradients, withKept(stage, kept));
+    },
+    train: (options) => {
+      const { stage, gradients } = open(section, { ...options, recompute: "full" });
+      return closeGraph(stage.graph, { ...stage.outputs, ...gradients });
     },
   };
 }
 
-function blockParameters({ width, hidden }: ModelSpec, block: number): ParameterInfo[] {
-  const name = (part: string): string => `blocks.${block}.${part}`;
-  return [
-    parameter(name("norm1"), width),
-    parameter(name("query"), width, width),
-    parameter(name("key"), width, width),
-    parameter(name("value"), width, width),
-    parameter(name("output"), width, width),
-    parameter(name("norm2"), width),
-    parameter(name("gate"), width, hidden),
-    parameter(name("up"), width, hidden),
-    parameter(name("down"), hidden, width),
-  ];
+interface OpenStage {
+  stage: Replay;
+  /** Those of the forward. */
+  inputs: ReadonlyMap<Tensor, string>;
+  /** How many nodes are the forward's. */
+  forwardNodes: number;
+  gradients: Readonly<Record<string, Tensor>>;
+  kept: readonly Tensor[];
 }
 
-function parameter(name: string, ...shape: number[]): ParameterInfo {
-  return { name, shape, size: shape.reduce((a, b) => a * b, 1), decay: shape.length > 1 };
+function open(section: Section, { recompute = "full", accumulate = false }: GraphOptions = {}): OpenStage {
+  const stage = replay(section);
+  const inputs = new Map(stage.graph.inputs);
+  const forwardNodes = stage.graph.nodes.length;
+  const gradients = gradientsOf(stage, section, { accumulate });
+  const kept = recompute === "selective" ? keptOf(section, stage, forwardNodes, gradients) : [];
+  return { stage, inputs, forwardNodes, gradients, kept };
 }
 
-function blockFlops({ width, hidden }: ModelSpec, sequence: number): number {
-  return 2 * (4 * width * width + 3 * width * hidden) + 4 * sequence * width;
+/** The last stage goes back at once: it keeps nothing. */
+function keptOf(
+  { to }: Section,
+  { graph, trained }: Replay,
+  forwardNodes: number,
+  gradients: Readonly<Record<string, Tensor>>,
+): readonly Tensor[] {
+  return to ? keptTensors(graph, forwardNodes, trained, Object.values(gradients)) : [];
 }
 
-function tailFlops({ width, vocabulary }: ModelSpec): number {
-  return 2 * width * vocabulary;
+function named(kept: readonly Tensor[]): Record<string, Tensor> {
+  return Object.fromEntries(kept.map((tensor, i) => [`kept_${i}`, tensor]));
+}
+
+function withKept({ graph }: Replay, kept: readonly Tensor[]): Map<Tensor, string> {
+  return new Map([
+    ...graph.inputs,
+    ...Object.entries(named(kept)).map(([name, tensor]) => [tensor, name] as const),
+  ]);
+}
+
+function measure(section: Section, bytes: TrainingBytes): Measured {
+  const { stage, forwardNodes, gradients } = open(section, { accumulate: true });
+  const { graph, outputs, trained, x } = stage;
+  const { dx: _, ...sums } = gradients;
+  const results = Object.values(gradients);
+  // They are added to where they are: that memory is counted as the gradients'.
+  const elsewhere = new Set(Object.values(sums));
+  const before = new Set(nodesFor(graph.nodes, Object.values(outputs)));
+  const added = nodesFor(graph.nodes, results).filter((node) => !before.has(node));
+  const count = countOf(section);
+  const stateBytes = count * (bytes.weight + bytes.optimizer);
+  // Parameters and sums are among the inputs, and counted apart.
+  const fedBytes = sumOf(graph.inputs.keys()) - 2 * sumOf(trained);
+  const memory = (recompute: Recompute): StageMemory => {
+    const kept = recompute === "selective" ? keptOf(section, stage, forwardNodes, gradients) : [];
+    const keptBytes = sumOf(kept) + (x ? bytesOf(x) : 0);
+    // What the forward gives is copied, as the gradients are.
+    const forward = kept.length > 0 ? peakBytes(graph, [...Object.values(outputs), ...kept]) : 0;
+    const backward = peakBytes(graph, results, { known: new Set(kept), elsewhere });
+    const runBytes = Math.max(forward, backward) + count * bytes.gradient;
+    return { stateBytes, runBytes, keptBytes, peakBytes: stateBytes + runBytes + fedBytes + sumOf(kept) };
+  };
+  return {
+    flops: { forward: flopsOf(before), backward: flopsOf(added) },
+    memory: Object.fromEntries(RECOMPUTE.map((each) => [each, memory(each)])) as Stage["memory"],
+  };
+}
+
+function flopsOf(nodes: Iterable<Node>): number {
+  let sum = 0;
+  for (const node of nodes) sum += productFlops(node);
+  return sum;
+}
+
+function sumOf(tensors: Iterable<Tensor>): number {
+  let sum = 0;
+  for (const tensor of tensors) sum += bytesOf(tensor);
+  return sum;
+}
+
+function countOf({ parameters }: Section): number {
+  return parameters.reduce((sum, { size }) => sum + size, 0);
 }

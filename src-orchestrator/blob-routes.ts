@@ -5,13 +5,14 @@ import { verifySession } from "../src-protocol/signing.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import type { Blobs } from "./blobs.ts";
 import type { RunHost } from "./run-host.ts";
+import type { StageFacts } from "./stage-facts.ts";
 import { UploadQuota } from "./upload-quota.ts";
 
 type BlobRequest = FastifyRequest<{ Params: { sha256: string } }>;
 
 /** Weights and two moments in float32, and room for the snapshot's header. */
-export function checkpointLimitBytes(parameterCounts: readonly number[]): number {
-  return Math.max(...parameterCounts) * 3 * 4 + 1024 * 1024;
+export function checkpointLimitBytes(stages: readonly StageFacts[]): number {
+  return Math.max(...stages.map(({ parameterCount }) => parameterCount)) * 3 * 4 + 1024 * 1024;
 }
 
 /** Bytes for nodes that are connected now: the request is signed with the session key of the connection. */
@@ -21,7 +22,7 @@ export function blobRoutes(
   host: RunHost,
   onCorrupt: (sha256: string) => void,
 ): void {
-  const limitBytes = checkpointLimitBytes(host.parameterCounts);
+  const limitBytes = checkpointLimitBytes(host.facts);
   const quota = new UploadQuota((sha256) => host.namesCheckpoint(sha256));
   // The body is a stream of bytes, whatever it is called.
   server.removeAllContentTypeParsers();

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "../src-protocol/failure.ts";
 import { sha256Hex } from "../src-protocol/keys.ts";
@@ -20,11 +20,13 @@ export const ORPHAN_GRACE_MS = 10 * 60_000;
  * is hashed before this process serves it for the first time.
  */
 export class Blobs {
+  private readonly folder: string;
   private readonly root: string;
   /** Length and time of change of files whose digest was found right. */
   private readonly verified = new Map<string, { readonly bytes: number; readonly changed: number }>();
 
   constructor(folder: string) {
+    this.folder = folder;
     this.root = join(folder, "sha256");
   }
 
@@ -71,6 +73,16 @@ export class Blobs {
     const known = this.verified.get(sha256);
     if (known?.bytes !== found.bytes || known.changed !== found.changed) await this.verify(sha256);
     return { bytes: found.bytes, stream: () => createReadStream(this.pathOf(sha256)) };
+  }
+
+  /**
+   * All of a blob in memory.
+   *
+   * @throws as `get`
+   */
+  async read(sha256: string): Promise<Uint8Array> {
+    await this.get(sha256);
+    return await readFile(this.pathOf(sha256));
   }
 
   /**
@@ -124,10 +136,15 @@ export class Blobs {
   }
 
   private pathOf(sha256: string): string {
-    // SECURITY: nothing but a digest becomes a path.
-    const name = sha256Hex.parse(sha256);
-    return join(this.root, name.slice(0, 2), name);
+    return join(this.folder, blobFile(sha256));
   }
+}
+
+/** Where a blob lies below the folder of the store, with `/`. */
+export function blobFile(sha256: string): string {
+  // SECURITY: nothing but a digest becomes a path.
+  const name = sha256Hex.parse(sha256);
+  return `sha256/${name.slice(0, 2)}/${name}`;
 }
 
 async function writeWhole(

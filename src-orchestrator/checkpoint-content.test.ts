@@ -1,15 +1,15 @@
 import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { cutModel } from "../src-engine/stage.ts";
+import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
 import { isCheckpointOf } from "./checkpoint-content.ts";
 import { testRun } from "./fleet.test-support.ts";
+import { stageFacts } from "./stage-facts.ts";
 
-const { model } = testRun();
-const run = testRun({ model: { ...model, width: 8, heads: 2, hidden: 8, vocabulary: 16 } });
-const parameterCount = cutModel(run.model, run.stages)[1]?.parameterCount ?? 0;
+const run = testRun({ model: { ...DEFAULT_MODEL, width: 8, heads: 2, hidden: 8, vocabulary: 16 } });
+const parameterCount = stageFacts(run, null)[1]?.parameterCount ?? 0;
 const place = { run, stage: 1, step: 4, parameterCount };
 
 function snapshot(

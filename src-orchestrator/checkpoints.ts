@@ -14,12 +14,27 @@ export const CHECKPOINTS_PER_STAGE = 3;
  * that is what the whole run can be brought back from.
  */
 export function keptSteps(stages: readonly StageCheckpoints[]): Set<number>[] {
-  const [first, ...others] = stages;
-  const complete = [...(first?.keys() ?? [])].filter((step) => others.every((stage) => stage.has(step)));
-  const newestComplete = complete.length === 0 ? null : Math.max(...complete);
+  const newestComplete = newestCompleteStep(stages);
   return stages.map((stage) => {
     const kept = new Set([...stage.keys()].sort((a, b) => b - a).slice(0, CHECKPOINTS_PER_STAGE));
     if (newestComplete !== null) kept.add(newestComplete);
     return kept;
   });
+}
+
+/** A step that every stage has stored. */
+export interface CompleteCheckpoint {
+  readonly step: number;
+  /** In the order of the stages. */
+  readonly stages: readonly Checkpoint[];
+}
+
+export function newestComplete(stages: readonly StageCheckpoints[]): CompleteCheckpoint | null {
+  const step = newestCompleteStep(stages);
+  return step === null ? null : { step, stages: stages.flatMap((stage) => stage.get(step) ?? []) };
+}
+
+function newestCompleteStep([first, ...others]: readonly StageCheckpoints[]): number | null {
+  const complete = [...(first?.keys() ?? [])].filter((step) => others.every((stage) => stage.has(step)));
+  return complete.length === 0 ? null : Math.max(...complete);
 }

@@ -128,7 +128,7 @@ export class ControlSocket implements NodeConnection {
     if (message.type !== "proof" || this.hello === null)
       throw badMessage("a hello and then a proof come first");
     const { network, host, live, now } = this.ports;
-    const { delegation, linkAddress, restorable } = this.hello;
+    const { delegation, capabilities, linkAddress, restorable } = this.hello;
     const { sessionKey, hotkey } = delegation.body;
     const failure = verifyDelegation(delegation, { network, now: now() });
     if (failure !== null) throw failure;
@@ -148,7 +148,8 @@ export class ControlSocket implements NodeConnection {
       setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
     );
     this.send({ type: "welcome" });
-    host.join({ type: "joined", now: now(), sessionKey, hotkey, linkAddress, restorable }, this);
+    const { memoryBytes } = capabilities;
+    host.join({ type: "joined", now: now(), sessionKey, hotkey, linkAddress, memoryBytes, restorable }, this);
   }
 
   private hear(message: NodeMessage): void {

@@ -165,7 +165,7 @@ export class FakeNode {
         type: "hello",
         protocol: 1,
         delegation: options.delegation ?? delegate(this.hotkey, this.signer.publicKey, network),
-        capabilities: { platform: "test", threads: 1, memoryBytes: 1, executionProvider: "cpu" },
+        capabilities: { platform: "test", threads: 1, memoryBytes: 8e9, executionProvider: "cpu" },
         linkAddress: { host: "127.0.0.1", port: 9 },
         restorable: [...this.disk].map(([stage, steps]) => ({ runId: "test", stage, steps: [...steps] })),
       },

@@ -1,7 +1,7 @@
 import type { LinkAddress, OrchestratorMessage } from "../src-protocol/control.ts";
 import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../src-protocol/keys.ts";
-import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
+import { DEFAULT_MODEL, DEFAULT_OPTIMIZER, isCheckpointStep } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Checkpoint } from "./checkpoints.ts";
@@ -26,7 +26,7 @@ export function testRun(change: Partial<RunSpec> = {}): RunSpec {
     evaluateEverySteps: 5,
     evaluationMicroBatches: 1,
     checkpointEverySteps: 4,
-    corpus: { name: "none", sha256: "0".repeat(64), bytes: 1000 },
+    corpus: { name: "none", sha256: "0".repeat(64), bytes: 1000, tokenBytes: 1 },
     ...change,
   };
 }
@@ -48,6 +48,7 @@ export const NOTHING: Remembered = {
   generation: 1_000_000,
   lastPoint: null,
   heldOut: null,
+  heldOutLossAtStart: null,
   recoveries: 0,
   lastRecoveryMs: null,
   checkpoints: [],
@@ -58,6 +59,7 @@ type Assignment = OrchestratorMessage & { type: "assign" };
 /** A computer: its disk outlives its session keys. */
 export interface Computer {
   readonly number: number;
+  readonly memoryBytes: number;
   /** Snapshot slots by stage: slot `step % 3` holds that step. */
   readonly disk: Map<number, Map<number, number>>;
   session: SessionKey | null;
@@ -70,6 +72,7 @@ export interface Computer {
 /** An orchestrator's memory and a few computers. Nothing happens unless a test says so. */
 export class Fleet {
   readonly run: RunSpec;
+  readonly needs: readonly number[];
   state: NetworkState;
   now = 1_000;
   readonly computers: Computer[];
@@ -81,11 +84,19 @@ export class Fleet {
   private sessions = 0;
   private lives = 1;
 
-  constructor(run: RunSpec, computers: number) {
+  /** `needs`: gigabytes that each stage takes; `memories`: gigabytes of each computer. */
+  constructor(
+    run: RunSpec,
+    computers: number,
+    needs: readonly number[] = [],
+    memories: readonly number[] = [],
+  ) {
     this.run = run;
-    this.state = startNetwork(run, NOTHING, this.now);
+    this.needs = Array.from({ length: run.stages }, (_, stage) => (needs[stage] ?? 1) * 1e9);
+    this.state = startNetwork(run, this.needs, NOTHING, this.now);
     this.computers = Array.from({ length: computers }, (_, number) => ({
       number,
+      memoryBytes: (memories[number] ?? 8) * 1e9,
       disk: new Map(),
       session: null,
       assignment: null,
@@ -127,6 +138,7 @@ export class Fleet {
       sessionKey: computer.session,
       hotkey: testHotkey(number),
       linkAddress: { host: "127.0.0.1", port: 1000 + number } satisfies LinkAddress,
+      memoryBytes: computer.memoryBytes,
       restorable,
     });
   }
@@ -145,6 +157,7 @@ export class Fleet {
     this.lives++;
     const points = new Map<number, HistoryPoint>();
     let heldOut: Remembered["heldOut"] = null;
+    const { heldOutLossAtStart } = this.state;
     const checkpoints = this.state.stages.map(() => new Map<number, Checkpoint>());
     for (const row of this.rows) {
       if (row.kind === "point") points.set(row.point.step, row.point);
@@ -162,7 +175,8 @@ export class Fleet {
     }
     this.state = startNetwork(
       this.run,
-      { ...NOTHING, generation: this.lives * 1_000_000, lastPoint, heldOut, checkpoints },
+      this.needs,
+      { ...NOTHING, generation: this.lives * 1_000_000, lastPoint, heldOut, heldOutLossAtStart, checkpoints },
       this.now,
     );
   }
@@ -214,7 +228,7 @@ export class Fleet {
       this.post(member, { type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
       this.write(member, stage, step + 1);
       this.post(member, { type: "saved", generation, step: step + 1 });
-      if (checkpoints && (step + 1) % this.run.checkpointEverySteps === 0) {
+      if (checkpoints && isCheckpointStep(this.run, step + 1)) {
         const sha256 = `${stage}a${step + 1}`.padEnd(64, "0");
         this.post(member, { type: "checkpoint", generation, step: step + 1, sha256, bytes: 10 });
       }

@@ -79,9 +79,10 @@ export function form(state: NetworkState, now: number, effects: Effect[]): Netwo
 function placed(state: NetworkState): Placement | null {
   const without = (left: ReadonlySet<SessionKey>): Placement | null =>
     place(
-      state.stages.map(({ holder, checkpoints }) => ({
+      state.stages.map(({ holder, checkpoints }, index) => ({
         holder: holder === null || left.has(holder) ? null : holder,
         stored: new Set(checkpoints.keys()),
+        needBytes: state.needs[index] ?? 0,
       })),
       new Map([...state.nodes].filter(([key]) => !left.has(key))),
     );

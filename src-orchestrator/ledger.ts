@@ -1,4 +1,3 @@
-import { cutModel } from "../src-engine/stage.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../src-protocol/keys.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -25,6 +24,8 @@ export function grantedAccount(coldkey: Ss58Address): string {
 export interface LedgerOptions {
   readonly network: string;
   readonly run: RunSpec;
+  /** Counted for one micro-batch, by stage. */
+  readonly flops: readonly number[];
   readonly raoPerTeraflop: bigint;
   /** Generations below this one are of earlier lives of the orchestrator. */
   readonly firstGeneration: number;
@@ -48,11 +49,7 @@ export class Ledger {
   constructor(store: Store, options: LedgerOptions) {
     this.store = store;
     this.options = options;
-    const { run, raoPerTeraflop } = options;
-    this.prices = cutModel(run.model, run.stages).map((plan) => {
-      const { forward, backward } = plan.flopsPerToken(run.sequence);
-      return priceRao(forward + backward, run.batch * run.sequence, raoPerTeraflop);
-    });
+    this.prices = options.flops.map((flops) => priceRao(flops, options.raoPerTeraflop));
   }
 
   /** Verifies, stores and pays; resolves when that is on disk. The same receipt again is answered again and paid once. */

@@ -44,6 +44,7 @@ function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): 
     port,
     run: corpusRun(change),
     corpusFile: corpusFile(folder),
+    modelFile: null,
     raoPerTeraflop: "1000000",
     payouts: [],
   };

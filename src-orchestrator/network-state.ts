@@ -8,6 +8,8 @@ import type { Candidate } from "./placement.ts";
 /** A run and its nodes as data; `apply(event, state)` in `network.ts` makes the next one. */
 export interface NetworkState {
   readonly run: RunSpec;
+  /** Bytes of memory that training takes, by stage. */
+  readonly needs: readonly number[];
   readonly phase: "waiting" | "forming" | "training" | "finished";
   /** Number of the current (or last) pipeline; messages of another one are dropped. */
   readonly generation: number;
@@ -24,6 +26,8 @@ export interface NetworkState {
   readonly lastPoint: HistoryPoint | null;
   readonly loss: number | null;
   readonly heldOutLoss: number | null;
+  /** With the parameters that the run began with. */
+  readonly heldOutLossAtStart: number | null;
   /** Highest step with a held-out loss; -1 before the first. */
   readonly evaluatedStep: number;
   /** The last few finished steps of this generation, oldest first. */
@@ -73,6 +77,7 @@ export type NetworkEvent = { readonly now: number } & (
       readonly sessionKey: SessionKey;
       readonly hotkey: Ss58Address;
       readonly linkAddress: LinkAddress;
+      readonly memoryBytes: number;
       readonly restorable: readonly Restorable[];
     }
   | {
@@ -117,6 +122,7 @@ export interface Remembered {
   readonly generation: number;
   readonly lastPoint: HistoryPoint | null;
   readonly heldOut: { readonly step: number; readonly loss: number } | null;
+  readonly heldOutLossAtStart: number | null;
   readonly recoveries: number;
   readonly lastRecoveryMs: number | null;
   readonly checkpoints: readonly StageCheckpoints[];
@@ -125,11 +131,18 @@ export interface Remembered {
 /** After a start, how long to wait for the nodes that have the newest snapshots. */
 export const SETTLE_MS = 3_000;
 
-export function startNetwork(run: RunSpec, remembered: Remembered, now: number): NetworkState {
+export function startNetwork(
+  run: RunSpec,
+  needs: readonly number[],
+  remembered: Remembered,
+  now: number,
+): NetworkState {
   const step = remembered.lastPoint?.step ?? 0;
-  const evaluatedStep = remembered.heldOut?.step ?? -1;
+  const { heldOutLossAtStart } = remembered;
+  const evaluatedStep = remembered.heldOut?.step ?? (heldOutLossAtStart === null ? -1 : 0);
   return {
     run,
+    needs,
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",
     generation: remembered.generation,
     nodes: new Map(),
@@ -147,7 +160,8 @@ export function startNetwork(run: RunSpec, remembered: Remembered, now: number):
     losses: new Map(),
     lastPoint: remembered.lastPoint,
     loss: remembered.lastPoint?.loss ?? null,
-    heldOutLoss: remembered.heldOut?.loss ?? null,
+    heldOutLoss: remembered.heldOut?.loss ?? heldOutLossAtStart,
+    heldOutLossAtStart,
     evaluatedStep,
     pace: [],
     recoveries: remembered.recoveries,

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Fleet, testRun } from "./fleet.test-support.ts";
 import type { RunMessage } from "./network-state.ts";
+import { TRAINING_SHARE } from "./placement.ts";
 
 /**
  * Whatever happens to nodes and messages, these hold. The fleet itself throws when a node is asked
@@ -12,6 +13,10 @@ function checkInvariants(fleet: Fleet): void {
   const held = state.stages.flatMap((stage) => (stage.holder === null ? [] : [stage.holder]));
   expect(new Set(held).size, "a node holds one stage").toBe(held.length);
   for (const key of held) expect(state.nodes.has(key), "holders are live").toBe(true);
+  for (const [index, { holder }] of state.stages.entries()) {
+    const bytes = holder === null ? Infinity : (state.nodes.get(holder)?.memoryBytes ?? 0);
+    expect(bytes * TRAINING_SHARE, "a holder has the memory").toBeGreaterThanOrEqual(state.needs[index] ?? 0);
+  }
   const saved = Math.min(...state.stages.map((stage) => stage.saved));
   expect(state.nextGrant - 1, "never granted beyond saved + 1").toBeLessThanOrEqual(saved + 1);
   expect(
@@ -56,6 +61,8 @@ test("no order of joins, deaths, restarts and late or repeated messages breaks a
       const fleet = new Fleet(
         testRun({ stages, steps: 9, checkpointEverySteps: 3, evaluateEverySteps: 4 }),
         5,
+        [1, 5, 1],
+        [8, 4, 8, 8, 4],
       );
       const heard: { from: Parameters<Fleet["say"]>[0]; message: RunMessage }[] = [];
       for (const one of commands) {

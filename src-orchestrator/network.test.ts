@@ -5,6 +5,7 @@ import { FORMING_LIMIT_MS } from "./forming.ts";
 import { SETTLE_MS } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import { tokensPerSecond } from "./progress.ts";
+import { runView } from "./run-view.ts";
 
 function training(computers = 3, change = {}): Fleet {
   const fleet = new Fleet(testRun(change), computers);
@@ -79,6 +80,55 @@ describe("forming", () => {
     expect(nextWake(fleet.state)).toBe(fleet.now + FORMING_LIMIT_MS);
     fleet.tick(FORMING_LIMIT_MS);
     expect(holders(fleet)).toEqual([session(fleet, 0), session(fleet, 3), session(fleet, 2)]);
+  });
+});
+
+describe("memory", () => {
+  /** Gigabytes of each stage and each computer. */
+  function sized(needs: readonly number[], memories: readonly number[]): Fleet {
+    const fleet = new Fleet(testRun(), memories.length, needs, memories);
+    for (const { number } of fleet.computers) fleet.join(number);
+    fleet.hearAll();
+    return fleet;
+  }
+  const numbers = (fleet: Fleet) =>
+    holders(fleet).map((key) => fleet.computers.find((one) => one.session === key)?.number);
+  const detailOf = (fleet: Fleet) => runView(fleet.state, [], 0).detail;
+
+  test("a stage goes to a computer that has the memory for it, whoever came first", () => {
+    expect(numbers(sized([1, 5, 1], [8, 4, 8]))).toEqual([0, 2, 1]);
+    expect(numbers(sized([1, 1, 5], [8, 4, 4]))).toEqual([2, 1, 0]);
+    expect(numbers(sized([6, 6, 6], [8, 8, 8]))).toEqual([0, 1, 2]);
+  });
+
+  test("a run that no computer can hold says what is missing", () => {
+    const fleet = sized([1, 6.5, 1], [8, 8, 8]);
+    expect(fleet.state.phase).toBe("waiting");
+    expect(detailOf(fleet)).toBe(
+      "Stage 2 needs 6.50 GB of memory, more than any connected computer can give: training takes at most three quarters, " +
+        "6.00 GB of the 8.00 GB of the largest. Connect a computer with more memory, or start the run with more stages or smaller micro-batches.",
+    );
+  });
+
+  test("a run whose large stages are more than the large computers says so, and goes on when one comes", () => {
+    const fleet = new Fleet(testRun(), 4, [1, 5, 5], [8, 4, 4, 8]);
+    for (const number of [0, 1, 2]) fleet.join(number);
+    expect(detailOf(fleet)).toMatch(/^Another computer is needed for a stage of 5\.00 GB/);
+    fleet.join(3);
+    expect(fleet.state.phase).toBe("forming");
+  });
+
+  test("when the large stage loses its computer, a large one that holds a small stage takes it", () => {
+    const fleet = sized([1, 5, 1], [8, 8, 4, 4]);
+    expect(numbers(fleet)).toEqual([0, 1, 2]);
+    run(fleet, 6);
+    fleet.leave(1);
+    expect(fleet.state.phase).toBe("forming");
+    expect(numbers(fleet)[1]).toBe(0);
+    expect(resumed(fleet)).toBe(4);
+    fleet.hearAll();
+    run(fleet, 1);
+    expect(fleet.state.step).toBe(5);
   });
 });
 
@@ -311,16 +361,28 @@ describe("progress", () => {
       said(fleet, "grant")
         .filter((grant) => grant.evaluations > 0)
         .map((grant) => grant.step),
-    ).toEqual([5, 10, 12]);
+    ).toEqual([0, 5, 10, 12]);
     expect(said(fleet, "grant").at(-1)).toMatchObject({ step: 12, microBatches: 0 });
     expect(fleet.state.phase).toBe("finished");
     expect(fleet.state.heldOutLoss).toBeCloseTo(5.88);
+    expect(fleet.state.heldOutLossAtStart).toBe(6);
     const points = fleet.rows.flatMap((row) => (row.kind === "point" ? [row.point] : []));
     expect(points.findLast((point) => point.step === 5)?.heldOutLoss).toBeCloseTo(5.95);
     expect(said(fleet, "halt")).toHaveLength(0);
     fleet.tick(3_000);
     expect(said(fleet, "halt")).toHaveLength(3);
     expect(nextWake(fleet.state)).toBeNull();
+  });
+
+  test("the last step is a checkpoint too, however many steps lie between them", () => {
+    const fleet = training(3, { steps: 10 });
+    run(fleet, 12);
+    expect(fleet.state.phase).toBe("finished");
+    expect(fleet.state.stages.map(({ checkpoints }) => Array.from(checkpoints.keys()))).toEqual([
+      [4, 8, 10],
+      [4, 8, 10],
+      [4, 8, 10],
+    ]);
   });
 
   test("a final evaluation that was lost with its node is asked for again", () => {

@@ -107,7 +107,7 @@ function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
-  const { sessionKey, hotkey, linkAddress } = event;
+  const { sessionKey, hotkey, linkAddress, memoryBytes } = event;
   const restorable = new Map<number, readonly number[]>();
   for (const { runId, stage, steps } of event.restorable) {
     if (runId !== state.run.runId || stage >= state.stages.length) continue;
@@ -120,6 +120,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     sessionKey,
     hotkey,
     linkAddress,
+    memoryBytes,
     restorable,
     failures: 0,
     arrival: state.arrivals,

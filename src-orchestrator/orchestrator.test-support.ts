@@ -33,6 +33,7 @@ export function embeddedOptions(folder: string, change: Partial<RunSpec> = {}): 
     port: 0,
     run: corpusRun(change),
     corpusFile: corpusFile(folder),
+    modelFile: null,
     raoPerTeraflop: 1_000_000n,
     times: { helloTimeoutMs: 300, heartbeatMs: 100, deadAfterMs: 1_200 },
     onBroken: (error) => {
@@ -42,7 +43,7 @@ export function embeddedOptions(folder: string, change: Partial<RunSpec> = {}): 
 }
 
 export function corpusRun(change: Partial<RunSpec> = {}): RunSpec {
-  const corpus = { name: "Moby Dick", sha256: sha256(CORPUS), bytes: CORPUS.length };
+  const corpus = { name: "Moby Dick", sha256: sha256(CORPUS), bytes: CORPUS.length, tokenBytes: 1 as const };
   return testRun({ corpus, ...change });
 }
 

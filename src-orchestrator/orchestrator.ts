@@ -1,5 +1,3 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { Failure } from "../src-protocol/failure.ts";
@@ -10,15 +8,20 @@ import { ready } from "../src-protocol/sr25519.ts";
 import { Blobs } from "./blobs.ts";
 import { blockAt } from "./clock.ts";
 import { isCheckpointOf } from "./checkpoint-content.ts";
+import { writeManifest } from "./checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control-socket.ts";
 import { Ledger } from "./ledger.ts";
 import { RunHost } from "./run-host.ts";
+import { takeFiles } from "./run-files.ts";
+import type { RunFiles } from "./run-files.ts";
 import { continuedRun, firstGeneration, identify, keepRun, referencedBlobs, remember } from "./run-store.ts";
 import { createServer } from "./server.ts";
+import { stageFacts } from "./stage-facts.ts";
+import { storageFailure } from "./storage-failure.ts";
 import { BLOBS_FOLDER, Store } from "./store.ts";
 
-export interface OrchestratorOptions {
+export interface OrchestratorOptions extends RunFiles {
   readonly network: string;
   /** Bittensor's number of the subnet; 0: none. */
   readonly netuid: number;
@@ -27,8 +30,6 @@ export interface OrchestratorOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly run: RunSpec;
-  /** Where the corpus is taken from when the store does not have it. */
-  readonly corpusFile: string;
   readonly raoPerTeraflop: bigint;
   /** Where hotkeys are paid to; one that is not named keeps what is bound, by default itself. */
   readonly payouts?: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
@@ -49,9 +50,9 @@ export interface Orchestrator {
 const COLLECT_EVERY_MS = 5 * 60_000;
 
 /**
- * Opens the folder, creates the run when it is new, takes the corpus in, and listens.
+ * Opens the folder, creates the run when it is new, takes its text and model in, and listens.
  *
- * @throws Failure of the store (see `Store.open`), `other-network`, `corpus-missing`, `corpus-mismatch`, `port-in-use`, `too-many-stages`
+ * @throws Failure of the store (see `Store.open`), of `takeFiles` and of `stageFacts`; `other-network`, `port-in-use`
  */
 export async function startOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
   const { network, folder, raoPerTeraflop } = options;
@@ -62,16 +63,17 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const { genesis, life } = await identify(store, network, now());
     const run = continuedRun(store, options.run);
     const block = (): number => blockAt(genesis, now());
+    const blobs = new Blobs(join(folder, BLOBS_FOLDER));
+    const facts = stageFacts(run, await takeFiles(blobs, run, options));
     const ledger = new Ledger(store, {
       network,
       run,
+      flops: facts.map(({ flops }) => flops),
       raoPerTeraflop,
       firstGeneration: firstGeneration(life),
       now,
       block,
     });
-    const blobs = new Blobs(join(folder, BLOBS_FOLDER));
-    await takeCorpus(blobs, run.corpus.sha256, run.corpus.bytes, options.corpusFile);
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey);
@@ -82,10 +84,26 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const collect = (forgotten: readonly string[] = []): void => {
       store.flush();
       const keep = referencedBlobs(store).add(run.corpus.sha256);
+      if (run.model.kind === "onnx") keep.add(run.model.file.sha256);
       // What cannot be deleted now is tried again later.
       blobs.collect(keep, now(), new Set(forgotten)).catch(() => {});
     };
-    const host = new RunHost({ store, run, remembered, now, block, onForgotten: collect });
+    const host = new RunHost({
+      store,
+      run,
+      facts,
+      remembered,
+      now,
+      block,
+      onNewestCheckpoint: (newest) => {
+        try {
+          writeManifest(folder, run, newest);
+        } catch (error) {
+          options.onBroken(storageFailure(error, folder));
+        }
+      },
+      onForgotten: collect,
+    });
     collect();
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();
 
@@ -102,7 +120,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         credit: (receipts) => ledger.credit(receipts),
         holdsCheckpoint: async (stage, { step, sha256, bytes }) => {
           if ((await blobs.length(sha256)) !== bytes) return false;
-          const parameterCount = host.parameterCounts[stage] ?? 0;
+          const parameterCount = facts[stage]?.parameterCount ?? 0;
           const place = { run, stage, step, parameterCount };
           // It may vanish while it is read: then it is none.
           return await blobs.get(sha256).then(
@@ -131,34 +149,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   } catch (error) {
     store.close();
     throw error;
-  }
-}
-
-async function takeCorpus(blobs: Blobs, sha256: string, bytes: number, file: string): Promise<void> {
-  if ((await blobs.length(sha256)) === bytes) {
-    const intact = await blobs.get(sha256).then(
-      () => true,
-      () => false,
-    );
-    if (intact) return;
-  }
-  const found = await stat(file).catch(() => null);
-  if (found === null || !found.isFile()) {
-    throw new Failure(
-      "corpus-missing",
-      `The training text ${file} is not there, and the store has no good copy. Give the path of the text.`,
-    );
-  }
-  try {
-    await blobs.put(sha256, createReadStream(file), bytes);
-  } catch (error) {
-    if (!(error instanceof Failure) || (error.code !== "blob-mismatch" && error.code !== "blob-too-large"))
-      throw error;
-    throw new Failure(
-      "corpus-mismatch",
-      `The training text ${file} is not the one this run was started with. Put that text back, or use a new folder for a new run.`,
-      { cause: error },
-    );
   }
 }
 

@@ -9,6 +9,15 @@ export interface Candidate {
   readonly failures: number;
   /** Position in the order of arrival. */
   readonly arrival: number;
+  /** Of the whole computer. */
+  readonly memoryBytes: number;
+}
+
+/** Of a computer's memory, training may take so much: the system and its owner's programs have the rest. */
+export const TRAINING_SHARE = 0.75;
+
+export function canHold({ memoryBytes }: Pick<Candidate, "memoryBytes">, needBytes: number): boolean {
+  return needBytes <= memoryBytes * TRAINING_SHARE;
 }
 
 export interface Vacancy {
@@ -16,6 +25,8 @@ export interface Vacancy {
   readonly holder: SessionKey | null;
   /** Steps of this stage that anybody can take from the orchestrator's store. */
   readonly stored: ReadonlySet<number>;
+  /** Memory that training it takes. */
+  readonly needBytes: number;
 }
 
 export interface Placement {
@@ -25,10 +36,23 @@ export interface Placement {
 
 /**
  * Gives every stage a node so that training resumes at the highest step which all of them can
- * restore: from their own snapshots, from a stored checkpoint, or from the seed (step 0). Null when
- * there are fewer nodes than stages.
+ * restore: from their own snapshots, from a stored checkpoint, or from the seed (step 0). Who holds a
+ * stage keeps it, unless another stage then fits nobody. Null when there are too few nodes, or too
+ * small ones.
  */
 export function place(
+  stages: readonly Vacancy[],
+  nodes: ReadonlyMap<SessionKey, Candidate>,
+): Placement | null {
+  const kept = placeKeeping(stages, nodes);
+  if (kept !== null || nodes.size < stages.length) return kept;
+  return placeKeeping(
+    stages.map((stage) => ({ ...stage, holder: null })),
+    nodes,
+  );
+}
+
+function placeKeeping(
   stages: readonly Vacancy[],
   nodes: ReadonlyMap<SessionKey, Candidate>,
 ): Placement | null {
@@ -57,6 +81,10 @@ function restorableSteps(index: number, stage: Vacancy, nodes: ReadonlyMap<Sessi
   return [...stage.stored, ...owners.flatMap((node) => node?.restorable.get(index) ?? [])];
 }
 
+/**
+ * A matching of open stages and spare nodes. Stages whose step only its owner can bring back go
+ * first; a node that was given before is given away again where its stage can have another.
+ */
 function placeAt(
   step: number,
   stages: readonly Vacancy[],
@@ -66,47 +94,46 @@ function placeAt(
   const owns = (node: Candidate | undefined, stage: number): boolean =>
     node?.restorable.get(stage)?.includes(step) === true;
   const open = (stage: Vacancy): boolean => step === 0 || stage.stored.has(step);
-
+  const eligible = stages.map((stage, index) => {
+    if (stage.holder !== null) return [];
+    const able = spare.filter((node) => canHold(node, stage.needBytes));
+    const owners = able.filter((node) => owns(node, index));
+    // Who has the step on disk saves a download.
+    return open(stage) ? [...owners, ...able.filter((node) => !owns(node, index))] : owners;
+  });
   const taken = new Map<number, Candidate>();
-  for (const [index, stage] of stages.entries()) {
-    if (stage.holder !== null) {
-      if (!open(stage) && !owns(nodes.get(stage.holder), index)) return null;
-      continue;
-    }
-    // Only its owner can bring this step back: match owners to stages (augmenting paths).
-    if (!open(stage) && !augment(index, spare, owns, taken, new Set())) return null;
+  const rank = (stage: Vacancy): number => (open(stage) ? 1 : 0);
+  const order = [...stages.entries()].sort(([, a], [, b]) => rank(a) - rank(b));
+  for (const [index, stage] of order) {
+    if (stage.holder === null) {
+      if (!augment(index, eligible, taken, new Set())) return null;
+    } else if (!open(stage) && !owns(nodes.get(stage.holder), index)) return null;
   }
-  const used = new Set([...taken.values()].map((node) => node.sessionKey));
-  const holders: SessionKey[] = [];
-  for (const [index, stage] of stages.entries()) {
-    const free = spare.filter((node) => !used.has(node.sessionKey));
-    const chosen =
-      stage.holder ??
-      taken.get(index)?.sessionKey ??
-      // Who has the step on disk saves a download.
-      (free.find((node) => owns(node, index)) ?? free[0])?.sessionKey;
-    if (chosen === undefined) return null;
-    used.add(chosen);
-    holders.push(chosen);
-  }
-  return holders;
+  const holders = stages.map(({ holder }, index) => holder ?? taken.get(index)?.sessionKey);
+  return holders.every((holder) => holder !== undefined) ? holders : null;
 }
 
+/** Gives `stage` a node, if need be by giving others' stages another one (augmenting paths). */
 function augment(
   stage: number,
-  spare: readonly Candidate[],
-  owns: (node: Candidate, stage: number) => boolean,
+  eligible: readonly (readonly Candidate[])[],
   taken: Map<number, Candidate>,
   tried: Set<SessionKey>,
 ): boolean {
-  for (const node of spare) {
-    if (!owns(node, stage) || tried.has(node.sessionKey)) continue;
+  const holderOf = new Map([...taken].map(([index, { sessionKey }]) => [sessionKey, index]));
+  const candidates = (eligible[stage] ?? []).filter(({ sessionKey }) => !tried.has(sessionKey));
+  const free = candidates.find(({ sessionKey }) => !holderOf.has(sessionKey));
+  if (free !== undefined) {
+    taken.set(stage, free);
+    return true;
+  }
+  for (const node of candidates) {
+    const rival = holderOf.get(node.sessionKey);
+    if (rival === undefined || tried.has(node.sessionKey)) continue;
     tried.add(node.sessionKey);
-    const rival = [...taken].find(([, holder]) => holder.sessionKey === node.sessionKey);
-    if (rival === undefined || augment(rival[0], spare, owns, taken, tried)) {
-      taken.set(stage, node);
-      return true;
-    }
+    if (!augment(rival, eligible, taken, tried)) continue;
+    taken.set(stage, node);
+    return true;
   }
   return false;
 }

@@ -1,4 +1,5 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
+import { isCheckpointStep } from "../src-protocol/model.ts";
 import { keptSteps } from "./checkpoints.ts";
 import type { Checkpoint } from "./checkpoints.ts";
 import { stageOf, tokensPerStep, withStage, withSteps } from "./network-state.ts";
@@ -24,7 +25,8 @@ function grant(state: NetworkState, effects: Effect[]): NetworkState {
   let step = state.nextGrant;
   for (; step <= limit && (run.steps === null || step <= run.steps); step++) {
     const last = step === run.steps;
-    const due = step > 0 && (last || step % run.evaluateEverySteps === 0) && step > state.evaluatedStep;
+    // The beginning too: what training has changed is seen against it.
+    const due = (last || step % run.evaluateEverySteps === 0) && step > state.evaluatedStep;
     const evaluations = due ? run.evaluationMicroBatches : 0;
     const microBatches = last ? 0 : run.microBatches;
     if (evaluations + microBatches === 0) continue;
@@ -70,7 +72,7 @@ export function checkpointDue(
   const index = stageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   if (stage === undefined || generation !== state.generation) return null;
-  const due = step <= stage.stepped && step % state.run.checkpointEverySteps === 0;
+  const due = step <= stage.stepped && isCheckpointStep(state.run, step);
   return due && !stage.checkpoints.has(step) ? index : null;
 }
 
@@ -159,7 +161,8 @@ export function evaluated(
   now: number,
   effects: Effect[],
 ): NetworkState {
-  const next = { ...state, evaluatedStep: step, heldOutLoss: loss };
+  const atStart = step === 0 ? { heldOutLossAtStart: loss } : {};
+  const next = { ...state, ...atStart, evaluatedStep: step, heldOutLoss: loss };
   if (state.lastPoint?.step !== step) {
     effects.push({ type: "store", row: { kind: "heldOut", step, loss } });
     return finish(next, now);

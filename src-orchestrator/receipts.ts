@@ -85,6 +85,6 @@ export function tenant(
 const FLOPS_PER_TERAFLOP = 1_000_000_000_000n;
 
 /** Pay for one micro-batch of a stage, in whole rao, rounded down: FLOPs are the plan's, never the receipt's. */
-export function priceRao(flopsPerToken: number, tokens: number, raoPerTeraflop: bigint): bigint {
-  return (BigInt(flopsPerToken) * BigInt(tokens) * raoPerTeraflop) / FLOPS_PER_TERAFLOP;
+export function priceRao(flops: number, raoPerTeraflop: bigint): bigint {
+  return (BigInt(flops) * raoPerTeraflop) / FLOPS_PER_TERAFLOP;
 }

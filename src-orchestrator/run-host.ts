@@ -3,12 +3,15 @@ import type { OrchestratorMessage } from "../src-protocol/control.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { HistoryPoint } from "../src-protocol/state.ts";
+import { newestComplete } from "./checkpoints.ts";
+import type { CompleteCheckpoint } from "./checkpoints.ts";
 import { stageOf, startNetwork } from "./network-state.ts";
 import { apply, nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
 import type { CheckpointMessage } from "./progress.ts";
 import type { Effect, NetworkEvent, NetworkState, Remembered, Row } from "./network-state.ts";
-import { runView, stageParameterCounts } from "./run-view.ts";
+import { runView } from "./run-view.ts";
+import type { StageFacts } from "./stage-facts.ts";
 import { storeRow } from "./run-store.ts";
 import type { Store } from "./store.ts";
 
@@ -25,12 +28,13 @@ export interface Watcher {
 /** The living run: holds the pure network's state, carries out what it asks for, and wakes it in time. */
 export class RunHost {
   readonly run: RunSpec;
-  readonly parameterCounts: readonly number[];
+  readonly facts: readonly StageFacts[];
   private readonly store: Store;
   private readonly now: () => number;
   private readonly block: () => number;
   private readonly connections = new Map<SessionKey, NodeConnection>();
   private readonly watchers = new Set<Watcher>();
+  private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
   private readonly onForgotten: (digests: readonly string[]) => void;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
@@ -39,9 +43,13 @@ export class RunHost {
   constructor(options: {
     store: Store;
     run: RunSpec;
+    /** Of its stages. */
+    facts: readonly StageFacts[];
     remembered: Remembered;
     now: () => number;
     block: () => number;
+    /** What all stages can be brought back from, at the start and whenever that changes. */
+    onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
     /** These checkpoints are no longer needed by this run. */
     onForgotten: (digests: readonly string[]) => void;
   }) {
@@ -49,14 +57,17 @@ export class RunHost {
     this.run = options.run;
     this.now = options.now;
     this.block = options.block;
+    this.onNewestCheckpoint = options.onNewestCheckpoint;
     this.onForgotten = options.onForgotten;
-    this.parameterCounts = stageParameterCounts(options.run);
-    this.state = startNetwork(options.run, options.remembered, options.now());
+    this.facts = options.facts;
+    const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
+    this.state = startNetwork(options.run, needs, options.remembered, options.now());
+    this.onNewestCheckpoint(this.newestCheckpoint());
     this.setWake();
   }
 
   view(): RunView {
-    return runView(this.state, this.parameterCounts, this.block());
+    return runView(this.state, this.facts, this.block());
   }
 
   isConnected(key: SessionKey): boolean {
@@ -128,10 +139,16 @@ export class RunHost {
     }
   }
 
+  private newestCheckpoint(): CompleteCheckpoint | null {
+    return newestComplete(this.state.stages.map(({ checkpoints }) => checkpoints));
+  }
+
   private publish(rows: readonly Row[]): void {
     for (const row of rows) {
       if (row.kind === "point") for (const watcher of this.watchers) watcher.point(row.point);
     }
+    if (rows.some(({ kind }) => kind === "checkpoint" || kind === "forgetCheckpoint"))
+      this.onNewestCheckpoint(this.newestCheckpoint());
     const forgotten = rows.flatMap((row) => (row.kind === "forgetCheckpoint" ? [row.sha256] : []));
     if (forgotten.length > 0) this.onForgotten(forgotten);
   }

@@ -79,7 +79,10 @@ export function remember(
   hasBlob: (checkpoint: Checkpoint) => boolean,
 ): Remembered {
   const { runId } = run;
-  const figures = store.get("SELECT recoveries, lastRecoveryMs FROM runs WHERE runId = :runId", { runId });
+  const figures = store.get(
+    "SELECT recoveries, lastRecoveryMs, heldOutLossAtStart FROM runs WHERE runId = :runId",
+    { runId },
+  );
   const last = store.get("SELECT * FROM points WHERE runId = :runId ORDER BY step DESC LIMIT 1", { runId });
   const heldOut = store.get(
     "SELECT step, heldOutLoss FROM points WHERE runId = :runId AND heldOutLoss IS NOT NULL ORDER BY step DESC LIMIT 1",
@@ -94,6 +97,7 @@ export function remember(
     generation: firstGeneration(life),
     lastPoint: last === null ? null : pointOf(last),
     heldOut: heldOut === null ? null : { step: numberOf(heldOut.step), loss: numberOf(heldOut.heldOutLoss) },
+    heldOutLossAtStart: orNull(figures?.heldOutLossAtStart, numberOf),
     recoveries: orNull(figures?.recoveries, numberOf) ?? 0,
     lastRecoveryMs: orNull(figures?.lastRecoveryMs, numberOf),
     checkpoints,
@@ -167,6 +171,13 @@ export function storeRow(store: Store, runId: string, row: Row): void {
       );
       return;
     case "heldOut":
+      if (row.step === 0) {
+        store.run("UPDATE runs SET heldOutLossAtStart = :loss WHERE runId = :runId", {
+          runId,
+          loss: row.loss,
+        });
+        return;
+      }
       store.run("UPDATE points SET heldOutLoss = :loss WHERE runId = :runId AND step = :step", {
         runId,
         step: row.step,

@@ -124,4 +124,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE uuids (uuid TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX uuidsByTime ON uuids (at);
   `,
+  `
+  -- With the parameters that the run began with.
+  ALTER TABLE runs ADD COLUMN heldOutLossAtStart REAL;
+  `,
 ];

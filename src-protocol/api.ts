@@ -25,6 +25,8 @@ export const runView = z.strictObject({
   tokensPerStep: z.int().positive(),
   loss: z.number().nullable(),
   heldOutLoss: z.number().nullable(),
+  /** With the parameters that the run began with. */
+  heldOutLossAtStart: z.number().nullable(),
   tokensPerSecond: z.number().nullable(),
   recoveries: z.int().nonnegative(),
   lastRecoveryMs: z.number().nullable(),

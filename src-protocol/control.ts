@@ -2,6 +2,7 @@ import { z } from "zod";
 import { delegation } from "./delegation.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { runSpec } from "./model.ts";
+import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
@@ -31,7 +32,7 @@ export const capabilities = z.strictObject({
   platform: z.string().max(32),
   threads: z.int().positive(),
   memoryBytes: z.int().positive(),
-  executionProvider: z.enum(["cpu", "webgpu", "cuda", "coreml", "dml"]),
+  executionProvider,
 });
 export type Capabilities = z.infer<typeof capabilities>;
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
+import { executionProvider } from "./providers.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
 
@@ -32,6 +33,7 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     folder: z.string(),
     delegation,
     threads: z.int().positive(),
+    executionProvider,
     /** Address that peers can reach; the embedded network uses loopback. */
     linkHost: z.string(),
   }),
@@ -61,6 +63,8 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     run: z.unknown(),
     /** The corpus file to take into the store when it is not there yet. */
     corpusFile: z.string(),
+    /** The same for the model's file; null: the run's model is built in. */
+    modelFile: z.string().nullable(),
     /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
     /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */

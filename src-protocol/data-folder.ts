@@ -1,6 +1,9 @@
 /** `api.json` in the data folder says where the daemon answers: see `apiFile`. */
 export const API_FILE_NAME = "api.json";
 
+/** Of the embedded network's orchestrator, in the data folder. */
+export const NETWORK_FOLDER_NAME = "network";
+
 /**
  * The data folder: `TAH_HOME`, else where the platform keeps an application's data. Daemon and
  * clients find each other by it, so there is one such function. `platform` as Node names it.

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { failureSchema } from "./failure.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
+import { providersReport } from "./providers.ts";
 import { claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 
 /**
@@ -63,6 +64,16 @@ export const METHODS = {
     about: "Claims, newest first",
   },
   "earnings.claim": { params: z.strictObject({}), result: claimRow, about: "Claim all that has accrued" },
+  "providers.get": {
+    params: z.strictObject({}),
+    result: providersReport,
+    about: "What this computer can train with, and why it uses what it does",
+  },
+  "providers.test": {
+    params: z.strictObject({}),
+    result: providersReport,
+    about: "Test again what this computer can train with; `providers.get` tells how it goes",
+  },
   "evidence.report": {
     params: z.strictObject({ evidence }),
     result: decision,

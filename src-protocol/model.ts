@@ -1,12 +1,15 @@
 import { z } from "zod";
+import { sha256Hex } from "./keys.ts";
+
+const vocabulary = z.int().min(2).max(1_000_000);
 
 /**
  * A Llama-type language model: RMSNorm, RoPE, causal attention, SwiGLU, no biases, untied output
  * matrix. Parameters per block: `4·width² + 3·width·hidden + 2·width`.
  */
-export const modelSpec = z.strictObject({
+export const llamaSpec = z.strictObject({
   kind: z.literal("llama"),
-  vocabulary: z.int().min(2).max(1_000_000),
+  vocabulary,
   width: z.int().min(8).max(65_536),
   heads: z.int().min(1).max(1024),
   blocks: z.int().min(1).max(1024),
@@ -15,7 +18,44 @@ export const modelSpec = z.strictObject({
   ropeBase: z.number().positive(),
   normEpsilon: z.number().positive(),
 });
+export type LlamaSpec = z.infer<typeof llamaSpec>;
+
+/** Of an input, an output or a dimension, as a model file gives it. */
+const fileName = z.string().min(1).max(200);
+/** As many as travel in a control message with room to spare. */
+const MOST_NAMES = 64;
+
+/** Protobuf's limit for one message, and so for a model in one file. */
+export const LARGEST_MODEL_FILE_BYTES = 2 ** 31 - 1;
+
+/** A language model of somebody else's, as an ONNX file that holds its parameters. */
+export const onnxSpec = z.strictObject({
+  kind: z.literal("onnx"),
+  /** The file, in the network's content-addressed store. */
+  file: z.strictObject({
+    sha256: sha256Hex,
+    bytes: z.int().positive().max(LARGEST_MODEL_FILE_BYTES),
+  }),
+  vocabulary,
+  /** The input that takes token numbers, `[batch, sequence]`, of any integer type. */
+  tokens: fileName,
+  /** The output of scores, `[batch, sequence, vocabulary]` or `[batch·sequence, vocabulary]`. */
+  scores: fileName,
+  /** Sizes of the dimensions that the file leaves open. */
+  sizes: fewNames(z.int().positive().max(LARGEST_MODEL_FILE_BYTES)),
+  /** Other inputs, each filled with one number: an attention mask with 1. */
+  fixed: fewNames(z.number()),
+});
+export type OnnxSpec = z.infer<typeof onnxSpec>;
+
+export const modelSpec = z.discriminatedUnion("kind", [llamaSpec, onnxSpec]);
 export type ModelSpec = z.infer<typeof modelSpec>;
+
+function fewNames<Value extends z.ZodType>(value: Value) {
+  return z
+    .record(fileName, value)
+    .refine((record) => Object.keys(record).length <= MOST_NAMES, `More than ${MOST_NAMES} names.`);
+}
 
 /** AdamW with linear warm-up and cosine decay. */
 export const optimizerSpec = z.strictObject({
@@ -54,17 +94,27 @@ export const runSpec = z.strictObject({
   /** The training text: first 95 % trains, last 5 % is held out. */
   corpus: z.strictObject({
     name: z.string().max(200),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    sha256: sha256Hex,
     bytes: z.int().positive(),
+    /** Width of a token: little-endian unsigned numbers. 1: text, each byte a token. */
+    tokenBytes: z.union([z.literal(1), z.literal(2), z.literal(4)]),
   }),
 });
 export type RunSpec = z.infer<typeof runSpec>;
+
+/** Steps after which every stage stores its state with the network: every so many, and the last. */
+export function isCheckpointStep(
+  { checkpointEverySteps, steps }: Pick<RunSpec, "checkpointEverySteps" | "steps">,
+  step: number,
+): boolean {
+  return step > 0 && (step % checkpointEverySteps === 0 || step === steps);
+}
 
 /** Part of the corpus that is kept for evaluation, from its end. */
 export const HELD_OUT_FRACTION = 0.05;
 
 /** What a newcomer's computer trains: 2.5 M parameters in 3 stages. */
-export const DEFAULT_MODEL: ModelSpec = {
+export const DEFAULT_MODEL: LlamaSpec = {
   kind: "llama",
   vocabulary: 256,
   width: 256,

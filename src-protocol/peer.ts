@@ -12,8 +12,12 @@ export const tensorMeta = z.strictObject({
   generation,
   step,
   microBatch,
-  /** `forward` and `evaluate` go towards the tail, `backward` towards the head. */
-  pass: z.enum(["forward", "backward", "evaluate"]),
+  /**
+   * `forward` and `evaluate` go towards the tail, `backward` towards the head. `tie`: the gradients of
+   * tied parameters, summed on the way to the head, and the sum on the way back; `microBatch` is then
+   * the number of the part.
+   */
+  pass: z.enum(["forward", "backward", "evaluate", "tie"]),
   dtype: z.literal("float32"),
   shape: z.array(z.int().positive()).min(1).max(8),
   codec: z.enum(["f32", "f16", "int8b64"]),

@@ -18,7 +18,7 @@ export function runDigest(spec: RunSpec): string {
     microBatches,
     optimizer,
     seed,
-    corpus: corpus.sha256,
+    corpus: { sha256: corpus.sha256, tokenBytes: corpus.tokenBytes },
   };
   return sha256(canonicalJson(asText(numbers)));
 }

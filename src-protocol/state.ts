@@ -40,6 +40,8 @@ export const runState = z.strictObject({
   /** Nats per token. */
   loss: z.number().nullable(),
   heldOutLoss: z.number().nullable(),
+  /** With the parameters that the run began with. */
+  heldOutLossAtStart: z.number().nullable(),
   /** Over the last few steps; null while not training. */
   tokensPerSecond: z.number().nullable(),
   recoveries: z.int().nonnegative(),

@@ -33,6 +33,7 @@ export function workingState(): DaemonState {
       tokensPerStep: 3072,
       loss: 3.2,
       heldOutLoss: 3.3,
+      heldOutLossAtStart: 5.5,
       tokensPerSecond: 2400,
       recoveries: 0,
       lastRecoveryMs: null,

@@ -1,3 +1,4 @@
+import type { RunState } from "../src-protocol/state.ts";
 import controls from "./controls.module.css";
 import { useDashboard } from "./dashboard.ts";
 import { count, plural, rough } from "./format.ts";
@@ -39,11 +40,7 @@ export function Tower() {
             <dl>
               <Row name="Run" value={run.name} />
               <Row name="Text" value={run.corpus} />
-              <Row
-                name="Pipeline"
-                value={`${plural(run.stages.length, "stage")}, ${plural(run.model.blocks, "block")}`}
-              />
-              <Row name="Width" value={`${run.model.width}, ${plural(run.model.heads, "head")}`} />
+              <ModelRows run={run} />
               <Row name="Tokens a step" value={count(run.tokensPerStep)} />
               <Row
                 name="Recoveries"
@@ -59,6 +56,26 @@ export function Tower() {
       )}
     </section>
   );
+}
+
+function ModelRows({ run: { model, stages } }: { run: RunState }) {
+  const pipeline = plural(stages.length, "stage");
+  switch (model.kind) {
+    case "llama":
+      return (
+        <>
+          <Row name="Pipeline" value={`${pipeline}, ${plural(model.blocks, "block")}`} />
+          <Row name="Width" value={`${model.width}, ${plural(model.heads, "head")}`} />
+        </>
+      );
+    case "onnx":
+      return (
+        <>
+          <Row name="Pipeline" value={pipeline} />
+          <Row name="Model" value={`an ONNX file, ${count(model.vocabulary)} tokens`} />
+        </>
+      );
+  }
 }
 
 function Row({ name, value }: { name: string; value: string }) {

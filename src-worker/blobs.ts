@@ -1,6 +1,11 @@
+import { createReadStream } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import { text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { Failure } from "../src-protocol/failure.ts";
-import { sha256 } from "../src-protocol/signing.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
+import { digestOf } from "./digest.ts";
 
 const TIMEOUT_MS = 600_000;
 
@@ -19,7 +24,7 @@ export class Blobs {
    * `blob-unavailable`, `blob-too-large` or `blob-corrupt`.
    */
   async get(digest: string, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const response = await this.#fetch("GET", digest, `blob-get\n${digest}`, null, signal);
+    const response = await this.#fetch(digest, signal);
     const declared = Number(response.headers.get("content-length") ?? Number.NaN);
     if (declared > maxBytes) throw tooLarge(digest, maxBytes);
     const pieces: Uint8Array[] = [];
@@ -39,7 +44,7 @@ export class Blobs {
       bytes.set(piece, offset);
       offset += piece.length;
     }
-    if (sha256(bytes) !== digest) {
+    if ((await digestOf(bytes)) !== digest) {
       throw new Failure(
         "blob-corrupt",
         `The orchestrator sent other bytes than those of digest ${digest}. They were thrown away.`,
@@ -48,33 +53,46 @@ export class Blobs {
     return bytes;
   }
 
-  /** Stores `bytes` under their digest. Rejects with `blob-unavailable`. */
-  async put(digest: string, bytes: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<void> {
-    const response = await this.#fetch("PUT", digest, `blob\n${digest}\n${bytes.length}`, bytes, signal);
-    await response.body?.cancel();
+  /**
+   * Stores a file of `bytes` bytes under its digest. It is read while it is sent: of a checkpoint of
+   * gigabytes nothing is held in memory. Rejects with `blob-unavailable`.
+   */
+  async put(digest: string, path: string, bytes: number, signal?: AbortSignal): Promise<void> {
+    const url = this.#url(digest);
+    const headers = {
+      ...this.#headers(`blob\n${digest}\n${bytes}`),
+      "content-type": "application/octet-stream",
+      "content-length": bytes,
+    };
+    // Not fetch: it would send a stream without the length that the store asks for.
+    const request = (url.protocol === "https:" ? https : http).request(url, {
+      method: "PUT",
+      headers,
+      signal: deadline(signal),
+    });
+    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
+      request.once("response", resolve);
+      request.once("error", reject);
+    });
+    // A store that refuses answers before it has read everything: then its answer counts.
+    const sent = pipeline(createReadStream(path), request).then(() => answered);
+    const response = await Promise.race([answered, sent]).catch((error: unknown) => {
+      throw unavailable(digest, String(error));
+    });
+    sent.catch(() => {});
+    const answer = (await text(response).catch(() => "")).slice(0, 300);
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) throw unavailable(digest, `HTTP ${status} ${answer}`);
   }
 
-  async #fetch(
-    method: "GET" | "PUT",
-    digest: string,
-    text: string,
-    body: Uint8Array<ArrayBuffer> | null,
-    signal: AbortSignal | undefined,
-  ): Promise<Response> {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  async #fetch(digest: string, signal: AbortSignal | undefined): Promise<Response> {
     let response: Response;
     try {
-      response = await fetch(new URL(`/v1/blobs/sha256/${digest}`, this.#baseUrl), {
-        method,
-        ...(body === null ? {} : { body }),
-        headers: {
-          "x-tah-session": this.#signer.publicKey,
-          "x-tah-signature": this.#signer.sign(text),
-          ...(body === null ? {} : { "content-type": "application/octet-stream" }),
-        },
+      response = await fetch(this.#url(digest), {
+        headers: this.#headers(`blob-get\n${digest}`),
         // SECURITY: a digest is asked of this orchestrator only, wherever its answer points.
         redirect: "error",
-        signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+        signal: deadline(signal),
       });
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -86,6 +104,19 @@ export class Blobs {
     }
     return response;
   }
+
+  #url(digest: string): URL {
+    return new URL(`/v1/blobs/sha256/${digest}`, this.#baseUrl);
+  }
+
+  #headers(signed: string): Record<string, string> {
+    return { "x-tah-session": this.#signer.publicKey, "x-tah-signature": this.#signer.sign(signed) };
+  }
+}
+
+function deadline(signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  return signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
 }
 
 function unavailable(digest: string, reason: string): Failure {

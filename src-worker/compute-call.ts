@@ -1,10 +1,10 @@
-import type { Capabilities } from "../src-protocol/control.ts";
+import type { Recompute } from "../src-engine/recompute.ts";
+import type { ParameterInfo, Stage } from "../src-engine/stage.ts";
 import type { FailureBody } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import type { ExecutionProvider } from "../src-protocol/providers.ts";
 
 /** What the main thread asks of the compute thread. Tensors travel by transfer, never as JSON. */
-
-export type ExecutionProvider = Capabilities["executionProvider"];
 
 export interface ComputeOptions {
   readonly threads: number;
@@ -16,34 +16,64 @@ export interface ComputeOptions {
 /** The part of a run that decides a stage's graphs. */
 export type StageSpec = Pick<RunSpec, "model" | "batch" | "sequence" | "stages"> & { readonly stage: number };
 
-/** Tokens for the head, activations `[batch·sequence, width]` for the others. */
+/** A stage without its graphs, which stay where they are computed. */
+export type StageInfo = Omit<Stage, "forward" | "backward" | "train"> & {
+  /** Parameters of the model that several stages hold: their gradients are summed before each step. */
+  readonly ties: readonly ParameterInfo[];
+};
+
+/** Tokens for the head, activations of the stage's input shape for the others. */
 export type StageInput = Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 export type Activations = Float32Array<ArrayBuffer>;
 
+/** `tokens` and `targets` of a micro-batch, for a stage that reads them. */
+export interface StageData {
+  readonly tokens?: Int32Array<ArrayBuffer>;
+  readonly targets?: Int32Array<ArrayBuffer>;
+}
+
 export interface ComputeCalls {
-  /** Takes over `memory`; with a seed it also fills it with the initial parameters. Forgets kept inputs and gradients. */
-  load: { request: { spec: StageSpec; memory: SharedArrayBuffer; seed: number | null }; answer: null };
+  /** Reads the model and cuts it. `file`: for a model that has one. */
+  open: { request: { spec: StageSpec; file: Uint8Array | null }; answer: StageInfo };
+  /**
+   * Prepares the stage that was opened and takes over `memory`; with a seed it also fills it with the
+   * initial parameters. Forgets kept inputs and gradients.
+   */
+  load: {
+    request: { memory: SharedArrayBuffer; seed: number | null; recompute: Recompute };
+    answer: null;
+  };
   /** Forgets kept inputs and gradients; parameters stay. */
   reset: { request: Record<string, never>; answer: null };
-  /** `keep`: the input is wanted again by `backward` of the same micro-batch. */
+  /** `x`: null at the head. `keep`: `backward` of the same micro-batch will follow. */
   forward: {
-    request: { microBatch: number; input: StageInput; keep: boolean };
+    request: { microBatch: number; x: Activations | null; data: StageData; keep: boolean };
     answer: { output: Activations };
   };
-  /** Recomputes the forward of a kept input; adds to the gradients. `output` is null for the head. */
+  /** Adds to the gradients. `output` is null for the head. */
   backward: { request: { microBatch: number; dy: Activations }; answer: { output: Activations | null } };
   /** Forward and backward of the last stage; adds to the gradients. Loss in nats per token. */
   tail: {
-    request: { input: StageInput; targets: Int32Array<ArrayBuffer> };
+    request: { x: Activations | null; data: StageData };
     answer: { loss: number; output: Activations | null };
   };
   /** Loss alone, for evaluation. */
-  loss: { request: { input: StageInput; targets: Int32Array<ArrayBuffer> }; answer: { loss: number } };
+  loss: { request: { x: Activations | null; data: StageData }; answer: { loss: number } };
+  /**
+   * Sums the gradients of tied parameters over stages; `values` has those of all of `ties`, null for
+   * zeros. `add`: this stage's are added to it. `set`: this stage's become what it then is.
+   */
+  tie: {
+    request: { values: Activations | null; add: boolean; set: boolean };
+    answer: { output: Activations };
+  };
   /** AdamW with the mean of `microBatches` gradients; `step` counts from 0. */
   optimise: {
     request: { optimizer: RunSpec["optimizer"]; step: number; microBatches: number };
     answer: null;
   };
+  /** Brings the memory given to `load` up to date, where a provider keeps parameters in its own. */
+  download: { request: Record<string, never>; answer: null };
 }
 
 export type ComputeCall = keyof ComputeCalls;

@@ -46,6 +46,8 @@ async function answer(
 
 function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCalls[ComputeCall]["answer"]> {
   switch (message.call) {
+    case "open":
+      return compute.open(message.request);
     case "load":
       return compute.load(message.request);
     case "reset":
@@ -58,13 +60,19 @@ function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCal
       return compute.tail(message.request);
     case "loss":
       return compute.loss(message.request);
+    case "tie":
+      return compute.tie(message.request);
     case "optimise":
       return compute.optimise(message.request);
+    case "download":
+      return compute.download();
   }
 }
 
 function transferable(result: ComputeCalls[ComputeCall]["answer"]): ArrayBuffer[] {
-  return result !== null && "output" in result && result.output !== null ? [result.output.buffer] : [];
+  return result !== null && "output" in result && result.output instanceof Float32Array
+    ? [result.output.buffer]
+    : [];
 }
 
 /** Linux keeps niceness per thread, so there the main thread stays ahead of this one and its heartbeats leave in time. */

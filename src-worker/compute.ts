@@ -1,6 +1,7 @@
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { Failure } from "../src-protocol/failure.ts";
 import type { ComputeAnswer, ComputeCall, ComputeCalls, ComputeOptions } from "./compute-call.ts";
+import { keepsParameters } from "./parameter-home.ts";
 
 type Request<C extends ComputeCall> = ComputeCalls[C]["request"];
 
@@ -18,11 +19,13 @@ interface Pending {
 /** The compute thread as its owner sees it: typed calls that never block this thread. */
 export class Compute {
   readonly #thread: Worker;
+  readonly #isResident: boolean;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #lost: Failure | null = null;
 
   constructor(options: ComputeOptions) {
+    this.#isResident = keepsParameters(options.executionProvider);
     this.#thread = new Worker(new URL("./compute-thread.ts", import.meta.url), {
       workerData: options,
       // A thread's own process.env is a copy that native code does not see: telemetry would stay on.
@@ -50,6 +53,11 @@ export class Compute {
     });
     this.#thread.postMessage({ id, call, request }, transfer);
     return (await answered) as Computed<C>;
+  }
+
+  /** Brings the memory given to `load` up to date. Costs nothing where parameters are trained in it. */
+  async download(): Promise<void> {
+    if (this.#isResident) await this.call("download", {});
   }
 
   /** True while the thread works on something or has calls waiting. */

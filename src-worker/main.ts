@@ -61,7 +61,7 @@ async function start(
   options: Start,
   signer: ReturnType<typeof createSessionSigner>,
 ): Promise<(reason: string) => Promise<void>> {
-  const { network, orchestratorUrl, folder, delegation, threads, linkHost } = options;
+  const { network, orchestratorUrl, folder, delegation, threads, executionProvider, linkHost } = options;
   tell({ type: "phase", phase: "starting", detail: "Looking at what is stored here.", stage: null });
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskFailure(error, folder);
@@ -77,7 +77,7 @@ async function start(
     signer,
     onLink: (link) => peers.accepted(link),
   });
-  const compute = new Compute({ threads, executionProvider: "cpu", niceness: COMPUTE_NICENESS });
+  const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const worker = new TrainingWorker({
     network,
     orchestratorUrl,
@@ -94,7 +94,7 @@ async function start(
     orchestratorUrl,
     delegation,
     signer,
-    capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider: "cpu" },
+    capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider },
     linkAddress: listener.address,
     restorable: () => snapshots.restorable(),
     onInstruction: (instruction) => worker.instruct(instruction),

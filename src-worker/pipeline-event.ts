@@ -11,6 +11,8 @@ export interface PipelinePlan {
   readonly microBatches: number;
   /** Micro-batches in one evaluation. */
   readonly evaluationMicroBatches: number;
+  /** Whether gradients of tied parameters are summed over the stages before each step. */
+  readonly hasTies: boolean;
 }
 
 export interface Work<X> {
@@ -21,8 +23,13 @@ export interface Work<X> {
   readonly input: X | null;
 }
 
-/** `tail` is forward and backward in one, `loss` the evaluation at the tail. */
-export type TensorJob<X> = Work<X> & { readonly kind: "forward" | "evaluate" | "backward" | "tail" | "loss" };
+/**
+ * `tail` is forward and backward in one, `loss` the evaluation at the tail. `tie` adds this stage's
+ * tied gradients to those that came (`add`), or takes over what came (`set`), or both at the head.
+ */
+export type TensorJob<X> =
+  | (Work<X> & { readonly kind: "forward" | "evaluate" | "backward" | "tail" | "loss" })
+  | (Work<X> & { readonly kind: "tie"; readonly add: boolean; readonly set: boolean });
 export type Job<X> = TensorJob<X> | { readonly kind: "optimise"; readonly step: number };
 
 export interface PipelineState<X> {
@@ -42,6 +49,8 @@ export interface PipelineState<X> {
   readonly saving: number | null;
   readonly lossSum: number;
   readonly evaluation: { readonly count: number; readonly sum: number };
+  /** Of this step: whether this stage's part was added, and the whole taken over; what came for that. */
+  readonly tie: { readonly added: boolean; readonly isDone: boolean; readonly arrived: X | null };
   readonly computeMs: number;
   /** After trouble nothing more is done: the orchestrator forms a new generation. */
   readonly stopped: boolean;
@@ -61,6 +70,7 @@ export type PipelineEvent<X> =
       readonly microBatch: number;
       readonly input: X;
     }
+  | { readonly type: "tied"; readonly from: "previous" | "next"; readonly step: number; readonly input: X }
   | {
       readonly type: "computed";
       readonly output: X | null;

@@ -3,13 +3,15 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import type { PeerMessage, TensorMeta } from "../src-protocol/peer.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
+import type { Activations, StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import type { Instruction, Report } from "./control.ts";
 import type { Link } from "./link.ts";
 import type { Neighbours } from "./peers.ts";
-import { applyToPipeline, pipelineAt } from "./pipeline.ts";
+import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
 import { runJob } from "./stage-job.ts";
 import { floatsOf, refusalOf, shapeOf } from "./tensor-message.ts";
+import { TieParts } from "./tie-parts.ts";
 import type { Crossing } from "./tensor-message.ts";
 import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
 import { ReceiptBook } from "./receipts.ts";
@@ -23,7 +25,7 @@ const RECEIPTS_WITHIN_MS = 2_000;
 
 export interface RunnerPorts {
   readonly spec: RunSpec;
-  readonly stage: number;
+  readonly stage: StageInfo;
   readonly generation: number;
   readonly network: string;
   readonly resumeStep: number;
@@ -45,6 +47,7 @@ export class PipelineRunner {
   readonly #ports: RunnerPorts;
   readonly #receipts: ReceiptBook;
   #state: PipelineState<Crossing>;
+  readonly #tieParts: TieParts;
   #stopped = false;
   readonly #stop = Promise.withResolvers<void>();
   readonly #underWay = new Set<Promise<void>>();
@@ -52,11 +55,13 @@ export class PipelineRunner {
   constructor(ports: RunnerPorts) {
     const { spec, stage, links, signer, network } = ports;
     this.#ports = ports;
-    this.#state = pipelineAt({ ...spec, stage }, ports.resumeStep);
+    const hasTies = stage.ties.length > 0;
+    this.#state = pipelineAt({ ...spec, stage: stage.index, hasTies }, ports.resumeStep);
+    this.#tieParts = new TieParts(stage);
     this.#receipts = new ReceiptBook({
       signer,
       network,
-      stage,
+      stage: stage.index,
       runId: spec.runId,
       tokens: spec.batch * spec.sequence,
       peers: { previous: links.previous?.remoteKey ?? null, next: links.next?.remoteKey ?? null },
@@ -107,13 +112,18 @@ export class PipelineRunner {
   }
 
   #receiveTensor(from: Neighbour, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
-    const { generation, spec } = this.#ports;
+    const { generation, stage } = this.#ports;
     if (meta.generation !== generation) return;
     const { pass, step, microBatch } = meta;
-    const refusal = refusalOf(spec, from, meta, payload);
+    const refusal = refusalOf(stage, from, meta, payload);
     if (refusal !== null) return this.#trouble(refusal);
     const input = { values: floatsOf(payload), sha256: meta.sha256 };
-    this.#feed({ type: "tensor", pass, step, microBatch, input });
+    if (pass !== "tie") return this.#feed({ type: "tensor", pass, step, microBatch, input });
+    // SECURITY: a part that is not due gets no memory to be put together in; the machine says what is wrong.
+    if (!isTieDue(this.#state, from, step)) return this.#feed({ type: "tied", from, step, input });
+    const values = this.#tieParts.arrived(from, microBatch, input.values);
+    if (values instanceof Failure) return this.#trouble(values);
+    if (values !== null) this.#feed({ type: "tied", from, step, input: { values, sha256: null } });
   }
 
   #feed(event: PipelineEvent<Crossing>): void {
@@ -167,7 +177,7 @@ export class PipelineRunner {
 
   #noteUse(job: TensorJob<Crossing>): void {
     const digest = job.input?.sha256 ?? null;
-    if (digest === null || job.pass === "evaluate") return;
+    if (digest === null || job.pass === "evaluate" || job.pass === "tie") return;
     this.#receipts.note(job.step, job.microBatch, job.pass === "forward" ? { x: digest } : { dy: digest });
   }
 
@@ -178,23 +188,40 @@ export class PipelineRunner {
     microBatch,
     output,
   }: Extract<PipelineEffect<Crossing>, { type: "send" }>): void {
-    const { spec, generation } = this.#ports;
-    const payload = new Uint8Array(output.values.buffer, output.values.byteOffset, output.values.byteLength);
-    const digest = sha256(payload);
+    const values = output.values;
+    if (pass === "tie") {
+      const parts = this.#tieParts.split(values);
+      for (const [part, each] of parts.entries())
+        this.#sendFloats(to, { pass, step, microBatch: part }, each);
+      return;
+    }
+    const digest = this.#sendFloats(to, { pass, step, microBatch }, values, () => release(values));
     if (pass !== "evaluate")
       this.#receipts.note(step, microBatch, to === "next" ? { y: digest } : { dx: digest });
+  }
+
+  /** Gives the digest under which it was sent. */
+  #sendFloats(
+    to: Neighbour,
+    at: Pick<TensorMeta, "pass" | "step" | "microBatch">,
+    values: Activations,
+    sent?: () => void,
+  ): string {
+    const { stage, generation } = this.#ports;
+    const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const digest = sha256(payload);
+    const shape = shapeOf(stage, at.pass, to, at.microBatch) ?? [];
     const meta: TensorMeta = {
+      ...at,
       type: "tensor",
       generation,
-      step,
-      microBatch,
-      pass,
       dtype: "float32",
-      shape: [...shapeOf(spec)],
+      shape: [...shape],
       codec: "f32",
       sha256: digest,
     };
-    this.#send(to, meta, payload, () => release(output.values));
+    this.#send(to, meta, payload, sent);
+    return digest;
   }
 
   #send(to: Neighbour, message: PeerMessage, payload?: Uint8Array, sent: () => void = () => undefined): void {

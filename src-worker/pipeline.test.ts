@@ -6,22 +6,26 @@ import type { Job, PipelineEffect, PipelineEvent, PipelinePlan, PipelineState } 
 const M = 6;
 const EVALUATIONS = 2;
 
-function planOf(stage: number, stages: number): PipelinePlan {
-  return { stage, stages, microBatches: M, evaluationMicroBatches: EVALUATIONS };
+function planOf(stage: number, stages: number, hasTies: boolean): PipelinePlan {
+  return { stage, stages, microBatches: M, evaluationMicroBatches: EVALUATIONS, hasTies };
 }
 
 /** Stages joined by queues, each finishing jobs when the test says so: no threads, no clock. */
 class Toy {
   readonly stages: PipelineState<string>[];
-  readonly links: { to: number; event: PipelineEvent<string> }[] = [];
+  readonly links: { to: number; from: "previous" | "next"; event: PipelineEvent<string> }[] = [];
   readonly jobs: string[][];
   readonly told: PipelineEffect<string>[] = [];
+  readonly totals: string[][];
   readonly saving = new Set<number>();
   mostInFlight = 0;
 
-  constructor(count: number) {
-    this.stages = Array.from({ length: count }, (_, stage) => pipelineAt<string>(planOf(stage, count), 0));
+  constructor(count: number, hasTies = false) {
+    this.stages = Array.from({ length: count }, (_, stage) =>
+      pipelineAt<string>(planOf(stage, count, hasTies), 0),
+    );
     this.jobs = this.stages.map(() => []);
+    this.totals = this.stages.map(() => []);
   }
 
   feed(stage: number, event: PipelineEvent<string>): void {
@@ -36,7 +40,15 @@ class Toy {
       else {
         const { pass, step, microBatch, output } = effect;
         const to = stage + (effect.to === "next" ? 1 : -1);
-        this.links.push({ to, event: { type: "tensor", pass, step, microBatch, input: output } });
+        const from = effect.to === "next" ? "previous" : "next";
+        this.links.push({
+          to,
+          from,
+          event:
+            pass === "tie"
+              ? { type: "tied", from, step, input: output }
+              : { type: "tensor", pass, step, microBatch, input: output },
+        });
       }
     }
     const head = this.stages[0];
@@ -47,8 +59,8 @@ class Toy {
   choices(): (() => void)[] {
     const arrivals = new Map<string, number>();
     // Each link keeps its order, so only the oldest tensor of each may arrive.
-    for (const [i, { to, event }] of this.links.entries()) {
-      const link = `${to} ${event.type === "tensor" && event.pass === "backward"}`;
+    for (const [i, { to, from }] of this.links.entries()) {
+      const link = `${to} ${from}`;
       if (!arrivals.has(link)) arrivals.set(link, i);
     }
     return [
@@ -66,13 +78,20 @@ class Toy {
     ];
   }
 
+  /** A tied gradient names the stages whose part is in it. */
+  #tie(stage: number, { input, add, set }: Extract<Job<string>, { kind: "tie" }>): string {
+    const output = add ? [...(input === null ? [] : [input]), stage].join("+") : (input ?? "");
+    if (set) this.totals[stage]?.push(output);
+    return output;
+  }
+
   #finish(stage: number, job: Job<string>): void {
     const givesLoss = job.kind === "tail" || job.kind === "loss";
     const leavesHead = stage === 0 && (job.kind === "backward" || job.kind === "tail");
     const last = job.kind === "optimise" || job.kind === "loss" || leavesHead;
     this.feed(stage, {
       type: "computed",
-      output: last ? null : nameOf(job),
+      output: last ? null : job.kind === "tie" ? this.#tie(stage, job) : nameOf(job),
       loss: givesLoss ? 1 : null,
       ms: 1,
     });
@@ -141,6 +160,50 @@ describe("the sync schedule", () => {
     middle({ type: "tensor", pass: "backward", step: 0, microBatch: 0, input: "dy" });
     middle({ type: "computed", output: "y", loss: null, ms: 1 });
     expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "backward 0/0"]);
+  });
+});
+
+describe("tied parameters", () => {
+  it("get the sum over all stages before any of them takes its step", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 4 }), fc.infiniteStream(fc.nat()), (count, order) => {
+        const toy = new Toy(count, true);
+        grant(toy, 0);
+        grant(toy, 1);
+        for (let choices = toy.choices(); choices.length > 0; choices = toy.choices()) {
+          choices[(order.next().value ?? 0) % choices.length]?.();
+        }
+        expect(toy.told.filter(({ type }) => type === "trouble")).toEqual([]);
+        const all = Array.from({ length: count }, (_, i) => count - 1 - i).join("+");
+        for (const [stage, jobs] of toy.jobs.entries()) {
+          expect(toy.stages[stage]?.step).toBe(2);
+          const ends = jobs.filter((job) => /^(tie|optimise)/.test(job));
+          const tie = stage === 0 ? ["tie"] : ["tie", "tie"];
+          expect(ends.map((job) => job.split(" ")[0])).toEqual([...tie, "optimise", ...tie, "optimise"]);
+          expect(toy.totals[stage]).toEqual([all, all]);
+        }
+      }),
+      { numRuns: 60, seed: 6 },
+    );
+  });
+
+  it("are refused from a neighbour that has no turn", () => {
+    const tied = (from: "previous" | "next", step = 0): PipelineEvent<string> => ({
+      type: "tied",
+      from,
+      step,
+      input: "x",
+    });
+    for (const [hasTies, ...events] of [
+      [false, tied("next")],
+      [true, tied("previous")],
+      [true, tied("next", 1)],
+      [true, tied("next"), tied("next")],
+    ] as [boolean, ...PipelineEvent<string>[]][]) {
+      const toy = new Toy(3, hasTies);
+      for (const event of events) toy.feed(1, event);
+      expect(toy.told).toMatchObject([{ type: "trouble", code: "out-of-order" }]);
+    }
   });
 });
 

@@ -19,6 +19,8 @@ import type {
  * follows at once, but never before the snapshot of the parameters it overwrites is on disk.
  */
 
+const UNTIED = { added: false, isDone: false, arrived: null };
+
 export function pipelineAt<X>(plan: PipelinePlan, step: number): PipelineState<X> {
   return {
     plan,
@@ -33,6 +35,7 @@ export function pipelineAt<X>(plan: PipelinePlan, step: number): PipelineState<X
     saving: null,
     lossSum: 0,
     evaluation: { count: 0, sum: 0 },
+    tie: UNTIED,
     computeMs: 0,
     stopped: false,
   };
@@ -52,6 +55,8 @@ function take<X>(event: PipelineEvent<X>, state: PipelineState<X>): Outcome<X> {
       return takeGrant(event, state);
     case "tensor":
       return event.pass === "backward" ? takeGradient(event, state) : takeActivations(event, state);
+    case "tied":
+      return takeTied(event, state);
     case "computed":
       return takeResult(event, state);
     case "saved":
@@ -153,6 +158,29 @@ function takeGradient<X>(
   };
 }
 
+/** Also for a part of them: what is due stays so until the last part has come. */
+export function isTieDue<X>(
+  { plan, tie, ...state }: PipelineState<X>,
+  from: "previous" | "next",
+  step: number,
+): boolean {
+  const isOpen = plan.hasTies && step === state.step && tie.arrived === null && !tie.isDone;
+  return isOpen && tie.added === (from === "previous");
+}
+
+/** The sum so far comes from the next stage, and later the whole from the previous one. */
+function takeTied<X>({ from, step, input }: Of<X, "tied">, state: PipelineState<X>): Outcome<X> {
+  const { tie } = state;
+  if (!isTieDue(state, from, step)) {
+    return trouble(
+      state,
+      "out-of-order",
+      `Tied gradients of step ${step} came from the ${from} stage, where none are due.`,
+    );
+  }
+  return { state: { ...state, tie: { ...tie, arrived: input } }, effects: [] };
+}
+
 function takeResult<X>({ output, loss, ms }: Of<X, "computed">, before: PipelineState<X>): Outcome<X> {
   const job = before.running;
   const state = { ...before, running: null, computeMs: before.computeMs + ms };
@@ -180,12 +208,30 @@ function takeResult<X>({ output, loss, ms }: Of<X, "computed">, before: Pipeline
         effects: [...sendTo("previous", { ...job, pass: "backward" }, output), worked],
       };
     }
+    case "tie": {
+      const effects = sendTo(job.set ? "next" : "previous", job, output);
+      const hasNext = plan.stage < plan.stages - 1;
+      return {
+        state: { ...state, tie: { added: true, isDone: job.set, arrived: null } },
+        effects: job.set && !hasNext ? [] : effects,
+      };
+    }
     case "optimise": {
       const step = job.step + 1;
       const isTail = plan.stage === plan.stages - 1;
       const meanLoss = isTail ? state.lossSum / plan.microBatches : null;
       return {
-        state: { ...state, step, sent: 0, returned: 0, finished: 0, lossSum: 0, computeMs: 0, saving: step },
+        state: {
+          ...state,
+          step,
+          sent: 0,
+          returned: 0,
+          finished: 0,
+          lossSum: 0,
+          tie: UNTIED,
+          computeMs: 0,
+          saving: step,
+        },
         effects: [
           { type: "stepped", step, loss: meanLoss, computeMs: state.computeMs },
           { type: "save", step },
@@ -210,6 +256,13 @@ function startNext<X>(state: PipelineState<X>): Outcome<X> {
     state: { ...state, ...changed, running: job },
     effects: [{ type: "compute", job }],
   });
+  if (state.finished === plan.microBatches && plan.hasTies && !state.tie.isDone) {
+    const { added, arrived } = state.tie;
+    const isTail = plan.stage === plan.stages - 1;
+    if (arrived === null && (added || !isTail)) return { state, effects: [] };
+    const work = { pass: "tie", step, microBatch: 0, input: arrived } as const;
+    return start({ ...work, kind: "tie", add: !added, set: added || plan.stage === 0 });
+  }
   if (state.finished === plan.microBatches) {
     return state.saving === null ? start({ kind: "optimise", step }) : { state, effects: [] };
   }

@@ -1,5 +1,4 @@
 import type { RunSpec } from "../src-protocol/model.ts";
-import { cutModel } from "../src-engine/stage.ts";
 import { Compute } from "./compute.ts";
 import { samplesOf } from "./stage-samples.ts";
 import { stageBytes } from "./stage-memory.ts";
@@ -7,6 +6,8 @@ import { stageBytes } from "./stage-memory.ts";
 export interface SingleOptions {
   readonly spec: RunSpec;
   readonly corpus: Uint8Array;
+  /** The model's, for a model that has one. */
+  readonly file?: Uint8Array;
   readonly steps: number;
   readonly threads: number;
   readonly onStep?: (step: SingleStep) => void;
@@ -26,28 +27,26 @@ export interface SingleStep {
 
 /** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
-  const { spec, corpus, steps, threads, onStep, evaluateAt } = options;
+  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
   const samples = samplesOf(spec, corpus);
   try {
-    const memory = new SharedArrayBuffer(
-      cutModel(spec.model, 1).reduce((sum, plan) => sum + stageBytes(plan), 0),
-    );
-    await compute.call("load", { spec: { ...spec, stages: 1, stage: 0 }, memory, seed: spec.seed });
+    const { answer: stage } = await compute.call("open", { spec: { ...spec, stages: 1, stage: 0 }, file });
+    const memory = new SharedArrayBuffer(stageBytes(stage));
+    await compute.call("load", { memory, seed: spec.seed, recompute: "full" });
     const done: SingleStep[] = [];
     for (let step = 0; step < steps; step++) {
       const begun = performance.now();
       let heldOutLoss: number | null = null;
       if (evaluateAt?.(step) === true) {
         heldOutLoss = await mean(spec.evaluationMicroBatches, async (microBatch) => {
-          const { inputs, targets } = samples({ pass: "evaluate", step, microBatch });
-          return (await compute.call("loss", { input: inputs, targets }, [inputs.buffer, targets.buffer]))
-            .answer.loss;
+          return (
+            await compute.call("loss", { x: null, data: samples({ pass: "evaluate", step, microBatch }) })
+          ).answer.loss;
         });
       }
       const loss = await mean(spec.microBatches, async (microBatch) => {
-        const { inputs, targets } = samples({ pass: "forward", step, microBatch });
-        return (await compute.call("tail", { input: inputs, targets }, [inputs.buffer, targets.buffer]))
+        return (await compute.call("tail", { x: null, data: samples({ pass: "forward", step, microBatch }) }))
           .answer.loss;
       });
       await compute.call("optimise", { optimizer: spec.optimizer, step, microBatches: spec.microBatches });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Failure } from "../src-protocol/failure.ts";
+import { sha256 } from "../src-protocol/signing.ts";
 import { restoreCheckpoint, Snapshots } from "./snapshots.ts";
 import { tinyRun } from "./tiny-run.test-support.ts";
 
@@ -130,7 +131,13 @@ describe("snapshots of a stage", () => {
   it("serve as checkpoints, for the same run, stage and step only", async () => {
     const snapshots = await open();
     const path = await snapshots.save(stage, 3, memoryOf(3));
-    const { bytes } = await snapshots.checkpoint(path);
+    const checkpoint = await snapshots.checkpoint(path);
+    // The slot is used again while it is sent.
+    await snapshots.save(stage, 6, memoryOf(6));
+    const bytes = new Uint8Array(readFileSync(checkpoint.path));
+    expect(checkpoint).toMatchObject({ bytes: bytes.length, sha256: sha256(bytes) });
+    await checkpoint.remove();
+    expect(files()).toEqual(["slot-0.snapshot"]);
     const memory = memoryOf(0);
     await restoreCheckpoint(bytes, stage, 3, memory);
     expect(new Uint8Array(memory)[BYTES - 1]).toBe(3);

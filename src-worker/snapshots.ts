@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { access, copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { Restorable } from "../src-protocol/control.ts";
@@ -21,6 +21,9 @@ import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 
 /** Steps t, t-1 and t-2: the pipeline's stages are never more than one snapshot apart. */
 const SLOTS = 3;
+/** Of copies that are being uploaded. */
+const CHECKPOINT_SUFFIX = ".checkpoint";
+const PIECE_BYTES = 1024 * 1024;
 /** As many as a hello may name. */
 const RESTORABLE_LIMIT = 64;
 
@@ -28,6 +31,14 @@ const RESTORABLE_LIMIT = 64;
 export interface StageOfRun {
   readonly spec: RunSpec;
   readonly stage: number;
+}
+
+/** What is uploaded; it stays as it is until it is removed. */
+export interface CheckpointFile {
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  remove(): Promise<void>;
 }
 
 interface Slot {
@@ -59,7 +70,8 @@ export class Snapshots {
         const path = join(folder, name);
         if (basename(path).startsWith("slot-") && path.endsWith(".snapshot")) await snapshots.#verify(path);
         // The half-written file of a process that was killed.
-        else if (path.endsWith(".writing")) await rm(path, { force: true });
+        else if (path.endsWith(".writing") || path.endsWith(CHECKPOINT_SUFFIX))
+          await rm(path, { force: true });
       }
     } catch (error) {
       throw diskFailure(error, folder);
@@ -123,15 +135,29 @@ export class Snapshots {
     }
   }
 
-  /** A slot file as a stream with its digest, for upload. */
-  async checkpoint(path: string): Promise<{ sha256: string; bytes: Uint8Array<ArrayBuffer> }> {
-    // Read at once: the slot is written over two steps later. What that tore is not uploaded.
-    const pieces: Buffer[] = [];
-    for await (const piece of createReadStream(path)) pieces.push(piece);
-    const bytes = new Uint8Array(Buffer.concat(pieces));
-    const source = memorySource(bytes);
-    await readSnapshotPayload(source, await readSnapshotHeader(source), null);
-    return { sha256: createHash("sha256").update(bytes).digest("hex"), bytes };
+  /**
+   * A copy of a slot with its digest, for upload. Nothing of it is held in memory, and no piece of work
+   * on it is long: a checkpoint can have gigabytes, and heartbeats must go on.
+   */
+  async checkpoint(path: string): Promise<CheckpointFile> {
+    const copy = `${path}.${randomUUID()}${CHECKPOINT_SUFFIX}`;
+    const remove = (): Promise<void> => rm(copy, { force: true });
+    try {
+      // At once: the slot is written over three steps later. What that tore is not uploaded.
+      await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      const source = await openSource(copy);
+      try {
+        await readSnapshotPayload(source, await readSnapshotHeader(source), null);
+      } finally {
+        await source.close();
+      }
+      const hash = createHash("sha256");
+      for await (const piece of createReadStream(copy, { highWaterMark: PIECE_BYTES })) hash.update(piece);
+      return { path: copy, sha256: hash.digest("hex"), bytes: source.bytes, remove };
+    } catch (error) {
+      await remove();
+      throw error;
+    }
   }
 
   #path(runId: string, stage: number, step: number): string {

@@ -1,145 +1,201 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { adamwStep } from "../src-engine/adamw.ts";
-import { backwardGraph, forwardGraph, lossGraph, tailGraph } from "../src-engine/graphs.ts";
-import { initialParameters } from "../src-engine/parameters.ts";
-import { cutModel } from "../src-engine/stage.ts";
-import type { StagePlan } from "../src-engine/stage.ts";
+import type { Recompute } from "../src-engine/recompute.ts";
+import type { Stage } from "../src-engine/stage.ts";
+import { cutModel, tiesOf } from "../src-engine/stages.ts";
+import { openModel } from "../src-engine/trainable-model.ts";
+import type { TrainableModel } from "../src-engine/trainable-model.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import type { Activations, ComputeCalls, ComputeOptions, StageInput, StageSpec } from "./compute-call.ts";
-import { addInto } from "./gradient-sum.ts";
+import type {
+  Activations,
+  ComputeCalls,
+  ComputeOptions,
+  StageData,
+  StageInfo,
+  StageSpec,
+} from "./compute-call.ts";
+import { keepsParameters, staysThere } from "./parameter-home.ts";
+import type { ParameterHome } from "./parameter-home.ts";
 import { release } from "./release.ts";
+import { ResidentTensors } from "./resident-tensors.ts";
+import type { Prepare, Table } from "./resident-tensors.ts";
 import { Sessions } from "./sessions.ts";
 import type { GraphKind, Runtime } from "./sessions.ts";
 import { stageMemory } from "./stage-memory.ts";
 import type { StageMemory } from "./stage-memory.ts";
+import { StageTensors } from "./stage-tensors.ts";
 
 type Request<C extends keyof ComputeCalls> = ComputeCalls[C]["request"];
 type Answer<C extends keyof ComputeCalls> = ComputeCalls[C]["answer"];
 type Outputs = InferenceSession.OnnxValueMapType;
+type Feeds = Record<string, Tensor>;
+
+interface OpenedStage {
+  readonly spec: StageSpec;
+  readonly stage: Stage;
+  readonly model: TrainableModel;
+  readonly info: StageInfo;
+}
 
 interface LoadedStage {
-  readonly spec: StageSpec;
-  readonly plan: StagePlan;
-  readonly memory: StageMemory;
-  /** Views over `memory`, wrapped once: the next run sees what an optimiser step wrote. */
-  readonly parameterFeeds: Readonly<Record<string, Tensor>>;
-  /** Sums over the micro-batches of this step; null before the first. */
-  gradients: Activations[] | null;
-  /** Inputs that a backward will ask for again, by micro-batch. */
-  readonly kept: Map<number, StageInput>;
+  readonly info: StageInfo;
+  readonly tensors: ParameterHome;
+  /** What a backward will ask for again, by micro-batch. */
+  readonly kept: Map<number, Feeds>;
 }
 
 /** One stage's mathematics on ONNX Runtime. Blocks the thread it runs on: give it one of its own. */
 export class StageCompute {
   readonly #runtime: Runtime;
   readonly #sessions: Sessions;
+  readonly #isResident: boolean;
+  #opened: OpenedStage | null = null;
   #loaded: LoadedStage | null = null;
 
   constructor(runtime: Runtime, options: ComputeOptions) {
     this.#runtime = runtime;
     this.#sessions = new Sessions(runtime, options);
+    this.#isResident = keepsParameters(options.executionProvider);
   }
 
-  async load({ spec, memory: buffer, seed }: Request<"load">): Promise<Answer<"load">> {
-    this.#loaded = null;
-    await this.#sessions.keepOnly(spec);
-    const plan = cutModel(spec.model, spec.stages)[spec.stage];
-    if (plan === undefined) throw new Failure("no-such-stage", `The model has no stage ${spec.stage}.`);
-    const memory = stageMemory(plan, buffer);
-    if (seed !== null) {
-      const values = initialParameters(spec.model, plan, seed);
-      for (const [i, parameter] of memory.parameters.entries()) parameter.set(values[i] ?? []);
-      for (const moment of [...memory.m, ...memory.v]) moment.fill(0);
-    }
-    const parameterFeeds: Record<string, Tensor> = {};
-    for (const [i, { name, shape }] of plan.parameters.entries()) {
-      const values = memory.parameters[i];
-      if (values !== undefined)
-        parameterFeeds[name] = new this.#runtime.Tensor("float32", values, [...shape]);
-    }
-    const loaded = {
-      spec,
-      plan,
-      memory,
-      parameterFeeds,
-      gradients: null,
-      kept: new Map<number, StageInput>(),
-    };
-    this.#loaded = loaded;
+  async open({ spec, file }: Request<"open">): Promise<Answer<"open">> {
+    const model = openModel(spec.model, spec, file);
+    const stages = cutModel(model, spec.stages);
+    const stage = stages[spec.stage];
+    if (stage === undefined) throw new Failure("no-such-stage", `The model has no stage ${spec.stage}.`);
+    const { forward: _forward, backward: _backward, train: _train, ...rest } = stage;
+    const info = { ...rest, ties: tiesOf(stages) };
+    this.#opened = { spec, stage, model, info };
+    return info;
+  }
+
+  async load({ memory: buffer, seed, recompute }: Request<"load">): Promise<Answer<"load">> {
+    await this.#unload();
+    if (this.#opened === null)
+      throw new Failure("no-stage-opened", "No stage was opened that could be loaded.");
+    const { spec, stage, model, info } = this.#opened;
+    // The model's file may be large: what is needed of it is copied below.
+    this.#opened = null;
+    await this.#sessions.keepOnly(JSON.stringify([spec, recompute]));
+    const memory = stageMemory(info, buffer);
+    if (seed !== null) initialise(memory, info, model, seed);
+    const tensors = await this.#home(info, memory, this.#tables(info, model));
     // Made now, so that the first micro-batch does not wait for it.
-    for (const kind of kindsOf(plan)) await this.#session(loaded, kind);
+    for (const kind of kindsOf(info))
+      await this.#sessions.get(kind, () => graphOf(stage, kind, recompute), staysThere);
+    this.#loaded = { info, tensors, kept: new Map() };
     return null;
   }
 
   async reset(): Promise<Answer<"reset">> {
-    const loaded = this.#stage();
-    dropGradients(loaded);
-    loaded.kept.clear();
+    const { tensors, kept } = this.#stage();
+    tensors.dropGradients();
+    for (const feeds of kept.values()) releaseAll(feeds);
+    kept.clear();
     return null;
   }
 
-  async forward({ microBatch, input, keep }: Request<"forward">): Promise<Answer<"forward">> {
-    const loaded = this.#stage();
-    const outputs = await this.#run(loaded, "forward", this.#inputFeed(loaded, input));
-    if (keep) loaded.kept.set(microBatch, input);
-    else release(input);
-    return { output: floats(outputs, "y") };
+  async forward({ microBatch, x, data, keep }: Request<"forward">): Promise<Answer<"forward">> {
+    const { kept } = this.#stage();
+    const feeds = this.#feeds(x, data);
+    const { y, ...results } = await this.#run("forward", feeds);
+    if (keep) kept.set(microBatch, { ...feeds, ...(results as Feeds) });
+    else releaseAll({ ...feeds, ...(results as Feeds) });
+    return { output: floats(y, "y") };
   }
 
   async backward({ microBatch, dy }: Request<"backward">): Promise<Answer<"backward">> {
-    const loaded = this.#stage();
-    const input = loaded.kept.get(microBatch);
-    if (input === undefined) {
+    const { info, kept } = this.#stage();
+    const feeds = kept.get(microBatch);
+    if (feeds === undefined) {
       throw new Failure(
         "no-kept-input",
         `A gradient came for micro-batch ${microBatch}, which this stage did not run.`,
       );
     }
-    loaded.kept.delete(microBatch);
-    const outputs = await this.#run(loaded, "backward", {
-      ...this.#inputFeed(loaded, input),
-      dy: this.#activations(loaded, dy),
-    });
-    release(input);
-    release(dy);
-    accumulate(loaded, outputs);
-    return { output: loaded.plan.isHead ? null : floats(outputs, "dx") };
+    kept.delete(microBatch);
+    const own = { ...feeds, dy: this.#tensor(dy, info.output ?? []) };
+    const outputs = await this.#run("backward", own);
+    releaseAll(own);
+    return { output: info.isHead ? null : floats(outputs["dx"], "dx") };
   }
 
-  async tail({ input, targets }: Request<"tail">): Promise<Answer<"tail">> {
-    const loaded = this.#stage();
-    const outputs = await this.#run(loaded, "tail", this.#lossFeeds(loaded, input, targets));
-    release(input);
-    accumulate(loaded, outputs);
-    return { loss: scalar(outputs, "loss"), output: loaded.plan.isHead ? null : floats(outputs, "dx") };
+  async tail({ x, data }: Request<"tail">): Promise<Answer<"tail">> {
+    const { info } = this.#stage();
+    const feeds = this.#feeds(x, data);
+    const outputs = await this.#run("train", feeds);
+    releaseAll(feeds);
+    return {
+      loss: scalar(outputs["loss"]),
+      output: info.isHead ? null : floats(outputs["dx"], "dx"),
+    };
   }
 
-  async loss({ input, targets }: Request<"loss">): Promise<Answer<"loss">> {
-    const loaded = this.#stage();
-    const outputs = await this.#run(loaded, "loss", this.#lossFeeds(loaded, input, targets));
-    release(input);
-    return { loss: scalar(outputs, "loss") };
+  async loss({ x, data }: Request<"loss">): Promise<Answer<"loss">> {
+    const feeds = this.#feeds(x, data);
+    const outputs = await this.#run("loss", feeds);
+    releaseAll(feeds);
+    return { loss: scalar(outputs["loss"]) };
+  }
+
+  async tie({ values, add, set }: Request<"tie">): Promise<Answer<"tie">> {
+    const { info, tensors } = this.#stage();
+    const output = values ?? new Float32Array(info.ties.reduce((sum, { size }) => sum + size, 0));
+    let offset = 0;
+    for (const { name, size } of info.ties) {
+      const part = output.subarray(offset, offset + size);
+      offset += size;
+      const index = info.parameters.findIndex((each) => each.name === name);
+      if (index === -1) continue;
+      const own = add ? await tensors.gradient(index) : null;
+      if (own !== null) for (let i = 0; i < size; i++) part[i] = (part[i] as number) + (own[i] as number);
+      if (set) await tensors.setGradient(index, part);
+    }
+    return { output };
   }
 
   async optimise({ optimizer, step, microBatches }: Request<"optimise">): Promise<Answer<"optimise">> {
-    const { plan, memory, gradients } = this.#stage();
-    if (gradients === null)
+    const { info, tensors } = this.#stage();
+    if (!tensors.hasGradients && info.parameterCount > 0)
       throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
-    if (!(squaredNorm(gradients) / microBatches ** 2 <= LARGEST_SQUARED_NORM)) {
+    if (!((await tensors.squaredNorm()) / microBatches ** 2 <= LARGEST_SQUARED_NORM)) {
+      tensors.dropGradients();
       throw new Failure(
         "gradient-overflow",
         `The gradient of step ${step} is too large to be used, so the parameters stay as they are. The step is done again; if it stays so, the learning rate is too high or another node sends nonsense.`,
       );
     }
-    adamwStep([...memory.parameters], gradients, [...memory.m], [...memory.v], {
-      plan,
-      optimizer,
-      step,
-      gradientScale: 1 / microBatches,
-    });
-    dropGradients(this.#stage());
+    await tensors.optimise(optimizer, step, 1 / microBatches);
     return null;
+  }
+
+  async download(): Promise<Answer<"download">> {
+    await this.#stage().tensors.download();
+    return null;
+  }
+
+  async #unload(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = null;
+    for (const feeds of loaded?.kept.values() ?? []) releaseAll(feeds);
+    await loaded?.tensors.dispose();
+  }
+
+  async #home(info: StageInfo, memory: StageMemory, tables: readonly Table[]): Promise<ParameterHome> {
+    const runtime = this.#runtime;
+    if (!this.#isResident) return new StageTensors(runtime, info, memory, tables);
+    const prepare: Prepare = (graph, resident) => this.#sessions.prepare(graph, resident);
+    return await ResidentTensors.upload(runtime, prepare, info.parameters, memory, tables);
+  }
+
+  #tables(info: StageInfo, model: TrainableModel): Table[] {
+    return (model.tables ?? [])
+      .filter(({ name }) => info.tables.includes(name))
+      .map((table) => ({
+        name: table.name,
+        shape: table.shape,
+        tensor: this.#tensor(model.initial(table, 0), table.shape),
+      }));
   }
 
   #stage(): LoadedStage {
@@ -148,85 +204,78 @@ export class StageCompute {
     return this.#loaded;
   }
 
-  #inputFeed({ spec, plan }: LoadedStage, input: StageInput): Record<string, Tensor> {
-    const rows = spec.batch * spec.sequence;
-    return input instanceof Int32Array
-      ? { tokens: new this.#runtime.Tensor("int32", input, [rows]) }
-      : {
-          [plan.isHead ? "tokens" : "x"]: new this.#runtime.Tensor("float32", input, [
-            rows,
-            spec.model.width,
-          ]),
-        };
+  #feeds(x: Activations | null, data: StageData): Feeds {
+    const { info } = this.#stage();
+    const feeds: Feeds = x === null ? {} : { x: this.#tensor(x, info.input ?? []) };
+    for (const name of info.data) {
+      const values = name === "tokens" || name === "targets" ? data[name] : undefined;
+      if (values === undefined)
+        throw new Failure("no-samples", `The stage needs the ${name} of a micro-batch.`);
+      feeds[name] = new this.#runtime.Tensor("int32", values, [values.length]);
+    }
+    return feeds;
   }
 
-  #lossFeeds(loaded: LoadedStage, input: StageInput, targets: Int32Array): Record<string, Tensor> {
-    return {
-      ...this.#inputFeed(loaded, input),
-      targets: new this.#runtime.Tensor("int32", targets, [targets.length]),
-    };
+  #tensor(values: Float32Array, shape: readonly number[]): Tensor {
+    return new this.#runtime.Tensor("float32", values, shape);
   }
 
-  #activations({ spec }: LoadedStage, values: Activations): Tensor {
-    return new this.#runtime.Tensor("float32", values, [spec.batch * spec.sequence, spec.model.width]);
-  }
-
-  async #run(loaded: LoadedStage, kind: GraphKind, feeds: Record<string, Tensor>): Promise<Outputs> {
-    const session = await this.#session(loaded, kind);
+  async #run(kind: GraphKind, feeds: Feeds): Promise<Outputs> {
+    const { tensors } = this.#stage();
+    const session = await this.#sessions.get(kind, () => {
+      throw new RangeError(`The stage has no ${kind} graph.`);
+    });
     try {
-      return await session.run({ ...loaded.parameterFeeds, ...feeds });
+      return await tensors.run(session, feeds);
     } catch (error) {
       throw new Failure("compute-failed", `ONNX Runtime failed in the ${kind} pass: ${String(error)}.`, {
         cause: error,
       });
     }
   }
-
-  #session({ spec, plan }: LoadedStage, kind: GraphKind): Promise<InferenceSession> {
-    return this.#sessions.get(kind, spec, () => BUILDERS[kind](spec.model, plan, spec));
-  }
 }
 
-const BUILDERS = { forward: forwardGraph, backward: backwardGraph, tail: tailGraph, loss: lossGraph };
-
-function kindsOf({ isTail }: StagePlan): readonly GraphKind[] {
-  return isTail ? ["tail", "loss"] : ["forward", "backward"];
+function kindsOf({ isTail }: StageInfo): readonly GraphKind[] {
+  return isTail ? ["train", "loss"] : ["forward", "backward"];
 }
 
-/** Outputs are fresh buffers of ours, so the first micro-batch's gradients become the sums. */
-function accumulate(loaded: LoadedStage, outputs: Outputs): void {
-  const gradients = loaded.plan.parameters.map(({ name }) => floats(outputs, `d_${name}`));
-  if (loaded.gradients === null) loaded.gradients = gradients;
-  else {
-    for (const [i, gradient] of gradients.entries()) {
-      addInto(loaded.gradients[i] ?? gradient, gradient);
-      release(gradient);
-    }
+function graphOf(stage: Stage, kind: GraphKind, recompute: Recompute): ReturnType<Stage["forward"]> {
+  switch (kind) {
+    case "forward":
+      return stage.forward({ recompute });
+    case "backward":
+      return stage.backward({ recompute, accumulate: true });
+    case "train":
+      return stage.train({ accumulate: true });
+    case "loss":
+      return stage.forward();
   }
 }
 
 /** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
 const LARGEST_SQUARED_NORM = 3e38;
 
-function squaredNorm(gradients: readonly Activations[]): number {
-  let sum = 0;
-  for (const gradient of gradients)
-    for (let i = 0; i < gradient.length; i++) sum += (gradient[i] as number) ** 2;
-  return sum;
+function releaseAll(feeds: Feeds): void {
+  for (const tensor of Object.values(feeds)) {
+    if (tensor.location === "cpu") release(tensor.data as Float32Array<ArrayBuffer>);
+    else tensor.dispose();
+  }
 }
 
-function dropGradients(loaded: LoadedStage): void {
-  for (const gradient of loaded.gradients ?? []) release(gradient);
-  loaded.gradients = null;
+/** Before the first step: parameters of the model, moments of zero. */
+function initialise(memory: StageMemory, info: StageInfo, model: TrainableModel, seed: number): void {
+  for (const [i, parameter] of info.parameters.entries())
+    model.initial(parameter, seed, memory.parameters[i]);
+  for (const moment of [...memory.m, ...memory.v]) moment.fill(0);
 }
 
-function floats(outputs: Outputs, name: string): Activations {
-  const data = outputs[name]?.data;
+function floats(output: Outputs[string] | undefined, name: string): Activations {
+  const data = output?.data;
   if (!(data instanceof Float32Array))
     throw new Failure("compute-failed", `The graph gave no output "${name}".`);
   return data as Activations;
 }
 
-function scalar(outputs: Outputs, name: string): number {
-  return floats(outputs, name)[0] ?? Number.NaN;
+function scalar(output: Outputs[string] | undefined): number {
+  return floats(output, "loss")[0] ?? Number.NaN;
 }

@@ -1,5 +1,5 @@
 import { Failure } from "../src-protocol/failure.ts";
-import type { Activations } from "./compute-call.ts";
+import type { Activations, StageData } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import type { TensorJob } from "./pipeline-event.ts";
 import type { Samples } from "./stage-samples.ts";
@@ -15,8 +15,8 @@ export function runJob(
   switch (kind) {
     case "forward":
     case "evaluate": {
-      const input = job.input?.values ?? samples(job).inputs;
-      return compute.call("forward", { microBatch, input, keep: kind === "forward" }, [input.buffer]);
+      const { x, data, buffers } = inputOf(job, samples);
+      return compute.call("forward", { microBatch, x, data, keep: kind === "forward" }, buffers);
     }
     case "backward": {
       const dy = job.input?.values;
@@ -26,11 +26,25 @@ export function runJob(
     }
     case "tail":
     case "loss": {
-      const { inputs, targets } = samples(job);
-      const input = job.input?.values ?? inputs;
-      return compute.call(kind, { input, targets }, [input.buffer, targets.buffer]);
+      const { x, data, buffers } = inputOf(job, samples);
+      return compute.call(kind, { x, data }, buffers);
+    }
+    case "tie": {
+      const values = job.input?.values ?? null;
+      const { add, set } = job;
+      return compute.call("tie", { values, add, set }, values === null ? [] : [values.buffer]);
     }
   }
+}
+
+function inputOf(
+  job: TensorJob<Crossing>,
+  samples: Samples,
+): { x: Activations | null; data: StageData; buffers: ArrayBuffer[] } {
+  const x = job.input?.values ?? null;
+  const data = samples(job);
+  const buffers = [x, ...Object.values(data)].flatMap((array) => (array ? [array.buffer] : []));
+  return { x, data, buffers };
 }
 
 interface JobAnswer {

@@ -1,9 +1,13 @@
-import { cutModel } from "../src-engine/stage.ts";
+import type { Recompute } from "../src-engine/recompute.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
+import type { NamedBlob } from "./blob-cache.ts";
 import type { Blobs } from "./blobs.ts";
+import type { StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
+import { chooseRecompute } from "./memory-budget.ts";
 import { restoreCheckpoint } from "./snapshots.ts";
 import type { Snapshots, StageOfRun } from "./snapshots.ts";
 import { stageBytes } from "./stage-memory.ts";
@@ -13,19 +17,30 @@ export interface LoadRequest extends StageOfRun {
   readonly checkpointSha256: string | null;
 }
 
+export interface LoadedStage {
+  readonly info: StageInfo;
+  readonly memory: SharedArrayBuffer;
+}
+
+export interface LoaderPorts {
+  readonly compute: Pick<Compute, "call">;
+  readonly snapshots: Snapshots;
+  readonly blobs: Pick<Blobs, "get">;
+  /** Files of models, by digest. */
+  readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
+  /** What this computer has left, in bytes. */
+  readonly availableMemory: () => number;
+}
+
 /** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
 export class StageLoader {
-  readonly #compute: Pick<Compute, "call">;
-  readonly #snapshots: Snapshots;
-  readonly #blobs: Pick<Blobs, "get">;
-  #held: { readonly key: string; readonly memory: SharedArrayBuffer } | null = null;
+  readonly #ports: LoaderPorts;
+  #held: (LoadedStage & { readonly key: string }) | null = null;
   /** The step of the held parameters; null while they are being overwritten. */
   #step: number | null = null;
 
-  constructor(compute: Pick<Compute, "call">, snapshots: Snapshots, blobs: Pick<Blobs, "get">) {
-    this.#compute = compute;
-    this.#snapshots = snapshots;
-    this.#blobs = blobs;
+  constructor(ports: LoaderPorts) {
+    this.#ports = ports;
   }
 
   parametersAt(step: number | null): void {
@@ -33,35 +48,40 @@ export class StageLoader {
   }
 
   /** Nothing may use the held memory meanwhile. Rejects with the Failure that says what is missing. */
-  async load(request: LoadRequest, signal: AbortSignal): Promise<SharedArrayBuffer> {
+  async load(request: LoadRequest, signal: AbortSignal): Promise<LoadedStage> {
+    const { compute, availableMemory } = this.#ports;
     const { spec, stage, resumeStep } = request;
     const key = `${runDigest(spec)}/${stage}`;
     if (this.#held?.key === key && this.#step === resumeStep) {
-      await this.#compute.call("reset", {});
-      return this.#held.memory;
+      await compute.call("reset", {});
+      return this.#held;
     }
-    const plan = cutModel(spec.model, spec.stages)[stage];
-    if (plan === undefined)
-      throw new Failure("no-such-stage", `The run has ${spec.stages} stages, so there is no stage ${stage}.`);
-    const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(plan));
-    this.#held = { key, memory };
+    const file = await this.#modelFile(spec, signal);
+    const opening = { spec: { ...spec, stage }, file };
+    const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
+    // What is held will be let go, or used again.
+    const available = availableMemory() + (this.#held?.memory.byteLength ?? 0);
+    const recompute: Recompute = chooseRecompute(info, available);
+    const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(info));
+    this.#held = { key, memory, info };
     this.#step = null;
     const seed = await this.#fill(request, memory, signal);
-    await this.#compute.call("load", { spec: { ...spec, stage }, memory, seed });
+    await compute.call("load", { memory, seed, recompute });
     this.#step = resumeStep;
-    return memory;
+    return this.#held;
+  }
+
+  async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
+    return model.kind === "onnx" ? await this.#ports.models.get(model.file, signal) : null;
   }
 
   /** The seed to make initial parameters from, or null when `memory` is filled. */
   async #fill(request: LoadRequest, memory: SharedArrayBuffer, signal: AbortSignal): Promise<number | null> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
-    if (await this.#snapshots.restore(request, resumeStep, memory)) return null;
+    const { snapshots, blobs } = this.#ports;
+    if (await snapshots.restore(request, resumeStep, memory)) return null;
     if (checkpointSha256 !== null) {
-      const bytes = await this.#blobs.get(
-        checkpointSha256,
-        SNAPSHOT_HEADER_BYTES + memory.byteLength,
-        signal,
-      );
+      const bytes = await blobs.get(checkpointSha256, SNAPSHOT_HEADER_BYTES + memory.byteLength, signal);
       await restoreCheckpoint(bytes, request, resumeStep, memory);
       return null;
     }

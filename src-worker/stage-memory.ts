@@ -1,4 +1,4 @@
-import type { StagePlan } from "../src-engine/stage.ts";
+import type { Stage } from "../src-engine/stage.ts";
 
 /** Parameters and AdamW's two moments, each float32 and as long as the stage has parameters. */
 const SECTIONS = 3;
@@ -15,9 +15,9 @@ export interface StageMemory {
   readonly v: readonly Float32Array<SharedArrayBuffer>[];
 }
 
-type Sizes = Pick<StagePlan, "parameters" | "parameterCount">;
+type Sizes = Pick<Stage, "parameters" | "parameterCount">;
 
-export function stageBytes({ parameterCount }: Pick<StagePlan, "parameterCount">): number {
+export function stageBytes({ parameterCount }: Pick<Stage, "parameterCount">): number {
   return parameterCount * SECTIONS * Float32Array.BYTES_PER_ELEMENT;
 }
 

@@ -1,30 +1,22 @@
 import { heldOutOffsets, tokensAt, trainingOffsets } from "../src-engine/samples.ts";
-import { Failure } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import type { StageData } from "./compute-call.ts";
 import type { Pass } from "./pipeline-event.ts";
 
-export interface Tokens {
-  readonly inputs: Int32Array<ArrayBuffer>;
-  readonly targets: Int32Array<ArrayBuffer>;
-}
-
 /** The tokens of a micro-batch: a pure function of run, step and number, so head and tail agree without talking. */
-export type Samples = (of: { pass: Pass; step: number; microBatch: number }) => Tokens;
+export type Samples = (of: { pass: Pass; step: number; microBatch: number }) => StageData;
 
 export function samplesOf(spec: RunSpec, corpus: Uint8Array): Samples {
-  const shape = { ...spec, corpusBytes: corpus.length };
+  const { tokenBytes } = spec.corpus;
+  const shape = { ...spec, corpusTokens: Math.floor(corpus.length / tokenBytes) };
   return ({ pass, step, microBatch }) => {
     const offsets =
       pass === "evaluate"
         ? heldOutOffsets({ ...shape, index: microBatch })
         : trainingOffsets({ ...shape, step, microBatch });
-    const { inputs, targets } = tokensAt(corpus, offsets, spec.sequence);
-    // Copies of their own buffers: they are given away to the compute thread.
-    return { inputs: new Int32Array(inputs), targets: new Int32Array(targets) };
+    return tokensAt(corpus, offsets, spec.sequence, tokenBytes);
   };
 }
 
 /** For a stage between head and tail. */
-export const noSamples: Samples = () => {
-  throw new Failure("no-samples", "This stage was asked for tokens, which only head and tail have.");
-};
+export const noSamples: Samples = () => ({});

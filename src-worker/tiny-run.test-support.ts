@@ -40,7 +40,7 @@ export function tinyRun(changes: Partial<RunSpec> = {}): RunSpec {
     evaluateEverySteps: 5,
     evaluationMicroBatches: 2,
     checkpointEverySteps: 1000,
-    corpus: { name: "tiny", sha256: sha256(TINY_CORPUS), bytes: TINY_CORPUS.length },
+    corpus: { name: "tiny", sha256: sha256(TINY_CORPUS), bytes: TINY_CORPUS.length, tokenBytes: 1 },
     ...changes,
   };
 }

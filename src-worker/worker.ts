@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { Blobs } from "./blobs.ts";
+import type { StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import type { Control, Instruction, Report } from "./control.ts";
-import { CorpusCache } from "./corpus.ts";
+import { BlobCache } from "./blob-cache.ts";
 import type { Peers } from "./peers.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import { inBatches } from "./receipt-outbox.ts";
@@ -48,7 +50,7 @@ const FATAL = new Set([
 export class TrainingWorker {
   readonly #parts: WorkerParts;
   readonly #blobs: Blobs;
-  readonly #corpora: CorpusCache;
+  readonly #corpora: BlobCache;
   readonly #loader: StageLoader;
   #control: Control | null = null;
   #runner: PipelineRunner | null = null;
@@ -63,8 +65,13 @@ export class TrainingWorker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#blobs = new Blobs(parts.orchestratorUrl, parts.signer);
-    this.#corpora = new CorpusCache(join(parts.folder, "corpus"), this.#blobs);
-    this.#loader = new StageLoader(parts.compute, parts.snapshots, this.#blobs);
+    this.#corpora = new BlobCache(join(parts.folder, "corpus"), this.#blobs);
+    this.#loader = new StageLoader({
+      ...parts,
+      blobs: this.#blobs,
+      models: new BlobCache(join(parts.folder, "models"), this.#blobs),
+      availableMemory: () => process.availableMemory(),
+    });
   }
 
   start(control: Control): void {
@@ -140,17 +147,17 @@ export class TrainingWorker {
     const { run: spec, stage, generation, resumeStep } = assign;
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
-      this.#samples(spec, stage, signal),
       this.#loader.load({ ...assign, spec }, signal),
     ] as const;
-    // All of them end before the next assignment is loaded, also when one has failed.
+    // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
-    const [links, samples, memory] = await Promise.all(loading);
+    const [links, { info, memory }] = await Promise.all(loading);
+    const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const { network, signer, compute } = this.#parts;
     this.#runner = new PipelineRunner({
       spec,
-      stage,
+      stage: info,
       generation,
       network,
       resumeStep,
@@ -167,9 +174,8 @@ export class TrainingWorker {
     this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
   }
 
-  async #samples(spec: RunSpec, stage: number, signal: AbortSignal): Promise<Samples> {
-    const isEnd = stage === 0 || stage === spec.stages - 1;
-    return isEnd ? samplesOf(spec, await this.#corpora.get(spec.corpus, signal)) : noSamples;
+  async #samples(spec: RunSpec, { data }: StageInfo, signal: AbortSignal): Promise<Samples> {
+    return data.length > 0 ? samplesOf(spec, await this.#corpora.get(spec.corpus, signal)) : noSamples;
   }
 
   #loadFailed({ generation, stage }: Assign, error: unknown): void {
@@ -188,8 +194,9 @@ export class TrainingWorker {
   ): Promise<void> {
     await this.#parts.outbox.add(receipts);
     for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
+    await this.#parts.compute.download();
     const path = await this.#parts.snapshots.save({ spec, stage }, step, memory);
-    if (step % spec.checkpointEverySteps === 0) this.#upload(generation, step, path);
+    if (isCheckpointStep(spec, step)) this.#upload(generation, step, path);
   }
 
   /** In the background; a checkpoint that could not be stored is followed by the next one. */
@@ -199,9 +206,13 @@ export class TrainingWorker {
     reading.catch(() => {});
     this.#lastUpload = this.#lastUpload.then(async () => {
       try {
-        const { sha256, bytes } = await reading;
-        await this.#blobs.put(sha256, bytes);
-        this.#report({ type: "checkpoint", generation, step, sha256, bytes: bytes.length });
+        const { path: file, sha256, bytes, remove } = await reading;
+        try {
+          await this.#blobs.put(sha256, file, bytes);
+        } finally {
+          await remove();
+        }
+        this.#report({ type: "checkpoint", generation, step, sha256, bytes });
       } catch (error) {
         this.#phase(
           "training",

@@ -189,10 +189,15 @@ async function runs(model: ImportedModel): Promise<void> {
 }
 
 const CAMPAIGNS = [
-  { name: "mlp", files: 6000 },
-  { name: "resnet-eval", files: 2000 },
-  { name: "shapes", files: 1500 },
-  { name: "llama-tied", files: 500 },
+  { name: "mlp", files: 5000 },
+  { name: "resnet-eval", files: 1500 },
+  { name: "shapes", files: 1200 },
+  { name: "images", files: 800 },
+  { name: "keras-cnn", files: 600 },
+  { name: "attentive", files: 500 },
+  { name: "llama-tied", files: 200 },
+  { name: "bert", files: 100 },
+  { name: "keras-text", files: 100 },
 ];
 
 describe("10,000 damaged and misstated files", () => {

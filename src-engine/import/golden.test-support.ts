@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ElementType } from "../element-type.ts";
-import type { Graph } from "../graphs.ts";
+import type { Graph } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -10,13 +10,20 @@ const ort = await import("onnxruntime-node");
 
 const FIXTURES = join(import.meta.dirname, "..", "fixtures");
 
-/** What bench/peers/golden.py wrote down: PyTorch's own numbers for a model. */
+/** What the scripts in bench/peers wrote down: another framework's own numbers for a model. */
 export interface Golden {
-  input: { shape: readonly number[]; data: readonly number[] };
+  /** By the name of the model's input. */
+  inputs: Feeds;
   output: { shape: readonly number[]; data: Float32Array };
   dy: Float32Array;
-  /** By PyTorch's names of the parameters. */
+  /** By that framework's names of the parameters, or the file's where an exporter renames them. */
   gradients: ReadonlyMap<string, Float32Array>;
+}
+
+interface Stored {
+  shape: number[];
+  integers?: number[];
+  base64?: string;
 }
 
 export function fixture(name: string): Uint8Array {
@@ -24,16 +31,17 @@ export function fixture(name: string): Uint8Array {
 }
 
 export function golden(name: string): Golden {
-  const { input, output, dy, gradients } = JSON.parse(
+  const { inputs, output, dy, gradients } = JSON.parse(
     readFileSync(join(FIXTURES, `${name}.json`), "utf8"),
   ) as {
-    input: { shape: number[]; integers?: number[]; base64?: string };
+    inputs: Record<string, Stored>;
     output: { shape: number[]; base64: string };
     dy: string;
     gradients: Record<string, string>;
   };
+  const numbers = ({ integers, base64 = "" }: Stored): ArrayLike<number> => integers ?? floats(base64);
   return {
-    input: { shape: input.shape, data: input.integers ?? [...floats(input.base64 ?? "")] },
+    inputs: Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, numbers(value)])),
     output: { shape: output.shape, data: floats(output.base64) },
     dy: floats(dy),
     gradients: new Map(Object.entries(gradients).map(([key, text]) => [key, floats(text)])),

@@ -110,6 +110,27 @@ function externalBytes(
   return bytes;
 }
 
+/** What an attention mask adds to scores that must not count, at the least. */
+const MASKED = -1e4;
+
+/**
+ * Whether a float32 tensor in this file is a mask to be added: all 0, or so negative that a softmax
+ * makes 0 of it. Exporters that fold constants name it like a weight. Looks no further than it must.
+ */
+export function isMask(tensor: TensorProto): boolean {
+  if (tensor.dataType !== 1 || tensor.dataLocation === Location.EXTERNAL) return false;
+  const { rawData, floatData } = tensor;
+  const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+  const count = rawData.length > 0 ? Math.floor(rawData.length / 4) : floatData.length;
+  let masked = 0;
+  for (let i = 0; i < count; i++) {
+    const value = rawData.length > 0 ? view.getFloat32(4 * i, true) : (floatData[i] ?? 0);
+    if (value <= MASKED) masked++;
+    else if (value !== 0) return false;
+  }
+  return masked > 0;
+}
+
 function typedNumbers(tensor: TensorProto): ArrayLike<number> & Iterable<number> {
   switch (tensor.dataType) {
     case 1:

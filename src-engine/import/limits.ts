@@ -10,6 +10,8 @@ export const IMPORT_LIMITS = {
   nodes: 200_000,
   initializers: 100_000,
   inputsPerNode: 10_000,
+  /** Ifs inside of branches of Ifs. */
+  branchDepth: 8,
   rank: 8,
   /** Elements of one tensor, parameter or activation: 8 GiB in float32. */
   tensorElements: 2 ** 31,

@@ -1,4 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
+import type { ElementType } from "../element-type.ts";
 import { axisOf, broadcast, sameShape, sizeOf } from "../shape.ts";
 import { OPERATORS } from "../operators.ts";
 import type { Tensor } from "../tensor.ts";
@@ -26,7 +27,11 @@ function reduce(call: ImportCall): readonly Tensor[] {
   if (given.length === 0 && attributes.number("noop_with_empty_axes", 0) === 1) return [x];
   const axes =
     given.length === 0 ? x.shape.map((_, axis) => axis) : given.map((axis) => axisOf(axis, x.rank));
-  if (axes.length === 0) return [x];
+  // Of a single number too, some give another one: its logarithm, its square.
+  if (axes.length === 0)
+    return graph
+      .applyAll(op as "ReduceSum", [x.reshape([1]), graph.indices([0])], { keepdims: 0 })
+      .map((y) => y.reshape([]));
   return graph.applyAll(op as "ReduceSum", [x, graph.indices(axes)], {
     keepdims: attributes.number("keepdims", 1),
   });
@@ -48,8 +53,13 @@ function gemm(call: ImportCall): readonly Tensor[] {
     const value = call.attributes.number(flag, 0);
     if (value !== 0 && value !== 1) throw new Failure("bad-node", `Its ${flag} is ${value}, not 0 or 1.`);
   }
-  const [y] = asRow(call);
   const c = call.optional(2);
+  if ([call.tensor(0), call.tensor(1)].some(({ rank }) => rank !== 2))
+    throw new Failure(
+      "bad-shape",
+      `[${call.tensor(0).shape}] and [${call.tensor(1).shape}] are no matrices.`,
+    );
+  const [y] = asRow(call);
   if (!y || (c && !sameShape(broadcast(c.shape, y.shape), y.shape)))
     throw new Failure("bad-shape", `[${c?.shape}] is added to a product of [${y?.shape}].`);
   return [y];
@@ -66,47 +76,22 @@ function power({ graph, tensor }: ImportCall): Tensor[] {
   return [graph.apply("Pow", [x, exponent.cast(x.type)])];
 }
 
-const LARGEST_FLOAT = 3.4028234663852886e38;
+/** What stands for a bound that is left out. */
+const FURTHEST: Readonly<Record<ElementType, number>> = {
+  float32: 3.4028234663852886e38,
+  float64: 3.4028234663852886e38,
+  int32: 2 ** 31 - 1,
+  int64: Number.MAX_SAFE_INTEGER,
+  bool: 1,
+};
 
 /** Bounds: attributes before operator set 11, then inputs, of which either may be left out. */
 function clip({ graph, tensor, optional, attributes }: ImportCall): Tensor[] {
   const x = tensor(0);
   const bound = (i: number, name: string, none: number): Tensor =>
     optional(i)?.reshape([]) ?? graph.constant(x.type, [], [attributes.number(name, none)]);
-  return [graph.apply("Clip", [x, bound(1, "min", -LARGEST_FLOAT), bound(2, "max", LARGEST_FLOAT)])];
-}
-
-const WINDOWED = ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "Pad"];
-/** Of an axis that a window moves along, and of whatever a file says about windows. */
-const LARGEST_WINDOWED = 65_536;
-
-/** The rules of these list the positions of an axis: its size is bounded first. */
-function windowed(call: ImportCall): readonly Tensor[] {
-  const { attributes, tensor, known, op } = call;
-  const stated = ["kernel_shape", "pads", "strides", "dilations", "output_padding", "output_shape"].flatMap(
-    (name) => attributes.numbers(name) ?? [],
-  );
-  const pads = op === "Pad" ? (known(1)?.values ?? []) : [];
-  const most = Math.max(...[...tensor(0).shape, ...stated, ...pads].map(Math.abs));
-  if (most > LARGEST_WINDOWED)
-    throw new Failure(
-      "model-too-large",
-      `${op} along an axis, or with a window, of ${most}; at most ${LARGEST_WINDOWED} is taken.`,
-    );
-  const kernel = attributes.numbers("kernel_shape");
-  const space = tensor(0).rank - 2;
-  if (op !== "Pad" && (space < 1 || (kernel ? kernel.length !== space : op.endsWith("Pool"))))
-    throw new Failure(
-      "bad-node",
-      `A window of [${kernel ?? ""}] does not move over a tensor of shape [${tensor(0).shape}].`,
-    );
-  const bias = op.startsWith("Conv") ? call.optional(2) : undefined;
-  if (bias && bias.rank !== 1)
-    throw new Failure("bad-shape", `The bias of a convolution has the shape [${bias.shape}].`);
-  const [y] = asRow(call);
-  if (!y || (bias && bias.dim(0) !== y.dim(1)))
-    throw new Failure("bad-shape", `${y?.dim(1)} channels do not fit a bias of [${bias?.shape}].`);
-  return [y];
+  const furthest = FURTHEST[x.type];
+  return [graph.apply("Clip", [x, bound(1, "min", -furthest), bound(2, "max", furthest)])];
 }
 
 /** Nothing is dropped: training without dropout differs from the file only in its noise. */
@@ -132,11 +117,26 @@ export const lowerNeural: Readonly<Record<string, Lowering>> = {
       .filter((op) => op.startsWith("Reduce"))
       .map((op) => [op, reduce]),
   ),
-  ...Object.fromEntries(WINDOWED.map((op) => [op, windowed])),
   /** ONNX Runtime's older name. */
   SimplifiedLayerNormalization: (call) => asRow({ ...call, op: "RMSNormalization" }),
   Dropout: dropout,
+  TopK: (call) => {
+    const [x, k] = [call.tensor(0), call.known(1)?.values[0] ?? call.attributes.number("k", 0)];
+    if (x.rank === 0) throw new Failure("bad-shape", "A single number has no greatest ones.");
+    const { attributes } = call;
+    return call.graph.applyAll("TopK", [x, call.graph.indices([k])], {
+      axis: attributes.number("axis", -1),
+      largest: attributes.number("largest", 1),
+      sorted: attributes.number("sorted", 1),
+    });
+  },
   Trilu: (call) => {
+    const k = call.optional(1);
+    if (k && (sizeOf(k.shape) !== 1 || k.rank > 1 || k.type !== "int64"))
+      throw new Failure(
+        "bad-shape",
+        `The diagonal of a triangle is ${k.type} of shape [${k.shape}], not one number.`,
+      );
     if (call.tensor(0).rank >= 2) return asRow(call);
     throw new Failure("bad-shape", `[${call.tensor(0).shape}] has no triangle.`);
   },

@@ -1,4 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
+import { listable } from "../operators/known.ts";
 import { axisOf, broadcast, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementTypeIn } from "./element-types.ts";
@@ -124,6 +125,7 @@ export const lowerShapes: Readonly<Record<string, Lowering>> = {
     return [
       ranges.reduce((piece, { start, count, step }, axis) => {
         if (step === 1 || count === 1) return part(piece, axis, start, count);
+        listable(`The slice ${call.name}`, count);
         const ids = Array.from({ length: count }, (_, i) => start + i * step);
         return gather(piece, piece.graph.indices(ids), axis);
       }, x),

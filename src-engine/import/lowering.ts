@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor.ts";
 import type { Known } from "./known.ts";
 import { lowerNeural } from "./lowering-neural.ts";
 import { lowerShapes } from "./lowering-shapes.ts";
+import { lowerWindows } from "./lowering-windows.ts";
 import type { NodeAttributes } from "./node-attributes.ts";
 
 /** A node of a file, of which at least one input is not known while importing. */
@@ -34,7 +35,7 @@ export type Lowering = (call: ImportCall) => readonly Tensor[];
  * Operators that files write in more ways than the table has: other versions, other axes, sizes that
  * are still to be resolved. What is missing here and is a row of the table is taken as it is.
  */
-const LOWERINGS: Readonly<Record<string, Lowering>> = { ...lowerShapes, ...lowerNeural };
+const LOWERINGS: Readonly<Record<string, Lowering>> = { ...lowerShapes, ...lowerNeural, ...lowerWindows };
 
 export function lowering(op: string): Lowering | undefined {
   return Object.hasOwn(LOWERINGS, op) ? LOWERINGS[op] : isRow(op) ? asRow : undefined;

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { Failure } from "../../src-protocol/failure.ts";
 import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto } from "../onnx_pb.js";
+import { readsOf } from "./branches.ts";
 import { IMPORT_LIMITS } from "./limits.ts";
 
 /** An ONNX file as it lies there, with what every later step relies on checked. */
@@ -56,9 +57,9 @@ export function decodeModel(bytes: Uint8Array): ModelFile {
 /** The nodes that `outputs` depend on, in the file's order. */
 export function neededNodes(graph: GraphProto, outputs: readonly string[]): NodeProto[] {
   const needed = new Set(outputs);
-  const nodes = graph.node.toReversed().filter(({ input, output }) => {
-    if (!output.some((name) => name !== "" && needed.has(name))) return false;
-    for (const name of input) needed.add(name);
+  const nodes = graph.node.toReversed().filter((node) => {
+    if (!node.output.some((name) => name !== "" && needed.has(name))) return false;
+    for (const name of readsOf(node)) needed.add(name);
     return true;
   });
   return nodes.reverse();
@@ -67,6 +68,15 @@ export function neededNodes(graph: GraphProto, outputs: readonly string[]): Node
 /** Never empty: what messages call a node. */
 export function nodeName({ name, opType, output }: NodeProto): string {
   return printable(name || `${opType} of ${output[0] ?? "?"}`);
+}
+
+/** The name, after the module of the model that the node was exported from, where the file says it. */
+export function nodePlace(node: NodeProto): string {
+  const name = nodeName(node);
+  const scopes = node.metadataProps.find(({ key }) => key === "pkg.torch.onnx.name_scopes")?.value ?? "";
+  // "['', 'blocks.0', 'blocks.0.qkv', 'linear']": the last one is the operation itself.
+  const module = [...scopes.slice(0, 2000).matchAll(/'([^']*)'/g)].at(-2)?.[1] ?? "";
+  return module === "" ? name : `${printable(module)}/${name}`;
 }
 
 /** A name of the file as a message may show it: a file can hold anything. */

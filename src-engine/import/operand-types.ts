@@ -7,7 +7,8 @@ const ANY_TYPE: ReadonlySet<string> = new Set(
   (
     "Identity Reshape Flatten Squeeze Unsqueeze Transpose Expand Tile Concat Split Slice Gather GatherElements GatherND " +
     "ScatterElements ScatterND Trilu Pad Cast CastLike Where Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Not " +
-    "Add Sub Mul Div Min Max Neg Abs Sum Dropout DepthToSpace SpaceToDepth"
+    "Add Sub Mul Div Mod Min Max Clip Neg Abs Sign Sum Dropout DepthToSpace SpaceToDepth OneHot TopK ArgMax ArgMin CumSum " +
+    "ReduceSum ReduceProd ReduceMax ReduceMin"
   ).split(" "),
 );
 

@@ -1,50 +1,22 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { encodeModel } from "../model-file.ts";
-import {
-  AttributeProto_AttributeType as Kind,
-  type AttributeProtoSchema,
-  ModelProtoSchema,
-  type TensorProtoSchema,
-  type ValueInfoProtoSchema,
-} from "../onnx_pb.js";
-import { sizeOf } from "../shape.ts";
 import { FOLDS } from "./fold.ts";
 import { inputTypes, run } from "./golden.test-support.ts";
 import { importModel } from "./import-model.ts";
 import { lowering } from "./lowering.ts";
-
-/** A node as a file writes it, with numbers for its inputs. */
-interface Case {
-  op: string;
-  /** null: an optional input that is left out. */
-  inputs: readonly (Operand | null)[];
-  attributes?: Record<string, number | readonly number[] | string | { float: number }>;
-  opset?: number;
-  outputs?: number;
-}
-interface Operand {
-  type: "float32" | "int64" | "bool";
-  shape: readonly number[];
-  values: readonly number[];
-}
-
-const ONNX_TYPE = { float32: 1, int64: 7, bool: 9 } as const;
-
-function numbers(shape: readonly number[], from = -1.7, step = 0.37): Operand {
-  return {
-    type: "float32",
-    shape,
-    values: Array.from({ length: sizeOf(shape) }, (_, i) => ((i * 7) % 11) * step + from),
-  };
-}
-const positive = (...shape: number[]): Operand => numbers(shape, 0.2);
-const floats = (...shape: number[]): Operand => numbers(shape);
-const list = (...values: number[]): Operand => ({ type: "int64", shape: [values.length], values });
-const int = (value: number): Operand => ({ type: "int64", shape: [], values: [value] });
-const single = (value: number): Operand => ({ type: "float32", shape: [], values: [value] });
-const ints = (shape: readonly number[], ...values: number[]): Operand => ({ type: "int64", shape, values });
-const bools = (shape: readonly number[], ...values: number[]): Operand => ({ type: "bool", shape, values });
+import {
+  bools,
+  type Case,
+  fileOf,
+  floats,
+  int,
+  ints,
+  list,
+  numbers,
+  positive,
+  ratios,
+  single,
+} from "./node-file.test-support.ts";
 
 const CASES: readonly Case[] = [
   ...["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"].map((op) => ({
@@ -68,6 +40,8 @@ const CASES: readonly Case[] = [
   ...["Sqrt", "Reciprocal", "Log"].map((op) => ({ op, inputs: [positive(2, 3)] })),
   { op: "Clip", inputs: [floats(6), single(-0.5), single(0.9)] },
   { op: "Clip", inputs: [floats(6), null, single(0.9)] },
+  { op: "Clip", inputs: [ints([4], -3, 0, 2, 9), int(0)] },
+  { op: "Clip", inputs: [ints([4], -3, 0, 2, 9), null, int(2)] },
   { op: "Clip", inputs: [floats(6)], attributes: { min: { float: -0.5 } }, opset: 9 },
   ...["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"].map((op) => ({
     op,
@@ -141,6 +115,75 @@ const CASES: readonly Case[] = [
     inputs: [floats(1, 2, 5, 5), floats(4, 1, 3, 3), floats(4)],
     attributes: { group: 2, pads: [1, 1, 1, 1], strides: [2, 2] },
   },
+  ...["Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Atanh", "Softsign", "Selu"].map((op) => ({
+    op,
+    inputs: [numbers([2, 3], -0.9, 0.17)],
+  })),
+  { op: "Celu", inputs: [floats(2, 3)], attributes: { alpha: { float: 0.5 } } },
+  { op: "ThresholdedRelu", inputs: [floats(2, 3)] },
+  { op: "Shrink", inputs: [floats(2, 3)], attributes: { lambd: { float: 0.75 }, bias: { float: 0.25 } } },
+  ...["ReduceL1", "ReduceL2", "ReduceSumSquare"].map((op) => ({
+    op,
+    inputs: [floats(2, 3, 2)],
+    attributes: { axes: [-1], keepdims: 0 },
+  })),
+  { op: "ReduceLogSum", inputs: [positive(2, 3, 2)], attributes: { axes: [0, 1] } },
+  ...["ReduceLogSum", "ReduceSumSquare", "ReduceL1"].map((op) => ({ op, inputs: [single(0.2)] })),
+  { op: "ReduceSum", inputs: [ints([2, 3], 1, 2, 3, 4, 5, 6), list(1)] },
+  { op: "Einsum", inputs: [floats(2, 3, 4), floats(5, 3, 4)], attributes: { equation: "bhd, khd -> bhk" } },
+  { op: "GatherND", inputs: [floats(2, 3, 4), ints([2, 1], 2, -1)], attributes: { batch_dims: 1 } },
+  { op: "ScatterND", inputs: [floats(4, 3), ints([2, 1], 3, 0), floats(2, 3)], opset: 18 },
+  { op: "GatherElements", inputs: [floats(2, 3), ints([2, 1], 2, 0)], attributes: { axis: 1 } },
+  { op: "OneHot", inputs: [ints([3], 2, 0, -1), int(4), list(0, 7)], attributes: { axis: 0 } },
+  { op: "TopK", inputs: [floats(3, 5), list(2)], attributes: { axis: 1 }, outputs: 2 },
+  { op: "TopK", inputs: [floats(5, 2)], attributes: { axis: 0, k: 3 }, outputs: 2, opset: 9 },
+  ...["ArgMax", "ArgMin"].map((op) => ({
+    op,
+    inputs: [floats(3, 4)],
+    attributes: { axis: -1, keepdims: 0, select_last_index: 1 },
+  })),
+  { op: "DepthToSpace", inputs: [floats(1, 8, 2, 3)], attributes: { blocksize: 2, mode: "CRD" } },
+  { op: "SpaceToDepth", inputs: [floats(1, 2, 4, 6)], attributes: { blocksize: 2 } },
+  { op: "LpNormalization", inputs: [floats(2, 3)], attributes: { axis: 1 } },
+  { op: "LRN", inputs: [floats(1, 4, 2, 2)], attributes: { size: 3, alpha: { float: 0.5 } } },
+  {
+    op: "Resize",
+    inputs: [floats(1, 1, 2, 3), null, null, list(1, 1, 5, 4)],
+    attributes: { mode: "linear" },
+  },
+  {
+    op: "Resize",
+    inputs: [floats(1, 1, 4, 3), null, ratios(0.5, 2)],
+    attributes: { axes: [2, 3], mode: "cubic" },
+    opset: 18,
+  },
+  {
+    op: "Resize",
+    inputs: [floats(1, 1, 3, 2), ratios(), ratios(), list(1, 1, 2, 5)],
+    attributes: { coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" },
+    opset: 11,
+  },
+  { op: "Resize", inputs: [floats(1, 1, 2, 3), ratios(1, 1, 2, 3)], opset: 10 },
+  {
+    op: "Upsample",
+    inputs: [floats(1, 1, 2, 3), ratios(1, 1, 2, 3)],
+    attributes: { mode: "linear" },
+    opset: 9,
+  },
+  {
+    op: "Upsample",
+    inputs: [floats(1, 1, 2, 2)],
+    attributes: { scales: { floats: [1, 1, 2, 3] } },
+    opset: 7,
+  },
+  { op: "Pad", inputs: [floats(2, 3), list(1, 0, 0, 2), single(0.5)] },
+  {
+    op: "Pad",
+    inputs: [floats(2, 3), list(1, 2), null, list(-1)],
+    attributes: { mode: "reflect" },
+    opset: 18,
+  },
+  { op: "Pad", inputs: [floats(2, 3)], attributes: { pads: [1, 0, 0, 2], value: { float: 0.5 } }, opset: 9 },
   { op: "MaxPool", inputs: [floats(1, 2, 5, 5)], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
   { op: "AveragePool", inputs: [floats(1, 2, 4, 4)], attributes: { kernel_shape: [2, 2] } },
   { op: "GlobalAveragePool", inputs: [floats(1, 2, 3, 3)] },
@@ -155,70 +198,6 @@ const CASES: readonly Case[] = [
 const SHAPES_ONLY = ["NonZero", "Range", "ConstantOfShape", "Mod", "ReduceProd", "CumSum"].filter(
   (op) => !lowering(op),
 );
-
-type Attribute = MessageInitShape<typeof AttributeProtoSchema>;
-
-function attribute(name: string, value: NonNullable<Case["attributes"]>[string]): Attribute {
-  if (typeof value === "number") return { name, type: Kind.INT, i: BigInt(value) };
-  if (typeof value === "string") return { name, type: Kind.STRING, s: new TextEncoder().encode(value) };
-  if ("float" in value) return { name, type: Kind.FLOAT, f: value.float };
-  return { name, type: Kind.INTS, ints: value.map(BigInt) };
-}
-
-function stored(name: string, { type, shape, values }: Operand): MessageInitShape<typeof TensorProtoSchema> {
-  const data = { name, dataType: ONNX_TYPE[type], dims: shape.map(BigInt) };
-  if (type === "float32") return { ...data, floatData: [...values] };
-  return type === "int64" ? { ...data, int64Data: values.map(BigInt) } : { ...data, int32Data: [...values] };
-}
-
-function info(
-  name: string,
-  type: Operand["type"],
-  shape?: readonly number[],
-): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dim = (shape ?? []).map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } }));
-  const value = { elemType: ONNX_TYPE[type], ...(shape ? { shape: { dim } } : {}) };
-  return { name, type: { value: { case: "tensorType", value } } };
-}
-
-/**
- * The node in a file. Its results are added, as floats, to the input `extra`, so that they depend on
- * data; the first `fed` inputs of the node are inputs of the model, the others are stored in it.
- */
-function fileOf({ op, inputs, attributes = {}, opset = 17, outputs = 1 }: Case, fed: number): Uint8Array {
-  // By this name a stored tensor is no parameter.
-  const name = (i: number): string => `${i < fed ? "input" : "mask"}${i}`;
-  const results = Array.from({ length: outputs }, (_, i) => `y${i}`);
-  return toBinary(
-    ModelProtoSchema,
-    create(ModelProtoSchema, {
-      irVersion: 8n,
-      opsetImport: [{ domain: "", version: BigInt(opset) }],
-      graph: {
-        name: "case",
-        input: [
-          ...inputs.flatMap((each, i) => (each && i < fed ? [info(name(i), each.type, each.shape)] : [])),
-          info("extra", "float32", [1]),
-        ],
-        output: results.map((result) => info(`sum_${result}`, "float32")),
-        initializer: inputs.flatMap((each, i) => (each && i >= fed ? [stored(name(i), each)] : [])),
-        node: [
-          {
-            opType: op,
-            name: "case",
-            input: inputs.map((each, i) => (each ? name(i) : "")),
-            output: results,
-            attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
-          },
-          ...results.flatMap((result) => [
-            { opType: "Cast", input: [result], output: [`float_${result}`], attribute: [attribute("to", 1)] },
-            { opType: "Add", input: [`float_${result}`, "extra"], output: [`sum_${result}`] },
-          ]),
-        ],
-      },
-    }),
-  );
-}
 
 /** The file as the runtime computes it, and as the engine's graph of it computes. */
 async function both(

@@ -119,6 +119,36 @@ describe("stored tensors", () => {
     expect(inputs).toEqual([]);
     expect(sizeOf(parameters[0]?.shape ?? [])).toBe(4);
   });
+
+  it("takes a mask that an exporter folded and named like a weight as what it is", () => {
+    const mask = floats("const_fold_opt__757", [2, 2], [0, -1e9, 0, 0]);
+    const weight = floats("const_fold_opt__758", [2, 2], [0, -1e9, 0, 0.5]);
+    const { parameters } = load(
+      [mask, weight],
+      [node("MatMul", ["x", mask.name ?? ""], "h"), node("MatMul", ["h", weight.name ?? ""], "y")],
+    );
+    expect(parameters.map(({ name }) => name)).toEqual(["const_fold_opt__758"]);
+  });
+
+  it("does not train what only gives its shape", () => {
+    const { parameters } = load(
+      [matrix("w"), matrix("only_shape")],
+      [
+        node("MatMul", ["x", "w"], "h"),
+        node("Shape", ["only_shape"], "sizes"),
+        node("ReduceProd", ["sizes"], "size"),
+        {
+          opType: "Cast",
+          name: "cast",
+          input: ["size"],
+          output: ["scale"],
+          attribute: [{ name: "to", type: 2, i: 1n }],
+        },
+        node("Mul", ["h", "scale"], "y"),
+      ],
+    );
+    expect(parameters.map(({ name }) => name)).toEqual(["w"]);
+  });
 });
 
 /** Of Σ y, as results named `d_NAME`. */

@@ -6,7 +6,7 @@ import type { ParameterInfo } from "../stage.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementTypeIn, isFloat } from "./element-types.ts";
 import type { ReadExternal } from "./external-data.ts";
-import { checkStored, readTensor, tensorFloats } from "./initializer.ts";
+import { checkStored, isMask, readTensor, tensorFloats } from "./initializer.ts";
 import type { Known } from "./known.ts";
 import { type ConstantBudget, checkedShape } from "./limits.ts";
 import { nodeName, printable } from "./model-bytes.ts";
@@ -26,6 +26,9 @@ const TABLE =
   /(^|[._/])(inv_freq|freqs_cis|cos|sin|(cos|sin)_cached?|rotary\w*|\w*mask\w*|triu|tril|running_(mean|var)|moving_(mean|variance)|position_ids)$/i;
 
 export const isTrainedByName: IsTrained = (name) => !TABLE.test(name);
+
+/** From this input on, what these operators read is never trained: running statistics, ratios of sizes. */
+const UNTRAINED_FROM: Readonly<Record<string, number>> = { BatchNormalization: 3, Resize: 1, Upsample: 1 };
 
 /** Larger tables become inputs of the graph instead of constants in it. */
 const LARGEST_CONSTANT_TABLE = 65_536;
@@ -51,7 +54,7 @@ export class StoredTensors {
   /** Of each merged vector, the parameters that it became. */
   readonly #untied = new Map<string, Set<string>>();
   readonly #made = new Map<string, Tensor | Known>();
-  readonly #statistics = new Set<string>();
+  readonly #untrained = new Set<string>();
 
   constructor(
     graph: GraphBuilder,
@@ -76,12 +79,21 @@ export class StoredTensors {
     this.#readExternal = readExternal;
     for (const { opType, input } of nodes) {
       for (const name of new Set(input)) this.#uses.set(name, (this.#uses.get(name) ?? 0) + 1);
-      if (opType === "BatchNormalization") for (const name of input.slice(3)) this.#statistics.add(name);
+      for (const name of input.slice(
+        Object.hasOwn(UNTRAINED_FROM, opType) ? UNTRAINED_FROM[opType] : input.length,
+      ))
+        this.#untrained.add(name);
     }
   }
 
   has(name: string): boolean {
     return this.#protos.has(name);
+  }
+
+  /** Of a node that asks for nothing else: exporters compute shapes of weights. */
+  shapeOf(name: string): Shape | undefined {
+    const proto = this.#protos.get(name);
+    return proto && checkedShape(`The tensor "${printable(name)}"`, proto.dims);
   }
 
   /**
@@ -122,7 +134,8 @@ export class StoredTensors {
     return (
       isFloat(elementTypeIn(proto.dataType, this.#graph.float)) &&
       sizeOf(shape) > 1 &&
-      !this.#statistics.has(name) &&
+      !this.#untrained.has(name) &&
+      !(shape.length > 1 && isMask(proto)) &&
       this.#isTrained(name, shape)
     );
   }

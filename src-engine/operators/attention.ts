@@ -6,16 +6,18 @@ import type { Tensor } from "../tensor.ts";
 export const attention = {
   /**
    * Rotary positions in the half-split form (arXiv:2104.09864): turns the pair (x_i, x_{i+w/2}) of
-   * each row of x [batch, heads, sequence, w] by an angle, given as cos and sin [sequence, w/2].
+   * each row of x [..., sequence, w] by an angle, given as cos and sin [sequence, w/2].
    */
   Rotary: composite({
     inputs: 3,
-    expand: ({ inputs: [x, cos, sin] }) => turnedHalves(x, cos, sin),
+    // x ⊙ (cos, cos) + (x with its halves exchanged) ⊙ (−sin, sin): fewer passes than half by half.
+    expand: ({ inputs: [x, cos, sin] }) =>
+      x.mul(cos.concat([cos], -1)).add(exchangedHalves(x).mul(sin.neg().concat([sin], -1))),
     gradient: ({ inputs: [, cos, sin], dy }) => [() => rotary(dy, cos, sin.neg()), null, null],
   }),
 
   /**
-   * `softmax(query · keyᵀ / √w + mask) · value` for query, key, value [batch, heads, sequence, w],
+   * `softmax(query · keyᵀ / √w + mask) · value` for query, key, value [..., sequence, w],
    * where a position sees itself and what came before.
    */
   CausalAttention: composite({
@@ -172,6 +174,11 @@ function masked(
   const [heads, ...rest] = added.shape.slice(-3) as [number, ...number[]];
   const grouped = heads === 1 ? [1, 1] : [keyHeads, heads / keyHeads];
   return causal.add(added.reshape([...added.shape.slice(0, -3), ...grouped, ...rest]));
+}
+
+function exchangedHalves(x: Tensor): Tensor {
+  const halves = x.reshape([...x.shape.slice(0, -1), 2, x.dim(-1) / 2]);
+  return halves.take(-2, [1, 0]).reshape(x.shape);
 }
 
 function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {

@@ -454,6 +454,133 @@ const crossEntropy: fc.Arbitrary<Case> = fc
     );
   });
 
+/** Equations of one, two and three inputs; letters become sizes. */
+const einsum: fc.Arbitrary<Case> = fc
+  .record({
+    equation: fc.constantFrom(
+      "ij->ji",
+      "ij->",
+      "ijk->ik",
+      "ii->i",
+      "iij->ji",
+      "i,i->",
+      "i,j->ij",
+      "ij,jk",
+      "ij,jk->ki",
+      "ij,ik->jk",
+      "ij,ij->ij",
+      "bij,bkj->bik",
+      "bhid,bhjd->bhij",
+      "abc,cd->abd",
+      "abc,cde->abde",
+      "bthd,hde->bte",
+      "ij,jk,kl->il",
+      "i,ij,j->",
+      "bi,bj,b->ij",
+      "...ij,...jk->...ik",
+      "...i,i->...",
+      "b...->...",
+      "ab,bc,ab->ac",
+    ),
+    sizes: times(8, fc.integer({ min: 1, max: 4 })),
+    open: times(2, fc.nat(2)),
+  })
+  .map(({ equation, sizes, open }) => {
+    const [left = ""] = equation.split("->");
+    const letters = [...new Set(left.replaceAll(/[^a-z]/g, ""))];
+    const inputs = left.split(",").map((term, i) => {
+      const of = (part: string): number[] => [...part].map((letter) => sizes[letters.indexOf(letter)] ?? 1);
+      const [before = "", after] = term.split("...");
+      const broadcast = after === undefined ? [] : [2, 3].slice((open[i] ?? 0) % 3);
+      return trained([...of(before), ...broadcast, ...of(after ?? "")]);
+    });
+    return { inputs, attributes: { equation } };
+  });
+
+/** An image [batch, channels, height, width] in another size: by sizes, or by ratios that float32 holds. */
+const resized: fc.Arbitrary<Case> = fc
+  .record({
+    shape: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 }), size, size),
+    ratios: times(2, fc.constantFrom(0.5, 1, 1.5, 2, 2.5, 3)),
+    isBySize: fc.boolean(),
+    mode: fc.constantFrom("nearest", "linear", "cubic"),
+    coordinate_transformation_mode: fc.constantFrom(
+      "half_pixel",
+      "pytorch_half_pixel",
+      "half_pixel_symmetric",
+      "align_corners",
+      "asymmetric",
+    ),
+    nearest_mode: fc.constantFrom("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
+    exclude_outside: bit,
+  })
+  .map(({ shape: [batch, channels, height, width], ratios, isBySize, exclude_outside, ...attributes }) => {
+    const [tall = 1, wide = 1] = ratios;
+    const sizes = [Math.max(1, Math.floor(height * tall)), Math.max(1, Math.floor(width * wide))];
+    const none = { constant: "float" as const, shape: [0], values: [] };
+    // A ratio may not leave an axis empty.
+    const scales = [1, 1, Math.max(tall, 1 / height), Math.max(wide, 1 / width)];
+    return {
+      inputs: [
+        trained([batch, channels, height, width]),
+        none,
+        ...(isBySize ? [none, list([batch, channels, ...sizes])] : [numbers([4], scales)]),
+      ],
+      attributes:
+        attributes.mode === "cubic" ? { ...attributes, exclude_outside, cubic_coeff_a: -0.5 } : attributes,
+    };
+  });
+
+/** Coordinates of `depth` axes after `batch` common ones, constant or fed. */
+const gatherNd: fc.Arbitrary<Case> = fc
+  .record({
+    stack: shapes(0, 1),
+    indexed: shapes(1, 2),
+    rest: shapes(0, 2),
+    places: shapes(0, 2),
+    isFed: fc.boolean(),
+    negative: fc.boolean(),
+  })
+  .map(({ stack, indexed, rest, places, isFed, negative }) => {
+    const shape = [...stack, ...places, indexed.length];
+    const values = Array.from({ length: sizeOf(shape) }, (_, i) => {
+      const n = indexed[i % indexed.length] ?? 1;
+      return ((i * 7 + 3) % n) - (negative ? n : 0);
+    });
+    return {
+      inputs: [
+        trained([...stack, ...indexed, ...rest]),
+        { constant: "int64" as const, shape, values, isFed },
+      ],
+      attributes: { batch_dims: stack.length },
+    };
+  });
+
+const scatterNd: fc.Arbitrary<Case> = fc
+  .record({
+    indexed: shapes(1, 2),
+    rest: shapes(0, 2),
+    count: small,
+    isFed: fc.boolean(),
+    reduction: fc.constantFrom("none", "add"),
+  })
+  .map(({ indexed, rest, count, isFed, reduction }) => {
+    // Where values are put, each place occurs once.
+    const n = reduction === "add" ? count : Math.min(count, indexed[0] ?? 1);
+    const values = Array.from({ length: n }, (_, i) => [
+      reduction === "add" ? (i * 3) % (indexed[0] ?? 1) : i,
+      ...indexed.slice(1).map(() => -1),
+    ]).flat();
+    return {
+      inputs: [
+        trained([...indexed, ...rest]),
+        { constant: "int64" as const, shape: [n, indexed.length], values, isFed },
+        trained([n, ...rest]),
+      ],
+      attributes: { reduction },
+    };
+  });
+
 /** How inputs and attributes of every differentiable operator are drawn. */
 export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
   Add: binary(),
@@ -485,6 +612,10 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
   Where: fc.tuple(broadcastable, fc.boolean()).map(([[a, b], swap]) => ({
     inputs: [labels(swap ? b : a, 2, "bool"), trained(a), trained(b)],
   })),
+  Mod: broadcastable.map(([a, b]) => ({
+    inputs: [trained(a, [1.3, 1.4]), trained(b, [0.9, 1.1])],
+    attributes: { fmod: 1 },
+  })),
   Identity: unary(),
   Neg: unary(),
   Abs: unary("not zero"),
@@ -501,6 +632,16 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
   Ceil: unary([0.2, 0.8]),
   Round: unary([0.6, 1.4]),
 
+  Tan: unary([-1.2, 1.2]),
+  Asin: unary([-0.9, 0.9]),
+  Acos: unary([-0.9, 0.9]),
+  Atan: unary(),
+  Sinh: unary(),
+  Cosh: unary(),
+  Asinh: unary(),
+  Acosh: unary([1.2, 4]),
+  Atanh: unary([-0.9, 0.9]),
+
   Sigmoid: unary(),
   Tanh: unary(),
   Relu: unary("not zero"),
@@ -515,6 +656,11 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
   Swish: unary("any", { alpha: half(0.5, 2) }),
   Mish: unary(),
   Gelu: unary("any", { approximate: fc.constantFrom("none", "tanh") }),
+  Selu: unary("not zero", { alpha: half(0.5, 2), gamma: half(0.5, 2) }),
+  Celu: unary("not zero", { alpha: half(0.5, 2) }),
+  ThresholdedRelu: unary([0.6, 2], { alpha: fc.constantFrom(-1, 0, 0.5) }),
+  Softsign: unary("not zero"),
+  Shrink: unary("not zero", { bias: half(-1, 1), lambd: fc.constantFrom(0, 0.125, 0.25) }),
   SwiGLU: shapes(2, 2).map((shape) => ({ inputs: [trained(shape), trained(shape)] })),
 
   ReduceSum: reduction(),
@@ -522,6 +668,9 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
   ReduceMax: reduction("distinct"),
   ReduceMin: reduction("distinct"),
   ReduceSumSquare: reduction(),
+  ReduceProd: reduction(),
+  ReduceL1: reduction("not zero"),
+  ReduceLogSum: reduction("positive"),
   ReduceL2: reduction("not zero"),
   ReduceLogSumExp: reduction(),
   Softmax: alongAxis,
@@ -592,6 +741,19 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
     times(shape.length, small).map((repeats) => ({ inputs: [trained(shape), list(repeats)] })),
   ),
 
+  DepthToSpace: fc
+    .tuple(shapes(4, 4), small, fc.constantFrom("DCR", "CRD"))
+    .map(([shape, blocksize, mode]) => ({
+      inputs: [trained(shape.map((n, axis) => (axis === 1 ? n * blocksize ** 2 : n)))],
+      attributes: { blocksize, mode },
+    })),
+  SpaceToDepth: fc.tuple(shapes(4, 4), small).map(([shape, blocksize]) => ({
+    inputs: [trained(shape.map((n, axis) => (axis > 1 ? n * blocksize : n)))],
+    attributes: { blocksize },
+  })),
+  Resize: resized,
+
+  Einsum: einsum,
   MatMul: fc
     .oneof(
       fc
@@ -650,6 +812,24 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
       ],
     })),
   ),
+  OneHot: shapes(1, 3).chain((shape) =>
+    fc
+      .tuple(axisIn(shape.length + 1), fc.integer({ min: 2, max: 5 }), fc.boolean())
+      .map(([axis, depth, isFed]) => {
+        const ids = labels(shape, depth, "int64") as Extract<Input, { constant: unknown }>;
+        const values = ids.values.map((id, i) => (i % 3 === 2 ? id - depth : id));
+        return { inputs: [{ ...ids, values, isFed }, list([depth]), trained([2])], attributes: { axis } };
+      }),
+  ),
+  GatherND: gatherNd,
+  ScatterND: scatterNd,
+  TopK: shapes(1, 4).chain((shape) =>
+    fc.tuple(axisIn(shape.length), fc.nat(4), bit).map(([axis, k, largest]) => ({
+      inputs: [trained(shape, "distinct"), list([1 + (k % (shape.at(axis) ?? 1))])],
+      attributes: { axis, largest },
+      differentiated: 1,
+    })),
+  ),
   GatherElements: gather(true),
   ScatterElements: shapes(1, 3).chain((shape) =>
     fc.tuple(axisIn(shape.length), fc.constantFrom("none", "add")).map(([axis, reduction]) => {
@@ -691,6 +871,19 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
     ],
     attributes: { epsilon: 0.0625, num_groups: groups },
   })),
+
+  LpNormalization: shapes(1, 4).chain((shape) =>
+    fc.tuple(axisIn(shape.length), fc.integer({ min: 1, max: 2 })).map(([axis, p]) => ({
+      inputs: [trained(shape, "not zero")],
+      attributes: { axis, p },
+    })),
+  ),
+  LRN: fc
+    .tuple(shapes(4, 4), fc.constantFrom(1, 3, 5), half(0.5, 2), half(0.5, 2), half(0.5, 2))
+    .map(([shape, window, alpha, beta, bias]) => ({
+      inputs: [trained(shape)],
+      attributes: { alpha, beta, bias, size: window },
+    })),
 
   Rotary: heads.map((shape) => {
     const table = [shape[2] ?? 1, (shape[3] ?? 2) / 2];

@@ -1,10 +1,11 @@
+import { Failure } from "../../src-protocol/failure.ts";
 import { ELEMENT_TYPES, elementTypeOf } from "../element-type.ts";
 import { type Call, composite, int, primitive, type Pull, type TensorType } from "../operator.ts";
 import { broadcast, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 export const same = ({ inputs: [x] }: Call<1>): TensorType[] => [x];
-const broadcasted = ({ inputs: [a, b] }: Call<2>): TensorType[] => [
+const broadcasted = ({ inputs: [a, b] }: Pick<Call<2>, "inputs">): TensorType[] => [
   { type: a.type, shape: broadcast(a.shape, b.shape) },
 ];
 const compared = ({ inputs: [a, b] }: Call<2>): TensorType[] => [
@@ -107,6 +108,19 @@ export const elementwise = {
     ],
   }),
 
+  /** What a division leaves, with the sign of `b`, or (fmod) of `a`. */
+  Mod: primitive({
+    inputs: 2,
+    attributes: { fmod: int(0) },
+    infer: (call) => {
+      const [{ type }] = call.inputs;
+      const { fmod } = call.attributes;
+      if (fmod !== 1 && (fmod !== 0 || type.startsWith("float")))
+        throw new Failure("bad-node", `A Mod of ${type} with fmod ${fmod}; of fractions it must be 1.`);
+      return broadcasted(call);
+    },
+    gradient: ({ inputs: [a, b], y, dy }) => [() => dy, () => dy.mul(a.sub(y).div(b)).neg()],
+  }),
   Identity: primitive({ inputs: 1, infer: same, gradient: ({ dy }) => [() => dy] }),
   Neg: primitive({ inputs: 1, infer: same, gradient: ({ dy }) => [() => dy.neg()] }),
   /** 0 at 0. */

@@ -19,6 +19,38 @@ type WindowAttributes = Parameters<typeof windowsOf>[1] & { group: number };
  */
 export const FLOAT64_LOWERINGS: Partial<Record<OperatorName, Lowering>> = {
   Erf: ([x]) => erf(x as Tensor),
+  Tan: ([x]) => {
+    const angle = x as Tensor;
+    return angle.graph.apply("Sin", [angle]).div(angle.graph.apply("Cos", [angle]));
+  },
+  Atan: ([x]) => atan(x as Tensor),
+  Asin: ([x]) => asin(x as Tensor),
+  Acos: ([x]) =>
+    asin(x as Tensor)
+      .neg()
+      .add(Math.PI / 2),
+  Sinh: ([x]) =>
+    (x as Tensor)
+      .exp()
+      .sub((x as Tensor).neg().exp())
+      .mul(0.5),
+  Cosh: ([x]) =>
+    (x as Tensor)
+      .exp()
+      .add((x as Tensor).neg().exp())
+      .mul(0.5),
+  Asinh: ([x]) => {
+    const place = x as Tensor;
+    return place.add(place.mul(place).add(1).sqrt()).log();
+  },
+  Acosh: ([x]) => {
+    const place = x as Tensor;
+    return place.add(place.mul(place).sub(1).sqrt()).log();
+  },
+  Atanh: ([x]) => {
+    const place = x as Tensor;
+    return place.add(1).div(place.neg().add(1)).log().mul(0.5);
+  },
   Softplus: ([x]) => (x as Tensor).exp().add(1).log(),
   LeakyRelu: ([x], { alpha }) => above0(x as Tensor, (x as Tensor).mul(Number(alpha))),
   Elu: ([x], { alpha }) => above0(x as Tensor, (x as Tensor).exp().sub(1).mul(Number(alpha))),
@@ -123,6 +155,23 @@ function erf(x: Tensor): Tensor {
     .mul(column.mul(column).neg().exp())
     .mul(2 / Math.sqrt(Math.PI))
     .reshape(x.shape);
+}
+
+/** Halved three times, `atan x = 2·atan(x / (1 + √(1 + x²)))`, then the series, in which 20 terms are enough. */
+function atan(x: Tensor): Tensor {
+  const halved = (place: Tensor): Tensor => place.div(place.mul(place).add(1).sqrt().add(1));
+  const small = halved(halved(halved(x)));
+  const square = small.mul(small);
+  const factors = Array.from({ length: 20 }, (_, n) => (-1) ** n / (2 * n + 1));
+  const sum = factors.reduceRight<Tensor | null>(
+    (rest, factor) => (rest ? rest.mul(square).add(factor) : square.mul(0).add(factor)),
+    null,
+  );
+  return small.mul(sum as Tensor).mul(8);
+}
+
+function asin(x: Tensor): Tensor {
+  return atan(x.div(x.mul(x).neg().add(1).sqrt()));
 }
 
 function above0(x: Tensor, below: Tensor): Tensor {

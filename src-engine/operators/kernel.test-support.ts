@@ -82,7 +82,9 @@ export async function runKernel(
     const tensor =
       type === "int32"
         ? new ort.Tensor("int32", Int32Array.from(values), shape)
-        : new ort.Tensor("float32", Float32Array.from(values), shape);
+        : type === "int64"
+          ? new ort.Tensor("int64", BigInt64Array.from(Array.from(values, BigInt)), shape)
+          : new ort.Tensor("float32", Float32Array.from(values), shape);
     return [name, tensor] as const;
   });
   const found = await session.run(Object.fromEntries(feeds));

@@ -9,3 +9,19 @@ export function known(tensor: Tensor): readonly number[] {
     "A shape, size or axis is computed by the graph. Fix it to a constant: shapes are static.",
   );
 }
+
+/** Of the positions that a rule writes into the graph one by one: larger than any vocabulary, 4 MiB as a constant. */
+export const LARGEST_LISTED = 2 ** 20;
+
+/**
+ * Asked before memory is taken for a list of `count` positions.
+ *
+ * @throws Failure `model-too-large`
+ */
+export function listable(what: string, count: number): void {
+  if (count <= LARGEST_LISTED) return;
+  throw new Failure(
+    "model-too-large",
+    `${what} over ${count} positions, which would be written into the graph one by one; at most ${LARGEST_LISTED} are.`,
+  );
+}

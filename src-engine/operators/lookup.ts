@@ -1,6 +1,8 @@
-import { int, primitive, type Pull, text } from "../operator.ts";
-import { axisOf, sizeOf } from "../shape.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import { composite, int, primitive, type Pull, text } from "../operator.ts";
+import { axisOf, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { known, LARGEST_LISTED, listable } from "./known.ts";
 import { scattered } from "./selection.ts";
 
 /**
@@ -54,6 +56,22 @@ function isChoice(ids: readonly number[], size: number): boolean {
   return Math.max(0, ...uses.values()) * size <= 2 * Math.max(size, ids.length);
 }
 
+/**
+ * The axis along which `ids` name single elements of `x`; on the others they lie within it.
+ *
+ * @throws Failure `bad-shape` when they do not
+ */
+function axisOfElements(x: Tensor, ids: Tensor, axis: number): number {
+  const at = axisOf(axis, x.rank);
+  const size = x.dim(at);
+  if (ids.rank !== x.rank || ids.shape.some((n, i) => i !== at && n > x.dim(i)))
+    throw new Failure("bad-shape", `Elements of [${x.shape}] are chosen by places of shape [${ids.shape}].`);
+  const outside = ids.value?.find((id) => id < -size || id >= size);
+  if (outside !== undefined)
+    throw new Failure("bad-shape", `The place ${outside} is outside of an axis of ${size}.`);
+  return at;
+}
+
 export const lookup = {
   /** Positions of an axis: `[…before, …ids.shape, …after]`. */
   Gather: primitive({
@@ -68,7 +86,7 @@ export const lookup = {
       const [before, size, after] = [x.shape.slice(0, at), x.dim(at), x.shape.slice(at + 1)];
       const n = sizeOf(ids.shape);
       const positions = ids.value?.map((id) => (id < 0 ? id + size : id));
-      if (positions && isChoice(positions, size)) {
+      if (positions && size <= LARGEST_LISTED && isChoice(positions, size)) {
         return [() => scattered(dy.reshape([...before, n, ...after]), at, positions, size), null];
       }
       const width = sizeOf(before) * sizeOf(after);
@@ -93,11 +111,36 @@ export const lookup = {
       ];
     },
   }),
+  /** `values` [off, on]: on where the new axis of `depth` positions is the id, off elsewhere. */
+  OneHot: composite({
+    inputs: 3,
+    attributes: { axis: int(-1) },
+    expand: ({ inputs: [ids, depth, values], attributes: { axis } }) => {
+      const { graph, type } = ids;
+      const [classes = 0] = known(depth);
+      if (!(classes >= 1) || sizeOf(depth.shape) !== 1 || values.rank !== 1 || values.dim(0) !== 2)
+        throw new Failure(
+          "bad-shape",
+          `A OneHot of ${classes} classes with values of shape [${values.shape}].`,
+        );
+      listable("A OneHot", classes);
+      const at = axisOf(axis, ids.rank + 1);
+      const shape = [...ids.shape.slice(0, at), 1, ...ids.shape.slice(at)];
+      const positions = Array.from({ length: classes }, (_, i) => i);
+      const row = graph.constant(type, [classes, ...ids.shape.slice(at).map(() => 1)], positions);
+      const isOn = ids.less(0).where(ids.add(classes), ids).reshape(shape).equal(row);
+      const [off, on] = values.split(0, [1, 1]) as [Tensor, Tensor];
+      return isOn.where(on.reshape([]), off.reshape([]));
+    },
+  }),
   /** One element of an axis for each id. */
   GatherElements: primitive({
     inputs: 2,
     attributes: { axis: int(0) },
-    infer: ({ inputs: [x, ids] }) => [{ type: x.type, shape: ids.shape }],
+    infer: ({ inputs: [x, ids], attributes: { axis } }) => {
+      axisOfElements(x, ids, axis);
+      return [{ type: x.type, shape: ids.shape }];
+    },
     gradient: ({ inputs: [x, ids], attributes: { axis }, dy }) => [
       {
         onto: (plus): Tensor => {
@@ -112,7 +155,12 @@ export const lookup = {
   ScatterElements: primitive({
     inputs: 3,
     attributes: { axis: int(0), reduction: text("none") },
-    infer: ({ inputs: [x] }) => [x],
+    infer: ({ inputs: [x, ids, updates], attributes: { axis } }) => {
+      axisOfElements(x, ids, axis);
+      if (!sameShape(ids.shape, updates.shape))
+        throw new Failure("bad-shape", `[${updates.shape}] is put at places of shape [${ids.shape}].`);
+      return [x];
+    },
     gradient: ({ inputs: [, ids, updates], attributes: { axis, reduction }, dy }): readonly Pull[] | null => {
       if (reduction !== "none" && reduction !== "add") return null;
       const zeros = (): Tensor => dy.graph.full([], 0).expand(updates.shape);

@@ -1,8 +1,13 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import { float, int, primitive } from "../operator.ts";
 import { broadcast } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
 
-/** Matrix products. Their gradients are products too, and a Gemm adds onto other gradients for free. */
+/**
+ * Matrix products. Their gradients are products too. They do not add onto other gradients through
+ * Gemm's C: ONNX Runtime copies it first, on one thread. A sum afterwards makes summing over
+ * micro-batches 2 % of a block cheaper, on CPU.
+ */
 export const product = {
   /** Of matrices, or of stacks of matrices with broadcasting. */
   MatMul: primitive({
@@ -18,8 +23,8 @@ export const product = {
       b.rank === 2
         ? [
             // One large product instead of a stack of small ones and their sum.
-            { onto: (plus) => dy.rows().gemm(b, { transB: true, plus: plus?.rows() }).reshape(a.shape) },
-            { onto: (plus) => a.rows().gemm(dy.rows(), { transA: true, plus }) },
+            () => dy.rows().gemm(b, { transB: true }).reshape(a.shape),
+            () => weightGradient(a.rows(), dy.rows()),
           ]
         : [() => dy.matmul(b.transposed()), () => a.transposed().matmul(dy)],
   }),
@@ -44,16 +49,31 @@ export const product = {
       const tA = transA === 1;
       const tB = transB === 1;
       return [
-        {
-          onto: (plus) =>
-            tA ? b.gemm(dy, { transA: tB, transB: true, plus }) : dy.gemm(b, { transB: !tB, plus }),
-        },
-        {
-          onto: (plus) =>
-            tB ? dy.gemm(a, { transA: true, transB: tA, plus }) : a.gemm(dy, { transA: !tA, plus }),
+        () => (tA ? b.gemm(dy, { transA: tB, transB: true }) : dy.gemm(b, { transB: !tB })),
+        () => {
+          if (tB) return dy.gemm(a, { transA: true, transB: tA });
+          return tA ? a.gemm(dy) : weightGradient(a, dy);
         },
         ...(c ? [() => gradient.mul(beta)] : []),
       ];
     },
   }),
 };
+
+/** Columns that are moved together. */
+const STRIP = 64;
+
+/**
+ * xᵀ · dy for x [rows, width] and dy [rows, n]. Where x can be divided into strips of columns, it is
+ * laid out anew first: ONNX Runtime reads a transposed left factor with one stride for every value,
+ * and moves strips faster (2 to 4 % of a block of width 512 or 1024, on CPU).
+ */
+function weightGradient(x: Tensor, dy: Tensor): Tensor {
+  const [rows, width] = [x.dim(0), x.dim(1)];
+  if (width % STRIP !== 0) return x.gemm(dy, { transA: true });
+  const transposed = x
+    .reshape([rows, width / STRIP, STRIP])
+    .transpose(1, 2, 0)
+    .reshape([width, rows]);
+  return transposed.gemm(dy);
+}

@@ -2,6 +2,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { type Call, int, primitive, type TensorType } from "../operator.ts";
 import { axisOf, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { zero } from "./elementwise.ts";
 
 type Reduction = Call<"1-2", typeof attributes>;
 
@@ -55,6 +56,23 @@ function toTheExtreme(x: Tensor, y: Tensor, dy: Tensor): Tensor {
   return chosen.mul(axes.length > 0 ? dy.div(chosen.sum(...axes)) : dy);
 }
 
+/**
+ * To each factor the product of the others. Zeros are counted apart: with one of them only its own
+ * place has a slope, with more none.
+ */
+function toTheFactors(x: Tensor, y: Tensor, dy: Tensor): Tensor {
+  const { graph } = x;
+  const isZero = x.equal(0);
+  const zeros = isZero.cast(x.type);
+  const axes = x.shape.flatMap((size, axis) => (size !== y.shape[axis] ? [axis] : []));
+  const one = graph.constant(x.type, [], [1]);
+  const factors = isZero.where(one, x);
+  if (axes.length === 0) return dy.expand(x.shape);
+  const product = graph.apply("ReduceProd", [factors, graph.indices(axes)]);
+  const isTheOnlyZero = zeros.sum(...axes).equal(zeros);
+  return isTheOnlyZero.where(dy.mul(product.div(factors)), graph.constant(x.type, [], [0]));
+}
+
 /** Operators along axes. The axes are a constant input, as in ONNX from opset 13 and 18 on. */
 export const reductions = {
   ReduceSum: reduction((_x, _y, dy) => dy),
@@ -62,18 +80,27 @@ export const reductions = {
   ReduceMax: reduction(toTheExtreme),
   ReduceMin: reduction(toTheExtreme),
   ReduceSumSquare: reduction((x, _y, dy) => x.mul(dy.mul(2))),
+  ReduceProd: reduction(toTheFactors),
+  ReduceL1: reduction((x, _y, dy) => x.greater(0).where(dy, x.less(0).where(dy.neg(), zero(x)))),
+  ReduceLogSum: reduction((_x, y, dy) => dy.div(y.exp())),
   ReduceL2: reduction((x, y, dy) => x.mul(dy.div(y))),
   ReduceLogSumExp: reduction((x, y, dy) => x.sub(y).exp().mul(dy)),
   Softmax: primitive({
     inputs: 1,
     attributes: { axis: int(-1) },
-    infer: ({ inputs: [x] }: Call<1>) => [x],
+    infer: ({ inputs: [x], attributes: { axis } }) => {
+      axisOf(axis, x.rank);
+      return [x];
+    },
     gradient: ({ attributes: { axis }, y, dy }) => [() => y.mul(dy.sub(dy.mul(y).sum(axis)))],
   }),
   LogSoftmax: primitive({
     inputs: 1,
     attributes: { axis: int(-1) },
-    infer: ({ inputs: [x] }: Call<1>) => [x],
+    infer: ({ inputs: [x], attributes: { axis } }) => {
+      axisOf(axis, x.rank);
+      return [x];
+    },
     gradient: ({ attributes: { axis }, y, dy }) => [() => dy.sub(y.exp().mul(dy.sum(axis)))],
   }),
 };

@@ -2,7 +2,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { type Call, int, primitive, type Pull, text } from "../operator.ts";
 import { axisOf, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { known } from "./known.ts";
+import { known, listable } from "./known.ts";
 
 /**
  * Which positions of an axis of `x` are added up in each position of the result; none: 0. Slices,
@@ -13,6 +13,7 @@ type Sources = readonly (readonly number[])[];
 
 /** Where each of `size` positions occurs in `positions`; -1 there stands for no position. */
 function placesOf(positions: readonly number[], size: number): number[][] {
+  listable("A choice of positions", size);
   const places = Array.from({ length: size }, (): number[] => []);
   for (const [place, position] of positions.entries()) places[position]?.push(place);
   return places;
@@ -79,6 +80,7 @@ function chosen({ inputs: [x, starts, ends, axes, steps] }: Call<"3-5">): Map<nu
       };
       const [start, end] = [bound(known(starts)[i]), bound(known(ends)[i])];
       const count = Math.max(0, Math.ceil((end - start) / step));
+      listable("A Slice", count);
       return [axis, Array.from({ length: count }, (_, k) => start + k * step)];
     }),
   );
@@ -125,7 +127,10 @@ export const selection = {
   CumSum: primitive({
     inputs: 2,
     attributes: { exclusive: int(0), reverse: int(0) },
-    infer: ({ inputs: [x] }) => [x],
+    infer: ({ inputs: [x, axis] }) => {
+      if (axis.value) axisOf(axis.value[0] ?? 0, x.rank);
+      return [x];
+    },
     gradient: ({ inputs: [, axis], attributes: { exclusive, reverse }, dy }): readonly Pull[] => [
       () => dy.graph.apply("CumSum", [dy, axis], { exclusive, reverse: 1 - reverse }),
       null,
@@ -172,9 +177,12 @@ export const selection = {
   }),
   Tile: primitive({
     inputs: 2,
-    infer: ({ inputs: [x, repeats] }) => [
-      { type: x.type, shape: x.shape.map((size, i) => size * (known(repeats)[i] ?? 1)) },
-    ],
+    infer: ({ inputs: [x, repeats] }) => {
+      const times = known(repeats);
+      if (times.length !== x.rank)
+        throw new Failure("bad-shape", `[${x.shape}] cannot be repeated [${times}] times.`);
+      return [{ type: x.type, shape: x.shape.map((size, i) => size * (times[i] ?? 1)) }];
+    },
     gradient: ({ inputs: [x, repeats], dy }) => [
       () => {
         const apart = x.shape.flatMap((size, i) => [known(repeats)[i] ?? 1, size]);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createSessionSigner, sha256, verifySession } from "../src-protocol/signing.ts";
 import { Blobs } from "./blobs.ts";
-import { CorpusCache } from "./corpus.ts";
+import { BlobCache } from "./blob-cache.ts";
 
 const text = new TextEncoder().encode("Call me Ishmael.");
 const corpus = { name: "whale", sha256: sha256(text), bytes: text.length };
@@ -46,8 +46,8 @@ function blobs(): Blobs {
 }
 
 it("a text is fetched once, with a signed request, and then comes from the disk", async () => {
-  expect(await new CorpusCache(folder, blobs()).get(corpus)).toEqual(text);
-  expect(new Uint8Array(await new CorpusCache(folder, blobs()).get(corpus))).toEqual(text);
+  expect(await new BlobCache(folder, blobs()).get(corpus)).toEqual(text);
+  expect(new Uint8Array(await new BlobCache(folder, blobs()).get(corpus))).toEqual(text);
   expect(requests).toHaveLength(1);
   const signature = requests[0]?.signature ?? "";
   expect(verifySession(signer.publicKey, `blob-get\n${corpus.sha256}`, signature)).toBe(true);
@@ -55,7 +55,7 @@ it("a text is fetched once, with a signed request, and then comes from the disk"
 
 it("a damaged copy on the disk is fetched again", async () => {
   writeFileSync(join(folder, corpus.sha256), "Call me Ahab.");
-  expect(await new CorpusCache(folder, blobs()).get(corpus)).toEqual(text);
+  expect(await new BlobCache(folder, blobs()).get(corpus)).toEqual(text);
   expect(new Uint8Array(readFileSync(join(folder, corpus.sha256)))).toEqual(text);
 });
 
@@ -65,15 +65,27 @@ it.each([
   ["an error", { status: 404, body: new TextEncoder().encode("no such blob") }, "blob-unavailable"],
 ])("%s from the orchestrator are refused and not kept", async (_, given, code) => {
   answer = given;
-  await expect(new CorpusCache(folder, blobs()).get(corpus)).rejects.toMatchObject({ code });
+  await expect(new BlobCache(folder, blobs()).get(corpus)).rejects.toMatchObject({ code });
   expect(() => readFileSync(join(folder, corpus.sha256))).toThrow("ENOENT");
 });
 
 it("a checkpoint is sent with its digest and length signed", async () => {
-  await blobs().put(corpus.sha256, text);
+  const file = join(folder, "file");
+  writeFileSync(file, text);
+  await blobs().put(corpus.sha256, file, text.length);
   const [{ method, target, body, signature } = { method: "", target: "", body: null, signature: "" }] =
     requests;
   expect([method, target]).toEqual(["PUT", `/v1/blobs/sha256/${corpus.sha256}`]);
   expect(body).toEqual(Buffer.from(text));
   expect(verifySession(signer.publicKey, `blob\n${corpus.sha256}\n${text.length}`, signature)).toBe(true);
+});
+
+it("a store that refuses a checkpoint is quoted", async () => {
+  answer = { status: 413, body: new TextEncoder().encode("too large") };
+  const file = join(folder, "file");
+  writeFileSync(file, text);
+  await expect(blobs().put(corpus.sha256, file, text.length)).rejects.toThrow(/HTTP 413 too large/);
+  await expect(blobs().put(corpus.sha256, join(folder, "gone"), 5)).rejects.toMatchObject({
+    code: "blob-unavailable",
+  });
 });

@@ -1,29 +1,34 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../src-protocol/failure.ts";
-import type { RunSpec } from "../src-protocol/model.ts";
-import { sha256 } from "../src-protocol/signing.ts";
 import type { Blobs } from "./blobs.ts";
+import { digestOf } from "./digest.ts";
 import { diskFailure } from "./disk-failure.ts";
 
-/** Training texts by digest: from this computer's cache, else from the orchestrator. */
-export class CorpusCache {
+export interface NamedBlob {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** Texts and models that a run names by digest: from this computer's cache, else from the orchestrator. */
+export class BlobCache {
   readonly #folder: string;
   readonly #blobs: Pick<Blobs, "get">;
-  #last: { sha256: string; bytes: Uint8Array } | null = null;
 
   constructor(folder: string, blobs: Pick<Blobs, "get">) {
     this.#folder = folder;
     this.#blobs = blobs;
   }
 
-  /** The verified bytes. Rejects as `Blobs.get`, with `corpus-size`, or with a disk Failure. */
-  async get({ sha256: digest, bytes: size }: RunSpec["corpus"], signal?: AbortSignal): Promise<Uint8Array> {
-    if (this.#last?.sha256 === digest) return this.#last.bytes;
+  /** The verified bytes. Rejects as `Blobs.get`, with `blob-size`, or with a disk Failure. */
+  async get(
+    { sha256: digest, bytes: size }: NamedBlob,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const path = join(this.#folder, digest);
     const cached = await readFile(path).catch(() => null);
-    let bytes: Uint8Array;
-    if (cached !== null && sha256(cached) === digest) {
+    let bytes: Uint8Array<ArrayBuffer>;
+    if (cached !== null && (await digestOf(cached)) === digest) {
       bytes = cached;
     } else {
       // A damaged copy is only a cache: it is replaced.
@@ -32,11 +37,10 @@ export class CorpusCache {
     }
     if (bytes.length !== size) {
       throw new Failure(
-        "corpus-size",
-        `The text ${digest} has ${bytes.length} bytes, but the run says ${size}. The run cannot be trained.`,
+        "blob-size",
+        `The file ${digest} has ${bytes.length} bytes, but the run says ${size}. The run cannot be trained.`,
       );
     }
-    this.#last = { sha256: digest, bytes };
     return bytes;
   }
 

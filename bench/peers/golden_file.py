@@ -1,0 +1,73 @@
+"""What every script here writes: a model's data, outputs and gradients, as src-engine's tests read them."""
+
+import base64
+import itertools
+import json
+import pathlib
+
+import numpy
+import onnx
+
+FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "src-engine" / "fixtures"
+
+
+def base64_of(array):
+    """float32, little-endian, row-major."""
+    return base64.b64encode(numpy.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
+
+
+def value_of(array):
+    array = numpy.asarray(array)
+    whole = array.dtype.kind in "iub"
+    return {"shape": list(array.shape), **({"integers": array.flatten().tolist()} if whole else {"base64": base64_of(array)})}
+
+
+def tidy(path):
+    """Keeps of an exporter's notes the module that each node comes from: the rest is this machine's paths."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        kept = [each for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+        node.doc_string = ""
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+        value.doc_string = ""
+    del model.graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+def as_stored(name, gradients, values):
+    """The gradients by the names, and in the shapes and orders of axes, in which the model NAME.onnx stores the
+    values: exporters transpose matrices and call them `val_3`. What is found nowhere keeps its own name."""
+    graph = onnx.load(FIXTURES / f"{name}.onnx").graph
+    used = {each for node in graph.node if node.op_type != "Shape" for each in node.input}
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer if each.name in used}
+    found = {}
+    for key, gradient in gradients.items():
+        value, gradient = numpy.asarray(values[key]), numpy.asarray(gradient)
+        if key in stored:
+            found[key] = gradient
+            continue
+        match = next(((other, order) for order in itertools.permutations(range(value.ndim)) for other, held in stored.items()
+                      if other not in found and numpy.array_equal(held.flatten(), value.transpose(order).flatten())), None)
+        if match:
+            found[match[0]] = gradient.transpose(match[1]).reshape(stored[match[0]].shape)
+        else:
+            found[key] = gradient
+    return found
+
+
+def write_golden(name, inputs, output, dy, gradients):
+    """Beside the model NAME.onnx: its data by input, its first output, and the gradient of the sum of
+    `output * dy` by parameter."""
+    golden = {
+        "inputs": {key: value_of(value) for key, value in inputs.items()},
+        "output": {"shape": list(numpy.shape(output)), "base64": base64_of(output)},
+        "dy": base64_of(dy),
+        "gradients": {key: base64_of(value) for key, value in gradients.items()},
+    }
+    (FIXTURES / f"{name}.json").write_text(json.dumps(golden, indent=1) + "\n")
+    size = (FIXTURES / f"{name}.onnx").stat().st_size
+    print(f"{name}: {size} bytes, {sum(numpy.asarray(value).size for value in gradients.values())} parameters")

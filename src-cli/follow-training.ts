@@ -1,0 +1,141 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { Failure } from "../src-protocol/failure.ts";
+import { explain } from "../src-protocol/reason-text.ts";
+import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
+import type { ApiClient } from "./api-client.ts";
+import { pidsOf } from "./daemon-process.ts";
+import type { DaemonProcess } from "./daemon-process.ts";
+
+/** What is known of a training so far; null: not yet. */
+export interface TrainingFigures {
+  readonly step: number;
+  readonly lossFirst: number | null;
+  readonly lossLast: number | null;
+  readonly heldOutLossBefore: number | null;
+  readonly heldOutLossAfter: number | null;
+  readonly tokensPerSecond: number | null;
+  /** Most processes of the network seen alive at one time: daemon, orchestrator, workers. */
+  readonly processes: number;
+}
+
+export interface FollowOptions {
+  readonly steps: number;
+  /** The newest step that can be read from disk. */
+  storedStep(): number | null;
+  say(text: string): void;
+}
+
+/** A large model's first step may take so long, and every later one too. */
+const STUCK_MS = 15 * 60_000;
+/** After the last step its checkpoint goes from the workers' disks to the orchestrator's. */
+const LAST_CHECKPOINT_MS = 5 * 60_000;
+const SAY_EVERY_MS = 2_000;
+const COUNT_EVERY_MS = 200;
+const LOOK_EVERY_MS = 20;
+
+/** Follows a daemon's run. What was seen can be asked for at any time, also after it broke. */
+export class FollowedTraining {
+  readonly #daemon: DaemonProcess;
+  readonly #options: FollowOptions;
+  #run: DaemonState["run"] = null;
+  #first: HistoryPoint | null = null;
+  #last: HistoryPoint | null = null;
+  #processes = 0;
+  #movedAt = performance.now();
+  #saidAt = 0;
+  #countedAt = 0;
+
+  constructor(daemon: DaemonProcess, options: FollowOptions) {
+    this.#daemon = daemon;
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the last step is done and stored, or `interrupted()` says so.
+   *
+   * @throws Failure `daemon-ended`, `training-stuck`, or the daemon's own problem
+   */
+  async toTheEnd(client: ApiClient, interrupted: () => boolean): Promise<void> {
+    let state = await client.follow({
+      onState: (next) => (state = next),
+      onPoint: (point) => this.#point(point),
+    });
+    let ended = false;
+    void client.closed.then(() => (ended = true));
+    while (!interrupted()) {
+      this.#look(state);
+      if (state.run?.phase === "finished" && this.#isStored()) break;
+      if (ended) throw new Failure("daemon-ended", "The daemon ended before the training did.");
+      await wait(LOOK_EVERY_MS);
+    }
+    if (interrupted()) return;
+    const { points } = await client.call("run.history", { maxPoints: 2 });
+    this.#first = points.at(0) ?? this.#first;
+    this.#last = points.at(-1) ?? this.#last;
+  }
+
+  figures(): TrainingFigures {
+    const [first, last, run] = [this.#first, this.#last, this.#run];
+    const isFinished = run?.phase === "finished";
+    const steps = (last?.step ?? 0) - (first?.step ?? 0);
+    const ms = (last?.at ?? 0) - (first?.at ?? 0);
+    return {
+      step: last?.step ?? 0,
+      lossFirst: rounded(first?.loss),
+      lossLast: rounded(last?.loss),
+      heldOutLossBefore: rounded(run?.heldOutLossAtStart),
+      heldOutLossAfter: isFinished ? rounded(run.heldOutLoss) : null,
+      tokensPerSecond: run && ms > 0 ? Math.round((run.tokensPerStep * steps * 1000) / ms) : null,
+      processes: this.#processes,
+    };
+  }
+
+  #point(point: HistoryPoint): void {
+    this.#movedAt = performance.now();
+    this.#first ??= point;
+    this.#last = point;
+  }
+
+  #isStored(): boolean {
+    if (this.#options.storedStep() === this.#options.steps) return true;
+    return performance.now() - this.#movedAt > LAST_CHECKPOINT_MS;
+  }
+
+  #look(state: DaemonState): void {
+    const now = performance.now();
+    this.#run = state.run ?? this.#run;
+    if (state.problem !== null) throw new Failure(state.problem.code, state.problem.message);
+    // On battery, for example: it goes on by itself.
+    const pause = state.decision.action === "pause" ? explain(state.decision, Date.now()) : null;
+    if (pause !== null) this.#movedAt = now;
+    if (now - this.#movedAt > STUCK_MS && state.run?.phase !== "finished")
+      throw new Failure(
+        "training-stuck",
+        `No step was finished for a quarter of an hour: ${state.run?.detail ?? ""} ${state.node.detail}`,
+      );
+    if (state.run === null) return;
+    // Counting costs a file and a few system calls: not at every look, but also in a run of a second.
+    if (now - this.#countedAt > COUNT_EVERY_MS) {
+      this.#countedAt = now;
+      this.#processes = Math.max(this.#processes, pidsOf(this.#daemon.living()).length);
+    }
+    if (now - this.#saidAt < SAY_EVERY_MS) return;
+    this.#saidAt = now;
+    this.#options.say(pause ?? this.#line(state.run, state.node.detail));
+  }
+
+  #line(run: NonNullable<DaemonState["run"]>, nodeDetail: string): string {
+    const { step, loss, heldOutLoss, tokensPerSecond, phase, detail } = run;
+    const parts = [`step ${step} of ${this.#options.steps}`];
+    if (loss !== null) parts.push(`loss ${loss.toFixed(3)}`);
+    if (heldOutLoss !== null) parts.push(`held out ${heldOutLoss.toFixed(3)}`);
+    if (tokensPerSecond !== null) parts.push(`${Math.round(tokensPerSecond)} tokens/s`);
+    if (phase === "finished") parts.push("storing the last state");
+    else if (phase !== "training") parts.push(detail, nodeDetail);
+    return parts.join(" · ");
+  }
+}
+
+function rounded(loss: number | null | undefined): number | null {
+  return loss === null || loss === undefined ? null : Math.round(loss * 10_000) / 10_000;
+}

@@ -1,0 +1,151 @@
+import { InvalidArgumentError } from "commander";
+import type { Command } from "commander";
+import { Failure } from "../src-protocol/failure.ts";
+
+const MOST_COMPUTERS = 1000;
+/** The daemon's own worker, and the neighbours that it starts at most. */
+const MOST_WORKERS = 17;
+const EXIT_INTERRUPTED = 130;
+
+/** `tah model …`: what can be done with ONNX files of one's own. The engine is loaded when one of them runs. */
+export function addModelCommands(program: Command, say: (text: string) => void): void {
+  const model = program.command("model").description("ONNX models of your own").helpCommand(false);
+
+  model
+    .command("inspect")
+    .description("operators, parameters, cut points and a plan for an ONNX file")
+    .argument("<file>", "the ONNX file; its external data must lie in the same folder")
+    .option(
+      "--stages <count>",
+      "number of computers to divide it among (default: as few as fit)",
+      whole(1, MOST_COMPUTERS),
+    )
+    .option("--size <name=number...>", "sizes of the dimensions that the file leaves open")
+    .option("--json", "print JSON, for programs")
+    .action(
+      async (file: string, { stages, size, json }: { stages?: number; size?: string[]; json?: true }) => {
+        const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
+        const found = inspectModel(file, { stages: stages ?? null, sizes: parseSizes(size ?? []) });
+        say(json === true ? JSON.stringify(found) : inspectionText(found));
+        if (found.problem !== null) process.exitCode = 1;
+      },
+    );
+
+  model
+    .command("train")
+    .description("train a language model from an ONNX file, in a pipeline of real processes on this computer")
+    .argument("<file>", "the ONNX file; its external data must lie in the same folder")
+    .requiredOption("--data <folder>", "text or token files to train on; see below")
+    .requiredOption("--steps <count>", "how many steps to train", whole(1, 1_000_000_000))
+    .option(
+      "--stages <count>",
+      "worker processes to divide it among (default: 3, or as many as it can be cut into)",
+      whole(1, MOST_WORKERS),
+    )
+    .option(
+      "--batch <count>",
+      "sequences of a micro-batch (default: as the file fixes it, else 4)",
+      whole(1, 4096),
+    )
+    .option(
+      "--sequence <count>",
+      "tokens of a sequence (default: as the file fixes it, else 128)",
+      whole(2, 131_072),
+    )
+    .option("--micro-batches <count>", "micro-batches of a step", whole(1, 4096), 8)
+    .option("--learning-rate <number>", "the highest, after the warm-up", positive, 3e-4)
+    .option("--seed <number>", "which data is drawn when", whole(0, 2 ** 31 - 1), 1)
+    .option("--size <name=number...>", "sizes of other dimensions that the file leaves open")
+    .option("--tokens <name>", "the input that takes token numbers (default: found by its type and name)")
+    .option("--scores <name>", "the output of scores of the next token (default: the only one, or logits)")
+    .option("--fixed <name=number...>", "another input, and the number that it is filled with")
+    .option("--out <file>", "the trained model (default: FILE.trained.onnx, beside the model)")
+    .option("--force", "replace the file that is written if it is there already")
+    .option("--json", "print the figures as one line of JSON")
+    .addHelpText("after", DATA_HELP)
+    .action(async (file: string, words: TrainWords) => {
+      const [{ parseSizes }, { trainModel }, { resultText }] = await Promise.all([
+        import("./model-inspect.ts"),
+        import("./model-train.ts"),
+        import("./training-text.ts"),
+      ]);
+      const { data, steps, microBatches, learningRate, seed } = words;
+      const result = await trainModel(
+        {
+          model: file,
+          data,
+          steps,
+          microBatches,
+          learningRate,
+          seed,
+          stages: words.stages ?? null,
+          batch: words.batch ?? null,
+          sequence: words.sequence ?? null,
+          sizes: parseSizes(words.size ?? []),
+          tokens: words.tokens ?? null,
+          scores: words.scores ?? null,
+          fixed: parseNumbers(words.fixed ?? []),
+          out: words.out ?? null,
+          force: words.force === true,
+        },
+        (text) => void process.stderr.write(`${text}\n`),
+      );
+      say(words.json === true ? JSON.stringify(result) : resultText(result));
+      if (result.interrupted) process.exitCode = EXIT_INTERRUPTED;
+    });
+}
+
+interface TrainWords {
+  data: string;
+  steps: number;
+  stages?: number;
+  batch?: number;
+  sequence?: number;
+  microBatches: number;
+  learningRate: number;
+  seed: number;
+  size?: string[];
+  tokens?: string;
+  scores?: string;
+  fixed?: string[];
+  out?: string;
+  force?: true;
+  json?: true;
+}
+
+const DATA_HELP = `
+The data folder holds one of these, in as many files as you like, taken in the order of their names:
+  text (UTF-8, any ending)   with a tokenizer.json beside the model or in the folder, its tokens;
+                             else every byte is a token, if the model knows 256 or more
+  token files                *.u16 and *.bin: 16-bit numbers, *.u32: 32-bit; little-endian, unsigned
+The last 5 % of it are held out: the loss on them is measured before, on the way and at the end.
+`;
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+  };
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 10) return value;
+  throw new InvalidArgumentError("Give a number above 0 and up to 10, for example 3e-4.");
+}
+
+/** As they are typed: `attention_mask=1`. */
+function parseNumbers(words: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    words.map((word) => {
+      const [, name, digits] = /^(.+)=([^=]+)$/.exec(word) ?? [];
+      const value = Number(digits);
+      if (name !== undefined && Number.isFinite(value)) return [name, value];
+      throw new Failure(
+        "bad-size",
+        `"${word}" is not an input and a number. Write them as in --fixed attention_mask=1.`,
+      );
+    }),
+  );
+}

@@ -1,0 +1,167 @@
+import { clone, toBinary } from "@bufbuild/protobuf";
+import { STORED } from "../src-engine/import/element-types.ts";
+import { externalPath } from "../src-engine/import/external-data.ts";
+import type { ReadExternal } from "../src-engine/import/external-data.ts";
+import { checkStored } from "../src-engine/import/initializer.ts";
+import { decodeModel, nodeName, printable } from "../src-engine/import/model-bytes.ts";
+import { ModelProtoSchema, TensorProto_DataLocation, TensorProtoSchema } from "../src-engine/onnx_pb.js";
+import type { GraphProto, ModelProto, TensorProto } from "../src-engine/onnx_pb.js";
+import { Failure } from "../src-protocol/failure.ts";
+import { LARGEST_MODEL_FILE_BYTES } from "../src-protocol/model.ts";
+
+/**
+ * The model in one file: what lies in other files is taken in. A model that is one file already stays
+ * as it is, to the byte.
+ *
+ * @throws Failure `model-too-large` before anything of it is read; those of `decodeModel`, `checkStored`
+ * and `readExternal`
+ */
+export function packedModel(file: Uint8Array, readExternal: ReadExternal): Uint8Array {
+  const { model, graph } = decodeModel(file);
+  const outside = graph.initializer.filter(isExternal);
+  if (outside.length === 0) return file;
+  for (const tensor of outside) checkStored(whatIs(tensor), tensor);
+  const bytes = outside.reduce((sum, tensor) => sum + bytesOf(tensor), file.length);
+  if (bytes > LARGEST_MODEL_FILE_BYTES)
+    throw new Failure(
+      "model-too-large",
+      `The model has ${(bytes / 1e9).toFixed(1)} GB with its external data. One file, which the network hands on and the result is written to, holds at most 2.1 GB. Train a smaller model, or one stored in float16.`,
+    );
+  for (const tensor of outside) {
+    const { location, offset } = placeOf(tensor);
+    embed(tensor, readExternal(location, offset, bytesOf(tensor)));
+  }
+  return toBinary(ModelProtoSchema, model);
+}
+
+/**
+ * A packed model with other numbers in its parameters, each in the type that the file stores it in.
+ * A parameter that the importer took apart from others (see `StoredTensors.for`) gets a tensor of its own.
+ *
+ * @throws Failure `bad-weights` when a parameter is not in the file, or has another size
+ */
+export function withWeights(file: Uint8Array, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
+  const { model, graph } = decodeModel(file);
+  const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  // Before IR 4 every stored tensor had to be an input too, which those that are added are not.
+  if (model.irVersion < 4n) model.irVersion = 4n;
+  for (const [name, values] of weights) {
+    const own = stored.get(name) ?? takenApart(graph, stored, name);
+    if (own === null) throw misfit(name, "is not in the file");
+    write(own, values);
+  }
+  return finished(model);
+}
+
+function finished(model: ModelProto): Uint8Array {
+  const bytes = toBinary(ModelProtoSchema, model);
+  if (bytes.length <= LARGEST_MODEL_FILE_BYTES) return bytes;
+  throw new Failure(
+    "model-too-large",
+    `The trained model would have ${(bytes.length / 1e9).toFixed(1)} GB, and one ONNX file holds at most 2.1 GB.`,
+  );
+}
+
+/**
+ * One vector of equal numbers that several nodes read became a parameter for each of them: by the
+ * name of the Identity between, or as `name@node`.
+ */
+function takenApart(
+  graph: GraphProto,
+  stored: ReadonlyMap<string, TensorProto>,
+  name: string,
+): TensorProto | null {
+  const identity = graph.node.findIndex(({ opType, output }) => opType === "Identity" && output[0] === name);
+  const source = stored.get(graph.node[identity]?.input[0] ?? "");
+  if (source !== undefined) {
+    graph.node.splice(identity, 1);
+    return added(graph, source, name);
+  }
+  const readers = graph.node.flatMap((node) => {
+    const shared = node.input.find((input) => stored.has(input) && `${input}@${nodeName(node)}` === name);
+    return shared === undefined ? [] : [{ node, shared }];
+  });
+  const [first] = readers;
+  const tensor = stored.get(first?.shared ?? "");
+  if (tensor === undefined) return null;
+  for (const { node, shared } of readers)
+    node.input = node.input.map((input) => (input === shared ? name : input));
+  return added(graph, tensor, name);
+}
+
+function added(graph: GraphProto, source: TensorProto, name: string): TensorProto {
+  const tensor = clone(TensorProtoSchema, source);
+  tensor.name = name;
+  graph.initializer.push(tensor);
+  return tensor;
+}
+
+type Encode = (view: DataView, offset: number, value: number) => void;
+
+/** As `STORED` reads them. */
+const ENCODERS: Readonly<Record<number, Encode>> = {
+  1: (view, at, value) => view.setFloat32(at, value, true),
+  10: (view, at, value) => view.setFloat16(at, value, true),
+  11: (view, at, value) => view.setFloat64(at, value, true),
+  16: (view, at, value) => view.setUint16(at, brainBits(value), true),
+};
+
+function write(tensor: TensorProto, values: Float32Array): void {
+  const encode = ENCODERS[tensor.dataType];
+  const bytesEach = STORED[tensor.dataType]?.bytes ?? 0;
+  const size = tensor.dims.reduce((product, dim) => product * Number(dim), 1);
+  if (encode === undefined || size !== values.length)
+    throw misfit(tensor.name, `has ${size} numbers in the file and ${values.length} in training`);
+  const bytes = new Uint8Array(size * bytesEach);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < size; i++) encode(view, i * bytesEach, values[i] as number);
+  embed(tensor, bytes);
+}
+
+function embed(tensor: TensorProto, bytes: Uint8Array): void {
+  tensor.rawData = bytes;
+  tensor.floatData = [];
+  tensor.doubleData = [];
+  tensor.int32Data = [];
+  tensor.int64Data = [];
+  tensor.uint64Data = [];
+  tensor.externalData = [];
+  tensor.dataLocation = TensorProto_DataLocation.DEFAULT;
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+/** bfloat16, rounded to nearest, ties to even. Parameters are finite: checkpoints are checked for that. */
+function brainBits(value: number): number {
+  scratch.setFloat32(0, value);
+  const bits = scratch.getUint32(0);
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function isExternal({ dataLocation }: TensorProto): boolean {
+  return dataLocation === TensorProto_DataLocation.EXTERNAL;
+}
+
+function bytesOf({ dims, dataType }: TensorProto): number {
+  return dims.reduce((product, dim) => product * Number(dim), STORED[dataType]?.bytes ?? 0);
+}
+
+/** Checked before by `checkStored`. */
+function placeOf({ externalData }: TensorProto): { location: string; offset: number } {
+  const entries = new Map(externalData.map(({ key, value }) => [key, value]));
+  return {
+    location: externalPath(entries.get("location") ?? "").join("/"),
+    offset: Number(entries.get("offset") ?? 0),
+  };
+}
+
+function whatIs({ name }: TensorProto): string {
+  return `The tensor "${printable(name)}"`;
+}
+
+function misfit(name: string, why: string): Failure {
+  return new Failure(
+    "bad-weights",
+    `The trained parameter "${printable(name)}" ${why}, so the model cannot be written. Please report this.`,
+  );
+}

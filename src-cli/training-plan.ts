@@ -1,0 +1,182 @@
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { importModel } from "../src-engine/import/import-model.ts";
+import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
+import type { Stage } from "../src-engine/stage.ts";
+import { cutModel } from "../src-engine/stages.ts";
+import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
+import type { TrainableModel } from "../src-engine/trainable-model.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
+import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
+import { openModel } from "./model-folder.ts";
+import { rolesOf } from "./model-roles.ts";
+import type { RoleOptions } from "./model-roles.ts";
+import { packedModel } from "./model-weights.ts";
+import { findTokenizer } from "./tokenizer.ts";
+import { gatherData } from "./training-data.ts";
+import type { TrainingData } from "./training-data.ts";
+import { mustFitDisk, mustFitMemory } from "./training-room.ts";
+
+export interface TrainingOptions extends RoleOptions {
+  readonly model: string;
+  readonly data: string;
+  readonly steps: number;
+  /** null: three, or as many as the model can be cut into. */
+  readonly stages: number | null;
+  readonly microBatches: number;
+  readonly learningRate: number;
+  readonly seed: number;
+}
+
+/** What is about to be trained, checked as far as it can be before any process starts. */
+export interface TrainingPlan {
+  readonly run: RunSpec;
+  readonly stages: readonly Stage[];
+  readonly data: TrainingData;
+  /** The model in one file. */
+  readonly packed: Uint8Array;
+  readonly modelFile: string;
+  readonly corpusFile: string;
+  readonly parameterCount: number;
+  /** Of all processes together, at its peak. */
+  readonly memoryBytes: number;
+  readonly notes: readonly string[];
+}
+
+const USUAL_STAGES = 3;
+/** `folder`: an empty one of this training's own, which gets the model and the data. */
+export async function planTraining(options: TrainingOptions, folder: string): Promise<TrainingPlan> {
+  const { bytes, readExternal } = openModel(options.model);
+  const packed = packedModel(bytes, readExternal);
+  const roles = rolesOf(packed, options);
+  const { batch, sequence, tokens, scores, sizes, fixed } = roles;
+  const vocabulary = vocabularyOf(packed, roles);
+  const model: OnnxSpec = {
+    kind: "onnx",
+    file: { sha256: createHash("sha256").update(packed).digest("hex"), bytes: packed.length },
+    vocabulary,
+    tokens,
+    scores,
+    sizes,
+    fixed,
+  };
+  const stages = stagesFor(openTrainable(model, { batch, sequence }, packed), options.stages);
+  const modelFile = join(folder, "model.onnx");
+  const corpusFile = join(folder, "data");
+  const tokenizer = await findTokenizer([dirname(options.model), options.data]);
+  const data = gatherData(options.data, { vocabulary, into: corpusFile, tokenizer });
+  const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
+  mustBeLongEnough(run, data);
+  const parameterCount = countOnce(stages);
+  const memoryBytes = mustFitMemory(stages, packed.length);
+  mustFitDisk(folder, {
+    parameters: stages.reduce((sum, stage) => sum + stage.parameterCount, 0),
+    files: (packed.length + data.corpus.bytes) * (stages.length + 2),
+  });
+  writeFileSync(modelFile, packed, { mode: 0o600 });
+  const notes = data.corpus.tokenBytes === 1 && vocabulary > 256 ? [bytesNote(vocabulary)] : [];
+  return { run, stages, data, packed, modelFile, corpusFile, parameterCount, memoryBytes, notes };
+}
+
+function vocabularyOf(
+  packed: Uint8Array,
+  { sizes, fixed, scores, batch, sequence }: ReturnType<typeof rolesOf>,
+): number {
+  const { outputs } = sized(() => importModel(packed, { sizes, fixed, outputs: [scores] }), batch, sequence);
+  const shape = outputs[0]?.tensor.shape ?? [];
+  const vocabulary = shape.at(-1) ?? 0;
+  const places = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  if (vocabulary >= 2 && shape.length >= 2 && places === batch * sequence) return vocabulary;
+  throw new Failure(
+    "which-scores",
+    `The output "${scores}" has the shape [${shape.join(", ")}]. Scores of the next token would have [${batch}, ${sequence}, vocabulary]. Name another output with --scores, or other sizes.`,
+  );
+}
+
+/** A model that does not take such sizes says so of some node in its middle. */
+function sized<Result>(read: () => Result, batch: number, sequence: number): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== "bad-shape") throw error;
+    throw new Failure(
+      "bad-shape",
+      `The model does not take ${batch} sequences of ${sequence} tokens; it may be made for shorter ones (--sequence). ${error.message}`.slice(
+        0,
+        2000,
+      ),
+      { cause: error },
+    );
+  }
+}
+
+function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage[] {
+  if (wanted !== null) return cutModel(model, wanted);
+  for (let count = USUAL_STAGES; count > 1; count--) {
+    try {
+      return cutModel(model, count);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== "too-many-stages") throw error;
+    }
+  }
+  return cutModel(model, 1);
+}
+
+function runOf(
+  { model: path, steps, microBatches, learningRate, seed }: TrainingOptions,
+  {
+    model,
+    batch,
+    sequence,
+    stages,
+    data: { corpus },
+  }: { model: OnnxSpec; batch: number; sequence: number; stages: number; data: TrainingData },
+): RunSpec {
+  const mathematics = {
+    model,
+    stages,
+    batch,
+    sequence,
+    microBatches,
+    optimizer: {
+      ...DEFAULT_OPTIMIZER,
+      learningRate,
+      warmupSteps: Math.min(DEFAULT_OPTIMIZER.warmupSteps, Math.floor(steps / 10)),
+      decaySteps: steps,
+    },
+    seed,
+    corpus,
+  };
+  const id = createHash("sha256").update(JSON.stringify(mathematics)).digest("hex").slice(0, 16);
+  return {
+    ...mathematics,
+    runId: `train-${id}`,
+    name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
+    steps,
+    evaluateEverySteps: Math.max(10, Math.ceil(steps / 20)),
+    evaluationMicroBatches: 4,
+    // Some on the way and one at the end: an interruption loses what came after the last.
+    checkpointEverySteps: Math.max(1, Math.min(20, Math.ceil(steps / 5))),
+  };
+}
+
+function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens }: TrainingData): void {
+  const shape = { seed, batch, sequence, corpusTokens: tokens };
+  trainingOffsets({ ...shape, step: 0, microBatch: 0 });
+  heldOutOffsets({ ...shape, index: 0 });
+}
+
+/** A tied parameter is in several stages. */
+function countOnce(stages: readonly Stage[]): number {
+  const sizes = new Map(stages.flatMap(({ parameters }) => parameters.map(({ name, size }) => [name, size])));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
+function bytesNote(vocabulary: number): string {
+  return (
+    `The model knows ${vocabulary} tokens, and there is no tokenizer.json beside it or in the data folder: ` +
+    "the text is taken byte by byte, tokens 0 to 255."
+  );
+}

@@ -1,0 +1,47 @@
+import { basename } from "node:path";
+import { number, plural, size } from "./amounts.ts";
+import type { TrainingResult } from "./model-train.ts";
+import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
+
+/** What is about to be done, for a person. */
+export function planText(
+  { run, stages, data, parameterCount, memoryBytes, notes }: TrainingPlan,
+  { model: file, learningRate, out }: TrainingOptions & { out: string },
+): string {
+  const { model, batch, sequence, microBatches, steps } = run;
+  const perStep = batch * sequence * microBatches;
+  const named = model.kind === "onnx" ? `, tokens "${model.tokens}", scores "${model.scores}"` : "";
+  const left = data.skipped === 0 ? "" : `, ${plural(data.skipped, "other file")} left out`;
+  const lines = [
+    `Model:     ${basename(file)}: ${number(parameterCount)} parameters, ${number(model.vocabulary)} tokens known${named}`,
+    `Data:      ${data.corpus.name}: ${number(data.tokens)} ${data.kind} in ${plural(data.files, "file")}${left}; the last 5 % are held out`,
+    `Training:  ${plural(steps ?? 0, "step")} of ${number(perStep)} tokens (${batch} × ${sequence} tokens in ${plural(microBatches, "micro-batch", "micro-batches")}), learning rate ${learningRate}`,
+    `Processes: ${plural(stages.length, "worker")}, an orchestrator and a daemon; up to ${size(memoryBytes)} of memory`,
+    ...stages.map(
+      ({ parameterCount: count, memory, boundaryBytes }, index) =>
+        `           stage ${index + 1}: ${number(count)} parameters, ${size(memory.full.peakBytes)} to train them` +
+        (boundaryBytes.out > 0 ? `, sends ${size(boundaryBytes.out)} a micro-batch` : ""),
+    ),
+    `Writes:    ${out}`,
+    ...notes.map((note) => `Note:      ${note}`),
+  ];
+  return lines.join("\n");
+}
+
+/** What has come of it, for a person. */
+export function resultText(result: TrainingResult): string {
+  const { step, stages, processes, tokensPerSecond, interrupted, out, writtenStep } = result;
+  const speed = tokensPerSecond === null ? "" : `, ${number(tokensPerSecond)} tokens a second`;
+  const lines = [
+    `${interrupted ? "Interrupted after " : ""}${plural(step, "step")} in ${plural(stages, "stage")}, ${plural(processes, "process", "processes")}${speed}`,
+    `loss from ${loss(result.lossFirst)} to ${loss(result.lossLast)}, held out from ${loss(result.heldOutLossBefore)} to ${loss(result.heldOutLossAfter)}`,
+    out === null
+      ? "No state of all stages was stored yet, so nothing was written."
+      : `the weights of step ${writtenStep} are in ${out}`,
+  ];
+  return lines.join("\n");
+}
+
+function loss(value: number | null): string {
+  return value === null ? "(not measured)" : value.toFixed(4);
+}

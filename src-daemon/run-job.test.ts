@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, expect, it } from "vitest";
+import { runJob } from "./run-job.ts";
+import { planRun } from "./run-plan.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah job "));
+  return () => rmSync(folder, { recursive: true, force: true });
+});
+
+const run = planRun({
+  corpus: { name: "x", sha256: "ab".repeat(32), bytes: 1_000_000 },
+  size: "tiny",
+  steps: 5,
+  workers: 2,
+});
+
+function jobOf(content: string | null) {
+  const runFile = join(folder, "run.json");
+  if (content !== null) writeFileSync(runFile, content);
+  return runJob({ runFile, data: null, model: "default", steps: null }, folder, 3);
+}
+
+it("a run in a file is taken as it stands there", () => {
+  const job = { run, corpusFile: "/data", modelFile: "/model.onnx" };
+  expect(jobOf(JSON.stringify(job))).toEqual(job);
+});
+
+it.each([
+  ["there is none", null, /there is no such file, or it is empty/],
+  ["it is empty", "", /there is no such file, or it is empty/],
+  ["it is no JSON", "{", /it is not JSON/],
+  ["it is larger than any run", " ".repeat(2 ** 20 + 1), /it has 1048577 bytes/],
+  [
+    "it is something else",
+    JSON.stringify({ run: { ...run, stages: 0 }, corpusFile: "/d", modelFile: null }),
+    /run\.stages: /,
+  ],
+])("a run file is refused in one sentence when %s", (_, content, sentence) => {
+  expect(() => jobOf(content)).toThrow(sentence);
+});
+
+it("without one, the built-in model learns the owner's text", () => {
+  writeFileSync(join(folder, "a.txt"), "Call me Ishmael. ".repeat(2_000));
+  const job = runJob({ runFile: null, data: folder, model: "tiny", steps: 7 }, join(folder, "cache"), 2);
+  expect(job).toMatchObject({ modelFile: null, run: { steps: 7, stages: 2, model: { kind: "llama" } } });
+});

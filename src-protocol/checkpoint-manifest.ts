@@ -1,0 +1,28 @@
+import { z } from "zod";
+import { sha256Hex } from "./keys.ts";
+
+/**
+ * `<network folder>/checkpoint.json`: the newest step that every stage of the run has stored, for
+ * whoever has the folder. It is replaced whole, and gone when there is no such step.
+ */
+export const CHECKPOINT_MANIFEST_FILE = "checkpoint.json";
+
+export const checkpointManifest = z.strictObject({
+  schema: z.literal("train-at-home/checkpoint/v1"),
+  runId: z.string().min(1).max(64),
+  runSha256: sha256Hex,
+  step: z.int().positive(),
+  /** In the order of the stages: snapshot files (snapshot.ts). */
+  stages: z
+    .array(
+      z.strictObject({
+        sha256: sha256Hex,
+        bytes: z.int().positive(),
+        /** Below the network folder, with `/`. */
+        file: z.string().regex(/^[a-z0-9]+(\/[a-z0-9]+)*$/),
+      }),
+    )
+    .min(1)
+    .max(1024),
+});
+export type CheckpointManifest = z.infer<typeof checkpointManifest>;

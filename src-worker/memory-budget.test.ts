@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { chooseRecompute, PROGRAM_BYTES, predictedBytes } from "./memory-budget.ts";
+
+const memory = (peakBytes: number, keptBytes: number) => ({
+  stateBytes: 0,
+  runBytes: 0,
+  peakBytes,
+  keptBytes,
+});
+const stage = {
+  index: 1,
+  stages: 4,
+  isTail: false,
+  memory: { full: memory(4e9, 1e7), selective: memory(4.5e9, 3e8) },
+};
+
+it("the products are kept where that leaves half of the memory free", () => {
+  expect(predictedBytes(stage, "selective")).toBe(PROGRAM_BYTES + 4.5e9 + 3 * 3e8);
+  expect(chooseRecompute(stage, 12e9)).toBe("selective");
+  expect(chooseRecompute(stage, 10e9)).toBe("full");
+});
+
+it("a stage that does not fit is refused before any memory is taken", () => {
+  expect(() => chooseRecompute(stage, 4e9)).toThrow(
+    expect.objectContaining({
+      code: "stage-too-large",
+      message: expect.stringContaining("needs 4.2 GB while it is trained, and this computer has 4.0 GB free"),
+    }),
+  );
+});
