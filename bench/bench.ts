@@ -23,6 +23,14 @@ const BENCHMARKS = {
     about: "Three stages in three processes against the same model in one process: tokens per second",
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
+  tfjs: {
+    about: "A small model's training step against TensorFlow.js in WebAssembly (installs it on first use)",
+    load: async () => (await import("./tfjs.ts")).benchTfjs,
+  },
+  torch: {
+    about: "Forward and backward of a Llama block against PyTorch on the CPU (needs a python3 that has it)",
+    load: async () => (await import("./torch.ts")).benchTorch,
+  },
 } as const;
 
 export interface Progress {
