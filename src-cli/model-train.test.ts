@@ -14,8 +14,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ModelProtoSchema } from "../src-engine/onnx_pb.js";
 import { heldOutOffsets, tokensAt } from "../src-engine/samples.ts";
 import { trainSingle } from "../src-worker/single.ts";
 import type { TrainingResult } from "./model-train.ts";
@@ -99,6 +101,32 @@ async function heldOutLoss(file: string, { run, corpusFile }: TrainingPlan): Pro
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
+/** Scores that are the tokens themselves, one-hot. */
+function modelWithoutParameters(): Uint8Array {
+  const dim = ["batch", "sequence"].map((name) => ({ value: { case: "dimParam" as const, value: name } }));
+  const tensor = (elemType: number) => ({
+    value: { case: "tensorType" as const, value: { elemType, shape: { dim } } },
+  });
+  return toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      irVersion: 8n,
+      opsetImport: [{ domain: "", version: 17n }],
+      graph: {
+        name: "empty",
+        input: [{ name: "input", type: tensor(7) }],
+        output: [{ name: "output" }],
+        initializer: [
+          { name: "depth", dataType: 7, dims: [], int64Data: [24n] },
+          // By this name it is no parameter.
+          { name: "mask", dataType: 1, dims: [2n], floatData: [0, 1] },
+        ],
+        node: [{ opType: "OneHot", name: "scores", input: ["input", "depth", "mask"], output: ["output"] }],
+      },
+    }),
+  );
+}
+
 describe("tah model train", () => {
   it("trains a model with tied matrices in three processes as in one, and writes it back into its file", async () => {
     const model = fixture("gpt2-tied.onnx");
@@ -161,6 +189,8 @@ describe("tah model train", () => {
     mkdirSync(text);
     writeFileSync(join(text, "a.txt"), "Call me Ishmael. ".repeat(100));
     const existing = join(folder, "existing.onnx");
+    const empty = join(folder, "empty.onnx");
+    writeFileSync(empty, modelWithoutParameters());
     writeFileSync(existing, "");
     const refused = async (code: string, ...words: string[]): Promise<void> => {
       const answer = await train(...words, "--json");
@@ -174,6 +204,7 @@ describe("tah model train", () => {
     ]);
     await Promise.all([
       refused("output-exists", model, ...data, "--steps", "3", "--out", existing),
+      refused("nothing-to-train", empty, ...data, "--steps", "3"),
       refused("which-tokens", fixture("mlp.onnx"), ...data, "--steps", "3"),
       refused("bad-use", model, ...data, "--steps", "none"),
     ]);

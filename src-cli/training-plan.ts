@@ -63,13 +63,18 @@ export async function planTraining(options: TrainingOptions, folder: string): Pr
     fixed,
   };
   const stages = stagesFor(openTrainable(model, { batch, sequence }, packed), options.stages);
+  const parameterCount = countOnce(stages);
+  if (parameterCount === 0)
+    throw new Failure(
+      "nothing-to-train",
+      "The model has no parameters in front of its scores, so there is nothing to train. Export it with its weights as initializers, or name another output with --scores.",
+    );
   const modelFile = join(folder, "model.onnx");
   const corpusFile = join(folder, "data");
   const tokenizer = await findTokenizer([dirname(options.model), options.data]);
   const data = gatherData(options.data, { vocabulary, into: corpusFile, tokenizer });
   const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
   mustBeLongEnough(run, data);
-  const parameterCount = countOnce(stages);
   const memoryBytes = mustFitMemory(stages, packed.length);
   mustFitDisk(folder, {
     parameters: stages.reduce((sum, stage) => sum + stage.parameterCount, 0),

@@ -12,7 +12,8 @@ export const snapshotHeader = z.strictObject({
   runSha256: sha256Hex,
   stage: z.int().nonnegative(),
   step: z.int().nonnegative(),
-  payloadBytes: z.int().positive(),
+  /** 0 for a stage that has nothing to train. */
+  payloadBytes: z.int().nonnegative(),
   /** Finds torn and decayed files. What comes over the network is checked by its SHA-256 as well. */
   payloadCrc32: z.int().nonnegative(),
 });

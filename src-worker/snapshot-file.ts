@@ -78,7 +78,7 @@ export function memorySource(bytes: Uint8Array): SnapshotSource {
 }
 
 export async function readSnapshotHeader(source: SnapshotSource): Promise<SnapshotHeader> {
-  if (source.bytes <= SNAPSHOT_HEADER_BYTES) throw corrupt("it is too short");
+  if (source.bytes < SNAPSHOT_HEADER_BYTES) throw corrupt("it is too short");
   const block = Buffer.alloc(SNAPSHOT_HEADER_BYTES);
   await source.read(block, 0);
   if (block.toString("utf8", 0, UNFINISHED.length) === UNFINISHED) {

@@ -150,6 +150,13 @@ describe("snapshots of a stage", () => {
     });
   });
 
+  it("are kept of a stage that has nothing to train, too", async () => {
+    await (await open()).save(stage, 3, new SharedArrayBuffer(0));
+    const second = await open();
+    expect(await second.restore(stage, 3, new SharedArrayBuffer(0))).toBe(true);
+    expect(reported).toEqual([]);
+  });
+
   it("say in a sentence that the folder cannot be used, and lose nothing", async () => {
     const snapshots = await open();
     await snapshots.save(stage, 3, memoryOf(3));
