@@ -9,10 +9,9 @@ import { createSessionSigner } from "../src-protocol/signing.ts";
 import { Compute } from "./compute.ts";
 import { Control } from "./control.ts";
 import { diskFailure } from "./disk-failure.ts";
-import { Peers } from "./peers.ts";
 import { ReceiptOutbox } from "./receipt-outbox.ts";
 import { Snapshots } from "./snapshots.ts";
-import { dialLink, listenForLinks } from "./tls-link.ts";
+import { dialLink, listenForLinks, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
 
 /** Below what a person does at the computer; the compute thread goes lower still. */

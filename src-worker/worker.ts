@@ -10,7 +10,7 @@ import type { StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import type { Control, Instruction, Report } from "./control.ts";
 import { BlobCache } from "./blob-cache.ts";
-import type { Peers } from "./peers.ts";
+import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import { inBatches } from "./receipt-outbox.ts";
 import type { ReceiptOutbox } from "./receipt-outbox.ts";

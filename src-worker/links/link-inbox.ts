@@ -1,4 +1,4 @@
-import type { PeerMessage } from "../src-protocol/peer.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
 import type { MessageHandler } from "./link.ts";
 
 /** Queued bytes above which the link stops reading. One message may be larger than this. */

@@ -1,5 +1,5 @@
 /** A peer in a process of its own, for tests that stop or kill it: listens, echoes tensors, ends with its parent. */
-import { createSessionSigner } from "../src-protocol/signing.ts";
+import { createSessionSigner } from "../../../src-protocol/signing.ts";
 import { listenForLinks } from "./tls-link.ts";
 
 const signer = createSessionSigner();

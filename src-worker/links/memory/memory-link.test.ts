@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { FramedLink } from "./framed-link.ts";
-import { ManualClock, settled } from "./link-clock.ts";
+import { FramedLink } from "../framed-link.ts";
+import { ManualClock, settled } from "../link-clock.ts";
 import {
   closed,
   collect,
@@ -9,8 +9,8 @@ import {
   signerA,
   signerB,
   tensor,
-} from "./link-conformance.ts";
-import { LINK_TIMING } from "./link.ts";
+} from "../link-conformance.ts";
+import { LINK_TIMING } from "../link.ts";
 import { memoryLinks, memoryPipes } from "./memory-link.ts";
 
 const keys = { a: signerA.publicKey, b: signerB.publicKey };

@@ -1,18 +1,18 @@
 import { connect, createServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
-import type { LinkAddress } from "../src-protocol/control.ts";
-import { Failure, failureBody } from "../src-protocol/failure.ts";
-import { encodeGoodbye } from "../src-protocol/frame.ts";
-import type { SessionKey } from "../src-protocol/keys.ts";
-import type { SessionSigner } from "../src-protocol/signing.ts";
-import { FramedLink, GOODBYE_GRACE_MS } from "./framed-link.ts";
+import type { LinkAddress } from "../../../src-protocol/control.ts";
+import { Failure, failureBody } from "../../../src-protocol/failure.ts";
+import { encodeGoodbye } from "../../../src-protocol/frame.ts";
+import type { SessionKey } from "../../../src-protocol/keys.ts";
+import type { SessionSigner } from "../../../src-protocol/signing.ts";
+import { FramedLink, GOODBYE_GRACE_MS } from "../framed-link.ts";
 import { linkCertificate } from "./link-certificate.ts";
-import { systemClock } from "./link-clock.ts";
-import type { LinkClock } from "./link-clock.ts";
+import { systemClock } from "../link-clock.ts";
+import type { LinkClock } from "../link-clock.ts";
 import { hearHello, sayHello } from "./link-greeting.ts";
 import { SocketPipe } from "./link-socket-pipe.ts";
-import { LINK_TIMING } from "./link.ts";
-import type { Link, LinkTiming } from "./link.ts";
+import { LINK_TIMING } from "../link.ts";
+import type { Link, LinkTiming } from "../link.ts";
 
 /** How long a stranger may take from connecting to a verified hello. */
 const GREETING_MS = 5_000;

@@ -1,5 +1,5 @@
 import type { TLSSocket } from "node:tls";
-import type { LinkPipe, LinkPipeEvents } from "./link-pipe.ts";
+import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
 
 /** A link's pipe over a TLS socket whose peer is authenticated. */
 export class SocketPipe implements LinkPipe {

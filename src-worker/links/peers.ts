@@ -1,6 +1,6 @@
-import type { LinkAddress, PeerAddress } from "../src-protocol/control.ts";
-import { Failure } from "../src-protocol/failure.ts";
-import type { SessionKey } from "../src-protocol/keys.ts";
+import type { LinkAddress, PeerAddress } from "../../src-protocol/control.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { Link } from "./link.ts";
 
 const DIAL_TIMEOUT_MS = 2_000;

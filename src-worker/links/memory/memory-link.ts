@@ -1,10 +1,10 @@
-import type { SessionKey } from "../src-protocol/keys.ts";
-import { FramedLink } from "./framed-link.ts";
-import { systemClock } from "./link-clock.ts";
-import type { LinkClock } from "./link-clock.ts";
-import type { LinkPipe, LinkPipeEvents } from "./link-pipe.ts";
-import { LINK_TIMING } from "./link.ts";
-import type { Link, LinkTiming } from "./link.ts";
+import type { SessionKey } from "../../../src-protocol/keys.ts";
+import { FramedLink } from "../framed-link.ts";
+import { systemClock } from "../link-clock.ts";
+import type { LinkClock } from "../link-clock.ts";
+import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
+import { LINK_TIMING } from "../link.ts";
+import type { Link, LinkTiming } from "../link.ts";
 
 export interface MemoryLinkOptions {
   readonly clock?: LinkClock;

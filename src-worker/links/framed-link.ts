@@ -1,10 +1,10 @@
-import { Failure, failureBody } from "../src-protocol/failure.ts";
-import { FrameDecoder, parseWith } from "../src-protocol/frame-decoder.ts";
-import type { FrameEvent } from "../src-protocol/frame-decoder.ts";
-import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../src-protocol/frame.ts";
-import type { SessionKey } from "../src-protocol/keys.ts";
-import { peerMessage } from "../src-protocol/peer.ts";
-import type { PeerMessage } from "../src-protocol/peer.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
+import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
+import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { peerMessage } from "../../src-protocol/peer.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
 import type { LinkClock } from "./link-clock.ts";
 import { LinkInbox } from "./link-inbox.ts";
 import { LinkOutbox } from "./link-outbox.ts";

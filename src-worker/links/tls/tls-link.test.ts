@@ -6,11 +6,11 @@ import type { Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { linkAddress } from "../src-protocol/control.ts";
-import type { LinkAddress } from "../src-protocol/control.ts";
-import { sessionKey } from "../src-protocol/keys.ts";
+import { linkAddress } from "../../../src-protocol/control.ts";
+import type { LinkAddress } from "../../../src-protocol/control.ts";
+import { sessionKey } from "../../../src-protocol/keys.ts";
 import { linkCertificate } from "./link-certificate.ts";
-import { ManualClock, systemClock } from "./link-clock.ts";
+import { ManualClock, systemClock } from "../link-clock.ts";
 import {
   closed,
   collect,
@@ -21,9 +21,9 @@ import {
   signerB,
   tensor,
   until,
-} from "./link-conformance.ts";
+} from "../link-conformance.ts";
 import { sayHello } from "./link-greeting.ts";
-import type { Link } from "./link.ts";
+import type { Link } from "../link.ts";
 import { dialLink, listenForLinks } from "./tls-link.ts";
 import type { DialOptions, ListenOptions } from "./tls-link.ts";
 

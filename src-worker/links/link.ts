@@ -1,6 +1,6 @@
-import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../src-protocol/control.ts";
-import type { SessionKey } from "../src-protocol/keys.ts";
-import type { PeerMessage } from "../src-protocol/peer.ts";
+import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
 
 export interface LinkStats {
   /** Frame bytes, without what the transport adds. */

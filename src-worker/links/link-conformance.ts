@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../src-protocol/control.ts";
-import { PAYLOAD_LIMIT_BYTES } from "../src-protocol/peer.ts";
-import type { PeerMessage } from "../src-protocol/peer.ts";
-import { createSessionSigner } from "../src-protocol/signing.ts";
+import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
+import { PAYLOAD_LIMIT_BYTES } from "../../src-protocol/peer.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { ManualClock, settled } from "./link-clock.ts";
 import type { Link } from "./link.ts";
 

@@ -1,6 +1,6 @@
-import { encodeHeartbeat, encodeMessage } from "../src-protocol/frame.ts";
-import type { FramePieces } from "../src-protocol/frame.ts";
-import type { PeerMessage } from "../src-protocol/peer.ts";
+import { encodeHeartbeat, encodeMessage } from "../../src-protocol/frame.ts";
+import type { FramePieces } from "../../src-protocol/frame.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
 
 /** Questions of a peer that does not read may not pile up answers here. */
 const ANSWERS_KEPT = 4;

@@ -1,13 +1,13 @@
 import type { TLSSocket } from "node:tls";
-import { Failure } from "../src-protocol/failure.ts";
-import { FrameDecoder } from "../src-protocol/frame-decoder.ts";
-import type { FrameEvent } from "../src-protocol/frame-decoder.ts";
-import { encodeHello, helloText, readFrameHeader } from "../src-protocol/frame.ts";
-import type { HelloMeta, LinkRole } from "../src-protocol/frame.ts";
-import type { SessionKey } from "../src-protocol/keys.ts";
-import { FRAME_HEADER_BYTES } from "../src-protocol/peer.ts";
-import { verifySession } from "../src-protocol/signing.ts";
-import type { SessionSigner } from "../src-protocol/signing.ts";
+import { Failure } from "../../../src-protocol/failure.ts";
+import { FrameDecoder } from "../../../src-protocol/frame-decoder.ts";
+import type { FrameEvent } from "../../../src-protocol/frame-decoder.ts";
+import { encodeHello, helloText, readFrameHeader } from "../../../src-protocol/frame.ts";
+import type { HelloMeta, LinkRole } from "../../../src-protocol/frame.ts";
+import type { SessionKey } from "../../../src-protocol/keys.ts";
+import { FRAME_HEADER_BYTES } from "../../../src-protocol/peer.ts";
+import { verifySession } from "../../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../../src-protocol/signing.ts";
 
 const EXPORTER_LABEL = "train-at-home-link-v1";
 const EXPORTER_BYTES = 32;
