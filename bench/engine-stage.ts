@@ -2,6 +2,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import type { LlamaSpec } from "../src-protocol/model.ts";
 import { GraphBuilder } from "../src-engine/graph-builder.ts";
+import { OPERATORS } from "../src-engine/operators.ts";
 import { llamaModel } from "../src-engine/llama-model.ts";
 import { encodeModel } from "../src-engine/model-file.ts";
 import { initialValues } from "../src-engine/parameters.ts";
@@ -101,7 +102,7 @@ async function speedOf({ width, blocks, tokens, threads }: StageCase): Promise<S
   const peakRssMiB = Math.round(process.resourceUsage().maxRSS / 1024);
 
   // Of the product one row only is copied out: its speed is that of the product alone.
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   const a = graph.input("a", [PRODUCT, PRODUCT]);
   const b = graph.input("b", [PRODUCT, PRODUCT]);
   const row = a.matmul(b).gather(graph.input("row", [1], "int32"));

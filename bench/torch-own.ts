@@ -3,6 +3,7 @@ import { differentiate } from "../src-engine/differentiate.ts";
 import { closeGraph } from "../src-engine/graph.ts";
 import type { Graph } from "../src-engine/graph.ts";
 import { GraphBuilder } from "../src-engine/graph-builder.ts";
+import { OPERATORS } from "../src-engine/operators.ts";
 import { block } from "../src-engine/llama.ts";
 import type { MicroBatchShape } from "../src-engine/llama.ts";
 import type { Recompute } from "../src-engine/recompute.ts";
@@ -56,7 +57,7 @@ export async function blockInOneRun(request: BlockCase): Promise<() => Promise<F
 }
 
 function blockGraph({ model, shape, parameters }: BlockCase): Graph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   const data = [shape.batch * shape.sequence, model.width];
   const [x, dy] = [graph.input("x", data), graph.input("dy", data)];
   const own = new Map(parameters.map(({ info }) => [info.name, graph.input(info.name, info.shape)]));

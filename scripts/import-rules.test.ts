@@ -48,6 +48,29 @@ test("protocol and engine do no I/O", () => {
   ]);
 });
 
+test("a circle of imports is named, types aside", () => {
+  const root = checkout({
+    "src-engine/a.ts": `import { b } from "./b.ts";`,
+    "src-engine/b.ts": `import { c, type C } from "./c.ts";`,
+    "src-engine/c.ts": `import { a } from "./a.ts";\nimport type { D } from "./d.ts";`,
+    "src-engine/d.ts": `import { a } from "./a.ts";`,
+  });
+  expect(brokenImports(root)).toEqual([
+    "src-engine/a.ts, src-engine/b.ts, src-engine/c.ts import one another in a circle: pass in what one needs of the other",
+  ]);
+});
+
+test("the walk does not reach the table of operators, not even for a type", () => {
+  const root = checkout({
+    "src-engine/differentiate.ts": `import type { Node } from "./node.ts";`,
+    "src-engine/node.ts": `import type { Name } from "./operators.ts";`,
+    "src-engine/operators.ts": "export const OPERATORS = {};",
+  });
+  expect(brokenImports(root)).toEqual([
+    "src-engine/differentiate.ts must not reach src-engine/operators.ts: it is given a table",
+  ]);
+});
+
 test("imports are found over several lines, in re-exports and for side effects", () => {
   expect(
     importsOf(

@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
+import { importCircles, reached } from "./import-circles.ts";
 
 /**
  * Imports point one way (docs: architecture). What a folder may import from the others, and which
@@ -20,15 +21,38 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const PURE_BUILT_INS = new Set(["node:crypto", "node:buffer"]);
 const PURE_FOLDERS = new Set(["src-protocol", "src-engine"]);
 
+/** Who works on any table of operators must be readable without the engine's own: it is passed in. */
+const WITHOUT_THE_TABLE = ["graph-builder", "tensor", "operator", "differentiate", "model-file"];
+
 /** Tests drive real processes and neighbours: only the shipped code is held to the rules. */
 const isTest = (file: string) =>
   /\.(test|spec|test-support)\.tsx?$/.test(file) || /[/\\](testing|electron-double)[/\\]/.test(file);
 
 /** One sentence for each import that breaks a rule. */
 export function brokenImports(root: string): string[] {
-  return Object.keys(MAY_IMPORT).flatMap((folder) =>
-    sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)),
+  return Object.keys(MAY_IMPORT)
+    .flatMap((folder) => sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)))
+    .concat(circlesIn(root), tableReachedIn(root));
+}
+
+function circlesIn(root: string): string[] {
+  return [...PURE_FOLDERS].flatMap((folder) =>
+    importCircles(
+      root,
+      sources(join(root, folder)).filter((file) => !isTest(file)),
+    ).map(
+      (circle) => `${circle.join(", ")} import one another in a circle: pass in what one needs of the other`,
+    ),
   );
+}
+
+function tableReachedIn(root: string): string[] {
+  const folder = join(root, "src-engine");
+  const files = new Set(sources(folder));
+  const table = join(folder, "operators.ts");
+  return WITHOUT_THE_TABLE.map((name) => join(folder, `${name}.ts`))
+    .filter((file) => reached(file, files).has(table))
+    .map((file) => `${relative(root, file)} must not reach src-engine/operators.ts: it is given a table`);
 }
 
 function brokenIn(root: string, folder: string, file: string): string[] {

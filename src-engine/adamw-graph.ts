@@ -3,6 +3,7 @@ import { adamwFactors } from "./adamw.ts";
 import { closeGraph } from "./graph.ts";
 import type { Graph } from "./graph.ts";
 import { GraphBuilder } from "./graph-builder.ts";
+import { OPERATORS } from "./operators.ts";
 import type { ParameterInfo } from "./stage.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -21,7 +22,7 @@ export function adamwGraph(
   parameters: Trained,
   { beta1, beta2, epsilon }: Pick<OptimizerSpec, "beta1" | "beta2" | "epsilon">,
 ): Graph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   const scalar = (name: keyof AdamwFeeds): Tensor => graph.input(name, []);
   const [gradientScale, keep] = [scalar("gradientScale"), scalar("keep")];
   const [correctedRate, correction2] = [scalar("correctedRate"), scalar("correction2")];
@@ -53,7 +54,7 @@ export function adamwFeeds(optimizer: OptimizerSpec, step: number, gradientScale
  * what clipping needs, without bringing the gradients themselves to the CPU.
  */
 export function gradientSquaresGraph(parameters: Trained): Graph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   const sums = parameters.map(({ shape }, i) => {
     const g = graph.input(`g_${i}`, shape);
     // Rows first: a GPU sums them side by side.
@@ -69,7 +70,7 @@ export function gradientSquaresGraph(parameters: Trained): Graph {
  * `zero` [], as a constant would be unfolded into as much memory again.
  */
 export function zerosGraph(parameters: Trained): Graph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   const zero = graph.input("zero", []);
   return closeGraph(
     graph,
@@ -79,6 +80,6 @@ export function zerosGraph(parameters: Trained): Graph {
 
 /** A tensor handed on unchanged, `from` → `to`: run with its ends in different memories, it is a copy between them. */
 export function copyGraph(shape: readonly number[]): Graph {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(OPERATORS);
   return closeGraph(graph, { to: graph.input("from", shape) });
 }

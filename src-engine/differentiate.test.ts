@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { differentiate } from "./differentiate.ts";
 import { GraphBuilder } from "./graph-builder.ts";
+import { OPERATORS } from "./operators.ts";
 import { encodeModel } from "./model-file.ts";
 import { compile } from "./run.test-support.ts";
 import type { Tensor } from "./tensor.ts";
@@ -8,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
 const scalar = (value: number) => ({ shape: [], data: [value] });
 
 async function slope(build: (x: Tensor) => Tensor, at: number): Promise<number> {
-  const graph = new GraphBuilder("float64");
+  const graph = new GraphBuilder(OPERATORS, "float64");
   const x = graph.input("x", []);
   const y = graph.within("f", () => build(x));
   const [dx] = differentiate(graph, new Map([[y, graph.full([], 1)]]), [x]) as [Tensor];
@@ -33,7 +34,7 @@ describe("differentiate", () => {
   });
 
   it("makes no node for a gradient that nobody asked for", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const [x, frozen] = [graph.input("x", [4, 4]), graph.input("frozen", [4, 4])];
     const y = x.matmul(frozen);
     differentiate(graph, new Map([[y, graph.full([4, 4], 1)]]), [x]);
@@ -41,7 +42,7 @@ describe("differentiate", () => {
   });
 
   it("refuses operators without a rule by their names, with every node that is in the way", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const [x, free] = [graph.input("x", [2]), graph.input("free", [2])];
     const scattered = (from: Tensor, reduction: string): Tensor =>
       graph.apply("ScatterElements", [from, graph.indices([0]), from.slice(0, 0, 1)], { reduction });
@@ -66,7 +67,7 @@ describe("differentiate", () => {
 
 describe("the graph builder", () => {
   it("makes equal nodes and constants once", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const x = graph.input("x", [3]);
     expect(x.mul(2).exp()).toBe(x.mul(2).exp());
     expect(graph.nodes).toHaveLength(2);
@@ -74,7 +75,7 @@ describe("the graph builder", () => {
   });
 
   it("refuses shapes, inputs and attributes that do not fit", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const x = graph.input("x", [2, 3]);
     expect(() => x.matmul(x)).toThrow(expect.objectContaining({ code: "bad-shape" }));
     expect(() => x.add(graph.input("y", [4]))).toThrow(expect.objectContaining({ code: "bad-shape" }));
@@ -85,7 +86,7 @@ describe("the graph builder", () => {
 
 describe("the model file", () => {
   it("can give an input, or one result under two names, as outputs", async () => {
-    const graph = new GraphBuilder("float64");
+    const graph = new GraphBuilder(OPERATORS, "float64");
     const x = graph.input("x", []);
     const y = x.exp();
     const run = await compile({ bytes: encodeModel(graph, { same: x, first: y, second: y }) });

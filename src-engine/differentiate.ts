@@ -1,7 +1,6 @@
 import { Failure } from "../src-protocol/failure.ts";
 import type { GraphBuilder, Node } from "./graph-builder.ts";
 import type { Pull } from "./operator.ts";
-import { OPERATORS } from "./operators.ts";
 import { nodesByOperator } from "./refusal-text.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -32,7 +31,7 @@ export function differentiate(
     const refused: Node[] = [];
     for (const node of path.reverse()) {
       if (!node.outputs.some((output) => gradients.has(output))) continue;
-      const done = graph.within(`${node.name}/gradient`, () => propagate(node, gradients, needed));
+      const done = graph.within(`${node.name}/gradient`, () => propagate(graph, node, gradients, needed));
       if (!done) refused.push(node);
     }
     if (refused.length > 0) throw refusal(refused);
@@ -41,11 +40,16 @@ export function differentiate(
 }
 
 /** Adds what `node` contributes to the gradients of its inputs; false: there is no rule. */
-function propagate(node: Node, gradients: Map<Tensor, Tensor>, needed: ReadonlySet<Tensor>): boolean {
-  const pulls = pullsOf(node, gradients);
+function propagate(
+  graph: GraphBuilder,
+  node: Node,
+  gradients: Map<Tensor, Tensor>,
+  needed: ReadonlySet<Tensor>,
+): boolean {
+  const pulls = pullsOf(graph, node, gradients);
   for (const [i, input] of node.inputs.entries()) {
     // Without a rule the walk goes on with some gradient, to find every node that is in the way.
-    const pull = pulls ? pulls[i] : (): Tensor => input.graph.full([], 0).expand(input.shape);
+    const pull = pulls ? pulls[i] : (): Tensor => graph.full([], 0).expand(input.shape);
     if (!pull || !needed.has(input)) continue;
     const sum = gradients.get(input);
     if (typeof pull === "function") {
@@ -59,10 +63,11 @@ function propagate(node: Node, gradients: Map<Tensor, Tensor>, needed: ReadonlyS
 }
 
 function pullsOf(
+  { operators }: GraphBuilder,
   { op, inputs, outputs, attributes }: Node,
   gradients: Map<Tensor, Tensor>,
 ): readonly Pull[] | null {
-  const { gradient } = OPERATORS[op];
+  const gradient = operators[op]?.gradient;
   const all = outputs.map((output) => gradients.get(output));
   const [y] = outputs;
   const dy = all.find((each) => each !== undefined);

@@ -1,16 +1,15 @@
 import { Failure } from "../src-protocol/failure.ts";
 import { ConstantTable } from "./constant-table.ts";
 import type { ElementType, FloatType } from "./element-type.ts";
-import type { Arity, AttributeValue, Operator } from "./operator.ts";
-import { OPERATORS, type OperatorName } from "./operators.ts";
+import type { Arity, AttributeValue, Operator, OperatorTable } from "./operator.ts";
 import { type Shape, sizeOf } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { Tensor, type TensorGraph } from "./tensor.ts";
 
 /** One use of an operator. */
 export interface Node {
   /** Unique in the graph, e.g. `blocks.0/MatMul_12`; messages name it. */
   name: string;
-  op: OperatorName;
+  op: string;
   inputs: readonly Tensor[];
   outputs: readonly Tensor[];
   attributes: Readonly<Record<string, AttributeValue>>;
@@ -27,7 +26,8 @@ type Attributes = Readonly<Record<string, AttributeValue>>;
  * Equal nodes and equal constants are made once: the graph is a set of formulas, so a gradient rule
  * may write down again what the forward computed and gets the forward's own tensor.
  */
-export class GraphBuilder {
+export class GraphBuilder implements TensorGraph {
+  readonly operators: OperatorTable;
   /** The type of parameters and activations. */
   readonly float: FloatType;
   readonly inputs = new Map<Tensor, string>();
@@ -44,7 +44,8 @@ export class GraphBuilder {
   #scope = "";
   #tensors = 0;
 
-  constructor(float: FloatType = "float32") {
+  constructor(operators: OperatorTable, float: FloatType = "float32") {
+    this.operators = operators;
     this.float = float;
   }
 
@@ -85,18 +86,18 @@ export class GraphBuilder {
   }
 
   /** Applies an operator of one output. */
-  apply(op: OperatorName, inputs: readonly Tensor[], attributes?: Attributes): Tensor {
+  apply(op: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor {
     return this.applyAll(op, inputs, attributes)[0] as Tensor;
   }
 
   /**
    * Applies an operator of the table. Attributes that are not given have the table's defaults.
    *
-   * @throws Failure `bad-node` for a wrong number of inputs or an unknown attribute
+   * @throws Failure `bad-node` for an operator that the table lacks, a wrong number of inputs or an unknown attribute
    * @throws Failure `bad-shape` when the inputs do not fit together
    */
-  applyAll(op: OperatorName, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
-    const { expand, gradient } = OPERATORS[op];
+  applyAll(op: string, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
+    const { expand, gradient } = this.#row(op);
     // A composite without a rule is only a way of writing: its parts go on the tape.
     if (expand && !gradient) return this.#make(op, inputs, attributes).outputs;
     const key = `${op}(${inputs.map(({ id }) => id)})${JSON.stringify(attributes)}`;
@@ -131,8 +132,8 @@ export class GraphBuilder {
     }
   }
 
-  #make(op: OperatorName, inputs: readonly Tensor[], given: Attributes): Node {
-    const row = OPERATORS[op];
+  #make(op: string, inputs: readonly Tensor[], given: Attributes): Node {
+    const row = this.#row(op);
     const ownName = `${op}_${this.#made.size}`;
     const name = this.#scope + ownName;
     checkArity(name, row.inputs, inputs.length);
@@ -158,6 +159,12 @@ export class GraphBuilder {
     };
     this.nodes.push(node);
     return node;
+  }
+
+  #row(op: string): Operator {
+    const row = Object.hasOwn(this.operators, op) ? this.operators[op] : undefined;
+    if (row) return row;
+    throw new Failure("bad-node", `The engine has no operator "${op}" in its table.`);
   }
 
   #record(node: Node): void {

@@ -2,6 +2,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import type { LlamaSpec } from "../src-protocol/model.ts";
 import type { FloatType } from "./element-type.ts";
 import { GraphBuilder } from "./graph-builder.ts";
+import { OPERATORS } from "./operators.ts";
 import { block, embed, type MicroBatchShape, scores } from "./llama.ts";
 import { initialValues } from "./parameters.ts";
 import type { ParameterInfo } from "./stage.ts";
@@ -21,7 +22,7 @@ export function llamaModel(spec: LlamaSpec, shape: MicroBatchShape, float?: Floa
         `Choose a width that is a multiple of ${2 * spec.heads}.`,
     );
   }
-  const graph = new GraphBuilder(float);
+  const graph = new GraphBuilder(OPERATORS, float);
   const rows = [shape.batch * shape.sequence];
   const [tokens, targets] = [graph.input("tokens", rows, "int32"), graph.input("targets", rows, "int32")];
   const parameters = llamaParameters(spec).map(({ name, shape, size, decay }) => {

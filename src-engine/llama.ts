@@ -1,6 +1,5 @@
 import type { LlamaSpec } from "../src-protocol/model.ts";
-import type { GraphBuilder } from "./graph-builder.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Tensor, TensorGraph } from "./tensor.ts";
 
 /** The sequences of a micro-batch. Activations are `[batch·sequence, width]`, row-major. */
 export interface MicroBatchShape {
@@ -63,7 +62,7 @@ function attention(
 }
 
 /** cos and sin [sequence, half] of the angle `t · base^(-i/half)` at position t, pair i. */
-function rotaryTables(graph: GraphBuilder, sequence: number, half: number, base: number): [Tensor, Tensor] {
+function rotaryTables(graph: TensorGraph, sequence: number, half: number, base: number): [Tensor, Tensor] {
   const angles = Array.from(
     { length: sequence * half },
     (_, k) => Math.floor(k / half) * base ** (-(k % half) / half),

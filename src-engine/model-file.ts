@@ -15,8 +15,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./onnx_pb.js";
-import type { AttributeTypes, AttributeValue } from "./operator.ts";
-import { OPERATORS } from "./operators.ts";
+import type { AttributeTypes, AttributeValue, OperatorTable } from "./operator.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** What is written: IR 10 and opset 21 are read by every ONNX Runtime from 1.18 on. */
@@ -63,17 +62,18 @@ export function encodeModel(
       initializer: graph.constants
         .filter((each) => used.has(each))
         .map((each) => initializer(nameOf(each), each)),
-      node: [...nodes.map((node) => nodeProto(node, nameOf)), ...copies],
+      node: [...nodes.map((node) => nodeProto(graph.operators, node, nameOf)), ...copies],
     }),
   });
   return toBinary(ModelProtoSchema, model);
 }
 
 function nodeProto(
+  operators: OperatorTable,
   { name, op, inputs, outputs, attributes }: Node,
   nameOf: (tensor: Tensor) => string,
 ): NodeProto {
-  const { domain, attributes: types } = OPERATORS[op];
+  const { domain = "", attributes: types = {} } = operators[op] ?? {};
   return create(NodeProtoSchema, {
     name,
     opType: op,

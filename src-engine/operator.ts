@@ -95,6 +95,9 @@ export interface Operator<N extends Arity = Arity, A extends AttributeTypes = At
   gradient: ((call: GradientCall<N, A>) => readonly Pull[] | null) | null;
 }
 
+/** Rows by the operator's name. Whoever builds, walks or writes a graph is given one. */
+export type OperatorTable = Readonly<Record<string, Operator>>;
+
 interface OperatorRow<N extends Arity, A extends AttributeTypes> {
   inputs: N;
   attributes?: A;

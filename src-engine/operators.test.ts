@@ -68,7 +68,7 @@ describe("the table of operators", () => {
     "%s: forward and gradient are written in operators that every provider has",
     (op) => {
       for (const { inputs, attributes, differentiated } of fc.sample(caseOf(op), { seed: 5, numRuns: 30 })) {
-        const graph = new GraphBuilder();
+        const graph = new GraphBuilder(OPERATORS);
         const tensors = tensorsOf(graph, inputs);
         const outputs = graph.applyAll(op, tensors, attributes).slice(0, differentiated);
         differentiate(
@@ -102,7 +102,7 @@ async function at(
   x: readonly number[],
   dy: readonly number[],
 ): Promise<{ y: number[]; dx: number[] }> {
-  const graph = new GraphBuilder("float64");
+  const graph = new GraphBuilder(OPERATORS, "float64");
   const input = graph.input("x", shape);
   const y = build(input);
   const [dx] = differentiate(graph, new Map([[y, graph.constant("float64", y.shape, dy)]]), [input]) as [
@@ -178,7 +178,7 @@ describe("numbers that no model has", () => {
     ["ConvTranspose", { pads: [50, 0, 50, 0] }],
     ["GroupNormalization", { num_groups: 3 }],
   ] as const)("%s with %j is refused at once", (op, attributes) => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const x = graph.input("x", image);
     const rest = op.startsWith("Conv") ? [graph.input("w", [4, 4, 3, 3])] : [];
     const vectors = op === "GroupNormalization" ? [graph.input("a", [4]), graph.input("b", [4])] : [];
@@ -188,7 +188,7 @@ describe("numbers that no model has", () => {
   });
 
   it("a Pad of a billion positions makes no list of them", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const padded = graph.apply("Pad", [graph.input("x", [2]), graph.indices([0, 1e12])]);
     expect(padded.shape).toEqual([1e12 + 2]);
   });
@@ -198,7 +198,7 @@ describe("a pooling", () => {
   it.each(["MaxPool", "AveragePool"] as const)(
     "%s of which a window would see only padding is refused",
     (op) => {
-      const graph = new GraphBuilder();
+      const graph = new GraphBuilder(OPERATORS);
       const x = graph.input("x", [1, 1, 3]);
       const refusal = expect.objectContaining({
         code: "bad-node",
@@ -234,7 +234,7 @@ describe("dropout", () => {
   });
 
   it("that would draw its own numbers is refused, and says what to do", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const training = [graph.input("x", [2]), graph.full([], 0.5), graph.constant("bool", [], [1])];
     expect(() => graph.apply("Dropout", training)).toThrow(
       expect.objectContaining({ code: "bad-node", message: expect.stringMatching(/MaskedDropout/) }),
@@ -245,7 +245,7 @@ describe("dropout", () => {
 describe("a table of rows", () => {
   /** E[ids] and h·Eᵀ, as where an embedding is also the output matrix; and dE for some of the two. */
   async function tableGradient(rows: number, seeded: readonly ("rows" | "scores")[]): Promise<Float64Array> {
-    const graph = new GraphBuilder("float64");
+    const graph = new GraphBuilder(OPERATORS, "float64");
     const [table, h] = [graph.input("table", [rows, 2]), graph.input("h", [4, 2])];
     const ids = graph.input("ids", [4], "int32");
     const results = { rows: table.gather(ids), scores: h.matmul(table.transposed()) };
@@ -270,7 +270,7 @@ describe("a table of rows", () => {
   });
 
   it("that is large is never compared with every id", () => {
-    const graph = new GraphBuilder();
+    const graph = new GraphBuilder(OPERATORS);
     const [n, rows] = [64, 50_257];
     const table = graph.input("table", [rows, 8]);
     const y = table.gather(graph.input("ids", [n], "int32"));
@@ -322,7 +322,7 @@ async function differenceFromKernel(
   seed: number,
   float: "float32" | "float64",
 ): Promise<number> {
-  const written = new GraphBuilder(float);
+  const written = new GraphBuilder(OPERATORS, float);
   const outputs = written.applyAll(op, tensorsOf(written, inputs), attributes);
   const { graph, of } =
     float === "float64" ? inFloat64(written) : { graph: written, of: (each: Tensor) => each };
@@ -330,7 +330,7 @@ async function differenceFromKernel(
   const results = Object.fromEntries(outputs.map((output, i) => [`y${i}`, of(output)]));
   const ours = await (await compile({ bytes: encodeModel(graph, results) }))(feeds);
   const data = inputs.map((_, i) => feeds[`x${i}`]?.data);
-  const given = tensorsOf(new GraphBuilder("float32"), inputs);
+  const given = tensorsOf(new GraphBuilder(OPERATORS, "float32"), inputs);
   const theirs = await runKernel(op, given, attributes, outputs.length, data);
   return Math.max(
     ...theirs.map(({ shape, data }, i) => {
@@ -345,7 +345,7 @@ async function differenceFromKernel(
 }
 
 async function worstError(op: OperatorName, drawn: Case, seed: number): Promise<number> {
-  const graph = new GraphBuilder("float64");
+  const graph = new GraphBuilder(OPERATORS, "float64");
   const tensors = tensorsOf(graph, drawn.inputs);
   const outputs = graph.applyAll(op, tensors, drawn.attributes).slice(0, drawn.differentiated);
   const seeds = new Map(outputs.map((output, i) => [output, graph.input(`dy${i}`, output.shape)]));

@@ -91,7 +91,7 @@ export interface Replay {
 }
 
 export function replay({ model, from, nodes, ends, data, tables, parameters }: Section): Replay {
-  const graph = new GraphBuilder(model.graph.float);
+  const graph = new GraphBuilder(model.graph.operators, model.graph.float);
   const made = new Map<Tensor, Tensor>();
   if (from) made.set(from.tensor, graph.input("x", from.tensor.shape, from.tensor.type));
   for (const { name, tensor, fed } of data) {

@@ -1,7 +1,17 @@
-import { ELEMENT_TYPES, type ElementType } from "./element-type.ts";
-import type { GraphBuilder } from "./graph-builder.ts";
-import type { OperatorName } from "./operators.ts";
+import { ELEMENT_TYPES, type ElementType, type FloatType } from "./element-type.ts";
 import { axisOf, type Shape, sameShape, sizeOf } from "./shape.ts";
+
+/** What a tensor, and so a rule, asks of the graph that it is in: nodes and constants appended. */
+export interface TensorGraph {
+  readonly float: FloatType;
+  apply(op: string, inputs: readonly Tensor[], attributes?: GivenAttributes): Tensor;
+  applyAll(op: string, inputs: readonly Tensor[], attributes?: GivenAttributes): readonly Tensor[];
+  constant(type: ElementType, shape: Shape, values: readonly number[]): Tensor;
+  full(shape: Shape, value: number): Tensor;
+  indices(values: readonly number[]): Tensor;
+}
+
+type GivenAttributes = Readonly<Record<string, number | string | readonly number[]>>;
 
 /** Optional parts of a Gemm: `op(a) · op(b) + c`. */
 interface GemmOptions {
@@ -15,7 +25,7 @@ interface GemmOptions {
  * methods append nodes, so rules and models read like formulas.
  */
 export class Tensor {
-  readonly graph: GraphBuilder;
+  readonly graph: TensorGraph;
   readonly id: number;
   readonly type: ElementType;
   readonly shape: Shape;
@@ -23,7 +33,7 @@ export class Tensor {
   readonly value: readonly number[] | null;
 
   constructor(
-    graph: GraphBuilder,
+    graph: TensorGraph,
     id: number,
     type: ElementType,
     shape: Shape,
@@ -193,7 +203,7 @@ export class Tensor {
     return this.graph.apply("Gather", [this, ids], { axis: 0 });
   }
 
-  #apply(op: OperatorName, other?: Tensor | number): Tensor {
+  #apply(op: string, other?: Tensor | number): Tensor {
     return this.graph.apply(op, other === undefined ? [this] : [this, this.#lift(other)]);
   }
 

@@ -3,7 +3,7 @@ import type { ElementType } from "../element-type.ts";
 import { axisOf, broadcast, sameShape, sizeOf } from "../shape.ts";
 import { OPERATORS } from "../operators.ts";
 import type { Tensor } from "../tensor.ts";
-import { asRow, type ImportCall, type Lowering } from "./lowering.ts";
+import { asRow, type ImportCall, type Lowering } from "./import-call.ts";
 
 /** Before operator set 13: over all axes from `axis` on, which is 1 if not given. */
 function alongRows(op: "Softmax" | "LogSoftmax"): Lowering {

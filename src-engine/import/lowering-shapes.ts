@@ -4,7 +4,7 @@ import { axisOf, broadcast, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementTypeIn } from "./element-types.ts";
 import { checkedShape } from "./limits.ts";
-import type { ImportCall, Lowering } from "./lowering.ts";
+import type { ImportCall, Lowering } from "./import-call.ts";
 import { piecesOf, reshapedTo, sliceOf, squeezed, unsqueezed } from "./shape-rules.ts";
 
 function must<T>(value: T | undefined, { op, name }: ImportCall): T {

@@ -1,6 +1,6 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Tensor } from "../tensor.ts";
-import { asRow, type ImportCall, type Lowering } from "./lowering.ts";
+import { asRow, type ImportCall, type Lowering } from "./import-call.ts";
 
 /** Of an axis that a window moves along, and of whatever a file says about windows. */
 const LARGEST_WINDOWED = 65_536;

@@ -1,5 +1,6 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import { GraphBuilder } from "../graph-builder.ts";
+import { OPERATORS } from "../operators.ts";
 import type { NodeProto } from "../onnx_pb.js";
 import { sizeOf } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
@@ -35,7 +36,7 @@ export class Walk {
     this.#file = file;
     this.#nodes = nodes;
     this.#branches = branchesOf(nodes);
-    this.#graph = new GraphBuilder(options.float);
+    this.#graph = new GraphBuilder(OPERATORS, options.float);
     const tensors = [...file.graph.initializer, ...this.#branches.tensors];
     this.#stored = new StoredTensors(this.#graph, tensors, [...nodes, ...this.#branches.nodes], {
       budget: this.#budget,

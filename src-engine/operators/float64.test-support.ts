@@ -1,4 +1,5 @@
 import { GraphBuilder, type Node } from "../graph-builder.ts";
+import { OPERATORS } from "../operators.ts";
 import type { AttributeValue } from "../operator.ts";
 import type { OperatorName } from "../operators.ts";
 import { sizeOf } from "../shape.ts";
@@ -120,7 +121,7 @@ export const FLOAT64_LOWERINGS: Partial<Record<OperatorName, Lowering>> = {
 
 /** `graph` again, in float64 kernels only: its nodes' outputs there, by their tensors here. */
 export function inFloat64(graph: GraphBuilder): { graph: GraphBuilder; of: (tensor: Tensor) => Tensor } {
-  const copy = new GraphBuilder("float64");
+  const copy = new GraphBuilder(OPERATORS, "float64");
   const copies = new Map<Tensor, Tensor>();
   const of = (tensor: Tensor): Tensor => {
     const found = copies.get(tensor);
@@ -132,7 +133,7 @@ export function inFloat64(graph: GraphBuilder): { graph: GraphBuilder; of: (tens
     copies.set(tensor, copy.constant(tensor.type, tensor.shape, tensor.value ?? []));
   for (const node of graph.nodes) {
     const inputs = node.inputs.map(of);
-    const lowering = FLOAT64_LOWERINGS[node.op];
+    const lowering = FLOAT64_LOWERINGS[node.op as OperatorName];
     const outputs = lowering
       ? [lowering(inputs, node.attributes, node)]
       : copy.applyAll(node.op, inputs, node.attributes);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { GraphBuilder } from "../graph-builder.ts";
+import { OPERATORS } from "../operators.ts";
 import { randomStream } from "../random.ts";
 import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -7,7 +8,7 @@ import { type Feeds, worstDifference } from "./differences.test-support.ts";
 
 /** Operators as exports of whole networks join them; every parameter is trained. */
 class Network {
-  readonly graph = new GraphBuilder("float64");
+  readonly graph = new GraphBuilder(OPERATORS, "float64");
   readonly feeds: Feeds = {};
   readonly parameters: Tensor[] = [];
   readonly random = randomStream("networks");
