@@ -7,6 +7,7 @@ import type { SessionSigner } from "../src-protocol/signing.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { delegate, hotkey, receipt } from "./keys.test-support.ts";
 import type { TestHotkey } from "./keys.test-support.ts";
+import { SAVED_STATE } from "./saved-state.test-support.ts";
 
 type Assignment = OrchestratorMessage & { type: "assign" };
 type Grant = OrchestratorMessage & { type: "grant" };
@@ -47,7 +48,7 @@ export class FakeNet {
       const consumer = members.find((other) => other.plan.stage === (plan.stage === 0 ? 1 : plan.stage - 1));
       if (consumer !== undefined) this.sign(node, consumer.node, plan, step, run.microBatches);
       node.save(plan.stage, step + 1);
-      node.send({ type: "saved", generation, step: step + 1 });
+      node.send({ type: "saved", generation, step: step + 1, ...SAVED_STATE });
     }
   }
 

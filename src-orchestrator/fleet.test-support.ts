@@ -8,6 +8,7 @@ import type { Checkpoint } from "./checkpoints.ts";
 import { startNetwork } from "./network-state.ts";
 import { apply } from "./network.ts";
 import type { Effect, NetworkEvent, NetworkState, Remembered, Row, RunMessage } from "./network-state.ts";
+import { SAVED_STATE } from "./saved-state.test-support.ts";
 
 /** Nodes as data, with the disks and the manners of real ones, for tests of the pure network. */
 
@@ -227,7 +228,7 @@ export class Fleet {
       const loss = member === tail ? 5 - step / 100 : null;
       this.post(member, { type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
       this.write(member, stage, step + 1);
-      this.post(member, { type: "saved", generation, step: step + 1 });
+      this.post(member, { type: "saved", generation, step: step + 1, ...SAVED_STATE });
       if (checkpoints && isCheckpointStep(this.run, step + 1)) {
         const sha256 = `${stage}a${step + 1}`.padEnd(64, "0");
         this.post(member, { type: "checkpoint", generation, step: step + 1, sha256, bytes: 10 });

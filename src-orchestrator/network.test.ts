@@ -6,6 +6,7 @@ import { SETTLE_MS } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import { tokensPerSecond } from "./progress.ts";
 import { runView } from "./run-view.ts";
+import { SAVED_STATE } from "./saved-state.test-support.ts";
 
 function training(computers = 3, change = {}): Fleet {
   const fleet = new Fleet(testRun(change), computers);
@@ -69,7 +70,7 @@ describe("forming", () => {
     for (const { from, message } of spoken)
       if (from !== slow || message.type !== "saved") fleet.say(from, message);
     expect(said(fleet, "grant").at(-1)?.step).toBe(1);
-    fleet.say(slow ?? testKey(0), { type: "saved", generation, step: 1 });
+    fleet.say(slow ?? testKey(0), { type: "saved", generation, step: 1, ...SAVED_STATE });
     expect(said(fleet, "grant").at(-1)?.step).toBe(2);
   });
 
@@ -315,7 +316,7 @@ describe("messages that do not count", () => {
       const step = 3;
       const common = { generation: old, step };
       if (type === "ready") fleet.say(key, { type, generation: old });
-      if (type === "saved") fleet.say(key, { type, ...common });
+      if (type === "saved") fleet.say(key, { type, ...common, ...SAVED_STATE });
       if (type === "stepped") fleet.say(key, { type, ...common, loss: 1, computeMs: 1 });
       if (type === "evaluated") fleet.say(key, { type, ...common, loss: 1 });
       if (type === "trouble") fleet.say(key, { type, generation: old, code: "link", message: "" });
@@ -328,7 +329,7 @@ describe("messages that do not count", () => {
     const fleet = training(4);
     const { generation } = fleet.state;
     const before = fleet.state;
-    fleet.say(session(fleet, 1) ?? testKey(0), { type: "saved", generation, step: 50 });
+    fleet.say(session(fleet, 1) ?? testKey(0), { type: "saved", generation, step: 50, ...SAVED_STATE });
     fleet.say(session(fleet, 1) ?? testKey(0), {
       type: "stepped",
       generation,
@@ -337,8 +338,8 @@ describe("messages that do not count", () => {
       computeMs: 1,
     });
     fleet.say(session(fleet, 1) ?? testKey(0), { type: "evaluated", generation, step: 1, loss: 1 });
-    fleet.say(session(fleet, 3) ?? testKey(0), { type: "saved", generation, step: 1 });
-    fleet.say(testKey(99), { type: "saved", generation, step: 1 });
+    fleet.say(session(fleet, 3) ?? testKey(0), { type: "saved", generation, step: 1, ...SAVED_STATE });
+    fleet.say(testKey(99), { type: "saved", generation, step: 1, ...SAVED_STATE });
     expect(fleet.state).toEqual(before);
   });
 });

@@ -59,7 +59,15 @@ export const nodeMessage = z.discriminatedUnion("type", [
     computeMs: z.number().nonnegative(),
   }),
   /** The snapshot of `step` is on this node's disk. */
-  z.strictObject({ type: z.literal("saved"), generation, step }),
+  z.strictObject({
+    type: z.literal("saved"),
+    generation,
+    step,
+    /** Of the stage's chain at `step` (state-chain.ts). */
+    link: sha256Hex,
+    /** Of the state at `step` (state-digest.ts), where the chain or a checkpoint needs it. */
+    stateSha256: sha256Hex.nullable(),
+  }),
   /** The snapshot of `step` is in the orchestrator's store under this digest. */
   z.strictObject({
     type: z.literal("checkpoint"),

@@ -91,6 +91,8 @@ export const runSpec = z.strictObject({
   /** Held-out micro-batches in one evaluation. */
   evaluationMicroBatches: z.int().positive(),
   checkpointEverySteps: z.int().positive(),
+  /** Every so many steps the digest of the whole state goes into the chain; absent: by the tokens of a step (state-chain.ts). */
+  digestEverySteps: z.int().positive().optional(),
   /** The training text: first 95 % trains, last 5 % is held out. */
   corpus: z.strictObject({
     name: z.string().max(200),

@@ -8,7 +8,8 @@ import { sha256 } from "./signing.ts";
  * the run lasts and how often it is evaluated or stored may differ.
  */
 export function runDigest(spec: RunSpec): string {
-  const { runId, model, stages, batch, sequence, microBatches, optimizer, seed, corpus } = spec;
+  const { runId, model, stages, batch, sequence, microBatches, optimizer, seed, corpus, digestEverySteps } =
+    spec;
   const numbers = {
     runId,
     model,
@@ -19,6 +20,8 @@ export function runDigest(spec: RunSpec): string {
     optimizer,
     seed,
     corpus: { sha256: corpus.sha256, tokenBytes: corpus.tokenBytes },
+    // Left out where it is not said, so that runs from before it keep their digest.
+    ...(digestEverySteps === undefined ? {} : { digestEverySteps }),
   };
   return sha256(canonicalJson(asText(numbers)));
 }

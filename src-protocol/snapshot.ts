@@ -16,6 +16,8 @@ export const snapshotHeader = z.strictObject({
   payloadBytes: z.int().nonnegative(),
   /** Finds torn and decayed files. What comes over the network is checked by its SHA-256 as well. */
   payloadCrc32: z.int().nonnegative(),
+  /** Of the stage's chain at `step` (state-chain.ts); absent in files from before there was one. */
+  link: sha256Hex.optional(),
 });
 export type SnapshotHeader = z.infer<typeof snapshotHeader>;
 

@@ -67,10 +67,13 @@ export interface ComputeCalls {
     request: { values: Activations | null; add: boolean; set: boolean };
     answer: { output: Activations };
   };
-  /** AdamW with the mean of `microBatches` gradients; `step` counts from 0. */
+  /**
+   * AdamW with the mean of `microBatches` gradients; `step` counts from 0. `squaredNorm`: of the sums,
+   * before they are divided, for the stage's chain.
+   */
   optimise: {
     request: { optimizer: RunSpec["optimizer"]; step: number; microBatches: number };
-    answer: null;
+    answer: { squaredNorm: number };
   };
   /** Brings the memory given to `load` up to date, where a provider keeps parameters in its own. */
   download: { request: Record<string, never>; answer: null };

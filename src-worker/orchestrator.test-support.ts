@@ -32,6 +32,8 @@ export class TestOrchestrator {
   readonly heldOut = new Map<number, number>();
   readonly receipts = new Map<string, SignedReceipt>();
   readonly checkpoints: { stage: number; step: number; sha256: string }[] = [];
+  /** What each stage said of its chain, by `stage/step`; more than one where a step that was done again differs. */
+  readonly links = new Map<string, Set<string>>();
   readonly troubles: string[] = [];
   readonly blobs = new Map<string, Uint8Array>();
   /** Most recent last. */
@@ -192,6 +194,10 @@ export class TestOrchestrator {
       case "saved":
         if (stage === null) return;
         member.saved = message.step;
+        this.links.set(
+          `${stage}/${message.step}`,
+          (this.links.get(`${stage}/${message.step}`) ?? new Set()).add(message.link),
+        );
         member.steps.set(stage, new Set([...(member.steps.get(stage) ?? []), message.step].slice(-3)));
         return this.#grant();
       case "checkpoint":

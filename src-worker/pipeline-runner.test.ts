@@ -60,9 +60,9 @@ beforeEach(() => {
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
-    save: () => Promise.resolve(),
+    save: () => Promise.resolve({ link: "0".repeat(64), stateSha256: null }),
     report: (report) => void reports.push(report),
-    parametersAt: () => undefined,
+    overwriting: () => undefined,
     now: () => 0,
   });
 });

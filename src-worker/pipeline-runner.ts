@@ -8,6 +8,7 @@ import type { Compute } from "./compute.ts";
 import type { Instruction, Report } from "./control.ts";
 import type { Link, Neighbours } from "./links/index.ts";
 import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
+import type { SavedState } from "./stage-chain.ts";
 import { runJob } from "./stage-job.ts";
 import { floatsOf, refusalOf, shapeOf } from "./tensor-message.ts";
 import { TieParts } from "./tie-parts.ts";
@@ -22,6 +23,13 @@ import type { SignedReceipt } from "../src-protocol/receipt.ts";
 /** How long a snapshot waits for the receipts of its step: a consumer that does not answer must not stop the run. */
 const RECEIPTS_WITHIN_MS = 2_000;
 
+/** An optimiser step, by the number of steps taken with it. */
+export interface TakenStep {
+  readonly step: number;
+  /** Of the sums of its gradients. */
+  readonly squaredNorm: number;
+}
+
 export interface RunnerPorts {
   readonly spec: RunSpec;
   readonly stage: StageInfo;
@@ -34,10 +42,10 @@ export interface RunnerPorts {
   /** The head's inputs and the tail's targets; other stages never ask. */
   readonly samples: Samples;
   /** Puts receipts, then the snapshot of `step`, on disk; the parameters stand still until it resolves. */
-  readonly save: (step: number, receipts: readonly SignedReceipt[]) => Promise<void>;
+  readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedState>;
   readonly report: (report: Report) => void;
-  /** The optimiser has begun to overwrite the parameters (null), or they are those of `step`. */
-  readonly parametersAt: (step: number | null) => void;
+  /** The optimiser begins to overwrite the parameters; `save` says where they are then. */
+  readonly overwriting: () => void;
   readonly now: () => number;
 }
 
@@ -47,6 +55,8 @@ export class PipelineRunner {
   readonly #receipts: ReceiptBook;
   #state: PipelineState<Crossing>;
   readonly #tieParts: TieParts;
+  #squaredNorm = 0;
+  #saved: SavedState | null = null;
   #stopped = false;
   readonly #stop = Promise.withResolvers<void>();
   readonly #underWay = new Set<Promise<void>>();
@@ -149,7 +159,8 @@ export class PipelineRunner {
       case "save":
         return this.#track(this.#save(effect.step));
       case "saved":
-        return report({ ...effect, generation });
+        if (this.#saved !== null) report({ ...effect, generation, ...this.#saved });
+        return;
       case "trouble":
         return this.#trouble(new Failure(effect.code, effect.message));
     }
@@ -166,11 +177,11 @@ export class PipelineRunner {
   }
 
   async #optimise(step: number): Promise<void> {
-    const { spec, compute, parametersAt } = this.#ports;
-    parametersAt(null);
+    const { spec, compute, overwriting } = this.#ports;
+    overwriting();
     const { optimizer, microBatches } = spec;
-    const { ms } = await compute.call("optimise", { optimizer, step, microBatches });
-    parametersAt(step + 1);
+    const { answer, ms } = await compute.call("optimise", { optimizer, step, microBatches });
+    this.#squaredNorm = answer.squaredNorm;
     this.#feed({ type: "computed", output: null, loss: null, ms });
   }
 
@@ -241,7 +252,7 @@ export class PipelineRunner {
     clearTimeout(timer);
     // Halted in between: the step has no snapshot, so it will be worked again and earned then.
     if (this.#stopped) return;
-    await this.#ports.save(step, receipts);
+    this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
     this.#feed({ type: "saved" });
   }
 

@@ -1,7 +1,7 @@
 import type { RunSpec } from "../src-protocol/model.ts";
 import { Compute } from "./compute.ts";
 import { samplesOf } from "./stage-samples.ts";
-import { stageBytes } from "./stage-memory.ts";
+import { parametersIn, stageBytes } from "./stage-memory.ts";
 
 export interface SingleOptions {
   readonly spec: RunSpec;
@@ -13,6 +13,8 @@ export interface SingleOptions {
   readonly onStep?: (step: SingleStep) => void;
   /** Whether to measure the held-out loss with the parameters of this step. */
   readonly evaluateAt?: (step: number) => boolean;
+  /** The model's parameters after the last step, by name. */
+  readonly onWeights?: (weights: ReadonlyMap<string, Float32Array>) => void;
 }
 
 export interface SingleStep {
@@ -27,7 +29,7 @@ export interface SingleStep {
 
 /** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
-  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt } = options;
+  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt, onWeights } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
   const samples = samplesOf(spec, corpus);
   try {
@@ -54,6 +56,7 @@ export async function trainSingle(options: SingleOptions): Promise<SingleStep[]>
       done.push(finished);
       onStep?.(finished);
     }
+    onWeights?.(new Map(parametersIn(stage, memory)));
     return done;
   } finally {
     await compute.close();

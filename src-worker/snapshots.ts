@@ -93,12 +93,24 @@ export class Snapshots {
   }
 
   /**
-   * Writes the state after `step` steps; `memory` must not change until the promise settles.
+   * Writes the state after `step` steps, and the stage's `link` there; `memory` must not change until
+   * the promise settles.
    * Resolves with the file's path. Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
    */
-  async save({ spec, stage }: StageOfRun, step: number, memory: SharedArrayBuffer): Promise<string> {
+  async save(
+    { spec, stage }: StageOfRun,
+    step: number,
+    memory: SharedArrayBuffer,
+    link?: string,
+  ): Promise<string> {
     const path = this.#path(spec.runId, stage, step);
-    const name = { runId: spec.runId, runSha256: runDigest(spec), stage, step };
+    const name = {
+      runId: spec.runId,
+      runSha256: runDigest(spec),
+      stage,
+      step,
+      ...(link === undefined ? {} : { link }),
+    };
     // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
     // a torn file; a home's SSD should not be flushed at every step.
     try {
@@ -133,6 +145,12 @@ export class Snapshots {
       await this.#setAside(slot.path, error);
       return false;
     }
+  }
+
+  /** Of the chain at `step`, as the slot of that step says; null where it says none. */
+  linkAt({ spec, stage }: StageOfRun, step: number): string | null {
+    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
+    return header?.step === step ? (header.link ?? null) : null;
   }
 
   /**
@@ -226,14 +244,17 @@ export class Snapshots {
   }
 }
 
-/** Fills `memory` from a checkpoint's bytes; rejects with `snapshot-corrupt` or `snapshot-foreign`. */
+/**
+ * Fills `memory` from a checkpoint's bytes; gives the chain's link there, null where it says none.
+ * Rejects with `snapshot-corrupt` or `snapshot-foreign`.
+ */
 export async function restoreCheckpoint(
   bytes: Uint8Array,
   stage: StageOfRun,
   step: number,
   memory: SharedArrayBuffer,
-): Promise<void> {
-  await restoreFrom(memorySource(bytes), stage, step, memory);
+): Promise<string | null> {
+  return (await restoreFrom(memorySource(bytes), stage, step, memory)).link ?? null;
 }
 
 async function restoreFrom(
@@ -241,7 +262,7 @@ async function restoreFrom(
   { spec, stage }: StageOfRun,
   step: number,
   memory: SharedArrayBuffer,
-): Promise<void> {
+): Promise<SnapshotHeader> {
   const header = await readSnapshotHeader(source);
   if (header.runSha256 !== runDigest(spec) || header.stage !== stage || header.step !== step) {
     throw new Failure(
@@ -258,6 +279,7 @@ async function restoreFrom(
       "A stored snapshot cannot be used: it holds values that nobody can train on.",
     );
   }
+  return header;
 }
 
 async function unusedName(wanted: string): Promise<string> {

@@ -158,7 +158,8 @@ export class StageCompute {
     if (!tensors.hasGradients && info.parameterCount > 0)
       throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
-    if (!((await tensors.squaredNorm()) / microBatches ** 2 <= LARGEST_SQUARED_NORM)) {
+    const squaredNorm = await tensors.squaredNorm();
+    if (!(squaredNorm / microBatches ** 2 <= LARGEST_SQUARED_NORM)) {
       tensors.dropGradients();
       throw new Failure(
         "gradient-overflow",
@@ -166,7 +167,7 @@ export class StageCompute {
       );
     }
     await tensors.optimise(optimizer, step, 1 / microBatches);
-    return null;
+    return { squaredNorm };
   }
 
   async download(): Promise<Answer<"download">> {

@@ -20,6 +20,14 @@ export interface LoadRequest extends StageOfRun {
 export interface LoadedStage {
   readonly info: StageInfo;
   readonly memory: SharedArrayBuffer;
+  /** Of the stage's chain at the step it was brought to; null where that is not known. */
+  readonly link: string | null;
+}
+
+/** A step, and the link of the chain there. */
+export interface LinkedAt {
+  readonly step: number;
+  readonly link: string | null;
 }
 
 export interface LoaderPorts {
@@ -35,16 +43,16 @@ export interface LoaderPorts {
 /** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
 export class StageLoader {
   readonly #ports: LoaderPorts;
-  #held: (LoadedStage & { readonly key: string }) | null = null;
-  /** The step of the held parameters; null while they are being overwritten. */
-  #step: number | null = null;
+  #held: (Omit<LoadedStage, "link"> & { readonly key: string }) | null = null;
+  /** Where the held parameters are; null while they are being overwritten. */
+  #at: LinkedAt | null = null;
 
   constructor(ports: LoaderPorts) {
     this.#ports = ports;
   }
 
-  parametersAt(step: number | null): void {
-    this.#step = step;
+  parametersAt(at: LinkedAt | null): void {
+    this.#at = at;
   }
 
   /** Nothing may use the held memory meanwhile. Rejects with the Failure that says what is missing. */
@@ -52,9 +60,9 @@ export class StageLoader {
     const { compute, availableMemory } = this.#ports;
     const { spec, stage, resumeStep } = request;
     const key = `${runDigest(spec)}/${stage}`;
-    if (this.#held?.key === key && this.#step === resumeStep) {
+    if (this.#held?.key === key && this.#at?.step === resumeStep) {
       await compute.call("reset", {});
-      return this.#held;
+      return { ...this.#held, link: this.#at.link };
     }
     const file = await this.#modelFile(spec, signal);
     const opening = { spec: { ...spec, stage }, file };
@@ -64,11 +72,11 @@ export class StageLoader {
     const recompute: Recompute = chooseRecompute(info, available);
     const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(info));
     this.#held = { key, memory, info };
-    this.#step = null;
-    const seed = await this.#fill(request, memory, signal);
+    this.#at = null;
+    const { seed, link } = await this.#fill(request, memory, signal);
     await compute.call("load", { memory, seed, recompute });
-    this.#step = resumeStep;
-    return this.#held;
+    this.#at = { step: resumeStep, link };
+    return { ...this.#held, link };
   }
 
   async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
@@ -76,16 +84,20 @@ export class StageLoader {
   }
 
   /** The seed to make initial parameters from, or null when `memory` is filled. */
-  async #fill(request: LoadRequest, memory: SharedArrayBuffer, signal: AbortSignal): Promise<number | null> {
+  async #fill(
+    request: LoadRequest,
+    memory: SharedArrayBuffer,
+    signal: AbortSignal,
+  ): Promise<{ seed: number | null; link: string | null }> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
     const { snapshots, blobs } = this.#ports;
-    if (await snapshots.restore(request, resumeStep, memory)) return null;
+    if (await snapshots.restore(request, resumeStep, memory))
+      return { seed: null, link: snapshots.linkAt(request, resumeStep) };
     if (checkpointSha256 !== null) {
       const bytes = await blobs.get(checkpointSha256, SNAPSHOT_HEADER_BYTES + memory.byteLength, signal);
-      await restoreCheckpoint(bytes, request, resumeStep, memory);
-      return null;
+      return { seed: null, link: await restoreCheckpoint(bytes, request, resumeStep, memory) };
     }
-    if (resumeStep === 0) return spec.seed;
+    if (resumeStep === 0) return { seed: spec.seed, link: null };
     throw new Failure(
       "snapshot-missing",
       `This node has no usable snapshot of stage ${stage} at step ${resumeStep}, and the network named no checkpoint.`,

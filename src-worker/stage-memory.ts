@@ -36,3 +36,9 @@ export function stageMemory(plan: Sizes, buffer = new SharedArrayBuffer(stageByt
   };
   return { buffer, parameters: section(0), m: section(1), v: section(2) };
 }
+
+/** The parameters in a stage's memory, by name; views, not copies. */
+export function parametersIn(plan: Sizes, buffer: SharedArrayBuffer): [name: string, values: Float32Array][] {
+  const { parameters } = stageMemory(plan, buffer);
+  return plan.parameters.map(({ name }, i) => [name, parameters[i] ?? new Float32Array(0)]);
+}

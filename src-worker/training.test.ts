@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { OfflineRun } from "./offline-run.ts";
 import { TestOrchestrator } from "./orchestrator.test-support.ts";
 import { WorkerProcess } from "./processes.test-support.ts";
 import { trainSingle } from "./single.ts";
@@ -52,6 +54,23 @@ function folderOf(worker: WorkerProcess): string {
 const finished = (step: number) => (): boolean =>
   orchestrator.losses.has(step) && [0, 1, 2].every((stage) => orchestrator.savedOf(stage) >= step);
 
+/** Every link that a worker has told is the one of the run done again in this process, and so are the final parameters. */
+async function expectSameBits(spec: RunSpec, weights: ReadonlyMap<string, Float32Array>): Promise<void> {
+  const again = await OfflineRun.open({ spec, corpus: TINY_CORPUS, file: null, threads: 2, from: null });
+  try {
+    while (again.step < STEPS) {
+      const { step, links } = await again.next();
+      for (const [stage, link] of links.entries())
+        expect(orchestrator.links.get(`${stage}/${step}`), `stage ${stage}, step ${step}`).toEqual(
+          new Set([link]),
+        );
+    }
+    expect(parametersSha256(again.weights())).toBe(parametersSha256(weights));
+  } finally {
+    await again.close();
+  }
+}
+
 function expectSameCurve(expected: readonly { step: number; loss: number }[]): void {
   for (const { step, loss } of expected) {
     expect(Math.abs((orchestrator.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
@@ -59,18 +78,20 @@ function expectSameCurve(expected: readonly { step: number; loss: number }[]): v
 }
 
 describe("three stages in three processes", () => {
-  it("give the same loss curve as one process, and every micro-batch its receipts", async () => {
-    const spec = tinyRun();
+  it("give the same loss curve and the same bits as one process, and every micro-batch its receipts", async () => {
+    const spec = tinyRun({ steps: STEPS, digestEverySteps: 4 });
     await begin(spec, STEPS);
     const home = join(folder, "home");
     for (const name of ["a", "b", "c"])
       startWorker(name, { HOME: home, XDG_CACHE_HOME: "", ORT_DISABLE_TELEMETRY: "" });
+    let weights: ReadonlyMap<string, Float32Array> = new Map();
     const alone = await trainSingle({
       spec,
       corpus: TINY_CORPUS,
       steps: STEPS,
-      threads: 1,
+      threads: 2,
       evaluateAt: (s) => s % 5 === 0,
+      onWeights: (all) => (weights = all),
     });
     await orchestrator.until(finished(STEPS));
     expectSameCurve(alone);
@@ -83,13 +104,21 @@ describe("three stages in three processes", () => {
     expect(orchestrator.troubles).toEqual([]);
     // ONNX Runtime's telemetry client would have left its database here.
     expect(filesUnder(home)).toEqual([]);
+    await expectSameBits(spec, weights);
   });
 
-  it("go on from the last step when the middle one is killed and comes back", async () => {
-    const spec = tinyRun();
+  it("go on from the last step, with the same bits, when the middle one is killed and comes back", async () => {
+    const spec = tinyRun({ steps: STEPS, digestEverySteps: 4 });
     await begin(spec, STEPS);
     startThree();
-    const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps: STEPS, threads: 1 });
+    let weights: ReadonlyMap<string, Float32Array> = new Map();
+    const alone = await trainSingle({
+      spec,
+      corpus: TINY_CORPUS,
+      steps: STEPS,
+      threads: 1,
+      onWeights: (all) => (weights = all),
+    });
     await orchestrator.until(finished(8));
     const middle = await holderOf(1);
     const at = Math.max(...orchestrator.losses.keys());
@@ -98,6 +127,7 @@ describe("three stages in three processes", () => {
     await orchestrator.until(finished(STEPS));
     expectSameCurve(alone);
     expect(orchestrator.resumedAt.at(-1)).toBeGreaterThanOrEqual(at - 1);
+    await expectSameBits(spec, weights);
     await orchestrator.until(() => orchestrator.receipts.size === STEPS * spec.microBatches * spec.stages);
   });
 

@@ -12,9 +12,12 @@ import type { Control, Instruction, Report } from "./control.ts";
 import { BlobCache } from "./blob-cache.ts";
 import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
+import type { TakenStep } from "./pipeline-runner.ts";
 import { inBatches } from "./receipt-outbox.ts";
 import type { ReceiptOutbox } from "./receipt-outbox.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { StageChain } from "./stage-chain.ts";
+import type { SavedState } from "./stage-chain.ts";
 import { StageLoader } from "./stage-loader.ts";
 import { noSamples, samplesOf } from "./stage-samples.ts";
 import type { Samples } from "./stage-samples.ts";
@@ -151,10 +154,11 @@ export class TrainingWorker {
     ] as const;
     // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
-    const [links, { info, memory }] = await Promise.all(loading);
+    const [links, { info, memory, link }] = await Promise.all(loading);
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const { network, signer, compute } = this.#parts;
+    const chain = new StageChain(spec, stage, resumeStep, link);
     this.#runner = new PipelineRunner({
       spec,
       stage: info,
@@ -165,9 +169,9 @@ export class TrainingWorker {
       links,
       compute,
       samples,
-      save: (step, receipts) => this.#save(assign, step, memory, receipts),
+      save: (step, receipts) => this.#save(assign, step, { memory, chain }, receipts),
       report: (report) => this.#report(report),
-      parametersAt: (step) => this.#loader.parametersAt(step),
+      overwriting: () => this.#loader.parametersAt(null),
       now: Date.now,
     });
     this.#report({ type: "ready", generation });
@@ -188,15 +192,18 @@ export class TrainingWorker {
 
   async #save(
     { run: spec, stage, generation }: Assign,
-    step: number,
-    memory: SharedArrayBuffer,
+    { step, squaredNorm }: TakenStep,
+    { memory, chain }: { readonly memory: SharedArrayBuffer; readonly chain: StageChain },
     receipts: readonly SignedReceipt[],
-  ): Promise<void> {
+  ): Promise<SavedState> {
     await this.#parts.outbox.add(receipts);
     for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
     await this.#parts.compute.download();
-    const path = await this.#parts.snapshots.save({ spec, stage }, step, memory);
+    const saved = await chain.advance(step, squaredNorm, memory);
+    this.#loader.parametersAt({ step, link: saved.link });
+    const path = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
     if (isCheckpointStep(spec, step)) this.#upload(generation, step, path);
+    return saved;
   }
 
   /** In the background; a checkpoint that could not be stored is followed by the next one. */

@@ -1,0 +1,15 @@
+import { createHash } from "node:crypto";
+
+/**
+ * SHA-256 over a whole model's parameters: for each, in the order of their names, its name, its length
+ * and its float32 values, little-endian as on every computer this runs on. The same however the model
+ * was cut; a tied parameter counts once.
+ */
+export function parametersSha256(weights: ReadonlyMap<string, Float32Array>): string {
+  const hash = createHash("sha256");
+  for (const [name, values] of [...weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${JSON.stringify(name)} ${values.length}\n`);
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest("hex");
+}
