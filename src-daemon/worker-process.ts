@@ -1,6 +1,7 @@
 import { daemonToWorker, workerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
+import type { LinkStatus } from "../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../src-protocol/providers.ts";
 import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
@@ -29,6 +30,8 @@ export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
 export interface WorkerPorts extends ProcessPorts {
   /** What it says it is doing; null: it has not said yet. */
   onPhase(phase: WorkerPhase | null): void;
+  /** Its links as they are now. */
+  onLinks?(status: LinkStatus): void;
   /** It has ended in a way that what it computes with may be the reason of. */
   onProviderFault(provider: ExecutionProvider, ending: string): void;
 }
@@ -140,6 +143,8 @@ export class WorkerProcess {
         return this.#begin();
       case "phase":
         return this.#ports.onPhase(parsed.data);
+      case "links":
+        return this.#ports.onLinks?.(parsed.data.status);
       case "failed":
         return this.#child.failing(parsed.data.code, parsed.data.message);
       default:

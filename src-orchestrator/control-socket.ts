@@ -128,7 +128,7 @@ export class ControlSocket implements NodeConnection {
     if (message.type !== "proof" || this.hello === null)
       throw badMessage("a hello and then a proof come first");
     const { network, host, live, now } = this.ports;
-    const { delegation, capabilities, linkAddress, restorable } = this.hello;
+    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable } = this.hello;
     const { sessionKey, hotkey } = delegation.body;
     const failure = verifyDelegation(delegation, { network, now: now() });
     if (failure !== null) throw failure;
@@ -149,7 +149,19 @@ export class ControlSocket implements NodeConnection {
     );
     this.send({ type: "welcome" });
     const { memoryBytes } = capabilities;
-    host.join({ type: "joined", now: now(), sessionKey, hotkey, linkAddress, memoryBytes, restorable }, this);
+    host.join(
+      {
+        type: "joined",
+        now: now(),
+        sessionKey,
+        hotkey,
+        linkAddress,
+        otherAddresses,
+        memoryBytes,
+        restorable,
+      },
+      this,
+    );
   }
 
   private hear(message: NodeMessage): void {

@@ -1,4 +1,4 @@
-import type { LinkAddress } from "../src-protocol/control.ts";
+import type { PeerAddress } from "../src-protocol/control.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { withSteps } from "./network-state.ts";
 import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
@@ -134,6 +134,8 @@ export function halt(state: NetworkState, reason: string, effects: Effect[]): vo
   }
 }
 
-function peerOf(node: NetworkNode | undefined): { sessionKey: SessionKey; address: LinkAddress } | null {
-  return node === undefined ? null : { sessionKey: node.sessionKey, address: node.linkAddress };
+function peerOf(node: NetworkNode | undefined): PeerAddress | null {
+  if (node === undefined) return null;
+  const { sessionKey, linkAddress: address, otherAddresses } = node;
+  return { sessionKey, address, ...(otherAddresses.length > 0 && { others: [...otherAddresses] }) };
 }

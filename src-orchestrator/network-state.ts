@@ -1,5 +1,6 @@
 import type { LinkAddress, NodeMessage, OrchestratorMessage, Restorable } from "../src-protocol/control.ts";
 import type { SessionKey, Ss58Address } from "../src-protocol/keys.ts";
+import type { LinkStatus } from "../src-protocol/link-report.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "./checkpoints.ts";
@@ -51,6 +52,9 @@ export interface NetworkState {
 export interface NetworkNode extends Candidate {
   readonly hotkey: Ss58Address;
   readonly linkAddress: LinkAddress;
+  readonly otherAddresses: readonly LinkAddress[];
+  /** Its links as it told them last; null before that. */
+  readonly links: LinkStatus | null;
 }
 
 export interface StageState {
@@ -68,7 +72,7 @@ export interface StageState {
 /** Node messages that concern the run; the connection answers the others itself. */
 export type RunMessage = Extract<
   NodeMessage,
-  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" }
+  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" }
 >;
 
 export type NetworkEvent = { readonly now: number } & (
@@ -77,6 +81,7 @@ export type NetworkEvent = { readonly now: number } & (
       readonly sessionKey: SessionKey;
       readonly hotkey: Ss58Address;
       readonly linkAddress: LinkAddress;
+      readonly otherAddresses?: readonly LinkAddress[];
       readonly memoryBytes: number;
       readonly restorable: readonly Restorable[];
     }

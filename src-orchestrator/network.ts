@@ -1,4 +1,5 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
+import type { LinkStatus } from "../src-protocol/link-report.ts";
 import { FORMING_LIMIT_MS, form, halt, interrupt } from "./forming.ts";
 import { stageOf, vacate, withStage, withSteps } from "./network-state.ts";
 import type { Effect, NetworkEvent, NetworkNode, NetworkState, RunMessage } from "./network-state.ts";
@@ -107,7 +108,7 @@ function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
-  const { sessionKey, hotkey, linkAddress, memoryBytes } = event;
+  const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes } = event;
   const restorable = new Map<number, readonly number[]>();
   for (const { runId, stage, steps } of event.restorable) {
     if (runId !== state.run.runId || stage >= state.stages.length) continue;
@@ -120,6 +121,8 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     sessionKey,
     hotkey,
     linkAddress,
+    otherAddresses,
+    links: null,
     memoryBytes,
     restorable,
     failures: 0,
@@ -148,6 +151,7 @@ function heard(
   state: NetworkState,
   effects: Effect[],
 ): NetworkState {
+  if (message.type === "links") return withLinks(state, sender, message.status);
   const index = stageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   // Of an old pipeline, or from a node that has no part in this one.
@@ -185,6 +189,12 @@ function heard(
     case "trouble":
       return trouble(state, index, sender, message.code, now, effects);
   }
+}
+
+function withLinks(state: NetworkState, sender: SessionKey, links: LinkStatus): NetworkState {
+  const node = state.nodes.get(sender);
+  if (node === undefined) return state;
+  return { ...state, nodes: new Map(state.nodes).set(sender, { ...node, links }) };
 }
 
 function trouble(

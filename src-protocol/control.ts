@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { linkReach, linkStatus } from "./link-report.ts";
+import { linkServices } from "./link-services.ts";
 import { runSpec } from "./model.ts";
 import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
@@ -12,6 +14,8 @@ export const HEARTBEAT_MS = 2_000;
 export const DEAD_AFTER_MS = 5_500;
 export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
 export const RECEIPTS_PER_MESSAGE = 256;
+/** Addresses of one node beside its first. */
+export const LINK_ADDRESSES = 8;
 
 const generation = z.int().nonnegative();
 const step = z.int().nonnegative();
@@ -44,6 +48,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     delegation,
     capabilities,
     linkAddress,
+    /** Further addresses at which its TLS port may answer: the computer's own in its home network. */
+    otherAddresses: z.array(linkAddress).max(LINK_ADDRESSES).optional(),
     restorable: z.array(restorable).max(64),
   }),
   z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
@@ -88,19 +94,29 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     code: z.string().max(64),
     message: z.string().max(2000),
+    /** With `peer-unreachable`: the next stage's node, which this one could not dial. */
+    peer: sessionKey.optional(),
   }),
+  /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
+  z.strictObject({ type: z.literal("links"), status: linkStatus }),
   /** Leaving on purpose; the socket closes next. */
   z.strictObject({ type: z.literal("drain"), reason: z.string().max(200) }),
 ]);
 export type NodeMessage = z.infer<typeof nodeMessage>;
 
-const peer = z.strictObject({ sessionKey, address: linkAddress });
+const peer = z.strictObject({
+  sessionKey,
+  address: linkAddress,
+  /** Tried beside `address`, all at once. */
+  others: z.array(linkAddress).max(LINK_ADDRESSES).optional(),
+});
 export type PeerAddress = z.infer<typeof peer>;
 
 /** What the orchestrator says to a node. */
 export const orchestratorMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("challenge"), network: z.string().max(64), nonce: sha256Hex }),
-  z.strictObject({ type: z.literal("welcome") }),
+  /** `links`: what the network offers to nodes that cannot dial each other directly. */
+  z.strictObject({ type: z.literal("welcome"), links: linkServices.optional() }),
   z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(2000) }),
   z.strictObject({ type: z.literal("heartbeat") }),
   z.strictObject({
@@ -126,6 +142,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     microBatches: z.int().nonnegative(),
     evaluations: z.int().nonnegative(),
   }),
+  /** What other nodes' attempts say about whether this one can be dialled. */
+  z.strictObject({ type: z.literal("reach"), reach: linkReach }),
   /** Stop work of this and earlier generations; keep what is loaded and wait. */
   z.strictObject({ type: z.literal("halt"), generation, reason: z.string().max(200) }),
   /** These receipts (SHA-256 of their signed text) are on disk, or refused for good with the reason. */

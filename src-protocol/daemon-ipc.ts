@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
+import { linkStatus } from "./link-report.ts";
 import { executionProvider } from "./providers.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
@@ -15,6 +16,8 @@ export const workerToDaemon = z.discriminatedUnion("type", [
     detail: z.string(),
     stage: z.int().nonnegative().nullable(),
   }),
+  /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
+  z.strictObject({ type: z.literal("links"), status: linkStatus }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
 ]);
 export type WorkerToDaemon = z.infer<typeof workerToDaemon>;

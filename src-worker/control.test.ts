@@ -7,6 +7,7 @@ import { nodeMessage, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import type { Failure } from "../src-protocol/failure.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
+import type { LinkServices } from "../src-protocol/link-services.ts";
 import { createSessionSigner, verifySession } from "../src-protocol/signing.ts";
 import { Control } from "./control.ts";
 import type { Instruction } from "./control.ts";
@@ -17,6 +18,7 @@ const nonce = "cd".repeat(32);
 let server: WebSocketServer;
 let control: Control | null;
 let refused: Promise<Failure>;
+let offered: (LinkServices | null)[];
 let instructions: Instruction[];
 
 beforeEach(async () => {
@@ -24,6 +26,7 @@ beforeEach(async () => {
   await once(server, "listening");
   control = null;
   instructions = [];
+  offered = [];
 });
 afterEach(async () => {
   await control?.close("the test is over", 50);
@@ -49,6 +52,8 @@ function connect(): void {
     signer,
     capabilities: { platform: "linux", threads: 1, memoryBytes: 1, executionProvider: "cpu" },
     linkAddress: { host: "127.0.0.1", port: 1 },
+    otherAddresses: () => [{ host: "192.168.1.2", port: 1 }],
+    onServices: (services) => void offered.push(services),
     restorable: () => [{ runId: "r", stage: 2, steps: [4, 5] }],
     onInstruction: (instruction) => instructions.push(instruction),
     onConnection: () => undefined,
@@ -82,7 +87,11 @@ it("waits for the challenge, says who it is and proves that it holds the session
   const heard = hear(socket, 2);
   say(socket, { type: "challenge", network: "n", nonce });
   const [hello, proof] = await heard;
-  expect(hello).toMatchObject({ type: "hello", restorable: [{ runId: "r", stage: 2, steps: [4, 5] }] });
+  expect(hello).toMatchObject({
+    type: "hello",
+    otherAddresses: [{ host: "192.168.1.2", port: 1 }],
+    restorable: [{ runId: "r", stage: 2, steps: [4, 5] }],
+  });
   if (proof?.type !== "proof") throw new Error("no proof");
   expect(verifySession(signer.publicKey, proofText("n", nonce), proof.signature)).toBe(true);
   expect(control?.send({ type: "ready", generation: 1 })).toBe(false);
@@ -116,9 +125,16 @@ it("comes back when the connection is lost, and gives up after three refusals", 
 it("passes instructions on and drops a connection that speaks nonsense", async () => {
   connect();
   const socket = await arrival();
-  say(socket, { type: "welcome" });
+  const links = {
+    bootstrap: [{ host: "h", port: 1 }],
+    datagramRelay: null,
+    byteRelay: null,
+    refusal: "full",
+  };
+  say(socket, { type: "welcome", links });
   say(socket, { type: "halt", generation: 3, reason: "a stage was lost" });
   socket.send('{"type":"sing"}');
   await once(socket, "close");
   expect(instructions).toEqual([{ type: "halt", generation: 3, reason: "a stage was lost" }]);
+  expect(offered).toEqual([links]);
 });

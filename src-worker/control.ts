@@ -16,6 +16,7 @@ import type {
 } from "../src-protocol/control.ts";
 import type { Delegation } from "../src-protocol/delegation.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import type { LinkServices } from "../src-protocol/link-services.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 
 const FIRST_RETRY_MS = 200;
@@ -28,7 +29,7 @@ const REFUSALS = 3;
 /** What the worker acts on; greeting and heartbeats stay in here. */
 export type Instruction = Extract<
   OrchestratorMessage,
-  { type: "assign" | "grant" | "halt" | "receiptsStored" }
+  { type: "assign" | "grant" | "halt" | "receiptsStored" | "reach" }
 >;
 export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
 
@@ -38,9 +39,13 @@ export interface ControlOptions {
   readonly signer: SessionSigner;
   readonly capabilities: Capabilities;
   readonly linkAddress: LinkAddress;
+  /** Asked at every connect: this computer's own addresses in its home network. */
+  readonly otherAddresses: () => LinkAddress[];
   /** Asked at every connect: it changes. */
   readonly restorable: () => Restorable[];
   readonly onInstruction: (instruction: Instruction) => void;
+  /** What the network offers for finding each other; null: nodes dial each other directly. */
+  readonly onServices?: (services: LinkServices | null) => void;
   readonly onConnection: (connected: boolean, detail: string) => void;
   /** Refused for good: the sentence comes from the orchestrator or says what it did wrong. */
   readonly onRefused: (failure: Failure) => void;
@@ -157,6 +162,7 @@ export class Control {
       case "welcome":
         this.#welcomed = true;
         this.#welcomedAt = performance.now();
+        this.#options.onServices?.(message.links ?? null);
         return this.#options.onConnection(true, "");
       case "refused":
         this.#refusals += 1;
@@ -168,13 +174,14 @@ export class Control {
       case "assign":
       case "grant":
       case "halt":
+      case "reach":
       case "receiptsStored":
         return this.#options.onInstruction(message);
     }
   }
 
   #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
-    const { delegation, signer, capabilities, linkAddress, restorable } = this.#options;
+    const { delegation, signer, capabilities, linkAddress, otherAddresses, restorable } = this.#options;
     // SECURITY: a proof for one network must be worth nothing on another.
     if (network !== delegation.body.network) {
       this.#options.onRefused(
@@ -191,6 +198,7 @@ export class Control {
       delegation,
       capabilities,
       linkAddress,
+      otherAddresses: otherAddresses(),
       restorable: restorable(),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce)) });

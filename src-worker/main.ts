@@ -11,7 +11,7 @@ import { Control } from "./control.ts";
 import { diskFailure } from "./disk-failure.ts";
 import { ReceiptOutbox } from "./receipt-outbox.ts";
 import { Snapshots } from "./snapshots.ts";
-import { dialLink, listenForLinks, Peers } from "./links/index.ts";
+import { dialLink, listenForLinks, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
 
 /** Below what a person does at the computer; the compute thread goes lower still. */
@@ -95,6 +95,7 @@ async function start(
     signer,
     capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider },
     linkAddress: listener.address,
+    otherAddresses: () => otherAddresses(listener.address),
     restorable: () => snapshots.restorable(),
     onInstruction: (instruction) => worker.instruct(instruction),
     onConnection: (connected, detail) => worker.connection(connected, detail),
