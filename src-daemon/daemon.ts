@@ -197,7 +197,7 @@ async function assemble(
       raoPerTeraflop: RAO_PER_TERAFLOP,
       payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
     },
-    worker: { network: EMBEDDED_NETWORK, threads },
+    worker: { network: EMBEDDED_NETWORK, access: null, threads },
     members,
     log,
     events: {

@@ -153,7 +153,7 @@ describe("a worker's process", () => {
     faults = [];
     worker = new WorkerProcess(
       { name: "worker", hotkey, folder: "/w" },
-      { network: "embedded", threads: 1 },
+      { network: "embedded", access: null, threads: 1 },
       {
         ...fake.ports,
         onPhase: (phase) => void phases.push(phase?.phase ?? null),

@@ -1,5 +1,6 @@
 import { daemonToWorker, workerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { NetworkAccess } from "../src-protocol/invitation.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import type { LinkStatus } from "../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../src-protocol/providers.ts";
@@ -22,6 +23,8 @@ export interface Member {
 
 export interface WorkerSettings {
   readonly network: string;
+  /** Null: the network of this computer. */
+  readonly access: NetworkAccess | null;
   readonly threads: number;
 }
 
@@ -110,7 +113,7 @@ export class WorkerProcess {
   /** As soon as both are known: the session key and the orchestrator's address. */
   #begin(): void {
     if (this.#sessionKey === null || this.#url === null) return;
-    const { network, threads } = this.#settings;
+    const { network, access, threads } = this.#settings;
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
     this.#sentTo = this.#url;
@@ -120,6 +123,7 @@ export class WorkerProcess {
         type: "start",
         network,
         orchestratorUrl: this.#url,
+        access,
         folder: this.member.folder,
         delegation: delegate(this.member.hotkey, {
           network,

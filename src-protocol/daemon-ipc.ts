@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
+import { networkAccess } from "./invitation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
 import { linkStatus } from "./link-report.ts";
 import { executionProvider } from "./providers.ts";
@@ -32,6 +33,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     type: z.literal("start"),
     network: z.string(),
     orchestratorUrl: z.url(),
+    /** How it knows the network and is let in; null: this computer's own, over loopback. */
+    access: networkAccess.nullable(),
     /** Snapshots, the corpus cache and the receipt outbox live here. */
     folder: z.string(),
     delegation,

@@ -54,6 +54,7 @@ function startMessage(
     type: "start",
     network: TEST_NETWORK,
     orchestratorUrl: url,
+    access: null,
     folder,
     threads: threads ?? 1,
     executionProvider: "cpu",
