@@ -51,12 +51,11 @@ export const invitation = z.strictObject({
     .max(2 ** 48 - 1)
     .nullable(),
   /** Short, for people. */
-  // oxlint-disable-next-line no-control-regex
   name: z
     .string()
     .min(1)
     .max(40)
-    .regex(/^[^\u0000-\u001f\u007f]+$/u, "no control characters"),
+    .regex(/^\P{C}+$/u, "no control characters"),
 });
 export type Invitation = z.infer<typeof invitation>;
 
