@@ -15,6 +15,8 @@ export interface SessionSigner {
   readonly publicKey: SessionKey;
   /** 64-byte signature over the UTF-8 text, as hex. */
   sign(text: string): string;
+  /** Seed and public key, 64 bytes: for a transport that makes its own handshake with this key. Never leaves the process. */
+  transportKey(): Uint8Array;
 }
 
 // RFC 8410: the fixed DER in front of a raw 32-byte ed25519 key.
@@ -28,8 +30,13 @@ export function createSessionSigner(seed?: Uint8Array): SessionSigner {
       ? generateKeyPairSync("ed25519").privateKey
       : createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" });
   const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  const publicBytes = spki.subarray(SPKI_PREFIX.length);
   return {
-    publicKey: sessionKey.parse(spki.subarray(SPKI_PREFIX.length).toString("hex")),
+    publicKey: sessionKey.parse(publicBytes.toString("hex")),
+    transportKey() {
+      const pkcs8 = privateKey.export({ format: "der", type: "pkcs8" });
+      return Buffer.concat([pkcs8.subarray(PKCS8_PREFIX.length), publicBytes]);
+    },
     sign: (text) => sign(null, Buffer.from(text), privateKey).toString("hex"),
   };
 }

@@ -2,6 +2,7 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
 import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
 import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
+import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { peerMessage } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
@@ -37,6 +38,7 @@ export class FramedLink implements Link {
   #messagesReceived = 0;
   #closeHandlers: CloseHandler[] = [];
   #closedFor: string | null = null;
+  #knocked: (() => void) | null = null;
 
   constructor(remoteKey: SessionKey, pipe: LinkPipe, clock: LinkClock, timing: LinkTiming) {
     this.remoteKey = remoteKey;
@@ -83,6 +85,23 @@ export class FramedLink implements Link {
     else queueMicrotask(() => handler(reason));
   }
 
+  get path(): LinkPath {
+    return this.#pipe.path;
+  }
+
+  /** Says something at once: so a peer that was dialled on several paths knows which one was chosen. */
+  knock(): void {
+    // An answer that nobody asked for: it is counted by nobody and asks for nothing.
+    this.#outbox.answer();
+    this.#pump();
+  }
+
+  /** Runs when the peer has said its first frame; that frame itself is handled as any other. */
+  onKnock(knocked: () => void): void {
+    if (this.#bytesReceived > 0) queueMicrotask(knocked);
+    else this.#knocked = knocked;
+  }
+
   close(reason: string): void {
     this.#end(reason.slice(0, GOODBYE_REASON_LIMIT), "self");
   }
@@ -113,7 +132,13 @@ export class FramedLink implements Link {
     if (this.#closedFor !== null) return;
     this.#bytesReceived += bytes.byteLength;
     this.#pulse.heard();
-    for (const event of this.#decoder.push(bytes)) this.#take(event);
+    for (const event of this.#decoder.push(bytes)) {
+      const knocked = this.#knocked;
+      this.#knocked = null;
+      // A goodbye as the first word: the peer has chosen another path.
+      if (event.type === "message" || event.type === "heartbeat") knocked?.();
+      this.#take(event);
+    }
   }
 
   #take(event: FrameEvent<PeerMessage>): void {

@@ -1,8 +1,12 @@
+import type { LinkPath } from "../../src-protocol/link-report.ts";
+
 /**
  * What a link runs on: an ordered, reliable stream of bytes to a peer whose identity is known. A new
  * transport implements this and gets framing, heartbeats, back-pressure and closing from FramedLink.
  */
 export interface LinkPipe {
+  /** The road it takes now. */
+  readonly path: LinkPath;
   /** Starts the flow; called once. After `lost` nothing is called any more. */
   start(events: LinkPipeEvents): void;
   /** Takes the pieces, in order. `done` runs when their memory is free again, or never once the pipe is lost. */

@@ -1,4 +1,5 @@
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
+import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 
@@ -26,6 +27,8 @@ export type CloseHandler = (reason: string) => void;
 export interface Link {
   readonly remoteKey: SessionKey;
   readonly stats: LinkStats;
+  /** The road it takes now: it may get better while the link lives. */
+  readonly path: LinkPath;
   /**
    * Resolves when every byte has left this process's memory, so it is the back-pressure, and from
    * then on `payload` may be reused. Messages with a payload arrive in the order they were sent;

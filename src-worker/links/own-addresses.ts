@@ -30,3 +30,17 @@ export function otherAddresses(
 function isLinkLocal(address: string): boolean {
   return address.startsWith("169.254.") || /^fe[89ab]/i.test(address);
 }
+
+/** Loopback, or an address of this very computer. */
+export function isOwnHost(host: string): boolean {
+  const plain = host.replace(/^::ffff:/, "");
+  return plain.startsWith("127.") || plain === "::1" || ownHosts().includes(plain);
+}
+
+/** An address that means something only inside one home (RFC 1918, RFC 6598, RFC 4193). */
+export function isPrivateHost(host: string): boolean {
+  const plain = host.replace(/^::ffff:/, "");
+  return /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:)/i.test(
+    plain,
+  );
+}

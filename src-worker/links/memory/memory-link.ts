@@ -65,6 +65,7 @@ interface Arrival {
 }
 
 class MemoryPipe implements LinkPipe {
+  readonly path = { kind: "this computer", transport: "memory" } as const;
   silent = false;
   readonly #later: (action: () => void) => void;
   #peer: MemoryPipe | null = null;

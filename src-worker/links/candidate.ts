@@ -1,0 +1,9 @@
+import type { Link } from "./link.ts";
+
+/** A path to a peer that is open and not used yet: dials race, and one is chosen. */
+export interface Candidate {
+  /** Makes it the link: only now does the peer hear of it. Rejects with a Failure when the peer is not whom we mean. */
+  choose(): Promise<Link>;
+  /** Another path was better. */
+  drop(): void;
+}
