@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EMBEDDED_CHAIN, initialState } from "../src-daemon/initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/initial-state.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
@@ -22,7 +22,7 @@ function state(decision: Decision): DaemonState {
     dataFolder: "/home",
     hotkey: ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"),
     policy: { decision, rules: ALWAYS, override: null },
-    neighbours: 2,
+    network: embeddedNetwork(2, []),
     chain: EMBEDDED_CHAIN,
   });
   return { ...first, node: { ...first.node, detail: "Looking for a stage." } };

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Handlers } from "../src-daemon/api-calls.ts";
 import { startApiServer } from "../src-daemon/api-server.ts";
 import type { ApiServer } from "../src-daemon/api-server.ts";
-import { EMBEDDED_CHAIN, initialState } from "../src-daemon/initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/initial-state.ts";
 import { SignIn } from "../src-daemon/sign-in.ts";
 import { StateStore } from "../src-daemon/state-store.ts";
 import { Failure } from "../src-protocol/failure.ts";
@@ -32,7 +32,7 @@ beforeAll(async () => {
       dataFolder: home,
       hotkey,
       policy: { decision: running, rules: ALWAYS, override: null },
-      neighbours: 2,
+      network: embeddedNetwork(2, []),
       chain: EMBEDDED_CHAIN,
     }),
     Date.now,

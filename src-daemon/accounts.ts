@@ -3,6 +3,7 @@ import type { AccountAnswer } from "../src-protocol/api.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { ClaimRow, DaemonState, HistoryPoint, ReceiptRow } from "../src-protocol/state.ts";
 import { claimAll } from "./claim-all.ts";
+import type { Reach } from "./reach.ts";
 import { signedJson } from "./signed-request.ts";
 import type { Hotkey } from "./wallet.ts";
 
@@ -16,6 +17,7 @@ export interface AccountsOptions {
   readonly claimFolder: string;
   /** Where the orchestrator answers now; null while it does not. */
   url(): string | null;
+  readonly reach: Pick<Reach, "fetch">;
 }
 
 /** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
@@ -41,11 +43,12 @@ export class Accounts {
 
   async receipts(limit: number): Promise<ReceiptRow[]> {
     const url = this.#address(`account/receipts?limit=${limit}`);
-    return (await signedJson(this.#options.own, url, receiptsAnswer)).receipts;
+    return (await signedJson(this.#options.own, url, receiptsAnswer, this.#ports())).receipts;
   }
 
   async claims(): Promise<ClaimRow[]> {
-    return (await signedJson(this.#options.own, this.#address("claims"), claimsAnswer)).claims;
+    const { own } = this.#options;
+    return (await signedJson(own, this.#address("claims"), claimsAnswer, this.#ports())).claims;
   }
 
   /** Claims all that has accrued. More than one claim's worth is answered as the newest with the sum. */
@@ -59,6 +62,7 @@ export class Accounts {
       asset: (await this.#account(own)).asset,
       folder: claimFolder,
       orchestratorUrl: this.#network(),
+      ...this.#ports(),
     });
     const newest = rows.at(-1);
     if (newest === undefined)
@@ -75,7 +79,7 @@ export class Accounts {
   async history(sinceStep: number): Promise<HistoryPoint[]> {
     const url = this.#address(`run/history?sinceStep=${sinceStep}`);
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+      const response = await this.#options.reach.fetch(url, { signal: AbortSignal.timeout(10_000) });
       return historyAnswer.parse(await response.json()).points;
     } catch (error) {
       throw new Failure(
@@ -87,7 +91,11 @@ export class Accounts {
   }
 
   #account(hotkey: Hotkey): Promise<AccountAnswer> {
-    return signedJson(hotkey, this.#address("account"), accountAnswer);
+    return signedJson(hotkey, this.#address("account"), accountAnswer, this.#ports());
+  }
+
+  #ports(): Pick<Reach, "fetch"> {
+    return { fetch: this.#options.reach.fetch };
   }
 
   #address(path: string): URL {
@@ -99,7 +107,7 @@ export class Accounts {
     if (url !== null) return url;
     throw new Failure(
       "network-away",
-      "The network does not answer just now. It is started again by itself; try again in a few seconds.",
+      "The network does not answer just now. It comes back by itself, nothing is lost; try again a little later.",
     );
   }
 }

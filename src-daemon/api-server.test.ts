@@ -14,7 +14,7 @@ import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Handlers } from "./api-calls.ts";
 import { CALL_LIMIT_BYTES, startApiServer } from "./api-server.ts";
 import type { ApiServer } from "./api-server.ts";
-import { EMBEDDED_CHAIN, initialState } from "./initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "./initial-state.ts";
 import { SignIn } from "./sign-in.ts";
 import { StateStore } from "./state-store.ts";
 
@@ -53,7 +53,7 @@ async function start(port: Parameters<typeof startApiServer>[0]["port"] = { kind
       dataFolder: folder,
       hotkey: ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"),
       policy: { decision: { ...decision, reasons: [...decision.reasons] }, rules: ALWAYS, override: null },
-      neighbours: 2,
+      network: embeddedNetwork(2, []),
       chain: EMBEDDED_CHAIN,
     }),
     Date.now,

@@ -2,19 +2,22 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
-import { Accounts } from "./accounts.ts";
 import { startApiServer } from "./api-server.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./browser-memory.ts";
 import { chainClock } from "./chain-connection.ts";
-import { EarningsRound } from "./earnings-round.ts";
 import { makeHandlers } from "./handlers.ts";
 import { homeFailure, openHome } from "./home.ts";
 import type { Home } from "./home.ts";
-import { EMBEDDED_CHAIN, initialState } from "./initial-state.ts";
+import { HOTKEY_NAME, embeddedPlan } from "./embedded-plan.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "./initial-state.ts";
 import { LiveState } from "./live-state.ts";
 import { lockHome } from "./lock.ts";
 import { openLog } from "./log-file.ts";
-import { NetworkWatch } from "./network-watch.ts";
+import { lookAt } from "./look-at.ts";
+import { Membership } from "./membership.ts";
+import { NetworkSession } from "./network-session.ts";
+import type { SessionPorts } from "./network-session.ts";
+import { NetworksStore } from "./networks-store.ts";
 import type { DaemonOptions } from "./options.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
 import { writePrivateFile } from "./private-file.ts";
@@ -23,19 +26,12 @@ import { readProvidersFile, writeProvidersFile } from "./providers-file.ts";
 import { probedMachine } from "./providers-machine.ts";
 import { PROBE_MS, PROBE_SCRIPT, probeProvider } from "./providers-probe.ts";
 import { Providers } from "./providers.ts";
-import { runJob } from "./run-job.ts";
-import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
+import { remotePlan } from "./remote-plan.ts";
+import { threadsPerWorker } from "./run-plan.ts";
 import { SignIn } from "./sign-in.ts";
-import { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
-import type { Member } from "./worker-process.ts";
 import { openOrCreateHotkey, payoutAddress } from "./wallet.ts";
 import type { Hotkey } from "./wallet.ts";
-
-/** Test units: one for 1e14 counted floating-point operations. */
-const RAO_PER_TERAFLOP = "10000000";
-const EMBEDDED_NETUID = 0;
-const HOTKEY_NAME = { wallet: "default", hotkey: "default" };
 
 /** The running product: what `main.ts`, tests and the shell hold of it. */
 export interface Daemon {
@@ -80,9 +76,9 @@ async function assemble(
 
   const policy = new PolicyKeeper({ folder: home.path });
   cleanUp.push(() => policy.close());
-  const job = runJob(options, home.corpus, options.neighbours + 1);
-  const { own, payoutColdkey, neighbours, members, warnings } = await openKeys(home, options.neighbours);
+  const { own, payoutColdkey, warnings } = await openOwnKey(home);
   for (const warning of warnings) log.warn(warning);
+  const networks = new NetworksStore(home.networksFile, (id) => home.joined(id).path);
   const chain = options.chain === null ? null : chainClock({ url: options.chain, payout: payoutColdkey });
   if (chain !== null) cleanUp.push(() => chain.stop());
 
@@ -93,51 +89,44 @@ async function assemble(
       dataFolder: home.path,
       hotkey: own.address,
       policy: { decision: policy.decision, rules: policy.rules, override: policy.override },
-      neighbours: neighbours.length,
+      network: embeddedNetwork(0, networks.list()),
       chain: chain?.state() ?? EMBEDDED_CHAIN,
     }),
-    {
-      neighbours: new Set(neighbours.map(({ address }) => address)),
-      now: Date.now,
-      onActivity: (text) => log.info(text),
-    },
+    { now: Date.now, onActivity: (text) => log.info(text) },
   );
   chain?.onChange((state) => live.chain(state));
 
-  const accounts = new Accounts({
-    network: EMBEDDED_NETWORK,
-    netuid: EMBEDDED_NETUID,
-    own,
-    neighbours,
-    payoutColdkey,
-    claimFolder: home.claims,
-    url: () => live.get().network.url,
-  });
-  const earnings = new EarningsRound({
-    ask: () => accounts.earnings(),
-    tell: (answer) => live.earnings(answer),
-    failed: (error) => log.debug({ err: error }, "earnings could not be read"),
-  });
-  cleanUp.push(() => earnings.stop());
-
   const points = new Set<(point: HistoryPoint) => void>();
-  const watch = new NetworkWatch({
-    onConnected(connected) {
-      live.networkConnected(connected);
-      // What was earned before is not nothing until the first step of today.
-      if (connected) earnings.now();
-    },
-    onRun(view) {
-      live.run(view);
-      earnings.due();
-    },
+  const ports: SessionPorts = {
+    live,
+    payoutColdkey,
+    log,
     onPoint(point) {
       for (const listener of points) listener(point);
     },
+    onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
+    onProcesses: (list) => writeProcessList(home.processesFile, list),
+  };
+  const membership = new Membership({
+    store: networks,
+    look: (invitation) => lookAt(invitation, own.address, Date.now()),
+    async open(network) {
+      const plan =
+        network === null
+          ? await embeddedPlan({ home, own, payoutColdkey, known: networks.list() }, options)
+          : remotePlan({ home, own, known: networks.list() }, network);
+      return new NetworkSession(plan, ports);
+    },
+    onKnown: (known, offer) => live.known(known, offer),
+    onNote: (text) => live.note(text),
+    onProblem: (failure) => live.problem("network", failure === null ? null : failure.body()),
+    now: Date.now,
   });
-  cleanUp.push(() => watch.follow(null));
 
-  const threads = threadsPerWorker(availableParallelism(), members.length);
+  const threads = threadsPerWorker(
+    availableParallelism(),
+    networks.active() === null ? options.neighbours + 1 : 1,
+  );
   const providers: Providers = new Providers({
     machine: options.probe ? probedMachine(threads) : null,
     read: () => readProvidersFile(home.providersFile),
@@ -146,7 +135,7 @@ async function assemble(
       const onLine = (line: string): void => log.debug({ process: `probe of ${provider}` }, line);
       return probeProvider({ script: PROBE_SCRIPT, provider, threads, timeoutMs: PROBE_MS, onLine }, signal);
     },
-    onProvider: (provider) => supervisor.use(provider),
+    onProvider: (provider) => membership.use(provider),
     onNote: (text) => live.note(text),
     onFault: (error) => log.warn({ err: error }, "the providers could not be tested"),
     now: Date.now,
@@ -169,11 +158,10 @@ async function assemble(
         : { kind: "exact", number: options.port },
     handlers: makeHandlers({
       policy,
-      accounts,
+      membership,
       providers,
       state: () => live.get(),
       note: (text) => live.note(text),
-      refreshEarnings: () => earnings.now(),
       loginUrl: () => api.loginUrl(),
       // The answer goes out first.
       quit: () => void setTimeout(() => void stop(), 50),
@@ -189,35 +177,10 @@ async function assemble(
   });
   remember(home, { ...memory, port: api.port }, { url: api.url, token: signIn.bearer, pid: process.pid });
 
-  const supervisor = new Supervisor({
-    orchestrator: {
-      network: EMBEDDED_NETWORK,
-      folder: home.network,
-      ...job,
-      raoPerTeraflop: RAO_PER_TERAFLOP,
-      payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
-    },
-    worker: { network: EMBEDDED_NETWORK, access: null, threads },
-    members,
-    log,
-    events: {
-      onNetwork(url) {
-        live.networkAt(url);
-        watch.follow(url);
-      },
-      onMember(member, state, phase) {
-        if (member.hotkey === own) live.worker(state, phase);
-      },
-      onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
-      onProblem: (name, problem) => live.problem(name, problem),
-      onNote: (text) => live.note(text),
-      onProcesses: (list) => writeProcessList(home.processesFile, list),
-    },
-  });
   // First of all to be undone: until no process is left, clients are told how it goes.
   cleanUp.push(async () => {
     live.silence();
-    await supervisor.stop("Train at Home is ending");
+    await membership.stop("Train at Home is ending");
     rmSync(home.processesFile, { force: true });
   });
 
@@ -225,9 +188,9 @@ async function assemble(
     const { decision, rules, override } = policy;
     live.policy({ decision, rules, override });
     providers.working(decision.action === "run");
-    supervisor.setWorking(decision.action === "run", explain(decision, Date.now()));
+    membership.setWorking(decision.action === "run", explain(decision, Date.now()));
   };
-  await supervisor.start().catch((error: unknown) => {
+  await membership.start(options.join).catch((error: unknown) => {
     // A client asked us to quit meanwhile: that is no failure.
     if (ending === null) throw error;
   });
@@ -244,34 +207,23 @@ async function assemble(
     stop,
     kill() {
       providers.stop();
-      supervisor.kill();
+      membership.kill();
     },
     ended,
   };
 }
 
-interface Keys {
+interface OwnKey {
   readonly own: Hotkey;
   readonly payoutColdkey: Hotkey["address"];
-  readonly neighbours: readonly Hotkey[];
-  /** Mine first. */
-  readonly members: readonly Member[];
   readonly warnings: readonly string[];
 }
 
-/** The owner's hotkey, and one for each neighbour process: it earns for itself. */
-async function openKeys(home: Home, count: number): Promise<Keys> {
+/** The owner's hotkey: it earns on every network. */
+async function openOwnKey(home: Home): Promise<OwnKey> {
   const place = { root: home.wallets, ...HOTKEY_NAME };
   const own = await openOrCreateHotkey(place);
-  const payoutColdkey = await payoutAddress(place, own);
-  const members: Member[] = [{ name: "worker", hotkey: own, folder: home.worker }];
-  for (let number = 1; number <= count; number += 1) {
-    const { wallets, worker } = home.neighbour(number);
-    const hotkey = await openOrCreateHotkey({ root: wallets, ...HOTKEY_NAME });
-    members.push({ name: `neighbour ${number}`, hotkey, folder: worker });
-  }
-  const neighbours = members.slice(1).map(({ hotkey }) => hotkey);
-  return { own, payoutColdkey, neighbours, members, warnings: own.warnings };
+  return { own, payoutColdkey: await payoutAddress(place, own), warnings: own.warnings };
 }
 
 function remember(

@@ -13,6 +13,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { API_FILE_NAME, NETWORK_FOLDER_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import type { NetworkId } from "../src-protocol/networks.ts";
 
 /** Free bytes: snapshots of the default model, the text and the ledger need most of it at the beginning. */
 const ROOM = { toBegin: 256 * 1024 * 1024, toGoOn: 64 * 1024 * 1024 };
@@ -31,6 +32,10 @@ export interface Home {
   readonly network: string;
   readonly corpus: string;
   readonly claims: string;
+  /** Which networks were joined. */
+  readonly networksFile: string;
+  /** What is kept of one joined network; the embedded one has `worker`, `network` and `claims`. */
+  joined(id: NetworkId): { readonly path: string; readonly worker: string; readonly claims: string };
   neighbour(number: number): { readonly path: string; readonly wallets: string; readonly worker: string };
 }
 
@@ -66,6 +71,11 @@ export function openHome(folder: string, room = ROOM): Home {
     network,
     corpus: join(path, "corpus"),
     claims: join(path, "claims"),
+    networksFile: join(path, "networks.json"),
+    joined(id) {
+      const own = join(path, "networks", id);
+      return { path: own, worker: join(own, "worker"), claims: join(own, "claims") };
+    },
     neighbour(number) {
       const own = join(path, "neighbours", String(number));
       return { path: own, wallets: join(own, "wallets"), worker: join(own, "worker") };

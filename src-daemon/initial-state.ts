@@ -4,13 +4,13 @@ import type { DaemonState } from "../src-protocol/state.ts";
 export interface StateBeginning extends Pick<DaemonState, "version" | "startedAt" | "dataFolder"> {
   readonly hotkey: Ss58Address;
   readonly policy: Pick<DaemonState, "decision" | "rules" | "override">;
-  readonly neighbours: number;
+  readonly network: DaemonState["network"];
   readonly chain: DaemonState["chain"];
 }
 
 /** What is known before anything has answered. */
 export function initialState(beginning: StateBeginning): DaemonState {
-  const { version, startedAt, dataFolder, hotkey, policy, neighbours, chain } = beginning;
+  const { version, startedAt, dataFolder, hotkey, policy, network, chain } = beginning;
   return {
     version,
     startedAt,
@@ -19,20 +19,48 @@ export function initialState(beginning: StateBeginning): DaemonState {
     rules: policy.rules,
     override: policy.override,
     node: { phase: "starting", detail: "Starting.", stage: null, hotkey },
-    network: { kind: "embedded", url: null, connected: false, neighbours },
+    network,
     run: null,
-    earnings: {
-      hotkey,
-      payoutColdkey: hotkey,
-      asset: "test",
-      accruedRao: "0",
-      claimedRao: "0",
-      receipts: 0,
-      neighboursAccruedRao: "0",
-    },
+    earnings: nothingEarned(hotkey, "test"),
     chain,
     activity: [],
     problem: null,
+  };
+}
+
+/** Before a network has said what was earned there. */
+export function nothingEarned(
+  hotkey: Ss58Address,
+  asset: DaemonState["earnings"]["asset"],
+): DaemonState["earnings"] {
+  return {
+    hotkey,
+    payoutColdkey: hotkey,
+    asset,
+    accruedRao: "0",
+    claimedRao: "0",
+    receipts: 0,
+    neighboursAccruedRao: "0",
+  };
+}
+
+/** The network on this computer alone, with so many neighbour processes. */
+export function embeddedNetwork(
+  neighbours: number,
+  known: DaemonState["network"]["known"],
+): DaemonState["network"] {
+  return {
+    kind: "embedded",
+    id: null,
+    name: "This computer",
+    operator: "",
+    url: null,
+    connected: false,
+    away: null,
+    neighbours,
+    links: null,
+    known,
+    offer: null,
   };
 }
 

@@ -5,7 +5,7 @@ import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import { daemonState } from "../src-protocol/state.ts";
-import { EMBEDDED_CHAIN, initialState } from "./initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "./initial-state.ts";
 import { LiveState } from "./live-state.ts";
 import { statusLine } from "./status-line.ts";
 
@@ -59,11 +59,12 @@ beforeEach(() => {
       dataFolder: "/home",
       hotkey: mine,
       policy: { decision: running, rules: ALWAYS, override: null },
-      neighbours: 1,
+      network: embeddedNetwork(1, []),
       chain: EMBEDDED_CHAIN,
     }),
-    { neighbours: new Set([next]), now: () => 0, onActivity: (text) => said.push(text) },
+    { now: () => 0, onActivity: (text) => said.push(text) },
   );
+  live.begin(embeddedNetwork(1, []), new Set([next]), "test");
 });
 
 describe("the state that clients see", () => {

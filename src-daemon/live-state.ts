@@ -4,14 +4,15 @@ import type { Ss58Address } from "../src-protocol/keys.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { activityBetween } from "./activity.ts";
-import { EMBEDDED_CHAIN } from "./initial-state.ts";
+import { EMBEDDED_CHAIN, nothingEarned } from "./initial-state.ts";
 import type { KeptState } from "./kept-child.ts";
 import { nodePicture, runState } from "./run-picture.ts";
 import { StateStore } from "./state-store.ts";
 import type { WorkerPhase } from "./worker-process.ts";
 
+type Asset = DaemonState["earnings"]["asset"];
+
 export interface LiveStatePorts {
-  readonly neighbours: ReadonlySet<Ss58Address>;
   now(): number;
   /** Each line of the activity list, for the log too. */
   onActivity(text: string): void;
@@ -23,6 +24,7 @@ export class LiveState {
   readonly #ports: LiveStatePorts;
   readonly #problems = new Map<string, FailureBody>();
   #silent = false;
+  #neighbours: ReadonlySet<Ss58Address> = new Set();
   #worker: { process: KeptState; phase: WorkerPhase | null } = { process: { kind: "stopped" }, phase: null };
 
   constructor(initial: DaemonState, ports: LiveStatePorts) {
@@ -49,6 +51,36 @@ export class LiveState {
     this.#change((state) => this.#withNode({ ...state, decision, rules, override }));
   }
 
+  /** Another network from now on: of the one before it nothing is shown any more. */
+  begin(network: DaemonState["network"], neighbours: ReadonlySet<Ss58Address>, asset: Asset): void {
+    this.#neighbours = neighbours;
+    this.#problems.clear();
+    this.#worker = { process: { kind: "stopped" }, phase: null };
+    this.#change((state) =>
+      this.#withNode({
+        ...state,
+        network,
+        run: null,
+        problem: null,
+        earnings: nothingEarned(state.node.hotkey, asset),
+        chain: state.chain.source === "embedded" ? EMBEDDED_CHAIN : state.chain,
+      }),
+    );
+  }
+
+  /** The networks that are remembered, and an invitation that waits for a yes. */
+  known(known: DaemonState["network"]["known"], offer: DaemonState["network"]["offer"]): void {
+    this.#change((state) => ({ ...state, network: { ...state.network, known, offer } }));
+  }
+
+  links(links: DaemonState["network"]["links"]): void {
+    this.#change((state) => ({ ...state, network: { ...state.network, links } }));
+  }
+
+  networkAway(away: DaemonState["network"]["away"]): void {
+    this.#change((state) => this.#withNode({ ...state, network: { ...state.network, away } }));
+  }
+
   networkAt(url: string | null): void {
     this.#change((state) => ({ ...state, network: { ...state.network, url, connected: false } }));
   }
@@ -60,7 +92,7 @@ export class LiveState {
   run(view: RunView): void {
     this.#change((state) => ({
       ...state,
-      run: runState(view, state.node.hotkey, this.#ports.neighbours),
+      run: runState(view, state.node.hotkey, this.#neighbours),
       chain:
         state.chain.source === "embedded"
           ? { ...EMBEDDED_CHAIN, connected: true, block: view.block }

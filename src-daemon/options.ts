@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure } from "../src-protocol/failure.ts";
+import { invitationText } from "../src-protocol/networks.ts";
 import { parseChainUrl } from "./chain-probe.ts";
 import { defaultHome } from "./home.ts";
 import { MODEL_SIZES } from "./run-plan.ts";
@@ -17,6 +18,8 @@ export interface DaemonOptions {
   readonly steps: number | null;
   /** A Bittensor node's WebSocket address; null: the embedded network's own clock. */
   readonly chain: string | null;
+  /** An invitation to join; null: none. Without `yes` its owner is asked first. */
+  readonly join: { readonly text: string; readonly yes: boolean } | null;
   readonly model: ModelSize;
   /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
   readonly runFile: string | null;
@@ -37,6 +40,8 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --port N           port of the dashboard (default: the one it had last time)
   --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
   --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
+  --join INVITATION  join the network of an invitation (a line that begins with tah1)
+  --yes              with --join: say yes to what the network asks, without being asked
   --help             this text
 `;
 
@@ -49,6 +54,8 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   if (values.help === true) return null;
   if (values["no-neighbours"] === true && values.neighbours !== undefined)
     throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
+  if (values.yes === true && values.join === undefined)
+    throw bad("--yes is the answer to --join, which is missing. Give both, or neither.");
   const said = (["data", "model", "steps"] as const).find((option) => values[option] !== undefined);
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
@@ -64,6 +71,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
           : whole("--neighbours", values.neighbours, 0, MOST_NEIGHBOURS),
     steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),
     chain: values.chain === undefined ? null : parseChainUrl(values.chain),
+    join: values.join === undefined ? null : { text: invitation(values.join), yes: values.yes === true },
     model: modelSize(values.model ?? "default"),
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
     bundle: join(import.meta.dirname, "..", "dist", "renderer"),
@@ -85,6 +93,8 @@ function read(words: readonly string[]) {
         steps: { type: "string" },
         chain: { type: "string" },
         home: { type: "string" },
+        join: { type: "string" },
+        yes: { type: "boolean" },
         help: { type: "boolean", short: "h" },
         // For tests and programs; not a part of the help text.
         model: { type: "string" },
@@ -131,6 +141,13 @@ function whole(option: string, text: string, least: number, most: number): numbe
 function path(option: string, kind: "file" | "folder", text: string): string {
   if (text.trim() !== "" && !text.includes("\0")) return resolve(text);
   throw bad(`${option} needs the name of a ${kind}.`);
+}
+
+/** Whether it is a good one is said by whoever reads it. */
+function invitation(text: string): string {
+  const checked = invitationText.safeParse(text);
+  if (checked.success) return checked.data;
+  throw bad("--join needs an invitation: one line that begins with tah1, as its network's operator gave it.");
 }
 
 function modelSize(text: string): ModelSize {

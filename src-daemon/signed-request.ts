@@ -4,6 +4,7 @@ import { boundBody, EPISTULA_HEADERS, EPISTULA_VERSION, epistulaText } from "../
 import { Failure, failureSchema } from "../src-protocol/failure.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import { sha256 } from "../src-protocol/signing.ts";
+import { reasonOf } from "./unreachable.ts";
 import type { Hotkey } from "./wallet.ts";
 
 /** Requests to the network that the hotkey vouches for (Epistula v2, method and target bound in). */
@@ -134,31 +135,10 @@ function notAnswered(address: URL, error: unknown, timeoutMs: number): Failure {
   }
   return new Failure(
     "network-unreachable",
-    `The network at ${address.origin} cannot be reached (${reason(error)}). Check the address and your connection; nothing is lost.`,
+    `The network at ${address.origin} cannot be reached (${reasonOf(error)}). Check the address and your connection; nothing is lost.`,
     { cause: error },
   );
 }
-
-/** Node's fetch says only "fetch failed"; what happened is in the cause, or in the first of its causes. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown error";
-  if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0]);
-  if (error.cause instanceof Error) return reason(error.cause);
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  return REASONS[code] ?? (code === "" ? error.message : code);
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nothing answers there",
-  ECONNRESET: "the connection broke",
-  UND_ERR_SOCKET: "the connection broke",
-  ENOTFOUND: "the name is not known",
-  EAI_AGAIN: "the name cannot be looked up now",
-  EHOSTUNREACH: "no way to that computer",
-  ENETUNREACH: "no connection",
-  ETIMEDOUT: "no answer",
-  UND_ERR_CONNECT_TIMEOUT: "no answer",
-};
 
 async function refusal(response: Response, address: URL): Promise<Failure> {
   const text = await response.text().catch(() => "");

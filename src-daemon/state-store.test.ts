@@ -4,7 +4,7 @@ import { applyPatch } from "../src-protocol/patch.ts";
 import type { Json, PatchOperation } from "../src-protocol/patch.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
-import { EMBEDDED_CHAIN, initialState } from "./initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "./initial-state.ts";
 import { StateStore } from "./state-store.ts";
 
 beforeEach(() => vi.useFakeTimers());
@@ -20,7 +20,7 @@ const initial = initialState({
     rules: ALWAYS,
     override: null,
   },
-  neighbours: 2,
+  network: embeddedNetwork(2, []),
   chain: EMBEDDED_CHAIN,
 });
 const at = (startedAt: number) => (state: DaemonState) => ({ ...state, startedAt });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { FailureBody } from "../src-protocol/failure.ts";
+import type { LinkStatus } from "../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../src-protocol/providers.ts";
 import { startChild } from "./child.ts";
 import type { KeptState } from "./kept-child.ts";
@@ -20,6 +21,8 @@ export interface SupervisorEvents {
   onNetwork(url: string | null): void;
   /** A member's process or what it says it is doing has changed. */
   onMember(member: Member, state: KeptState, phase: WorkerPhase | null): void;
+  /** How this computer's own worker reaches its neighbours; null: it has no links now. */
+  onLinks(links: LinkStatus | null): void;
   /** What is wrong now, by process; null: that is over. */
   onProblem(process: string, problem: FailureBody | null): void;
   /** A worker has ended in a way that what it computes with may be the reason of. */
@@ -30,7 +33,9 @@ export interface SupervisorEvents {
 }
 
 export interface SupervisorOptions {
-  readonly orchestrator: OrchestratorSettings;
+  readonly network:
+    | { readonly kind: "embedded"; readonly orchestrator: OrchestratorSettings }
+    | { readonly kind: "remote"; readonly url: string };
   readonly worker: WorkerSettings;
   /** This computer's own first. */
   readonly members: readonly Member[];
@@ -38,36 +43,41 @@ export interface SupervisorOptions {
   readonly events: SupervisorEvents;
 }
 
-/** Starts and watches the embedded network: the orchestrator, this computer's worker, its neighbours. */
+/**
+ * Starts and watches what one network runs on this computer: of the embedded one the orchestrator,
+ * this computer's worker and its neighbours; of a joined one this computer's worker alone.
+ */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #orchestrator: OrchestratorProcess;
+  /** Null: it runs elsewhere. */
+  readonly #orchestrator: OrchestratorProcess | null;
   readonly #workers: readonly WorkerProcess[];
   #working = false;
   #ending = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#orchestrator = new OrchestratorProcess(options.orchestrator, {
-      ...this.#ports("orchestrator", ORCHESTRATOR),
-      onUrl: (url) => {
-        options.events.onNetwork(url);
-        for (const worker of this.#workers) worker.networkAt(url);
-      },
-    });
+    this.#orchestrator =
+      options.network.kind === "remote"
+        ? null
+        : new OrchestratorProcess(options.network.orchestrator, {
+            ...this.#ports("orchestrator", ORCHESTRATOR),
+            onUrl: (url) => this.#networkAt(url),
+          });
     this.#workers = options.members.map((member) => this.#worker(member));
   }
 
-  /** Starts the orchestrator. Resolves with its address; rejects with its own reason why it cannot run. */
-  start(): Promise<string> {
-    return this.#orchestrator.start();
+  /** Starts the orchestrator, where it runs here. Rejects with its own reason why it cannot run. */
+  async start(): Promise<void> {
+    if (this.#options.network.kind === "remote") this.#networkAt(this.#options.network.url);
+    else await this.#orchestrator?.start();
   }
 
   /** Whether the workers shall run. Pausing frees their memory and cores; they go on from their snapshots. */
   setWorking(working: boolean, reason: string): void {
     if (this.#ending || this.#working === working) return;
     this.#working = working;
-    if (working) this.#orchestrator.retry();
+    if (working) this.#orchestrator?.retry();
     for (const worker of this.#workers) {
       if (working) worker.start();
       else void worker.stop(reason);
@@ -83,19 +93,25 @@ export class Supervisor {
   async stop(reason: string): Promise<void> {
     this.#ending = true;
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
-    await this.#orchestrator.stop(reason);
+    await this.#orchestrator?.stop(reason);
   }
 
   /** Ends everything at once. */
   kill(): void {
     this.#ending = true;
     for (const worker of this.#workers) worker.kill();
-    this.#orchestrator.kill();
+    this.#orchestrator?.kill();
+  }
+
+  #networkAt(url: string | null): void {
+    this.#options.events.onNetwork(url);
+    for (const worker of this.#workers) worker.networkAt(url);
   }
 
   #worker(member: Member): WorkerProcess {
     const { events, worker } = this.#options;
     const ports = this.#ports(member.name, WORKER);
+    const isOwn = member === this.#options.members[0];
     let state: KeptState = { kind: "stopped" };
     let phase: WorkerPhase | null = null;
     return new WorkerProcess(member, worker, {
@@ -109,7 +125,11 @@ export class Supervisor {
       },
       onPhase(next) {
         phase = next;
+        if (next === null && isOwn) events.onLinks(null);
         events.onMember(member, state, phase);
+      },
+      onLinks(status) {
+        if (isOwn) events.onLinks(status);
       },
       onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
     });
@@ -142,7 +162,7 @@ export class Supervisor {
   #processes(): ProcessList {
     return {
       daemon: process.pid,
-      orchestrator: this.#orchestrator.pid,
+      orchestrator: this.#orchestrator?.pid ?? null,
       workers: this.#workers.flatMap(({ member, pid }) => (pid === null ? [] : [{ name: member.name, pid }])),
     };
   }

@@ -1,9 +1,12 @@
 import { z } from "zod";
 import { failureSchema } from "./failure.ts";
+import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
 import { providersReport } from "./providers.ts";
 import { claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
+
+const knownNetworks = z.strictObject({ networks: z.array(knownNetwork) });
 
 /**
  * The daemon's local API, all of it. The preload bridge, the WebSocket server, the CLI and the
@@ -73,6 +76,41 @@ export const METHODS = {
     params: z.strictObject({}),
     result: providersReport,
     about: "Test again what this computer can train with; `providers.get` tells how it goes",
+  },
+  "network.list": {
+    params: z.strictObject({}),
+    result: knownNetworks,
+    about:
+      "The networks that this computer has joined; the one on this computer alone runs when none is active",
+  },
+  "network.look": {
+    params: z.strictObject({ invitation: invitationText }),
+    result: networkOffer,
+    about: "What an invitation leads to and asks for. Nothing is joined, downloaded or computed",
+  },
+  "network.join": {
+    params: z.strictObject({
+      invitation: invitationText,
+      /** SECURITY: without the owner's yes to what `network.look` said, nothing of the network runs here. */
+      consent: z.literal(true),
+    }),
+    result: knownNetworks,
+    about: "Join a network after its owner's yes, and make it the active one",
+  },
+  "network.decline": {
+    params: z.strictObject({}),
+    result: knownNetworks,
+    about: "Say no to the invitation that Train at Home was started with",
+  },
+  "network.switch": {
+    params: z.strictObject({ network: networkId.nullable() }),
+    result: knownNetworks,
+    about: "Make another joined network the active one; null: the one on this computer alone",
+  },
+  "network.leave": {
+    params: z.strictObject({ network: networkId }),
+    result: knownNetworks,
+    about: "Leave a network. What was kept of it stays on the disk until its folder is deleted",
   },
   "evidence.report": {
     params: z.strictObject({ evidence }),

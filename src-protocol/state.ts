@@ -2,6 +2,7 @@ import { z } from "zod";
 import { failureSchema } from "./failure.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { modelSpec } from "./model.ts";
+import { networkState } from "./networks.ts";
 import { decision, override, rules } from "./policy.ts";
 import { raoText } from "./units.ts";
 
@@ -92,12 +93,7 @@ export const daemonState = z.strictObject({
   rules,
   override: override.nullable(),
   node: nodeState,
-  network: z.strictObject({
-    kind: z.enum(["embedded", "remote"]),
-    url: z.string().nullable(),
-    connected: z.boolean(),
-    neighbours: z.int().nonnegative(),
-  }),
+  network: networkState,
   run: runState.nullable(),
   earnings: earningsState,
   chain: chainState,

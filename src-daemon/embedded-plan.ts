@@ -1,0 +1,61 @@
+import { availableParallelism } from "node:os";
+import type { KnownNetwork } from "../src-protocol/networks.ts";
+import type { Home } from "./home.ts";
+import { embeddedNetwork } from "./initial-state.ts";
+import type { SessionPlan } from "./network-session.ts";
+import type { DaemonOptions } from "./options.ts";
+import { LOOPBACK } from "./reach.ts";
+import { runJob } from "./run-job.ts";
+import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
+import { openOrCreateHotkey } from "./wallet.ts";
+import type { Hotkey } from "./wallet.ts";
+import type { Member } from "./worker-process.ts";
+
+/** Test units: one for 1e14 counted floating-point operations. */
+const RAO_PER_TERAFLOP = "10000000";
+const EMBEDDED_NETUID = 0;
+export const HOTKEY_NAME = { wallet: "default", hotkey: "default" };
+
+export interface EmbeddedParts {
+  readonly home: Home;
+  readonly own: Hotkey;
+  readonly payoutColdkey: Hotkey["address"];
+  readonly known: KnownNetwork[];
+}
+
+/** The network on this computer alone: an orchestrator, my worker, and neighbours with keys of their own. */
+export async function embeddedPlan(
+  { home, own, payoutColdkey, known }: EmbeddedParts,
+  options: DaemonOptions,
+): Promise<SessionPlan> {
+  const neighbours: Member[] = [];
+  for (let number = 1; number <= options.neighbours; number += 1) {
+    const { wallets, worker } = home.neighbour(number);
+    const hotkey = await openOrCreateHotkey({ root: wallets, ...HOTKEY_NAME });
+    neighbours.push({ name: `neighbour ${number}`, hotkey, folder: worker });
+  }
+  const workers = neighbours.length + 1;
+  return {
+    view: embeddedNetwork(neighbours.length, known),
+    netuid: EMBEDDED_NETUID,
+    asset: "test",
+    reach: LOOPBACK,
+    claimFolder: home.claims,
+    members: [{ name: "worker", hotkey: own, folder: home.worker }, ...neighbours],
+    supervised: {
+      kind: "embedded",
+      orchestrator: {
+        network: EMBEDDED_NETWORK,
+        folder: home.network,
+        ...runJob(options, home.corpus, workers),
+        raoPerTeraflop: RAO_PER_TERAFLOP,
+        payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
+      },
+    },
+    worker: {
+      network: EMBEDDED_NETWORK,
+      access: null,
+      threads: threadsPerWorker(availableParallelism(), workers),
+    },
+  };
+}
