@@ -69,12 +69,14 @@ describe("blobs", () => {
   });
 });
 
-test("the last three checkpoints of a stage are kept, and the newest step that every stage has", () => {
+test("the last three checkpoints of a stage are kept, the newest step that every stage has, and the proved one", () => {
   const stage = (...steps: number[]) => new Map(steps.map((step) => [step, { sha256: "", bytes: 1 }]));
-  const kept = keptSteps([stage(10, 20, 30, 40, 50), stage(10, 20), stage(10, 20, 30)]);
+  const kept = keptSteps([stage(10, 20, 30, 40, 50), stage(10, 20), stage(10, 20, 30)], null);
   expect(kept.map((steps) => [...steps].sort((a, b) => a - b))).toEqual([
     [20, 30, 40, 50],
     [10, 20],
     [10, 20, 30],
   ]);
+  const proved = keptSteps([stage(10, 20, 30, 40, 50), stage(10, 20, 30, 40, 50)], 10);
+  expect([...(proved[0] ?? [])].sort((a, b) => a - b)).toEqual([10, 30, 40, 50]);
 });

@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
-import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
+import { SNAPSHOT_HEADER_BYTES, snapshotDigest } from "../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
 import { isCheckpointOf } from "./checkpoint-content.ts";
 import { testRun } from "./fleet.test-support.ts";
@@ -10,7 +10,7 @@ import { stageFacts } from "./stage-facts.ts";
 
 const run = testRun({ model: { ...DEFAULT_MODEL, width: 8, heads: 2, hidden: 8, vocabulary: 16 } });
 const parameterCount = stageFacts(run, null)[1]?.parameterCount ?? 0;
-const place = { run, stage: 1, step: 4, parameterCount };
+const place = { run, stage: 1, step: 4, parameterCount, digest: "" };
 
 function snapshot(
   change: Partial<SnapshotHeader> = {},
@@ -36,7 +36,18 @@ async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Uint8Array
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-const holds = (bytes: Buffer, size = 65_536) => isCheckpointOf(place, inPieces(bytes, size));
+/** The stage has saved what this file says of itself, unless `digest` is given. */
+function holds(bytes: Buffer, size = 65_536, digest = digestIn(bytes)): Promise<boolean> {
+  return isCheckpointOf({ ...place, digest }, inPieces(bytes, size));
+}
+
+function digestIn(bytes: Buffer): string {
+  try {
+    return snapshotDigest(JSON.parse(bytes.toString("utf8", 0, SNAPSHOT_HEADER_BYTES)) as SnapshotHeader);
+  } catch {
+    return "";
+  }
+}
 
 describe("a checkpoint", () => {
   test.each([65_536, 4096, 4095, 1001, 3])("is read in pieces of %i bytes", async (size) => {
@@ -61,6 +72,13 @@ describe("a checkpoint", () => {
   ])("%s is none", async (_, bytes) => {
     expect(await holds(bytes)).toBe(false);
     expect(await holds(bytes, 1001)).toBe(false);
+  });
+
+  test("of another state than the one that the stage has saved is none", async () => {
+    const saved = digestIn(snapshot());
+    const other = snapshot({}, (values) => values.fill(0));
+    expect(await holds(snapshot(), 65_536, saved)).toBe(true);
+    expect(await holds(other, 65_536, saved)).toBe(false);
   });
 
   test("may have negative parameters and first moments", async () => {

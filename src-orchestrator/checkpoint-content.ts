@@ -1,7 +1,12 @@
 import { crc32 } from "node:zlib";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
-import { SNAPSHOT_HEADER_BYTES, isSoundState, snapshotHeader } from "../src-protocol/snapshot.ts";
+import {
+  SNAPSHOT_HEADER_BYTES,
+  isSoundState,
+  snapshotDigest,
+  snapshotHeader,
+} from "../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
 
 export interface CheckpointPlace {
@@ -9,6 +14,8 @@ export interface CheckpointPlace {
   readonly stage: number;
   readonly step: number;
   readonly parameterCount: number;
+  /** `snapshotDigest` of the state that the stage has saved. */
+  readonly digest: string;
 }
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
@@ -50,11 +57,12 @@ export async function isCheckpointOf(
   return start === total && rest.length === 0 && header?.payloadCrc32 === sum;
 }
 
-function headerOf(piece: Buffer, { run, stage, step }: CheckpointPlace): SnapshotHeader | null {
+function headerOf(piece: Buffer, { run, stage, step, digest }: CheckpointPlace): SnapshotHeader | null {
   try {
     const header = snapshotHeader.parse(JSON.parse(piece.toString("utf8", 0, SNAPSHOT_HEADER_BYTES)));
     const isOurs = header.runSha256 === runDigest(run) && header.runId === run.runId;
-    return isOurs && header.stage === stage && header.step === step ? header : null;
+    const isIt = header.stage === stage && header.step === step && snapshotDigest(header) === digest;
+    return isOurs && isIt ? header : null;
   } catch {
     return null;
   }

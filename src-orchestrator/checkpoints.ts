@@ -10,14 +10,15 @@ export type StageCheckpoints = ReadonlyMap<number, Checkpoint>;
 export const CHECKPOINTS_PER_STAGE = 3;
 
 /**
- * Which steps each stage keeps: its newest three, and the newest step that every stage has, because
- * that is what the whole run can be brought back from.
+ * Which steps each stage keeps: its newest three, the newest step that every stage has, because
+ * that is what the whole run can be brought back from, and the newest one that was proved to be good.
  */
-export function keptSteps(stages: readonly StageCheckpoints[]): Set<number>[] {
+export function keptSteps(stages: readonly StageCheckpoints[], proved: number | null): Set<number>[] {
   const newestComplete = newestCompleteStep(stages);
   return stages.map((stage) => {
     const kept = new Set([...stage.keys()].sort((a, b) => b - a).slice(0, CHECKPOINTS_PER_STAGE));
     if (newestComplete !== null) kept.add(newestComplete);
+    if (proved !== null) kept.add(proved);
     return kept;
   });
 }
@@ -34,7 +35,13 @@ export function newestComplete(stages: readonly StageCheckpoints[]): CompleteChe
   return step === null ? null : { step, stages: stages.flatMap((stage) => stage.get(step) ?? []) };
 }
 
-function newestCompleteStep([first, ...others]: readonly StageCheckpoints[]): number | null {
-  const complete = [...(first?.keys() ?? [])].filter((step) => others.every((stage) => stage.has(step)));
+/** Up to `limit`. */
+export function newestCompleteStep(
+  [first, ...others]: readonly StageCheckpoints[],
+  limit = Infinity,
+): number | null {
+  const complete = [...(first?.keys() ?? [])].filter(
+    (step) => step <= limit && others.every((stage) => stage.has(step)),
+  );
   return complete.length === 0 ? null : Math.max(...complete);
 }

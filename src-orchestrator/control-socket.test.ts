@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, proofText } from "../src-protocol/control.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { CONTROL_TIMES, LOOKS_BEFORE_DEAD } from "./control-socket.ts";
 import { until } from "./fake-node.test-support.ts";
@@ -86,7 +86,14 @@ test("who cannot say who they are is refused with the reason", async () => {
   const capabilities = { platform: "x", threads: 1, memoryBytes: 1, executionProvider: "cpu" };
   const delegation = delegate(me, signer.publicKey);
   const linkAddress = { host: "127.0.0.1", port: 9 };
-  const hello = { type: "hello", protocol: 1, delegation, capabilities, linkAddress, restorable: [] };
+  const hello = {
+    type: "hello",
+    protocol: CONTROL_PROTOCOL,
+    delegation,
+    capabilities,
+    linkAddress,
+    restorable: [],
+  };
   const proof = (nonce: string, network = TEST_NETWORK) => ({
     type: "proof",
     signature: signer.sign(proofText(network, nonce)),
@@ -100,7 +107,7 @@ test("who cannot say who they are is refused with the reason", async () => {
     ["bad-message", () => [{ ...hello, extra: "x".repeat(70_000) }]],
     ["bad-message", (nonce) => [hello, proof(nonce), { type: "saved", generation: -1, step: 0 }]],
     ["bad-message", (nonce) => [hello, proof(nonce), hello]],
-    ["protocol-mismatch", () => [{ ...hello, protocol: 2 }]],
+    ["protocol-mismatch", () => [{ ...hello, protocol: CONTROL_PROTOCOL + 1 }]],
     ["bad-proof", () => [hello, proof("0".repeat(64))]],
     ["bad-proof", (nonce) => [hello, proof(nonce, "elsewhere")]],
     [

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { RawData, WebSocket } from "ws";
-import { DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
@@ -36,7 +36,7 @@ export interface ControlPorts {
   readonly now: () => number;
   readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
   /** True when the store has this blob, and it is what it is said to be. */
-  readonly holdsCheckpoint: (stage: number, message: CheckpointMessage) => Promise<boolean>;
+  readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
 }
 
 /** Nobody needs more to say who they are. */
@@ -72,7 +72,7 @@ export class ControlSocket implements NodeConnection {
     socket.on("close", () => this.leave("closed"));
     // What breaks also closes.
     socket.on("error", () => {});
-    this.send({ type: "challenge", network: ports.network, nonce: this.nonce });
+    this.send({ type: "challenge", protocol: CONTROL_PROTOCOL, network: ports.network, nonce: this.nonce });
     this.timers.push(setTimeout(() => this.helloTimeout(), ports.times.helloTimeoutMs));
   }
 
@@ -191,9 +191,9 @@ export class ControlSocket implements NodeConnection {
     if (key === undefined) return;
     const { host, holdsCheckpoint, now } = this.ports;
     if (message.type === "checkpoint") {
-      const stage = host.checkpointDue(key, message);
+      const due = host.checkpointDue(key, message);
       // A checkpoint counts when its bytes are here, not when somebody says so.
-      if (stage === null || !(await holdsCheckpoint(stage, message))) return;
+      if (due === null || !(await holdsCheckpoint(due.stage, due.digest, message))) return;
     }
     if (!this.gone) host.dispatch({ type: "message", now: now(), sessionKey: key, message });
   }

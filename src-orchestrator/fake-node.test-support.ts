@@ -1,10 +1,11 @@
 import { WebSocket } from "ws";
-import { orchestratorMessage, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, orchestratorMessage, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import type { Delegation } from "../src-protocol/delegation.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
+import { testDigest } from "./fleet.test-support.ts";
 import { delegate, hotkey, receipt } from "./keys.test-support.ts";
 import type { TestHotkey } from "./keys.test-support.ts";
 import { SAVED_STATE } from "./saved-state.test-support.ts";
@@ -47,8 +48,9 @@ export class FakeNet {
       node.send({ type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
       const consumer = members.find((other) => other.plan.stage === (plan.stage === 0 ? 1 : plan.stage - 1));
       if (consumer !== undefined) this.sign(node, consumer.node, plan, step, run.microBatches);
-      node.save(plan.stage, step + 1);
-      node.send({ type: "saved", generation, step: step + 1, ...SAVED_STATE });
+      const digest = testDigest(generation, plan.stage, step + 1);
+      node.save(plan.stage, step + 1, digest);
+      node.send({ type: "saved", generation, step: step + 1, ...SAVED_STATE, digest });
     }
   }
 
@@ -75,8 +77,8 @@ export class FakeNet {
 }
 
 export interface FakeNodeOptions {
-  /** Steps by stage that it brings along. */
-  readonly disk?: Map<number, Set<number>>;
+  /** Digests of steps by stage that it brings along. */
+  readonly disk?: Map<number, Map<number, string>>;
   readonly delegation?: Delegation;
   readonly signer?: SessionSigner;
   /** What it says instead of a hello and a proof. */
@@ -86,12 +88,14 @@ export interface FakeNodeOptions {
 export class FakeNode {
   readonly signer: SessionSigner;
   readonly hotkey: TestHotkey;
-  readonly disk: Map<number, Set<number>>;
+  readonly disk: Map<number, Map<number, string>>;
   readonly heard: OrchestratorMessage[] = [];
   /** Ids of receipts that the orchestrator says are on its disk. */
   readonly stored = new Set<string>();
   assignment: Assignment | null = null;
   closeCode: number | null = null;
+  /** What it does instead of training. */
+  onGrant: (() => void) | null = null;
   /** It stays connected and says nothing any more. */
   mute = false;
   private readonly net: FakeNet;
@@ -102,7 +106,7 @@ export class FakeNode {
     this.net = net;
     this.signer = options.signer ?? createSessionSigner();
     this.hotkey = hotkey(number);
-    this.disk = options.disk ?? new Map<number, Set<number>>();
+    this.disk = options.disk ?? new Map<number, Map<number, string>>();
     this.socket = new WebSocket(`${url.replace("http", "ws")}/v1/control`);
     this.socket.on("message", (data) =>
       this.hear(orchestratorMessage.parse(JSON.parse(String(data))), options),
@@ -122,9 +126,9 @@ export class FakeNode {
     if (this.isOpen) this.socket.send(JSON.stringify(message));
   }
 
-  save(stage: number, step: number): void {
-    const slots = [...(this.disk.get(stage) ?? []), step].sort((a, b) => b - a).slice(0, 3);
-    this.disk.set(stage, new Set(slots));
+  save(stage: number, step: number, digest: string): void {
+    const slots = [...(this.disk.get(stage) ?? []), [step, digest] as const];
+    this.disk.set(stage, new Map(slots.sort(([a], [b]) => b - a).slice(0, 3)));
   }
 
   /** As after SIGKILL: the socket is gone without a word. */
@@ -148,7 +152,7 @@ export class FakeNode {
         this.assignment = null;
         return undefined;
       case "grant":
-        return this.net.run(message);
+        return this.onGrant === null ? this.net.run(message) : this.onGrant();
       case "receiptsStored":
         for (const id of message.stored) this.stored.add(id);
         return undefined;
@@ -164,11 +168,15 @@ export class FakeNode {
     const usual = (): unknown[] => [
       {
         type: "hello",
-        protocol: 1,
+        protocol: CONTROL_PROTOCOL,
         delegation: options.delegation ?? delegate(this.hotkey, this.signer.publicKey, network),
         capabilities: { platform: "test", threads: 1, memoryBytes: 8e9, executionProvider: "cpu" },
         linkAddress: { host: "127.0.0.1", port: 9 },
-        restorable: [...this.disk].map(([stage, steps]) => ({ runId: "test", stage, steps: [...steps] })),
+        restorable: [...this.disk].map(([stage, steps]) => ({
+          runId: "test",
+          stage,
+          steps: [...steps].map(([step, digest]) => ({ step, digest })),
+        })),
       },
       { type: "proof", signature: this.signer.sign(proofText(network, nonce)) },
     ];

@@ -7,7 +7,16 @@ import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Checkpoint } from "./checkpoints.ts";
 import { startNetwork } from "./network-state.ts";
 import { apply } from "./network.ts";
-import type { Effect, NetworkEvent, NetworkState, Remembered, Row, RunMessage } from "./network-state.ts";
+import type {
+  Effect,
+  NetworkEvent,
+  NetworkState,
+  Proved,
+  Remembered,
+  Row,
+  RunMessage,
+  SavedStep,
+} from "./network-state.ts";
 import { SAVED_STATE } from "./saved-state.test-support.ts";
 
 /** Nodes as data, with the disks and the manners of real ones, for tests of the pure network. */
@@ -39,7 +48,15 @@ export function testKey(number: number): SessionKey {
 const HOTKEYS = [
   "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
   "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
+  "5FLSigC9HGRKVhB9FiEo4Y3koPsNmBmLJbpXg2mp1hXcS59Y",
+  "5DAAnrj7VHTznn2AWBemMuyBwZWs6FNFjdyVXVeYum3PTXFy",
+  "5HGjWAeFDfFCWPsjFQdVV2Msvz2XtMktvgocEZcCj68kUMaw",
 ];
+
+/** Of a snapshot: the same step trained again is another one. */
+export function testDigest(generation: number, stage: number, step: number): string {
+  return `${generation}b${stage}b${step}b`.padEnd(64, "0");
+}
 
 export function testHotkey(number: number): Ss58Address {
   return ss58Address.parse(HOTKEYS[number % HOTKEYS.length]);
@@ -53,6 +70,9 @@ export const NOTHING: Remembered = {
   recoveries: 0,
   lastRecoveryMs: null,
   checkpoints: [],
+  saves: [],
+  trusted: [],
+  proved: null,
 };
 
 type Assignment = OrchestratorMessage & { type: "assign" };
@@ -62,7 +82,7 @@ export interface Computer {
   readonly number: number;
   readonly memoryBytes: number;
   /** Snapshot slots by stage: slot `step % 3` holds that step. */
-  readonly disk: Map<number, Map<number, number>>;
+  readonly disk: Map<number, Map<number, SavedStep>>;
   session: SessionKey | null;
   assignment: Assignment | null;
   step: number;
@@ -160,6 +180,9 @@ export class Fleet {
     let heldOut: Remembered["heldOut"] = null;
     const { heldOutLossAtStart } = this.state;
     const checkpoints = this.state.stages.map(() => new Map<number, Checkpoint>());
+    const saves = this.state.stages.map(() => new Map<number, string>());
+    const trusted = new Set<Ss58Address>();
+    let proved: Proved | null = null;
     for (const row of this.rows) {
       if (row.kind === "point") points.set(row.point.step, row.point);
       if (row.kind === "heldOut") heldOut = { step: row.step, loss: row.loss };
@@ -167,6 +190,12 @@ export class Fleet {
         heldOut = { step: row.point.step, loss: row.point.heldOutLoss };
       if (row.kind === "checkpoint")
         checkpoints[row.stage]?.set(row.step, { sha256: row.sha256, bytes: row.bytes });
+      if (row.kind === "saved") saves[row.stage]?.set(row.step, row.digest);
+      if (row.kind === "forgetSaves") for (const step of row.steps) saves[row.stage]?.delete(step);
+      if (row.kind === "proved") {
+        proved = row.proved;
+        for (const hotkey of row.trusted) trusted.add(hotkey);
+      }
       if (row.kind === "forgetCheckpoint") checkpoints[row.stage]?.delete(row.step);
     }
     const lastPoint = [...points.values()].sort((a, b) => b.step - a.step)[0] ?? null;
@@ -177,7 +206,17 @@ export class Fleet {
     this.state = startNetwork(
       this.run,
       this.needs,
-      { ...NOTHING, generation: this.lives * 1_000_000, lastPoint, heldOut, heldOutLossAtStart, checkpoints },
+      {
+        ...NOTHING,
+        generation: this.lives * 1_000_000,
+        lastPoint,
+        heldOut,
+        heldOutLossAtStart,
+        checkpoints,
+        saves,
+        trusted: [...trusted],
+        proved,
+      },
       this.now,
     );
   }
@@ -227,8 +266,9 @@ export class Fleet {
       const { stage } = member.assignment;
       const loss = member === tail ? 5 - step / 100 : null;
       this.post(member, { type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
-      this.write(member, stage, step + 1);
-      this.post(member, { type: "saved", generation, step: step + 1, ...SAVED_STATE });
+      const digest = testDigest(generation, stage, step + 1);
+      this.write(member, stage, { step: step + 1, digest });
+      this.post(member, { type: "saved", generation, step: step + 1, ...SAVED_STATE, digest });
       if (checkpoints && isCheckpointStep(this.run, step + 1)) {
         const sha256 = `${stage}a${step + 1}`.padEnd(64, "0");
         this.post(member, { type: "checkpoint", generation, step: step + 1, sha256, bytes: 10 });
@@ -237,9 +277,9 @@ export class Fleet {
     return true;
   }
 
-  private write(computer: Computer, stage: number, step: number): void {
-    const slots = computer.disk.get(stage) ?? new Map<number, number>();
-    computer.disk.set(stage, slots.set(step % 3, step));
+  private write(computer: Computer, stage: number, saved: SavedStep): void {
+    const slots = computer.disk.get(stage) ?? new Map<number, SavedStep>();
+    computer.disk.set(stage, slots.set(saved.step % 3, saved));
   }
 
   private post(computer: Computer, message: RunMessage): void {
@@ -264,15 +304,15 @@ export class Fleet {
   }
 
   private load(computer: Computer, message: Assignment): void {
-    const { stage, resumeStep, generation } = message;
+    const { stage, resumeStep, resumeDigest, generation } = message;
     this.grants = this.grants.filter((grant) => grant.generation === generation);
-    const slots = computer.disk.get(stage) ?? new Map<number, number>();
+    const own = computer.disk.get(stage)?.get(resumeStep % 3);
     const restorable =
-      resumeStep === 0 || message.checkpointSha256 !== null || slots.get(resumeStep % 3) === resumeStep;
+      resumeStep === 0 ||
+      message.checkpointSha256 !== null ||
+      (own?.step === resumeStep && own.digest === resumeDigest);
     if (!restorable)
       throw new Error(`computer ${computer.number} cannot restore stage ${stage} at ${resumeStep}`);
-    for (const [slot, step] of slots) if (step > resumeStep) slots.delete(slot);
-    computer.disk.set(stage, slots);
     computer.assignment = message;
     computer.step = resumeStep;
     this.post(computer, { type: "ready", generation });

@@ -1,10 +1,9 @@
 import type { PeerAddress } from "../src-protocol/control.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
-import { withSteps } from "./network-state.ts";
+import { bankSaves, candidates } from "./network-state.ts";
 import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
 import { place } from "./placement.ts";
-import type { Placement } from "./placement.ts";
-import { forgetCheckpointsAfter } from "./progress.ts";
+import type { Candidate, Placement } from "./placement.ts";
 
 /** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
 const SNAPSHOT_LAG_STEPS = 2;
@@ -16,27 +15,36 @@ export const FORMING_LIMIT_MS = 120_000;
 /** Forms a pipeline when that is due and every stage can have a node. */
 export function form(state: NetworkState, now: number, effects: Effect[]): NetworkState {
   if (state.phase !== "waiting" || now < state.formAfter) return state;
-  const placement = placed(state);
+  const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
+  const able = candidates(banked);
+  const placement = placed(banked, able);
   if (placement === null) return state;
   const { holders, resumeStep } = placement;
-  if (now < state.settleUntil && resumeStep < state.knownStep - SNAPSHOT_LAG_STEPS) return state;
+  const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
+  const settled = now >= (hasStrangers ? state.strangersAfter : state.settleUntil);
+  if (!settled && resumeStep < state.knownStep - SNAPSHOT_LAG_STEPS) return state;
   const generation = state.generation + 1;
   const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
-  let next: NetworkState = {
-    ...state,
+  const next: NetworkState = {
+    ...banked,
     phase: "forming",
     generation,
     formingSince: now,
     step: resumeStep,
+    resumeStep,
     nextGrant: resumeStep,
     losses: new Map(),
     pace: [],
-    stages: state.stages.map(({ checkpoints }, index) => ({
+    // Newer states of a past that may not have happened are forgotten when a step has been finished.
+    stages: state.stages.map(({ checkpoints, saves }, index) => ({
       holder: holders[index] ?? null,
       lastHolder: members[index] ?? null,
       ready: false,
       stepped: resumeStep,
       saved: resumeStep,
+      saves,
+      savedHere: savedBy(members[index] && able.get(members[index].sessionKey), index, resumeStep),
+      namedHere: null,
       checkpoints,
     })),
   };
@@ -51,9 +59,7 @@ export function form(state: NetworkState, now: number, effects: Effect[]): Netwo
     },
   });
   for (const [stage, node] of members.entries()) {
-    const own = resumeStep === 0 || node.restorable.get(stage)?.includes(resumeStep) === true;
-    // What lies after the step it returns to belongs to a past that did not happen.
-    next = withSteps(next, node.sessionKey, stage, (steps) => steps.filter((step) => step <= resumeStep));
+    const own = resumeStep === 0 || next.stages[stage]?.savedHere.includes(resumeStep) === true;
     effects.push({
       type: "send",
       to: node.sessionKey,
@@ -63,28 +69,34 @@ export function form(state: NetworkState, now: number, effects: Effect[]): Netwo
         run: state.run,
         stage,
         resumeStep,
+        resumeDigest: resumeStep === 0 ? null : (state.stages[stage]?.saves.get(resumeStep) ?? null),
         checkpointSha256: own ? null : (state.stages[stage]?.checkpoints.get(resumeStep)?.sha256 ?? null),
         previous: peerOf(members[stage - 1]),
         next: peerOf(members[stage + 1]),
       },
     });
   }
-  return forgetCheckpointsAfter(resumeStep, next, effects);
+  return next;
+}
+
+/** Steps of the stage, up to the one it goes on from, that its new holder has on its own disk. */
+function savedBy(node: Candidate | undefined, stage: number, resumeStep: number): readonly number[] {
+  return (node?.restorable.get(stage) ?? []).filter((step) => step <= resumeStep);
 }
 
 /**
  * Leaves out as many of the nodes that failed again and again as can be spared. What only they say
  * they have is given up for an older step, but never for the beginning of the run.
  */
-function placed(state: NetworkState): Placement | null {
+function placed(state: NetworkState, able: ReadonlyMap<SessionKey, Candidate>): Placement | null {
   const without = (left: ReadonlySet<SessionKey>): Placement | null =>
     place(
       state.stages.map(({ holder, checkpoints }, index) => ({
         holder: holder === null || left.has(holder) ? null : holder,
-        stored: new Set(checkpoints.keys()),
+        stored: new Set([...checkpoints.keys()].filter((step) => step <= (state.ceiling ?? step))),
         needBytes: state.needs[index] ?? 0,
       })),
-      new Map([...state.nodes].filter(([key]) => !left.has(key))),
+      new Map([...able].filter(([key]) => !left.has(key))),
     );
   const everybody = without(new Set());
   const doubtful = [...state.nodes.values()]

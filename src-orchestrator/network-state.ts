@@ -6,6 +6,11 @@ import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "./checkpoints.ts";
 import type { Candidate } from "./placement.ts";
 
+export interface SavedStep {
+  readonly step: number;
+  readonly digest: string;
+}
+
 /** A run and its nodes as data; `apply(event, state)` in `network.ts` makes the next one. */
 export interface NetworkState {
   readonly run: RunSpec;
@@ -20,6 +25,16 @@ export interface NetworkState {
   readonly arrivals: number;
   /** Steps that every stage has taken. */
   readonly step: number;
+  /** Where the current (or last) generation began. */
+  readonly resumeStep: number;
+  /** Only steps up to this one are gone back to, until one is finished; null: any. */
+  readonly ceiling: number | null;
+  /** Owners who took part in a step that was then found good: doubted last, and their evaluations count. */
+  readonly trusted: ReadonlySet<Ss58Address>;
+  /** The newest checkpoint after which a trusted node measured no worse; it is kept until there is a newer one. */
+  readonly proved: Proved | null;
+  /** How often in a row the run went back to `proved`. */
+  readonly returns: number;
   /** All steps below this have been granted in this generation. */
   readonly nextGrant: number;
   /** The tail's loss of steps that some stage has not taken yet. */
@@ -43,19 +58,33 @@ export interface NetworkState {
   readonly formAfter: number;
   /** Until then a pipeline is formed only if it keeps (nearly) all of `knownStep`. */
   readonly settleUntil: number;
+  /** And until then it is formed with strangers only if it keeps that. */
+  readonly strangersAfter: number;
   readonly knownStep: number;
   readonly formingSince: number;
   /** When the nodes of a finished run are told to stop; null when they were. */
   readonly haltAt: number | null;
 }
 
-export interface NetworkNode extends Candidate {
+export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted"> {
   readonly hotkey: Ss58Address;
+  /** What it says it has on its disk, by stage. */
+  readonly claims: ReadonlyMap<number, readonly SavedStep[]>;
   readonly linkAddress: LinkAddress;
   readonly otherAddresses: readonly LinkAddress[];
   /** Its links as it told them last; null before that. */
   readonly links: LinkStatus | null;
 }
+
+export interface Proved {
+  /** 0: the beginning. */
+  readonly step: number;
+  /** Held out, nats per token. */
+  readonly loss: number;
+}
+
+/** Digests (`snapshotDigest`) of a stage's saved states, by step. */
+export type Saves = ReadonlyMap<number, string>;
 
 export interface StageState {
   /** A live node, or null while the stage looks for one. */
@@ -66,6 +95,15 @@ export interface StageState {
   readonly stepped: number;
   /** Newest step that the holder can return to. */
   readonly saved: number;
+  /**
+   * What was granted, trained and saved, and by which digest it is known again. SECURITY: what a node
+   * says it has on its disk counts only if it is in here.
+   */
+  readonly saves: Saves;
+  /** Steps of `saves` on the holder's own disk that this generation knows of. */
+  readonly savedHere: readonly number[];
+  /** Newest checkpoint that was named in this generation. */
+  readonly namedHere: number | null;
   readonly checkpoints: StageCheckpoints;
 }
 
@@ -106,6 +144,10 @@ export type Row =
       readonly at: number;
     }
   | { readonly kind: "granted"; readonly generation: number; readonly step: number }
+  | { readonly kind: "saved"; readonly stage: number; readonly step: number; readonly digest: string }
+  /** What came after this step belongs to a past that did not happen. */
+  | { readonly kind: "forgetSaves"; readonly stage: number; readonly steps: readonly number[] }
+  | { readonly kind: "proved"; readonly proved: Proved; readonly trusted: readonly Ss58Address[] }
   | { readonly kind: "point"; readonly point: HistoryPoint }
   | { readonly kind: "heldOut"; readonly step: number; readonly loss: number }
   | ({ readonly kind: "checkpoint"; readonly stage: number; readonly step: number } & Checkpoint)
@@ -131,10 +173,15 @@ export interface Remembered {
   readonly recoveries: number;
   readonly lastRecoveryMs: number | null;
   readonly checkpoints: readonly StageCheckpoints[];
+  readonly saves: readonly Saves[];
+  readonly trusted: readonly Ss58Address[];
+  readonly proved: Proved | null;
 }
 
 /** After a start, how long to wait for the nodes that have the newest snapshots. */
 export const SETTLE_MS = 3_000;
+/** And how long before strangers may take a stage when work of those who were there would be lost. */
+export const STRANGERS_AFTER_MS = 20_000;
 
 export function startNetwork(
   run: RunSpec,
@@ -157,10 +204,18 @@ export function startNetwork(
       ready: false,
       stepped: 0,
       saved: 0,
+      saves: remembered.saves[index] ?? new Map<number, string>(),
+      savedHere: [],
+      namedHere: null,
       checkpoints: remembered.checkpoints[index] ?? new Map<number, Checkpoint>(),
     })),
     arrivals: 0,
     step,
+    resumeStep: step,
+    ceiling: null,
+    trusted: new Set(remembered.trusted),
+    proved: remembered.proved,
+    returns: 0,
     nextGrant: 0,
     losses: new Map(),
     lastPoint: remembered.lastPoint,
@@ -175,6 +230,7 @@ export function startNetwork(
     fruitless: 0,
     formAfter: now,
     settleUntil: now + SETTLE_MS,
+    strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
     knownStep: step,
     formingSince: now,
     haltAt: null,
@@ -190,9 +246,26 @@ export function stageOf(state: NetworkState, key: SessionKey): number | null {
   return index === -1 ? null : index;
 }
 
+/** Takes the node's stage from it; what it saved there stays on its disk. */
 export function vacate(state: NetworkState, key: SessionKey): NetworkState {
   const index = stageOf(state, key);
-  return index === null ? state : withStage(state, index, { holder: null, ready: false });
+  return index === null ? state : withStage(bankSaves(state, index), index, { holder: null, ready: false });
+}
+
+/** What the holder of a stage saved in this generation becomes what it has on its disk. */
+export function bankSaves(state: NetworkState, index: number): NetworkState {
+  const stage = state.stages[index];
+  if (stage === undefined || stage.holder === null || stage.savedHere.length === 0) return state;
+  const known = new Map<number, string>();
+  for (const step of stage.savedHere) known.set(step, stage.saves.get(step) ?? "");
+  for (const { step, digest } of state.nodes.get(stage.holder)?.claims.get(index) ?? [])
+    if (!known.has(step) && stage.saves.get(step) === digest) known.set(step, digest);
+  const claims = [...known].map(([step, digest]) => ({ step, digest }));
+  return withStage(
+    withClaims(state, stage.holder, index, () => claims),
+    index,
+    { savedHere: [] },
+  );
 }
 
 export function withStage(state: NetworkState, index: number, change: Partial<StageState>): NetworkState {
@@ -202,14 +275,39 @@ export function withStage(state: NetworkState, index: number, change: Partial<St
   };
 }
 
-export function withSteps(
+export function withClaims(
   state: NetworkState,
   key: SessionKey,
   stage: number,
-  change: (steps: readonly number[]) => readonly number[],
+  change: (claims: readonly SavedStep[]) => readonly SavedStep[],
 ): NetworkState {
   const node = state.nodes.get(key);
   if (node === undefined) return state;
-  const restorable = new Map(node.restorable).set(stage, change(node.restorable.get(stage) ?? []));
-  return { ...state, nodes: new Map(state.nodes).set(key, { ...node, restorable }) };
+  const claims = new Map(node.claims).set(stage, change(node.claims.get(stage) ?? []));
+  return { ...state, nodes: new Map(state.nodes).set(key, { ...node, claims }) };
+}
+
+/** What each node can really bring back, for placement. */
+export function candidates(state: NetworkState): ReadonlyMap<SessionKey, Candidate> {
+  const { nodes, stages, trusted } = state;
+  const allowed = (step: number): boolean => step <= (state.ceiling ?? step);
+  const found = new Map<SessionKey, Candidate>();
+  for (const [key, node] of nodes) {
+    const restorable = new Map<number, readonly number[]>();
+    for (const [index, { holder, saves, savedHere }] of stages.entries()) {
+      const known = (node.claims.get(index) ?? []).filter(({ step, digest }) => saves.get(step) === digest);
+      const steps = new Set([...(holder === key ? savedHere : []), ...known.map(({ step }) => step)]);
+      if (steps.size > 0) restorable.set(index, [...steps].filter(allowed));
+    }
+    const { sessionKey, failures, arrival, memoryBytes } = node;
+    found.set(key, {
+      sessionKey,
+      failures,
+      arrival,
+      memoryBytes,
+      restorable,
+      isTrusted: trusted.has(node.hotkey),
+    });
+  }
+  return found;
 }

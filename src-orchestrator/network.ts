@@ -1,13 +1,23 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
 import type { LinkStatus } from "../src-protocol/link-report.ts";
 import { FORMING_LIMIT_MS, form, halt, interrupt } from "./forming.ts";
-import { stageOf, vacate, withStage, withSteps } from "./network-state.ts";
-import type { Effect, NetworkEvent, NetworkNode, NetworkState, RunMessage } from "./network-state.ts";
+import { blame } from "./blame.ts";
+import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
+import type {
+  Effect,
+  NetworkEvent,
+  NetworkNode,
+  NetworkState,
+  RunMessage,
+  SavedStep,
+} from "./network-state.ts";
+import { weigh } from "./proof.ts";
 import {
   checkpoint,
   checkpointDue,
   checkpointLost,
   evaluated,
+  evaluationDue,
   finishSteps,
   reachable,
   ready,
@@ -24,6 +34,8 @@ const FIRST_STEP_MS = 300_000;
 const LONGEST_STALL_MS = 24 * 3_600_000;
 /** So many generations in a row without a finished step are no accident. */
 const SUSPECT_AFTER = 2;
+/** A stranger that has been near so much trouble is doubted like all others. */
+const DOUBTED_FIRST = 4;
 
 /** The only thing that changes a network, and it is pure: time comes with the event, what is to be done comes back. */
 export function apply(
@@ -38,7 +50,7 @@ export function apply(
 function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
   switch (event.type) {
     case "joined":
-      return form(joined(event, state), event.now, effects);
+      return welcome(joined(event, state), event.sessionKey, event.now, effects);
     case "left":
       return left(event, state, effects);
     case "message":
@@ -54,7 +66,7 @@ function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): Ne
 export function nextWake(state: NetworkState): number | null {
   switch (state.phase) {
     case "waiting": {
-      const times = [state.formAfter, state.settleUntil].filter((time) => time !== 0);
+      const times = [state.formAfter, state.settleUntil, state.strangersAfter].filter((time) => time !== 0);
       return times.length === 0 ? null : Math.min(...times);
     }
     case "forming":
@@ -103,20 +115,17 @@ function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState
     ...state,
     formAfter: now >= state.formAfter ? 0 : state.formAfter,
     settleUntil: now >= state.settleUntil ? 0 : state.settleUntil,
+    strangersAfter: now >= state.strangersAfter ? 0 : state.strangersAfter,
   };
   return form(next, now, effects);
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
   const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes } = event;
-  const restorable = new Map<number, readonly number[]>();
-  for (const { runId, stage, steps } of event.restorable) {
-    if (runId !== state.run.runId || stage >= state.stages.length) continue;
-    restorable.set(
-      stage,
-      steps.filter((step) => step <= (state.run.steps ?? step)),
-    );
-  }
+  // SECURITY: what it says it has is looked up in `saves` whenever it is to count.
+  const claims = new Map<number, readonly SavedStep[]>();
+  for (const { runId, stage, steps } of event.restorable)
+    if (runId === state.run.runId && stage < state.stages.length) claims.set(stage, steps);
   const node: NetworkNode = {
     sessionKey,
     hotkey,
@@ -124,11 +133,29 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     otherAddresses,
     links: null,
     memoryBytes,
-    restorable,
+    claims,
     failures: 0,
     arrival: state.arrivals,
   };
   return { ...state, arrivals: state.arrivals + 1, nodes: new Map(state.nodes).set(sessionKey, node) };
+}
+
+/**
+ * Somebody whose work was found good is there again: it does not wait for strangers that hold stages
+ * and have not finished a step.
+ */
+function welcome(state: NetworkState, key: SessionKey, now: number, effects: Effect[]): NetworkState {
+  const isTrusted = (node: NetworkNode | undefined): boolean =>
+    node !== undefined && state.trusted.has(node.hotkey);
+  const isIdle = state.phase !== "finished" && state.step === state.resumeStep;
+  if (!isIdle || state.phase === "waiting" || !isTrusted(state.nodes.get(key)))
+    return form(state, now, effects);
+  const strangers = state.stages.flatMap(({ holder }) =>
+    holder === null || isTrusted(state.nodes.get(holder)) ? [] : [holder],
+  );
+  if (strangers.length === 0) return form(state, now, effects);
+  const open = strangers.reduce((next, holder) => vacate(next, holder), state);
+  return interrupt(open, now, 0, false, "A node that is known takes part.", effects);
 }
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {
@@ -172,8 +199,10 @@ function heard(
       return finishSteps({ ...next, losses }, now, effects);
     }
     case "saved":
-      if (message.step <= stage.saved || message.step > reachable(state)) return state;
-      return saved(state, index, sender, message.step, effects);
+      // Granted, and trained: or it is nothing that could have been saved.
+      if (message.step <= stage.saved || message.step > Math.min(stage.stepped, reachable(state)))
+        return state;
+      return saved(state, index, message.step, message.digest, effects);
     case "checkpoint":
       if (checkpointDue(state, sender, message) === null) return state;
       return checkpoint(
@@ -184,8 +213,8 @@ function heard(
         effects,
       );
     case "evaluated":
-      if (!isTail || message.step <= state.evaluatedStep || message.step >= state.nextGrant) return state;
-      return evaluated(state, message.step, message.loss, now, effects);
+      if (!isTail || !evaluationDue(state, message.step)) return state;
+      return judged(state, message.step, message.loss, now, effects);
     case "trouble":
       return trouble(state, index, sender, message.code, now, effects);
   }
@@ -195,6 +224,18 @@ function withLinks(state: NetworkState, sender: SessionKey, links: LinkStatus): 
   const node = state.nodes.get(sender);
   if (node === undefined) return state;
   return { ...state, nodes: new Map(state.nodes).set(sender, { ...node, links }) };
+}
+
+/** What is not believed is not shown either, and ends nothing. */
+function judged(
+  state: NetworkState,
+  step: number,
+  loss: number,
+  now: number,
+  effects: Effect[],
+): NetworkState {
+  const weighed = weigh(state, step, loss, now, effects);
+  return weighed.returns > state.returns ? weighed : evaluated(weighed, step, loss, now, effects);
 }
 
 function trouble(
@@ -227,20 +268,26 @@ function isLinkTrouble(code: string): boolean {
  * stage to a spare node, so that one that lies or cannot be reached does not stop the run for ever.
  */
 function suspect(state: NetworkState, index: number): NetworkState {
-  return state.stages
+  const group = state.stages
     .slice(Math.max(0, index - 1), index + 2)
-    .reduce((next, { holder }) => (holder === null ? next : blame(next, holder)), state);
+    .flatMap(({ holder }) => (holder === null ? [] : (state.nodes.get(holder) ?? [])));
+  // Who has done good work loses its stage to a stranger's word last.
+  const strangers = group.filter(
+    ({ hotkey, failures }) => !state.trusted.has(hotkey) && failures < DOUBTED_FIRST,
+  );
+  return (strangers.length > 0 ? strangers : group).reduce(
+    (next, { sessionKey }) => blame(next, sessionKey),
+    state,
+  );
 }
 
 /** The node could not load the step it offered, so it does not have it. */
 function distrust(state: NetworkState, stage: number, key: SessionKey): NetworkState {
-  const at = state.stages[stage]?.saved;
-  return withSteps(state, key, stage, (steps) => steps.filter((step) => step !== at));
-}
-
-function blame(state: NetworkState, key: SessionKey): NetworkState {
-  const node = state.nodes.get(key);
-  if (node === undefined) return state;
-  const nodes = new Map(state.nodes).set(key, { ...node, failures: node.failures + 1 });
-  return vacate({ ...state, nodes }, key);
+  const at = state.resumeStep;
+  const here = state.stages[stage]?.savedHere.filter((step) => step !== at) ?? [];
+  return withStage(
+    withClaims(state, key, stage, (claims) => claims.filter(({ step }) => step !== at)),
+    stage,
+    { savedHere: here },
+  );
 }

@@ -1,5 +1,6 @@
 import type { RawData } from "ws";
-import { CONTROL_PROTOCOL, nodeMessage } from "../src-protocol/control.ts";
+import { z } from "zod";
+import { CONTROL_PROTOCOL, nodeMessage, protocolAdvice } from "../src-protocol/control.ts";
 import type { NodeMessage } from "../src-protocol/control.ts";
 import { Failure } from "../src-protocol/failure.ts";
 
@@ -11,21 +12,17 @@ export function readNodeMessage(text: string): NodeMessage {
   } catch {
     throw badMessage("it is not JSON");
   }
-  if (isHelloOfAnotherProtocol(value)) {
-    throw new Failure(
-      "protocol-mismatch",
-      `This network speaks version ${CONTROL_PROTOCOL} of the control protocol. Update the app, then connect again.`,
-    );
-  }
+  const theirs = protocolOfHello(value);
+  if (theirs !== null && theirs !== CONTROL_PROTOCOL)
+    throw new Failure("protocol-mismatch", protocolAdvice(theirs, "app"));
   const parsed = nodeMessage.safeParse(value);
   if (!parsed.success) throw badMessage(parsed.error.issues[0]?.message ?? "unknown form");
   return parsed.data;
 }
 
-function isHelloOfAnotherProtocol(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || !("type" in value) || value.type !== "hello")
-    return false;
-  return "protocol" in value && value.protocol !== CONTROL_PROTOCOL;
+function protocolOfHello(value: unknown): number | null {
+  const hello = z.looseObject({ type: z.literal("hello"), protocol: z.int().nonnegative() }).safeParse(value);
+  return hello.data?.protocol ?? null;
 }
 
 export function badMessage(reason: string): Failure {

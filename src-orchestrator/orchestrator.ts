@@ -118,10 +118,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         live: new Map<string, ControlSocket>(),
         now,
         credit: (receipts) => ledger.credit(receipts),
-        holdsCheckpoint: async (stage, { step, sha256, bytes }) => {
+        holdsCheckpoint: async (stage, digest, { step, sha256, bytes }) => {
           if ((await blobs.length(sha256)) !== bytes) return false;
           const parameterCount = facts[stage]?.parameterCount ?? 0;
-          const place = { run, stage, step, parameterCount };
+          const place = { run, stage, step, parameterCount, digest };
           // It may vanish while it is read: then it is none.
           return await blobs.get(sha256).then(
             (blob) => isCheckpointOf(place, blob.stream()).catch(() => false),

@@ -3,12 +3,14 @@ import type { SessionKey } from "../src-protocol/keys.ts";
 /** What placement needs to know of a live node. */
 export interface Candidate {
   readonly sessionKey: SessionKey;
-  /** Steps of each stage that are on the node's own disk. */
+  /** Steps of each stage that are on the node's own disk, and that the run knows. */
   readonly restorable: ReadonlyMap<number, readonly number[]>;
   /** How often it failed to load a stage or was next to trouble; who never failed goes first. */
   readonly failures: number;
   /** Position in the order of arrival. */
   readonly arrival: number;
+  /** Its owner has taken part in work that was found good. */
+  readonly isTrusted: boolean;
   /** Of the whole computer. */
   readonly memoryBytes: number;
 }
@@ -59,7 +61,9 @@ function placeKeeping(
   const holding = new Set(stages.map((stage) => stage.holder));
   const spare = [...nodes.values()]
     .filter((node) => !holding.has(node.sessionKey))
-    .sort((a, b) => a.failures - b.failures || a.arrival - b.arrival);
+    .sort(
+      (a, b) => a.failures - b.failures || Number(b.isTrusted) - Number(a.isTrusted) || a.arrival - b.arrival,
+    );
   if (spare.length < stages.filter((stage) => stage.holder === null).length) return null;
   for (const step of candidateSteps(stages, nodes)) {
     const holders = placeAt(step, stages, nodes, spare);

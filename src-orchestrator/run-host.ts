@@ -79,8 +79,8 @@ export class RunHost {
     return stageOf(this.state, key);
   }
 
-  /** Which stage's checkpoint this would be; null when it would change nothing. */
-  checkpointDue(key: SessionKey, message: CheckpointMessage): number | null {
+  /** Which stage's checkpoint this would be, of which state; null when it would change nothing. */
+  checkpointDue(key: SessionKey, message: CheckpointMessage): ReturnType<typeof checkpointDue> {
     return checkpointDue(this.state, key, message);
   }
 

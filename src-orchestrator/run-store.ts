@@ -1,9 +1,11 @@
 import { Failure } from "../src-protocol/failure.ts";
+import { ss58Address } from "../src-protocol/keys.ts";
 import { runSpec } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { HistoryPoint } from "../src-protocol/state.ts";
 import type { Checkpoint } from "./checkpoints.ts";
 import type { Remembered, Row } from "./network-state.ts";
+import { KNOWN_SAVES } from "./progress.ts";
 import { numberOf, orNull, textOf } from "./store.ts";
 import type { Store, StoredRow } from "./store.ts";
 
@@ -80,7 +82,7 @@ export function remember(
 ): Remembered {
   const { runId } = run;
   const figures = store.get(
-    "SELECT recoveries, lastRecoveryMs, heldOutLossAtStart FROM runs WHERE runId = :runId",
+    "SELECT recoveries, lastRecoveryMs, heldOutLossAtStart, provedStep, provedLoss FROM runs WHERE runId = :runId",
     { runId },
   );
   const last = store.get("SELECT * FROM points WHERE runId = :runId ORDER BY step DESC LIMIT 1", { runId });
@@ -93,7 +95,17 @@ export function remember(
     const checkpoint = { sha256: textOf(row.sha256), bytes: numberOf(row.bytes) };
     if (hasBlob(checkpoint)) checkpoints[numberOf(row.stage)]?.set(numberOf(row.step), checkpoint);
   }
+  const saves = Array.from({ length: run.stages }, () => new Map<number, string>());
+  for (const row of store.all("SELECT stage, step, digest FROM saves WHERE runId = :runId", { runId }))
+    saves[numberOf(row.stage)]?.set(numberOf(row.step), textOf(row.digest));
+  const provedAt = orNull(figures?.provedStep, numberOf);
+  const provedLoss = orNull(figures?.provedLoss, numberOf);
   return {
+    saves,
+    trusted: store
+      .all("SELECT hotkey FROM trusted WHERE runId = :runId", { runId })
+      .map((row) => ss58Address.parse(textOf(row.hotkey))),
+    proved: provedAt === null || provedLoss === null ? null : { step: provedAt, loss: provedLoss },
     generation: firstGeneration(life),
     lastPoint: last === null ? null : pointOf(last),
     heldOut: heldOut === null ? null : { step: numberOf(heldOut.step), loss: numberOf(heldOut.heldOutLoss) },
@@ -161,6 +173,35 @@ export function storeRow(store: Store, runId: string, row: Row): void {
           step: row.step,
         },
       );
+      return;
+    case "saved": {
+      const { stage, step, digest } = row;
+      const slot = step % KNOWN_SAVES;
+      store.run("INSERT OR REPLACE INTO saves VALUES (:runId, :stage, :slot, :step, :digest)", {
+        runId,
+        stage,
+        slot,
+        step,
+        digest,
+      });
+      return;
+    }
+    case "forgetSaves":
+      for (const step of row.steps) {
+        store.run("DELETE FROM saves WHERE runId = :runId AND stage = :stage AND step = :step", {
+          runId,
+          stage: row.stage,
+          step,
+        });
+      }
+      return;
+    case "proved":
+      store.run("UPDATE runs SET provedStep = :step, provedLoss = :loss WHERE runId = :runId", {
+        runId,
+        ...row.proved,
+      });
+      for (const hotkey of row.trusted)
+        store.run("INSERT OR IGNORE INTO trusted VALUES (:runId, :hotkey)", { runId, hotkey });
       return;
     case "point":
       store.run(

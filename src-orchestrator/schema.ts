@@ -128,4 +128,22 @@ export const MIGRATIONS: readonly string[] = [
   -- With the parameters that the run began with.
   ALTER TABLE runs ADD COLUMN heldOutLossAtStart REAL;
   `,
+  `
+  -- What each stage has saved of steps that were granted and trained; a few slots, written over in turn.
+  CREATE TABLE saves (
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (runId, stage, slot)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Hotkeys that took part in work which was found good.
+  CREATE TABLE trusted (runId TEXT NOT NULL, hotkey TEXT NOT NULL, PRIMARY KEY (runId, hotkey)) STRICT, WITHOUT ROWID;
+
+  -- The newest checkpoint after which the held-out loss was no worse.
+  ALTER TABLE runs ADD COLUMN provedStep INTEGER;
+  ALTER TABLE runs ADD COLUMN provedLoss REAL;
+  `,
 ];

@@ -3,12 +3,12 @@ import { delegation } from "./delegation.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { linkReach, linkStatus } from "./link-report.ts";
 import { linkServices } from "./link-services.ts";
-import { runSpec } from "./model.ts";
+import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS, runSpec } from "./model.ts";
 import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 1;
+export const CONTROL_PROTOCOL = 2;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -16,10 +16,18 @@ export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
 export const RECEIPTS_PER_MESSAGE = 256;
 /** Addresses of one node beside its first. */
 export const LINK_ADDRESSES = 8;
+/** A month. */
+const MOST_COMPUTE_MS = 31 * 24 * 3_600_000;
+/** Of one checkpoint: 16 TiB. */
+const MOST_BLOB_BYTES = 2 ** 44;
 
-const generation = z.int().nonnegative();
-const step = z.int().nonnegative();
-const stage = z.int().nonnegative();
+/** SECURITY: every number from outside has an end, so that no sum or loop is led beyond what numbers can hold. */
+const generation = z.int().nonnegative().max(MOST_GENERATIONS);
+const step = z.int().nonnegative().max(MOST_STEPS);
+const stage = z
+  .int()
+  .nonnegative()
+  .max(MOST_STAGES - 1);
 
 /** Where a worker takes links from its peers. */
 export const linkAddress = z.strictObject({
@@ -28,14 +36,21 @@ export const linkAddress = z.strictObject({
 });
 export type LinkAddress = z.infer<typeof linkAddress>;
 
-/** Steps of a stage that this node can return to by itself. */
-export const restorable = z.strictObject({ runId: z.string().max(64), stage, steps: z.array(step).max(16) });
+/** Steps of a stage that this node can return to by itself, each with its `snapshotDigest`. */
+export const restorable = z.strictObject({
+  runId: z.string().max(64),
+  stage,
+  steps: z.array(z.strictObject({ step, digest: sha256Hex })).max(16),
+});
 export type Restorable = z.infer<typeof restorable>;
 
 export const capabilities = z.strictObject({
   platform: z.string().max(32),
-  threads: z.int().positive(),
-  memoryBytes: z.int().positive(),
+  threads: z.int().positive().max(65_536),
+  memoryBytes: z
+    .int()
+    .positive()
+    .max(2 ** 50),
   executionProvider,
 });
 export type Capabilities = z.infer<typeof capabilities>;
@@ -62,13 +77,15 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     step,
     loss: z.number().nullable(),
-    computeMs: z.number().nonnegative(),
+    computeMs: z.number().nonnegative().max(MOST_COMPUTE_MS),
   }),
   /** The snapshot of `step` is on this node's disk. */
   z.strictObject({
     type: z.literal("saved"),
     generation,
     step,
+    /** The file's `snapshotDigest`: by it the node is believed when it comes back. */
+    digest: sha256Hex,
     /** Of the stage's chain at `step` (state-chain.ts). */
     link: sha256Hex,
     /** Of the state at `step` (state-digest.ts), where the chain or a checkpoint needs it. */
@@ -80,7 +97,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     step,
     sha256: sha256Hex,
-    bytes: z.int().positive(),
+    bytes: z.int().positive().max(MOST_BLOB_BYTES),
   }),
   /** Held-out loss at `step`, from the tail. */
   z.strictObject({ type: z.literal("evaluated"), generation, step, loss: z.number() }),
@@ -114,7 +131,12 @@ export type PeerAddress = z.infer<typeof peer>;
 
 /** What the orchestrator says to a node. */
 export const orchestratorMessage = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("challenge"), network: z.string().max(64), nonce: sha256Hex }),
+  z.strictObject({
+    type: z.literal("challenge"),
+    protocol: z.literal(CONTROL_PROTOCOL),
+    network: z.string().max(64),
+    nonce: sha256Hex,
+  }),
   /** `links`: what the network offers to nodes that cannot dial each other directly. */
   z.strictObject({ type: z.literal("welcome"), links: linkServices.optional() }),
   z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(2000) }),
@@ -125,6 +147,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     run: runSpec,
     stage,
     resumeStep: step,
+    /** `snapshotDigest` of the state that counts for `resumeStep`; null: it is step 0, or only the checkpoint is known. */
+    resumeDigest: sha256Hex.nullable(),
     /** Where to take `resumeStep` from when this node has no snapshot of it; null: it is step 0, or the node has one. */
     checkpointSha256: sha256Hex.nullable(),
     /** Dial `next`; expect `previous` to dial you. Null at the ends. */
@@ -139,8 +163,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     type: z.literal("grant"),
     generation,
     step,
-    microBatches: z.int().nonnegative(),
-    evaluations: z.int().nonnegative(),
+    microBatches: z.int().nonnegative().max(MOST_MICRO_BATCHES),
+    evaluations: z.int().nonnegative().max(MOST_MICRO_BATCHES),
   }),
   /** What other nodes' attempts say about whether this one can be dialled. */
   z.strictObject({ type: z.literal("reach"), reach: linkReach }),
@@ -158,4 +182,14 @@ export type OrchestratorMessage = z.infer<typeof orchestratorMessage>;
 /** The exact text the session key signs to prove that it holds the delegated key. */
 export function proofText(network: string, nonce: string): string {
   return `Train at Home control proof v1\n${network}\n${nonce}`;
+}
+
+/** Which side has to be updated when the other one speaks version `theirs`. */
+export function protocolAdvice(theirs: number, they: "network" | "app"): string {
+  const we = they === "app" ? "network" : "app";
+  const behind = theirs < CONTROL_PROTOCOL ? they : we;
+  const versions = `The ${they} speaks version ${theirs} of the control protocol, and the ${we} version ${CONTROL_PROTOCOL}.`;
+  return behind === "app"
+    ? `${versions} Update the app on this computer, then connect again.`
+    : `${versions} The network is behind: whoever operates it has to update its orchestrator.`;
 }

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { sha256Hex } from "./keys.ts";
 
+/** Limits of numbers that come from outside. */
+export const MOST_STEPS = 2_000_000_000;
+export const MOST_STAGES = 1024;
+export const MOST_MICRO_BATCHES = 4096;
+/** Generations of a million lives of an orchestrator. */
+export const MOST_GENERATIONS = 1_000_000_000_000;
+
 const vocabulary = z.int().min(2).max(1_000_000);
 
 /**
@@ -60,9 +67,9 @@ function fewNames<Value extends z.ZodType>(value: Value) {
 /** AdamW with linear warm-up and cosine decay. */
 export const optimizerSpec = z.strictObject({
   learningRate: z.number().positive(),
-  warmupSteps: z.int().nonnegative(),
+  warmupSteps: z.int().nonnegative().max(MOST_STEPS),
   /** The step at which the cosine reaches `finalFraction`; beyond it the rate stays there. */
-  decaySteps: z.int().positive(),
+  decaySteps: z.int().positive().max(MOST_STEPS),
   finalFraction: z.number().min(0).max(1),
   beta1: z.number().min(0).max(1),
   beta2: z.number().min(0).max(1),
@@ -76,23 +83,23 @@ export const runSpec = z.strictObject({
   runId: z.string().min(1).max(64),
   name: z.string().min(1).max(120),
   model: modelSpec,
-  stages: z.int().min(1).max(1024),
+  stages: z.int().min(1).max(MOST_STAGES),
   /** Sequences per micro-batch. */
   batch: z.int().min(1).max(4096),
   /** Tokens per sequence. */
   sequence: z.int().min(2).max(131_072),
   /** Micro-batches per step, `M`. */
-  microBatches: z.int().min(1).max(4096),
+  microBatches: z.int().min(1).max(MOST_MICRO_BATCHES),
   optimizer: optimizerSpec,
   seed: z.int().nonnegative(),
   /** Training ends after this many steps; null: it goes on. */
-  steps: z.int().positive().nullable(),
-  evaluateEverySteps: z.int().positive(),
+  steps: z.int().positive().max(MOST_STEPS).nullable(),
+  evaluateEverySteps: z.int().positive().max(MOST_STEPS),
   /** Held-out micro-batches in one evaluation. */
-  evaluationMicroBatches: z.int().positive(),
-  checkpointEverySteps: z.int().positive(),
+  evaluationMicroBatches: z.int().positive().max(MOST_MICRO_BATCHES),
+  checkpointEverySteps: z.int().positive().max(MOST_STEPS),
   /** Every so many steps the digest of the whole state goes into the chain; absent: by the tokens of a step (state-chain.ts). */
-  digestEverySteps: z.int().positive().optional(),
+  digestEverySteps: z.int().positive().max(MOST_STEPS).optional(),
   /** The training text: first 95 % trains, last 5 % is held out. */
   corpus: z.strictObject({
     name: z.string().max(200),

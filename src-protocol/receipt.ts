@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 
 /**
  * Proof of one stage's whole work (forward and backward) on one micro-batch.
@@ -10,10 +11,14 @@ import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 export const receiptBody = z.strictObject({
   network: z.string().min(1).max(64),
   runId: z.string().min(1).max(64),
-  stage: z.int().nonnegative(),
-  step: z.int().nonnegative(),
-  microBatch: z.int().nonnegative(),
-  tokens: z.int().positive(),
+  stage: z.int().nonnegative().max(MOST_STAGES),
+  step: z.int().nonnegative().max(MOST_STEPS),
+  microBatch: z.int().nonnegative().max(MOST_MICRO_BATCHES),
+  /** At most what a micro-batch can hold. */
+  tokens: z
+    .int()
+    .positive()
+    .max(2 ** 30),
   worker: sessionKey,
   consumer: sessionKey,
   /** SHA-256 of the bytes that came in with the forward pass; null for the head. */

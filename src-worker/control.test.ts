@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { nodeMessage, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, nodeMessage, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import type { Failure } from "../src-protocol/failure.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
@@ -54,7 +54,7 @@ function connect(): void {
     linkAddress: { host: "127.0.0.1", port: 1 },
     otherAddresses: () => [{ host: "192.168.1.2", port: 1 }],
     onServices: (services) => void offered.push(services),
-    restorable: () => [{ runId: "r", stage: 2, steps: [4, 5] }],
+    restorable: () => [{ runId: "r", stage: 2, steps: [{ step: 4, digest: nonce }] }],
     onInstruction: (instruction) => instructions.push(instruction),
     onConnection: () => undefined,
     onRefused: told.resolve,
@@ -85,12 +85,12 @@ it("waits for the challenge, says who it is and proves that it holds the session
   connect();
   const socket = await arrival();
   const heard = hear(socket, 2);
-  say(socket, { type: "challenge", network: "n", nonce });
+  say(socket, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "n", nonce });
   const [hello, proof] = await heard;
   expect(hello).toMatchObject({
     type: "hello",
     otherAddresses: [{ host: "192.168.1.2", port: 1 }],
-    restorable: [{ runId: "r", stage: 2, steps: [4, 5] }],
+    restorable: [{ runId: "r", stage: 2, steps: [{ step: 4, digest: nonce }] }],
   });
   if (proof?.type !== "proof") throw new Error("no proof");
   expect(verifySession(signer.publicKey, proofText("n", nonce), proof.signature)).toBe(true);
@@ -104,7 +104,7 @@ it("proves nothing to the orchestrator of another network", async () => {
   socket.on("message", () => {
     heard += 1;
   });
-  say(socket, { type: "challenge", network: "other", nonce });
+  say(socket, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "other", nonce });
   expect((await refused).code).toBe("wrong-network");
   expect(heard).toBe(0);
 });

@@ -1,4 +1,5 @@
 import { WebSocket } from "ws";
+import { z } from "zod";
 import {
   CONTROL_MESSAGE_LIMIT_BYTES,
   CONTROL_PROTOCOL,
@@ -6,6 +7,7 @@ import {
   HEARTBEAT_MS,
   orchestratorMessage,
   proofText,
+  protocolAdvice,
 } from "../src-protocol/control.ts";
 import type {
   Capabilities,
@@ -25,6 +27,7 @@ const LAST_RETRY_MS = 5_000;
 const STEADY_MS = 10_000;
 /** A refusal may be about the moment; this many in a row are about us. */
 const REFUSALS = 3;
+const MOST_PROTOCOL = 1_000_000;
 
 /** What the worker acts on; greeting and heartbeats stay in here. */
 export type Instruction = Extract<
@@ -151,6 +154,9 @@ export class Control {
   #receive(text: string): void {
     this.#lastHeard = performance.now();
     const message = parse(text);
+    const theirs = message === null ? protocolOfChallenge(text) : null;
+    if (theirs !== null)
+      return this.#options.onRefused(new Failure("protocol-mismatch", protocolAdvice(theirs, "network")));
     if (message === null) {
       // Of a newer version, or broken: coming back gives it another chance.
       this.#socket?.close(1002, "unknown message");
@@ -202,6 +208,20 @@ export class Control {
       restorable: restorable(),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce)) });
+  }
+}
+
+/** Of a network that speaks another version than ours; the first one did not say which. */
+function protocolOfChallenge(text: string): number | null {
+  const challenge = z.looseObject({
+    type: z.literal("challenge"),
+    protocol: z.int().nonnegative().max(MOST_PROTOCOL).default(1),
+  });
+  try {
+    const theirs = challenge.safeParse(JSON.parse(text)).data?.protocol ?? null;
+    return theirs === CONTROL_PROTOCOL ? null : theirs;
+  } catch {
+    return null;
   }
 }
 

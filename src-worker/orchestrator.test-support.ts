@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { HEARTBEAT_MS, nodeMessage, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, HEARTBEAT_MS, nodeMessage, proofText } from "../src-protocol/control.ts";
 import type { LinkAddress, NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { sessionKey } from "../src-protocol/keys.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
@@ -19,7 +19,8 @@ interface Member {
   readonly socket: WebSocket;
   readonly key: SessionKey;
   readonly address: LinkAddress;
-  readonly steps: Map<number, Set<number>>;
+  /** Digests by stage and step. */
+  readonly steps: Map<number, Map<number, string>>;
   stage: number | null;
   isReady: boolean;
   saved: number;
@@ -91,7 +92,7 @@ export class TestOrchestrator {
   #greet(socket: WebSocket): void {
     let hello: Extract<NodeMessage, { type: "hello" }> | null = null;
     let member: Member | null = null;
-    say(socket, { type: "challenge", network: TEST_NETWORK, nonce: NONCE });
+    say(socket, { type: "challenge", protocol: CONTROL_PROTOCOL, network: TEST_NETWORK, nonce: NONCE });
     const pulse = setInterval(() => say(socket, { type: "heartbeat" }), HEARTBEAT_MS);
     socket.on("message", (data) => {
       const message = nodeMessage.parse(JSON.parse(String(data)));
@@ -115,7 +116,12 @@ export class TestOrchestrator {
       say(socket, { type: "refused", code: "bad-proof", message: "The proof does not fit." });
       return null;
     }
-    const steps = new Map(hello.restorable.map((entry) => [entry.stage, new Set(entry.steps)]));
+    const steps = new Map(
+      hello.restorable.map((entry) => [
+        entry.stage,
+        new Map(entry.steps.map(({ step, digest }) => [step, digest])),
+      ]),
+    );
     const member = { socket, key, address: hello.linkAddress, steps, stage: null, isReady: false, saved: 0 };
     this.#members.add(member);
     say(socket, { type: "welcome" });
@@ -161,6 +167,7 @@ export class TestOrchestrator {
         run: this.spec,
         stage,
         resumeStep,
+        resumeDigest: member.steps.get(stage)?.get(resumeStep) ?? null,
         checkpointSha256: stored?.sha256 ?? null,
         previous: asPeer(complete[stage - 1]),
         next: asPeer(complete[stage + 1]),
@@ -170,7 +177,7 @@ export class TestOrchestrator {
 
   #commonStep(holders: readonly Member[]): number {
     const restorable = holders.map((holder, stage) => [
-      ...(holder.steps.get(stage) ?? []),
+      ...(holder.steps.get(stage)?.keys() ?? []),
       ...this.checkpoints.filter((entry) => entry.stage === stage).map(({ step }) => step),
     ]);
     const [first = [], ...others] = restorable;
@@ -198,7 +205,10 @@ export class TestOrchestrator {
           `${stage}/${message.step}`,
           (this.links.get(`${stage}/${message.step}`) ?? new Set()).add(message.link),
         );
-        member.steps.set(stage, new Set([...(member.steps.get(stage) ?? []), message.step].slice(-3)));
+        member.steps.set(
+          stage,
+          new Map([...(member.steps.get(stage) ?? []), [message.step, message.digest] as const].slice(-3)),
+        );
         return this.#grant();
       case "checkpoint":
         if (stage !== null) this.checkpoints.push({ stage, step: message.step, sha256: message.sha256 });

@@ -30,6 +30,11 @@ export interface TakenStep {
   readonly squaredNorm: number;
 }
 
+export interface SavedSnapshotState extends SavedState {
+  /** `snapshotDigest` of its file. */
+  readonly digest: string;
+}
+
 export interface RunnerPorts {
   readonly spec: RunSpec;
   readonly stage: StageInfo;
@@ -42,7 +47,7 @@ export interface RunnerPorts {
   /** The head's inputs and the tail's targets; other stages never ask. */
   readonly samples: Samples;
   /** Puts receipts, then the snapshot of `step`, on disk; the parameters stand still until it resolves. */
-  readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedState>;
+  readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
   readonly report: (report: Report) => void;
   /** The optimiser begins to overwrite the parameters; `save` says where they are then. */
   readonly overwriting: () => void;
@@ -56,7 +61,7 @@ export class PipelineRunner {
   #state: PipelineState<Crossing>;
   readonly #tieParts: TieParts;
   #squaredNorm = 0;
-  #saved: SavedState | null = null;
+  #saved: SavedSnapshotState | null = null;
   #stopped = false;
   readonly #stop = Promise.withResolvers<void>();
   readonly #underWay = new Set<Promise<void>>();

@@ -41,7 +41,13 @@ describe("snapshots of a stage", () => {
     const first = await open();
     for (let step = 1; step <= 5; step++) await first.save(stage, step, memoryOf(step));
     const second = await open();
-    expect(second.restorable()).toEqual([{ runId: "tiny", stage: 1, steps: [3, 4, 5] }]);
+    const found = second.restorable();
+    expect(found).toMatchObject([
+      { runId: "tiny", stage: 1, steps: [{ step: 3 }, { step: 4 }, { step: 5 }] },
+    ]);
+    expect(found[0]?.steps.map(({ digest }) => digest)).toEqual(
+      [3, 4, 5].map((step) => first.digestOf(stage, step)),
+    );
     const memory = memoryOf(0);
     expect(await second.restore(stage, 4, memory)).toBe(true);
     expect(new Uint8Array(memory).every((byte) => byte === 4)).toBe(true);
@@ -53,7 +59,7 @@ describe("snapshots of a stage", () => {
   it("that hold no numbers are reported and not used, on disk or as a checkpoint", async () => {
     const first = await open();
     // Bytes of 255 are NaN as float32.
-    const path = await first.save(stage, 3, memoryOf(255));
+    const { path } = await first.save(stage, 3, memoryOf(255));
     const checkpoint = readFileSync(path);
     expect(await first.restore(stage, 3, memoryOf(0))).toBe(false);
     expect(reported[0]?.code).toBe("snapshot-corrupt");
@@ -70,11 +76,11 @@ describe("snapshots of a stage", () => {
   ])("%s are reported, not used and not overwritten", async (_, damage) => {
     const first = await open();
     for (const step of [3, 4, 5]) await first.save(stage, step, memoryOf(step));
-    const path = await first.save(stage, 6, memoryOf(6));
+    const { path } = await first.save(stage, 6, memoryOf(6));
     const damaged = damage(readFileSync(path));
     writeFileSync(path, damaged);
     const second = await open();
-    expect(second.restorable()[0]?.steps).toEqual([4, 5]);
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
     expect(reported.map(({ code }) => code)).toEqual(["snapshot-corrupt"]);
     await second.save(stage, 6, memoryOf(6));
     expect(readFileSync(`${path}.corrupt`)).toEqual(damaged);
@@ -89,10 +95,10 @@ describe("snapshots of a stage", () => {
   it("whose writing a kill cut short are passed over in silence, and their place is used again", async () => {
     const first = await open();
     for (const step of [3, 4, 5]) await first.save(stage, step, memoryOf(step));
-    const path = await first.save(stage, 6, memoryOf(6));
+    const { path } = await first.save(stage, 6, memoryOf(6));
     writeFileSync(path, readFileSync(path).fill("unfinished", 0, 10));
     const second = await open();
-    expect(second.restorable()[0]?.steps).toEqual([4, 5]);
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
     expect(reported).toEqual([]);
     await expect(second.checkpoint(path)).rejects.toMatchObject({ code: "snapshot-unfinished" });
     await second.save(stage, 6, memoryOf(7));
@@ -104,7 +110,7 @@ describe("snapshots of a stage", () => {
 
   it("that are damaged while the worker runs are noticed when they are needed", async () => {
     const snapshots = await open();
-    const path = await snapshots.save(stage, 3, memoryOf(3));
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
     writeFileSync(path, readFileSync(path).fill(0, 5000, 6000));
     expect(await snapshots.restore(stage, 3, memoryOf(0))).toBe(false);
     expect(reported).toHaveLength(1);
@@ -121,7 +127,7 @@ describe("snapshots of a stage", () => {
 
   it("do not take the place of a file that somebody put there", async () => {
     const snapshots = await open();
-    const path = await snapshots.save(stage, 3, memoryOf(3));
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
     const other = path.replace("slot-0", "slot-1");
     writeFileSync(other, "mine");
     await snapshots.save(stage, 4, memoryOf(4));
@@ -130,7 +136,7 @@ describe("snapshots of a stage", () => {
 
   it("serve as checkpoints, for the same run, stage and step only", async () => {
     const snapshots = await open();
-    const path = await snapshots.save(stage, 3, memoryOf(3));
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
     const checkpoint = await snapshots.checkpoint(path);
     // The slot is used again while it is sent.
     await snapshots.save(stage, 6, memoryOf(6));

@@ -1,13 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { access, copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { Restorable } from "../src-protocol/control.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import { sha256 } from "../src-protocol/signing.ts";
-import { isSoundState } from "../src-protocol/snapshot.ts";
+import { isSoundState, snapshotDigest } from "../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
 import { diskFailure } from "./disk-failure.ts";
 import {
@@ -41,9 +41,20 @@ export interface CheckpointFile {
   remove(): Promise<void>;
 }
 
+/** Newest states of other histories that are kept for each stage. */
+const ASIDE_LIMIT = 2;
+
 interface Slot {
   readonly path: string;
   readonly header: SnapshotHeader;
+  /** Unix milliseconds. */
+  readonly writtenAt: number;
+}
+
+export interface SavedSnapshot {
+  readonly path: string;
+  /** `snapshotDigest`. */
+  readonly digest: string;
 }
 
 /** The snapshots in one worker's folder. A file that cannot be trusted is set aside, never used and never deleted. */
@@ -85,24 +96,24 @@ export class Snapshots {
     for (const { header } of this.#slots.values()) {
       const key = JSON.stringify([header.runId, header.stage]);
       const entry = found.get(key) ?? { runId: header.runId, stage: header.stage, steps: [] };
-      entry.steps.push(header.step);
+      entry.steps.push({ step: header.step, digest: snapshotDigest(header) });
       found.set(key, entry);
     }
-    for (const { steps } of found.values()) steps.sort((a, b) => a - b);
+    for (const { steps } of found.values()) steps.sort((a, b) => a.step - b.step);
     return [...found.values()].slice(0, RESTORABLE_LIMIT);
   }
 
   /**
    * Writes the state after `step` steps, and the stage's `link` there; `memory` must not change until
    * the promise settles.
-   * Resolves with the file's path. Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
+   * Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
    */
   async save(
     { spec, stage }: StageOfRun,
     step: number,
     memory: SharedArrayBuffer,
     link?: string,
-  ): Promise<string> {
+  ): Promise<SavedSnapshot> {
     const path = this.#path(spec.runId, stage, step);
     const name = {
       runId: spec.runId,
@@ -119,10 +130,50 @@ export class Snapshots {
         ours && (await exists(path))
           ? await this.#overwrite(path, name, memory)
           : await this.#create(path, name, memory);
-      this.#slots.set(path, { path, header });
-      return path;
+      this.#slots.set(path, { path, header, writtenAt: Date.now() });
+      return { path, digest: snapshotDigest(header) };
     } catch (error) {
       throw diskFailure(error, path);
+    }
+  }
+
+  /** `snapshotDigest` of the slot of `step`; null when there is none. */
+  digestOf({ spec, stage }: StageOfRun, step: number): string | null {
+    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
+    return header?.step === step ? snapshotDigest(header) : null;
+  }
+
+  /** The newest step of a run, of any stage, that is on this disk. */
+  newest(runId: string): { readonly step: number; readonly writtenAt: number } | null {
+    let newest: { step: number; writtenAt: number } | null = null;
+    for (const { header, writtenAt } of this.#slots.values())
+      if (header.runId === runId && header.step > (newest?.step ?? -1))
+        newest = { step: header.step, writtenAt };
+    return newest;
+  }
+
+  /**
+   * Takes the stage's newest state out of its slot and keeps it: what is loaded next may be of another
+   * history, and would be written over it.
+   */
+  async keepNewest({ spec, stage }: StageOfRun): Promise<void> {
+    const [newest] = [...this.#slots.values()]
+      .filter(({ header }) => header.runId === spec.runId && header.stage === stage)
+      .sort((a, b) => b.header.step - a.header.step);
+    if (newest === undefined) return;
+    const folder = dirname(newest.path);
+    try {
+      const aside = (await readdir(folder)).filter((name) => name.startsWith("aside-"));
+      const times = await Promise.all(
+        aside.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })),
+      );
+      const old = times.sort((a, b) => b.at - a.at).slice(ASIDE_LIMIT - 1);
+      this.#slots.delete(newest.path);
+      const { step } = newest.header;
+      await rename(newest.path, await unusedName(join(folder, `aside-${step}.snapshot`)));
+      for (const { name } of old) await rm(join(folder, name), { force: true });
+    } catch (error) {
+      throw diskFailure(error, folder);
     }
   }
 
@@ -213,7 +264,7 @@ export class Snapshots {
         if (path !== this.#path(header.runId, header.stage, header.step)) {
           throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
         }
-        this.#slots.set(path, { path, header });
+        this.#slots.set(path, { path, header, writtenAt: (await stat(path)).mtimeMs });
       } finally {
         await source.close();
       }

@@ -14,6 +14,8 @@ import { stageBytes } from "./stage-memory.ts";
 
 export interface LoadRequest extends StageOfRun {
   readonly resumeStep: number;
+  /** `snapshotDigest` of the state that counts; null: the seed, or only the checkpoint is known. */
+  readonly resumeDigest: string | null;
   readonly checkpointSha256: string | null;
 }
 
@@ -38,7 +40,13 @@ export interface LoaderPorts {
   readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
   /** What this computer has left, in bytes. */
   readonly availableMemory: () => number;
+  /** Unix milliseconds. */
+  readonly now: () => number;
 }
+
+/** However fast a network trains, so many steps are made in a second at most, and so many may be missed. */
+const MOST_STEPS_PER_SECOND = 250;
+const MISSED_STEPS = 10_000;
 
 /** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
 export class StageLoader {
@@ -59,8 +67,9 @@ export class StageLoader {
   async load(request: LoadRequest, signal: AbortSignal): Promise<LoadedStage> {
     const { compute, availableMemory } = this.#ports;
     const { spec, stage, resumeStep } = request;
+    this.#refuseUnexplained(request);
     const key = `${runDigest(spec)}/${stage}`;
-    if (this.#held?.key === key && this.#at?.step === resumeStep) {
+    if (this.#held?.key === key && this.#at?.step === resumeStep && this.#ownsResumed(request)) {
       await compute.call("reset", {});
       return { ...this.#held, link: this.#at.link };
     }
@@ -79,6 +88,30 @@ export class StageLoader {
     return { ...this.#held, link };
   }
 
+  /**
+   * SECURITY: whoever gives out stages may be led to believe in a history that nobody trained. A step
+   * further ahead of our own than any network can have come meanwhile is not trained on.
+   */
+  #refuseUnexplained({ spec, resumeStep }: LoadRequest): void {
+    const own = this.#ports.snapshots.newest(spec.runId);
+    if (own === null) return;
+    const seconds = Math.max(0, this.#ports.now() - own.writtenAt) / 1000;
+    if (resumeStep <= own.step + MISSED_STEPS + seconds * MOST_STEPS_PER_SECOND) return;
+    throw new Failure(
+      "history-unexplained",
+      `The network wants to go on from step ${resumeStep}, but this computer has trained step ${own.step} ` +
+        `${Math.round(seconds)} seconds ago, and nobody trains so fast. It takes no part; its own state is kept. ` +
+        "If this stays so, ask whoever operates the network.",
+    );
+  }
+
+  /** True when this computer made the state that counts. */
+  #ownsResumed(request: LoadRequest): boolean {
+    const { resumeStep, resumeDigest } = request;
+    if (resumeStep === 0) return true;
+    return resumeDigest !== null && this.#ports.snapshots.digestOf(request, resumeStep) === resumeDigest;
+  }
+
   async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
     return model.kind === "onnx" ? await this.#ports.models.get(model.file, signal) : null;
   }
@@ -91,13 +124,19 @@ export class StageLoader {
   ): Promise<{ seed: number | null; link: string | null }> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
     const { snapshots, blobs } = this.#ports;
-    if (await snapshots.restore(request, resumeStep, memory))
+    const isOwn = resumeStep > 0 && this.#ownsResumed(request);
+    if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
       return { seed: null, link: snapshots.linkAt(request, resumeStep) };
     if (checkpointSha256 !== null) {
       const bytes = await blobs.get(checkpointSha256, SNAPSHOT_HEADER_BYTES + memory.byteLength, signal);
-      return { seed: null, link: await restoreCheckpoint(bytes, request, resumeStep, memory) };
+      const link = await restoreCheckpoint(bytes, request, resumeStep, memory);
+      await snapshots.keepNewest(request);
+      return { seed: null, link };
     }
-    if (resumeStep === 0) return { seed: spec.seed, link: null };
+    if (resumeStep === 0) {
+      await snapshots.keepNewest(request);
+      return { seed: spec.seed, link: null };
+    }
     throw new Failure(
       "snapshot-missing",
       `This node has no usable snapshot of stage ${stage} at step ${resumeStep}, and the network named no checkpoint.`,

@@ -12,12 +12,11 @@ import type { Control, Instruction, Report } from "./control.ts";
 import { BlobCache } from "./blob-cache.ts";
 import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
-import type { TakenStep } from "./pipeline-runner.ts";
+import type { SavedSnapshotState, TakenStep } from "./pipeline-runner.ts";
 import { inBatches } from "./receipt-outbox.ts";
 import type { ReceiptOutbox } from "./receipt-outbox.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { StageChain } from "./stage-chain.ts";
-import type { SavedState } from "./stage-chain.ts";
 import { StageLoader } from "./stage-loader.ts";
 import { noSamples, samplesOf } from "./stage-samples.ts";
 import type { Samples } from "./stage-samples.ts";
@@ -74,6 +73,7 @@ export class TrainingWorker {
       blobs: this.#blobs,
       models: new BlobCache(join(parts.folder, "models"), this.#blobs),
       availableMemory: () => process.availableMemory(),
+      now: Date.now,
     });
   }
 
@@ -195,15 +195,15 @@ export class TrainingWorker {
     { step, squaredNorm }: TakenStep,
     { memory, chain }: { readonly memory: SharedArrayBuffer; readonly chain: StageChain },
     receipts: readonly SignedReceipt[],
-  ): Promise<SavedState> {
+  ): Promise<SavedSnapshotState> {
     await this.#parts.outbox.add(receipts);
     for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
     await this.#parts.compute.download();
     const saved = await chain.advance(step, squaredNorm, memory);
     this.#loader.parametersAt({ step, link: saved.link });
-    const path = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
+    const { path, digest } = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
     if (isCheckpointStep(spec, step)) this.#upload(generation, step, path);
-    return saved;
+    return { ...saved, digest };
   }
 
   /** In the background; a checkpoint that could not be stored is followed by the next one. */
