@@ -7,6 +7,7 @@ import type { CheckpointManifest } from "../src-protocol/checkpoint-manifest.ts"
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
+import { KERNELS } from "../src-protocol/arithmetic.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
@@ -21,6 +22,8 @@ const run: RunSpec = {
   sequence: 8,
   microBatches: 1,
   optimizer: DEFAULT_OPTIMIZER,
+  arithmetic: "fast",
+  kernels: KERNELS.fast,
   seed: 1,
   steps: 4,
   evaluateEverySteps: 1,

@@ -7,6 +7,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
+import { DEFAULT_ARITHMETIC, KERNELS } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
@@ -157,6 +158,8 @@ function runOf(
   const id = createHash("sha256").update(JSON.stringify(mathematics)).digest("hex").slice(0, 16);
   return {
     ...mathematics,
+    arithmetic: DEFAULT_ARITHMETIC.ownComputer,
+    kernels: KERNELS[DEFAULT_ARITHMETIC.ownComputer],
     runId: `train-${id}`,
     name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
     steps,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { type Arithmetic, DEFAULT_ARITHMETIC, KERNELS } from "../src-protocol/arithmetic.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { ModelSpec, RunSpec } from "../src-protocol/model.ts";
 import type { Corpus } from "./corpus.ts";
@@ -24,6 +25,8 @@ export interface RunRequest {
   readonly steps: number | null;
   /** Processes that can hold a stage. */
   readonly workers: number;
+  /** Not given: one's own computer's. */
+  readonly arithmetic?: Arithmetic;
 }
 
 /**
@@ -31,7 +34,13 @@ export interface RunRequest {
  * they were, anything else is a run of its own and disturbs no other. How long it shall go on
  * (`steps`) is not part of that.
  */
-export function planRun({ corpus, size, steps, workers }: RunRequest): RunSpec {
+export function planRun({
+  corpus,
+  size,
+  steps,
+  workers,
+  arithmetic = DEFAULT_ARITHMETIC.ownComputer,
+}: RunRequest): RunSpec {
   const { model, batch, sequence, microBatches } = MODEL_SIZES[size];
   const mathematics = {
     model,
@@ -43,9 +52,14 @@ export function planRun({ corpus, size, steps, workers }: RunRequest): RunSpec {
     seed: SEED,
     corpus: { sha256: corpus.sha256, bytes: corpus.bytes, tokenBytes: 1 as const },
   };
-  const id = createHash("sha256").update(JSON.stringify(mathematics)).digest("hex").slice(0, 16);
+  const id = createHash("sha256")
+    .update(JSON.stringify(arithmetic === "fast" ? mathematics : { ...mathematics, arithmetic }))
+    .digest("hex")
+    .slice(0, 16);
   return {
     ...mathematics,
+    arithmetic,
+    kernels: KERNELS[arithmetic],
     runId: `run-${id}`,
     name: `A small language model on ${corpus.name}`.slice(0, 120),
     corpus: { ...mathematics.corpus, name: corpus.name.slice(0, 200) },

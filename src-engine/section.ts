@@ -1,3 +1,4 @@
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { nodesBehind, type Producers } from "./cut-cost.ts";
 import type { CutPoint } from "./cut-frontier.ts";
@@ -27,6 +28,8 @@ export interface Cuttable {
   parameters: readonly (ParameterInfo & Pick<Named, "tensor">)[];
   /** Stored inputs that are not trained. */
   tables?: readonly (ParameterInfo & Pick<Named, "tensor">)[];
+  /** How its graphs are written; `fast` where it is not said. */
+  arithmetic?: Arithmetic;
 }
 
 /** A contiguous part of a model's graph, from one cut point to the next. */

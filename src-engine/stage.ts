@@ -101,6 +101,7 @@ export function stageOf(
   known: Map<string, Measured>,
 ): Stage {
   const { from, to, data, tables, parameters } = section;
+  const { arithmetic = "fast" } = section.model;
   const signature = signatureOf(section);
   const measured = known.get(signature) ?? measure(section, bytes);
   known.set(signature, measured);
@@ -121,15 +122,15 @@ export function stageOf(
     // Made when asked for: a plan of hundreds of stages keeps no graphs.
     forward: (options) => {
       const { stage, inputs, kept } = open(section, options);
-      return closeGraph(stage.graph, { ...stage.outputs, ...named(kept) }, inputs);
+      return closeGraph(stage.graph, { ...stage.outputs, ...named(kept) }, inputs, arithmetic);
     },
     backward: (options) => {
       const { stage, kept, gradients } = open(section, options);
-      return closeGraph(stage.graph, gradients, withKept(stage, kept));
+      return closeGraph(stage.graph, gradients, withKept(stage, kept), arithmetic);
     },
     train: (options) => {
       const { stage, gradients } = open(section, { ...options, recompute: "full" });
-      return closeGraph(stage.graph, { ...stage.outputs, ...gradients });
+      return closeGraph(stage.graph, { ...stage.outputs, ...gradients }, stage.graph.inputs, arithmetic);
     },
   };
 }

@@ -14,7 +14,8 @@ const ALIKE: NodeCapacity = {
   bytesPerSecond: 2.5e6,
 };
 
-export type StagedRun = Pick<RunSpec, "model" | "batch" | "sequence" | "stages">;
+export type StagedRun = Pick<RunSpec, "model" | "batch" | "sequence" | "stages"> &
+  Partial<Pick<RunSpec, "arithmetic">>;
 
 /**
  * The stages of a run: a pure function, so that all who take part cut alike.

@@ -1,4 +1,5 @@
 import { Failure } from "../src-protocol/failure.ts";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import type { ModelSpec, OnnxSpec } from "../src-protocol/model.ts";
 import type { FloatType } from "./element-type.ts";
 import { type ImportedModel, importModel } from "./import/import-model.ts";
@@ -22,7 +23,7 @@ export interface TrainableModel extends Cuttable {
 }
 
 /** The sequences of a micro-batch; `float64` is for checking gradients. */
-export type ModelShape = MicroBatchShape & { float?: FloatType };
+export type ModelShape = MicroBatchShape & { float?: FloatType; arithmetic?: Arithmetic };
 
 /**
  * The model that a run names. `file`: the bytes of its ONNX file, for a model that has one; its
@@ -31,9 +32,10 @@ export type ModelShape = MicroBatchShape & { float?: FloatType };
  * @throws Failure as `llamaModel` and `importModel`, and `bad-model` when file and run do not fit together
  */
 export function openModel(spec: ModelSpec, shape: ModelShape, file: Uint8Array | null): TrainableModel {
-  if (spec.kind === "llama") return llamaModel(spec, shape, shape.float);
+  const { arithmetic = "fast" } = shape;
+  if (spec.kind === "llama") return { ...llamaModel(spec, shape, shape.float), arithmetic };
   if (file === null) throw new RangeError("The file of an imported model is needed to open it.");
-  return importedModel(spec, shape, file);
+  return { ...importedModel(spec, shape, file), arithmetic };
 }
 
 function importedModel(spec: OnnxSpec, shape: ModelShape, file: Uint8Array): TrainableModel {

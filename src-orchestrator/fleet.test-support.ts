@@ -1,3 +1,4 @@
+import { KERNELS } from "../src-protocol/arithmetic.ts";
 import type { LinkAddress, OrchestratorMessage } from "../src-protocol/control.ts";
 import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../src-protocol/keys.ts";
@@ -31,6 +32,8 @@ export function testRun(change: Partial<RunSpec> = {}): RunSpec {
     sequence: 16,
     microBatches: 2,
     optimizer: DEFAULT_OPTIMIZER,
+    arithmetic: "fast",
+    kernels: KERNELS.fast,
     seed: 7,
     steps: 12,
     evaluateEverySteps: 5,

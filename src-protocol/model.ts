@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { arithmetic, kernels, KERNELS } from "./arithmetic.ts";
 import { sha256Hex } from "./keys.ts";
 
 /** Limits of numbers that come from outside. */
@@ -91,6 +92,8 @@ export const runSpec = z.strictObject({
   /** Micro-batches per step, `M`. */
   microBatches: z.int().min(1).max(MOST_MICRO_BATCHES),
   optimizer: optimizerSpec,
+  arithmetic: arithmetic.default("fast"),
+  kernels: kernels.default(KERNELS.fast),
   seed: z.int().nonnegative(),
   /** Training ends after this many steps; null: it goes on. */
   steps: z.int().positive().max(MOST_STEPS).nullable(),

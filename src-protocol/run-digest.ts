@@ -8,8 +8,20 @@ import { sha256 } from "./signing.ts";
  * the run lasts and how often it is evaluated or stored may differ.
  */
 export function runDigest(spec: RunSpec): string {
-  const { runId, model, stages, batch, sequence, microBatches, optimizer, seed, corpus, digestEverySteps } =
-    spec;
+  const {
+    runId,
+    model,
+    stages,
+    batch,
+    sequence,
+    microBatches,
+    optimizer,
+    seed,
+    corpus,
+    arithmetic,
+    kernels,
+    digestEverySteps,
+  } = spec;
   const numbers = {
     runId,
     model,
@@ -22,6 +34,8 @@ export function runDigest(spec: RunSpec): string {
     corpus: { sha256: corpus.sha256, tokenBytes: corpus.tokenBytes },
     // Left out where it is not said, so that runs from before it keep their digest.
     ...(digestEverySteps === undefined ? {} : { digestEverySteps }),
+    // A fast run is what any kernels make of it, and its snapshots stay good.
+    ...(arithmetic === "exact" ? { arithmetic, kernels } : {}),
   };
   return sha256(canonicalJson(asText(numbers)));
 }

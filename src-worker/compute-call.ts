@@ -13,8 +13,9 @@ export interface ComputeOptions {
   readonly niceness: number | null;
 }
 
-/** The part of a run that decides a stage's graphs. */
-export type StageSpec = Pick<RunSpec, "model" | "batch" | "sequence" | "stages"> & { readonly stage: number };
+/** The part of a run that decides a stage's graphs. `fast` where no arithmetic is named. */
+export type StageSpec = Pick<RunSpec, "model" | "batch" | "sequence" | "stages"> &
+  Partial<Pick<RunSpec, "arithmetic" | "kernels">> & { readonly stage: number };
 
 /** A stage without its graphs, which stay where they are computed. */
 export type StageInfo = Omit<Stage, "forward" | "backward" | "train"> & {

@@ -34,7 +34,7 @@ const prepareOn =
 async function missing(provider: ExecutionProvider): Promise<string | null> {
   try {
     const session = await prepareOn(provider)(
-      stage?.forward() ?? { bytes: new Uint8Array(), inputs: [], outputs: [] },
+      stage?.forward() ?? { bytes: new Uint8Array(), inputs: [], outputs: [], arithmetic: "fast" as const },
       () => false,
     );
     await session.release();

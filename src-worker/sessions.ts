@@ -3,6 +3,7 @@ import type { Graph } from "../src-engine/graph.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { ComputeOptions } from "./compute-call.ts";
 import { keepsParameters } from "./parameter-home.ts";
+import { sessionOptions } from "./session-options.ts";
 
 export type Runtime = typeof Onnxruntime;
 type InferenceSession = Onnxruntime.InferenceSession;
@@ -53,7 +54,10 @@ export class Sessions {
   }
 
   /** A session for its caller to release. Outputs for which `resident` holds stay where they are computed, if they can. */
-  async prepare({ bytes, outputs }: Graph, resident: (output: string) => boolean): Promise<InferenceSession> {
+  async prepare(
+    { bytes, outputs, arithmetic }: Graph,
+    resident: (output: string) => boolean,
+  ): Promise<InferenceSession> {
     const { threads, executionProvider } = this.#options;
     try {
       return await this.#runtime.InferenceSession.create(bytes, {
@@ -65,20 +69,7 @@ export class Sessions {
               ),
             }
           : {}),
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        executionMode: "sequential",
-        graphOptimizationLevel: "all",
-        // Same speed on a stage's graphs, and less than half the memory (65 against 152 MB for two blocks of width 512).
-        enableMemPattern: false,
-        // The arena grows by powers of two: 20 % more at 100 M parameters. Without it each tensor is
-        // allocated for itself, which is as fast where the system keeps freed memory: where glibc was
-        // told to (see the daemon's children).
-        enableCpuMemArena: process.platform !== "linux",
-        // Threads stay awake from node to node, but not after a run: there they would take a core from
-        // the next session (forward after backward took twice as long). Against threads that sleep at
-        // every node it is 3 to 5 % faster at widths 256 to 512 on 2 threads.
-        extra: { session: { force_spinning_stop: "1" } },
+        ...sessionOptions(arithmetic, threads),
       });
     } catch (error) {
       throw new Failure(

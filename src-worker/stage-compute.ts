@@ -4,6 +4,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel, tiesOf } from "../src-engine/stages.ts";
 import { openModel } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
+import { KERNELS } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type {
   Activations,
@@ -58,6 +59,7 @@ export class StageCompute {
   }
 
   async open({ spec, file }: Request<"open">): Promise<Answer<"open">> {
+    mustHaveKernels(spec);
     const model = openModel(spec.model, spec, file);
     const stages = cutModel(model, spec.stages);
     const stage = stages[spec.stage];
@@ -234,6 +236,17 @@ export class StageCompute {
       });
     }
   }
+}
+
+/** An exact run names the kernels that its bits come from. */
+function mustHaveKernels({ arithmetic = "fast", kernels }: StageSpec): void {
+  const own = KERNELS.exact;
+  if (arithmetic === "fast" || kernels === undefined) return;
+  if (kernels.onnxruntime === own.onnxruntime && kernels.level === own.level) return;
+  throw new Failure(
+    "other-kernels",
+    `The run is computed exactly by ONNX Runtime ${kernels.onnxruntime} at level ${kernels.level}, and this program has ${own.onnxruntime} at level ${own.level}, whose bits may differ. Use the program's version that the run was begun with.`,
+  );
 }
 
 function kindsOf({ isTail }: StageInfo): readonly GraphKind[] {

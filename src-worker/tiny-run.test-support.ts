@@ -1,3 +1,4 @@
+import { KERNELS } from "../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 
@@ -35,6 +36,8 @@ export function tinyRun(changes: Partial<RunSpec> = {}): RunSpec {
       epsilon: 1e-8,
       weightDecay: 0.1,
     },
+    arithmetic: "fast",
+    kernels: KERNELS.fast,
     seed: 7,
     steps: null,
     evaluateEverySteps: 5,

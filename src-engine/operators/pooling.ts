@@ -94,7 +94,7 @@ function toFirstGreatest(x: Tensor, y: Tensor, dy: Tensor, windows: readonly Win
 }
 
 /** Numbers of positions that each average is of, [count₁, count₂, …]. */
-function averagedOver(windows: readonly Window[], includePadding: boolean): number[] {
+export function averagedOver(windows: readonly Window[], includePadding: boolean): number[] {
   return windows.reduce<number[]>(
     (product, window) => {
       const { size, kernel, stride, dilation, before, after, count } = window;
