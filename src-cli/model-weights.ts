@@ -1,15 +1,10 @@
-import { clone, create, toBinary } from "@bufbuild/protobuf";
+import { clone, toBinary } from "@bufbuild/protobuf";
 import { STORED } from "../src-engine/import/element-types.ts";
 import { externalPath } from "../src-engine/import/external-data.ts";
 import type { ReadExternal } from "../src-engine/import/external-data.ts";
 import { checkStored } from "../src-engine/import/initializer.ts";
 import { decodeModel, nodeName, printable } from "../src-engine/import/model-bytes.ts";
-import {
-  ModelProtoSchema,
-  StringStringEntryProtoSchema,
-  TensorProto_DataLocation,
-  TensorProtoSchema,
-} from "../src-engine/onnx_pb.js";
+import { ModelProtoSchema, TensorProto_DataLocation, TensorProtoSchema } from "../src-engine/onnx_pb.js";
 import type { GraphProto, ModelProto, TensorProto } from "../src-engine/onnx_pb.js";
 import { Failure } from "../src-protocol/failure.ts";
 import { LARGEST_MODEL_FILE_BYTES } from "../src-protocol/model.ts";
@@ -41,15 +36,11 @@ export function packedModel(file: Uint8Array, readExternal: ReadExternal): Uint8
 
 /**
  * A packed model with other numbers in its parameters, each in the type that the file stores it in.
- * `properties` go into the file's own list, each in place of an older one of its name. A parameter that the importer took apart from others (see `StoredTensors.for`) gets a tensor of its own.
+ * A parameter that the importer took apart from others (see `StoredTensors.for`) gets a tensor of its own.
  *
  * @throws Failure `bad-weights` when a parameter is not in the file, or has another size
  */
-export function withWeights(
-  file: Uint8Array,
-  weights: ReadonlyMap<string, Float32Array>,
-  properties: Readonly<Record<string, string>> = {},
-): Uint8Array {
+export function withWeights(file: Uint8Array, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
   const { model, graph } = decodeModel(file);
   const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
   // Before IR 4 every stored tensor had to be an input too, which those that are added are not.
@@ -58,10 +49,6 @@ export function withWeights(
     const own = stored.get(name) ?? takenApart(graph, stored, name);
     if (own === null) throw misfit(name, "is not in the file");
     write(own, values);
-  }
-  for (const [key, value] of Object.entries(properties)) {
-    model.metadataProps = model.metadataProps.filter((entry) => entry.key !== key);
-    model.metadataProps.push(create(StringStringEntryProtoSchema, { key, value }));
   }
   return finished(model);
 }

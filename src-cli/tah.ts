@@ -14,21 +14,13 @@ import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { parseDuration } from "./duration.ts";
 import { addModelCommands } from "./model-command.ts";
 import { providersText, testedAgain } from "./providers.ts";
-import { addRunCommands } from "./run-command.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
 const DEFAULT_DURATION = "1h";
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
-const BAD_USE: ReadonlySet<string> = new Set([
-  "bad-duration",
-  "bad-size",
-  "no-such-stage",
-  "no-such-steps",
-  "data-needed",
-  "model-needed",
-]);
+const BAD_USE: ReadonlySet<string> = new Set(["bad-duration", "bad-size"]);
 
 interface Common {
   readonly json?: true;
@@ -119,7 +111,6 @@ program
   });
 
 addModelCommands(program, say);
-addRunCommands(program, say);
 
 await run(process.argv);
 

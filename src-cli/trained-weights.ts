@@ -14,8 +14,6 @@ import { SNAPSHOT_HEADER_BYTES, snapshotHeader } from "../src-protocol/snapshot.
 export interface TrainedWeights {
   readonly step: number;
   readonly weights: ReadonlyMap<string, Float32Array>;
-  /** Of the stages' chains at that step, in their order; null where one is not known. */
-  readonly links: readonly string[] | null;
 }
 
 /**
@@ -47,8 +45,7 @@ export function readTrainedWeights(
     });
     for (const [name, part] of partsOf(values, parameters)) weights.set(name, part);
   }
-  const links = manifest.stages.flatMap(({ link }) => link ?? []);
-  return { step: manifest.step, weights, links: links.length === stages.length ? links : null };
+  return { step: manifest.step, weights };
 }
 
 /** @throws Failure `checkpoint-unusable` when the file is there and is none */

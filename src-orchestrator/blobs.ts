@@ -3,7 +3,6 @@ import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
 import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { blobFile } from "../src-protocol/blob-file.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { sha256Hex } from "../src-protocol/keys.ts";
 import { storageFailure } from "./storage-failure.ts";
@@ -139,6 +138,13 @@ export class Blobs {
   private pathOf(sha256: string): string {
     return join(this.folder, blobFile(sha256));
   }
+}
+
+/** Where a blob lies below the folder of the store, with `/`. */
+export function blobFile(sha256: string): string {
+  // SECURITY: nothing but a digest becomes a path.
+  const name = sha256Hex.parse(sha256);
+  return `sha256/${name.slice(0, 2)}/${name}`;
 }
 
 async function writeWhole(

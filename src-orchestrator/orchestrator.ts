@@ -13,7 +13,6 @@ import { CONTROL_TIMES } from "./control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control-socket.ts";
 import { Ledger } from "./ledger.ts";
 import { RunHost } from "./run-host.ts";
-import { RunRecord } from "./run-record.ts";
 import { takeFiles } from "./run-files.ts";
 import type { RunFiles } from "./run-files.ts";
 import { continuedRun, firstGeneration, identify, keepRun, referencedBlobs, remember } from "./run-store.ts";
@@ -89,7 +88,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       // What cannot be deleted now is tried again later.
       blobs.collect(keep, now(), new Set(forgotten)).catch(() => {});
     };
-    const record = RunRecord.open(folder, run, (error) => options.onBroken(storageFailure(error, folder)));
     const host = new RunHost({
       store,
       run,
@@ -105,7 +103,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         }
       },
       onForgotten: collect,
-      onLink: (step, stage, link) => record.add(step, stage, link),
     });
     collect();
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();
@@ -139,7 +136,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const close = async (): Promise<void> => {
       clearInterval(collector);
       host.close();
-      record.flush();
       await server.close();
       store.close();
     };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { sessionKey } from "./keys.ts";
+import { ed25519Signature, sessionKey } from "./keys.ts";
 
 /** What a network offers its nodes so that they find each other: told in the control welcome. */
 export const serviceAddress = z.strictObject({
@@ -29,3 +29,13 @@ export type LinkServices = z.infer<typeof linkServices>;
 export function relayProofText(nonce: string, peer: string): string {
   return `Train at Home byte relay v1\n${nonce}\n${peer}`;
 }
+
+/** A node's one line to the byte relay, and the relay's one line back. */
+export const RELAY_NONCE_BYTES = 32;
+export const RELAY_GREETING_LIMIT_BYTES = 1024;
+export const relayGreeting = z.strictObject({ sessionKey, peer: sessionKey, signature: ed25519Signature });
+export const relayAnswer = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("paired") }),
+  z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(400) }),
+]);
+export type RelayAnswer = z.infer<typeof relayAnswer>;

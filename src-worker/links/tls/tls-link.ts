@@ -5,6 +5,7 @@ import { Failure, failureBody } from "../../../src-protocol/failure.ts";
 import { encodeGoodbye } from "../../../src-protocol/frame.ts";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
 import type { SessionSigner } from "../../../src-protocol/signing.ts";
+import type { Candidate } from "../candidate.ts";
 import { FramedLink, GOODBYE_GRACE_MS } from "../framed-link.ts";
 import { linkCertificate } from "./link-certificate.ts";
 import { systemClock } from "../link-clock.ts";
@@ -98,7 +99,12 @@ export interface DialOptions {
 
 /** Rejects with link-refused, link-timeout, link-identity or link-aborted. */
 export async function dialLink(options: DialOptions): Promise<Link> {
-  const { address, signer, expect, timeoutMs, signal, clock = systemClock, timing = LINK_TIMING } = options;
+  return await (await dialTls(options)).choose();
+}
+
+/** Reaches the address, and says who we are only when it is chosen. Rejects as `dialLink` does. */
+export async function dialTls(options: DialOptions): Promise<Candidate> {
+  const { address, timeoutMs, signal, clock = systemClock } = options;
   const where = `${address.host}:${address.port}`;
   const aborted = (): Failure =>
     new Failure("link-aborted", `Dialling ${where} was given up, because it is no longer needed.`);
@@ -106,7 +112,6 @@ export async function dialLink(options: DialOptions): Promise<Link> {
   // SECURITY: no authority vouches for homes; the hello authenticates the peer (link-greeting.ts).
   const socket = connect({ ...address, rejectUnauthorized: false, minVersion: "TLSv1.3" });
   socket.setNoDelay(true);
-  socket.on("error", ignoreHere);
   const cancel = clock.after(timeoutMs, () =>
     socket.destroy(
       new Failure(
@@ -117,25 +122,54 @@ export async function dialLink(options: DialOptions): Promise<Link> {
   );
   const abort = (): void => void socket.destroy(aborted());
   signal?.addEventListener("abort", abort);
-  try {
-    await secured(socket);
-    sayHello(socket, "dialer", signer);
-    const remoteKey = await hearHello(socket, "listener");
-    if (remoteKey !== expect) {
-      throw new Failure(
-        "link-identity",
-        `The peer at ${where} is ${remoteKey}, not ${expect}. The link was closed.`,
-      );
-    }
-    return new FramedLink(remoteKey, new SocketPipe(socket), clock, timing);
-  } catch (error) {
-    const failure = asDialFailure(error, where);
-    refuse(socket, failure, clock);
-    throw failure;
-  } finally {
+  return await candidateOn(socket, where, options, () => {
     cancel();
     signal?.removeEventListener("abort", abort);
+  });
+}
+
+/** A TLS client socket that is about to be secure, as a path to `expect`. `over` runs when it is decided. */
+export async function candidateOn(
+  socket: TLSSocket,
+  where: string,
+  { signer, expect, clock = systemClock, timing = LINK_TIMING }: Omit<DialOptions, "address" | "timeoutMs">,
+  over: () => void,
+  through: "relay" | "nothing" = "nothing",
+): Promise<Candidate> {
+  socket.on("error", ignoreHere);
+  const failed = (error: unknown): Failure => {
+    over();
+    const failure = asDialFailure(error, where);
+    refuse(socket, failure, clock);
+    return failure;
+  };
+  try {
+    await secured(socket);
+  } catch (error) {
+    throw failed(error);
   }
+  return {
+    async choose() {
+      try {
+        sayHello(socket, "dialer", signer);
+        const remoteKey = await hearHello(socket, "listener");
+        if (remoteKey !== expect) {
+          throw new Failure(
+            "link-identity",
+            `The peer at ${where} is ${remoteKey}, not ${expect}. The link was closed.`,
+          );
+        }
+        over();
+        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing);
+      } catch (error) {
+        throw failed(error);
+      }
+    },
+    drop() {
+      over();
+      socket.destroy();
+    },
+  };
 }
 
 function asDialFailure(error: unknown, where: string): Failure {
@@ -145,7 +179,7 @@ function asDialFailure(error: unknown, where: string): Failure {
 }
 
 /** Tells the peer why, as far as it still listens, and drops it. */
-function refuse(socket: TLSSocket, error: unknown, clock: LinkClock): void {
+export function refuse(socket: TLSSocket, error: unknown, clock: LinkClock): void {
   const { code, message } = failureBody(error);
   if (!socket.writable) return void socket.destroy();
   for (const piece of encodeGoodbye(`${code}: ${message}`)) socket.write(piece);
