@@ -40,7 +40,7 @@ describe("tah status", () => {
 describe("tah why", () => {
   it("names the day on which a manual pause ends", () => {
     const override = { action: "pause", since: now, until: now + 3 * DAY_MS, by: "cli" } as const;
-    expect(whyText({ decision: paused, override }, now)).toMatch(
+    expect(whyText({ decision: paused, override, network: embeddedNetwork(2, []) }, now)).toMatch(
       /Paused by hand \(cli\) until Thursday \d\d:\d\d\./,
     );
   });

@@ -1,15 +1,20 @@
 import type { Rules } from "../src-protocol/policy.ts";
+import { networkWait } from "../src-protocol/network-text.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
 import type { ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
+import { linksText } from "./links-text.ts";
+import { networkLine } from "./networks.ts";
 
 /** What `tah` prints for a person. The data behind each is what `--json` prints. */
 
 export function statusText(state: DaemonState, now: number): string {
-  const { run, node } = state;
-  const lines = [explain(state.decision, now)];
+  const { run, node, network } = state;
+  const lines: string[] = [];
   // While it waits, nodes and stages are away because they shall be: the first line says why.
   const working = state.decision.action === "run";
+  lines.push(whyNow(state, now));
+  lines.push(`Network:   ${networkLine(network)}`);
   if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
   if (working) lines.push(`Worker:    ${node.detail}`);
   if (run !== null) {
@@ -21,22 +26,28 @@ export function statusText(state: DaemonState, now: number): string {
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
     if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held`);
   }
+  if (working && network.links !== null) lines.push(...linksText(network.links));
   lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} to claim`);
   return lines.join("\n");
 }
 
 /** The decision's sentence; then a manual pause or start with its end. */
 export function whyText(
-  { decision, override }: Pick<DaemonState, "decision" | "override">,
+  { decision, override, network }: Pick<DaemonState, "decision" | "override" | "network">,
   now: number,
 ): string {
-  const lines = [explain(decision, now)];
+  const lines = [whyNow({ decision, network }, now)];
   if (override !== null) {
     const done = override.action === "pause" ? "Paused" : "Started";
     const until = momentText(override.until, now);
     lines.push(`${done} by hand (${override.by}) until ${until}. \`tah resume\` ends that.`);
   }
   return lines.join("\n");
+}
+
+/** The rules' reason; where they allow work, what else keeps it from going on. */
+function whyNow({ decision, network }: Pick<DaemonState, "decision" | "network">, now: number): string {
+  return (decision.action === "run" ? networkWait(network, now) : null) ?? explain(decision, now);
 }
 
 export function earningsText(state: DaemonState): string {

@@ -6,6 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { THIS_COMPUTER } from "../src-protocol/networks.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import { claimText, earningsText, rulesText, statusText, whyText } from "./answers.ts";
@@ -13,6 +14,7 @@ import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { parseDuration } from "./duration.ts";
 import { addModelCommands } from "./model-command.ts";
+import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
@@ -20,12 +22,19 @@ const DEFAULT_DURATION = "1h";
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
-const BAD_USE: ReadonlySet<string> = new Set(["bad-duration", "bad-size"]);
+const BAD_USE: ReadonlySet<string> = new Set([
+  "bad-duration",
+  "bad-size",
+  "consent-needed",
+  "invitation-malformed",
+  "invitation-checksum",
+]);
 
 interface Common {
   readonly json?: true;
   readonly home?: string;
   readonly again?: true;
+  readonly yes?: true;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -46,10 +55,10 @@ command("status", "what it is doing now", async (client) => {
 });
 
 command("why", "why it is running or waiting, and what changes next", async (client) => {
-  const { decision, override } = await client.call("state.get", {});
+  const { decision, override, network } = await client.call("state.get", {});
   return {
     data: { decision, override, text: explain(decision, Date.now()) },
-    text: whyText({ decision, override }, Date.now()),
+    text: whyText({ decision, override, network }, Date.now()),
   };
 });
 
@@ -86,6 +95,40 @@ command("providers", "what this computer trains with, and why", async (client, _
   const report = again === true ? await testedAgain(client) : await client.call("providers.get", {});
   return { data: report, text: providersText(report) };
 }).option("--again", "test everything again first (training goes on with the processor)");
+
+command(
+  "join",
+  "join a network by its operator's invitation, after a yes",
+  async (client, words, { yes, json }) => {
+    const { networks, text } = await joinNetwork(client, words.join(""), {
+      yes: yes === true,
+      ask: json === true ? null : terminalQuestion("Join this network and work for it?"),
+      show: (card) => process.stderr.write(`${card}\n`),
+    });
+    return { data: { networks }, text };
+  },
+)
+  .argument("<invitation...>", "the line that begins with tah1")
+  .option("--yes", "say yes to what the network asks, without being asked");
+
+command("networks", "the networks that this computer has joined, and which one is active", async (client) => {
+  const { networks } = await client.call("network.list", {});
+  return { data: { networks }, text: networksText(networks) };
+});
+
+command(
+  "switch",
+  `make another joined network the active one, or ${THIS_COMPUTER}`,
+  async (client, words) => {
+    const { networks, text } = await switchTo(client, words.join(" "));
+    return { data: { networks }, text };
+  },
+).argument("<network...>", `its name or id, or ${THIS_COMPUTER}`);
+
+command("leave", "leave a network; what others hold is kept", async (client, words) => {
+  const { networks, text } = await leave(client, words.length === 0 ? null : words.join(" "));
+  return { data: { networks }, text };
+}).argument("[network...]", "its name or id; else the active one");
 
 command("open", "print an address that opens the dashboard, once", async (client) => {
   const { url } = await client.call("session.newLogin", {});

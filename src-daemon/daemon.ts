@@ -40,6 +40,8 @@ export interface Daemon {
   /** An address that signs one browser in. */
   loginUrl(): string;
   state(): DaemonState;
+  /** The owner's yes or no to the invitation that it was started with. */
+  answer(yes: boolean): Promise<unknown>;
   /** Ends everything it has started, politely. */
   stop(): Promise<void>;
   /** Ends everything at once. */
@@ -204,6 +206,7 @@ async function assemble(
     url: api.url,
     loginUrl: () => api.loginUrl(),
     state: () => live.get(),
+    answer: (yes) => membership.answer(yes),
     stop,
     kill() {
       providers.stop();

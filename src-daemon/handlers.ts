@@ -11,7 +11,7 @@ export interface HandlerPorts {
   readonly policy: Pick<PolicyKeeper, "pause" | "start" | "resume" | "setRules" | "reportEvidence">;
   readonly membership: Pick<
     Membership,
-    "session" | "list" | "look" | "join" | "decline" | "switchTo" | "leave"
+    "session" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   state(): DaemonState;
@@ -49,7 +49,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "network.list": () => ({ networks: membership.list() }),
     "network.look": ({ invitation }) => membership.look(invitation),
     "network.join": async ({ invitation }) => ({ networks: await membership.join(invitation) }),
-    "network.decline": async () => ({ networks: await membership.decline() }),
+    "network.answer": async ({ consent }) => ({ networks: await membership.answer(consent) }),
     "network.switch": async ({ network }) => ({ networks: await membership.switchTo(network) }),
     "network.leave": async ({ network }) => ({ networks: await membership.leave(network) }),
     "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),

@@ -1,4 +1,7 @@
-import { Failure } from "../src-protocol/failure.ts";
+import { createInterface } from "node:readline";
+import type { Interface } from "node:readline";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { offerRows } from "../src-protocol/network-text.ts";
 import { useCompileCache } from "./compile-cache.ts";
 import type { Daemon } from "./daemon.ts";
 import { HELP, parseOptions } from "./options.ts";
@@ -65,8 +68,10 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
   daemon = first ?? (await starting);
   if (askedAt === null) onReady(daemon);
   const line = askedAt === null ? report(daemon) : undefined;
+  const question = askedAt === null ? askForConsent(daemon) : null;
   await Promise.race([wanted, daemon.ended]);
   clearInterval(line);
+  question?.close();
   if (askedAt !== null) say("Stopping …");
   await daemon.stop();
   const step = daemon.state().run?.step ?? 0;
@@ -78,9 +83,11 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
 function report(daemon: Daemon): NodeJS.Timeout {
   const { network, dataFolder } = daemon.state();
   say(
-    network.neighbours === 0
-      ? "Your computer trains a language model, in one process."
-      : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
+    network.offer !== null || network.kind === "remote"
+      ? `Your computer ${network.offer === null ? "works for" : "was invited to"} ${network.offer?.card.name ?? network.name}.`
+      : network.neighbours === 0
+        ? "Your computer trains a language model, in one process."
+        : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
   );
   say(`Dashboard:   ${daemon.loginUrl()}`);
   say(`Data folder: ${dataFolder}`);
@@ -91,6 +98,25 @@ function report(daemon: Daemon): NodeJS.Timeout {
     if (line !== last) say(line);
     last = line;
   }, STATUS_EVERY_MS);
+}
+
+/** Shows what it was invited to, and asks where there is a terminal; the dashboard asks too. */
+function askForConsent(daemon: Daemon): Interface | null {
+  const { offer } = daemon.state().network;
+  if (offer === null) return null;
+  for (const { name, value } of offerRows(offer)) say(`  ${`${name}:`.padEnd(14)}${value}`);
+  say("Nothing is downloaded or computed before you have said yes: in the dashboard, or here.");
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // Whoever reads the keys has to hand on what a terminal would have: Ctrl-C.
+  terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
+  terminal.question("Join this network and work for it? [y/N] ", (text) => {
+    terminal.close();
+    if (daemon.state().network.offer === null) return;
+    const yes = /^y(es)?$/i.test(text.trim());
+    daemon.answer(yes).catch((error: unknown) => say(failureBody(error).message));
+  });
+  return terminal;
 }
 
 /** By the channel it was started with, else by its parent's number, which changes when the parent is gone. */

@@ -139,9 +139,17 @@ describe("the network that this computer works for", () => {
     expect(offers).toMatchObject([{ card: { name: "Street 2" } }]);
     expect(() => member.session).toThrow(expect.objectContaining({ code: "consent-waits" }));
     expect(store().list()).toEqual([]);
-    await member.decline();
+    await member.answer(false);
     expect(events).toEqual(["start embedded, on disk embedded", "work embedded"]);
     expect(offers.at(-1)).toBeNull();
+    expect(() => member.answer(true)).toThrow(expect.objectContaining({ code: "no-offer" }));
+  });
+
+  it("is the invitation's after the yes, without asking its network again", async () => {
+    const member = membership();
+    await member.start({ text: "tah12", yes: false });
+    expect(await member.answer(true)).toMatchObject([{ name: "Street 2", active: true }]);
+    expect(events).toEqual(["Joined Street 2.", "start Street 2, on disk Street 2", "rest Street 2"]);
   });
 
   it("is changed one change after the other, however fast they come", async () => {

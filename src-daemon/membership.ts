@@ -38,7 +38,8 @@ export interface MembershipPorts {
 export class Membership {
   readonly #ports: MembershipPorts;
   #session: Session | null = null;
-  #offer: NetworkOffer | null = null;
+  /** What an invitation leads to that waits for its owner's yes or no. */
+  #waiting: Looked | null = null;
   #work: { working: boolean; reason: string } = { working: false, reason: "" };
   #provider: ExecutionProvider | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -51,11 +52,11 @@ export class Membership {
   /** Throws `network-changing` in the moments between two networks. */
   get session(): Session {
     if (this.#session !== null) return this.#session;
-    throw this.#offer === null
+    throw this.#waiting === null
       ? new Failure("network-changing", "The network is being changed just now. Try again in a few seconds.")
       : new Failure(
           "consent-waits",
-          `An invitation to ${this.#offer.card.name} waits for your yes or no; until then no network is active.`,
+          `An invitation to ${this.#waiting.card.name} waits for your yes or no; until then no network is active.`,
         );
   }
 
@@ -66,18 +67,17 @@ export class Membership {
 
   /**
    * Starts the active network. With an invitation to one that was not joined yet nothing starts
-   * until its owner has said yes (`join`) or no (`decline`). Throws a `Failure` when the invitation
+   * until its owner has said yes or no (`answer`). Throws a `Failure` when the invitation
    * leads nowhere or the network cannot start.
    */
   async start(invitation: { readonly text: string; readonly yes: boolean } | null): Promise<void> {
     if (invitation === null) return this.#inTurn(() => this.#open());
     const looked = await this.#ports.look(invitation.text);
-    const offer = this.#offerOf(looked);
-    if (offer.joined || invitation.yes) {
+    if (this.#offerOf(looked).joined || invitation.yes) {
       this.#remember(looked);
       return this.#inTurn(() => this.#open());
     }
-    this.#offer = offer;
+    this.#waiting = looked;
     this.#tell();
   }
 
@@ -86,16 +86,18 @@ export class Membership {
   }
 
   async join(invitation: string): Promise<KnownNetwork[]> {
-    const looked = await this.#ports.look(invitation);
-    return this.#change(() => {
-      this.#remember(looked);
-      this.#ports.onNote(`Joined ${looked.card.name}.`);
-    });
+    return this.#joinLooked(await this.#ports.look(invitation));
   }
 
-  /** The network that was active before starts; without an offer nothing happens. */
-  decline(): Promise<KnownNetwork[]> {
-    return this.#change(() => undefined);
+  /** Yes joins the network of the invitation that waits; no starts the one that was active before. */
+  answer(yes: boolean): Promise<KnownNetwork[]> {
+    const waiting = this.#waiting;
+    if (waiting === null)
+      throw new Failure(
+        "no-offer",
+        "No invitation waits for an answer: it was given already, or there was none.",
+      );
+    return yes ? this.#joinLooked(waiting) : this.#change(() => undefined);
   }
 
   switchTo(id: NetworkId | null): Promise<KnownNetwork[]> {
@@ -136,6 +138,13 @@ export class Membership {
     this.#session?.kill();
   }
 
+  #joinLooked(looked: Looked): Promise<KnownNetwork[]> {
+    return this.#change(() => {
+      this.#remember(looked);
+      this.#ports.onNote(`Joined ${looked.card.name}.`);
+    });
+  }
+
   #offerOf({ id, address, access, card }: Looked): NetworkOffer {
     const joined = this.#ports.store.find(id) !== null;
     return { id, address, keySha256: access.keySha256, card, joined };
@@ -154,7 +163,7 @@ export class Membership {
       const before = store.active();
       write();
       const isSame = isDeepStrictEqual(before, store.active());
-      this.#offer = null;
+      this.#waiting = null;
       const session = this.#session;
       if (isSame && session !== null) return this.#tell();
       this.#session = null;
@@ -188,7 +197,7 @@ export class Membership {
   }
 
   #tell(): void {
-    this.#ports.onKnown(this.list(), this.#offer);
+    this.#ports.onKnown(this.list(), this.#waiting === null ? null : this.#offerOf(this.#waiting));
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -1,3 +1,4 @@
+import { networkWait } from "../src-protocol/network-text.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
@@ -18,10 +19,12 @@ export function statusLine(state: DaemonState, now: number): string {
 }
 
 /** What is going on, and why: the decision's words, then whatever keeps training from being all well. */
-function situation({ decision, node, run, problem }: DaemonState, now: number): string {
+function situation({ decision, node, run, problem, network }: DaemonState, now: number): string {
   if (problem !== null) return problem.message;
   const why = explain(decision, now);
   if (decision.action === "pause") return why;
+  const wait = networkWait(network, now);
+  if (wait !== null) return wait;
   if (run === null) return node.detail;
   if (run.phase === "training") return why;
   return run.phase === "finished" ? "Finished." : run.detail;

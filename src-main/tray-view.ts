@@ -1,3 +1,4 @@
+import { networkWait } from "../src-protocol/network-text.ts";
 import { pauseChoices } from "../src-protocol/pause-choices.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
@@ -43,7 +44,8 @@ export function trayView(status: LinkStatus, state: DaemonState | null, now: num
       status.kind === "ended" ? [{ label: "Start Train at Home again", action: { kind: "restart" } }] : [];
     return { icon, text, menu: [{ text }, "line", ...restart, open, "line", quit] };
   }
-  const reason = explain(state.decision, now);
+  const wait = state.decision.action === "run" ? networkWait(state.network, now) : null;
+  const reason = wait ?? explain(state.decision, now);
   const trouble = problem(state);
   const lines: TrayEntry[] = [...(trouble === null ? [] : [{ text: trouble }]), { text: reason }];
   return {
@@ -77,7 +79,9 @@ function problem(state: DaemonState): string | null {
 
 function icon(state: DaemonState): TrayIcon {
   if (problem(state) !== null) return "problem";
-  if (state.decision.action === "run") return "working";
+  const { network, decision } = state;
+  if (decision.action === "run")
+    return network.away === null && network.offer === null ? "working" : "waiting";
   return state.override?.action === "pause" ? "paused" : "waiting";
 }
 

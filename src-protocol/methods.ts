@@ -97,10 +97,11 @@ export const METHODS = {
     result: knownNetworks,
     about: "Join a network after its owner's yes, and make it the active one",
   },
-  "network.decline": {
-    params: z.strictObject({}),
+  "network.answer": {
+    params: z.strictObject({ consent: z.boolean() }),
     result: knownNetworks,
-    about: "Say no to the invitation that Train at Home was started with",
+    about:
+      "Say yes or no to the invitation that Train at Home was started with (`network.offer` in the state)",
   },
   "network.switch": {
     params: z.strictObject({ network: networkId.nullable() }),

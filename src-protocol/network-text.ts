@@ -31,6 +31,11 @@ export function offerText({ offer }: Pick<NetworkView, "offer">): string | null 
   return `Waiting: for your yes to join ${offer.card.name}. Nothing is downloaded or computed before that.`;
 }
 
+/** What keeps a network from working here though the rules allow it; null: nothing does. */
+export function networkWait(network: NetworkView, now: number, zone: string = ownTimeZone()): string | null {
+  return offerText(network) ?? awayText(network, now, zone);
+}
+
 /** Name and value of what somebody should know before they say yes: who, what, and what it asks. */
 export function offerRows({ address, keySha256, card }: NetworkOffer): readonly OfferRow[] {
   const { run, asks } = card;

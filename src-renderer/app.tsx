@@ -5,7 +5,8 @@ import controls from "./controls.module.css";
 import { useDashboard } from "./dashboard.ts";
 import { Earnings } from "./earnings.tsx";
 import { Home } from "./home.tsx";
-import { DialMark, EarningsIcon, HomeIcon, ScheduleIcon } from "./icons.tsx";
+import { DialMark, EarningsIcon, HomeIcon, NetworkIcon, ScheduleIcon } from "./icons.tsx";
+import { Network } from "./network.tsx";
 import { Schedule } from "./schedule.tsx";
 import { type Screen, SCREENS, useScreen } from "./screen.ts";
 import { ThemeSwitch } from "./theme-switch.tsx";
@@ -16,6 +17,7 @@ const RAIL: Record<Screen, { title: string; icon: ComponentType; content: Compon
   home: { title: "Home", icon: HomeIcon, content: Home },
   schedule: { title: "Schedule", icon: ScheduleIcon, content: Schedule },
   earnings: { title: "Earnings", icon: EarningsIcon, content: Earnings },
+  network: { title: "Network", icon: NetworkIcon, content: Network },
 };
 
 export function App() {

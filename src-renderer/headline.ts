@@ -1,3 +1,4 @@
+import { networkWait } from "../src-protocol/network-text.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 
@@ -15,14 +16,17 @@ export interface Headline {
 
 /** State, reason and next change: what the top line always tells. */
 export function headline(
-  state: Pick<DaemonState, "decision" | "override" | "node" | "run">,
+  state: Pick<DaemonState, "decision" | "override" | "node" | "run" | "network">,
   now: number,
 ): Headline {
   const { decision, node, run } = state;
+  const wait = decision.action === "run" ? networkWait(state.network, now) : null;
+  if (wait !== null && node.phase !== "failed")
+    return { tone: "waiting", word: WORDS.waiting, slice: null, reason: capital(afterWord(wait)) };
   const tone = toneOf(state);
   const said = explain(decision, now);
   // The product's one text starts with its own word; here the word stands apart.
-  const because = said.slice(said.indexOf(":") + 1).trim();
+  const because = afterWord(said);
   const reason =
     tone === "failed" || tone === "getting-ready"
       ? `${sentence(node.detail)} ${later(because)}`
@@ -52,6 +56,10 @@ function toneOf({ decision, override, node }: Pick<DaemonState, "decision" | "ov
 function later(because: string): string {
   const next = because.indexOf(". ");
   return next < 0 ? "" : because.slice(next + 2);
+}
+
+function afterWord(text: string): string {
+  return text.slice(text.indexOf(":") + 1).trim();
 }
 
 function sentence(text: string): string {

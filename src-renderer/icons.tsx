@@ -38,6 +38,14 @@ export const EarningsIcon = () => (
     <path d="M3.6 5.4v4.6c0 1.4 2.9 2.6 6.4 2.6s6.4-1.2 6.4-2.6V5.4M3.6 10v4.6c0 1.4 2.9 2.6 6.4 2.6s6.4-1.2 6.4-2.6V10" />
   </Icon>
 );
+export const NetworkIcon = () => (
+  <Icon>
+    <circle cx="10" cy="4.600" r="2.200" />
+    <circle cx="4.200" cy="14.800" r="2.200" />
+    <circle cx="15.800" cy="14.800" r="2.200" />
+    <path d="M8.900 6.600L5.300 12.800M11.100 6.600l3.600 6.200M6.500 14.800h7" />
+  </Icon>
+);
 export const CheckIcon = () => (
   <Icon size={16}>
     <path d="M4 10.6l4 4 8-9" />
