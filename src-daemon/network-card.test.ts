@@ -101,10 +101,10 @@ describe("who is invited", () => {
 
   test("hears which side has to update", async () => {
     expect(await codeOf(await invitationTo(json({ protocol: CONTROL_PROTOCOL + 1, other: true })))).toBe(
-      "network-newer",
+      "protocol-mismatch",
     );
-    const refusal = { code: "node-older", message: "Update Train at Home on your computer." };
-    expect(await codeOf(await invitationTo(json(refusal, 426)))).toBe("node-older");
+    const refusal = { code: "protocol-mismatch", message: "Update Train at Home on your computer." };
+    expect(await codeOf(await invitationTo(json(refusal, 426)))).toBe("protocol-mismatch");
   });
 
   test("hears the network's own reason", async () => {

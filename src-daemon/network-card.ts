@@ -21,8 +21,7 @@ export interface ReachedNetwork {
  * Asks a network who it is and what it asks for. Nothing is promised by that, and nothing but the
  * card is downloaded. All addresses are asked at once; the invitation's order decides among those that answer.
  *
- * Rejects with `network-unreachable`, `network-wrong-key`, `network-newer`, `network-older`,
- * `network-strange`, or what the network says: `invitation-unknown`, `invitation-expired`,
+ * Rejects with `network-unreachable`, `network-wrong-key`, `protocol-mismatch`, `network-strange`, or what the network says: `invitation-unknown`, `invitation-expired`,
  * `invitation-used-up`, `invitation-revoked`.
  *
  * @param hotkey whoever would join: one that came in before is let in again

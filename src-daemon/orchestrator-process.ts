@@ -1,4 +1,5 @@
 import { daemonToOrchestrator, orchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
@@ -18,6 +19,11 @@ export interface OrchestratorSettings extends RunFile {
   readonly raoPerTeraflop: string;
   /** Where the owner is paid to. */
   readonly payouts: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
+  /** Left out: loopback, and any port. */
+  readonly host?: string;
+  readonly port?: number;
+  /** Left out: for this computer alone. */
+  readonly served?: ServedNetwork;
 }
 
 export interface OrchestratorPorts extends ProcessPorts {
@@ -32,11 +38,12 @@ export class OrchestratorProcess {
   readonly #child: KeptChild;
   #url: string | null = null;
   /** Kept over restarts, so that the workers find it again. */
-  #port = 0;
+  #port: number;
   #firstAnswer: PromiseWithResolvers<string> | null = null;
 
   constructor(settings: OrchestratorSettings, ports: OrchestratorPorts) {
     this.#settings = settings;
+    this.#port = settings.port ?? 0;
     this.#ports = ports;
     this.#child = new KeptChild(
       keptPorts(
@@ -83,7 +90,7 @@ export class OrchestratorProcess {
 
   #state(state: KeptState): void {
     if (state.kind === "running") {
-      const start = { type: "start", host: "127.0.0.1", port: this.#port, ...this.#settings };
+      const start = { type: "start", host: "127.0.0.1", served: null, ...this.#settings, port: this.#port };
       this.#child.send(daemonToOrchestrator.parse(start));
       return;
     }
@@ -101,7 +108,7 @@ export class OrchestratorProcess {
         return this.#firstAnswer?.resolve(parsed.data.url);
       case "failed":
         // Its old port may have been taken meanwhile: then any other will do.
-        this.#port = 0;
+        this.#port = this.#settings.port ?? 0;
         this.#child.failing(parsed.data.code, parsed.data.message);
         return this.#firstAnswer?.reject(new Failure(parsed.data.code, parsed.data.message));
       default:

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { CONTROL_PROTOCOL, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, LOOPBACK_CHANNEL, proofText } from "../src-protocol/control.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { CONTROL_TIMES, LOOKS_BEFORE_DEAD } from "./control-socket.ts";
 import { until } from "./fake-node.test-support.ts";
@@ -96,7 +96,7 @@ test("who cannot say who they are is refused with the reason", async () => {
   };
   const proof = (nonce: string, network = TEST_NETWORK) => ({
     type: "proof",
-    signature: signer.sign(proofText(network, nonce)),
+    signature: signer.sign(proofText(network, nonce, LOOPBACK_CHANNEL)),
   });
   const cases: [string, (nonce: string) => unknown[]][] = [
     ["hello-timeout", () => []],

@@ -3,6 +3,7 @@ import type { RawData, WebSocket } from "ws";
 import { CONTROL_PROTOCOL, DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
+import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import { verifySession } from "../src-protocol/signing.ts";
 import { verifyDelegation } from "../src-protocol/sr25519.ts";
@@ -37,6 +38,16 @@ export interface ControlPorts {
   readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
   /** True when the store has this blob, and it is what it is said to be. */
   readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
+  /** Resolves when the owner of this hotkey is in, or was before; rejects with the reason why not. */
+  readonly admit: (hotkey: Ss58Address, token: string | null) => Promise<void>;
+}
+
+/** The connection that a node came by. */
+export interface Caller {
+  /** Its TLS exporter: see `proofText`. */
+  readonly channel: string;
+  /** Of the invitation it showed. */
+  readonly token: string | null;
 }
 
 /** Nobody needs more to say who they are. */
@@ -55,6 +66,9 @@ export class ControlSocket implements NodeConnection {
   private readonly nonce = randomBytes(32).toString("hex");
   private readonly timers: NodeJS.Timeout[] = [];
   private hello: Hello | null = null;
+  private readonly caller: Caller;
+  /** Its proof was good; it waits for its admission to be on disk. */
+  private proved = false;
   private joined = false;
   private gone = false;
   private lastHeard: number;
@@ -63,9 +77,10 @@ export class ControlSocket implements NodeConnection {
   /** Messages whose handling has to wait for the disk keep their order. */
   private order: Promise<void> = Promise.resolve();
 
-  constructor(socket: WebSocket, ports: ControlPorts) {
+  constructor(socket: WebSocket, ports: ControlPorts, caller: Caller) {
     this.socket = socket;
     this.ports = ports;
+    this.caller = caller;
     this.lastHeard = ports.now();
     this.lastCheck = this.lastHeard;
     socket.on("message", (data, isBinary) => this.receive(data, isBinary));
@@ -83,6 +98,20 @@ export class ControlSocket implements NodeConnection {
       return;
     }
     this.socket.send(JSON.stringify(message));
+  }
+
+  get hotkey(): Ss58Address | null {
+    return this.hello?.delegation.body.hotkey ?? null;
+  }
+
+  /** Its owner is in this network no more. */
+  evicted(): void {
+    this.refuse(
+      new Failure(
+        "invitation-revoked",
+        "The network's operator has withdrawn the invitation by which this computer came in, so it has to leave.",
+      ),
+    );
   }
 
   /** Another connection has proved the same key. */
@@ -125,19 +154,33 @@ export class ControlSocket implements NodeConnection {
       this.hello = message;
       return;
     }
-    if (message.type !== "proof" || this.hello === null)
+    if (message.type !== "proof" || this.hello === null || this.proved)
       throw badMessage("a hello and then a proof come first");
-    const { network, host, live, now } = this.ports;
-    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable } = this.hello;
+    const { network, admit, now } = this.ports;
+    const { channel, token } = this.caller;
+    const { delegation } = this.hello;
     const { sessionKey, hotkey } = delegation.body;
     const failure = verifyDelegation(delegation, { network, now: now() });
     if (failure !== null) throw failure;
-    if (!verifySession(sessionKey, proofText(network, this.nonce), message.signature)) {
+    if (!verifySession(sessionKey, proofText(network, this.nonce, channel), message.signature)) {
       throw new Failure(
         "bad-proof",
         "The proof is not signed by the delegated session key, so the node is not let in.",
       );
     }
+    this.proved = true;
+    const hello = this.hello;
+    // Only after the proof: nobody can use up an invitation in somebody else's name.
+    admit(hotkey, token).then(
+      () => this.join(hello),
+      (error: unknown) => this.refuse(error),
+    );
+  }
+
+  private join({ delegation, capabilities, linkAddress, otherAddresses = [], restorable }: Hello): void {
+    if (this.gone) return;
+    const { host, live, now } = this.ports;
+    const { sessionKey, hotkey } = delegation.body;
     live.get(sessionKey)?.replaced();
     live.set(sessionKey, this);
     this.joined = true;

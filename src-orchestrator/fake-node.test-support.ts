@@ -1,5 +1,10 @@
 import { WebSocket } from "ws";
-import { CONTROL_PROTOCOL, orchestratorMessage, proofText } from "../src-protocol/control.ts";
+import {
+  CONTROL_PROTOCOL,
+  LOOPBACK_CHANNEL,
+  orchestratorMessage,
+  proofText,
+} from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import type { Delegation } from "../src-protocol/delegation.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
@@ -178,7 +183,7 @@ export class FakeNode {
           steps: [...steps].map(([step, digest]) => ({ step, digest })),
         })),
       },
-      { type: "proof", signature: this.signer.sign(proofText(network, nonce)) },
+      { type: "proof", signature: this.signer.sign(proofText(network, nonce, LOOPBACK_CHANNEL)) },
     ];
     for (const said of (options.greeting ?? usual)(nonce)) this.socket.send(JSON.stringify(said));
   }

@@ -47,6 +47,7 @@ function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): 
     modelFile: null,
     raoPerTeraflop: "1000000",
     payouts: [],
+    served: null,
   };
 }
 

@@ -46,7 +46,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
         `The run's description is not valid: ${run.error.issues[0]?.message ?? "unknown form"}.`,
       );
     }
-    const { network, folder, host, port, corpusFile, modelFile, payouts } = message;
+    const { network, folder, host, port, corpusFile, modelFile, payouts, served } = message;
     const raoPerTeraflop = BigInt(message.raoPerTeraflop);
     orchestrator = await startOrchestrator({
       network,
@@ -59,6 +59,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
       modelFile,
       raoPerTeraflop,
       payouts,
+      served,
       onBroken: fail,
     });
     if (isEnding()) await orchestrator.close();

@@ -1,8 +1,14 @@
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { Failure } from "../src-protocol/failure.ts";
+import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { accessByInvitation, OPEN_ACCESS } from "./access.ts";
+import { networkCard } from "./card.ts";
+import { Invitations } from "./invitations.ts";
+import { OperatorDesk } from "./operator-desk.ts";
+import { identityFor, networkOf } from "./tls-identity.ts";
 import { bindPayout } from "./claims.ts";
 import { ready } from "../src-protocol/sr25519.ts";
 import { Blobs } from "./blobs.ts";
@@ -15,7 +21,15 @@ import { Ledger } from "./ledger.ts";
 import { RunHost } from "./run-host.ts";
 import { takeFiles } from "./run-files.ts";
 import type { RunFiles } from "./run-files.ts";
-import { continuedRun, firstGeneration, identify, keepRun, referencedBlobs, remember } from "./run-store.ts";
+import {
+  continuedRun,
+  firstGeneration,
+  identify,
+  keepRun,
+  knownNetwork,
+  referencedBlobs,
+  remember,
+} from "./run-store.ts";
 import { createServer } from "./server.ts";
 import { stageFacts } from "./stage-facts.ts";
 import { storageFailure } from "./storage-failure.ts";
@@ -33,6 +47,8 @@ export interface OrchestratorOptions extends RunFiles {
   readonly raoPerTeraflop: bigint;
   /** Where hotkeys are paid to; one that is not named keeps what is bound, by default itself. */
   readonly payouts?: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
+  /** Null or left out: for this computer alone. Otherwise `network` names only a folder that is new. */
+  readonly served?: ServedNetwork | null;
   readonly times?: ControlTimes;
   readonly now?: () => number;
   /** The disk gave up: nothing more can be stored. */
@@ -55,11 +71,13 @@ const COLLECT_EVERY_MS = 5 * 60_000;
  * @throws Failure of the store (see `Store.open`), of `takeFiles` and of `stageFacts`; `other-network`, `port-in-use`
  */
 export async function startOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
-  const { network, folder, raoPerTeraflop } = options;
+  const { folder, raoPerTeraflop, served = null } = options;
   const now = options.now ?? Date.now;
   await ready();
   const store = Store.open(folder, options.onBroken);
   try {
+    const tls = served === null ? null : await identityFor(served, folder);
+    const network = tls === null ? options.network : (knownNetwork(store) ?? networkOf(tls));
     const { genesis, life } = await identify(store, network, now());
     const run = continuedRun(store, options.run);
     const block = (): number => blockAt(genesis, now());
@@ -107,15 +125,23 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     collect();
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();
 
+    const live = new Map<string, ControlSocket>();
+    const invitations = new Invitations(store, now);
+    const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
+    const { name = network, operator = "", open = false } = served ?? {};
     const server = await createServer({
       store,
       blobs,
       host,
+      tls,
+      access,
+      card: () => networkCard({ network, name: name.slice(0, 40), operator, open }, host),
       control: {
         network,
         times: options.times ?? CONTROL_TIMES,
         host,
-        live: new Map<string, ControlSocket>(),
+        live,
+        admit: (hotkey, token) => access.admit(hotkey, token),
         now,
         credit: (receipts) => ledger.credit(receipts),
         holdsCheckpoint: async (stage, digest, { step, sha256, bytes }) => {
@@ -144,8 +170,29 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       host.close();
       throw error;
     });
+    const desk =
+      served === null || tls === null
+        ? null
+        : await OperatorDesk.open(folder, {
+            served,
+            network,
+            keySha256: tls.keySha256,
+            port: Number(new URL(url).port),
+            invitations,
+            host,
+            store,
+            evict(hotkeys) {
+              for (const socket of live.values())
+                if (socket.hotkey !== null && hotkeys.includes(socket.hotkey)) socket.evicted();
+            },
+            now,
+          });
     let closing: Promise<void> | null = null;
-    return { url, host, store, close: () => (closing ??= close()) };
+    const closeAll = async (): Promise<void> => {
+      await desk?.close();
+      await close();
+    };
+    return { url, host, store, close: () => (closing ??= closeAll()) };
   } catch (error) {
     store.close();
     throw error;

@@ -9,7 +9,7 @@ import { stageOf, startNetwork } from "./network-state.ts";
 import { apply, nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
 import type { CheckpointMessage } from "./progress.ts";
-import type { Effect, NetworkEvent, NetworkState, Remembered, Row } from "./network-state.ts";
+import type { Effect, NetworkEvent, NetworkNode, NetworkState, Remembered, Row } from "./network-state.ts";
 import { runView } from "./run-view.ts";
 import type { StageFacts } from "./stage-facts.ts";
 import { storeRow } from "./run-store.ts";
@@ -68,6 +68,11 @@ export class RunHost {
 
   view(): RunView {
     return runView(this.state, this.facts, this.block());
+  }
+
+  /** Live nodes, in the order of their arrival. */
+  nodes(): readonly NetworkNode[] {
+    return [...this.state.nodes.values()];
   }
 
   isConnected(key: SessionKey): boolean {

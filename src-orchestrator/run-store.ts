@@ -23,6 +23,11 @@ export interface Identity {
   readonly life: number;
 }
 
+/** The network that this folder belongs to; null: it is new. */
+export function knownNetwork(store: Store): string | null {
+  return orNull(store.get("SELECT value FROM meta WHERE key = 'network'")?.value, textOf);
+}
+
 /** @throws Failure `other-network` when the folder belongs to another network */
 export async function identify(store: Store, network: string, now: number): Promise<Identity> {
   const identified = store.write(() => {

@@ -146,4 +146,23 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE runs ADD COLUMN provedStep INTEGER;
   ALTER TABLE runs ADD COLUMN provedLoss REAL;
   `,
+  `
+  -- The token of an invitation is stored nowhere: its id is made of the token's digest.
+  CREATE TABLE invitations (
+    id TEXT PRIMARY KEY,
+    uses INTEGER NOT NULL,
+    used INTEGER NOT NULL CHECK (used <= uses),
+    createdAt INTEGER NOT NULL,
+    -- Unix seconds.
+    expiresAt INTEGER,
+    revokedAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  -- Owners who came in, each by one invitation.
+  CREATE TABLE admissions (
+    hotkey TEXT PRIMARY KEY,
+    invitation TEXT NOT NULL REFERENCES invitations,
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -10,6 +10,8 @@ export interface StageFacts {
   readonly flops: number;
   /** The most that training it takes, when only its input is kept between forward and backward. */
   readonly memoryBytes: number;
+  /** Bytes that go up for one micro-batch, and as many that come down: `y` and `dx`. */
+  readonly boundaryBytes: number;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface StageFacts {
  */
 export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] {
   const seen = new Set<string>();
-  return stagesOf(run, file).map(({ parameters, parameterCount, flops, memory }) => {
+  return stagesOf(run, file).map(({ parameters, parameterCount, flops, memory, boundaryBytes }) => {
     const fresh = parameters.filter(({ name }) => !seen.has(name));
     for (const { name } of fresh) seen.add(name);
     return {
@@ -27,6 +29,7 @@ export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] 
       newParameterCount: fresh.reduce((sum, { size }) => sum + size, 0),
       flops: flops.forward + flops.backward,
       memoryBytes: memory.full.peakBytes,
+      boundaryBytes: boundaryBytes.in + boundaryBytes.out,
     };
   });
 }

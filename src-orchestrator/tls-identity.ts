@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PemConverter, X509CertificateGenerator } from "@peculiar/x509";
+import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { certificateKeySha256 } from "../src-protocol/pinned-key.ts";
 import { storageFailure } from "./storage-failure.ts";
@@ -18,6 +19,18 @@ export interface TlsIdentity {
 export const KEY_FILE = "network-key.pem";
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const DAY_MS = 86_400_000;
+
+/** As the operator wants it: a given certificate, or one's own. Throws as those do. */
+export async function identityFor({ certificate }: ServedNetwork, folder: string): Promise<TlsIdentity> {
+  return certificate === null
+    ? await ownIdentity(folder)
+    : givenIdentity(certificate.certFile, certificate.keyFile);
+}
+
+/** The name of a network that is new: what is made out to one network is worth nothing on another. */
+export function networkOf({ keySha256 }: TlsIdentity): string {
+  return `tah-${keySha256.slice(0, 32)}`;
+}
 
 /**
  * The network's own key and certificate, made at the first start and kept in `folder` in one file

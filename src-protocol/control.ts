@@ -179,9 +179,19 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
 ]);
 export type OrchestratorMessage = z.infer<typeof orchestratorMessage>;
 
-/** The exact text the session key signs to prove that it holds the delegated key. */
-export function proofText(network: string, nonce: string): string {
-  return `Train at Home control proof v1\n${network}\n${nonce}`;
+/** The TLS exporter of a control connection (RFC 8446, 7.5): both ends of one connection have the same, and nobody else. */
+export const CONTROL_EXPORTER_LABEL = "train-at-home-control-v1";
+export const CONTROL_EXPORTER_BYTES = 32;
+/** Instead of an exporter where there is no TLS: on this computer's own loopback. */
+export const LOOPBACK_CHANNEL = "loopback";
+
+/**
+ * The exact text the session key signs to prove that it holds the delegated key.
+ *
+ * @param channel the connection's exporter in hex, so that a proof is worth nothing on another one
+ */
+export function proofText(network: string, nonce: string, channel: string): string {
+  return `Train at Home control proof v2\n${network}\n${nonce}\n${channel}`;
 }
 
 /** Which side has to be updated when the other one speaks version `theirs`. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { delegation } from "./delegation.ts";
-import { networkAccess } from "./invitation.ts";
+import { invitation, invitationHost, networkAccess } from "./invitation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
 import { linkStatus } from "./link-report.ts";
 import { executionProvider } from "./providers.ts";
@@ -55,6 +55,23 @@ export const orchestratorToDaemon = z.discriminatedUnion("type", [
 ]);
 export type OrchestratorToDaemon = z.infer<typeof orchestratorToDaemon>;
 
+/** What makes a network of one's own one for others. */
+export const servedNetwork = z.strictObject({
+  /** For people: who this is, and who runs it (may be empty). */
+  name: invitation.shape.name,
+  operator: z.string().max(120),
+  /** Anybody who finds it may come in. */
+  open: z.boolean(),
+  /** What invitations name, the best first; port null: the one it listens on. */
+  addresses: z
+    .array(z.strictObject({ host: invitationHost, port: z.int().min(1).max(65_535).nullable() }))
+    .min(1)
+    .max(4),
+  /** A certificate of somebody else's making; null: one's own, made at the first start. */
+  certificate: z.strictObject({ certFile: z.string(), keyFile: z.string() }).nullable(),
+});
+export type ServedNetwork = z.infer<typeof servedNetwork>;
+
 /** Daemon → orchestrator. */
 export const daemonToOrchestrator = z.discriminatedUnion("type", [
   z.strictObject({
@@ -75,6 +92,8 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
     /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */
     payouts: z.array(z.strictObject({ hotkey: ss58Address, coldkey: ss58Address })).max(64),
+    /** Null: it serves this computer alone, and `network` is its name. */
+    served: servedNetwork.nullable(),
   }),
   /** Write everything, close, exit 0. */
   stopMessage,

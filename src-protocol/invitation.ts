@@ -33,15 +33,14 @@ export const networkAccess = z.strictObject({
 });
 export type NetworkAccess = z.infer<typeof networkAccess>;
 
+/** A host name or an IP address. */
+export const invitationHost = z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, "a host name or an IP address");
+
 export const invitation = z.strictObject({
   ...networkAccess.shape,
   /** Where its orchestrator answers, the best first. */
   addresses: z
-    .array(
-      linkAddress.extend({
-        host: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, "a host name or an IP address"),
-      }),
-    )
+    .array(linkAddress.extend({ host: invitationHost }))
     .min(1)
     .max(MOST_ADDRESSES),
   /** Unix seconds; null: it does not expire. */
@@ -112,7 +111,7 @@ export function parseInvitation(text: string, now: number): Invitation | Failure
   const parsed = invitation.safeParse(readBody(body));
   if (!parsed.success) return malformed("its parts do not fit together");
   const { expiresAt } = parsed.data;
-  return expiresAt !== null && now >= expiresAt * 1000 ? expired(expiresAt) : parsed.data;
+  return expiresAt !== null && now >= expiresAt * 1000 ? expiredInvitation(expiresAt) : parsed.data;
 }
 
 /** Null when the lengths in it do not fit; the values are the schema's to judge. */
@@ -173,7 +172,7 @@ function newer(): Failure {
   );
 }
 
-export function expired(expiresAt: number): Failure {
+export function expiredInvitation(expiresAt: number): Failure {
   const day = new Date(Math.min(expiresAt * 1000, 8.64e15)).toISOString().slice(0, 16).replace("T", " ");
   return new Failure(
     "invitation-expired",

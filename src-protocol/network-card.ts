@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CONTROL_PROTOCOL } from "./control.ts";
+import { CONTROL_PROTOCOL, protocolAdvice } from "./control.ts";
 import { Failure } from "./failure.ts";
 
 /**
@@ -67,29 +67,16 @@ export const networkCard = z.object({
 });
 export type NetworkCard = z.infer<typeof networkCard>;
 
-/** The card that a network answered, or why it is none: `network-newer`, `network-older`, `network-strange`. */
+/** The card that a network answered, or why it is none: `protocol-mismatch`, `network-strange`. */
 export function parseNetworkCard(answer: unknown): NetworkCard | Failure {
   const version = versionOnly.safeParse(answer);
   if (version.success && version.data.protocol !== CONTROL_PROTOCOL)
-    return otherVersion(version.data.protocol);
+    return new Failure("protocol-mismatch", protocolAdvice(version.data.protocol, "network"));
   const card = networkCard.safeParse(answer);
   return card.success
     ? card.data
     : new Failure(
         "network-strange",
         "What answers at the invitation's address does not describe a network as it should. Tell its operator.",
-      );
-}
-
-/** Which side has to update, said to the side that joins. */
-export function otherVersion(theirs: number): Failure {
-  return theirs > CONTROL_PROTOCOL
-    ? new Failure(
-        "network-newer",
-        `The network speaks version ${theirs} and this computer version ${CONTROL_PROTOCOL}. Update Train at Home on this computer, then join again.`,
-      )
-    : new Failure(
-        "network-older",
-        `The network speaks version ${theirs} and this computer version ${CONTROL_PROTOCOL}. Its operator has to update Train at Home; until then it cannot be joined.`,
       );
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createSessionSigner, sha256, verifySession } from "../src-protocol/signing.ts";
 import { Blobs } from "./blobs.ts";
+import { OrchestratorRoute } from "./orchestrator-route.ts";
 import { BlobCache } from "./blob-cache.ts";
 
 const text = new TextEncoder().encode("Call me Ishmael.");
@@ -42,7 +43,10 @@ afterEach(() => {
 });
 
 function blobs(): Blobs {
-  return new Blobs(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, signer);
+  return new Blobs(
+    new OrchestratorRoute(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, null, null),
+    signer,
+  );
 }
 
 it("a text is fetched once, with a signed request, and then comes from the disk", async () => {

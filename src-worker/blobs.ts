@@ -1,21 +1,21 @@
 import { createReadStream } from "node:fs";
-import http from "node:http";
-import https from "node:https";
+import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { Failure } from "../src-protocol/failure.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { digestOf } from "./digest.ts";
+import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 const TIMEOUT_MS = 600_000;
 
 /** The orchestrator's content-addressed store, as a worker may use it: by digest, signed by its session key. */
 export class Blobs {
-  readonly #baseUrl: string;
+  readonly #route: OrchestratorRoute;
   readonly #signer: SessionSigner;
 
-  constructor(orchestratorUrl: string, signer: SessionSigner) {
-    this.#baseUrl = orchestratorUrl;
+  constructor(route: OrchestratorRoute, signer: SessionSigner) {
+    this.#route = route;
     this.#signer = signer;
   }
 
@@ -25,12 +25,15 @@ export class Blobs {
    */
   async get(digest: string, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const response = await this.#fetch(digest, signal);
-    const declared = Number(response.headers.get("content-length") ?? Number.NaN);
-    if (declared > maxBytes) throw tooLarge(digest, maxBytes);
+    const declared = Number(response.headers["content-length"] ?? Number.NaN);
+    if (declared > maxBytes) {
+      response.destroy();
+      throw tooLarge(digest, maxBytes);
+    }
     const pieces: Uint8Array[] = [];
     let length = 0;
     try {
-      for await (const piece of response.body ?? []) {
+      for await (const piece of response as AsyncIterable<Buffer>) {
         length += piece.length;
         if (length > maxBytes) throw tooLarge(digest, maxBytes);
         pieces.push(piece);
@@ -58,19 +61,17 @@ export class Blobs {
    * gigabytes nothing is held in memory. Rejects with `blob-unavailable`.
    */
   async put(digest: string, path: string, bytes: number, signal?: AbortSignal): Promise<void> {
-    const url = this.#url(digest);
     const headers = {
       ...this.#headers(`blob\n${digest}\n${bytes}`),
       "content-type": "application/octet-stream",
       "content-length": bytes,
     };
-    // Not fetch: it would send a stream without the length that the store asks for.
-    const request = (url.protocol === "https:" ? https : http).request(url, {
+    const request = this.#route.request(pathOf(digest), {
       method: "PUT",
       headers,
       signal: deadline(signal),
     });
-    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", resolve);
       request.once("error", reject);
     });
@@ -85,33 +86,31 @@ export class Blobs {
     if (status < 200 || status > 299) throw unavailable(digest, `HTTP ${status} ${answer}`);
   }
 
-  async #fetch(digest: string, signal: AbortSignal | undefined): Promise<Response> {
-    let response: Response;
-    try {
-      response = await fetch(this.#url(digest), {
-        headers: this.#headers(`blob-get\n${digest}`),
-        // SECURITY: a digest is asked of this orchestrator only, wherever its answer points.
-        redirect: "error",
-        signal: deadline(signal),
-      });
-    } catch (error) {
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      throw unavailable(digest, String(cause));
-    }
-    if (!response.ok) {
-      const answer = (await response.text()).slice(0, 300);
-      throw unavailable(digest, `HTTP ${response.status} ${answer}`);
-    }
-    return response;
-  }
-
-  #url(digest: string): URL {
-    return new URL(`/v1/blobs/sha256/${digest}`, this.#baseUrl);
+  async #fetch(digest: string, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    const headers = this.#headers(`blob-get\n${digest}`);
+    const response = await new Promise<IncomingMessage>((resolve, reject) =>
+      // SECURITY: a digest is asked of this orchestrator only, wherever its answer points.
+      this.#route
+        .request(pathOf(digest), { method: "GET", headers, signal: deadline(signal) })
+        .once("response", resolve)
+        .once("error", reject)
+        .end(),
+    ).catch((error: unknown) => {
+      throw unavailable(digest, String(error));
+    });
+    const status = response.statusCode ?? 0;
+    if (status === 200) return response;
+    const answer = (await text(response).catch(() => "")).slice(0, 300);
+    throw unavailable(digest, `HTTP ${status} ${answer}`);
   }
 
   #headers(signed: string): Record<string, string> {
     return { "x-tah-session": this.#signer.publicKey, "x-tah-signature": this.#signer.sign(signed) };
   }
+}
+
+function pathOf(digest: string): string {
+  return `/v1/blobs/sha256/${digest}`;
 }
 
 function deadline(signal: AbortSignal | undefined): AbortSignal {

@@ -3,13 +3,14 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { CONTROL_PROTOCOL, nodeMessage, proofText } from "../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, LOOPBACK_CHANNEL, nodeMessage, proofText } from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import type { Failure } from "../src-protocol/failure.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
 import type { LinkServices } from "../src-protocol/link-services.ts";
 import { createSessionSigner, verifySession } from "../src-protocol/signing.ts";
 import { Control } from "./control.ts";
+import { OrchestratorRoute } from "./orchestrator-route.ts";
 import type { Instruction } from "./control.ts";
 
 const signer = createSessionSigner(new Uint8Array(32).fill(9));
@@ -38,7 +39,7 @@ function connect(): void {
   const told = Promise.withResolvers<Failure>();
   refused = told.promise;
   control = new Control({
-    orchestratorUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    route: new OrchestratorRoute(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, null, null),
     delegation: {
       body: {
         network: "n",
@@ -93,7 +94,9 @@ it("waits for the challenge, says who it is and proves that it holds the session
     restorable: [{ runId: "r", stage: 2, steps: [{ step: 4, digest: nonce }] }],
   });
   if (proof?.type !== "proof") throw new Error("no proof");
-  expect(verifySession(signer.publicKey, proofText("n", nonce), proof.signature)).toBe(true);
+  expect(verifySession(signer.publicKey, proofText("n", nonce, LOOPBACK_CHANNEL), proof.signature)).toBe(
+    true,
+  );
   expect(control?.send({ type: "ready", generation: 1 })).toBe(false);
 });
 

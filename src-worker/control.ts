@@ -1,10 +1,16 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
 import {
+  CONTROL_EXPORTER_BYTES,
+  CONTROL_EXPORTER_LABEL,
   CONTROL_MESSAGE_LIMIT_BYTES,
   CONTROL_PROTOCOL,
   DEAD_AFTER_MS,
   HEARTBEAT_MS,
+  LOOPBACK_CHANNEL,
   orchestratorMessage,
   proofText,
   protocolAdvice,
@@ -17,9 +23,10 @@ import type {
   Restorable,
 } from "../src-protocol/control.ts";
 import type { Delegation } from "../src-protocol/delegation.ts";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, failureSchema } from "../src-protocol/failure.ts";
 import type { LinkServices } from "../src-protocol/link-services.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
+import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5_000;
@@ -37,7 +44,7 @@ export type Instruction = Extract<
 export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
 
 export interface ControlOptions {
-  readonly orchestratorUrl: string;
+  readonly route: OrchestratorRoute;
   readonly delegation: Delegation;
   readonly signer: SessionSigner;
   readonly capabilities: Capabilities;
@@ -58,6 +65,8 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions;
   #socket: WebSocket | null = null;
+  /** Of the connection of now: see `proofText`. */
+  #channel = LOOPBACK_CHANNEL;
   #welcomed = false;
   #retryMs = FIRST_RETRY_MS;
   #lastHeard = 0;
@@ -106,9 +115,12 @@ export class Control {
 
   #connect(): void {
     if (this.#closed) return;
-    const url = new URL("/v1/control", this.#options.orchestratorUrl);
+    const { route } = this.#options;
+    const url = route.url("/v1/control");
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url, {
+      agent: route.agent,
+      headers: route.headers,
       maxPayload: CONTROL_MESSAGE_LIMIT_BYTES,
       handshakeTimeout: DEAD_AFTER_MS,
       perMessageDeflate: false,
@@ -116,11 +128,24 @@ export class Control {
     this.#socket = socket;
     this.#lastHeard = performance.now();
     let why = "the connection was closed";
+    socket.on("upgrade", (response) => {
+      this.#channel = channelOf(response.socket);
+    });
+    socket.on("unexpected-response", (_request, response) => {
+      void refusalIn(response).then((failure) => {
+        if (this.#socket !== socket) return;
+        const isOver = failure !== null && this.#refused(failure);
+        if (!isOver) this.#retry(failure?.message ?? `it answered HTTP ${response.statusCode}`);
+        socket.terminate();
+      });
+    });
     socket.on("message", (data, isBinary) => {
       if (this.#socket === socket && !isBinary) this.#receive(String(data));
     });
     socket.on("error", (error) => {
       why = error.message;
+      // Another key than the network's.
+      if (error instanceof Failure && this.#socket === socket) this.#refused(error);
     });
     socket.on("close", () => {
       if (this.#socket === socket) this.#retry(why);
@@ -138,6 +163,14 @@ export class Control {
     this.#options.onConnection(false, why);
     this.#timer = setTimeout(() => this.#connect(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+  }
+
+  /** True when that was enough: nothing is tried any more. */
+  #refused(failure: Failure): boolean {
+    this.#refusals += 1;
+    if (this.#refusals < REFUSALS) return false;
+    this.#options.onRefused(failure);
+    return true;
   }
 
   #beat(): void {
@@ -171,10 +204,8 @@ export class Control {
         this.#options.onServices?.(message.links ?? null);
         return this.#options.onConnection(true, "");
       case "refused":
-        this.#refusals += 1;
-        if (this.#refusals >= REFUSALS)
-          return this.#options.onRefused(new Failure(message.code, message.message));
-        return this.reconnect();
+        if (!this.#refused(new Failure(message.code, message.message))) this.reconnect();
+        return undefined;
       case "heartbeat":
         return;
       case "assign":
@@ -207,7 +238,29 @@ export class Control {
       otherAddresses: otherAddresses(),
       restorable: restorable(),
     });
-    this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce)) });
+    this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
+  }
+}
+
+function channelOf(socket: Socket): string {
+  if (!(socket instanceof TLSSocket)) return LOOPBACK_CHANNEL;
+  return socket
+    .exportKeyingMaterial(CONTROL_EXPORTER_BYTES, CONTROL_EXPORTER_LABEL, Buffer.alloc(0))
+    .toString("hex");
+}
+
+/** What the orchestrator says instead of taking the connection; null: nothing that we know. */
+async function refusalIn(response: IncomingMessage): Promise<Failure | null> {
+  let text = "";
+  try {
+    for await (const piece of response) {
+      text += String(piece);
+      if (text.length > CONTROL_MESSAGE_LIMIT_BYTES) return null;
+    }
+    const said = failureSchema.safeParse(JSON.parse(text));
+    return said.success ? new Failure(said.data.code, said.data.message) : null;
+  } catch {
+    return null;
   }
 }
 

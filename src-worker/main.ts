@@ -13,6 +13,7 @@ import { ReceiptOutbox } from "./receipt-outbox.ts";
 import { Snapshots } from "./snapshots.ts";
 import { dialLink, listenForLinks, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
+import { OrchestratorRoute } from "./orchestrator-route.ts";
 
 /** Below what a person does at the computer; the compute thread goes lower still. */
 const NICENESS = 10;
@@ -60,7 +61,8 @@ async function start(
   options: Start,
   signer: ReturnType<typeof createSessionSigner>,
 ): Promise<(reason: string) => Promise<void>> {
-  const { network, orchestratorUrl, folder, delegation, threads, executionProvider, linkHost } = options;
+  const { network, orchestratorUrl, access, folder, delegation, threads, executionProvider, linkHost } =
+    options;
   tell({ type: "phase", phase: "starting", detail: "Looking at what is stored here.", stage: null });
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskFailure(error, folder);
@@ -77,9 +79,10 @@ async function start(
     onLink: (link) => peers.accepted(link),
   });
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
+  const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
   const worker = new TrainingWorker({
     network,
-    orchestratorUrl,
+    route,
     folder,
     signer,
     compute,
@@ -90,7 +93,7 @@ async function start(
     onFatal: fail,
   });
   const control = new Control({
-    orchestratorUrl,
+    route,
     delegation,
     signer,
     capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider },

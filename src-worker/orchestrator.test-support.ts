@@ -3,7 +3,13 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { CONTROL_PROTOCOL, HEARTBEAT_MS, nodeMessage, proofText } from "../src-protocol/control.ts";
+import {
+  CONTROL_PROTOCOL,
+  HEARTBEAT_MS,
+  LOOPBACK_CHANNEL,
+  nodeMessage,
+  proofText,
+} from "../src-protocol/control.ts";
 import type { LinkAddress, NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { sessionKey } from "../src-protocol/keys.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
@@ -112,7 +118,7 @@ export class TestOrchestrator {
 
   #join(socket: WebSocket, hello: Extract<NodeMessage, { type: "hello" }>, signature: string): Member | null {
     const key = hello.delegation.body.sessionKey;
-    if (!verifySession(key, proofText(TEST_NETWORK, NONCE), signature)) {
+    if (!verifySession(key, proofText(TEST_NETWORK, NONCE, LOOPBACK_CHANNEL), signature)) {
       say(socket, { type: "refused", code: "bad-proof", message: "The proof does not fit." });
       return null;
     }

@@ -20,13 +20,14 @@ import { StageChain } from "./stage-chain.ts";
 import { StageLoader } from "./stage-loader.ts";
 import { noSamples, samplesOf } from "./stage-samples.ts";
 import type { Samples } from "./stage-samples.ts";
+import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 type Assign = Extract<Instruction, { type: "assign" }>;
 export type Phase = Omit<Extract<WorkerToDaemon, { type: "phase" }>, "type">;
 
 export interface WorkerParts {
   readonly network: string;
-  readonly orchestratorUrl: string;
+  readonly route: OrchestratorRoute;
   readonly folder: string;
   readonly signer: SessionSigner;
   readonly compute: Compute;
@@ -66,7 +67,7 @@ export class TrainingWorker {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
-    this.#blobs = new Blobs(parts.orchestratorUrl, parts.signer);
+    this.#blobs = new Blobs(parts.route, parts.signer);
     this.#corpora = new BlobCache(join(parts.folder, "corpus"), this.#blobs);
     this.#loader = new StageLoader({
       ...parts,
