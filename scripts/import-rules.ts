@@ -9,10 +9,11 @@ import { importCircles, reached } from "./import-circles.ts";
 const MAY_IMPORT: Record<string, readonly string[]> = {
   "src-protocol": [],
   "src-engine": ["src-protocol"],
+  "src-data": ["src-protocol"],
   "src-worker": ["src-protocol", "src-engine"],
   "src-orchestrator": ["src-protocol", "src-engine"],
-  "src-daemon": ["src-protocol"],
-  "src-cli": ["src-protocol", "src-engine"],
+  "src-daemon": ["src-protocol", "src-data"],
+  "src-cli": ["src-protocol", "src-engine", "src-data"],
   "src-main": ["src-protocol"],
   "src-renderer": ["src-protocol"],
 };

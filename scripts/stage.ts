@@ -3,7 +3,14 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { findDaemonProgram } from "../src-main/daemon-process.ts";
 
 /** What the daemon runs on; the shell is bundled apart. */
-const SOURCES = ["src-protocol", "src-engine", "src-worker", "src-orchestrator", "src-daemon"] as const;
+const SOURCES = [
+  "src-protocol",
+  "src-engine",
+  "src-data",
+  "src-worker",
+  "src-orchestrator",
+  "src-daemon",
+] as const;
 
 interface LockedPackage {
   dependencies?: Record<string, string>;
@@ -104,7 +111,9 @@ function ships(path: string): boolean {
     /\.(map|d\.[cm]?ts|md|markdown)$/i.test(name)
   )
     return false;
-  return !/^(test|tests|__tests__|testing|docs|example|examples|benchmark|benchmarks|\..*)$/.test(name);
+  return !/^(test|tests|__tests__|testing|docs|example|examples|fixtures|benchmark|benchmarks|\..*)$/.test(
+    name,
+  );
 }
 
 /** Not what only tests use, however it is named. */
@@ -114,16 +123,16 @@ function isProduct(path: string): boolean {
   );
 }
 
-/** onnxruntime-node brings the libraries of all platforms; one is enough. */
+/** onnxruntime-node and tokenizers bring the libraries of all platforms; one is enough. */
 function ownPlatform(path: string): boolean {
+  const name = path.split(sep).join("/");
   const [platform, arch] =
-    path
-      .split(sep)
-      .join("/")
-      .match(/onnxruntime-node\/bin\/napi-v\d+\/(.+)$/)?.[1]
-      ?.split("/") ?? [];
+    name.match(/onnxruntime-node\/bin\/napi-v\d+\/(.+)$/)?.[1]?.split("/") ??
+    name.match(/tokenizers\/tokenizers\.([a-z0-9]+-[a-z0-9]+)[^/]*\.node$/)?.[1]?.split("-") ??
+    [];
   return (
-    (platform === undefined || platform === process.platform) && (arch === undefined || arch === process.arch)
+    (platform === undefined || platform === process.platform) &&
+    (arch === undefined || arch === process.arch || arch === "universal")
   );
 }
 

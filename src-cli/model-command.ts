@@ -35,7 +35,10 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .command("train")
     .description("train a language model from an ONNX file, in a pipeline of real processes on this computer")
     .argument("<file>", "the ONNX file; its external data must lie in the same folder")
-    .requiredOption("--data <folder>", "text or token files to train on; see below")
+    .requiredOption("--data <path>", "a folder or a file to train on; see below")
+    .option("--column <name>", "of records (JSON lines, CSV, parquet …): the one that holds the text")
+    .option("--include <pattern...>", "names of files that are taken though they look like something else")
+    .option("--exclude <pattern...>", "names of files that are left out")
     .requiredOption("--steps <count>", "how many steps to train", whole(1, 1_000_000_000))
     .option(
       "--stages <count>",
@@ -74,6 +77,9 @@ export function addModelCommands(program: Command, say: (text: string) => void):
         {
           model: file,
           data,
+          column: words.column ?? null,
+          include: words.include ?? [],
+          exclude: words.exclude ?? [],
           steps,
           microBatches,
           learningRate,
@@ -97,6 +103,9 @@ export function addModelCommands(program: Command, say: (text: string) => void):
 
 interface TrainWords {
   data: string;
+  column?: string;
+  include?: string[];
+  exclude?: string[];
   steps: number;
   stages?: number;
   batch?: number;
@@ -114,11 +123,16 @@ interface TrainWords {
 }
 
 const DATA_HELP = `
-The data folder holds one of these, in as many files as you like, taken in the order of their names:
-  text (UTF-8, any ending)   with a tokenizer.json beside the model or in the folder, its tokens;
-                             else every byte is a token, if the model knows 256 or more
-  token files                *.u16 and *.bin: 16-bit numbers, *.u32: 32-bit; little-endian, unsigned
-The last 5 % of it are held out: the loss on them is measured before, on the way and at the end.
+The data is a file, or a folder with as many as you like, taken in the order of their names:
+  text                       .txt, .md and others, in UTF-8, UTF-16 or Latin-1
+  records                    .jsonl, .json, .csv, .tsv, .parquet: the column "text", or --column;
+                             conversations ("messages") through the tokenizer's chat template
+  token files                .u16, .u32, .bin (nanoGPT, llm.c, Megatron with its .idx), .npy
+Text and records may be packed (.gz, .zst). With a tokenizer.json beside the model or in the folder,
+text becomes its tokens; else every byte is a token, if the model knows 256 or more.
+Files called train, validation (val, valid, dev) and test are told apart: the held-out loss is
+measured on the validation set, else on the last 5 %. A test set is left alone.
+Before training each file is listed as what it was taken for, or why it was not.
 `;
 
 function whole(least: number, most: number): (text: string) => number {

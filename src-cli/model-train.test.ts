@@ -76,9 +76,10 @@ function resultOf({ code, out, error }: Ended): TrainingResult {
 async function planned(model: string, steps: number): Promise<TrainingPlan> {
   const alone = join(folder, "alone");
   mkdirSync(alone);
-  const none = { tokens: null, scores: null, fixed: {}, sizes: {}, stages: null };
+  const none = { tokens: null, scores: null, fixed: {}, sizes: {}, stages: null, column: null };
   const sizes = { batch: 4, sequence: 12, microBatches: 2, learningRate: 3e-3, seed: 1 };
-  return planTraining({ model, data: join(folder, "data"), steps, ...none, ...sizes }, alone);
+  const data = { data: join(folder, "data"), include: [], exclude: [] };
+  return planTraining({ model, steps, ...data, ...none, ...sizes }, alone);
 }
 
 /** Held-out loss of a model file, by ONNX Runtime alone. */

@@ -6,6 +6,7 @@ import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import type { ApiClient } from "./api-client.ts";
+import type { DataFigures } from "./data-text.ts";
 import { endDaemon, refuseSurvivors } from "./daemon-end.ts";
 import { DaemonProcess, pidsOf } from "./daemon-process.ts";
 import { FollowedTraining } from "./follow-training.ts";
@@ -14,6 +15,7 @@ import { withWeights } from "./model-weights.ts";
 import { outputFile, writeOutput } from "./output-file.ts";
 import type { OutputOptions } from "./output-file.ts";
 import { Signals } from "./signals.ts";
+import { dataFigures, sayProgress } from "./data-text.ts";
 import { planTraining } from "./training-plan.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
 import { planText } from "./training-text.ts";
@@ -30,6 +32,7 @@ export interface TrainingResult extends TrainingFigures {
   readonly stages: number;
   readonly parameterCount: number;
   readonly interrupted: boolean;
+  readonly data: DataFigures;
 }
 
 /** How long a daemon may take to end after Ctrl-C. */
@@ -49,9 +52,14 @@ export async function trainModel(
   const signals = new Signals();
   const home = mkdtempSync(join(tmpdir(), "train-at-home-train-"));
   try {
-    const plan = await planTraining(options, home).catch((error: unknown) => {
-      throw asFailure(error);
-    });
+    const reading = new AbortController();
+    signals.onFirst(() => reading.abort());
+    const onProgress = sayProgress(say);
+    const plan = await planTraining(options, home, { signal: reading.signal, onProgress }).catch(
+      (error: unknown) => {
+        throw asFailure(error);
+      },
+    );
     // Ctrl-C during the planning is heard now.
     await wait(0);
     say(planText(plan, { ...options, out }));
@@ -68,6 +76,7 @@ export async function trainModel(
       stages: stages.length,
       parameterCount,
       interrupted: signals.asked > 0,
+      data: dataFigures(plan.data),
       ...figures,
     };
   } finally {

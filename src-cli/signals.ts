@@ -6,13 +6,15 @@ const SECOND_AFTER_MS = 300;
 export class Signals {
   #asked = 0;
   #at = 0;
+  #first: () => void = () => {};
   #second: () => void = () => {};
   readonly #hear = (): void => {
     const now = performance.now();
     if (this.#asked > 0 && now - this.#at < SECOND_AFTER_MS) return;
     this.#asked += 1;
     this.#at = now;
-    if (this.#asked > 1) this.#second();
+    if (this.#asked === 1) this.#first();
+    else this.#second();
   };
 
   constructor() {
@@ -21,6 +23,10 @@ export class Signals {
 
   get asked(): number {
     return this.#asked;
+  }
+
+  onFirst(act: () => void): void {
+    this.#first = act;
   }
 
   /** Called when somebody does not want to wait. */

@@ -20,6 +20,7 @@ import { providersText, testedAgain } from "./providers.ts";
 /** Without a duration. A manual pause or start always has an end. */
 const DEFAULT_DURATION = "1h";
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
+const EXIT_INTERRUPTED = 130;
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
 const BAD_USE: ReadonlySet<string> = new Set([
@@ -223,7 +224,9 @@ function fail(error: unknown, json: boolean): void {
   const body = failureBody(error);
   if (json) say(JSON.stringify({ error: body }));
   else process.stderr.write(`${body.message}\n`);
-  process.exitCode = error instanceof Failure && BAD_USE.has(error.code) ? EXIT_BAD_USE : 1;
+  process.exitCode = 1;
+  if (error instanceof Failure && BAD_USE.has(error.code)) process.exitCode = EXIT_BAD_USE;
+  if (body.code === "interrupted") process.exitCode = EXIT_INTERRUPTED;
 }
 
 function say(text: string): void {

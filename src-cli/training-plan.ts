@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { importModel } from "../src-engine/import/import-model.ts";
+import { gatherData } from "../src-data/gather-data.ts";
+import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
+import { findTokenizer } from "../src-data/tokenizer.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
@@ -15,14 +18,16 @@ import { openModel } from "./model-folder.ts";
 import { rolesOf } from "./model-roles.ts";
 import type { RoleOptions } from "./model-roles.ts";
 import { packedModel } from "./model-weights.ts";
-import { findTokenizer } from "./tokenizer.ts";
-import { gatherData } from "./training-data.ts";
-import type { TrainingData } from "./training-data.ts";
 import { mustFitDisk, mustFitMemory } from "./training-room.ts";
 
 export interface TrainingOptions extends RoleOptions {
   readonly model: string;
   readonly data: string;
+  /** Of records in the data: which column is the text; null: the usual ones. */
+  readonly column: string | null;
+  /** Names of data files that are taken whatever they look like, and of those that are not. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
   readonly steps: number;
   /** null: three, or as many as the model can be cut into. */
   readonly stages: number | null;
@@ -48,7 +53,11 @@ export interface TrainingPlan {
 
 const USUAL_STAGES = 3;
 /** `folder`: an empty one of this training's own, which gets the model and the data. */
-export async function planTraining(options: TrainingOptions, folder: string): Promise<TrainingPlan> {
+export async function planTraining(
+  options: TrainingOptions,
+  folder: string,
+  reading: { signal?: AbortSignal; onProgress?: (progress: DataProgress) => void } = {},
+): Promise<TrainingPlan> {
   const { bytes, readExternal } = openModel(options.model);
   const packed = packedModel(bytes, readExternal);
   const roles = rolesOf(packed, options);
@@ -73,7 +82,17 @@ export async function planTraining(options: TrainingOptions, folder: string): Pr
   const modelFile = join(folder, "model.onnx");
   const corpusFile = join(folder, "data");
   const tokenizer = await findTokenizer([dirname(options.model), options.data]);
-  const data = gatherData(options.data, { vocabulary, into: corpusFile, tokenizer });
+  const { column, include, exclude } = options;
+  const data = await gatherData(options.data, {
+    vocabulary,
+    model: basename(options.model),
+    into: corpusFile,
+    tokenizer,
+    column,
+    include,
+    exclude,
+    ...reading,
+  });
   const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
   mustBeLongEnough(run, data);
   const memoryBytes = mustFitMemory(stages, packed.length);
@@ -82,7 +101,7 @@ export async function planTraining(options: TrainingOptions, folder: string): Pr
     files: (packed.length + data.corpus.bytes) * (stages.length + 2),
   });
   writeFileSync(modelFile, packed, { mode: 0o600 });
-  const notes = data.corpus.tokenBytes === 1 && vocabulary > 256 ? [bytesNote(vocabulary)] : [];
+  const { notes } = data;
   return { run, stages, data, packed, modelFile, corpusFile, parameterCount, memoryBytes, notes };
 }
 
@@ -170,8 +189,9 @@ function runOf(
   };
 }
 
-function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens }: TrainingData): void {
-  const shape = { seed, batch, sequence, corpusTokens: tokens };
+function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens, corpus }: TrainingData): void {
+  const { trainingTokens } = corpus;
+  const shape = { seed, batch, sequence, corpusTokens: tokens, trainingTokens };
   trainingOffsets({ ...shape, step: 0, microBatch: 0 });
   heldOutOffsets({ ...shape, index: 0 });
 }
@@ -180,11 +200,4 @@ function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens }: Traini
 function countOnce(stages: readonly Stage[]): number {
   const sizes = new Map(stages.flatMap(({ parameters }) => parameters.map(({ name, size }) => [name, size])));
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
-function bytesNote(vocabulary: number): string {
-  return (
-    `The model knows ${vocabulary} tokens, and there is no tokenizer.json beside it or in the data folder: ` +
-    "the text is taken byte by byte, tokens 0 to 255."
-  );
 }

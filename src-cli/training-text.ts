@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { number, plural, size } from "./amounts.ts";
+import { dataLines } from "./data-text.ts";
 import type { TrainingResult } from "./model-train.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
 
@@ -11,10 +12,9 @@ export function planText(
   const { model, batch, sequence, microBatches, steps } = run;
   const perStep = batch * sequence * microBatches;
   const named = model.kind === "onnx" ? `, tokens "${model.tokens}", scores "${model.scores}"` : "";
-  const left = data.skipped === 0 ? "" : `, ${plural(data.skipped, "other file")} left out`;
   const lines = [
     `Model:     ${basename(file)}: ${number(parameterCount)} parameters, ${number(model.vocabulary)} tokens known${named}`,
-    `Data:      ${data.corpus.name}: ${number(data.tokens)} ${data.kind} in ${plural(data.files, "file")}${left}; the last 5 % are held out`,
+    ...dataLines(data),
     `Training:  ${plural(steps ?? 0, "step")} of ${number(perStep)} tokens (${batch} × ${sequence} tokens in ${plural(microBatches, "micro-batch", "micro-batches")}), learning rate ${learningRate}`,
     `Processes: ${plural(stages.length, "worker")}, an orchestrator and a daemon; up to ${size(memoryBytes)} of memory`,
     ...stages.map(

@@ -74,3 +74,19 @@ describe("samples", () => {
     );
   });
 });
+
+describe("a corpus with a validation set", () => {
+  it("trains on what is before it, and evaluates on it alone", () => {
+    const shape = { ...base, corpusTokens: 1000, trainingTokens: 900 };
+    for (let index = 0; index < 50; index++) {
+      const training = trainingOffsets({ ...shape, step: index, microBatch: 0 });
+      expect(Math.max(...training) + 17).toBeLessThanOrEqual(900);
+      const heldOut = heldOutOffsets({ ...shape, index });
+      expect(Math.min(...heldOut)).toBeGreaterThanOrEqual(900);
+      expect(Math.max(...heldOut) + 17).toBeLessThanOrEqual(1000);
+    }
+    expect(() => heldOutOffsets({ ...shape, trainingTokens: 990, index: 0 })).toThrow(
+      /The held-out text has 10 tokens, too few for sequences of 16/,
+    );
+  });
+});

@@ -12,27 +12,30 @@ interface SampleShape {
   /** Tokens in a sequence. One more is read: the last token's target. */
   sequence: number;
   corpusTokens: number;
+  /** Those that train, from the corpus's beginning; the rest is held out. Without: the first 95 %. */
+  trainingTokens?: number | undefined;
 }
 
 /**
  * Where the sequences of a training micro-batch begin: `batch` offsets in tokens, drawn uniformly from
- * the first 95 % of the corpus. A pure function, so that nobody picks their own data. `step` and
+ * the part of the corpus that trains. A pure function, so that nobody picks their own data. `step` and
  * `microBatch` count from 0.
  *
  * @throws Failure `corpus-too-small` when not one sequence and its target fit
  */
 export function trainingOffsets(request: SampleShape & { step: number; microBatch: number }): number[] {
-  const { seed, step, microBatch, corpusTokens } = request;
-  return draw(request, randomStream(seed, "train", step, microBatch), 0, trainingTokens(corpusTokens));
+  const { seed, step, microBatch } = request;
+  return draw(request, randomStream(seed, "train", step, microBatch), 0, border(request), "training text");
 }
 
 /**
- * As `trainingOffsets`, for evaluation: micro-batch `index` (from 0) of the last 5 %, the same in
- * every evaluation.
+ * As `trainingOffsets`, for evaluation: micro-batch `index` (from 0) of what is held out, the
+ * same in every evaluation.
  */
 export function heldOutOffsets(request: SampleShape & { index: number }): number[] {
   const { seed, index, corpusTokens } = request;
-  return draw(request, randomStream(seed, "held-out", index), trainingTokens(corpusTokens), corpusTokens);
+  const random = randomStream(seed, "held-out", index);
+  return draw(request, random, border(request), corpusTokens, "held-out text");
 }
 
 /**
@@ -72,18 +75,25 @@ function numbersIn(corpus: Uint8Array, offset: number, count: number, tokenBytes
   );
 }
 
-function trainingTokens(corpusTokens: number): number {
-  return Math.floor(corpusTokens * (1 - HELD_OUT_FRACTION));
+function border({ corpusTokens, trainingTokens }: SampleShape): number {
+  return trainingTokens ?? Math.floor(corpusTokens * (1 - HELD_OUT_FRACTION));
 }
 
 function draw(
-  { batch, sequence, corpusTokens }: SampleShape,
+  { batch, sequence, corpusTokens, trainingTokens }: SampleShape,
   random: () => number,
   from: number,
   to: number,
+  what: string,
 ): number[] {
   const places = to - from - sequence;
   if (places < 1) {
+    if (trainingTokens !== undefined)
+      throw new Failure(
+        "corpus-too-small",
+        `The ${what} has ${to - from} tokens, too few for sequences of ${sequence}. ` +
+          `Use one of at least ${sequence + 1} tokens or shorter sequences.`,
+      );
     const needed = Math.ceil((sequence + 2) / HELD_OUT_FRACTION);
     throw new Failure(
       "corpus-too-small",

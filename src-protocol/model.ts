@@ -103,13 +103,15 @@ export const runSpec = z.strictObject({
   checkpointEverySteps: z.int().positive().max(MOST_STEPS),
   /** Every so many steps the digest of the whole state goes into the chain; absent: by the tokens of a step (state-chain.ts). */
   digestEverySteps: z.int().positive().max(MOST_STEPS).optional(),
-  /** The training text: first 95 % trains, last 5 % is held out. */
+  /** The training text: what comes first trains, what comes last is held out. */
   corpus: z.strictObject({
     name: z.string().max(200),
     sha256: sha256Hex,
     bytes: z.int().positive(),
     /** Width of a token: little-endian unsigned numbers. 1: text, each byte a token. */
     tokenBytes: z.union([z.literal(1), z.literal(2), z.literal(4)]),
+    /** Tokens that train, from its beginning; the rest is a validation set. Without: 95 % of all. */
+    trainingTokens: z.int().positive().optional(),
   }),
 });
 export type RunSpec = z.infer<typeof runSpec>;
@@ -122,7 +124,7 @@ export function isCheckpointStep(
   return step > 0 && (step % checkpointEverySteps === 0 || step === steps);
 }
 
-/** Part of the corpus that is kept for evaluation, from its end. */
+/** Part of the corpus that is kept for evaluation, from its end, where it has no validation set. */
 export const HELD_OUT_FRACTION = 0.05;
 
 /** What a newcomer's computer trains: 2.5 M parameters in 3 stages. */

@@ -31,7 +31,11 @@ export function runDigest(spec: RunSpec): string {
     microBatches,
     optimizer,
     seed,
-    corpus: { sha256: corpus.sha256, tokenBytes: corpus.tokenBytes },
+    corpus: {
+      sha256: corpus.sha256,
+      tokenBytes: corpus.tokenBytes,
+      ...(corpus.trainingTokens === undefined ? {} : { trainingTokens: corpus.trainingTokens }),
+    },
     // Left out where it is not said, so that runs from before it keep their digest.
     ...(digestEverySteps === undefined ? {} : { digestEverySteps }),
     // A fast run is what any kernels make of it, and its snapshots stay good.

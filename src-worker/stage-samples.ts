@@ -7,8 +7,8 @@ import type { Pass } from "./pipeline-event.ts";
 export type Samples = (of: { pass: Pass; step: number; microBatch: number }) => StageData;
 
 export function samplesOf(spec: RunSpec, corpus: Uint8Array): Samples {
-  const { tokenBytes } = spec.corpus;
-  const shape = { ...spec, corpusTokens: Math.floor(corpus.length / tokenBytes) };
+  const { tokenBytes, trainingTokens } = spec.corpus;
+  const shape = { ...spec, corpusTokens: Math.floor(corpus.length / tokenBytes), trainingTokens };
   return ({ pass, step, microBatch }) => {
     const offsets =
       pass === "evaluate"

@@ -1,0 +1,178 @@
+import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
+import { compressors as others } from "hyparquet-compressors";
+import { Failure } from "../src-protocol/failure.ts";
+import { unreadable } from "./found-files.ts";
+
+/** A column's part in a row group is unpacked as a whole. */
+const LARGEST_PART_BYTES = 1024 ** 3;
+
+const unpacked =
+  (how: (input: Uint8Array, options: { maxOutputLength: number }) => Buffer) =>
+  (input: Uint8Array, length: number): Uint8Array => {
+    refuseLarge(length);
+    return how(input, { maxOutputLength: Math.max(1, length) });
+  };
+
+const COMPRESSORS: Compressors = {
+  ...Object.fromEntries(
+    Object.entries(others).map(([name, how]) => [
+      name,
+      (input: Uint8Array, length: number) => {
+        refuseLarge(length);
+        return how(input, length);
+      },
+    ]),
+  ),
+  GZIP: unpacked(gunzipSync),
+  ZSTD: unpacked(zstdDecompressSync),
+  BROTLI: unpacked(brotliDecompressSync),
+};
+
+function refuseLarge(bytes: number): void {
+  if (!(bytes >= 0 && bytes <= LARGEST_PART_BYTES)) throw new Error(`a page of ${bytes} bytes`);
+}
+
+export interface ParquetFile {
+  /** Columns at the top, and of what kind they are. */
+  readonly columns: readonly { name: string; isText: boolean }[];
+  readonly rows: number;
+  /** Rows of one column, as objects with that one; a group of rows that cannot be read costs itself. */
+  records(
+    column: string,
+    onDamage: (why: string) => void,
+    onShare?: (share: number) => void,
+  ): AsyncGenerator<unknown>;
+  close(): Promise<void>;
+}
+
+/** @throws Failure `data-damaged` when its end does not say what is in it */
+export async function openParquet(path: string): Promise<ParquetFile> {
+  const handle = await open(path, "r").catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  try {
+    const file = await rangesOf(handle);
+    const metadata = await parquetMetadataAsync(file);
+    checkMetadata(metadata, file.byteLength);
+    const columns = columnsOf(metadata);
+    return {
+      columns,
+      rows: Number(metadata.num_rows),
+      records: (column, onDamage, onShare) => recordsOf(file, metadata, column, onDamage, onShare),
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    if (error instanceof Failure) throw error;
+    throw new Failure(
+      "data-damaged",
+      `${path} is a damaged parquet file: ${messageOf(error)}. Copy it again.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function* recordsOf(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  column: string,
+  onDamage: (why: string) => void,
+  onShare?: (share: number) => void,
+): AsyncGenerator<unknown> {
+  let rowStart = 0;
+  for (const [i, group] of metadata.row_groups.entries()) {
+    const rowEnd = rowStart + Number(group.num_rows);
+    let rows: unknown[] = [];
+    try {
+      rows = await parquetReadObjects({
+        file,
+        metadata,
+        columns: [column],
+        rowStart,
+        rowEnd,
+        compressors: COMPRESSORS,
+        useOffsetIndex: false,
+      });
+    } catch (error) {
+      onDamage(`rows ${rowStart + 1} to ${rowEnd} cannot be read (${messageOf(error)})`);
+    }
+    yield* rows;
+    rowStart = rowEnd;
+    onShare?.((i + 1) / metadata.row_groups.length);
+  }
+}
+
+function columnsOf({ schema }: FileMetaData): { name: string; isText: boolean }[] {
+  const columns: { name: string; isText: boolean }[] = [];
+  for (let at = 1; at < schema.length;) {
+    const element = schema[at];
+    if (!element) break;
+    columns.push({ name: element.name, isText: element.type === "BYTE_ARRAY" && !element.num_children });
+    at = after(schema, at);
+  }
+  return columns;
+}
+
+/** Where the next column begins: one with parts is followed by them. */
+function after(schema: FileMetaData["schema"], at: number): number {
+  let next = at + 1;
+  const children = schema[at]?.num_children ?? 0;
+  for (let i = 0; i < children && next < schema.length; i++) next = after(schema, next);
+  return next;
+}
+
+/** Sizes are looked at before anything is allocated for them. */
+function checkMetadata(metadata: FileMetaData, fileBytes: number): void {
+  let rows = 0;
+  for (const group of metadata.row_groups) {
+    rows += Number(group.num_rows);
+    if (!(Number(group.num_rows) >= 0)) throw new Error("a group with fewer than no rows");
+    for (const { meta_data: part } of group.columns) {
+      if (!part) throw new Error("a column in another file");
+      const bytes = Number(part.total_compressed_size);
+      const from = Number(part.dictionary_page_offset ?? part.data_page_offset);
+      if (!(bytes >= 0 && from >= 0 && from + bytes <= fileBytes))
+        throw new Error("a column beyond the file's end");
+      if (Number(part.total_uncompressed_size) > LARGEST_PART_BYTES)
+        throw new Error(
+          `a group of rows with ${Math.round(Number(part.total_uncompressed_size) / 1e6)} MB in one column; write it with smaller row groups`,
+        );
+      // Every value takes a bit at least before it is packed; a dictionary's single value may take none.
+      if (Number(part.num_values) > MOST_VALUES) throw new Error(`${part.num_values} values in one group`);
+    }
+    if (Number(group.num_rows) > MOST_VALUES) throw new Error(`${group.num_rows} rows in one group`);
+  }
+  if (rows !== Number(metadata.num_rows)) throw new Error("groups that do not add up to its rows");
+}
+
+const MOST_VALUES = 50_000_000;
+
+async function rangesOf(handle: FileHandle): Promise<AsyncBuffer> {
+  const { size } = await handle.stat();
+  return {
+    byteLength: size,
+    async slice(start, end = size) {
+      const from = start < 0 ? Math.max(0, size + start) : start;
+      const length = Math.min(end, size) - from;
+      if (!(length >= 0)) throw new Error("a part beyond the file's end");
+      const buffer = new ArrayBuffer(length);
+      const view = new Uint8Array(buffer);
+      for (let done = 0; done < length;) {
+        const { bytesRead } = await handle.read(view, done, length - done, from + done);
+        if (bytesRead === 0) throw new Error("it became shorter while it was read");
+        done += bytesRead;
+      }
+      return buffer;
+    },
+  };
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 200);
+}
