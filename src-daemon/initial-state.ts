@@ -18,7 +18,7 @@ export function initialState(beginning: StateBeginning): DaemonState {
     decision: policy.decision,
     rules: policy.rules,
     override: policy.override,
-    node: { phase: "starting", detail: "Starting.", stage: null, hotkey },
+    node: { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey },
     network,
     run: null,
     earnings: nothingEarned(hotkey, "test"),

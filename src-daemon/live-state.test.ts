@@ -88,7 +88,7 @@ describe("the state that clients see", () => {
   it("shows my worker as paused with the reason, whatever its process is still doing", () => {
     live.worker(
       { kind: "running", pid: 1 },
-      { type: "phase", phase: "training", detail: "Training.", stage: 0 },
+      { type: "phase", phase: "training", detail: "Training.", stage: 0, loading: null },
     );
     live.policy({ decision: paused, rules: ALWAYS, override: null });
     expect(live.get().node).toMatchObject({

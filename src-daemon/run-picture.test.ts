@@ -3,9 +3,15 @@ import { ss58Address } from "../src-protocol/keys.ts";
 import { nodePicture, thinOut } from "./run-picture.ts";
 
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
-const before = { phase: "starting", detail: "", stage: null, hotkey } as const;
+const before = { phase: "starting", detail: "", stage: null, loading: null, hotkey } as const;
 const running = { kind: "running", pid: 1 } as const;
-const phase = { type: "phase", phase: "training", detail: "Training stage 2.", stage: 1 } as const;
+const phase = {
+  type: "phase",
+  phase: "training",
+  detail: "Training stage 2.",
+  stage: 1,
+  loading: null,
+} as const;
 
 describe("what my worker is doing", () => {
   it("is its own words while it may run", () => {
@@ -13,6 +19,7 @@ describe("what my worker is doing", () => {
       phase: "training",
       detail: "Training stage 2.",
       stage: 1,
+      loading: null,
       hotkey,
     });
   });

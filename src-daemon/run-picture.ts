@@ -30,12 +30,18 @@ export function nodePicture(
   phase: WorkerPhase | null,
 ): DaemonState["node"] {
   if (process.kind === "aside")
-    return { phase: "failed", detail: process.crash.message, stage: null, hotkey };
-  if (paused !== null) return { phase: "paused", detail: paused, stage: null, hotkey };
+    return { phase: "failed", detail: process.crash.message, stage: null, loading: null, hotkey };
+  if (paused !== null) return { phase: "paused", detail: paused, stage: null, loading: null, hotkey };
   if (process.kind === "restarting")
-    return { phase: "starting", detail: "It ended unexpectedly and is starting again.", stage: null, hotkey };
-  if (phase === null) return { phase: "starting", detail: "Starting.", stage: null, hotkey };
-  return { phase: phase.phase, detail: phase.detail, stage: phase.stage, hotkey };
+    return {
+      phase: "starting",
+      detail: "It ended unexpectedly and is starting again.",
+      stage: null,
+      loading: null,
+      hotkey,
+    };
+  if (phase === null) return { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey };
+  return { phase: phase.phase, detail: phase.detail, stage: phase.stage, loading: phase.loading, hotkey };
 }
 
 /** At most `most` points, evenly spread, the first and the last among them. */

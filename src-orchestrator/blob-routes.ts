@@ -1,4 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { parseRange } from "../src-protocol/chunks.ts";
+import type { ChunkList } from "../src-protocol/chunks.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "../src-protocol/keys.ts";
 import { verifySession } from "../src-protocol/signing.ts";
@@ -7,6 +9,9 @@ import type { Blobs } from "./blobs.ts";
 import type { RunHost } from "./run-host.ts";
 import type { StageFacts } from "./stage-facts.ts";
 import { UploadQuota } from "./upload-quota.ts";
+
+/** An upload of which nothing came for so long is a broken one. */
+const SILENT_MS = 30_000;
 
 type BlobRequest = FastifyRequest<{ Params: { sha256: string } }>;
 
@@ -49,25 +54,47 @@ export function blobRoutes(
         "This node has uploaded blobs that no checkpoint names. Name them, or try again in ten minutes.",
       );
     }
+    // However slow the sender's line: only silence ends an upload.
+    request.raw.setTimeout(SILENT_MS, () => request.raw.destroy());
     const { bytes } = await blobs.put(sha256, request.raw, length);
     return { sha256, bytes };
   }
 
   async function get(request: BlobRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const blob = await sound(request, (sha256) => blobs.get(sha256));
+    const asked = request.headers.range;
+    const part = asked === undefined ? { from: 0, to: blob.bytes } : parseRange(asked, blob.bytes);
+    if (part === null) {
+      throw new Failure(
+        "bad-range",
+        `The blob has ${blob.bytes} bytes; "${String(asked).slice(0, 60)}" is no part of it. Ask for bytes=FIRST-LAST.`,
+      );
+    }
+    reply.header("content-type", "application/octet-stream").header("content-length", part.to - part.from);
+    if (asked !== undefined)
+      reply.code(206).header("content-range", `bytes ${part.from}-${part.to - 1}/${blob.bytes}`);
+    return reply.send(blob.stream(part));
+  }
+
+  async function chunks(request: BlobRequest): Promise<ChunkList> {
+    return await sound(request, (sha256) => blobs.chunks(sha256));
+  }
+
+  /** What a node may ask of a blob; one that cannot be served any more is told of. */
+  async function sound<T>(request: BlobRequest, ask: (sha256: string) => Promise<T>): Promise<T> {
     const sha256 = digestOf(request);
     authorise(request, host, `blob-get\n${sha256}`);
-    const blob = await blobs.get(sha256).catch((error: unknown) => {
+    return await ask(sha256).catch((error: unknown) => {
       const { code } = failureBody(error);
       if (code === "blob-corrupt" || code === "blob-unknown") onCorrupt(sha256);
       throw error;
     });
-    reply.header("content-type", "application/octet-stream").header("content-length", blob.bytes);
-    return reply.send(blob.stream());
   }
 
   const url = "/v1/blobs/sha256/:sha256";
   server.route({ method: "PUT", url, bodyLimit: limitBytes, handler: put });
   server.route({ method: "GET", url, handler: get });
+  server.route({ method: "GET", url: `${url}/chunks`, handler: chunks });
 }
 
 function digestOf(request: BlobRequest): string {

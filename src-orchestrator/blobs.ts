@@ -3,17 +3,22 @@ import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
 import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { chunkBytesFor } from "../src-protocol/chunks.ts";
+import type { ChunkList } from "../src-protocol/chunks.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { sha256Hex } from "../src-protocol/keys.ts";
 import { storageFailure } from "./storage-failure.ts";
 
 export interface Blob {
   readonly bytes: number;
-  stream(): ReadStream;
+  /** All of it, or the bytes `from` up to, not including, `to`. */
+  stream(part?: { readonly from: number; readonly to: number }): ReadStream;
 }
 
 /** Uploads that no checkpoint names yet are left alone this long. */
 export const ORPHAN_GRACE_MS = 10 * 60_000;
+/** Lists of chunks in memory: those of a run's files and of a checkpoint of each stage. */
+const LISTS_KEPT = 64;
 
 /**
  * Bytes by their SHA-256, one file each: `sha256/ab/ab12…`. A file appears whole or not at all, and
@@ -24,6 +29,9 @@ export class Blobs {
   private readonly root: string;
   /** Length and time of change of files whose digest was found right. */
   private readonly verified = new Map<string, { readonly bytes: number; readonly changed: number }>();
+
+  /** Oldest first. A blob never changes, so its list does not. */
+  private readonly lists = new Map<string, Promise<ChunkList>>();
 
   constructor(folder: string) {
     this.folder = folder;
@@ -72,7 +80,31 @@ export class Blobs {
     }
     const known = this.verified.get(sha256);
     if (known?.bytes !== found.bytes || known.changed !== found.changed) await this.verify(sha256);
-    return { bytes: found.bytes, stream: () => createReadStream(this.pathOf(sha256)) };
+    const path = this.pathOf(sha256);
+    return {
+      bytes: found.bytes,
+      stream: (part) =>
+        createReadStream(path, part === undefined ? {} : { start: part.from, end: part.to - 1 }),
+    };
+  }
+
+  /**
+   * The digests of a blob's chunks, by which it is fetched in parts.
+   *
+   * @throws as `get`
+   */
+  async chunks(sha256: string): Promise<ChunkList> {
+    const { bytes } = await this.get(sha256);
+    const known = this.lists.get(sha256);
+    if (known !== undefined) return await known;
+    const list = listChunks(this.pathOf(sha256), bytes);
+    this.lists.set(sha256, list);
+    list.catch(() => this.lists.delete(sha256));
+    for (const oldest of this.lists.keys()) {
+      if (this.lists.size <= LISTS_KEPT) break;
+      this.lists.delete(oldest);
+    }
+    return await list;
   }
 
   /**
@@ -145,6 +177,26 @@ export function blobFile(sha256: string): string {
   // SECURITY: nothing but a digest becomes a path.
   const name = sha256Hex.parse(sha256);
   return `sha256/${name.slice(0, 2)}/${name}`;
+}
+
+async function listChunks(path: string, bytes: number): Promise<ChunkList> {
+  const chunkBytes = chunkBytesFor(bytes);
+  const file = await open(path, "r");
+  try {
+    const sha256: string[] = [];
+    const buffer = Buffer.alloc(Math.min(chunkBytes, bytes));
+    for (let at = 0; at < bytes;) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.byteLength, bytes - at), at);
+      if (bytesRead === 0) break;
+      sha256.push(createHash("sha256").update(buffer.subarray(0, bytesRead)).digest("hex"));
+      at += bytesRead;
+    }
+    return { bytes, chunkBytes, sha256 };
+  } catch (error) {
+    throw storageFailure(error, path);
+  } finally {
+    await file.close();
+  }
 }
 
 async function writeWhole(

@@ -1,6 +1,6 @@
 import type { PeerAddress } from "../src-protocol/control.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
-import { bankSaves, candidates } from "./network-state.ts";
+import { bankSaves, candidates, withStage } from "./network-state.ts";
 import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
 import { place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
@@ -9,8 +9,31 @@ import type { Candidate, Placement } from "./placement.ts";
 const SNAPSHOT_LAG_STEPS = 2;
 /** A node that has been near so much trouble is left out when there are others. */
 const DOUBTFUL_FAILURES = 3;
-/** A node that has not loaded its stage by then is taken out of the pipeline. */
+/** A node that has loaded nothing more of its stage for so long is taken out of the pipeline. */
 export const FORMING_LIMIT_MS = 120_000;
+/**
+ * SECURITY: less than this is no progress. So a node that only says it loads has an end: it can say
+ * so no more often than its stage's files have megabytes.
+ */
+const PROGRESS_BYTES = 1_000_000;
+
+/** When each stage that is not ready counts as given up; null: it is ready, or nobody has it. */
+export function loadDeadlines({ stages, formingSince }: NetworkState): (number | null)[] {
+  return stages.map(({ holder, ready, loaded }) =>
+    holder === null || ready ? null : (loaded?.at ?? formingSince) + FORMING_LIMIT_MS,
+  );
+}
+
+/** Its holder has loaded so much of a stage's files. */
+export function loading(state: NetworkState, index: number, bytes: number, now: number): NetworkState {
+  const stage = state.stages[index];
+  if (state.phase !== "forming" || stage === undefined || stage.ready) return state;
+  const { corpus, model } = state.run;
+  const files = corpus.bytes + (model.kind === "onnx" ? model.file.bytes : 0) + (state.needs[index] ?? 0);
+  const known = stage.loaded?.bytes ?? 0;
+  if (bytes > files || bytes < Math.min(files, known + PROGRESS_BYTES)) return state;
+  return withStage(state, index, { loaded: { bytes, at: now } });
+}
 
 /** Forms a pipeline when that is due and every stage can have a node. */
 export function form(state: NetworkState, now: number, effects: Effect[]): NetworkState {
@@ -40,6 +63,7 @@ export function form(state: NetworkState, now: number, effects: Effect[]): Netwo
       holder: holders[index] ?? null,
       lastHolder: members[index] ?? null,
       ready: false,
+      loaded: null,
       stepped: resumeStep,
       saved: resumeStep,
       saves,

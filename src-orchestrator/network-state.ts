@@ -92,6 +92,8 @@ export interface StageState {
   /** For the picture: who had it last. */
   readonly lastHolder: { readonly sessionKey: SessionKey; readonly hotkey: Ss58Address } | null;
   readonly ready: boolean;
+  /** Bytes of its files that its holder has loaded in this generation, and when it last said so. */
+  readonly loaded: { readonly bytes: number; readonly at: number } | null;
   readonly stepped: number;
   /** Newest step that the holder can return to. */
   readonly saved: number;
@@ -110,7 +112,7 @@ export interface StageState {
 /** Node messages that concern the run; the connection answers the others itself. */
 export type RunMessage = Extract<
   NodeMessage,
-  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" }
+  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" | "loading" }
 >;
 
 export type NetworkEvent = { readonly now: number } & (
@@ -202,6 +204,7 @@ export function startNetwork(
       holder: null,
       lastHolder: null,
       ready: false,
+      loaded: null,
       stepped: 0,
       saved: 0,
       saves: remembered.saves[index] ?? new Map<number, string>(),

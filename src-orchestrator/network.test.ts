@@ -82,6 +82,32 @@ describe("forming", () => {
     fleet.tick(FORMING_LIMIT_MS);
     expect(holders(fleet)).toEqual([session(fleet, 0), session(fleet, 3), session(fleet, 2)]);
   });
+
+  test("a node whose stage comes slowly is waited for as long as it comes, and one that only says so is not", () => {
+    const bytes = 40_000_000;
+    const run = testRun({ corpus: { name: "long", sha256: "0".repeat(64), bytes, tokenBytes: 1 } });
+    const fleet = new Fleet(run, 4);
+    for (const number of [0, 1, 2, 3]) fleet.join(number);
+    for (const number of [0, 2]) fleet.hear(number);
+    const slow = session(fleet, 1);
+    const say = (loaded: number) => {
+      if (slow !== null)
+        fleet.say(slow, { type: "loading", generation: fleet.state.generation, bytes: loaded });
+    };
+    for (let megabytes = 2; megabytes <= 30; megabytes += 2) {
+      fleet.tick(FORMING_LIMIT_MS - 1);
+      say(megabytes * 1e6);
+    }
+    expect(fleet.state.phase).toBe("forming");
+    expect(holders(fleet)[1]).toBe(slow);
+    // A byte more each time, or more than the stage has, is no progress.
+    for (const loaded of [30_000_001, 30_000_002, 2 ** 43]) {
+      fleet.tick(FORMING_LIMIT_MS / 4);
+      say(loaded);
+    }
+    fleet.tick(FORMING_LIMIT_MS / 4);
+    expect(holders(fleet)[1]).toBe(session(fleet, 3));
+  });
 });
 
 describe("memory", () => {

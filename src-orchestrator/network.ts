@@ -1,6 +1,6 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
 import type { LinkStatus } from "../src-protocol/link-report.ts";
-import { FORMING_LIMIT_MS, form, halt, interrupt } from "./forming.ts";
+import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
 import { blame } from "./blame.ts";
 import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
@@ -70,7 +70,7 @@ export function nextWake(state: NetworkState): number | null {
       return times.length === 0 ? null : Math.min(...times);
     }
     case "forming":
-      return state.formingSince + FORMING_LIMIT_MS;
+      return earliest(loadDeadlines(state));
     case "training":
       return stallsAt(state);
     case "finished":
@@ -92,9 +92,17 @@ function stallsAt({ pace, fruitless }: NetworkState): number | null {
   return last.at + Math.min(LONGEST_STALL_MS, patienceMs);
 }
 
+function earliest(times: readonly (number | null)[]): number | null {
+  const due = times.filter((time) => time !== null);
+  return due.length === 0 ? null : Math.min(...due);
+}
+
 function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState {
-  if (state.phase === "forming" && now >= state.formingSince + FORMING_LIMIT_MS) {
-    const late = state.stages.map((stage) => (stage.ready ? null : stage.holder));
+  if (state.phase === "forming" && now >= (earliest(loadDeadlines(state)) ?? Infinity)) {
+    const deadlines = loadDeadlines(state);
+    const late = state.stages.map(({ holder }, index) =>
+      now >= (deadlines[index] ?? Infinity) ? holder : null,
+    );
     const benched = late.reduce((next, key) => (key === null ? next : blame(next, key)), state);
     return interrupt(benched, now, 0, true, "A stage was not loaded in time.", effects);
   }
@@ -189,6 +197,8 @@ function heard(
       return state.phase === "forming"
         ? ready(withStage(state, index, { ready: true }), now, effects)
         : state;
+    case "loading":
+      return loading(state, index, message.bytes, now);
     case "stepped": {
       if (message.step <= stage.stepped || message.step > reachable(state)) return state;
       const next = withStage(state, index, { stepped: message.step });

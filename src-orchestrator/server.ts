@@ -64,6 +64,7 @@ const STATUS: Readonly<Record<string, number>> = {
   "protocol-mismatch": 426,
   "not-found": 404,
   "blob-unknown": 404,
+  "bad-range": 416,
   "length-required": 411,
   "too-many-uploads": 429,
   "blob-too-large": 413,

@@ -69,6 +69,12 @@ export const nodeMessage = z.discriminatedUnion("type", [
   }),
   z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
   z.strictObject({ type: z.literal("heartbeat") }),
+  /** Of the files of its stage, `bytes` are here and right; told while they come. */
+  z.strictObject({
+    type: z.literal("loading"),
+    generation,
+    bytes: z.int().nonnegative().max(MOST_BLOB_BYTES),
+  }),
   /** Stage loaded, links open, at `resumeStep`. */
   z.strictObject({ type: z.literal("ready"), generation }),
   /** The optimiser step was taken: the stage is now at `step`. `loss` (nats per token, mean of the step) from the tail only. */

@@ -3,6 +3,7 @@ import { delegation } from "./delegation.ts";
 import { invitation, invitationHost, networkAccess } from "./invitation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
 import { linkStatus } from "./link-report.ts";
+import { loadingProgress } from "./loading.ts";
 import { executionProvider } from "./providers.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
@@ -16,6 +17,7 @@ export const workerToDaemon = z.discriminatedUnion("type", [
     phase: z.enum(["starting", "waiting", "loading", "training"]),
     detail: z.string(),
     stage: z.int().nonnegative().nullable(),
+    loading: loadingProgress.nullable(),
   }),
   /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
   z.strictObject({ type: z.literal("links"), status: linkStatus }),

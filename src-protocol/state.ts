@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { failureSchema } from "./failure.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
+import { loadingProgress } from "./loading.ts";
 import { modelSpec } from "./model.ts";
 import { networkState } from "./networks.ts";
 import { decision, override, rules } from "./policy.ts";
@@ -15,6 +16,8 @@ export const nodeState = z.strictObject({
   detail: z.string(),
   /** 0-based; null while none is assigned. */
   stage: z.int().nonnegative().nullable(),
+  /** While files of a stage come. */
+  loading: loadingProgress.nullable(),
   hotkey: ss58Address,
 });
 

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { createSessionSigner, sha256, verifySession } from "../src-protocol/signing.ts";
 import { Blobs } from "./blobs.ts";
 import { OrchestratorRoute } from "./orchestrator-route.ts";
+import { chunksOf, serveBlob } from "./chunk-server.test-support.ts";
 import { BlobCache } from "./blob-cache.ts";
 
 const text = new TextEncoder().encode("Call me Ishmael.");
@@ -17,12 +18,13 @@ const signer = createSessionSigner(new Uint8Array(32));
 let folder: string;
 let server: Server;
 let requests: { method: string; target: string; body: Buffer; signature: string }[];
-let answer: { status: number; body: Uint8Array };
+/** Other than the text itself. */
+let answer: { status: number; body: Uint8Array } | null;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-corpus-"));
   requests = [];
-  answer = { status: 200, body: text };
+  answer = null;
   server = createServer(async (request, response) => {
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece);
@@ -33,7 +35,9 @@ beforeEach(async () => {
       body: Buffer.concat(pieces),
       signature: String(headers["x-tah-signature"]),
     });
-    response.writeHead(answer.status).end(answer.body);
+    if (answer === null) return serveBlob(request, response, text);
+    if (answer.status !== 200) return void response.writeHead(answer.status).end(answer.body);
+    serveBlob(request, response, answer.body, { ...chunksOf(text), bytes: answer.body.length });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 });
@@ -52,9 +56,10 @@ function blobs(): Blobs {
 it("a text is fetched once, with a signed request, and then comes from the disk", async () => {
   expect(await new BlobCache(folder, blobs()).get(corpus)).toEqual(text);
   expect(new Uint8Array(await new BlobCache(folder, blobs()).get(corpus))).toEqual(text);
-  expect(requests).toHaveLength(1);
-  const signature = requests[0]?.signature ?? "";
-  expect(verifySession(signer.publicKey, `blob-get\n${corpus.sha256}`, signature)).toBe(true);
+  // Its list of chunks, then they themselves.
+  expect(requests).toHaveLength(2);
+  for (const { signature } of requests)
+    expect(verifySession(signer.publicKey, `blob-get\n${corpus.sha256}`, signature)).toBe(true);
 });
 
 it("a damaged copy on the disk is fetched again", async () => {
@@ -66,7 +71,7 @@ it("a damaged copy on the disk is fetched again", async () => {
 it.each([
   ["other bytes", { status: 200, body: new TextEncoder().encode("Call me Ahab!!!!") }, "blob-corrupt"],
   ["more bytes than the run says", { status: 200, body: new Uint8Array(10_000) }, "blob-too-large"],
-  ["an error", { status: 404, body: new TextEncoder().encode("no such blob") }, "blob-unavailable"],
+  ["a refusal", { status: 404, body: new TextEncoder().encode("no such blob") }, "blob-refused"],
 ])("%s from the orchestrator are refused and not kept", async (_, given, code) => {
   answer = given;
   await expect(new BlobCache(folder, blobs()).get(corpus)).rejects.toMatchObject({ code });

@@ -63,7 +63,13 @@ async function start(
 ): Promise<(reason: string) => Promise<void>> {
   const { network, orchestratorUrl, access, folder, delegation, threads, executionProvider, linkHost } =
     options;
-  tell({ type: "phase", phase: "starting", detail: "Looking at what is stored here.", stage: null });
+  tell({
+    type: "phase",
+    phase: "starting",
+    detail: "Looking at what is stored here.",
+    stage: null,
+    loading: null,
+  });
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskFailure(error, folder);
   });
@@ -124,7 +130,7 @@ function tell(message: WorkerToDaemon): void {
 /** Not fatal, but somebody should be able to read it: the daemon keeps this process's stderr. */
 function warn({ code, message }: Failure): void {
   process.stderr.write(`worker: ${code}: ${message}\n`);
-  tell({ type: "phase", phase: "starting", detail: message, stage: null });
+  tell({ type: "phase", phase: "starting", detail: message, stage: null, loading: null });
 }
 
 let isFailing = false;

@@ -17,6 +17,7 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import { receiptKey, receiptText } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import { sha256, verifySession } from "../src-protocol/signing.ts";
+import { serveBlob } from "./chunk-server.test-support.ts";
 
 export const TEST_NETWORK = "test-network";
 const NONCE = "ab".repeat(32);
@@ -264,7 +265,7 @@ export class TestOrchestrator {
   }
 
   async #http(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const digest = /^\/v1\/blobs\/sha256\/([0-9a-f]{64})$/.exec(request.url ?? "")?.[1] ?? "";
+    const digest = /^\/v1\/blobs\/sha256\/([0-9a-f]{64})(\/chunks)?$/.exec(request.url ?? "")?.[1] ?? "";
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece);
     const body = Buffer.concat(pieces);
@@ -279,7 +280,7 @@ export class TestOrchestrator {
       return end(201);
     }
     const blob = this.blobs.get(digest);
-    return blob === undefined ? end(404) : end(200, blob);
+    return blob === undefined ? end(404) : serveBlob(request, response, blob);
   }
 }
 

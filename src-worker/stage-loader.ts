@@ -4,7 +4,6 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
 import type { NamedBlob } from "./blob-cache.ts";
-import type { Blobs } from "./blobs.ts";
 import type { StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import { chooseRecompute } from "./memory-budget.ts";
@@ -35,7 +34,10 @@ export interface LinkedAt {
 export interface LoaderPorts {
   readonly compute: Pick<Compute, "call">;
   readonly snapshots: Snapshots;
-  readonly blobs: Pick<Blobs, "get">;
+  /** Checkpoints: a digest, and how many bytes it has at most. */
+  readonly blobs: {
+    get(digest: string, mostBytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  };
   /** Files of models, by digest. */
   readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
   /** What this computer has left, in bytes. */

@@ -4,12 +4,16 @@ import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type { LoadingProgress } from "../src-protocol/loading.ts";
+import { loadingText } from "../src-protocol/loading.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { Blobs } from "./blobs.ts";
 import type { StageInfo } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
 import type { Control, Instruction, Report } from "./control.ts";
 import { BlobCache } from "./blob-cache.ts";
+import { LoadingMeter } from "./loading-meter.ts";
+import type { LoadingFile } from "./loading-meter.ts";
 import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline-runner.ts";
@@ -64,15 +68,23 @@ export class TrainingWorker {
   #lastLoad: Promise<void> = Promise.resolve();
   #lastUpload: Promise<void> = Promise.resolve();
   #stage: number | null = null;
+  #meter = new LoadingMeter(() => undefined);
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#blobs = new Blobs(parts.route, parts.signer);
-    this.#corpora = new BlobCache(join(parts.folder, "corpus"), this.#blobs);
+    const { folder } = parts;
+    const cache = (name: string, what: LoadingFile, onlyLast: boolean): BlobCache =>
+      new BlobCache(join(folder, name), this.#blobs, {
+        onProgress: (bytes, ofBytes) => this.#meter.count(what, bytes, ofBytes, performance.now()),
+        onlyLast,
+      });
+    this.#corpora = cache("corpus", "text", false);
+    const checkpoints = cache("checkpoints", "checkpoint", true);
     this.#loader = new StageLoader({
       ...parts,
-      blobs: this.#blobs,
-      models: new BlobCache(join(parts.folder, "models"), this.#blobs),
+      blobs: { get: (digest, mostBytes, signal) => checkpoints.atMost(digest, mostBytes, signal) },
+      models: cache("models", "model", false),
       availableMemory: () => process.availableMemory(),
       now: Date.now,
     });
@@ -149,6 +161,11 @@ export class TrainingWorker {
     if (signal.aborted) return;
     await this.#runner?.quiet();
     const { run: spec, stage, generation, resumeStep } = assign;
+    this.#meter = new LoadingMeter((progress, total) => {
+      if (signal.aborted) return;
+      this.#report({ type: "loading", generation, bytes: total });
+      this.#phase("loading", loadingText(progress), stage, progress);
+    });
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
       this.#loader.load({ ...assign, spec }, signal),
@@ -242,8 +259,13 @@ export class TrainingWorker {
     this.#parts.onFatal(new Failure(code, message, { cause: error }));
   }
 
-  #phase(phase: Phase["phase"], detail: string, stage: number | null = this.#stage): void {
+  #phase(
+    phase: Phase["phase"],
+    detail: string,
+    stage: number | null = this.#stage,
+    loading: LoadingProgress | null = null,
+  ): void {
     this.#stage = stage;
-    this.#parts.onPhase({ phase, detail, stage });
+    this.#parts.onPhase({ phase, detail, stage, loading });
   }
 }
