@@ -6,6 +6,9 @@ const MOST_COMPUTERS = 1000;
 /** The daemon's own worker, and the neighbours that it starts at most. */
 const MOST_WORKERS = 17;
 const EXIT_INTERRUPTED = 130;
+const FREEZE_HELP = "stored tensors that do not train, by name, with * and ?";
+const TRAIN_HELP =
+  "stored tensors that train whatever they are; stronger than --freeze (--freeze '*' --train '*lora*')";
 
 /** `tah model …`: what can be done with ONNX files of one's own. The engine is loaded when one of them runs. */
 export function addModelCommands(program: Command, say: (text: string) => void): void {
@@ -21,15 +24,24 @@ export function addModelCommands(program: Command, say: (text: string) => void):
       whole(1, MOST_COMPUTERS),
     )
     .option("--size <name=number...>", "sizes of the dimensions that the file leaves open")
+    .option("--output <name...>", "the outputs to look at (default: all)")
+    .option("--freeze <pattern...>", FREEZE_HELP)
+    .option("--train <pattern...>", TRAIN_HELP)
+    .option("--tensors", "list every stored tensor: whether it trains, why, and how sure that is")
     .option("--json", "print JSON, for programs")
-    .action(
-      async (file: string, { stages, size, json }: { stages?: number; size?: string[]; json?: true }) => {
-        const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
-        const found = inspectModel(file, { stages: stages ?? null, sizes: parseSizes(size ?? []) });
-        say(json === true ? JSON.stringify(found) : inspectionText(found));
-        if (found.problem !== null) process.exitCode = 1;
-      },
-    );
+    .action(async (file: string, words: InspectWords) => {
+      const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
+      const { stages, size, output, freeze, train } = words;
+      const found = inspectModel(file, {
+        stages: stages ?? null,
+        sizes: parseSizes(size ?? []),
+        outputs: output ?? null,
+        freeze: freeze ?? [],
+        train: train ?? [],
+      });
+      say(words.json === true ? JSON.stringify(found) : inspectionText(found, words.tensors === true));
+      if (found.problem !== null) process.exitCode = 1;
+    });
 
   model
     .command("train")
@@ -62,6 +74,8 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--tokens <name>", "the input that takes token numbers (default: found by its type and name)")
     .option("--scores <name>", "the output of scores of the next token (default: the only one, or logits)")
     .option("--fixed <name=number...>", "another input, and the number that it is filled with")
+    .option("--freeze <pattern...>", FREEZE_HELP)
+    .option("--train <pattern...>", TRAIN_HELP)
     .option("--out <file>", "the trained model (default: FILE.trained.onnx, beside the model)")
     .option("--force", "replace the file that is written if it is there already")
     .option("--json", "print the figures as one line of JSON")
@@ -91,6 +105,8 @@ export function addModelCommands(program: Command, say: (text: string) => void):
           tokens: words.tokens ?? null,
           scores: words.scores ?? null,
           fixed: parseNumbers(words.fixed ?? []),
+          freeze: words.freeze ?? [],
+          train: words.train ?? [],
           out: words.out ?? null,
           force: words.force === true,
         },
@@ -99,6 +115,16 @@ export function addModelCommands(program: Command, say: (text: string) => void):
       say(words.json === true ? JSON.stringify(result) : resultText(result));
       if (result.interrupted) process.exitCode = EXIT_INTERRUPTED;
     });
+}
+
+interface InspectWords {
+  stages?: number;
+  size?: string[];
+  output?: string[];
+  freeze?: string[];
+  train?: string[];
+  tensors?: true;
+  json?: true;
 }
 
 interface TrainWords {
@@ -117,6 +143,8 @@ interface TrainWords {
   tokens?: string;
   scores?: string;
   fixed?: string[];
+  freeze?: string[];
+  train?: string[];
   out?: string;
   force?: true;
   json?: true;

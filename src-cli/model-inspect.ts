@@ -6,7 +6,10 @@ import {
   freeDimensions,
   type ImportedModel,
   importModel,
+  type StoredRow,
 } from "../src-engine/import/import-model.ts";
+import { WHY } from "../src-engine/import/trained.ts";
+import { printable } from "../src-engine/import/model-bytes.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
 import { number, scaled, size } from "./amounts.ts";
@@ -18,11 +21,16 @@ const MOST_COMPUTERS = 1000;
 const ASSUMED = { batch: 1, other: 128 };
 /** Cut points that a person is shown; JSON has all. */
 const SHOWN_POINTS = 12;
+const SHOWN_TENSORS = 12;
 
 export interface InspectOptions {
   /** null: as few as fit. */
   stages: number | null;
   sizes: Readonly<Record<string, number>>;
+  /** null: all. */
+  outputs?: readonly string[] | null;
+  freeze?: readonly string[];
+  train?: readonly string[];
 }
 
 interface Value {
@@ -43,6 +51,8 @@ export interface Inspection {
   parameters: readonly { name: string; shape: readonly number[]; size: number }[];
   parameterCount: number;
   tables: readonly string[];
+  /** Every stored tensor of floats that is used. `train` goes by the same answer. */
+  tensors: readonly StoredRow[];
   notes: readonly string[];
   cutPoints: readonly { node: string; shape: readonly number[]; bytes: number }[];
   computer: typeof DEFAULT_NODE;
@@ -52,7 +62,8 @@ export interface Inspection {
 }
 
 /** What `tah model inspect` finds out about an ONNX file. */
-export function inspectModel(path: string, { stages, sizes }: InspectOptions): Inspection {
+export function inspectModel(path: string, options: InspectOptions): Inspection {
+  const { stages, sizes, outputs = null, freeze = [], train = [] } = options;
   const { bytes, readExternal } = openModel(path);
   const free = freeDimensions(bytes);
   const unknown = Object.keys(sizes).find((name) => !free.some((each) => each.name === name));
@@ -63,7 +74,13 @@ export function inspectModel(path: string, { stages, sizes }: InspectOptions): I
     );
   }
   const all = Object.fromEntries(free.map((each) => [each.name, sizes[each.name] ?? assumed(each)]));
-  const model = importModel(bytes, { sizes: all, readExternal });
+  const model = importModel(bytes, {
+    sizes: all,
+    readExternal,
+    freeze,
+    train,
+    ...(outputs === null ? {} : { outputs }),
+  });
   const [plan, problem] = planned(model, stages);
   return {
     producer: model.producer,
@@ -76,6 +93,7 @@ export function inspectModel(path: string, { stages, sizes }: InspectOptions): I
     parameters: model.parameters.map(({ name, shape, size }) => ({ name, shape, size })),
     parameterCount: model.parameters.reduce((sum, { size }) => sum + size, 0),
     tables: model.tables.map(({ name }) => name),
+    tensors: model.stored,
     notes: model.notes,
     cutPoints: pointsOf(model).map(({ node, tensor }: CutPoint) => ({
       node,
@@ -111,7 +129,7 @@ function valueOf({ name, tensor: { type, shape } }: ImportedModel["inputs"][numb
 }
 
 /** The same for a person. */
-export function inspectionText(found: Inspection): string {
+export function inspectionText(found: Inspection, allTensors = false): string {
   const count = Object.values(found.operators).reduce((a, b) => a + b, 0);
   const operators = Object.entries(found.operators).sort(([, a], [, b]) => b - a);
   const lines = [
@@ -125,6 +143,7 @@ export function inspectionText(found: Inspection): string {
     const sizes = found.assumed.map((name) => `${name} ${found.sizes[name]}`).join(", ");
     lines.push(`Assumed:     ${sizes}. Other sizes: --size ${found.assumed[0]}=N`);
   }
+  lines.push(...tensorLines(found.tensors, allTensors));
   for (const note of found.notes) lines.push(`Note:        ${note}`);
   lines.push(`Cut points:  ${found.cutPoints.length}`);
   for (const { node, shape, bytes } of found.cutPoints.slice(0, SHOWN_POINTS))
@@ -133,6 +152,27 @@ export function inspectionText(found: Inspection): string {
     lines.push(`             and ${found.cutPoints.length - SHOWN_POINTS} more (--json has all)`);
   if (found.problem) lines.push(`Problem:     ${found.problem.message}`);
   return [...lines, ...(found.plan ? planLines(found.plan, found.computer) : [])].join("\n");
+}
+
+/** What does not train, for it is what people get wrong; with `all`, every tensor. */
+function tensorLines(tensors: readonly StoredRow[], all: boolean): string[] {
+  const shown = tensors.filter(({ trains, copy }) => all || !trains || copy !== null);
+  const guessed = tensors.filter(({ sure, trains }) => trains && !sure).length;
+  const lines = shown.slice(0, all ? shown.length : SHOWN_TENSORS).map((row) => {
+    const { name, shape, trains, sure } = row;
+    return `             ${printable(name)} [${shape.join(", ")}] ${trains ? "trains" : "does not train"}: ${whyText(row)}${sure ? "" : " (a guess)"}`;
+  });
+  if (lines.length < shown.length)
+    lines.push(`             and ${shown.length - lines.length} more (--tensors has all)`);
+  const rest =
+    guessed === 0
+      ? "the file says which tensors are parameters"
+      : `of ${guessed} the file does not say that they are parameters; change it with --freeze and --train`;
+  return [`Stored:      ${tensors.length} tensors; ${rest}`, ...lines];
+}
+
+function whyText({ why, copy }: StoredRow): string {
+  return copy === null ? WHY[why] : `as "${printable(copy.of)}", whose numbers it holds once more`;
 }
 
 function planLines(plan: Plan, computer: typeof DEFAULT_NODE): string[] {

@@ -76,7 +76,16 @@ function resultOf({ code, out, error }: Ended): TrainingResult {
 async function planned(model: string, steps: number): Promise<TrainingPlan> {
   const alone = join(folder, "alone");
   mkdirSync(alone);
-  const none = { tokens: null, scores: null, fixed: {}, sizes: {}, stages: null, column: null };
+  const none = {
+    tokens: null,
+    scores: null,
+    fixed: {},
+    sizes: {},
+    stages: null,
+    column: null,
+    freeze: [],
+    train: [],
+  };
   const sizes = { batch: 4, sequence: 12, microBatches: 2, learningRate: 3e-3, seed: 1 };
   const data = { data: join(folder, "data"), include: [], exclude: [] };
   return planTraining({ model, steps, ...data, ...none, ...sizes }, alone);
@@ -119,10 +128,10 @@ function modelWithoutParameters(): Uint8Array {
         output: [{ name: "output" }],
         initializer: [
           { name: "depth", dataType: 7, dims: [], int64Data: [24n] },
-          // By this name it is no parameter.
-          { name: "mask", dataType: 1, dims: [2n], floatData: [0, 1] },
+          // What stands for off and on is no parameter.
+          { name: "values", dataType: 1, dims: [2n], floatData: [0, 1] },
         ],
-        node: [{ opType: "OneHot", name: "scores", input: ["input", "depth", "mask"], output: ["output"] }],
+        node: [{ opType: "OneHot", name: "scores", input: ["input", "depth", "values"], output: ["output"] }],
       },
     }),
   );

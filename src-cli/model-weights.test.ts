@@ -137,6 +137,21 @@ describe("trained weights", () => {
     expect(numbersOf(results["y"])).toEqual([2 * 3 * 4, 5 * 6 * 7]);
   });
 
+  it.each(["hf-gemma3", "tied-old", "encoder", "constants"])(
+    "of %s go back into every form that the file stores, and are found there again",
+    async (name) => {
+      const file = fixture(`${name}.onnx`);
+      const weights = parametersOf(file);
+      for (const values of weights.values())
+        for (const i of values.keys()) values[i] = (values[i] ?? 0) * 0.5 + 0.01;
+      const written = withWeights(file, weights);
+      expect(parametersOf(written)).toEqual(weights);
+      const session = await InferenceSession.create(written, { logSeverityLevel: 3 });
+      expect(session.outputNames).toEqual(["output"]);
+      await session.release();
+    },
+  );
+
   it.each<[string, number, number]>([
     ["float64", 11, 0],
     ["float16", 10, 2 ** -11],

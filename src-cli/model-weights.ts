@@ -1,11 +1,20 @@
-import { clone, toBinary } from "@bufbuild/protobuf";
+import { clone, create, toBinary } from "@bufbuild/protobuf";
 import { STORED } from "../src-engine/import/element-types.ts";
 import { externalPath } from "../src-engine/import/external-data.ts";
 import type { ReadExternal } from "../src-engine/import/external-data.ts";
+import { inForm } from "../src-engine/import/forms.ts";
 import { checkStored } from "../src-engine/import/initializer.ts";
-import { decodeModel, nodeName, printable } from "../src-engine/import/model-bytes.ts";
-import { ModelProtoSchema, TensorProto_DataLocation, TensorProtoSchema } from "../src-engine/onnx_pb.js";
-import type { GraphProto, ModelProto, TensorProto } from "../src-engine/onnx_pb.js";
+import { decodeModel, printable } from "../src-engine/import/model-bytes.ts";
+import { KIND } from "../src-engine/import/signature.ts";
+import { StoredFile } from "../src-engine/import/stored-file.ts";
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+} from "../src-engine/onnx_pb.js";
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from "../src-engine/onnx_pb.js";
 import { Failure } from "../src-protocol/failure.ts";
 import { LARGEST_MODEL_FILE_BYTES } from "../src-protocol/model.ts";
 
@@ -35,22 +44,49 @@ export function packedModel(file: Uint8Array, readExternal: ReadExternal): Uint8
 }
 
 /**
- * A packed model with other numbers in its parameters, each in the type that the file stores it in.
- * A parameter that the importer took apart from others (see `StoredTensors.for`) gets a tensor of its own.
+ * A packed model with other numbers in its parameters, each in the type and in all the forms that the
+ * file stores it in. A parameter that the exporter had merged with others gets a tensor of its own.
  *
  * @throws Failure `bad-weights` when a parameter is not in the file, or has another size
  */
 export function withWeights(file: Uint8Array, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
   const { model, graph } = decodeModel(file);
+  const found = new StoredFile(graph, graph.node, graph.initializer);
   const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const apart = readersByOwner(found);
+  const copies = [...found.copies()].filter(([, { of }]) => weights.has(of) && stored.has(of));
   // Before IR 4 every stored tensor had to be an input too, which those that are added are not.
   if (model.irVersion < 4n) model.irVersion = 4n;
-  for (const [name, values] of weights) {
-    const own = stored.get(name) ?? takenApart(graph, stored, name);
+  // Before anything is written: what was merged is copied as it is.
+  const targets = [...weights].map(([name, values]) => {
+    const own = stored.get(name) ?? takenApart(graph, stored, apart.get(name), name);
     if (own === null) throw misfit(name, "is not in the file");
-    write(own, values);
+    return { own, values };
+  });
+  for (const { own, values } of targets) write(own, values);
+  for (const [name, { of, form }] of copies) {
+    const [copy, values] = [stored.get(name), weights.get(of)];
+    // A copy that was trained by itself has numbers of its own.
+    if (copy === undefined || values === undefined || weights.has(name)) continue;
+    write(copy, inForm(form, values, stored.get(of)?.dims.map(Number) ?? []));
   }
   return finished(model);
+}
+
+interface Readers {
+  readonly stored: string;
+  readonly nodes: readonly NodeProto[];
+}
+
+/** Of every parameter that has no tensor of its name: the tensor that holds it, and who reads it there. */
+function readersByOwner({ ownership, names }: StoredFile): ReadonlyMap<string, Readers> {
+  const found = new Map<string, Readers>();
+  for (const stored of names)
+    for (const node of ownership.readersOf(stored)) {
+      const owner = ownership.owner(stored, node);
+      if (owner !== stored) found.set(owner, { stored, nodes: [...(found.get(owner)?.nodes ?? []), node] });
+    }
+  return found;
 }
 
 function finished(model: ModelProto): Uint8Array {
@@ -62,37 +98,32 @@ function finished(model: ModelProto): Uint8Array {
   );
 }
 
-/**
- * One vector of equal numbers that several nodes read became a parameter for each of them: by the
- * name of the Identity between, or as `name@node`.
- */
+/** The tensor that becomes the parameter `name` of its own; an Identity that stood for it goes. */
 function takenApart(
   graph: GraphProto,
   stored: ReadonlyMap<string, TensorProto>,
+  readers: Readers | undefined,
   name: string,
 ): TensorProto | null {
-  const identity = graph.node.findIndex(({ opType, output }) => opType === "Identity" && output[0] === name);
-  const source = stored.get(graph.node[identity]?.input[0] ?? "");
-  if (source !== undefined) {
-    graph.node.splice(identity, 1);
-    return added(graph, source, name);
+  const source = stored.get(readers?.stored ?? "");
+  if (readers === undefined || source === undefined) return null;
+  for (const node of readers.nodes) {
+    if (node.opType === "Identity" && node.output[0] === name) graph.node.splice(graph.node.indexOf(node), 1);
+    else node.input = node.input.map((input) => (input === readers.stored ? name : input));
   }
-  const readers = graph.node.flatMap((node) => {
-    const shared = node.input.find((input) => stored.has(input) && `${input}@${nodeName(node)}` === name);
-    return shared === undefined ? [] : [{ node, shared }];
-  });
-  const [first] = readers;
-  const tensor = stored.get(first?.shared ?? "");
-  if (tensor === undefined) return null;
-  for (const { node, shared } of readers)
-    node.input = node.input.map((input) => (input === shared ? name : input));
-  return added(graph, tensor, name);
+  return added(graph, source, name);
 }
 
 function added(graph: GraphProto, source: TensorProto, name: string): TensorProto {
   const tensor = clone(TensorProtoSchema, source);
   tensor.name = name;
   graph.initializer.push(tensor);
+  const info = graph.valueInfo.find((each) => each.name === source.name);
+  if (info !== undefined) {
+    // A file that says which tensors are parameters must say it of this one too.
+    const metadataProps = [create(StringStringEntryProtoSchema, { key: KIND, value: "PARAMETER" })];
+    graph.valueInfo.push(Object.assign(clone(ValueInfoProtoSchema, info), { name, metadataProps }));
+  }
   return tensor;
 }
 

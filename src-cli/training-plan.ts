@@ -5,6 +5,7 @@ import { importModel } from "../src-engine/import/import-model.ts";
 import { gatherData } from "../src-data/gather-data.ts";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { findTokenizer } from "../src-data/tokenizer.ts";
+import { withCrossEntropy } from "../src-engine/import/loss.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
@@ -34,6 +35,8 @@ export interface TrainingOptions extends RoleOptions {
   readonly microBatches: number;
   readonly learningRate: number;
   readonly seed: number;
+  readonly freeze: readonly string[];
+  readonly train: readonly string[];
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -62,7 +65,7 @@ export async function planTraining(
   const packed = packedModel(bytes, readExternal);
   const roles = rolesOf(packed, options);
   const { batch, sequence, tokens, scores, sizes, fixed } = roles;
-  const vocabulary = vocabularyOf(packed, roles);
+  const { vocabulary, notes: imported } = scoresOf(packed, roles, options);
   const model: OnnxSpec = {
     kind: "onnx",
     file: { sha256: createHash("sha256").update(packed).digest("hex"), bytes: packed.length },
@@ -71,6 +74,8 @@ export async function planTraining(
     scores,
     sizes,
     fixed,
+    ...(options.freeze.length > 0 ? { freeze: [...options.freeze] } : {}),
+    ...(options.train.length > 0 ? { train: [...options.train] } : {}),
   };
   const stages = stagesFor(openTrainable(model, { batch, sequence }, packed), options.stages);
   const parameterCount = countOnce(stages);
@@ -101,19 +106,23 @@ export async function planTraining(
     files: (packed.length + data.corpus.bytes) * (stages.length + 2),
   });
   writeFileSync(modelFile, packed, { mode: 0o600 });
-  const { notes } = data;
+  const notes = [...imported, ...data.notes];
   return { run, stages, data, packed, modelFile, corpusFile, parameterCount, memoryBytes, notes };
 }
 
-function vocabularyOf(
+function scoresOf(
   packed: Uint8Array,
   { sizes, fixed, scores, batch, sequence }: ReturnType<typeof rolesOf>,
-): number {
-  const { outputs } = sized(() => importModel(packed, { sizes, fixed, outputs: [scores] }), batch, sequence);
+  { freeze, train }: TrainingOptions,
+): { vocabulary: number; notes: readonly string[] } {
+  const options = { sizes, fixed, outputs: [scores], freeze, train };
+  const model = sized(() => importModel(packed, options), batch, sequence);
+  const { outputs } = model;
   const shape = outputs[0]?.tensor.shape ?? [];
   const vocabulary = shape.at(-1) ?? 0;
   const places = shape.slice(0, -1).reduce((product, size) => product * size, 1);
-  if (vocabulary >= 2 && shape.length >= 2 && places === batch * sequence) return vocabulary;
+  if (vocabulary >= 2 && shape.length >= 2 && places === batch * sequence)
+    return { vocabulary, notes: withCrossEntropy(model, scores).notes };
   throw new Failure(
     "which-scores",
     `The output "${scores}" has the shape [${shape.join(", ")}]. Scores of the next token would have [${batch}, ${sequence}, vocabulary]. Name another output with --scores, or other sizes.`,

@@ -44,6 +44,8 @@ function importedModel(spec: OnnxSpec, shape: ModelShape, file: Uint8Array): Tra
     sizes: spec.sizes,
     fixed: spec.fixed,
     outputs: [spec.scores],
+    freeze: spec.freeze ?? [],
+    train: spec.train ?? [],
     ...(float ? { float } : {}),
   });
   const model = withCrossEntropy(imported);

@@ -53,6 +53,10 @@ export const onnxSpec = z.strictObject({
   sizes: fewNames(z.int().positive().max(LARGEST_MODEL_FILE_BYTES)),
   /** Other inputs, each filled with one number: an attention mask with 1. */
   fixed: fewNames(z.number()),
+  /** Stored tensors that do not train whatever they are, as patterns with `*` and `?`. */
+  freeze: z.array(fileName).max(MOST_NAMES).optional(),
+  /** Stored tensors that do; stronger than `freeze`. */
+  train: z.array(fileName).max(MOST_NAMES).optional(),
 });
 export type OnnxSpec = z.infer<typeof onnxSpec>;
 

@@ -22,20 +22,32 @@ def value_of(array):
     return {"shape": list(array.shape), **({"integers": array.flatten().tolist()} if whole else {"base64": base64_of(array)})}
 
 
-def tidy(path):
-    """Keeps of an exporter's notes the module that each node comes from: the rest is this machine's paths."""
+# What the exporter says of parameters: the importer goes by it.
+SAID = {"pkg.torch.export.ExportedProgram.graph_signature", "pkg.torch.export.graph_signature.InputSpec.kind",
+        "pkg.onnxscript.optimizer.folded_from", "pkg.torch.onnx.fx_node"}
+
+
+def tidy(path, said=False):
+    """Keeps of an exporter's notes the module that each node comes from, and with `said` what it says of parameters:
+    the rest is this machine's paths."""
     model = onnx.load(path)
     del model.metadata_props[:]
+    stored = {each.name for each in model.graph.initializer}
     for node in model.graph.node:
-        kept = [each for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"]
-        del node.metadata_props[:]
-        node.metadata_props.extend(kept)
+        reads = said and any(name in stored for name in node.input)
+        keep(node.metadata_props, {"pkg.torch.onnx.name_scopes"} | (SAID if reads else set()))
         node.doc_string = ""
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
-        del value.metadata_props[:]
+        keep(value.metadata_props, SAID if said else set())
         value.doc_string = ""
-    del model.graph.metadata_props[:]
+    keep(model.graph.metadata_props, SAID if said else set())
     onnx.save(model, path)
+
+
+def keep(entries, keys):
+    kept = [each for each in entries if each.key in keys]
+    del entries[:]
+    entries.extend(kept)
 
 
 def as_stored(name, gradients, values):

@@ -76,7 +76,7 @@ function moved(entries: Record<string, string>): { bytes: Uint8Array; data: Uint
 describe("a model with external data", () => {
   const sizes = { batch: 5 };
 
-  it("takes its numbers through the port, when they are asked for", () => {
+  it("takes its numbers through the port: once to judge them, and when they are asked for", () => {
     const asked: unknown[] = [];
     const { bytes, data, size } = moved({ location: "weights/a.bin", offset: "8" });
     const readExternal = (...request: [string, number, number]): Uint8Array => {
@@ -84,10 +84,10 @@ describe("a model with external data", () => {
       return data;
     };
     const { parameters } = importModel(bytes, { sizes, readExternal });
-    expect(asked).toEqual([]);
+    expect(asked).toEqual([["weights/a.bin", 8, size]]);
     const [own] = importModel(fixture("mlp"), { sizes }).parameters;
     expect(parameters[0]?.read()).toEqual(own?.read());
-    expect(asked).toEqual([["weights/a.bin", 8, size]]);
+    expect(asked).toHaveLength(2);
   });
 
   it.each([

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { differentiate } from "../differentiate.ts";
 import type { ElementType } from "../element-type.ts";
-import type { Graph } from "../graph.ts";
+import { closeGraph, type Graph } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import type { ImportedModel } from "./import-model.ts";
 
 process.env["ORT_DISABLE_TELEMETRY"] = "1";
 const ort = await import("onnxruntime-node");
@@ -106,4 +108,39 @@ function tensorOf(type: ElementType, shape: readonly number[], data: readonly nu
     case "float64":
       return new ort.Tensor("float32", Float32Array.from(data), shape);
   }
+}
+
+/** The first output, and gradients of Σ output ⊙ dy by parameter. */
+export async function evaluate(
+  { graph, inputs, outputs, parameters, tables }: ImportedModel,
+  numbers: Golden,
+): Promise<{ output: Float32Array | undefined; gradients: Record<string, Float32Array> }> {
+  const [output] = outputs;
+  if (!output) throw new Error("nothing to run");
+  const dy = { name: "dy", tensor: graph.input("dy", output.tensor.shape) };
+  const gradients = differentiate(
+    graph,
+    new Map([[output.tensor, dy.tensor]]),
+    parameters.map(({ tensor }) => tensor),
+  );
+  const stored = [...parameters, ...tables];
+  const results = [
+    ["output", output.tensor] as const,
+    ...parameters.map(({ name }, i) => [`d_${name}`, gradients[i] ?? dy.tensor] as const),
+  ];
+  const found = await run(
+    closeGraph(graph, Object.fromEntries(results)),
+    inputTypes([...inputs, ...stored, dy]),
+    {
+      ...numbers.inputs,
+      dy: numbers.dy,
+      ...Object.fromEntries(stored.map(({ name, read }) => [name, read()])),
+    },
+  );
+  return {
+    output: found["output"],
+    gradients: Object.fromEntries(
+      parameters.map(({ name }) => [name, found[`d_${name}`] ?? new Float32Array()]),
+    ),
+  };
 }

@@ -1,48 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { differentiate } from "../differentiate.ts";
-import { closeGraph } from "../graph.ts";
-import { fixture, type Golden, golden, inputTypes, relativeError, run } from "./golden.test-support.ts";
-import { importModel, type ImportedModel } from "./import-model.ts";
+import { evaluate, fixture, golden, relativeError } from "./golden.test-support.ts";
+import { importModel } from "./import-model.ts";
 
 const SIZES = { batch: 2, sequence: 6 };
 const MLP = { batch: 5 };
 /** An exporter keeps one of the two names of a tied parameter. */
 const RENAMED: Readonly<Record<string, string>> = { "gpt2-dynamo/wte.weight": "head.weight" };
-
-/** The first output, and gradients of Σ output ⊙ dy by parameter. */
-async function evaluate(
-  { graph, inputs, outputs, parameters, tables }: ImportedModel,
-  numbers: Golden,
-): Promise<{ output: Float32Array | undefined; gradients: Record<string, Float32Array> }> {
-  const [output] = outputs;
-  if (!output) throw new Error("nothing to run");
-  const dy = { name: "dy", tensor: graph.input("dy", output.tensor.shape) };
-  const gradients = differentiate(
-    graph,
-    new Map([[output.tensor, dy.tensor]]),
-    parameters.map(({ tensor }) => tensor),
-  );
-  const stored = [...parameters, ...tables];
-  const results = [
-    ["output", output.tensor] as const,
-    ...parameters.map(({ name }, i) => [`d_${name}`, gradients[i] ?? dy.tensor] as const),
-  ];
-  const found = await run(
-    closeGraph(graph, Object.fromEntries(results)),
-    inputTypes([...inputs, ...stored, dy]),
-    {
-      ...numbers.inputs,
-      dy: numbers.dy,
-      ...Object.fromEntries(stored.map(({ name, read }) => [name, read()])),
-    },
-  );
-  return {
-    output: found["output"],
-    gradients: Object.fromEntries(
-      parameters.map(({ name }) => [name, found[`d_${name}`] ?? new Float32Array()]),
-    ),
-  };
-}
 
 describe("an imported model", () => {
   it.each([

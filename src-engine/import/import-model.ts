@@ -4,12 +4,12 @@ import type { GraphBuilder } from "../graph-builder.ts";
 import type { Tensor } from "../tensor.ts";
 import type { ReadExternal } from "./external-data.ts";
 import { decodeModel, type ModelFile, neededNodes, printable } from "./model-bytes.ts";
-import type { IsTrained, StoredTensor } from "./parameters.ts";
+import type { StoredRow, StoredTensor } from "./parameters.ts";
 import { refuseUnknownOperators } from "./supported.ts";
 import { Walk } from "./walk.ts";
 
 export { type FreeDimension, freeDimensions } from "./free-dimensions.ts";
-export type { StoredTensor } from "./parameters.ts";
+export type { StoredRow, StoredTensor } from "./parameters.ts";
 export type { ReadExternal } from "./external-data.ts";
 
 export interface ImportOptions {
@@ -22,7 +22,10 @@ export interface ImportOptions {
   fixed?: Readonly<Record<string, number | readonly number[]>>;
   /** Names of the outputs to keep; all of them if not given. */
   outputs?: readonly string[];
-  isTrained?: IsTrained;
+  /** Names, with `*` and `?`, of stored tensors that do not train whatever they are. */
+  freeze?: readonly string[];
+  /** Of those that do; stronger than `freeze`. */
+  train?: readonly string[];
   readExternal?: ReadExternal;
   /** float64 is for checking gradients. */
   float?: FloatType;
@@ -43,6 +46,8 @@ export interface ImportedModel {
   parameters: readonly StoredTensor[];
   /** Inputs of the graph that are stored in the file and not trained. */
   tables: readonly StoredTensor[];
+  /** Every stored tensor of floats that is used: whether it trains, and why. */
+  stored: readonly StoredRow[];
   /** What is counted: the file's nodes that the outputs depend on, by operator. */
   operators: Readonly<Record<string, number>>;
   opset: number;

@@ -110,27 +110,6 @@ function externalBytes(
   return bytes;
 }
 
-/** What an attention mask adds to scores that must not count, at the least. */
-const MASKED = -1e4;
-
-/**
- * Whether a float32 tensor in this file is a mask to be added: all 0, or so negative that a softmax
- * makes 0 of it. Exporters that fold constants name it like a weight. Looks no further than it must.
- */
-export function isMask(tensor: TensorProto): boolean {
-  if (tensor.dataType !== 1 || tensor.dataLocation === Location.EXTERNAL) return false;
-  const { rawData, floatData } = tensor;
-  const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
-  const count = rawData.length > 0 ? Math.floor(rawData.length / 4) : floatData.length;
-  let masked = 0;
-  for (let i = 0; i < count; i++) {
-    const value = rawData.length > 0 ? view.getFloat32(4 * i, true) : (floatData[i] ?? 0);
-    if (value <= MASKED) masked++;
-    else if (value !== 0) return false;
-  }
-  return masked > 0;
-}
-
 function typedNumbers(tensor: TensorProto): ArrayLike<number> & Iterable<number> {
   switch (tensor.dataType) {
     case 1:
@@ -164,4 +143,60 @@ export function tensorFloats(what: string, tensor: TensorProto, readExternal?: R
   // A copy: the bytes may lie anywhere in the file, and the parameter will be trained in place.
   if (bytes) return new Float32Array(new Uint8Array(bytes).buffer);
   return Float32Array.from(tensorNumbers(what, tensor, readExternal));
+}
+
+/**
+ * The first `count` numbers of a tensor in float32, and all of it if it has no more. Of one that is
+ * larger than memory only these are read.
+ */
+export function firstFloats(
+  what: string,
+  tensor: TensorProto,
+  count: number,
+  readExternal?: ReadExternal,
+): Float32Array {
+  const stored = STORED[tensor.dataType];
+  const size = sizeOf(checkedShape(what, tensor.dims));
+  if (size <= count || !stored) return tensorFloats(what, tensor, readExternal);
+  checkStored(what, tensor);
+  return Float32Array.from({ length: count }, floatsAt(what, tensor, count, readExternal));
+}
+
+/** One number of a tensor, in float32. */
+export function floatAt(
+  what: string,
+  tensor: TensorProto,
+  index: number,
+  readExternal?: ReadExternal,
+): number {
+  const stored = STORED[tensor.dataType];
+  if (!stored) return 0;
+  if (tensor.dataLocation !== Location.EXTERNAL) return floatsAt(what, tensor, index + 1)(undefined, index);
+  const { bytes } = storage(what, tensor);
+  const { location, offset } = externalPart(what, tensor, bytes);
+  const found = readExternal?.(location, offset + index * stored.bytes, stored.bytes);
+  if (found?.length !== stored.bytes) return 0;
+  return Math.fround(stored.decode(new DataView(found.buffer, found.byteOffset, found.byteLength), 0));
+}
+
+/** The first `count` numbers, by their index. */
+function floatsAt(
+  what: string,
+  tensor: TensorProto,
+  count: number,
+  readExternal?: ReadExternal,
+): (_: unknown, index: number) => number {
+  const stored = STORED[tensor.dataType];
+  if (!stored || (tensor.dataLocation !== Location.EXTERNAL && !isRaw(tensor))) {
+    const numbers = typedNumbers(tensor);
+    return (_, index) => Math.fround(numbers[index] ?? 0);
+  }
+  const bytes = ((): Uint8Array => {
+    if (tensor.dataLocation !== Location.EXTERNAL) return tensor.rawData;
+    const { location, offset } = externalPart(what, tensor, storage(what, tensor).bytes);
+    return readExternal?.(location, offset, count * stored.bytes) ?? new Uint8Array();
+  })();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return (_, index) =>
+    (index + 1) * stored.bytes <= bytes.length ? Math.fround(stored.decode(view, index * stored.bytes)) : 0;
 }

@@ -3,6 +3,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto } from "../onnx_pb.js";
 import { readsOf } from "./branches.ts";
 import { IMPORT_LIMITS } from "./limits.ts";
+import { storeConstantWeights } from "./stored-constants.ts";
 
 /** An ONNX file as it lies there, with what every later step relies on checked. */
 export interface ModelFile {
@@ -15,7 +16,7 @@ export interface ModelFile {
 const OPSETS = { oldest: 7, newest: 25 };
 
 /**
- * Decodes an ONNX file. Tensors stay views of `bytes`.
+ * Decodes an ONNX file. Tensors stay views of `bytes`; weights in `Constant` nodes are stored tensors.
  *
  * @throws Failure `model-too-large`, `bad-model-file` or `unsupported-opset`
  */
@@ -51,6 +52,7 @@ export function decodeModel(bytes: Uint8Array): ModelFile {
         "Export it again with a version between them, for example opset_version=17.",
     );
   }
+  storeConstantWeights(graph);
   return { model, graph, opset };
 }
 

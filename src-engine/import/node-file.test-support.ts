@@ -88,7 +88,7 @@ export function fileOf(
   fed: number,
 ): Uint8Array {
   // By this name a stored tensor is no parameter.
-  const name = (i: number): string => `${i < fed ? "input" : "mask"}${i}`;
+  const name = (i: number): string => (i < fed ? `input${i}` : `stored${i}.running_mean`);
   const results = Array.from({ length: outputs }, (_, i) => `y${i}`);
   return toBinary(
     ModelProtoSchema,

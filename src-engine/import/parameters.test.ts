@@ -106,8 +106,38 @@ describe("stored tensors", () => {
   });
 
   it("the caller may say what is trained", () => {
-    const isTrained = (name: string): boolean => name !== "a";
-    expect(named(load([matrix("a"), matrix("b")], twice("a", "b"), { isTrained }).parameters)).toEqual(["b"]);
+    const rows = [matrix("layer.a"), matrix("layer.b")];
+    const trained = (options: ImportOptions): string[] =>
+      named(load(rows, twice("layer.a", "layer.b"), options).parameters);
+    expect(trained({ freeze: ["*.a"] })).toEqual(["layer.b"]);
+    expect(trained({ freeze: ["*"], train: ["layer.?"] })).toEqual(["layer.a", "layer.b"]);
+    expect(() => trained({ freeze: ["layer.[ab]"] })).toThrow(
+      expect.objectContaining({ code: "no-such-parameter" }),
+    );
+  });
+
+  it.each([
+    ["waves of positions", (row: number, column: number) => Math.sin(row / 10 ** (column / 4)), "positions"],
+    ["slopes by distance", (row: number, column: number) => -row * 2 ** -column, "positions"],
+    ["a mask", (row: number, column: number) => (column > row ? -65_504 : 0), "mask"],
+    ["a bias with -inf", (row: number, column: number) => (column > row ? -Infinity : row / 8), "non-finite"],
+  ])("%s: does not train, whatever it is called", (_, value, why) => {
+    const numbers = Array.from({ length: 64 }, (_number, i) => value(Math.floor(i / 8), i % 8));
+    const table = floats("val_7", [1, 8, 8], numbers);
+    const attribute = [{ name: "keepdims", type: 2, i: 0n }];
+    const most = { opType: "ReduceMax", name: "most", input: ["val_7"], output: ["most"], attribute };
+    const { stored, parameters } = load(
+      [table, matrix("w")],
+      [most, node("Add", ["x", "most"], "h"), node("MatMul", ["h", "w"], "y")],
+    );
+    expect(stored.find(({ name }) => name === "val_7")).toMatchObject({ trains: false, why });
+    expect(named(parameters)).toEqual(["w"]);
+  });
+
+  it("a learned token is no mask by its name alone", () => {
+    const rows = [vector("mask_token", [0.5, -1]), matrix("w")];
+    const model = load(rows, [node("Add", ["x", "mask_token"], "h"), node("MatMul", ["h", "w"], "y")]);
+    expect(named(model.parameters)).toEqual(["mask_token", "w"]);
   });
 
   it("an input may be given once and for all", () => {

@@ -38,9 +38,10 @@ export class Walk {
     this.#branches = branchesOf(nodes);
     this.#graph = new GraphBuilder(OPERATORS, options.float);
     const tensors = [...file.graph.initializer, ...this.#branches.tensors];
-    this.#stored = new StoredTensors(this.#graph, tensors, [...nodes, ...this.#branches.nodes], {
+    this.#stored = new StoredTensors(this.#graph, file.graph, tensors, [...nodes, ...this.#branches.nodes], {
       budget: this.#budget,
-      isTrained: options.isTrained,
+      freeze: options.freeze ?? [],
+      train: options.train ?? [],
       readExternal: options.readExternal,
     });
     const read = new Set(nodes.flatMap((node) => readsOf(node)));
@@ -84,6 +85,7 @@ export class Walk {
         `None of the model's outputs (${printable(outputNames.join(", "))}) depends on data or parameters: there is nothing to train.`,
       );
     }
+    this.#stored.checkPatterns();
     return {
       graph: this.#graph,
       inputs: this.#inputs,
@@ -93,7 +95,8 @@ export class Walk {
       operators,
       opset: this.#file.opset,
       producer: `${this.#file.model.producerName} ${this.#file.model.producerVersion}`.trim(),
-      notes: this.#stored.notes,
+      stored: [...this.#stored.rows.values()],
+      notes: this.#stored.notes(),
     };
   }
 

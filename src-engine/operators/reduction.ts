@@ -83,7 +83,8 @@ export const reductions = {
   ReduceProd: reduction(toTheFactors),
   ReduceL1: reduction((x, _y, dy) => x.greater(0).where(dy, x.less(0).where(dy.neg(), zero(x)))),
   ReduceLogSum: reduction((_x, y, dy) => dy.div(y.exp())),
-  ReduceL2: reduction((x, y, dy) => x.mul(dy.div(y))),
+  // At a row of zeros the length has no slope: 0 is taken, as PyTorch takes it.
+  ReduceL2: reduction((x, y, dy) => x.mul(y.equal(0).where(zero(y), dy.div(y)))),
   ReduceLogSumExp: reduction((x, y, dy) => x.sub(y).exp().mul(dy)),
   Softmax: primitive({
     inputs: 1,
