@@ -133,7 +133,9 @@ export class WorkerProcess {
         }),
         threads,
         executionProvider: this.#provider,
-        linkHost: "127.0.0.1",
+        // The embedded network stays on this computer; neighbours of another one come from outside.
+        linkHost: access === null ? "127.0.0.1" : "0.0.0.0",
+        hyperdhtOff: null,
       }),
     );
   }

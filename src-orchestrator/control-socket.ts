@@ -4,6 +4,7 @@ import { CONTROL_PROTOCOL, DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
+import type { LinkServices } from "../src-protocol/link-services.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import { verifySession } from "../src-protocol/signing.ts";
 import { verifyDelegation } from "../src-protocol/sr25519.ts";
@@ -32,6 +33,8 @@ export interface ControlPorts {
   readonly network: string;
   readonly times: ControlTimes;
   readonly host: RunHost;
+  /** What nodes are offered for finding each other; null: they dial each other directly. */
+  readonly links: LinkServices | null;
   /** The live connection of each session key, closed when the same key proves itself again. */
   readonly live: Map<string, ControlSocket>;
   readonly now: () => number;
@@ -190,7 +193,8 @@ export class ControlSocket implements NodeConnection {
       setInterval(() => this.send({ type: "heartbeat" }), heartbeatMs),
       setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
     );
-    this.send({ type: "welcome" });
+    const { links } = this.ports;
+    this.send({ type: "welcome", ...(links !== null && { links }) });
     const { memoryBytes } = capabilities;
     host.join(
       {

@@ -302,12 +302,13 @@ export function candidates(state: NetworkState): ReadonlyMap<SessionKey, Candida
       const steps = new Set([...(holder === key ? savedHere : []), ...known.map(({ step }) => step)]);
       if (steps.size > 0) restorable.set(index, [...steps].filter(allowed));
     }
-    const { sessionKey, failures, arrival, memoryBytes } = node;
+    const { sessionKey, failures, arrival, memoryBytes, reach } = node;
     found.set(key, {
       sessionKey,
       failures,
       arrival,
       memoryBytes,
+      reach,
       restorable,
       isTrusted: trusted.has(node.hotkey),
     });

@@ -1,5 +1,5 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
-import type { LinkStatus } from "../src-protocol/link-report.ts";
+import { notReached, withLinks } from "./reach.ts";
 import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
 import { blame } from "./blame.ts";
 import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
@@ -140,6 +140,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     linkAddress,
     otherAddresses,
     links: null,
+    reach: "unknown",
     memoryBytes,
     claims,
     failures: 0,
@@ -186,7 +187,7 @@ function heard(
   state: NetworkState,
   effects: Effect[],
 ): NetworkState {
-  if (message.type === "links") return withLinks(state, sender, message.status);
+  if (message.type === "links") return withLinks(state, sender, message.status, effects);
   const index = stageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   // Of an old pipeline, or from a node that has no part in this one.
@@ -226,14 +227,8 @@ function heard(
       if (!isTail || !evaluationDue(state, message.step)) return state;
       return judged(state, message.step, message.loss, now, effects);
     case "trouble":
-      return trouble(state, index, sender, message.code, now, effects);
+      return trouble(notReached(state, index, message, effects), index, sender, message.code, now, effects);
   }
-}
-
-function withLinks(state: NetworkState, sender: SessionKey, links: LinkStatus): NetworkState {
-  const node = state.nodes.get(sender);
-  if (node === undefined) return state;
-  return { ...state, nodes: new Map(state.nodes).set(sender, { ...node, links }) };
 }
 
 /** What is not believed is not shown either, and ends nothing. */

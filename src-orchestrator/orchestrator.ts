@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -18,6 +18,8 @@ import { writeManifest } from "./checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control-socket.ts";
 import { Ledger } from "./ledger.ts";
+import { startRelay } from "./relay/index.ts";
+import type { RelayProcess } from "./relay/index.ts";
 import { RunHost } from "./run-host.ts";
 import { takeFiles } from "./run-files.ts";
 import type { RunFiles } from "./run-files.ts";
@@ -75,6 +77,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const now = options.now ?? Date.now;
   await ready();
   const store = Store.open(folder, options.onBroken);
+  let relay: RelayProcess | null = null;
   try {
     const tls = served === null ? null : await identityFor(served, folder);
     const network = tls === null ? options.network : (knownNetwork(store) ?? networkOf(tls));
@@ -129,6 +132,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const invitations = new Invitations(store, now);
     const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
     const { name = network, operator = "", open = false } = served ?? {};
+    relay = served === null || isLoopback(options.host) ? null : await relayFor(served, options.host);
+    if (relay !== null) host.nameNeighboursTo(relay.allow);
     const server = await createServer({
       store,
       blobs,
@@ -140,6 +145,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         network,
         times: options.times ?? CONTROL_TIMES,
         host,
+        links: relay?.services ?? null,
         live,
         admit: (hotkey, token) => access.admit(hotkey, token),
         now,
@@ -162,6 +168,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const close = async (): Promise<void> => {
       clearInterval(collector);
       host.close();
+      await relay?.close();
       await server.close();
       store.close();
     };
@@ -194,8 +201,22 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     };
     return { url, host, store, close: () => (closing ??= closeAll()) };
   } catch (error) {
+    await relay?.close();
     store.close();
     throw error;
+  }
+}
+
+/** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */
+async function relayFor({ addresses }: ServedNetwork, host: string): Promise<RelayProcess | null> {
+  const say = (sentence: string): void => void process.stderr.write(`relay: ${sentence}\n`);
+  const [first] = addresses;
+  if (first === undefined) return null;
+  try {
+    return await startRelay({ host, publicHost: first.host, onCrash: say });
+  } catch (error) {
+    say(failureBody(error).message);
+    return null;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { SessionKey } from "../src-protocol/keys.ts";
+import type { LinkReach } from "../src-protocol/link-report.ts";
 
 /** What placement needs to know of a live node. */
 export interface Candidate {
@@ -13,6 +14,8 @@ export interface Candidate {
   readonly isTrusted: boolean;
   /** Of the whole computer. */
   readonly memoryBytes: number;
+  /** Whether others can dial it; one that they cannot dial can only be the head, whom nobody dials. */
+  readonly reach: LinkReach["state"];
 }
 
 /** Of a computer's memory, training may take so much: the system and its owner's programs have the rest. */
@@ -39,19 +42,34 @@ export interface Placement {
 /**
  * Gives every stage a node so that training resumes at the highest step which all of them can
  * restore: from their own snapshots, from a stored checkpoint, or from the seed (step 0). Who holds a
- * stage keeps it, unless another stage then fits nobody. Null when there are too few nodes, or too
- * small ones.
+ * stage keeps it, unless another stage then fits nobody. A node that others cannot dial is given a
+ * stage that nobody has to dial, or left out; only when no order does so, as if it could be dialled:
+ * what was true a moment ago may be so no more. Null when there are too few nodes, or too small ones.
  */
 export function place(
   stages: readonly Vacancy[],
   nodes: ReadonlyMap<SessionKey, Candidate>,
 ): Placement | null {
-  const kept = placeKeeping(stages, nodes);
-  if (kept !== null || nodes.size < stages.length) return kept;
-  return placeKeeping(
-    stages.map((stage) => ({ ...stage, holder: null })),
-    nodes,
+  if (nodes.size < stages.length) return null;
+  const dialled = stages.map((stage, index) => {
+    const holder = stage.holder === null ? undefined : nodes.get(stage.holder);
+    return holder !== undefined && !canTake(holder, index) ? { ...stage, holder: null } : stage;
+  });
+  const open = stages.map((stage) => ({ ...stage, holder: null }));
+  const anywhere = new Map([...nodes].map(([key, node]) => [key, { ...node, reach: "unknown" as const }]));
+  return (
+    placeKeeping(dialled, nodes) ??
+    placeKeeping(open, nodes) ??
+    (isAllDialled(nodes) ? null : (placeKeeping(stages, anywhere) ?? placeKeeping(open, anywhere)))
   );
+}
+
+function canTake({ reach }: Candidate, stage: number): boolean {
+  return reach !== "unreachable" || stage === 0;
+}
+
+function isAllDialled(nodes: ReadonlyMap<SessionKey, Candidate>): boolean {
+  return [...nodes.values()].every(({ reach }) => reach !== "unreachable");
 }
 
 function placeKeeping(
@@ -100,7 +118,7 @@ function placeAt(
   const open = (stage: Vacancy): boolean => step === 0 || stage.stored.has(step);
   const eligible = stages.map((stage, index) => {
     if (stage.holder !== null) return [];
-    const able = spare.filter((node) => canHold(node, stage.needBytes));
+    const able = spare.filter((node) => canHold(node, stage.needBytes) && canTake(node, index));
     const owners = able.filter((node) => owns(node, index));
     // Who has the step on disk saves a download.
     return open(stage) ? [...owners, ...able.filter((node) => !owns(node, index))] : owners;

@@ -20,6 +20,8 @@ export interface NodeConnection {
   send(message: OrchestratorMessage): void;
 }
 
+export type NeighbourPair = readonly [SessionKey, SessionKey];
+
 export interface Watcher {
   changed(): void;
   point(point: HistoryPoint): void;
@@ -39,6 +41,8 @@ export class RunHost {
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
+  private neighboursTold: ((pairs: readonly NeighbourPair[]) => void) | null = null;
+  private neighboursSaid = "";
 
   constructor(options: {
     store: Store;
@@ -119,7 +123,27 @@ export class RunHost {
     this.state = state;
     this.carryOut(effects);
     this.setWake();
+    if (state.stages !== before.stages) this.nameNeighbours();
     if (state !== before) for (const watcher of this.watchers) watcher.changed();
+  }
+
+  /** Who may be joined by a relay is told now and whenever the pipeline changes. */
+  nameNeighboursTo(told: (pairs: readonly NeighbourPair[]) => void): void {
+    this.neighboursTold = told;
+    this.nameNeighbours();
+  }
+
+  private nameNeighbours(): void {
+    if (this.neighboursTold === null) return;
+    const holders = this.state.stages.map(({ holder }) => holder);
+    const pairs = holders.flatMap((key, index): NeighbourPair[] => {
+      const next = holders[index + 1] ?? null;
+      return key === null || next === null ? [] : [[key, next]];
+    });
+    const said = JSON.stringify(pairs);
+    if (said === this.neighboursSaid) return;
+    this.neighboursSaid = said;
+    this.neighboursTold(pairs);
   }
 
   close(): void {

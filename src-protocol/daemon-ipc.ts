@@ -44,6 +44,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     executionProvider,
     /** Address that peers can reach; the embedded network uses loopback. */
     linkHost: z.string(),
+    /** Why links over HyperDHT are not to be made here; null: they may. */
+    hyperdhtOff: z.string().max(400).nullable(),
   }),
   /** Leave the network politely (drain), then exit 0. */
   stopMessage,

@@ -11,7 +11,7 @@ import { Control } from "./control.ts";
 import { diskFailure } from "./disk-failure.ts";
 import { ReceiptOutbox } from "./receipt-outbox.ts";
 import { Snapshots } from "./snapshots.ts";
-import { dialLink, listenForLinks, otherAddresses, Peers } from "./links/index.ts";
+import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
 import { OrchestratorRoute } from "./orchestrator-route.ts";
 
@@ -20,6 +20,8 @@ const NICENESS = 10;
 const COMPUTE_NICENESS = 15;
 /** The daemon kills after 800 ms. */
 const DRAIN_MS = 600;
+/** A goodbye over UDP needs the event loop once more. */
+const GOODBYES_MS = 40;
 
 type Start = Extract<DaemonToWorker, { type: "start" }>;
 
@@ -61,8 +63,17 @@ async function start(
   options: Start,
   signer: ReturnType<typeof createSessionSigner>,
 ): Promise<(reason: string) => Promise<void>> {
-  const { network, orchestratorUrl, access, folder, delegation, threads, executionProvider, linkHost } =
-    options;
+  const {
+    network,
+    orchestratorUrl,
+    access,
+    folder,
+    delegation,
+    threads,
+    executionProvider,
+    linkHost,
+    hyperdhtOff,
+  } = options;
   tell({
     type: "phase",
     phase: "starting",
@@ -75,15 +86,13 @@ async function start(
   });
   const snapshots = await Snapshots.open(join(folder, "snapshots"), warn);
   const outbox = await ReceiptOutbox.open(join(folder, "receipts.jsonl"));
-  const peers = new Peers((address, expect, timeoutMs, signal) =>
-    dialLink({ address, expect, timeoutMs, signal, signer }),
-  );
-  const listener = await listenForLinks({
+  const station = await LinkStation.open({
     host: linkHost,
-    port: 0,
     signer,
+    hyperdhtOff,
     onLink: (link) => peers.accepted(link),
   });
+  const peers = new Peers(station);
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
   const worker = new TrainingWorker({
@@ -103,12 +112,20 @@ async function start(
     delegation,
     signer,
     capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider },
-    linkAddress: listener.address,
-    otherAddresses: () => otherAddresses(listener.address),
+    linkAddress: dialable(station.address),
+    otherAddresses: () => otherAddresses(station.address),
+    onServices: (services) => station.offered(services),
     restorable: () => snapshots.restorable(),
-    onInstruction: (instruction) => worker.instruct(instruction),
+    onInstruction: (instruction) =>
+      instruction.type === "reach" ? desk.reach(instruction.reach) : worker.instruct(instruction),
     onConnection: (connected, detail) => worker.connection(connected, detail),
     onRefused: fail,
+  });
+  const desk = new LinkDesk({
+    station,
+    peers,
+    tell,
+    report: (status) => control.send({ type: "links", status }),
   });
   worker.start(control);
   return async (reason) => {
@@ -116,9 +133,11 @@ async function start(
     setTimeout(() => process.kill(process.pid, "SIGKILL"), DRAIN_MS + 100);
     await control.close(reason, DRAIN_MS / 3);
     await worker.drain();
+    desk.stop();
     peers.close(reason);
-    listener.close();
-    process.exit(0);
+    station.close();
+    if (!station.usesUdp) process.exit(0);
+    setTimeout(() => process.exit(0), GOODBYES_MS);
   };
 }
 

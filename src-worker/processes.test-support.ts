@@ -59,6 +59,7 @@ function startMessage(
     threads: threads ?? 1,
     executionProvider: "cpu",
     linkHost: "127.0.0.1",
+    hyperdhtOff: null,
     delegation: {
       body: {
         network: TEST_NETWORK,

@@ -14,6 +14,7 @@ import type { Control, Instruction, Report } from "./control.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { LoadingMeter } from "./loading-meter.ts";
 import type { LoadingFile } from "./loading-meter.ts";
+import { PeerUnreachable } from "./links/index.ts";
 import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline-runner.ts";
@@ -142,6 +143,8 @@ export class TrainingWorker {
     const abort = new AbortController();
     this.#loading?.abort();
     this.#loading = abort;
+    // The neighbours may dial while the work before this one is still ending.
+    this.#parts.peers.name(assign.previous, assign.next);
     this.#generation = assign.generation;
     this.#runner?.stop();
     this.#phase(
@@ -202,7 +205,14 @@ export class TrainingWorker {
 
   #loadFailed({ generation, stage }: Assign, error: unknown): void {
     const { code, message } = failureBody(error);
-    this.#report({ type: "trouble", generation, code, message: message.slice(0, 2000) });
+    const peer = error instanceof PeerUnreachable ? error.peer : null;
+    this.#report({
+      type: "trouble",
+      generation,
+      code,
+      message: message.slice(0, 2000),
+      ...(peer !== null && { peer }),
+    });
     this.#phase("waiting", message, stage);
     // The orchestrator counted on a snapshot that is not there: a new hello says what is.
     if (code.startsWith("snapshot-")) this.#control?.reconnect();

@@ -4,6 +4,8 @@ import type { Link } from "./link.ts";
 export interface Candidate {
   /** Makes it the link: only now does the peer hear of it. Rejects with a Failure when the peer is not whom we mean. */
   choose(): Promise<Link>;
+  /** What it knows of why its path is no better; asked while the link lives. */
+  readonly why?: () => string | null;
   /** Another path was better. */
   drop(): void;
 }

@@ -89,6 +89,14 @@ export class FramedLink implements Link {
     return this.#pipe.path;
   }
 
+  get silentMs(): number {
+    return this.#inbox.full || this.#closedFor !== null ? 0 : this.#pulse.silentMs;
+  }
+
+  ask(): void {
+    if (this.#closedFor === null) this.#beat();
+  }
+
   /** Says something at once: so a peer that was dialled on several paths knows which one was chosen. */
   knock(): void {
     // An answer that nobody asked for: it is counted by nobody and asks for nothing.

@@ -38,6 +38,10 @@ export class LinkPulse {
     return this.#roundTripMs;
   }
 
+  get silentMs(): number {
+    return this.#clock.now() - this.#heardAt;
+  }
+
   /** Any byte is a sign of life. */
   heard(): void {
     this.#heardAt = this.#clock.now();

@@ -40,6 +40,10 @@ export interface Link {
   onMessage(handler: MessageHandler): void;
   /** Called once, also when the link is closed already; no message is handed over after it. */
   onClose(handler: CloseHandler): void;
+  /** How long nothing was heard, in ms; 0 while we do not read on purpose. */
+  readonly silentMs: number;
+  /** Asks the peer for a sign of life now, without waiting for the next heartbeat. */
+  ask(): void;
   /** Tells the peer why and ends. What was not sent yet is given up. */
   close(reason: string): void;
 }

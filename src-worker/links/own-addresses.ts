@@ -27,6 +27,11 @@ export function otherAddresses(
     .map((host) => ({ host, port: bound.port }));
 }
 
+/** The address under which others try a listener first: one that is bound to every address has none of its own. */
+export function dialable(bound: LinkAddress, interfaces: Interfaces = networkInterfaces()): LinkAddress {
+  return otherAddresses(bound, interfaces)[0] ?? bound;
+}
+
 function isLinkLocal(address: string): boolean {
   return address.startsWith("169.254.") || /^fe[89ab]/i.test(address);
 }

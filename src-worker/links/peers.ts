@@ -1,42 +1,74 @@
-import type { LinkAddress, PeerAddress } from "../../src-protocol/control.ts";
-import { Failure } from "../../src-protocol/failure.ts";
+import type { PeerAddress } from "../../src-protocol/control.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { LINK_KINDS } from "../../src-protocol/link-report.ts";
+import type { LinkReport } from "../../src-protocol/link-report.ts";
+import { AddressWatch } from "./address-watch.ts";
+import type { Won } from "./dialling/dial-race.ts";
+import { whyNotBetter } from "./dialling/why-not-better.ts";
+import { LinkMeter } from "./link-meter.ts";
+import type { LinkStation } from "./link-station.ts";
 import type { Link } from "./link.ts";
 
-const DIAL_TIMEOUT_MS = 2_000;
-const DIAL_RETRY_MS = 200;
 /** How long a stage waits for its neighbours' links before it calls that trouble. */
 export const LINKS_WITHIN_MS = 8_000;
 /** Links from peers that no assignment has named yet. */
 const UNCLAIMED_LIMIT = 8;
 const UNCLAIMED_MS = 10_000;
-
-export type Dial = (
-  address: LinkAddress,
-  expect: SessionKey,
-  timeoutMs: number,
-  signal: AbortSignal,
-) => Promise<Link>;
+/** The previous node dials directly first; then it may come by way of the relay. */
+const RELAY_AFTER_MS = 500;
+const RELAY_RETRY_MS = 1_000;
+const LOOK_MS = 500;
+/** Nothing heard for so long: asked. Nothing heard for so long after that: another path is looked for. */
+const ASK_AFTER_MS = 700;
+const DOUBT_AFTER_MS = 1_500;
+/** After the computer has moved or slept, a link that says nothing for so long is dead. */
+const MOVED_MS = 1_000;
+/** How often a better path than a relay is looked for. */
+const UPGRADE_MS = 60_000;
+const UPGRADE_LIMIT_MS = 600_000;
+const UPGRADE_WITHIN_MS = 5_000;
 
 export interface Neighbours {
   readonly previous: Link | null;
   readonly next: Link | null;
 }
 
+type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRelay" | "router">;
+
 /**
  * The links of this node: one from the previous stage, one to the next. A link that is still good
- * serves the next generation too, so that a re-formed pipeline need not dial the survivors.
+ * serves the next generation too, so that a re-formed pipeline need not dial the survivors. The side
+ * that dials also mends: it looks for another path when a link falls silent, and for a better one
+ * while a relay carries it.
  */
 export class Peers {
-  readonly #dial: Dial;
+  readonly #station: Station;
+  readonly #watch: AddressWatch;
+  readonly #timer: NodeJS.Timeout;
   #previous: Link | null = null;
   #next: Link | null = null;
+  /** Whom the assignment names as next; null: nobody. */
+  #wanted: PeerAddress | null = null;
   /** Latest first. They dialled before we heard of the assignment that makes them our neighbour. */
   #unclaimed: Link[] = [];
   #watchers: (() => void)[] = [];
+  readonly #tales = new WeakMap<Link, Won>();
+  readonly #meters = new WeakMap<Link, LinkMeter>();
+  #mending: AbortController | null = null;
+  #upgradeAt = Infinity;
+  #upgradePauseMs = UPGRADE_MS;
 
-  constructor(dial: Dial) {
-    this.#dial = dial;
+  constructor(station: Station) {
+    this.#station = station;
+    this.#watch = new AddressWatch(() => this.#moved());
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** The orchestrator names the neighbours: from now on they are answered, whoever dials first. */
+  name(previous: PeerAddress | null, next: PeerAddress | null): void {
+    const keys = [previous?.sessionKey, next?.sessionKey].filter((key) => key !== undefined);
+    this.#station.name(new Set<SessionKey>(keys));
   }
 
   /** A peer has dialled us and proved its key. */
@@ -48,7 +80,9 @@ export class Peers {
     // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time.
     for (const old of this.#unclaimed.slice(UNCLAIMED_LIMIT)) old.close("too many links wait here");
     setTimeout(() => {
-      if (this.#unclaimed.includes(link)) link.close("no assignment names you as a neighbour");
+      const isNeighbour = this.#previous?.remoteKey === link.remoteKey;
+      if (this.#unclaimed.includes(link) && !isNeighbour)
+        link.close("no assignment names you as a neighbour");
     }, UNCLAIMED_MS).unref();
     for (const watcher of this.#watchers.splice(0)) watcher();
   }
@@ -59,9 +93,11 @@ export class Peers {
     next: PeerAddress | null,
     signal: AbortSignal,
   ): Promise<Neighbours> {
+    this.name(previous, next);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LINKS_WITHIN_MS)]);
     this.#previous = this.#keep(this.#previous, previous);
     this.#next = this.#keep(this.#next, next);
+    this.#wanted = next;
     const [from, to] = await Promise.all([
       this.#expectPrevious(previous, limit),
       this.#reachNext(next, limit),
@@ -69,8 +105,33 @@ export class Peers {
     return { previous: from, next: to };
   }
 
+  /** Every open link as its owner may see it. */
+  reports(): LinkReport[] {
+    return [...this.#report("previous", this.#previous), ...this.#report("next", this.#next)];
+  }
+
   close(reason: string): void {
+    this.#watch.stop();
+    clearInterval(this.#timer);
+    this.#mending?.abort();
     for (const link of [this.#previous, this.#next, ...this.#unclaimed]) link?.close(reason);
+  }
+
+  #report(side: LinkReport["side"], link: Link | null): LinkReport[] {
+    if (link === null) return [];
+    const tale = this.#tales.get(link) ?? null;
+    const { path, stats, remoteKey: peer } = link;
+    return [
+      {
+        peer,
+        side,
+        ...path,
+        roundTripMs: stats.roundTripMs,
+        ...(this.#meters.get(link)?.rates ?? { mbitUp: 0, mbitDown: 0 }),
+        dialMs: tale?.dialMs ?? null,
+        why: whyNotBetter(path, tale, this.#station.router),
+      },
+    ];
   }
 
   #keep(link: Link | null, peer: PeerAddress | null): Link | null {
@@ -81,49 +142,170 @@ export class Peers {
 
   async #expectPrevious(peer: PeerAddress | null, signal: AbortSignal): Promise<Link | null> {
     if (peer === null) return null;
-    for (;;) {
-      // One that came later wins: the peer has given up the link we held.
-      const arrived = this.#unclaimed.find((link) => link.remoteKey === peer.sessionKey);
-      if (arrived !== undefined) {
-        this.#unclaimed = this.#unclaimed.filter((link) => link !== arrived);
-        this.#previous?.close("you have dialled again");
-        this.#previous = this.#watch(arrived);
+    const arrived = new AbortController();
+    if (this.#station.hasByteRelay)
+      void this.#waitAtRelay(peer.sessionKey, AbortSignal.any([signal, arrived.signal]));
+    try {
+      for (;;) {
+        // One that came later wins: the peer has given up the link we held.
+        const link = this.#unclaimed.find(({ remoteKey }) => remoteKey === peer.sessionKey);
+        if (link !== undefined) {
+          this.#unclaimed = this.#unclaimed.filter((other) => other !== link);
+          this.#previous?.close("you have dialled again");
+          this.#previous = this.#hold(link);
+        }
+        if (this.#previous !== null) return this.#previous;
+        if (signal.aborted) throw unreachable("previous", "it has not dialled");
+        await new Promise<void>((resolve) => {
+          this.#watchers.push(resolve);
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
       }
-      if (this.#previous !== null) return this.#previous;
-      if (signal.aborted) throw unreachable("previous", "it has not dialled");
-      await new Promise<void>((resolve) => {
-        this.#watchers.push(resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
+    } finally {
+      arrived.abort();
+    }
+  }
+
+  async #waitAtRelay(peer: SessionKey, signal: AbortSignal): Promise<void> {
+    await pause(RELAY_AFTER_MS, signal);
+    while (!signal.aborted && this.#previous === null) {
+      try {
+        this.accepted(await this.#station.take(peer, signal));
+      } catch {
+        // The orchestrator may not have told the relay about us yet; who dials tells what it was.
+        await pause(RELAY_RETRY_MS, signal);
+      }
     }
   }
 
   async #reachNext(peer: PeerAddress | null, signal: AbortSignal): Promise<Link | null> {
-    if (peer === null) return null;
-    for (let why = ""; this.#next === null;) {
-      if (signal.aborted) throw unreachable("next", why);
-      try {
-        this.#next = this.#watch(await this.#dial(peer.address, peer.sessionKey, DIAL_TIMEOUT_MS, signal));
-      } catch (error) {
-        why = error instanceof Error ? error.message : String(error);
-        await new Promise((resolve) => setTimeout(resolve, DIAL_RETRY_MS));
-      }
+    if (peer === null || this.#next !== null) return this.#next;
+    this.#mending?.abort();
+    try {
+      const won = await this.#station.dial(peer, LINKS_WITHIN_MS, signal);
+      return this.#take(won);
+    } catch (error) {
+      throw unreachable("next", failureBody(error).message, peer.sessionKey);
     }
-    return this.#next;
   }
 
-  #watch(link: Link): Link {
+  #take(won: Won): Link {
+    this.#tales.set(won.link, won);
+    this.#next = this.#hold(won.link);
+    this.#upgradePauseMs = UPGRADE_MS;
+    this.#upgradeAt = performance.now() + UPGRADE_MS;
+    return won.link;
+  }
+
+  #hold(link: Link): Link {
+    const meter = new LinkMeter();
+    meter.look(link.stats, performance.now());
+    this.#meters.set(link, meter);
     link.onClose(() => {
       if (this.#previous === link) this.#previous = null;
-      if (this.#next === link) this.#next = null;
+      if (this.#next !== link) return;
+      this.#next = null;
+      // The orchestrator is about to form the pipeline again: the path is looked for meanwhile.
+      void this.#mend(null);
     });
     return link;
   }
+
+  /** Each half second: asks links that are silent, doubts those that stay so, looks for better paths. */
+  #look(): void {
+    const now = performance.now();
+    for (const link of [this.#previous, this.#next]) {
+      if (link === null) continue;
+      this.#meters.get(link)?.look(link.stats, now);
+      if (link.silentMs > ASK_AFTER_MS) link.ask();
+    }
+    if (this.#next === null) return;
+    // There is no event for a router that gives a live link another port: silence is all there is.
+    if (this.#next.silentMs > DOUBT_AFTER_MS) void this.#mend(this.#next);
+    else if (this.#next.path.kind === "relayed" && now > this.#upgradeAt) {
+      this.#upgradePauseMs = Math.min(this.#upgradePauseMs * 2, UPGRADE_LIMIT_MS);
+      this.#upgradeAt = now + this.#upgradePauseMs;
+      void this.#upgrade(this.#next);
+    }
+  }
+
+  /** Looks for another path to the next node; `doubted` is given up only when that is there and it is still silent. */
+  async #mend(doubted: Link | null): Promise<void> {
+    const peer = this.#wanted;
+    if (peer === null || this.#mending !== null) return;
+    const abort = new AbortController();
+    this.#mending = abort;
+    try {
+      const won = await this.#station.dial(peer, LINKS_WITHIN_MS, abort.signal);
+      const stillWanted = this.#wanted?.sessionKey === peer.sessionKey && this.#next === doubted;
+      if (!stillWanted || (doubted !== null && doubted.silentMs < DOUBT_AFTER_MS))
+        return won.link.close("the link before it is alive");
+      this.#take(won);
+      doubted?.close("another path was found after this one fell silent");
+    } catch {
+      // The heartbeat has the last word about the old link.
+    } finally {
+      if (this.#mending === abort) this.#mending = null;
+    }
+  }
+
+  async #upgrade(relayed: Link): Promise<void> {
+    const peer = this.#wanted;
+    if (peer === null || this.#mending !== null) return;
+    const abort = new AbortController();
+    this.#mending = abort;
+    try {
+      const won = await this.#station.dial(peer, UPGRADE_WITHIN_MS, abort.signal, false);
+      const rank = (link: Link): number => LINK_KINDS.indexOf(link.path.kind);
+      if (this.#next !== relayed || rank(won.link) >= rank(relayed))
+        return won.link.close("it is no better than the link before");
+      this.#take(won);
+      relayed.close("a better path was found");
+    } catch {
+      // Tried again later.
+    } finally {
+      if (this.#mending === abort) this.#mending = null;
+    }
+  }
+
+  /** The computer has another address, or has slept: timers slept with it, so every link is asked at once. */
+  #moved(): void {
+    this.#station.moved();
+    const links = [this.#previous, this.#next].filter((link) => link !== null);
+    for (const link of links) link.ask();
+    setTimeout(() => {
+      for (const link of links)
+        if (link.silentMs >= MOVED_MS)
+          link.close("link-silent: this computer has moved or slept, and the link with it");
+    }, MOVED_MS).unref();
+  }
 }
 
-function unreachable(which: "previous" | "next", why: string): Failure {
-  return new Failure(
-    "peer-unreachable",
-    `The ${which} stage's node could not be reached: ${why}. The orchestrator looks for another way.`,
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** The next stage's node could not be dialled, or the previous one has not come. */
+export class PeerUnreachable extends Failure {
+  /** Whom we dialled; null: we were to be dialled. */
+  readonly peer: SessionKey | null;
+
+  constructor(message: string, peer: SessionKey | null) {
+    super("peer-unreachable", message);
+    this.peer = peer;
+  }
+}
+
+function unreachable(which: "previous" | "next", why: string, peer: SessionKey | null = null): Failure {
+  return new PeerUnreachable(
+    `The ${which} stage's node could not be reached: ${why} The orchestrator looks for another way.`,
+    peer,
   );
 }

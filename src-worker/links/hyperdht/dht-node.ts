@@ -132,6 +132,13 @@ export class DhtNode {
             return link;
           },
           drop: () => void stream.destroy(),
+          why: () => {
+            if (this.router !== "changes ports") return null;
+            // The library does not even try where both do so.
+            return punched
+              ? "This computer's router changes ports for every destination, and no way through the other one was found: relayed."
+              : "Both routers change ports for every destination: relayed.";
+          },
         });
       });
       if (signal.aborted) aborted();
