@@ -20,6 +20,9 @@ export interface AccountsOptions {
   readonly reach: Pick<Reach, "fetch">;
 }
 
+/** A long run has more steps than anybody looks at; what is shown is thinned out. */
+const HISTORY_PAGES = 64;
+
 /** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
 export class Accounts {
   readonly #options: AccountsOptions;
@@ -77,10 +80,21 @@ export class Accounts {
 
   /** Finished steps from `sinceStep` on, oldest first: public, so not signed. */
   async history(sinceStep: number): Promise<HistoryPoint[]> {
-    const url = this.#address(`run/history?sinceStep=${sinceStep}`);
+    const points: HistoryPoint[] = [];
     try {
-      const response = await this.#options.reach.fetch(url, { signal: AbortSignal.timeout(10_000) });
-      return historyAnswer.parse(await response.json()).points;
+      for (
+        let cursor: number | null = sinceStep, pages = 0;
+        cursor !== null && pages < HISTORY_PAGES;
+        pages++
+      ) {
+        const url = this.#address(`run/history?sinceStep=${cursor}`);
+        const response = await this.#options.reach.fetch(url, { signal: AbortSignal.timeout(10_000) });
+        const answer = historyAnswer.parse(await response.json());
+        points.push(...answer.points);
+        // SECURITY: a cursor that does not go on would be asked for ever.
+        cursor = answer.next !== null && answer.next > cursor ? answer.next : null;
+      }
+      return points;
     } catch (error) {
       throw new Failure(
         "history-unavailable",

@@ -8,12 +8,19 @@ import type { SessionKey } from "../src-protocol/keys.ts";
 import type { Blobs } from "./blobs.ts";
 import type { RunHost } from "./run-host.ts";
 import type { StageFacts } from "./stage-facts.ts";
+import { BODY_LIMITS, movingBody } from "./upload-body.ts";
+import type { BodyLimits } from "./upload-body.ts";
 import { UploadQuota } from "./upload-quota.ts";
-
-/** An upload of which nothing came for so long is a broken one. */
-const SILENT_MS = 30_000;
+import type { UploadRefusal } from "./upload-quota.ts";
 
 type BlobRequest = FastifyRequest<{ Params: { sha256: string } }>;
+
+const REFUSALS: Readonly<Record<UploadRefusal, string>> = {
+  "too-many-uploads":
+    "This node has uploaded blobs that no checkpoint names. Name them, or try again in ten minutes.",
+  "upload-under-way":
+    "This node sends this blob, or two others, just now. Let that end first, then send it again.",
+};
 
 /** Weights and two moments in float32, and room for the snapshot's header. */
 export function checkpointLimitBytes(stages: readonly StageFacts[]): number {
@@ -26,6 +33,7 @@ export function blobRoutes(
   blobs: Blobs,
   host: RunHost,
   onCorrupt: (sha256: string) => void,
+  bodyLimits: BodyLimits = BODY_LIMITS,
 ): void {
   const limitBytes = checkpointLimitBytes(host.facts);
   const quota = new UploadQuota((sha256) => host.namesCheckpoint(sha256));
@@ -48,16 +56,15 @@ export function blobRoutes(
     if (length > limitBytes) {
       throw new Failure("blob-too-large", `The blob has ${length} bytes; ${limitBytes} are allowed here.`);
     }
-    if (!quota.take(by, sha256, Date.now())) {
-      throw new Failure(
-        "too-many-uploads",
-        "This node has uploaded blobs that no checkpoint names. Name them, or try again in ten minutes.",
-      );
+    const refusal = quota.begin(by, sha256, performance.now());
+    if (refusal !== null) throw new Failure(refusal, REFUSALS[refusal]);
+    try {
+      const body = movingBody(request.raw, () => host.isConnected(by), bodyLimits);
+      const { bytes } = await blobs.put(sha256, body, length);
+      return { sha256, bytes };
+    } finally {
+      quota.ended(by, sha256);
     }
-    // However slow the sender's line: only silence ends an upload.
-    request.raw.setTimeout(SILENT_MS, () => request.raw.destroy());
-    const { bytes } = await blobs.put(sha256, request.raw, length);
-    return { sha256, bytes };
   }
 
   async function get(request: BlobRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -1,6 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { RawData, WebSocket } from "ws";
-import { CONTROL_PROTOCOL, DEAD_AFTER_MS, HEARTBEAT_MS, proofText } from "../src-protocol/control.ts";
+import {
+  CONTROL_PROTOCOL,
+  DEAD_AFTER_MS,
+  HEARTBEAT_MS,
+  TOO_BUSY,
+  proofText,
+} from "../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../src-protocol/control.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
@@ -13,6 +20,7 @@ import type { RunMessage } from "./network-state.ts";
 import type { CheckpointMessage } from "./progress.ts";
 import { badMessage, messageText, readNodeMessage } from "./node-message.ts";
 import type { NodeConnection, RunHost } from "./run-host.ts";
+import type { Strangers } from "./strangers.ts";
 
 export interface ControlTimes {
   readonly helloTimeoutMs: number;
@@ -38,6 +46,7 @@ export interface ControlPorts {
   /** The live connection of each session key, closed when the same key proves itself again. */
   readonly live: Map<string, ControlSocket>;
   readonly now: () => number;
+  readonly strangers: Strangers;
   readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
   /** True when the store has this blob, and it is what it is said to be. */
   readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
@@ -51,10 +60,14 @@ export interface Caller {
   readonly channel: string;
   /** Of the invitation it showed. */
   readonly token: string | null;
+  /** Whose budget it is. */
+  readonly address: string;
+  /** It is somebody's now, and takes no stranger's place any more. */
+  proved(): void;
 }
 
-/** Nobody needs more to say who they are. */
-const GREETING_LIMIT_BYTES = 64 * 1024;
+/** How long a refused node may take to read why and to say goodbye. */
+const GOODBYE_MS = 1_000;
 /** A node that does not read its messages is as good as dead. */
 const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
 /** Messages that wait for the disk; more wait in the node's own socket. */
@@ -142,9 +155,7 @@ export class ControlSocket implements NodeConnection {
     if (this.gone) return;
     this.lastHeard = this.ports.now();
     try {
-      const text = messageText(data, isBinary);
-      if (!this.joined && text.length > GREETING_LIMIT_BYTES) throw badMessage("the greeting is too long");
-      const message = readNodeMessage(text);
+      const message = readNodeMessage(messageText(data, isBinary));
       if (this.joined) this.hear(message);
       else this.greet(message);
     } catch (error) {
@@ -159,18 +170,25 @@ export class ControlSocket implements NodeConnection {
     }
     if (message.type !== "proof" || this.hello === null || this.proved)
       throw badMessage("a hello and then a proof come first");
-    const { network, admit, now } = this.ports;
-    const { channel, token } = this.caller;
+    const { network, admit, now, strangers } = this.ports;
+    const { channel, token, address } = this.caller;
     const { delegation } = this.hello;
     const { sessionKey, hotkey } = delegation.body;
-    const failure = verifyDelegation(delegation, { network, now: now() });
-    if (failure !== null) throw failure;
+    // The cheaper signature first: it is fresh, so nobody has it from somebody else.
     if (!verifySession(sessionKey, proofText(network, this.nonce, channel), message.signature)) {
       throw new Failure(
         "bad-proof",
         "The proof is not signed by the delegated session key, so the node is not let in.",
       );
     }
+    if (!strangers.mayProve(address, hotkey)) {
+      throw new Failure(
+        TOO_BUSY,
+        "So many nodes connect just now that this one has to wait. It tries again by itself.",
+      );
+    }
+    const failure = verifyDelegation(delegation, { network, now: now() });
+    if (failure !== null) throw failure;
     this.proved = true;
     const hello = this.hello;
     // Only after the proof: nobody can use up an invitation in somebody else's name.
@@ -184,6 +202,7 @@ export class ControlSocket implements NodeConnection {
     if (this.gone) return;
     const { host, live, now } = this.ports;
     const { sessionKey, hotkey } = delegation.body;
+    this.caller.proved();
     live.get(sessionKey)?.replaced();
     live.set(sessionKey, this);
     this.joined = true;
@@ -246,13 +265,21 @@ export class ControlSocket implements NodeConnection {
   }
 
   private store(receipts: readonly SignedReceipt[]): void {
-    this.awaitDisk(
-      this.ports
-        .credit(receipts)
-        .then((answer) => this.send({ type: "receiptsStored", ...answer }))
-        // Not stored means not acknowledged: the node keeps them and sends them again.
-        .catch(() => {}),
-    );
+    // Not stored means not acknowledged: the node keeps them and sends them again.
+    this.awaitDisk(this.credit(receipts).catch(() => {}));
+  }
+
+  private async credit(receipts: readonly SignedReceipt[]): Promise<void> {
+    const body = this.hello?.delegation.body;
+    if (body === undefined) return;
+    const { strangers, host, credit } = this.ports;
+    const isHolder = host.stageOf(body.sessionKey) !== null;
+    const waitMs = strangers.receiptsWaitMs(body.hotkey, isHolder, receipts.length);
+    if (waitMs > 0) await delay(waitMs);
+    if (this.gone) return;
+    const answer = await credit(receipts);
+    strangers.receiptsRefused(body.hotkey, isHolder, answer.refused.length);
+    this.send({ type: "receiptsStored", ...answer });
   }
 
   /** SECURITY: who sends faster than we can store is read more slowly. */
@@ -291,7 +318,11 @@ export class ControlSocket implements NodeConnection {
     if (this.gone) return;
     const { code, message } = failureBody(error);
     this.send({ type: "refused", code, message: message.slice(0, 2000) });
-    this.socket.close(1008, code.slice(0, 100));
+    // SECURITY: a close waits for the other side's answer. A stranger gets its sentence and is not waited for.
+    if (this.joined) this.socket.close(1008, code.slice(0, 100));
+    else if (this.socket.readyState === this.socket.OPEN)
+      this.socket.ping("", false, () => this.socket.terminate());
+    setTimeout(() => this.socket.terminate(), GOODBYE_MS).unref();
     this.leave("closed");
   }
 

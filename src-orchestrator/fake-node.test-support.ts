@@ -100,7 +100,7 @@ export class FakeNode {
   assignment: Assignment | null = null;
   closeCode: number | null = null;
   /** What it does instead of training. */
-  onGrant: (() => void) | null = null;
+  onGrant: ((grant: Grant) => void) | null = null;
   /** It stays connected and says nothing any more. */
   mute = false;
   private readonly net: FakeNet;
@@ -157,7 +157,7 @@ export class FakeNode {
         this.assignment = null;
         return undefined;
       case "grant":
-        return this.onGrant === null ? this.net.run(message) : this.onGrant();
+        return this.onGrant === null ? this.net.run(message) : this.onGrant(message);
       case "receiptsStored":
         for (const id of message.stored) this.stored.add(id);
         return undefined;

@@ -5,7 +5,7 @@ import { receiptText } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { ReceiptRow } from "../src-protocol/state.ts";
-import { formRefusal, priceRao, tenant } from "./receipts.ts";
+import { formRefusal, priceRao, signatureRefusal, tenant } from "./receipts.ts";
 import type { ReceiptRefusal, Tenure } from "./receipts.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "./store.ts";
 import type { Store } from "./store.ts";
@@ -56,17 +56,27 @@ export class Ledger {
   async credit(receipts: readonly SignedReceipt[]): Promise<CreditAnswer> {
     const refused: CreditAnswer["refused"] = [];
     const sound: { id: string; receipt: SignedReceipt }[] = [];
-    for (const [index, receipt] of receipts.entries()) {
-      // Two signatures take a third of a millisecond: heartbeats go between.
-      if (index % 32 === 31) await new Promise(setImmediate);
+    const stored: string[] = [];
+    const tenures = this.tenuresOnce();
+    let verified = 0;
+    for (const receipt of receipts) {
       const id = sha256(receiptText(receipt.body));
-      const refusal = formRefusal(receipt, this.options.network, this.options.run);
+      // SECURITY: what can be refused for little is refused before the two signatures are looked at.
+      const { network, run } = this.options;
+      const known = formRefusal(receipt, network, run) ?? this.standing(id, receipt, tenures);
+      if (known === "stored") {
+        stored.push(id);
+        continue;
+      }
+      // Two signatures take a third of a millisecond: heartbeats go between.
+      if (known === null && verified++ % 32 === 31) await new Promise(setImmediate);
+      const refusal = known ?? signatureRefusal(receipt);
       if (refusal === null) sound.push({ id, receipt });
       else refused.push({ id, code: refusal });
     }
-    if (sound.length === 0) return { stored: [], refused };
+    if (sound.length === 0) return { stored, refused };
     return await this.store.write(() => {
-      const answer: CreditAnswer = { stored: [], refused };
+      const answer: CreditAnswer = { stored, refused };
       const earned = new Map<Ss58Address, bigint>();
       for (const { id, receipt } of sound) {
         const code = this.book(id, receipt, earned);
@@ -83,15 +93,10 @@ export class Ledger {
     { body, workerSignature, consumerSignature }: SignedReceipt,
     earned: Map<Ss58Address, bigint>,
   ): ReceiptRefusal | null {
-    const bytes = (hex: string): Buffer => Buffer.from(hex, "hex");
-    if (this.store.get("SELECT 1 FROM receipts WHERE id = :id", { id: bytes(id) }) !== null) return null;
     const { runId, stage, step, microBatch, tokens, finishedAt } = body;
     const key = { runId, stage, step, microBatch };
-    const paid = this.store.get(
-      "SELECT 1 FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step AND microBatch = :microBatch",
-      key,
-    );
-    if (paid !== null) return "already-paid";
+    const booked = this.booked(id, key);
+    if (booked !== null) return booked === "stored" ? null : booked;
     const found = tenant(body, (session) => this.tenures(session));
     if ("refusal" in found) return found.refusal;
     const amountRao = this.prices[stage] ?? 0n;
@@ -131,6 +136,41 @@ export class Ledger {
     transfer(this.store, "receipts", firstId, [[EMISSION, -total], ...entries], this.options.now());
   }
 
+  /** What is known of a receipt without its signatures: stored before, refused for good, or (null) still to be looked at. */
+  private standing(
+    id: string,
+    { body }: SignedReceipt,
+    tenures: (key: SessionKey) => readonly Tenure[],
+  ): "stored" | ReceiptRefusal | null {
+    const { runId, stage, step, microBatch } = body;
+    const booked = this.booked(id, { runId, stage, step, microBatch });
+    if (booked !== null) return booked;
+    const found = tenant(body, tenures);
+    return "refusal" in found ? found.refusal : null;
+  }
+
+  private booked(
+    id: string,
+    key: { runId: string; stage: number; step: number; microBatch: number },
+  ): "stored" | "already-paid" | null {
+    if (this.store.get("SELECT 1 FROM receipts WHERE id = :id", { id: bytes(id) }) !== null) return "stored";
+    const paid = this.store.get(
+      "SELECT 1 FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step AND microBatch = :microBatch",
+      key,
+    );
+    return paid === null ? null : "already-paid";
+  }
+
+  /** Looked up once for each session: a message is about few of them. */
+  private tenuresOnce(): (key: SessionKey) => readonly Tenure[] {
+    const known = new Map<SessionKey, readonly Tenure[]>();
+    return (key) => {
+      const found = known.get(key) ?? this.tenures(key);
+      known.set(key, found);
+      return found;
+    };
+  }
+
   private tenures(session: SessionKey): Tenure[] {
     return this.store
       .all(
@@ -149,6 +189,10 @@ export class Ledger {
         ofEarlierLife: numberOf(row.generation) < this.options.firstGeneration,
       }));
   }
+}
+
+function bytes(hex: string): Buffer {
+  return Buffer.from(hex, "hex");
 }
 
 /**

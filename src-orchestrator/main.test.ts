@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { RECEIPTS_PER_MESSAGE } from "../src-protocol/control.ts";
 import type { DaemonToOrchestrator, OrchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { receiptText } from "../src-protocol/receipt.ts";
 import { sha256 } from "../src-protocol/signing.ts";
@@ -90,8 +91,8 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
   const sender = again.node(second.url, 0);
   await until("welcome", () => sender.heard.some((message) => message.type === "welcome"));
   const all = net.receipts.map((one) => one.receipt);
-  for (let at = 0; at < all.length; at += 256)
-    sender.send({ type: "receipts", receipts: all.slice(at, at + 256) });
+  for (let at = 0; at < all.length; at += RECEIPTS_PER_MESSAGE)
+    sender.send({ type: "receipts", receipts: all.slice(at, at + RECEIPTS_PER_MESSAGE) });
   await until("all are answered", () => {
     const answers = sender.heard.flatMap((message) =>
       message.type === "receiptsStored" ? [...message.stored, ...message.refused.map(({ id }) => id)] : [],

@@ -17,6 +17,7 @@ import { isCheckpointOf } from "./checkpoint-content.ts";
 import { writeManifest } from "./checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control-socket.ts";
+import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "./door.ts";
 import { Ledger } from "./ledger.ts";
 import { startRelay } from "./relay/index.ts";
 import type { RelayProcess } from "./relay/index.ts";
@@ -35,6 +36,7 @@ import {
 import { createServer } from "./server.ts";
 import { stageFacts } from "./stage-facts.ts";
 import { storageFailure } from "./storage-failure.ts";
+import { Strangers } from "./strangers.ts";
 import { BLOBS_FOLDER, Store } from "./store.ts";
 
 export interface OrchestratorOptions extends RunFiles {
@@ -149,6 +151,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         live,
         admit: (hotkey, token) => access.admit(hotkey, token),
         now,
+        strangers: new Strangers(),
         credit: (receipts) => ledger.credit(receipts),
         holdsCheckpoint: async (stage, digest, { step, sha256, bytes }) => {
           if ((await blobs.length(sha256)) !== bytes) return false;
@@ -164,6 +167,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       claims: { network, netuid: options.netuid, asset: "test", now, block },
       onCorrupt: (sha256) => host.dispatch({ type: "checkpointLost", now: now(), sha256 }),
       loopback: isLoopback(options.host),
+      door: new Door(isLoopback(options.host) ? LOOPBACK_DOOR_LIMITS : DOOR_LIMITS),
     });
     const close = async (): Promise<void> => {
       clearInterval(collector);

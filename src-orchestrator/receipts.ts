@@ -41,9 +41,8 @@ export interface Tenure {
  */
 const GRANT_LAG_STEPS = 2;
 
-/** What the receipt says by itself: its form, and that both signed exactly this text. */
-export function formRefusal(receipt: SignedReceipt, network: string, run: RunSpec): ReceiptRefusal | null {
-  const { body, workerSignature, consumerSignature } = receipt;
+/** What the receipt says by itself, as far as reading is enough. */
+export function formRefusal({ body }: SignedReceipt, network: string, run: RunSpec): ReceiptRefusal | null {
   if (body.network !== network) return "other-network";
   if (body.runId !== run.runId) return "unknown-run";
   if (body.stage >= run.stages || run.stages < 2) return "unknown-stage";
@@ -52,6 +51,15 @@ export function formRefusal(receipt: SignedReceipt, network: string, run: RunSpe
   if (body.tokens !== run.batch * run.sequence) return "wrong-tokens";
   if ((body.inputSha256 === null) !== (body.stage === 0)) return "wrong-input";
   if (body.worker === body.consumer) return "own-counter-signature";
+  return null;
+}
+
+/** That both signed exactly this text: dear, so it comes last. */
+export function signatureRefusal({
+  body,
+  workerSignature,
+  consumerSignature,
+}: SignedReceipt): ReceiptRefusal | null {
   const text = receiptText(body);
   if (!verifySession(body.worker, text, workerSignature)) return "forged-worker-signature";
   if (!verifySession(body.consumer, text, consumerSignature)) return "forged-consumer-signature";

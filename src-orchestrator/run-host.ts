@@ -33,7 +33,8 @@ export class RunHost {
   readonly facts: readonly StageFacts[];
   private readonly store: Store;
   private readonly now: () => number;
-  private readonly block: () => number;
+  /** Of the network's clock. */
+  readonly block: () => number;
   private readonly connections = new Map<SessionKey, NodeConnection>();
   private readonly watchers = new Set<Watcher>();
   private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;

@@ -51,8 +51,12 @@ export const watchMessage = z.discriminatedUnion("type", [
 ]);
 export type WatchMessage = z.infer<typeof watchMessage>;
 
-/** `GET /v1/run/history?sinceStep=N`: stored points, oldest first. */
-export const historyAnswer = z.strictObject({ points: z.array(historyPoint) });
+/** `GET /v1/run/history?sinceStep=N`: stored points after that step, oldest first. `next`: ask again with it; null: these are all. */
+export const historyAnswer = z.strictObject({
+  points: z.array(historyPoint).max(10_000),
+  next: z.int().nonnegative().nullable(),
+});
+export type HistoryAnswer = z.infer<typeof historyAnswer>;
 
 /** `GET /v1/account` (signed by the hotkey it is about). */
 export const accountAnswer = z.strictObject({

@@ -13,7 +13,15 @@ export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
 export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
-export const RECEIPTS_PER_MESSAGE = 256;
+/**
+ * What a node says at most in one message. SECURITY: so much is held for everybody who connects,
+ * before they have said who they are.
+ */
+export const NODE_MESSAGE_LIMIT_BYTES = 65_536;
+/** So many fit into a node's message. */
+export const RECEIPTS_PER_MESSAGE = 48;
+/** A refusal with this code is about the moment: coming back later helps. */
+export const TOO_BUSY = "too-busy";
 /** Addresses of one node beside its first. */
 export const LINK_ADDRESSES = 8;
 /** A month. */

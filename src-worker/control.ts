@@ -11,6 +11,7 @@ import {
   DEAD_AFTER_MS,
   HEARTBEAT_MS,
   LOOPBACK_CHANNEL,
+  TOO_BUSY,
   orchestratorMessage,
   proofText,
   protocolAdvice,
@@ -204,7 +205,8 @@ export class Control {
         this.#options.onServices?.(message.links ?? null);
         return this.#options.onConnection(true, "");
       case "refused":
-        if (!this.#refused(new Failure(message.code, message.message))) this.reconnect();
+        if (message.code === TOO_BUSY || !this.#refused(new Failure(message.code, message.message)))
+          this.reconnect();
         return undefined;
       case "heartbeat":
         return;
