@@ -4,7 +4,11 @@ import { basename, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { runDigest } from "../src-protocol/run-digest.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
+import { RUN_RECORD_FILE } from "../src-protocol/run-record.ts";
 import type { ApiClient } from "./api-client.ts";
 import type { DataFigures } from "./data-text.ts";
 import { endDaemon, refuseSurvivors } from "./daemon-end.ts";
@@ -14,12 +18,14 @@ import type { TrainingFigures } from "./follow-training.ts";
 import { withWeights } from "./model-weights.ts";
 import { outputFile, writeOutput } from "./output-file.ts";
 import type { OutputOptions } from "./output-file.ts";
+import { readRecordText, recordBeside } from "./run-record-file.ts";
 import { Signals } from "./signals.ts";
 import { dataFigures, sayProgress } from "./data-text.ts";
 import { planTraining } from "./training-plan.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
 import { planText } from "./training-text.ts";
 import { readManifest, readTrainedWeights } from "./trained-weights.ts";
+import type { TrainedWeights } from "./trained-weights.ts";
 
 /** What a training found out, in figures. */
 export interface TrainingResult extends TrainingFigures {
@@ -162,13 +168,28 @@ function write(plan: TrainingPlan, home: string, out: string, failure: Failure |
   try {
     const trained = readTrainedWeights(join(home, NETWORK_FOLDER_NAME), plan.run, plan.stages);
     if (trained === null) return null;
-    writeOutput(out, withWeights(plan.packed, trained.weights));
+    const network = join(home, NETWORK_FOLDER_NAME);
+    writeOutput(out, withWeights(plan.packed, trained.weights, trainedProperties(plan.run, trained)));
+    // What `tah run verify` does the training again by.
+    const record = readRecordText(join(network, RUN_RECORD_FILE));
+    if (record !== null) writeOutput(recordBeside(out), Buffer.from(record));
     return trained.step;
   } catch (error) {
     // Why the training broke is the better thing to be told.
     if (failure !== null) return null;
     throw error;
   }
+}
+
+/** What the file says of its training: see state-chain.ts and parameters-digest.ts. */
+function trainedProperties(run: RunSpec, { step, weights, links }: TrainedWeights): Record<string, string> {
+  return {
+    "train-at-home.run": runDigest(run),
+    "train-at-home.step": String(step),
+    "train-at-home.parameters": parametersSha256(weights),
+    // One for each stage; none where a stage's snapshot did not say it.
+    ...(links === null ? {} : { "train-at-home.links": links.join(" ") }),
+  };
 }
 
 function withWritten(failure: Failure, step: number | null, out: string): Failure {

@@ -46,10 +46,15 @@ export function packedModel(file: Uint8Array, readExternal: ReadExternal): Uint8
 /**
  * A packed model with other numbers in its parameters, each in the type and in all the forms that the
  * file stores it in. A parameter that the exporter had merged with others gets a tensor of its own.
+ * `properties` go into the file's own list, each in place of an older one of its name.
  *
  * @throws Failure `bad-weights` when a parameter is not in the file, or has another size
  */
-export function withWeights(file: Uint8Array, weights: ReadonlyMap<string, Float32Array>): Uint8Array {
+export function withWeights(
+  file: Uint8Array,
+  weights: ReadonlyMap<string, Float32Array>,
+  properties: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const { model, graph } = decodeModel(file);
   const found = new StoredFile(graph, graph.node, graph.initializer);
   const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
@@ -69,6 +74,10 @@ export function withWeights(file: Uint8Array, weights: ReadonlyMap<string, Float
     // A copy that was trained by itself has numbers of its own.
     if (copy === undefined || values === undefined || weights.has(name)) continue;
     write(copy, inForm(form, values, stored.get(of)?.dims.map(Number) ?? []));
+  }
+  for (const [key, value] of Object.entries(properties)) {
+    model.metadataProps = model.metadataProps.filter((entry) => entry.key !== key);
+    model.metadataProps.push(create(StringStringEntryProtoSchema, { key, value }));
   }
   return finished(model);
 }

@@ -16,6 +16,7 @@ import { parseDuration } from "./duration.ts";
 import { addModelCommands } from "./model-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
+import { addRunCommands } from "./run-command.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
 const DEFAULT_DURATION = "1h";
@@ -29,6 +30,10 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "consent-needed",
   "invitation-malformed",
   "invitation-checksum",
+  "no-such-stage",
+  "no-such-steps",
+  "data-needed",
+  "model-needed",
 ]);
 
 interface Common {
@@ -155,6 +160,7 @@ program
   });
 
 addModelCommands(program, say);
+addRunCommands(program, say);
 
 await run(process.argv);
 

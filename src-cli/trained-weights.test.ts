@@ -91,6 +91,7 @@ describe("trained weights", () => {
     store(good);
     expect(read()).toEqual({
       step: 4,
+      links: null,
       weights: new Map([
         ["tied", Float32Array.of(1, 2)],
         ["a", Float32Array.of(3, 4, 5)],

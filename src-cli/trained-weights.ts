@@ -14,6 +14,8 @@ import { SNAPSHOT_HEADER_BYTES, snapshotHeader } from "../src-protocol/snapshot.
 export interface TrainedWeights {
   readonly step: number;
   readonly weights: ReadonlyMap<string, Float32Array>;
+  /** Of the stages' chains at that step, in their order; null where one is not known. */
+  readonly links: readonly string[] | null;
 }
 
 /**
@@ -45,7 +47,8 @@ export function readTrainedWeights(
     });
     for (const [name, part] of partsOf(values, parameters)) weights.set(name, part);
   }
-  return { step: manifest.step, weights };
+  const links = manifest.stages.flatMap(({ link }) => link ?? []);
+  return { step: manifest.step, weights, links: links.length === stages.length ? links : null };
 }
 
 /** @throws Failure `checkpoint-unusable` when the file is there and is none */

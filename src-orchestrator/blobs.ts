@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
 import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { blobFile } from "../src-protocol/blob-file.ts";
 import { chunkBytesFor } from "../src-protocol/chunks.ts";
 import type { ChunkList } from "../src-protocol/chunks.ts";
 import { Failure } from "../src-protocol/failure.ts";
@@ -170,13 +171,6 @@ export class Blobs {
   private pathOf(sha256: string): string {
     return join(this.folder, blobFile(sha256));
   }
-}
-
-/** Where a blob lies below the folder of the store, with `/`. */
-export function blobFile(sha256: string): string {
-  // SECURITY: nothing but a digest becomes a path.
-  const name = sha256Hex.parse(sha256);
-  return `sha256/${name.slice(0, 2)}/${name}`;
 }
 
 async function listChunks(path: string, bytes: number): Promise<ChunkList> {

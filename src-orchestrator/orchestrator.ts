@@ -22,6 +22,7 @@ import { Ledger } from "./ledger.ts";
 import { startRelay } from "./relay/index.ts";
 import type { RelayProcess } from "./relay/index.ts";
 import { RunHost } from "./run-host.ts";
+import { RunRecord } from "./run-record.ts";
 import { takeFiles } from "./run-files.ts";
 import type { RunFiles } from "./run-files.ts";
 import {
@@ -111,6 +112,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       // What cannot be deleted now is tried again later.
       blobs.collect(keep, now(), new Set(forgotten)).catch(() => {});
     };
+    const record = RunRecord.open(folder, run, (error) => options.onBroken(storageFailure(error, folder)));
     const host = new RunHost({
       store,
       run,
@@ -126,6 +128,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         }
       },
       onForgotten: collect,
+      onLink: (step, stage, link) => record.add(step, stage, link),
     });
     collect();
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();
@@ -172,6 +175,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const close = async (): Promise<void> => {
       clearInterval(collector);
       host.close();
+      record.flush();
       await relay?.close();
       await server.close();
       store.close();

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { CHECKPOINT_MANIFEST_FILE, checkpointManifest } from "../src-protocol/checkpoint-manifest.ts";
 import type { OnnxSpec } from "../src-protocol/model.ts";
 import { sha256 } from "../src-protocol/signing.ts";
-import { blobFile } from "./blobs.ts";
+import { blobFile } from "../src-protocol/blob-file.ts";
 import { writeManifest } from "./checkpoint-manifest.ts";
 import { until } from "./fake-node.test-support.ts";
 import { testRun } from "./fleet.test-support.ts";

@@ -39,6 +39,7 @@ export class RunHost {
   private readonly watchers = new Set<Watcher>();
   private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
   private readonly onForgotten: (digests: readonly string[]) => void;
+  private readonly onLink: (step: number, stage: number, link: string) => void;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
@@ -57,6 +58,8 @@ export class RunHost {
     onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
     /** These checkpoints are no longer needed by this run. */
     onForgotten: (digests: readonly string[]) => void;
+    /** A stage has saved a step that counts, and says this of its chain there. */
+    onLink?: (step: number, stage: number, link: string) => void;
   }) {
     this.store = options.store;
     this.run = options.run;
@@ -64,6 +67,7 @@ export class RunHost {
     this.block = options.block;
     this.onNewestCheckpoint = options.onNewestCheckpoint;
     this.onForgotten = options.onForgotten;
+    this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
     this.state = startNetwork(options.run, needs, options.remembered, options.now());
@@ -122,6 +126,7 @@ export class RunHost {
     const before = this.state;
     const { state, effects } = apply(event, before);
     this.state = state;
+    if (state !== before) this.noteLink(event, before);
     this.carryOut(effects);
     this.setWake();
     if (state.stages !== before.stages) this.nameNeighbours();
@@ -150,6 +155,12 @@ export class RunHost {
   close(): void {
     this.closed = true;
     if (this.wake !== null) clearTimeout(this.wake);
+  }
+
+  private noteLink(event: NetworkEvent, before: NetworkState): void {
+    if (event.type !== "message" || event.message.type !== "saved") return;
+    const stage = stageOf(before, event.sessionKey);
+    if (stage !== null) this.onLink(event.message.step, stage, event.message.link);
   }
 
   private carryOut(effects: readonly Effect[]): void {

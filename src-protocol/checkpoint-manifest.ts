@@ -18,6 +18,8 @@ export const checkpointManifest = z.strictObject({
       z.strictObject({
         sha256: sha256Hex,
         bytes: z.int().positive(),
+        /** Of the stage's chain at `step`, as its snapshot says; absent where it says none. */
+        link: sha256Hex.optional(),
         /** Below the network folder, with `/`. */
         file: z.string().regex(/^[a-z0-9]+(\/[a-z0-9]+)*$/),
       }),

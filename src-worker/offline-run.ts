@@ -90,9 +90,7 @@ export class OfflineRun {
   async next(): Promise<RepeatedStep> {
     const { microBatches, optimizer } = this.#spec;
     const step = this.#step;
-    let loss = 0;
-    // Added up in the order in which the tail does it.
-    for (let microBatch = 0; microBatch < microBatches; microBatch++) loss += await this.#pass(microBatch);
+    const losses = await this.#passes();
     await this.#addTied();
     const norms = [];
     for (const { compute } of this.#stages)
@@ -101,11 +99,30 @@ export class OfflineRun {
     const links: string[] = [];
     for (const [index, { chain, memory }] of this.#stages.entries())
       links.push((await chain.advance(this.#step, norms[index] ?? Number.NaN, memory)).link);
-    return { step: this.#step, loss: loss / microBatches, links };
+    // Added up in the order in which the tail does it.
+    return { step: this.#step, loss: losses.reduce((sum, loss) => sum + loss, 0) / microBatches, links };
   }
 
   async close(): Promise<void> {
     for (const { compute } of this.#stages) await compute.close();
+  }
+
+  /**
+   * The losses of the step's micro-batches, in their order. Some are under way at once, so that the
+   * stages' threads work side by side. Each starts after the one before it and every thread takes its
+   * calls in turn, so a stage still adds up its gradients in the order of the micro-batches.
+   */
+  async #passes(): Promise<number[]> {
+    const { microBatches } = this.#spec;
+    const losses: Promise<number>[] = [];
+    for (let microBatch = 0; microBatch < microBatches; microBatch++) {
+      await losses[microBatch - this.#stages.length - 1];
+      const pass = this.#pass(microBatch);
+      // It is awaited below, or the step has failed already.
+      pass.catch(() => undefined);
+      losses.push(pass);
+    }
+    return await Promise.all(losses);
   }
 
   /** Forward and backward of one micro-batch; its loss. */
@@ -149,7 +166,8 @@ async function openStage(options: OfflineOptions, index: number, compute: Comput
     link = await restoreCheckpoint(checkpoint, { spec, stage: index }, from.step, memory);
   }
   const seed = from === null ? spec.seed : null;
-  // The same bits as with kept results (see offline-run.test.ts), in less memory.
-  await compute.call("load", { memory, seed, recompute: "full" });
+  // As workers do where memory allows: in class fast, results that are computed again are fused with
+  // others than those that are kept, and GPT-2's LayerNormalization then gives other bits.
+  await compute.call("load", { memory, seed, recompute: "selective" });
   return { info, memory, compute, chain: new StageChain(spec, index, from?.step ?? 0, link) };
 }
