@@ -33,6 +33,11 @@ const BENCHMARKS = {
   },
 } as const;
 
+export interface BenchOptions {
+  /** Train in the class exact; for benchmarks of whole trainings. */
+  readonly exact: boolean;
+}
+
 export interface Progress {
   (text: string): void;
 }
@@ -42,18 +47,19 @@ try {
     allowPositionals: true,
     options: {
       json: { type: "boolean", default: false },
+      exact: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const [name] = positionals;
   if (values.help || name === undefined) {
-    process.stdout.write(`Usage: npm run bench -- NAME [--json]\n\n${list()}\n`);
+    process.stdout.write(`Usage: npm run bench -- NAME [--json] [--exact]\n\n${list()}\n`);
     process.exitCode = values.help ? 0 : 2;
   } else if (!isBenchmark(name)) {
     throw new Failure("unknown-benchmark", `There is no benchmark called "${name}". There are:\n${list()}`);
   } else {
     const bench = await BENCHMARKS[name].load();
-    const result = await bench((text) => process.stderr.write(`${text}\n`));
+    const result = await bench((text) => process.stderr.write(`${text}\n`), { exact: values.exact });
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
 } catch (error) {

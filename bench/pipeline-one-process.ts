@@ -3,6 +3,7 @@ import { availableParallelism, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultCorpus } from "../src-daemon/corpus.ts";
 import { planRun } from "../src-daemon/run-plan.ts";
+import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
 import { trainSingle } from "../src-worker/single.ts";
 
 /** Child of the pipeline benchmark: trains the default run in this process and says when each step is finished. */
@@ -14,12 +15,22 @@ const cache = mkdtempSync(join(tmpdir(), "tah-bench-"));
 const corpus = defaultCorpus(cache);
 const bytes = readFileSync(corpus.file);
 rmSync(cache, { recursive: true, force: true });
-const spec = planRun({ corpus, size: "default", steps: null, workers: 3 });
+const [arithmetic, digestStep] = process.argv.slice(2);
+const spec = planRun({
+  corpus,
+  size: "default",
+  steps: null,
+  workers: 3,
+  arithmetic: arithmetic === "exact" ? "exact" : "fast",
+});
 await trainSingle({
   spec,
   corpus: bytes,
   steps: Number.POSITIVE_INFINITY,
   threads: availableParallelism(),
   evaluateAt: (step) => step % spec.evaluateEverySteps === 0,
-  onStep: () => process.send?.(Date.now()),
+  onStep({ step }, weights) {
+    process.send?.(Date.now());
+    if (step === Number(digestStep)) process.send?.(parametersSha256(weights()));
+  },
 });

@@ -7,8 +7,9 @@ import { ApiClient } from "../src-cli/api-client.ts";
 import { childEnvironment } from "../src-daemon/child.ts";
 import { runDaemon } from "../src-daemon/daemon.ts";
 import { parseOptions } from "../src-daemon/options.ts";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import type { Progress } from "./bench.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 import { median } from "./median.ts";
 
 const PAIRS = 10;
@@ -17,6 +18,9 @@ const WINDOW_MS = 4_000;
 /** Links, sessions and caches are warm after this. */
 const WARM_UP_MS = 6_000;
 
+/** As many as the demo takes by itself. */
+const DIGEST_STEPS = 60;
+
 export interface PipelineResult {
   oneProcessTokensPerSecond: number;
   pipelineTokensPerSecond: number;
@@ -24,6 +28,9 @@ export interface PipelineResult {
   ratio: number;
   pairs: number;
   cores: number;
+  arithmetic: Arithmetic;
+  /** Of the one process's parameters after 60 steps: with `--exact`, those of `demo --steps 60 --exact`. */
+  parametersSha256: string | null;
 }
 
 /** A training that goes on by itself, and stands still while the other one's window is open. */
@@ -41,9 +48,9 @@ interface Contestant {
  * that a slow moment of the computer meets both. Evaluations, snapshots and receipts count, start-up
  * does not.
  */
-export async function benchPipeline(progress: Progress): Promise<PipelineResult> {
-  const one = await oneProcess();
-  const network = await embeddedNetwork();
+export async function benchPipeline(progress: Progress, { exact }: BenchOptions): Promise<PipelineResult> {
+  const one = await oneProcess(exact);
+  const network = await embeddedNetwork(exact);
   try {
     const windows: { one: Window; network: Window }[] = [];
     for (let pair = 1; pair <= PAIRS; pair++) {
@@ -63,6 +70,8 @@ export async function benchPipeline(progress: Progress): Promise<PipelineResult>
       ratio: Number(median(speeds.map((pair) => pair.network / pair.one)).toFixed(3)),
       pairs: PAIRS,
       cores: availableParallelism(),
+      arithmetic: exact ? "exact" : "fast",
+      parametersSha256: await one.parameters(),
     };
   } finally {
     await one.end();
@@ -105,21 +114,31 @@ function speed(finished: readonly number[], { from, to }: Window, tokensPerStep:
 }
 
 /** The whole model in one process of its own, with all cores. */
-async function oneProcess(): Promise<Contestant> {
-  const child = fork(join(import.meta.dirname, "pipeline-one-process.ts"), [], {
-    env: childEnvironment(process.env, process.platform),
-  });
+async function oneProcess(exact: boolean): Promise<Contestant & { parameters(): Promise<string | null> }> {
+  const child = fork(
+    join(import.meta.dirname, "pipeline-one-process.ts"),
+    [exact ? "exact" : "fast", String(DIGEST_STEPS)],
+    {
+      env: childEnvironment(process.env, process.platform),
+    },
+  );
   const finished: number[] = [];
-  child.on("message", (at) => finished.push(Number(at)));
+  const { promise: digest, resolve: digested } = Promise.withResolvers<string | null>();
+  child.on("message", (message) => {
+    if (typeof message === "string") digested(message);
+    else finished.push(Number(message));
+  });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   await wait(WARM_UP_MS);
   if (finished.length === 0 || child.pid === undefined) {
     child.kill("SIGKILL");
     throw new Failure("bench-failed", "The one-process training finished no step.");
   }
-  const contestant: Contestant = {
+  void exited.then(() => digested(null));
+  const contestant = {
     pids: [child.pid],
     finished: async () => finished,
+    parameters: () => digest,
     async end() {
       child.kill("SIGKILL");
       await exited;
@@ -130,9 +149,9 @@ async function oneProcess(): Promise<Contestant> {
 }
 
 /** The embedded network; the daemon itself lives in this process. */
-async function embeddedNetwork(): Promise<Contestant & { tokensPerStep: number }> {
+async function embeddedNetwork(exact: boolean): Promise<Contestant & { tokensPerStep: number }> {
   const home = mkdtempSync(join(tmpdir(), "tah-bench-"));
-  const options = parseOptions(["--home", home]);
+  const options = parseOptions(["--home", home, ...(exact ? ["--exact"] : [])]);
   if (options === null) throw new Failure("bench-failed", "The daemon's options are not understood.");
   const daemon = await runDaemon(options);
   const end = async () => {

@@ -35,6 +35,8 @@ it("the demo trains through the loss of a neighbour, prints its figures and leav
   expect(figures.earnedRao).toBeGreaterThan(0);
   expect(figures.recoveredMs).toBeGreaterThan(0);
   expect(figures.recoveredMs).toBeLessThan(10_000);
+  expect(figures).toMatchObject({ arithmetic: "fast" });
+  expect(figures.parametersSha256).toMatch(/^[0-9a-f]{64}$/);
   expect(readdirSync(folder)).toEqual([]);
 }, 60_000);
 

@@ -2,10 +2,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { failureBody } from "../src-protocol/failure.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { endDaemon } from "./daemon-end.ts";
 import { DaemonProcess } from "./daemon-process.ts";
+import { finalParameters } from "./demo-parameters.ts";
+import type { FinalParameters } from "./demo-parameters.ts";
 import { followDemo } from "./demo-run.ts";
 import type { DemoResult } from "./demo-run.ts";
 
@@ -16,6 +19,7 @@ import type { DemoResult } from "./demo-run.ts";
 const HELP = `The whole product for a minute: trains, shows the figures, and leaves nothing behind.
 
   --steps N   how many steps to train (default 60)
+  --exact     train in the class exact: with or without --kill, on every computer, the same bits
   --kill      kill one neighbour half-way, to see the network recover
   --json      print the figures as one line of JSON
 `;
@@ -44,6 +48,7 @@ async function demo(words: readonly string[]): Promise<number> {
 interface Options {
   readonly steps: number;
   readonly kill: boolean;
+  readonly exact: boolean;
   readonly json: boolean;
   readonly help: boolean;
   readonly model: string;
@@ -56,6 +61,7 @@ function readOptions(words: readonly string[]): Options | null {
       options: {
         steps: { type: "string", default: "60" },
         kill: { type: "boolean", default: false },
+        exact: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
         model: { type: "string", default: "default" },
@@ -78,7 +84,7 @@ function notUnderstood(error: unknown): string {
     : `The option ${word} could not be understood.`;
 }
 
-async function runDemo(options: Options): Promise<DemoResult> {
+async function runDemo(options: Options): Promise<DemoResult & FinalParameters> {
   const home = mkdtempSync(join(tmpdir(), "train-at-home-demo-"));
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   say(`A daemon, an orchestrator and three workers train for ${options.steps} steps …`);
@@ -88,12 +94,15 @@ async function runDemo(options: Options): Promise<DemoResult> {
     String(options.steps),
     "--model",
     options.model,
+    ...(options.exact ? ["--exact"] : []),
   ]);
   const interrupt = (): void => daemon.kill();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
   try {
     const client = await daemon.connect();
-    const result = await followDemo(daemon, client, { steps: options.steps, kill: options.kill, say });
+    const figures = await followDemo(daemon, client, { steps: options.steps, kill: options.kill, say });
+    const network = join(home, NETWORK_FOLDER_NAME);
+    const result = { ...figures, ...(await finalParameters(network, options.steps)) };
     await endDaemon(daemon, client);
     return result;
   } finally {
@@ -103,10 +112,11 @@ async function runDemo(options: Options): Promise<DemoResult> {
   }
 }
 
-function summary(result: DemoResult): string {
+function summary(result: DemoResult & FinalParameters): string {
   const lines = [
     `${result.steps} steps in ${result.stages} stages, ${result.processes} processes, ${result.tokensPerSecond} tokens a second`,
     `loss from ${result.lossFirst} to ${result.lossLast}, held out ${result.heldOutLoss}`,
+    `parameters ${result.parametersSha256} (class ${result.arithmetic})`,
     `${result.receipts} verified receipts earned this computer ${formatTao(BigInt(result.earnedRao), 6)} test units`,
   ];
   if (result.recoveredMs !== undefined)

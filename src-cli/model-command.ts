@@ -76,6 +76,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--fixed <name=number...>", "another input, and the number that it is filled with")
     .option("--freeze <pattern...>", FREEZE_HELP)
     .option("--train <pattern...>", TRAIN_HELP)
+    .option("--exact", 'the same bits on every computer, a little slower: see "tah run verify"')
     .option("--out <file>", "the trained model (default: FILE.trained.onnx, beside the model)")
     .option("--force", "replace the file that is written if it is there already")
     .option("--json", "print the figures as one line of JSON")
@@ -98,6 +99,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
           microBatches,
           learningRate,
           seed,
+          exact: words.exact === true,
           stages: words.stages ?? null,
           batch: words.batch ?? null,
           sequence: words.sequence ?? null,
@@ -145,6 +147,7 @@ interface TrainWords {
   fixed?: string[];
   freeze?: string[];
   train?: string[];
+  exact?: true;
   out?: string;
   force?: true;
   json?: true;

@@ -14,6 +14,9 @@ export function addRunCommands(program: Command, say: (text: string) => void): v
     .option("--steps <range>", "compare these steps only, for example 100..120", steps)
     .option("--stage <number>", "compare this stage only, from 1 on", stage)
     .option("--data <folder>", "what it was trained on, where the file's folder does not have it")
+    .option("--column <name>", "of records in the data, as it was given to the training")
+    .option("--include <names...>", "data files, as they were given to the training")
+    .option("--exclude <names...>", "data files that were left out of the training")
     .option("--model <file>", "the ONNX file before the training, where the file's folder does not have it")
     .option("--json", "print the outcome as one line of JSON")
     .addHelpText("after", "\nExit code: 0 the same, 3 different, 1 it could not be done, 2 wrong use.\n")
@@ -26,6 +29,9 @@ export function addRunCommands(program: Command, say: (text: string) => void): v
           stage: words.stage ?? null,
           data: words.data ?? null,
           model: words.model ?? null,
+          column: words.column ?? null,
+          include: words.include ?? [],
+          exclude: words.exclude ?? [],
         },
         (text) => void process.stderr.write(`${text}\n`),
       );
@@ -39,6 +45,9 @@ interface VerifyWords {
   stage?: number;
   data?: string;
   model?: string;
+  column?: string;
+  include?: string[];
+  exclude?: string[];
   json?: true;
 }
 

@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { BLOBS_FOLDER, blobFile } from "../src-protocol/blob-file.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -13,9 +14,9 @@ import { openModel } from "./model-folder.ts";
 import { packedModel } from "./model-weights.ts";
 import { openRecord } from "./run-record-file.ts";
 import type { RecordOnDisk } from "./run-record-file.ts";
-import { findTokenizer } from "./tokenizer.ts";
+import { findTokenizer } from "../src-data/tokenizer.ts";
 import { readManifest } from "./trained-weights.ts";
-import { gatherData } from "./training-data.ts";
+import { gatherData } from "../src-data/gather-data.ts";
 
 const VERIFY_SCRIPT = join(import.meta.dirname, "..", "src-worker", "verify-main.ts");
 const SAY_EVERY_MS = 2_000;
@@ -29,12 +30,17 @@ export interface VerifyOptions {
   /** The folder that the run was trained on, and the model's file before it: where the record's folder has neither. */
   readonly data: string | null;
   readonly model: string | null;
+  /** As for the training, where it named them. */
+  readonly column: string | null;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
 }
 
 /** What came of it, in figures. */
 export interface VerifyResult extends VerifyOutcome {
   readonly record: string;
   readonly runSha256: string;
+  readonly arithmetic: Arithmetic;
 }
 
 /**
@@ -57,7 +63,7 @@ export async function verifyRun(options: VerifyOptions, say: (text: string) => v
     );
     const outcome = await repeated(request, say);
     const { run, path } = record;
-    return { record: path, runSha256: runDigest(run), ...outcome };
+    return { record: path, runSha256: runDigest(run), arithmetic: run.arithmetic, ...outcome };
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
@@ -93,7 +99,7 @@ function checkpointBefore({ folder, run, links }: RecordOnDisk, from: number): V
 /** Text and model, by their digests: from the network's store, or made again from what they were made of. */
 async function filesOf(
   { run, folder }: RecordOnDisk,
-  { data, model }: VerifyOptions,
+  options: VerifyOptions,
   temporary: string,
 ): Promise<Pick<VerifyRequest, "corpusFile" | "modelFile">> {
   const stored = (sha256: string): string | null => {
@@ -103,11 +109,11 @@ async function filesOf(
   let modelFile: string | null = null;
   if (run.model.kind === "onnx") {
     const { sha256 } = run.model.file;
-    modelFile = stored(sha256) ?? packedAgain(model, join(temporary, "model.onnx"));
+    modelFile = stored(sha256) ?? packedAgain(options.model, join(temporary, "model.onnx"));
     await mustBe(modelFile, sha256, "model", "--model");
   }
   const corpusFile =
-    stored(run.corpus.sha256) ?? (await gatheredAgain(run, data, model, join(temporary, "data")));
+    stored(run.corpus.sha256) ?? (await gatheredAgain(run, options, join(temporary, "data")));
   await mustBe(corpusFile, run.corpus.sha256, "data", "--data");
   return { corpusFile, modelFile };
 }
@@ -125,8 +131,7 @@ function packedAgain(model: string | null, into: string): string {
 
 async function gatheredAgain(
   { model: { vocabulary } }: RunSpec,
-  data: string | null,
-  model: string | null,
+  { data, model, column, include, exclude }: VerifyOptions,
   into: string,
 ): Promise<string> {
   if (data === null)
@@ -135,7 +140,8 @@ async function gatheredAgain(
       "The record's folder does not have the data. Name the folder that was trained on with --data.",
     );
   const tokenizer = await findTokenizer([...(model === null ? [] : [dirname(model)]), data]);
-  gatherData(data, { vocabulary, into, tokenizer });
+  const name = basename(model ?? "the model");
+  await gatherData(data, { vocabulary, model: name, into, tokenizer, column, include, exclude });
   return into;
 }
 
@@ -192,7 +198,7 @@ function answerOf(
 
 /** What came of it, for a person. */
 export function verifyText(result: VerifyResult): string {
-  const { differs, same, startStep, step, parametersSha256 } = result;
+  const { differs, same, startStep, step, parametersSha256, arithmetic } = result;
   const links = `${same} ${same === 1 ? "link" : "links"}`;
   if (differs === null)
     return [
@@ -205,5 +211,10 @@ export function verifyText(result: VerifyResult): string {
     ...differs.stages.map(
       ({ stage, recorded, repeated: again }) => `  stage ${stage + 1}: recorded ${recorded}, again ${again}`,
     ),
+    ...(arithmetic === "exact"
+      ? []
+      : [
+          "This run is of the class fast: another processor, or another number of threads, makes other bits honestly.",
+        ]),
   ].join("\n");
 }

@@ -37,6 +37,8 @@ export interface TrainingOptions extends RoleOptions {
   readonly seed: number;
   readonly freeze: readonly string[];
   readonly train: readonly string[];
+  /** Whether the training is to be the same bits on every computer; not given: as fast as it can be. */
+  readonly exact?: boolean;
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -159,7 +161,7 @@ function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage
 }
 
 function runOf(
-  { model: path, steps, microBatches, learningRate, seed }: TrainingOptions,
+  { model: path, steps, microBatches, learningRate, seed, exact = false }: TrainingOptions,
   {
     model,
     batch,
@@ -183,11 +185,13 @@ function runOf(
     seed,
     corpus,
   };
-  const id = createHash("sha256").update(JSON.stringify(mathematics)).digest("hex").slice(0, 16);
+  const arithmetic = exact ? "exact" : DEFAULT_ARITHMETIC.ownComputer;
+  const named = exact ? { ...mathematics, arithmetic } : mathematics;
+  const id = createHash("sha256").update(JSON.stringify(named)).digest("hex").slice(0, 16);
   return {
     ...mathematics,
-    arithmetic: DEFAULT_ARITHMETIC.ownComputer,
-    kernels: KERNELS[DEFAULT_ARITHMETIC.ownComputer],
+    arithmetic,
+    kernels: KERNELS[arithmetic],
     runId: `train-${id}`,
     name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
     steps,

@@ -21,6 +21,8 @@ export interface DaemonOptions {
   /** An invitation to join; null: none. Without `yes` its owner is asked first. */
   readonly join: { readonly text: string; readonly yes: boolean } | null;
   readonly model: ModelSize;
+  /** Whether a new run's numbers are to be the same bits on every computer. */
+  readonly exact: boolean;
   /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
   readonly runFile: string | null;
   /** Folder of the built dashboard. */
@@ -35,6 +37,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
 
   --data FOLDER      train on the text files in FOLDER
   --steps N          stop training after N steps
+  --exact            train in the class exact: the same bits on every computer, a little slower
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)
   --no-neighbours    the same as --neighbours 0
   --port N           port of the dashboard (default: the one it had last time)
@@ -56,7 +59,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
   if (values.yes === true && values.join === undefined)
     throw bad("--yes is the answer to --join, which is missing. Give both, or neither.");
-  const said = (["data", "model", "steps"] as const).find((option) => values[option] !== undefined);
+  const said = (["data", "model", "steps", "exact"] as const).find((option) => values[option] !== undefined);
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
   return {
@@ -73,6 +76,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     chain: values.chain === undefined ? null : parseChainUrl(values.chain),
     join: values.join === undefined ? null : { text: invitation(values.join), yes: values.yes === true },
     model: modelSize(values.model ?? "default"),
+    exact: values.exact === true,
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
     bundle: join(import.meta.dirname, "..", "dist", "renderer"),
     probe: values["no-probe"] !== true,
@@ -92,6 +96,7 @@ function read(words: readonly string[]) {
         "no-neighbours": { type: "boolean" },
         steps: { type: "string" },
         chain: { type: "string" },
+        exact: { type: "boolean" },
         home: { type: "string" },
         join: { type: "string" },
         yes: { type: "boolean" },

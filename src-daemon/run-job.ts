@@ -8,14 +8,20 @@ import { planRun } from "./run-plan.ts";
 
 /** What the embedded network trains: the run of a file, else the built-in model on the owner's text. */
 export function runJob(
-  { runFile: file, data, model, steps }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps">,
+  {
+    runFile: file,
+    data,
+    model,
+    steps,
+    exact = false,
+  }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> & Partial<Pick<DaemonOptions, "exact">>,
   corpusCache: string,
   workers: number,
 ): RunFile {
   if (file !== null) return readRunFile(file);
   const corpus = data === null ? defaultCorpus(corpusCache) : folderCorpus(data, corpusCache);
   return {
-    run: planRun({ corpus, size: model, steps, workers }),
+    run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),
     corpusFile: corpus.file,
     modelFile: null,
   };

@@ -6,16 +6,13 @@ import { sha256 } from "./signing.ts";
  * The chain of one stage: a link for every optimiser step, each made from the one before. Two nodes
  * with the same link have trained the same run, from the same beginning, through the same numbers.
  *
- *     link₀ = H(run's description, runtime, stage, step 0)
+ *     link₀ = H(run's description, arithmetic, ONNX Runtime's version and level, stage, step 0)
  *     linkₛ = H(linkₛ₋₁, s, ‖g‖² of the step, digest of [parameters | m | v] when one is due)
  *
  * ‖g‖² is summed for the overflow check anyway, in float64 and in a fixed order, so it costs nothing:
  * it shows at which step two honest computers part. SECURITY: it binds nobody; the digest of the whole
  * state does, and comes every `digestPeriod` steps.
  */
-
-/** What computes. Another version or level of optimisation is other arithmetic: see runtime.test.ts. */
-export const RUNTIME = "onnxruntime-node 1.30.0, level all";
 
 /** Tokens between two digests of the whole state: hashing then takes under 1 % of a training (bench `chain`). */
 const TOKENS_PER_DIGEST = 32_768;
@@ -35,7 +32,10 @@ export function isDigestDue(spec: Parameters<typeof digestPeriod>[0], step: numb
 
 /** The link before the first step; of a later one where a stage goes on from a state whose link is not known. */
 export function firstLink(spec: RunSpec, stage: number, step = 0): string {
-  return sha256(`Train at Home chain v1\n${runDigest(spec)}\n${RUNTIME}\n${stage}\n${step}`);
+  const { arithmetic, kernels } = spec;
+  // The run's digest names them for class exact only, so that a fast run outlives an update.
+  const runtime = `${arithmetic} ${kernels.onnxruntime} ${kernels.level}`;
+  return sha256(`Train at Home chain v1\n${runDigest(spec)}\n${runtime}\n${stage}\n${step}`);
 }
 
 export interface LinkedStep {

@@ -10,11 +10,10 @@ export interface SingleOptions {
   readonly file?: Uint8Array;
   readonly steps: number;
   readonly threads: number;
-  readonly onStep?: (step: SingleStep) => void;
+  /** `weights`: the model's parameters as they are then, by name; views, not copies. */
+  readonly onStep?: (step: SingleStep, weights: () => ReadonlyMap<string, Float32Array>) => void;
   /** Whether to measure the held-out loss with the parameters of this step. */
   readonly evaluateAt?: (step: number) => boolean;
-  /** The model's parameters after the last step, by name. */
-  readonly onWeights?: (weights: ReadonlyMap<string, Float32Array>) => void;
 }
 
 export interface SingleStep {
@@ -29,7 +28,7 @@ export interface SingleStep {
 
 /** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
-  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt, onWeights } = options;
+  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
   const samples = samplesOf(spec, corpus);
   try {
@@ -54,9 +53,8 @@ export async function trainSingle(options: SingleOptions): Promise<SingleStep[]>
       await compute.call("optimise", { optimizer: spec.optimizer, step, microBatches: spec.microBatches });
       const finished = { step: step + 1, loss, heldOutLoss, ms: performance.now() - begun };
       done.push(finished);
-      onStep?.(finished);
+      onStep?.(finished, () => new Map(parametersIn(stage, memory)));
     }
-    onWeights?.(new Map(parametersIn(stage, memory)));
     return done;
   } finally {
     await compute.close();

@@ -91,7 +91,7 @@ describe("three stages in three processes", () => {
       steps: STEPS,
       threads: 2,
       evaluateAt: (s) => s % 5 === 0,
-      onWeights: (all) => (weights = all),
+      onStep: (_, now) => (weights = now()),
     });
     await orchestrator.until(finished(STEPS));
     expectSameCurve(alone);
@@ -117,7 +117,7 @@ describe("three stages in three processes", () => {
       corpus: TINY_CORPUS,
       steps: STEPS,
       threads: 1,
-      onWeights: (all) => (weights = all),
+      onStep: (_, now) => (weights = now()),
     });
     await orchestrator.until(finished(8));
     const middle = await holderOf(1);
