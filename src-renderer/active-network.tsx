@@ -3,6 +3,7 @@ import type { NetworkView } from "../src-protocol/networks.ts";
 import { useNow } from "./clock-now.ts";
 import controls from "./controls.module.css";
 import { plural } from "./format.ts";
+import { LoadingBar } from "./loading-bar.tsx";
 import styles from "./network.module.css";
 
 /** The network that this computer works for now. */
@@ -32,6 +33,7 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
             <span className={styles["dot"]} aria-hidden="true" />
             {away ?? (connected ? "Connected." : "Connecting …")}
           </p>
+          <LoadingBar />
           <dl className={styles["rows"]}>
             <div>
               <dt>Operated by</dt>
