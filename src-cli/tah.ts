@@ -14,6 +14,7 @@ import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { parseDuration } from "./duration.ts";
 import { addModelCommands } from "./model-command.ts";
+import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
 import { addRunCommands } from "./run-command.ts";
@@ -25,6 +26,8 @@ const EXIT_INTERRUPTED = 130;
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
 const BAD_USE: ReadonlySet<string> = new Set([
+  "bad-option",
+  "bad-address",
   "bad-duration",
   "bad-size",
   "consent-needed",
@@ -161,6 +164,7 @@ program
 
 addModelCommands(program, say);
 addRunCommands(program, say);
+addNetworkCommands(program, say);
 
 await run(process.argv);
 

@@ -137,7 +137,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const invitations = new Invitations(store, now);
     const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
     const { name = network, operator = "", open = false } = served ?? {};
-    relay = served === null || isLoopback(options.host) ? null : await relayFor(served, options.host);
+    relay = served === null || isLoopback(options.host) ? null : await relayFor(served, options);
     if (relay !== null) host.nameNeighboursTo(relay.allow);
     const server = await createServer({
       store,
@@ -216,12 +216,17 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
 }
 
 /** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */
-async function relayFor({ addresses }: ServedNetwork, host: string): Promise<RelayProcess | null> {
+async function relayFor(
+  { addresses }: ServedNetwork,
+  { host, port }: Pick<OrchestratorOptions, "host" | "port">,
+): Promise<RelayProcess | null> {
   const say = (sentence: string): void => void process.stderr.write(`relay: ${sentence}\n`);
   const [first] = addresses;
   if (first === undefined) return null;
   try {
-    return await startRelay({ host, publicHost: first.host, onCrash: say });
+    // Beside the orchestrator's own port, so that a firewall can let them through.
+    const ports = port === 0 ? {} : { udpPort: port + 1, tcpPort: port + 1 };
+    return await startRelay({ host, publicHost: first.host, onCrash: say, ...ports });
   } catch (error) {
     say(failureBody(error).message);
     return null;

@@ -1,0 +1,163 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { InvalidArgumentError } from "commander";
+import type { Command } from "commander";
+import { dataFolder } from "../src-protocol/data-folder.ts";
+import type { ServeOptions } from "./network-serve.ts";
+
+/** Where a network that is served keeps its things, beside what this computer earns in others. */
+const SERVED_FOLDER = "served";
+const DEFAULT_PORT = 7440;
+
+/** `tah network …`: a network of one's own, for others. */
+export function addNetworkCommands(program: Command, say: (text: string) => void): void {
+  const network = program
+    .command("network")
+    .description("serve a network for others: invite, look, revoke")
+    .helpCommand(false);
+
+  common(
+    network
+      .command("serve")
+      .description("serve a network in this terminal until Ctrl-C; the same folder goes on where it was"),
+  )
+    .option("--name <name>", "what invited people see (at most 40 letters)", "A Train at Home network")
+    .option("--operator <who>", "who you are, for invited people", "")
+    .option("--open", "let anybody in who has the address, without an invitation")
+    .option("--host <address>", "local address to listen on", "0.0.0.0")
+    .option(
+      "--port <number>",
+      "TCP port; the relays use this one + 1 (TCP) and + 1 to + 5 (UDP); 0: any",
+      whole(0, 65_000),
+      DEFAULT_PORT,
+    )
+    .option(
+      "--address <host[:port]...>",
+      "how others reach this computer: its public name or address, and the port if the router changes it",
+    )
+    .option("--cert <file>", "a TLS certificate of your own (PEM), with --key; else one is made")
+    .option("--key <file>", "its private key (PEM)")
+    .option(
+      "--data <folder>",
+      "text or token files to train on (default: books and speeches that are included)",
+    )
+    .option("--model <size or file>", "default, tiny, or an ONNX file of your own (with --data)", "default")
+    .option("--stages <count>", "computers that one copy of the model is divided among", whole(1, 1000))
+    .option("--steps <count>", "end the training after so many steps", whole(1, 1_000_000_000))
+    .action(async ({ json, home, ...words }: ServeWords & Common) => {
+      const { serveNetwork } = await import("./network-serve.ts");
+      process.exitCode = await serveNetwork(
+        {
+          home: folderOf(home),
+          name: words.name,
+          operator: words.operator,
+          open: words.open === true,
+          host: words.host,
+          port: words.port,
+          addresses: words.address ?? [],
+          cert: words.cert ?? null,
+          key: words.key ?? null,
+          data: words.data ?? null,
+          model: words.model,
+          stages: words.stages ?? null,
+          steps: words.steps ?? null,
+        },
+        { say, json: json === true },
+      );
+    });
+
+  common(network.command("invite").description("make an invitation: one line, and as a QR code"))
+    .option(
+      "--uses <count>",
+      "how many people it lets in, each with all their computers",
+      whole(1, 1_000_000),
+      1,
+    )
+    .option("--expires <time>", "30m, 12h, 7d or never", expiry, 7 * 86_400)
+    .action(async ({ json, home, uses, expires }: Common & { uses: number; expires: number | null }) => {
+      const { client, inviteText } = await tools(home);
+      const made = await client.invite({ uses, expiresInSeconds: expires });
+      say(json === true ? JSON.stringify(made) : inviteText(made));
+    });
+
+  common(network.command("invites").description("all invitations, and who came in by them")).action(
+    async ({ json, home }: Common) => {
+      const { client, invitesText } = await tools(home);
+      const { invitations } = await client.invitations();
+      say(json === true ? JSON.stringify({ invitations }) : invitesText(invitations, Date.now()));
+    },
+  );
+
+  common(
+    network
+      .command("revoke")
+      .description("an invitation lets nobody in any more; who came in by it stays, unless --evict")
+      .argument("<id>", "as `tah network invites` shows it"),
+  )
+    .option("--evict", "throw out those too who came in by it")
+    .action(async (id: string, { json, home, evict }: Common & { evict?: true }) => {
+      const { client, revokeText } = await tools(home);
+      const revoked = await client.revoke(id, evict === true);
+      say(json === true ? JSON.stringify(revoked) : revokeText(revoked, evict === true));
+    });
+
+  common(network.command("status").description("nodes, links by kind, the run and its loss")).action(
+    async ({ json, home }: Common) => {
+      const { client, networkStatusText } = await tools(home);
+      const status = await client.status();
+      say(json === true ? JSON.stringify(status) : networkStatusText(status));
+    },
+  );
+}
+
+interface Common {
+  json?: true;
+  home?: string;
+}
+
+type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "model"> & {
+  open?: true;
+  address?: string[];
+  cert?: string;
+  key?: string;
+  data?: string;
+  stages?: number;
+  steps?: number;
+};
+
+async function tools(home: string | undefined) {
+  const [{ OperatorClient }, texts] = await Promise.all([
+    import("./operator-client.ts"),
+    import("./network-text.ts"),
+  ]);
+  return { client: OperatorClient.of(folderOf(home)), ...texts };
+}
+
+function common(command: Command): Command {
+  return command
+    .option("--json", "print JSON, for programs")
+    .option("--home <folder>", "data folder of the network (default: `served` in the usual one)");
+}
+
+function folderOf(home: string | undefined): string {
+  return resolve(home ?? join(dataFolder(process.env, process.platform, homedir()), SERVED_FOLDER));
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+  };
+}
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400 };
+
+/** Seconds; null: never. */
+function expiry(text: string): number | null {
+  if (text === "never") return null;
+  const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(text) ?? [];
+  const seconds = Number(count) * (UNIT_SECONDS[unit ?? ""] ?? Number.NaN);
+  if (seconds > 0 && seconds <= 3650 * 86_400) return seconds;
+  throw new InvalidArgumentError("Say for example 30m, 12h, 7d or never; ten years at most.");
+}

@@ -1,0 +1,208 @@
+import { fork } from "node:child_process";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
+import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { RunFile } from "../src-protocol/run-file.ts";
+import { serveToCli } from "../src-protocol/serve-ipc.ts";
+import { invitationText, inviteText } from "./network-text.ts";
+import { OperatorClient } from "./operator-client.ts";
+
+const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "network-serve.ts");
+const SIZES: ReadonlySet<string> = new Set(["default", "tiny"]);
+const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };
+const MOST_ADDRESSES = 4;
+const SECOND_SIGNAL_AFTER_MS = 300;
+
+export interface ServeOptions {
+  readonly home: string;
+  readonly name: string;
+  readonly operator: string;
+  readonly open: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** `host` or `host:port`. */
+  readonly addresses: readonly string[];
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly data: string | null;
+  /** A size that is built in, or an ONNX file. */
+  readonly model: string;
+  readonly stages: number | null;
+  readonly steps: number | null;
+}
+
+/**
+ * `tah network serve`: the network's processes are children of this one. Ctrl-C or SIGTERM end them
+ * with everything written; a second one at once. Gives the exit code.
+ *
+ * @throws Failure of the options and of the model
+ */
+export async function serveNetwork(
+  options: ServeOptions,
+  { say, json }: { say: (text: string) => void; json: boolean },
+): Promise<number> {
+  const served = servedOf(options);
+  const place = ["--home", options.home, "--host", options.host, "--port", String(options.port)];
+  const words = place.concat("--served", JSON.stringify(served), await runWords(options));
+  const child = fork(SERVE_SCRIPT, words, { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
+  let askedAt: number | null = null;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      // A launcher may hand on the Ctrl-C that has reached us already: only a later one is a second one.
+      if (askedAt !== null && performance.now() - askedAt > SECOND_SIGNAL_AFTER_MS) child.kill("SIGKILL");
+      askedAt ??= performance.now();
+      child.kill("SIGTERM");
+    });
+  }
+  let failure: Failure | null = null;
+  let shown = false;
+  child.on("message", (value) => {
+    const message = serveToCli.parse(value);
+    switch (message.type) {
+      case "listening":
+        if (shown) return json ? undefined : say("The orchestrator is back.");
+        shown = true;
+        return void firstWords(options, message, { say, json }).catch((error: unknown) => {
+          failure = error instanceof Failure ? error : new Failure("internal", String(error));
+          child.kill("SIGTERM");
+        });
+      case "trouble":
+        return json ? undefined : say(`The orchestrator has ended and is started again: ${message.message}`);
+      case "failed":
+        failure = new Failure(message.code, message.message);
+        return undefined;
+      case "stopped":
+        return json ? undefined : say("Stopped. Serving again continues where it was.");
+    }
+  });
+  const code = await new Promise<number | null>((done) => child.once("close", done));
+  if (failure !== null) throw failure;
+  return code ?? 1;
+}
+
+async function firstWords(
+  options: ServeOptions,
+  { url, log }: { url: string; log: string },
+  { say, json }: { say: (text: string) => void; json: boolean },
+): Promise<void> {
+  const client = OperatorClient.of(options.home);
+  const status = await client.status();
+  const { invitations } = await client.invitations();
+  const now = Date.now();
+  const isOpen = (row: (typeof invitations)[number]): boolean =>
+    row.revokedAt === null && row.used < row.uses && (row.expiresAt === null || row.expiresAt * 1000 > now);
+  const made = options.open || invitations.some(isOpen) ? null : await client.invite(FIRST_INVITATION);
+  const line = options.open ? (await client.openInvitation()).invitation : (made?.invitation ?? null);
+  if (json) {
+    const { network, keySha256, addresses } = status;
+    say(JSON.stringify({ url, network, keySha256, addresses, log, invitation: line }));
+    return;
+  }
+  say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
+  if (made !== null) say(`\n${inviteText(made)}`);
+  else if (line !== null)
+    say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
+  else say("Earlier invitations are still good; `tah network invite` makes another one.");
+  say(`\nLog: ${log}\nCtrl-C ends it; serving again continues where it was.`);
+}
+
+/** @throws Failure `bad-address`, `bad-option` */
+export function servedOf(options: ServeOptions): ServedNetwork {
+  const { name, operator, open, host, cert, key } = options;
+  if ((cert === null) !== (key === null))
+    throw new Failure("bad-option", "--cert and --key belong together: give both, or neither.");
+  const certificate =
+    cert === null || key === null ? null : { certFile: resolve(cert), keyFile: resolve(key) };
+  const given = options.addresses.map(parseAddress);
+  const addresses = given.length > 0 ? given : ownAddresses(host).map((own) => ({ host: own, port: null }));
+  const parsed = servedNetwork.safeParse({
+    name,
+    operator,
+    open,
+    addresses: addresses.slice(0, MOST_ADDRESSES),
+    certificate,
+  });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new Failure(
+    "bad-option",
+    `--${String(issue?.path[0] ?? "name")} cannot be used: ${issue?.message ?? "unknown form"}.`,
+  );
+}
+
+function parseAddress(text: string): ServedNetwork["addresses"][number] {
+  const [, bracketed, plain, port] =
+    /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const number = port === undefined ? null : Number(port);
+  if (host !== undefined && (number === null || (number >= 1 && number <= 65_535)))
+    return { host, port: number };
+  throw new Failure(
+    "bad-address",
+    `"${text.slice(0, 80)}" is no address. Say for example train.example.org, 203.0.113.7:7440 or [2001:db8::1]:7440.`,
+  );
+}
+
+/** What this computer knows of itself: good in its own home network, and outside without a router. */
+function ownAddresses(host: string): string[] {
+  if (host !== "0.0.0.0" && host !== "::") return [host];
+  const outside = Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).flatMap(({ family, internal, address }) => (family === "IPv4" && !internal ? [address] : [])),
+  );
+  return outside.length === 0 ? ["127.0.0.1"] : outside;
+}
+
+/** What is trained: a model that is built in, or a file that is planned here. */
+async function runWords({ home, data, model, stages, steps }: ServeOptions): Promise<string[]> {
+  if (SIZES.has(model)) {
+    return [
+      "--model",
+      model,
+      ...(data === null ? [] : ["--data", resolve(data)]),
+      ...(steps === null ? [] : ["--steps", String(steps)]),
+      ...(stages === null ? [] : ["--stages", String(stages)]),
+    ];
+  }
+  if (!existsSync(model) || !statSync(model).isFile())
+    throw new Failure(
+      "model-missing",
+      `--model is default, tiny, or an ONNX file; there is no file ${resolve(model)}.`,
+    );
+  if (data === null || steps === null)
+    throw new Failure(
+      "bad-option",
+      "A model file needs --data and --steps: what it is trained on, and how long.",
+    );
+  const { planTraining } = await import("./training-plan.ts");
+  const folder = join(home, "run");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { run, corpusFile, modelFile } = await planTraining(
+    {
+      model,
+      data,
+      steps,
+      stages,
+      microBatches: 8,
+      learningRate: 3e-4,
+      seed: 1,
+      batch: null,
+      sequence: null,
+      sizes: {},
+      tokens: null,
+      scores: null,
+      fixed: {},
+      column: null,
+      include: [],
+      exclude: [],
+      freeze: [],
+      train: [],
+    },
+    folder,
+  );
+  const file = join(dirname(corpusFile), "run.json");
+  writeFileSync(file, JSON.stringify({ run, corpusFile, modelFile } satisfies RunFile), { mode: 0o600 });
+  return ["--run", file];
+}

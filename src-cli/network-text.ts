@@ -1,0 +1,76 @@
+import { renderUnicodeCompact } from "uqr";
+import type {
+  InvitationsAnswer,
+  InviteAnswer,
+  OperatorStatus,
+  RevokeAnswer,
+} from "../src-protocol/operator.ts";
+import { number, plural, size } from "./amounts.ts";
+
+/** A line to send, and the same for a camera. */
+export function invitationText(line: string): string {
+  return `${renderUnicodeCompact(line, { ecc: "L" })}\n\n${line}\n`;
+}
+
+export function inviteText({ id, uses, expiresAt, invitation }: InviteAnswer): string {
+  const until = expiresAt === null ? "for ever" : `until ${dateTime(expiresAt * 1000)}`;
+  return (
+    `${invitationText(invitation)}\nInvitation ${id} lets in ${plural(uses, "person", "people")}, each with all their computers, ${until}. ` +
+    "Send the line to nobody else; it is not shown again."
+  );
+}
+
+export function invitesText(rows: InvitationsAnswer["invitations"], now: number): string {
+  if (rows.length === 0) return "There are no invitations yet. `tah network invite` makes one.";
+  return rows
+    .map(({ id, uses, used, expiresAt, revokedAt, admitted }) => {
+      const state =
+        revokedAt !== null
+          ? "revoked"
+          : expiresAt !== null && expiresAt * 1000 <= now
+            ? "expired"
+            : used >= uses
+              ? "used up"
+              : `open until ${expiresAt === null ? "revoked" : dateTime(expiresAt * 1000)}`;
+      const who = admitted.length === 0 ? "" : `\n  ${admitted.join("\n  ")}`;
+      return `${id}  ${used} of ${uses} used, ${state}${who}`;
+    })
+    .join("\n");
+}
+
+export function revokeText({ id, evicted }: RevokeAnswer, evict: boolean): string {
+  const left = evict
+    ? `${plural(evicted.length, "owner has", "owners have")} to leave.`
+    : "Who came in by it stays; --evict throws them out too.";
+  return `Invitation ${id} lets nobody in any more. ${left}`;
+}
+
+export function networkStatusText(status: OperatorStatus): string {
+  const { name, open, addresses, run, owners, links } = status;
+  const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(4)}`;
+  const speed =
+    run.tokensPerSecond === null ? "" : `, ${number(Math.round(run.tokensPerSecond))} tokens a second`;
+  const kinds = Object.entries(links).flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : []));
+  const lines = [
+    `Network:  ${name}${open ? ", open to anybody" : ""}; ${addresses.join(", ")}`,
+    `Run:      ${run.name}: step ${number(run.step)}${run.steps === null ? "" : ` of ${number(run.steps)}`}${loss}${speed}`,
+    `          ${run.detail}`,
+    `Links:    ${kinds.length === 0 ? "none in use" : kinds.join(", ")}`,
+    `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,
+  ];
+  for (const { hotkey, nodes } of owners) {
+    lines.push(`  ${hotkey}`);
+    for (const node of nodes) {
+      const what = node.stage === null ? "spare" : `stage ${node.stage + 1}`;
+      const reach = node.reach === "" ? "" : ` (${node.reach})`;
+      lines.push(
+        `    ${node.sessionKey.slice(0, 8)}  ${what}, ${size(node.memoryBytes)} of memory, ${plural(node.receipts, "receipt")}${reach}`,
+      );
+    }
+  }
+  return lines.join("\n");
+}
+
+function dateTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
