@@ -4,8 +4,9 @@ import { differentiate } from "./differentiate.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import { encodeModel } from "./model-file.ts";
 import { OPERATORS, type OperatorName } from "./operators.ts";
-import { CASES, type Case, type Domain, type Input } from "./operators/cases.test-support.ts";
-import { type Feeds, worstDifference } from "./operators/differences.test-support.ts";
+import { feedsFor, tensorsOf } from "./operators/case-feeds.test-support.ts";
+import { CASES, type Case, type Input } from "./operators/cases.test-support.ts";
+import { worstDifference } from "./operators/differences.test-support.ts";
 import { FLOAT64_LOWERINGS, inFloat64 } from "./operators/float64.test-support.ts";
 import { runKernel } from "./operators/kernel.test-support.ts";
 import { randomStream } from "./random.ts";
@@ -281,39 +282,6 @@ describe("a table of rows", () => {
     expect(largest).toBe(8 * rows);
   });
 });
-
-function tensorsOf(graph: GraphBuilder, inputs: readonly Input[]): Tensor[] {
-  return inputs.map((input, i) => {
-    if (!("constant" in input)) return graph.input(`x${i}`, input.shape);
-    const type = input.constant === "float" ? graph.float : input.constant;
-    if (input.isFed) return graph.input(`x${i}`, input.shape, type);
-    return graph.constant(type, input.shape, input.values);
-  });
-}
-
-/** Random values for every input of the graph, in the domain that the case says. */
-function feedsFor(graph: GraphBuilder, inputs: readonly Input[], random: () => number): Feeds {
-  // Multiples of the golden ratio, modulo 1, keep away from each other.
-  let turn = random();
-  const draw = (domain: Domain): number => {
-    turn = (turn + 0.618_033_988_749_895) % 1;
-    const value = 4 * random() - 2;
-    if (domain === "any") return value;
-    if (domain === "distinct") return 4 * turn - 2;
-    if (domain === "positive") return 0.3 + Math.abs(value);
-    if (domain === "not zero") return value + Math.sign(value) * 0.3;
-    return domain[0] + ((value + 2) / 4) * (domain[1] - domain[0]);
-  };
-  return Object.fromEntries(
-    [...graph.inputs].map(([{ shape, type }, name]) => {
-      const input = name.startsWith("x") ? inputs[Number(name.slice(1))] : undefined;
-      if (input && "constant" in input) return [name, { shape, data: [...input.values], type }];
-      const domain = input && "domain" in input ? input.domain : "any";
-      const data = Array.from({ length: sizeOf(shape) }, () => draw(domain));
-      return [name, { shape, data, type }];
-    }),
-  );
-}
 
 /** The largest difference of any output, relative to the largest value; ∞ where shapes differ. */
 async function differenceFromKernel(

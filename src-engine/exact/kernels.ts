@@ -49,10 +49,11 @@ function unary(differs: string, write: (x: Tensor) => Tensor): ExactKernel {
 function reduction(differs: string, write: (x: Tensor, axes: readonly number[]) => Tensor): ExactKernel {
   return {
     differs,
-    written: ({ inputs: [x, list], attributes: { keepdims } }) => {
+    written: ({ inputs: [x, list], attributes: { keepdims, noop_with_empty_axes } }) => {
       if (!x) return null;
       const axes = list?.value ?? [];
-      const all = axes.length > 0 ? axes : [...x.shape.keys()];
+      const isNone = axes.length === 0 && noop_with_empty_axes === 1;
+      const all = axes.length > 0 || isNone ? axes : [...x.shape.keys()];
       const kept = write(x, all);
       if (keepdims !== 0) return kept;
       const dropped = new Set(all.map((axis) => (axis < 0 ? axis + x.rank : axis)));

@@ -66,6 +66,7 @@ export function exactLogSoftmax(x: Tensor, axis: number, log: (x: Tensor) => Ten
 
 /** The logarithm of the sum of exponentials over `axes`, which stay with size 1. */
 export function exactLogSumExp(x: Tensor, axes: readonly number[], log: (x: Tensor) => Tensor): Tensor {
+  if (axes.length === 0) return log(x.exp());
   const greatest = x.max(...axes);
   return log(exactSum(x.sub(greatest).exp(), axes)).add(greatest);
 }

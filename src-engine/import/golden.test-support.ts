@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Arithmetic } from "../../src-protocol/arithmetic.ts";
 import { differentiate } from "../differentiate.ts";
 import type { ElementType } from "../element-type.ts";
 import { closeGraph, type Graph } from "../graph.ts";
@@ -114,6 +115,7 @@ function tensorOf(type: ElementType, shape: readonly number[], data: readonly nu
 export async function evaluate(
   { graph, inputs, outputs, parameters, tables }: ImportedModel,
   numbers: Golden,
+  arithmetic: Arithmetic = "fast",
 ): Promise<{ output: Float32Array | undefined; gradients: Record<string, Float32Array> }> {
   const [output] = outputs;
   if (!output) throw new Error("nothing to run");
@@ -129,7 +131,7 @@ export async function evaluate(
     ...parameters.map(({ name }, i) => [`d_${name}`, gradients[i] ?? dy.tensor] as const),
   ];
   const found = await run(
-    closeGraph(graph, Object.fromEntries(results)),
+    closeGraph(graph, Object.fromEntries(results), graph.inputs, arithmetic),
     inputTypes([...inputs, ...stored, dy]),
     {
       ...numbers.inputs,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ARITHMETICS } from "../../src-protocol/arithmetic.ts";
 import { evaluate, fixture, golden, relativeError } from "./golden.test-support.ts";
 import { importModel } from "./import-model.ts";
 
@@ -31,15 +32,21 @@ describe("an imported model", () => {
       expect(model.parameters.reduce((sum, { size }) => sum + size, 0)).toBe(
         [...numbers.gradients.values()].reduce((sum, { length }) => sum + length, 0),
       );
-      const { output, gradients } = await evaluate(model, numbers);
-      expect(relativeError(output, numbers.output.data)).toBeLessThanOrEqual(5e-6);
       const whole = Math.hypot(...[...numbers.gradients.values()].map((each) => Math.hypot(...each)));
-      for (const [parameter, gradient] of numbers.gradients) {
-        // A gradient that is 0 but for rounding (a bias before a norm, a key's) is measured against the whole.
-        const norm = Math.hypot(...gradient);
-        const scale = norm < 1e-6 * whole ? (1e-2 * whole) / norm : 1;
-        const own = RENAMED[`${name}/${parameter}`] ?? parameter;
-        expect.soft(relativeError(gradients[own], gradient) / scale, parameter).toBeLessThanOrEqual(5e-6);
+      for (const arithmetic of ARITHMETICS) {
+        const { output, gradients } = await evaluate(
+          importModel(fixture(name), { sizes }),
+          numbers,
+          arithmetic,
+        );
+        expect(relativeError(output, numbers.output.data)).toBeLessThanOrEqual(5e-6);
+        for (const [parameter, gradient] of numbers.gradients) {
+          // A gradient that is 0 but for rounding (a bias before a norm, a key's) is measured against the whole.
+          const norm = Math.hypot(...gradient);
+          const scale = norm < 1e-6 * whole ? (1e-2 * whole) / norm : 1;
+          const own = RENAMED[`${name}/${parameter}`] ?? parameter;
+          expect.soft(relativeError(gradients[own], gradient) / scale, parameter).toBeLessThanOrEqual(5e-6);
+        }
       }
     },
   );

@@ -1,5 +1,7 @@
+import type { Arithmetic } from "../../src-protocol/arithmetic.ts";
 import { differentiate } from "../differentiate.ts";
 import type { ElementType } from "../element-type.ts";
+import { exactGraph } from "../exact/exact-graph.ts";
 import type { GraphBuilder } from "../graph-builder.ts";
 import { encodeModel } from "../model-file.ts";
 import { compile } from "../run.test-support.ts";
@@ -15,6 +17,8 @@ interface Function {
   targets: readonly Tensor[];
   feeds: Feeds;
   random: () => number;
+  /** `exact`: of the graph as that class writes it. */
+  arithmetic?: Arithmetic;
 }
 
 /**
@@ -28,6 +32,7 @@ export async function worstDifference({
   targets,
   feeds,
   random,
+  arithmetic = "fast",
 }: Function): Promise<number> {
   const gradients = differentiate(written, seeds, targets);
   const losses = [...seeds].map(([y, dy]) =>
@@ -36,7 +41,10 @@ export async function worstDifference({
       .reshape([y.shape.reduce((a, b) => a * b, 1)])
       .sum(0),
   );
-  const { graph, of } = inFloat64(written);
+  const results = Object.fromEntries([...losses, ...gradients].map((each, i) => [`${i}`, each]));
+  const exact = arithmetic === "exact" ? exactGraph(written, results) : null;
+  const { graph, of: ofWritten } = inFloat64(exact?.graph ?? written);
+  const of = (tensor: Tensor): Tensor => ofWritten(exact?.of(tensor) ?? tensor);
   const names = targets.map((target) => written.inputs.get(target) ?? "");
   const run = await compile({
     bytes: encodeModel(
