@@ -10,6 +10,10 @@ const BENCHMARKS = {
     about: "Forward and backward of a stage against ONNX Runtime's own MatMul, 24 sizes (5 minutes)",
     load: async () => (await import("./engine.ts")).benchEngine,
   },
+  bits: {
+    about: "The same bits on threads, levels and emulated processors, and what the class exact costs",
+    load: async () => (await import("./bits.ts")).benchBits,
+  },
   codecs: {
     about: "Each codec, both ways, against copying the same values",
     load: async () => (await import("./codecs.ts")).benchCodecs,

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { brokenImports } from "./import-rules.ts";
+import { unportableArithmetic } from "./portable-rules.ts";
 
 /** `npm run check`: everything that can be said about the code without running it. */
 const root = join(import.meta.dirname, "..");
@@ -18,6 +19,7 @@ const checks: Promise<Finding>[] = [
   tool("lint", bin("oxlint/bin/oxlint"), ["--deny-warnings"]),
   tool("format", bin("oxfmt/bin/oxfmt"), ["--check"]),
   inside("import rules", async () => brokenImports(root)),
+  inside("portable arithmetic", async () => unportableArithmetic(root)),
   inside("package config", async () => {
     const { builderProblems } = await import("./check-builder.ts");
     return builderProblems(root);

@@ -11,6 +11,7 @@ import {
 import { WHY } from "../src-engine/import/trained.ts";
 import { printable } from "../src-engine/import/model-bytes.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
 import { number, scaled, size } from "./amounts.ts";
 import { openModel } from "./model-folder.ts";
@@ -56,6 +57,8 @@ export interface Inspection {
   notes: readonly string[];
   cutPoints: readonly { node: string; shape: readonly number[]; bytes: number }[];
   computer: typeof DEFAULT_NODE;
+  /** The best class that it can be trained in, and in words why not in `exact`. */
+  arithmetic: { class: Arithmetic; text: string };
   /** null: it cannot be trained; `problem` says why. */
   plan: Plan | null;
   problem: FailureBody | null;
@@ -101,6 +104,7 @@ export function inspectModel(path: string, options: InspectOptions): Inspection 
       bytes: bytesOf(tensor),
     })),
     computer: DEFAULT_NODE,
+    arithmetic: arithmeticOf(model),
     plan,
     problem,
   };
@@ -121,6 +125,20 @@ function planned(model: ImportedModel, stages: number | null): [Plan | null, Fai
   } catch (error) {
     if (error instanceof Failure) return [null, error.body()];
     throw error;
+  }
+}
+
+/** Whether its forward and gradients can be written in kernels that give the same bits everywhere. */
+function arithmeticOf(model: ImportedModel): Inspection["arithmetic"] {
+  const anywhere = { ...DEFAULT_NODE, memoryBytes: Number.POSITIVE_INFINITY };
+  try {
+    const exact = { ...model, arithmetic: "exact" as const };
+    for (const stage of cutGraph(exact, { stages: 1, nodes: [anywhere] })) stage.backward();
+    return { class: "exact", text: "exact: the same bits on every computer that holds this class" };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const why = error.code === "not-exact" ? error.message : "It cannot be trained: see below.";
+    return { class: "fast", text: `fast. ${why}` };
   }
 }
 
@@ -145,6 +163,7 @@ export function inspectionText(found: Inspection, allTensors = false): string {
   }
   lines.push(...tensorLines(found.tensors, allTensors));
   for (const note of found.notes) lines.push(`Note:        ${note}`);
+  lines.push(`Arithmetic:  ${found.arithmetic.text}`);
   lines.push(`Cut points:  ${found.cutPoints.length}`);
   for (const { node, shape, bytes } of found.cutPoints.slice(0, SHOWN_POINTS))
     lines.push(`             after ${node}: [${shape.join(", ")}], ${size(bytes)}`);

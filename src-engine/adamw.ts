@@ -1,4 +1,5 @@
 import type { OptimizerSpec } from "../src-protocol/model.ts";
+import { cos, power } from "./portable-math.ts";
 import type { Stage } from "./stage.ts";
 
 export interface AdamwStep {
@@ -68,8 +69,8 @@ export function adamwFactors(optimizer: OptimizerSpec, step: number): AdamwFacto
   const rate = learningRate(optimizer, step);
   return {
     keep: 1 - rate * weightDecay,
-    correctedRate: rate / (1 - beta1 ** (step + 1)),
-    correction2: 1 / Math.sqrt(1 - beta2 ** (step + 1)),
+    correctedRate: rate / (1 - power(beta1, step + 1)),
+    correction2: 1 / Math.sqrt(1 - power(beta2, step + 1)),
   };
 }
 
@@ -109,6 +110,6 @@ export function learningRate(optimizer: OptimizerSpec, step: number): number {
   const { learningRate: peak, warmupSteps, decaySteps, finalFraction } = optimizer;
   if (step < warmupSteps) return (peak * (step + 1)) / warmupSteps;
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, decaySteps - warmupSteps));
-  const cosine = (1 + Math.cos(Math.PI * progress)) / 2;
+  const cosine = (1 + cos(Math.PI * progress)) / 2;
   return peak * (finalFraction + (1 - finalFraction) * cosine);
 }

@@ -19,7 +19,7 @@ export function sumOfSquares(gradients: readonly Float32Array[]): number {
 /** Its own function, so that V8 compiles this loop once and for every parameter. */
 function sumOfOne(gradient: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < gradient.length; i++) sum += (gradient[i] as number) ** 2;
+  for (let i = 0; i < gradient.length; i++) sum += (gradient[i] as number) * (gradient[i] as number);
   return sum;
 }
 

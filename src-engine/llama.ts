@@ -1,4 +1,5 @@
 import type { LlamaSpec } from "../src-protocol/model.ts";
+import { cos, power, sin } from "./portable-math.ts";
 import type { Tensor, TensorGraph } from "./tensor.ts";
 
 /** The sequences of a micro-batch. Activations are `[batch·sequence, width]`, row-major. */
@@ -65,9 +66,9 @@ function attention(
 function rotaryTables(graph: TensorGraph, sequence: number, half: number, base: number): [Tensor, Tensor] {
   const angles = Array.from(
     { length: sequence * half },
-    (_, k) => Math.floor(k / half) * base ** (-(k % half) / half),
+    (_, k) => Math.floor(k / half) * power(base, -(k % half) / half),
   );
   const table = (of: (angle: number) => number): Tensor =>
     graph.constant(graph.float, [sequence, half], angles.map(of));
-  return [table(Math.cos), table(Math.sin)];
+  return [table(cos), table(sin)];
 }

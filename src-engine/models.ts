@@ -30,7 +30,7 @@ export type ModelName = keyof typeof MODELS;
 
 /** `2·vocabulary·width + width + blocks·(4·width² + 3·width·hidden + 2·width)`. */
 export function parameterCount({ vocabulary, width, blocks, hidden }: LlamaSpec): number {
-  return 2 * vocabulary * width + width + blocks * (4 * width ** 2 + 3 * width * hidden + 2 * width);
+  return 2 * vocabulary * width + width + blocks * (4 * width * width + 3 * width * hidden + 2 * width);
 }
 
 function llama(vocabulary: number, width: number, heads: number, blocks: number, hidden: number): LlamaSpec {

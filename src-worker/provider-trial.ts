@@ -148,8 +148,9 @@ function distance(found: Float32Array, expected: Float32Array): number {
   if (found.length !== expected.length) return Number.MAX_VALUE;
   let [difference, size] = [0, 0];
   for (let i = 0; i < found.length; i++) {
-    difference += ((found[i] as number) - (expected[i] as number)) ** 2;
-    size += (expected[i] as number) ** 2;
+    const away = (found[i] as number) - (expected[i] as number);
+    difference += away * away;
+    size += (expected[i] as number) * (expected[i] as number);
   }
   if (difference === 0) return 0;
   return Math.min(Math.sqrt(difference / size), Number.MAX_VALUE);

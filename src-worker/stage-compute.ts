@@ -161,7 +161,7 @@ export class StageCompute {
       throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
     const squaredNorm = await tensors.squaredNorm();
-    if (!(squaredNorm / microBatches ** 2 <= LARGEST_SQUARED_NORM)) {
+    if (!(squaredNorm / (microBatches * microBatches) <= LARGEST_SQUARED_NORM)) {
       tensors.dropGradients();
       throw new Failure(
         "gradient-overflow",

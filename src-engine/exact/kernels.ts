@@ -73,15 +73,17 @@ function countOf(x: Tensor, axes: readonly number[]): number {
   return axes.reduce((count, axis) => count * x.dim(axis), 1);
 }
 
-/** Whole and half powers, by products and square roots. */
+/** Whole powers and those of quarters, by products and square roots. */
 function power(x: Tensor, exponent: number | undefined): Tensor | null {
-  if (exponent === undefined || Math.abs(exponent) > 64 || !Number.isInteger(exponent * 2)) return null;
+  if (exponent === undefined || Math.abs(exponent) > 64 || !Number.isInteger(exponent * 4)) return null;
   const one = x.graph.constant(x.type, [], [1]);
   if (exponent < 0) {
     const positive = power(x, -exponent);
     return positive && one.div(positive);
   }
-  let result = Number.isInteger(exponent) ? null : x.sqrt();
+  const quarters = (exponent % 1) * 4;
+  const half = x.sqrt();
+  let result = [null, half.sqrt(), half, half.mul(half.sqrt())][quarters] ?? null;
   for (let rest = Math.floor(exponent), square = x; rest >= 1; rest = Math.floor(rest / 2)) {
     if (rest % 2 === 1) result = result ? result.mul(square) : square;
     if (rest > 1) square = square.mul(square);

@@ -5,8 +5,8 @@ import { exactProduct } from "./products.ts";
 const MOST_SLICES = 64;
 
 /**
- * The sum over `axes`, which stay with size 1, times `factor`. Rows are summed by a product with two
- * equal columns, whose order is known; over the first axes, the runtime adds whole rows in turn.
+ * The sum over `axes`, which stay with size 1, times `factor`: a product with two equal columns, of
+ * which one is kept. Its order is known, where reductions have one for each processor and size.
  */
 export function exactSum(x: Tensor, axes: readonly number[], factor = 1): Tensor {
   const summed = new Set(axes.map((axis) => axisOf(axis, x.rank)).filter((axis) => x.dim(axis) > 1));
@@ -29,11 +29,9 @@ export function exactSum(x: Tensor, axes: readonly number[], factor = 1): Tensor
         );
   }
   const first = [...x.shape.keys()].filter((axis) => summed.has(axis));
-  const isLeading = first.every((axis, i) => axis === i);
-  if (isLeading) return scaled(x.sum(...first));
   // A short axis in the middle: its slices one after the other, without moving the rest.
   const [only = 0, ...more] = first;
-  if (more.length === 0 && x.dim(only) <= MOST_SLICES) {
+  if (only > 0 && more.length === 0 && x.dim(only) <= MOST_SLICES) {
     const slices = x.split(
       only,
       Array.from({ length: x.dim(only) }, () => 1),
@@ -41,8 +39,11 @@ export function exactSum(x: Tensor, axes: readonly number[], factor = 1): Tensor
     return scaled(slices.reduce((sum, each) => sum.add(each)));
   }
   const others = [...x.shape.keys()].filter((axis) => !summed.has(axis));
-  const moved = x.transpose(...first, ...others);
-  return scaled(moved.sum(...first.keys()).reshape(shape));
+  const isLeading = first.every((axis, i) => axis === i);
+  const moved = isLeading ? x : x.transpose(...first, ...others);
+  const rows = sizeOf(first.map((axis) => x.dim(axis)));
+  const matrix = moved.reshape([rows, sizeOf(x.shape) / rows]);
+  return exactProduct(matrix, x.graph.full([rows, 1], factor), true, false).reshape(shape);
 }
 
 /** The axes that are summed at the end of the shape, with those of size 1 among them. */

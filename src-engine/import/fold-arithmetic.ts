@@ -1,5 +1,6 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { ElementType } from "../element-type.ts";
+import { cos, exp, log, power, sin, tanh } from "../portable-math.ts";
 import { axisOf, broadcast, type Shape, sizeOf } from "../shape.ts";
 import type { Fold, FoldCall } from "./fold.ts";
 import { broadcastIndex, coordinates, type Known, known, strides } from "./known.ts";
@@ -109,7 +110,7 @@ export const foldArithmetic: Readonly<Record<string, Fold>> = {
     call.attributes.number("fmod", 0) === 1
       ? each((a, b = 0) => a % b)(call)
       : each((a, b = 0) => a - b * Math.floor(a / b))(call),
-  Pow: each((a, b = 0) => a ** b),
+  Pow: each((a, b = 0) => power(a, b)),
   Min: each(Math.min),
   Max: each(Math.max),
   Sum: each((...values) => sum(values)),
@@ -121,13 +122,13 @@ export const foldArithmetic: Readonly<Record<string, Fold>> = {
   Round: each((x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))),
   Sqrt: each(Math.sqrt),
   Reciprocal: each((x) => 1 / x),
-  Exp: each(Math.exp),
-  Log: each(Math.log),
-  Cos: each(Math.cos),
-  Sin: each(Math.sin),
-  Tanh: each(Math.tanh),
+  Exp: each(exp),
+  Log: each(log),
+  Cos: each(cos),
+  Sin: each(sin),
+  Tanh: each(tanh),
   Relu: each((x) => Math.max(x, 0)),
-  Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
+  Sigmoid: each((x) => 1 / (1 + exp(-x))),
   Clip: ({ inputs, attributes, budget, at }) => {
     const low = inputs[1] ?? known("float64", [], [attributes.number("min", Number.NEGATIVE_INFINITY)]);
     const high = inputs[2] ?? known("float64", [], [attributes.number("max", Number.POSITIVE_INFINITY)]);
