@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { Server as BlindRelay } from "blind-relay";
 import type { RelaySession } from "blind-relay";
 import HyperDHT from "hyperdht";
@@ -17,6 +18,7 @@ const LOOK_EVERY_MS = 500;
 
 export interface DatagramRelayOptions {
   readonly host: string;
+  readonly publicHost: string;
   readonly ports: readonly number[];
   readonly seed: string;
   readonly streams: number;
@@ -60,7 +62,8 @@ export class DatagramRelay {
   async listen(): Promise<number[]> {
     const { host, ports } = this.#options;
     const bootstrap: NodeAddress[] = [];
-    const dialable = host === "0.0.0.0" ? "127.0.0.1" : host;
+    // Under the address by which nodes reach them: what these nodes know of each other is passed on.
+    const { address } = await lookup(this.#options.publicHost, { family: 4 });
     for (let index = 0; index <= DHT_NODES; index++) {
       const node = new HyperDHT({
         bootstrap: bootstrap.slice(0, 1),
@@ -71,7 +74,7 @@ export class DatagramRelay {
       });
       this.#nodes.push(node);
       await node.fullyBootstrapped();
-      bootstrap.push({ host: dialable, port: node.address()?.port ?? 0 });
+      bootstrap.push({ host: address, port: node.address()?.port ?? 0 });
     }
     const own = this.#nodes[DHT_NODES];
     if (own !== undefined) await this.#serve(own);

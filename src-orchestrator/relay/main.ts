@@ -48,6 +48,7 @@ async function start(settings: RelaySettings): Promise<void> {
   const { refused } = byteRelay;
   const datagramRelay = new DatagramRelay({
     host,
+    publicHost,
     ports,
     seed,
     streams: connections,

@@ -1,4 +1,4 @@
-import { TokenBucket } from "./token-bucket.ts";
+import { TokenBucket } from "../../src-protocol/token-bucket.ts";
 
 /** A node that has not sent for so long begins anew. */
 const FORGET_MS = 60_000;

@@ -48,6 +48,8 @@ export class DhtNode {
   #admitted: ReadonlySet<string> = new Set();
   #nameless: (() => void)[] = [];
   #silent = 0;
+  /** Of the library's count of streams for which no router had to be opened. */
+  #openSeen = 0;
   readonly #streams = new Set<SecretStream>();
 
   constructor(options: DhtNodeOptions) {
@@ -102,11 +104,14 @@ export class DhtNode {
    */
   dial(peer: SessionKey, signal: AbortSignal): Promise<Candidate> {
     const relay = this.#options.services.datagramRelay;
-    let punched = false;
+    let tried = false;
+    const openBefore = this.#dht.stats.punches.open;
+    // Nobody says so: neither end is open to others, and still they met.
+    let punched = true;
     const stream = this.#dht.connect(Buffer.from(peer, "hex"), {
       keyPair: this.#keyPair,
       relayThrough: relay === null ? null : Buffer.from(relay.key, "hex"),
-      holepunch: () => (punched = true),
+      holepunch: () => (tried = true),
     });
     this.#keep(stream);
     return new Promise((resolve, reject) => {
@@ -125,6 +130,7 @@ export class DhtNode {
       });
       stream.once("open", () => {
         done();
+        punched = this.router !== "none" && this.#dht.stats.punches.open === openBefore;
         resolve({
           choose: async () => {
             const link = this.#linkOn(stream, peer, () => punched);
@@ -135,7 +141,7 @@ export class DhtNode {
           why: () => {
             if (this.router !== "changes ports") return null;
             // The library does not even try where both do so.
-            return punched
+            return tried
               ? "This computer's router changes ports for every destination, and no way through the other one was found: relayed."
               : "Both routers change ports for every destination: relayed.";
           },
@@ -155,7 +161,7 @@ export class DhtNode {
 
   #linkOn(stream: SecretStream, peer: SessionKey, punched: () => boolean): FramedLink {
     const { clock = systemClock, timing = LINK_TIMING, services, road = (pipe) => pipe } = this.#options;
-    const pipe = new StreamPipe(stream, services.datagramRelay?.address ?? null, punched);
+    const pipe = new StreamPipe(stream, services.datagramRelay, punched, clock);
     return new FramedLink(peer, road(pipe, stream), clock, timing);
   }
 
@@ -174,7 +180,9 @@ export class DhtNode {
       cancel();
     };
     stream.once("close", over);
-    const link = this.#linkOn(stream, peer, () => this.router !== "none");
+    const wasOpen = this.#dht.stats.punches.open > this.#openSeen;
+    this.#openSeen = this.#dht.stats.punches.open;
+    const link = this.#linkOn(stream, peer, () => !wasOpen && this.router !== "none");
     link.onKnock(() => {
       over();
       onLink(link);

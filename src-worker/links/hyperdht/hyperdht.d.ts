@@ -79,6 +79,7 @@ declare module "hyperdht" {
     readonly host: string | null;
     readonly port: number;
     readonly online: boolean;
+    readonly stats: { readonly punches: { readonly open: number } };
     fullyBootstrapped(): Promise<void>;
     address(): NodeAddress | null;
     connect(remotePublicKey: Uint8Array, options?: ConnectOptions): SecretStream;

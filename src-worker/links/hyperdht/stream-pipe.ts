@@ -1,6 +1,8 @@
 import { isIP } from "node:net";
 import type { SecretStream } from "hyperdht";
-import type { ServiceAddress } from "../../../src-protocol/link-services.ts";
+import type { LinkServices } from "../../../src-protocol/link-services.ts";
+import { TokenBucket } from "../../../src-protocol/token-bucket.ts";
+import type { LinkClock } from "../link-clock.ts";
 import type { LinkPath } from "../../../src-protocol/link-report.ts";
 import { isOwnHost, isPrivateHost } from "../own-addresses.ts";
 import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
@@ -23,6 +25,11 @@ const DATA = 0;
 /** Four bytes follow: so many more may be sent. */
 const CREDIT = 1;
 
+/** Of the relay's rate: what the transport itself sends is counted there, too. */
+const PACE = 0.9;
+
+export type RelayedBy = NonNullable<LinkServices["datagramRelay"]>;
+
 interface Write {
   readonly bytes: Uint8Array;
   readonly done: () => void;
@@ -33,8 +40,12 @@ const NOTHING = (): void => {};
 /** A link's pipe over a HyperDHT stream: Noise has proved the peer's key before it opened. */
 export class StreamPipe implements LinkPipe {
   readonly #stream: SecretStream;
-  readonly #relay: ServiceAddress | null;
+  readonly #relay: RelayedBy | null;
   readonly #punched: () => boolean;
+  readonly #clock: LinkClock;
+  /** While a relay carries it: more than its rate, and the relay cuts it. */
+  readonly #pace: TokenBucket | null;
+  #isPaced = false;
   #events: LinkPipeEvents | null = null;
   #waiting: Write[] = [];
   /** Given to a full stream; out of memory when it drains. */
@@ -53,10 +64,12 @@ export class StreamPipe implements LinkPipe {
   #broken = false;
 
   /** `punched`: whether a router had to be opened for it. */
-  constructor(stream: SecretStream, relay: ServiceAddress | null, punched: () => boolean) {
+  constructor(stream: SecretStream, relay: RelayedBy | null, punched: () => boolean, clock: LinkClock) {
     this.#stream = stream;
     this.#relay = relay;
     this.#punched = punched;
+    this.#clock = clock;
+    this.#pace = relay === null ? null : new TokenBucket(relay.mbitPerSecond * PACE, clock.now());
   }
 
   /** Asked each time: a relayed stream moves to a direct path by itself. */
@@ -64,7 +77,11 @@ export class StreamPipe implements LinkPipe {
     const { remoteHost = null, remotePort = 0 } = this.#stream.rawStream ?? {};
     const kind = (): LinkPath["kind"] => {
       if (remoteHost === null) return "relayed";
-      if (this.#relay !== null && remotePort === this.#relay.port && mayBe(remoteHost, this.#relay.host))
+      if (
+        this.#relay !== null &&
+        remotePort === this.#relay.address.port &&
+        mayBe(remoteHost, this.#relay.address.host)
+      )
         return "relayed";
       if (isOwnHost(remoteHost)) return "this computer";
       return this.#punched() && !isPrivateHost(remoteHost) ? "punched" : "direct";
@@ -125,7 +142,7 @@ export class StreamPipe implements LinkPipe {
   }
 
   #flow(): void {
-    while (this.#leaving === null && this.#state !== "over") {
+    while (this.#leaving === null && this.#state !== "over" && !this.#isPaced) {
       const write = this.#waiting[0];
       if (write === undefined || this.#credit < write.bytes.byteLength || this.#stream.destroying) break;
       this.#waiting.shift();
@@ -135,8 +152,20 @@ export class StreamPipe implements LinkPipe {
       message.set(write.bytes, 1);
       if (this.#stream.write(message)) queueMicrotask(write.done);
       else this.#leaving = write;
+      this.#keepPace(message.byteLength);
     }
     if (this.#state === "ending" && this.#waiting.length === 0 && this.#leaving === null) this.#stream.end();
+  }
+
+  #keepPace(bytes: number): void {
+    if (this.#pace === null || this.path.kind !== "relayed") return;
+    const waitMs = this.#pace.take(bytes, this.#clock.now());
+    if (waitMs === 0) return;
+    this.#isPaced = true;
+    this.#clock.after(waitMs, () => {
+      this.#isPaced = false;
+      this.#flow();
+    });
   }
 
   #receive(message: Uint8Array): void {
