@@ -18,6 +18,11 @@ const BENCHMARKS = {
     about: "Each codec, both ways, against copying the same values",
     load: async () => (await import("./codecs.ts")).benchCodecs,
   },
+  data: {
+    about:
+      "Text, jsonl.gz and parquet into tokens of GPT-2 and Llama-2: MB/s, memory, against Python's tokenizers if it is there",
+    load: async () => (await import("./data.ts")).benchData,
+  },
   memory: {
     about:
       "Peak memory of a stage of 100 M parameters against what was predicted; kept results against recomputed",

@@ -12,7 +12,7 @@ setPriority(10);
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 
 const cache = mkdtempSync(join(tmpdir(), "tah-bench-"));
-const corpus = defaultCorpus(cache);
+const corpus = await defaultCorpus(cache);
 const bytes = readFileSync(corpus.file);
 rmSync(cache, { recursive: true, force: true });
 const [arithmetic, digestStep] = process.argv.slice(2);

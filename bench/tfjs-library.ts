@@ -63,7 +63,7 @@ export interface Tfjs {
   concat(parts: readonly TfTensor[], axis: number): TfTensor;
 }
 
-/** @param folder the one that `installTfjs` gives */
+/** @param folder the one that `installPeer` gives */
 export async function loadTfjs(folder: string): Promise<Tfjs> {
   const require = createRequire(join(folder, "package.json"));
   const tf = require("@tensorflow/tfjs") as Tfjs;

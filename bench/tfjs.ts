@@ -4,7 +4,9 @@ import type { Progress } from "./bench.ts";
 import { runCase } from "./peers/case-process.ts";
 import { secondsPerCase } from "./peers/seconds.ts";
 import type { TfjsCase, TfjsSpeed } from "./tfjs-case.ts";
-import { installTfjs } from "./tfjs-install.ts";
+import { installPeer } from "./peer-install.ts";
+
+const TENSORFLOW = { folder: "tfjs", name: "TensorFlow.js", takes: "about 310 MB on disk, a minute or two" };
 
 const WIDTHS = [256, 128] as const;
 const SECONDS = 15;
@@ -31,7 +33,7 @@ export interface TfjsResult {
  */
 export async function benchTfjs(progress: Progress): Promise<TfjsResult> {
   const seconds = secondsPerCase(SECONDS);
-  const folder = await installTfjs(progress);
+  const folder = await installPeer(TENSORFLOW, progress);
   const cores = availableParallelism();
   const cases: TfjsSpeed[] = [];
   for (const threads of new Set([1, cores])) {

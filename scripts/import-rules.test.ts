@@ -10,7 +10,17 @@ afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive
 function checkout(files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), "tah-imports-"));
   folders.push(root);
-  for (const folder of ["protocol", "engine", "worker", "orchestrator", "daemon", "cli", "main", "renderer"])
+  for (const folder of [
+    "protocol",
+    "engine",
+    "data",
+    "worker",
+    "orchestrator",
+    "daemon",
+    "cli",
+    "main",
+    "renderer",
+  ])
     mkdirSync(join(root, `src-${folder}`));
   for (const [path, source] of Object.entries(files)) writeFileSync(join(root, path), source);
   return root;

@@ -47,7 +47,7 @@ export async function embeddedPlan(
       orchestrator: {
         network: EMBEDDED_NETWORK,
         folder: home.network,
-        ...runJob(options, home.corpus, workers),
+        ...(await runJob(options, home.corpus, workers, sayData)),
         raoPerTeraflop: RAO_PER_TERAFLOP,
         payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
       },
@@ -58,4 +58,9 @@ export async function embeddedPlan(
       threads: threadsPerWorker(availableParallelism(), workers),
     },
   };
+}
+
+/** To the terminal, as everything that the owner must know before it trains. */
+function sayData(lines: readonly string[]): void {
+  for (const [i, line] of lines.entries()) process.stdout.write(`${i === 0 ? "Data: " : "  "}${line}\n`);
 }

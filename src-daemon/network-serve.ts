@@ -63,7 +63,7 @@ async function serve(): Promise<void> {
     {
       network: UNNAMED,
       folder: home.network,
-      ...runJob(
+      ...(await runJob(
         {
           runFile: values.run ?? null,
           data: values.data ?? null,
@@ -72,7 +72,8 @@ async function serve(): Promise<void> {
         },
         home.corpus,
         Number(values.stages ?? "3"),
-      ),
+        (files) => log.info({ files }, "the data"),
+      )),
       raoPerTeraflop: RAO_PER_TERAFLOP,
       payouts: [],
       host: values.host ?? "0.0.0.0",

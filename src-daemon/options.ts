@@ -35,7 +35,7 @@ export interface DaemonOptions {
 
 export const HELP = `Train at Home: trains a language model with your computer's spare time.
 
-  --data FOLDER      train on the text files in FOLDER
+  --data PATH        train on the text in a folder or file (also JSON lines, CSV, parquet, .gz, .zst)
   --steps N          stop training after N steps
   --exact            train in the class exact: the same bits on every computer, a little slower
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)

@@ -24,9 +24,9 @@ function jobOf(content: string | null) {
   return runJob({ runFile, data: null, model: "default", steps: null }, folder, 3);
 }
 
-it("a run in a file is taken as it stands there", () => {
+it("a run in a file is taken as it stands there", async () => {
   const job = { run, corpusFile: "/data", modelFile: "/model.onnx" };
-  expect(jobOf(JSON.stringify(job))).toEqual(job);
+  expect(await jobOf(JSON.stringify(job))).toEqual(job);
 });
 
 it.each([
@@ -39,12 +39,23 @@ it.each([
     JSON.stringify({ run: { ...run, stages: 0 }, corpusFile: "/d", modelFile: null }),
     /run\.stages: /,
   ],
-])("a run file is refused in one sentence when %s", (_, content, sentence) => {
-  expect(() => jobOf(content)).toThrow(sentence);
+])("a run file is refused in one sentence when %s", async (_, content, sentence) => {
+  await expect(jobOf(content)).rejects.toThrow(sentence);
 });
 
-it("without one, the built-in model learns the owner's text", () => {
+it("without one, the built-in model learns the owner's text, and its files are named", async () => {
   writeFileSync(join(folder, "a.txt"), "Call me Ishmael. ".repeat(2_000));
-  const job = runJob({ runFile: null, data: folder, model: "tiny", steps: 7 }, join(folder, "cache"), 2);
+  writeFileSync(join(folder, "valid.jsonl"), JSON.stringify({ text: "Ahab. ".repeat(500) }));
+  writeFileSync(join(folder, "README.md"), "About it.");
+  const said: string[] = [];
+  const options = { runFile: null, data: folder, model: "tiny" as const, steps: 7 };
+  const job = await runJob(options, join(folder, "cache"), 2, (lines) => said.push(...lines));
   expect(job).toMatchObject({ modelFile: null, run: { steps: 7, stages: 2, model: { kind: "llama" } } });
+  expect(job.run.corpus).toMatchObject({ trainingTokens: 34_002, bytes: 34_002 + 3002 });
+  expect(said).toEqual([
+    expect.stringMatching(/37,004 bytes of text in 2 files; 3,002 of the validation set are held out$/),
+    "a.txt: text, 91.9 %",
+    'valid.jsonl: JSON lines, column "text", validation set, 8.1 %',
+    "left out: README.md: about the data, not part of it",
+  ]);
 });

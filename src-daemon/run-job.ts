@@ -2,12 +2,15 @@ import { readFileSync, statSync } from "node:fs";
 import { Failure } from "../src-protocol/failure.ts";
 import { RUN_FILE_LIMIT_BYTES, runFile } from "../src-protocol/run-file.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
-import { defaultCorpus, folderCorpus } from "./corpus.ts";
+import { defaultCorpus, ownCorpus } from "./corpus.ts";
 import type { DaemonOptions } from "./options.ts";
 import { planRun } from "./run-plan.ts";
 
-/** What the embedded network trains: the run of a file, else the built-in model on the owner's text. */
-export function runJob(
+/**
+ * What the embedded network trains: the run of a file, else the built-in model on the owner's text.
+ * `tell` hears what each file of that was taken for.
+ */
+export async function runJob(
   {
     runFile: file,
     data,
@@ -17,9 +20,11 @@ export function runJob(
   }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> & Partial<Pick<DaemonOptions, "exact">>,
   corpusCache: string,
   workers: number,
-): RunFile {
+  tell: (lines: readonly string[]) => void = () => {},
+): Promise<RunFile> {
   if (file !== null) return readRunFile(file);
-  const corpus = data === null ? defaultCorpus(corpusCache) : folderCorpus(data, corpusCache);
+  const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache));
+  tell(corpus.files);
   return {
     run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),
     corpusFile: corpus.file,

@@ -20,7 +20,7 @@ export const EMBEDDED_NETWORK = "embedded";
 const SEED = 1;
 
 export interface RunRequest {
-  readonly corpus: Pick<Corpus, "name" | "sha256" | "bytes">;
+  readonly corpus: Pick<Corpus, "name" | "sha256" | "bytes"> & Partial<Pick<Corpus, "trainingTokens">>;
   readonly size: ModelSize;
   readonly steps: number | null;
   /** Processes that can hold a stage. */
@@ -50,7 +50,12 @@ export function planRun({
     microBatches,
     optimizer: DEFAULT_OPTIMIZER,
     seed: SEED,
-    corpus: { sha256: corpus.sha256, bytes: corpus.bytes, tokenBytes: 1 as const },
+    corpus: {
+      sha256: corpus.sha256,
+      bytes: corpus.bytes,
+      tokenBytes: 1 as const,
+      ...(typeof corpus.trainingTokens === "number" ? { trainingTokens: corpus.trainingTokens } : {}),
+    },
   };
   const id = createHash("sha256")
     .update(JSON.stringify(arithmetic === "fast" ? mathematics : { ...mathematics, arithmetic }))

@@ -20,7 +20,7 @@ export interface ServedNetwork {
 
 /** Serves the tiny model in two slices. @param port 0: any */
 export async function serveNetwork(folder: string, port = 0): Promise<ServedNetwork> {
-  const corpus = defaultCorpus(join(folder, "corpus"));
+  const corpus = await defaultCorpus(join(folder, "corpus"));
   const child = fork(MAIN, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
   const listening = url(child);
   child.send(

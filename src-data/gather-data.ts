@@ -75,7 +75,15 @@ const LISTED_IN_ERRORS = 8;
  * `tokenizer-too-large`, `interrupted`
  */
 export async function gatherData(given: string, options: DataOptions): Promise<TrainingData> {
-  const found = findFiles(given);
+  return await gatherFound(given, findFiles(given), options);
+}
+
+/** The same of files that were found already. */
+export async function gatherFound(
+  given: string,
+  found: FoundFiles,
+  options: DataOptions,
+): Promise<TrainingData> {
   const { parts, leftOut } = await partsOf(found, options);
   if (parts.length === 0) throw nothingTaken(given, leftOut);
   const hasTokens = parts.some(({ kind }) => kind.as === "tokens");

@@ -5,35 +5,43 @@ import { join } from "node:path";
 import { Failure } from "../src-protocol/failure.ts";
 import type { Progress } from "./bench.ts";
 
-const FOLDER = join(import.meta.dirname, "peers", "tfjs");
+export interface Peer {
+  /** Its folder in bench/peers, which has its lock file. */
+  readonly folder: string;
+  /** For a person, and what it takes to install. */
+  readonly name: string;
+  readonly takes: string;
+}
 
 /**
- * The folder that has TensorFlow.js. The first use installs it there, as its lock file names it and
- * without running any script of a package; everybody else's install stays free of it.
+ * The folder that has what a benchmark compares with, or measures with. The first use installs it
+ * there, as its lock file names it and without running any script of a package; everybody else's
+ * install stays free of it.
  *
  * @throws Failure `peer-not-installed`
  */
-export async function installTfjs(progress: Progress): Promise<string> {
-  const stamp = join(FOLDER, "node_modules", ".train-at-home");
+export async function installPeer(peer: Peer, progress: Progress): Promise<string> {
+  const folder = join(import.meta.dirname, "peers", peer.folder);
+  const stamp = join(folder, "node_modules", ".train-at-home");
   const wanted = createHash("sha256")
-    .update(readFileSync(join(FOLDER, "package-lock.json")))
+    .update(readFileSync(join(folder, "package-lock.json")))
     .digest("hex");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return FOLDER;
-  progress("Installing TensorFlow.js into bench/peers/tfjs, once: about 310 MB on disk, a minute or two.");
-  const code = await npmCi();
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return folder;
+  progress(`Installing ${peer.name} into bench/peers/${peer.folder}, once: ${peer.takes}.`);
+  const code = await npmCi(folder);
   if (code !== 0) {
     throw new Failure(
       "peer-not-installed",
-      `TensorFlow.js could not be installed (npm ended with ${code}), so there is nothing to compare with. ` +
+      `${peer.name} could not be installed (npm ended with ${code}), so there is nothing to measure with. ` +
         "It comes from the npm registry and is only needed for this benchmark. " +
         "The lines above say why; most often there is no network. Connect and run the same command again.",
     );
   }
   writeFileSync(stamp, wanted);
-  return FOLDER;
+  return folder;
 }
 
-async function npmCi(): Promise<number | string> {
+async function npmCi(folder: string): Promise<number | string> {
   const script = process.env["npm_execpath"];
   // npm's own script under this Node needs no shell, which Windows would want for `npm.cmd`.
   const ownScript = script?.endsWith(".js") === true ? script : null;
@@ -42,7 +50,7 @@ async function npmCi(): Promise<number | string> {
     ownScript === null ? "npm" : process.execPath,
     [...(ownScript === null ? [] : [ownScript]), ...parameters],
     {
-      cwd: FOLDER,
+      cwd: folder,
       // What npm says is not the benchmark's answer.
       stdio: ["ignore", process.stderr, process.stderr],
       shell: ownScript === null && process.platform === "win32",
