@@ -2,6 +2,7 @@ import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { ExecutionProvider } from "../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
 import { Accounts } from "./accounts.ts";
+import { clockProblem } from "./clock-problem.ts";
 import { EarningsRound } from "./earnings-round.ts";
 import type { LiveState } from "./live-state.ts";
 import type { Log } from "./log-file.ts";
@@ -61,8 +62,16 @@ export class NetworkSession {
     });
     this.#earnings = new EarningsRound({
       ask: () => this.accounts.earnings(),
-      tell: (answer) => live.earnings(answer),
-      failed: (error) => log.debug({ err: error }, "earnings could not be read"),
+      tell(answer) {
+        live.problem("clock", null);
+        live.earnings(answer);
+      },
+      failed(error) {
+        log.debug({ err: error }, "earnings could not be read");
+        const clock = clockProblem(error);
+        // Of anything else is known only that it is not answered now: the clock may be wrong still.
+        if (clock !== null) live.problem("clock", clock);
+      },
     });
     this.#watch = new NetworkWatch(
       {

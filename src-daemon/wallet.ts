@@ -52,8 +52,11 @@ export async function payoutAddress(
 }
 
 const DAY_MS = 86_400_000;
-/** Computers' clocks differ: a delegation made now has to hold where it is still a little earlier. */
-const CLOCK_TOLERANCE_MS = 10 * 60_000;
+/**
+ * Computers' clocks differ, the worst by a wrong time zone: a delegation made now has to hold where it
+ * is still earlier, so that work goes on while the owner sets the clock.
+ */
+const CLOCK_TOLERANCE_MS = 20 * 3_600_000;
 
 /** Lets a worker's session key act for the hotkey on one network; `now` is Unix milliseconds. */
 export function delegate(

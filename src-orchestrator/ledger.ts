@@ -57,6 +57,8 @@ export class Ledger {
     const refused: CreditAnswer["refused"] = [];
     const sound: { id: string; receipt: SignedReceipt }[] = [];
     const stored: string[] = [];
+    // A quick node's receipts may be here before the grant that they rest on can be read.
+    await this.store.settled();
     const tenures = this.tenuresOnce();
     let verified = 0;
     for (const receipt of receipts) {

@@ -47,7 +47,7 @@ export async function requester(store: Store, request: SignedRequest, now: numbe
   if (Math.abs(now - timestamp) > EPISTULA_WINDOW_MS) {
     throw new Failure(
       "stale-request",
-      `The request's time is ${Math.round(Math.abs(now - timestamp) / 1000)} s away from ours; 8 s are allowed. Set your computer's clock, then try again.`,
+      `This computer's clock is ${Math.round(Math.abs(now - timestamp) / 1000)} s ${timestamp > now ? "ahead of" : "behind"} the network's; 8 s are allowed. Set it, best by the internet; then what waits is accepted.`,
     );
   }
   const text = epistulaText(

@@ -96,6 +96,11 @@ export class Store {
     return result as Promise<T>;
   }
 
+  /** Resolves when all that waits now can be read: at once where nothing does. */
+  async settled(): Promise<void> {
+    if (this.queue.length > 0) await this.write(() => undefined, 0);
+  }
+
   /** Commits everything that waits, now. */
   flush(): void {
     if (this.timer !== null) clearTimeout(this.timer);
