@@ -27,13 +27,16 @@ export interface DaemonProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a daemon that trains a small model. Whoever starts it must stop it. */
-export async function startDaemon(model: "tiny" | "default"): Promise<DaemonProcess> {
+/** Starts a daemon that trains a small model, with further options. Whoever starts it must stop it. */
+export async function startDaemon(
+  model: "tiny" | "default",
+  ...options: readonly string[]
+): Promise<DaemonProcess> {
   await ensureRenderer(ROOT, () => {});
   const home = mkdtempSync(join(tmpdir(), "tah e2e "));
   const child = spawn(
     process.execPath,
-    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--no-probe", "--exit-with-parent"],
+    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--no-probe", "--exit-with-parent", ...options],
     {
       cwd: ROOT,
       // The channel tells the daemon when this process is gone, however it goes.

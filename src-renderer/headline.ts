@@ -23,6 +23,8 @@ export function headline(
   const wait = decision.action === "run" ? networkWait(state.network, now) : null;
   if (wait !== null && node.phase !== "failed")
     return { tone: "waiting", word: WORDS.waiting, slice: null, reason: capital(afterWord(wait)) };
+  const missing = missingHomes(state);
+  if (missing !== null) return { tone: "waiting", word: WORDS.waiting, slice: null, reason: missing };
   const tone = toneOf(state);
   const said = explain(decision, now);
   // The product's one text starts with its own word; here the word stands apart.
@@ -56,6 +58,17 @@ function toneOf({ decision, override, node }: Pick<DaemonState, "decision" | "ov
 function later(because: string): string {
   const next = because.indexOf(". ");
   return next < 0 ? "" : because.slice(next + 2);
+}
+
+/** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
+function missingHomes({
+  decision,
+  node,
+  run,
+  network,
+}: Pick<DaemonState, "decision" | "node" | "run" | "network">): string | null {
+  if (network.kind !== "remote" || decision.action === "pause" || node.phase !== "waiting") return null;
+  return run?.phase === "waiting" ? sentence(run.detail.replace(/^Waiting /, "")) : null;
 }
 
 function afterWord(text: string): string {

@@ -18,7 +18,7 @@ export function workingState(): DaemonState {
     decision: { action: "run", reasons: ["always-allowed"], nextChange: null },
     rules: ALWAYS,
     override: null,
-    node: { phase: "training", detail: "Training.", stage: 1, hotkey: MINE },
+    node: { phase: "training", detail: "Training.", stage: 1, loading: null, hotkey: MINE },
     network: {
       kind: "embedded",
       id: null,

@@ -16,7 +16,7 @@ export function someState(changes: Partial<DaemonState> = {}): DaemonState {
     decision: { action: "run", reasons: ["always-allowed"], nextChange: null },
     rules: ALWAYS,
     override: null,
-    node: { phase: "training", detail: "Training.", stage: 1, hotkey: HOTKEY },
+    node: { phase: "training", detail: "Training.", stage: 1, loading: null, hotkey: HOTKEY },
     network: {
       kind: "embedded",
       id: null,

@@ -1,0 +1,56 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+
+const ROOT = join(import.meta.dirname, "..");
+const START_WITHIN_MS = 45_000;
+/** The line that a program gets: it holds the first invitation. */
+const servedLine = z.object({ invitation: z.string() });
+
+/** A network for others, as its operator starts it in a terminal. */
+export interface NetworkProcess {
+  /** The line that lets people in. */
+  readonly invitation: string;
+  stop(): Promise<void>;
+}
+
+/** `tah network serve` on loopback, with a small model in two slices. Whoever starts it must stop it. */
+export async function serveNetwork(name: string): Promise<NetworkProcess> {
+  const folder = mkdtempSync(join(tmpdir(), "tah network "));
+  const texts = join(folder, "texts");
+  mkdirSync(texts);
+  const sentence = "The wind blew over the harbour, and the boats lay still until the morning came. ";
+  writeFileSync(join(texts, "harbour.txt"), sentence.repeat(4_000));
+  const home = join(folder, "home");
+  const words = "network serve --json --model tiny --stages 2 --host 127.0.0.1 --port 0 --operator Ada";
+  const child = spawn(
+    process.execPath,
+    [join(ROOT, "src-cli", "tah.ts"), ...words.split(" "), "--home", home, "--data", texts, "--name", name],
+    { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" } },
+  );
+  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    await gone;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  let said = "";
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const hear = (data: unknown): void => {
+    said += String(data);
+    const line = said.split("\n").find((each) => each.startsWith("{") && each.endsWith("}"));
+    if (line !== undefined) resolve(servedLine.parse(JSON.parse(line)).invitation);
+  };
+  child.stdout.on("data", hear);
+  child.stderr.on("data", hear);
+  child.once("exit", (code) => reject(new Error(`The network ended with ${code}:\n${said}`)));
+  const timer = setTimeout(() => reject(new Error(`No invitation in time:\n${said}`)), START_WITHIN_MS);
+  try {
+    return { invitation: await promise.finally(() => clearTimeout(timer)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
