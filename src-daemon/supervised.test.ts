@@ -145,12 +145,14 @@ describe("a worker's process", () => {
   const key = { type: "sessionKey", sessionKey: sessionKey.parse("aa".repeat(32)) };
   let fake: ReturnType<typeof fakeProcesses>;
   let phases: (WorkerPhase["phase"] | null)[];
+  let crashes: string[];
   let faults: [provider: string, ending: string][];
   let worker: WorkerProcess;
   beforeEach(() => {
     fake = fakeProcesses();
     phases = [];
     faults = [];
+    crashes = [];
     worker = new WorkerProcess(
       { name: "worker", hotkey, folder: "/w" },
       { network: "embedded", access: null, threads: 1 },
@@ -158,8 +160,40 @@ describe("a worker's process", () => {
         ...fake.ports,
         onPhase: (phase) => void phases.push(phase?.phase ?? null),
         onProviderFault: (provider, ending) => void faults.push([provider, ending]),
+        onTransportCrash: (sentence) => void crashes.push(sentence),
       },
     );
+  });
+
+  it("goes on over TLS when the links' transport has crashed three times, and blames nothing else", () => {
+    const link = {
+      peer: key.sessionKey,
+      side: "next",
+      kind: "punched",
+      transport: "hyperdht",
+      roundTripMs: null,
+      mbitUp: 0,
+      mbitDown: 0,
+      dialMs: null,
+      why: null,
+    };
+    const reach = { state: "unknown", detail: "" };
+    vi.useFakeTimers();
+    worker.start();
+    worker.networkAt("http://127.0.0.1:1/");
+    for (let count = 0; count < 3; count++) {
+      const { events } = fake.last();
+      events.onMessage(key);
+      events.onMessage({ type: "links", status: { links: [link], reach, hyperdhtOff: null } });
+      events.onExit(null, "SIGSEGV");
+      vi.advanceTimersByTime(60_000);
+    }
+    fake.last().events.onMessage(key);
+    expect(crashes.at(-1)).toContain("goes on over TLS");
+    expect(faults).toEqual([]);
+    expect(fake.last().sent.at(-1)).toMatchObject({ hyperdhtOff: expect.stringContaining("3 times") });
+    worker.kill();
+    vi.useRealTimers();
   });
 
   it.each(["its key first", "the network first"])("is sent to work when both are known: %s", (order) => {
@@ -236,7 +270,9 @@ describe("a worker's process", () => {
 
   it("has no phase any more once it is gone", async () => {
     worker.start();
-    fake.last().events.onMessage({ type: "phase", phase: "training", detail: "Training.", stage: 0 });
+    fake
+      .last()
+      .events.onMessage({ type: "phase", phase: "training", detail: "Training.", stage: 0, loading: null });
     const stopped = worker.stop("paused");
     fake.last().events.onExit(0, null);
     await stopped;

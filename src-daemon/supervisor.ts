@@ -131,6 +131,7 @@ export class Supervisor {
       onLinks(status) {
         if (isOwn) events.onLinks(status);
       },
+      onTransportCrash: (sentence) => events.onNote(sentence),
       onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
     });
   }

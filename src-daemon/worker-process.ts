@@ -8,10 +8,13 @@ import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import { keptPorts, pidOf } from "./process-ports.ts";
 import type { ProcessPorts } from "./process-ports.ts";
+import { isTransportCrash, TransportCrashes } from "./transport-crashes.ts";
 import { delegate } from "./wallet.ts";
 import type { Hotkey } from "./wallet.ts";
 
 const DELEGATION_DAYS = 30;
+/** Of a process's last words: enough for an assertion and where it failed. */
+const LINES_KEPT = 8;
 
 /** One worker and the hotkey that it earns for. */
 export interface Member {
@@ -35,6 +38,8 @@ export interface WorkerPorts extends ProcessPorts {
   onPhase(phase: WorkerPhase | null): void;
   /** Its links as they are now. */
   onLinks?(status: LinkStatus): void;
+  /** The native code of the links' transport has ended it; one sentence for people. */
+  onTransportCrash?(sentence: string): void;
   /** It has ended in a way that what it computes with may be the reason of. */
   onProviderFault(provider: ExecutionProvider, ending: string): void;
 }
@@ -57,6 +62,10 @@ export class WorkerProcess {
   #provider: ExecutionProvider = "cpu";
   /** What the process of now was told to compute with. */
   #computesWith: ExecutionProvider = "cpu";
+  readonly #transportCrashes = new TransportCrashes();
+  /** Of the process of now: it has a link over HyperDHT, and what it wrote last. */
+  #overHyperdht = false;
+  #lines: string[] = [];
 
   constructor(member: Member, settings: WorkerSettings, ports: WorkerPorts) {
     this.member = member;
@@ -64,7 +73,13 @@ export class WorkerProcess {
     this.#ports = ports;
     this.#child = new KeptChild(
       keptPorts(
-        ports,
+        {
+          ...ports,
+          onLine: (line) => {
+            this.#lines = [...this.#lines, line].slice(-LINES_KEPT);
+            ports.onLine(line);
+          },
+        },
         (message) => this.#receive(message),
         (state) => this.#state(state),
       ),
@@ -135,7 +150,7 @@ export class WorkerProcess {
         executionProvider: this.#provider,
         // The embedded network stays on this computer; neighbours of another one come from outside.
         linkHost: access === null ? "127.0.0.1" : "0.0.0.0",
-        hyperdhtOff: null,
+        hyperdhtOff: this.#transportCrashes.off(Date.now()),
       }),
     );
   }
@@ -149,8 +164,11 @@ export class WorkerProcess {
         return this.#begin();
       case "phase":
         return this.#ports.onPhase(parsed.data);
-      case "links":
-        return this.#ports.onLinks?.(parsed.data.status);
+      case "links": {
+        const { status } = parsed.data;
+        this.#overHyperdht = status.links.some(({ transport }) => transport === "hyperdht");
+        return this.#ports.onLinks?.(status);
+      }
       case "failed":
         return this.#child.failing(parsed.data.code, parsed.data.message);
       default:
@@ -164,8 +182,14 @@ export class WorkerProcess {
     this.#sessionKey = null;
     this.#sentTo = null;
     this.#ports.onPhase(null);
+    const overHyperdht = this.#overHyperdht;
+    const lines = this.#lines;
+    this.#overHyperdht = false;
+    this.#lines = [];
     if (!atWork || (state.kind !== "restarting" && state.kind !== "aside")) return;
     const { code } = state.crash;
+    if (isTransportCrash({ code, overHyperdht, provider: this.#computesWith, lines }))
+      return this.#ports.onTransportCrash?.(this.#transportCrashes.crashed(Date.now()));
     const isFault = PROVIDER_FAULTS.has(code) || (code.startsWith("signal-") && code !== "signal-SIGKILL");
     if (isFault) this.#ports.onProviderFault(this.#computesWith, code);
   }
