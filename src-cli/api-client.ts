@@ -53,7 +53,7 @@ export class ApiClient {
     await new Promise<void>((resolve, reject) => {
       socket.once("open", resolve);
       // Refused, or answered by a stranger on that port: the file is left over from a killed daemon.
-      socket.once("error", (error) => reject(notRunning(error)));
+      socket.once("error", (error) => reject(isAlive(file.pid) ? busy(error) : notRunning(error)));
     });
     return new ApiClient(socket, file.pid);
   }
@@ -150,6 +150,26 @@ function parse(text: string): ApiMessage | null {
 
 function gone(): Failure {
   return new Failure("daemon-gone", "Train at Home ended before it answered.");
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is there, and somebody else's.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** A connection that is refused says that nobody listens; one that is cut, or not answered, says that somebody does. */
+function busy(cause: Error): Failure {
+  if ("code" in cause && cause.code === "ECONNREFUSED") return notRunning(cause);
+  return new Failure(
+    "daemon-busy",
+    "Train at Home is running, but does not answer: it has too many connections, or too much to do. Try again in a moment; if it stays so, stop it and start it again.",
+    { cause },
+  );
 }
 
 function notRunning(cause?: unknown): Failure {

@@ -24,7 +24,7 @@ let server: ApiServer;
 const calls: unknown[] = [];
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "tah cli "));
-  const signIn = new SignIn({ cookieSecret: "00".repeat(32), dataFolder: home, now: Date.now });
+  const signIn = new SignIn({ dataFolder: home, now: Date.now });
   const store = new StateStore(
     initialState({
       version: "1",

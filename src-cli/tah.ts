@@ -144,6 +144,15 @@ command("open", "print an address that opens the dashboard, once", async (client
   return { data: { url }, text: url };
 });
 
+command(
+  "sign-out",
+  "end the sign-in of every browser; open the dashboard again with `tah open`",
+  async (client) => {
+    await client.call("session.signOut", {});
+    return { data: { signedOut: true }, text: "Every browser is signed out. `tah open` signs one in again." };
+  },
+);
+
 command("stop", "end Train at Home and everything it has started", async (client) => {
   await client.call("daemon.quit", {});
   await client.closed;

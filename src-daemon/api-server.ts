@@ -29,6 +29,8 @@ export interface ApiServer {
   readonly port: number;
   /** An address that signs a browser in, once. */
   loginUrl(): string;
+  /** Ends the sign-in of every browser, and their connections. */
+  signOut(): void;
   close(): Promise<void>;
 }
 
@@ -43,6 +45,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     // Compression costs memory for every client and saves nothing on loopback.
     perMessageDeflate: false,
   });
+  /** Clients that came with a cookie. */
+  const browsers = new Set<WebSocket>();
   const port = await listen(server, options.port);
   const hosts = [`${HOST}:${port}`, `localhost:${port}`];
 
@@ -56,7 +60,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     socket.on("error", () => {});
     const refusal = refuseUpgrade(request, hosts, signIn, sockets.clients.size);
     if (refusal !== null) refuseSocket(socket, refusal);
-    else sockets.handleUpgrade(request, socket, head, (client) => serveClient(client, options));
+    else
+      sockets.handleUpgrade(request, socket, head, (client) => {
+        if (!signIn.bearerHolds(request.headers.authorization)) browsers.add(client);
+        client.once("close", () => browsers.delete(client));
+        serveClient(client, options);
+      });
   });
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
@@ -68,6 +77,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     url,
     port,
     loginUrl: () => `${url}/login?token=${signIn.newLogin()}`,
+    signOut() {
+      signIn.signOut();
+      for (const client of browsers) client.terminate();
+    },
     async close() {
       clearInterval(ping);
       // 1012: the service restarts. A dashboard waits for it and comes back.

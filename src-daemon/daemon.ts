@@ -149,7 +149,7 @@ async function assemble(
   const stop = (): Promise<void> => (ending ??= undo().then(hasEnded));
 
   const memory = readBrowserMemory(home.browserFile);
-  const signIn = new SignIn({ cookieSecret: memory.cookieSecret, dataFolder: home.path, now: Date.now });
+  const signIn = new SignIn({ dataFolder: home.path, now: Date.now });
   const api = await startApiServer({
     signIn,
     store: live.store,
@@ -165,6 +165,7 @@ async function assemble(
       state: () => live.get(),
       note: (text) => live.note(text),
       loginUrl: () => api.loginUrl(),
+      signOut: () => api.signOut(),
       // The answer goes out first.
       quit: () => void setTimeout(() => void stop(), 50),
     }),

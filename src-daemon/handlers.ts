@@ -17,6 +17,7 @@ export interface HandlerPorts {
   state(): DaemonState;
   note(text: string): void;
   loginUrl(): string;
+  signOut(): void;
   quit(): void;
 }
 
@@ -54,6 +55,10 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "network.leave": async ({ network }) => ({ networks: await membership.leave(network) }),
     "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),
     "session.newLogin": () => ({ url: ports.loginUrl() }),
+    "session.signOut": () => {
+      ports.signOut();
+      return {};
+    },
     "daemon.quit": () => {
       ports.quit();
       return METHODS["daemon.quit"].result.parse({});

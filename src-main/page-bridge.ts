@@ -11,7 +11,11 @@ import { isOurs } from "./origin.ts";
 const CALLS_AT_ONCE = 32;
 
 /** SECURITY: the shell speaks for the computer, and sign-in addresses are for browsers. */
-const NOT_FOR_THE_PAGE: ReadonlySet<MethodName> = new Set(["evidence.report", "session.newLogin"]);
+const NOT_FOR_THE_PAGE: ReadonlySet<MethodName> = new Set([
+  "evidence.report",
+  "session.newLogin",
+  "session.signOut",
+]);
 
 const pageCall = z.strictObject({
   id: z.int().nonnegative(),

@@ -215,6 +215,7 @@ describe("the bridge", () => {
     "no.such",
     "evidence.report",
     "session.newLogin",
+    "session.signOut",
   ])("has no method %s for the page", async (method) => {
     const running = await runShell();
     const got = await answers(running, { id: 1, method, params: {} });

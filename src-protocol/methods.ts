@@ -121,7 +121,12 @@ export const METHODS = {
   "session.newLogin": {
     params: z.strictObject({}),
     result: z.strictObject({ url: z.url() }),
-    about: "An address that signs a browser in, once",
+    about: "An address that signs a browser in, once, within two minutes",
+  },
+  "session.signOut": {
+    params: z.strictObject({}),
+    result: z.strictObject({}),
+    about: "End the sign-in of every browser, and every address that was not used yet",
   },
   "daemon.quit": {
     params: z.strictObject({}),

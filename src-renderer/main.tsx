@@ -7,10 +7,13 @@ import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
 import { getBridge } from "./bridge.ts";
 import { follow } from "./follow.ts";
+import { leaveWhenSignedOut } from "./signed-out.ts";
 import { applyTheme } from "./theme.ts";
 
 applyTheme();
-follow(getBridge());
+const bridge = getBridge();
+follow(bridge);
+leaveWhenSignedOut(bridge);
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");
