@@ -23,6 +23,14 @@ const BENCHMARKS = {
       "Text, jsonl.gz and parquet into tokens of GPT-2 and Llama-2: MB/s, memory, against Python's tokenizers if it is there",
     load: async () => (await import("./data.ts")).benchData,
   },
+  chain: {
+    about: "Hashing the state for the chain of digests against the steps between: share of a training",
+    load: async () => (await import("./chain.ts")).benchChain,
+  },
+  sums: {
+    about: "Gradient sums in a fixed order against sums that are exact in any order: share of a pass",
+    load: async () => (await import("./sums.ts")).benchSums,
+  },
   memory: {
     about:
       "Peak memory of a stage of 100 M parameters against what was predicted; kept results against recomputed",
