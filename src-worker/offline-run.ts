@@ -166,8 +166,7 @@ async function openStage(options: OfflineOptions, index: number, compute: Comput
     link = await restoreCheckpoint(checkpoint, { spec, stage: index }, from.step, memory);
   }
   const seed = from === null ? spec.seed : null;
-  // As workers do where memory allows: in class fast, results that are computed again are fused with
-  // others than those that are kept, and GPT-2's LayerNormalization then gives other bits.
+  // As workers do in class exact, and in class fast where memory allows.
   await compute.call("load", { memory, seed, recompute: "selective" });
   return { info, memory, compute, chain: new StageChain(spec, index, from?.step ?? 0, link) };
 }

@@ -80,7 +80,10 @@ export class StageLoader {
     const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
     // What is held will be let go, or used again.
     const available = availableMemory() + (this.#held?.memory.byteLength ?? 0);
-    const recompute: Recompute = chooseRecompute(info, available);
+    const fitting = chooseRecompute(info, available);
+    // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
+    // results that are computed again than of those that are kept.
+    const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
     const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(info));
     this.#held = { key, memory, info };
     this.#at = null;
