@@ -17,6 +17,8 @@ import { verifySession } from "../src-protocol/signing.ts";
 import { verifyDelegation } from "../src-protocol/sr25519.ts";
 import type { CreditAnswer } from "./ledger.ts";
 import type { RunMessage } from "./network-state.ts";
+import type { Capabilities } from "../src-protocol/control.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
 import type { CheckpointMessage } from "./progress.ts";
 import { badMessage, messageText, readNodeMessage } from "./node-message.ts";
 import type { NodeConnection, RunHost } from "./run-host.ts";
@@ -52,6 +54,16 @@ export interface ControlPorts {
   readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
   /** Resolves when the owner of this hotkey is in, or was before; rejects with the reason why not. */
   readonly admit: (hotkey: Ss58Address, token: string | null) => Promise<void>;
+}
+
+/** Work of an exact run is checked by digests: honest work of another class would look forged. */
+function mustHoldClass({ arithmetic, kernels }: RunSpec, { exact, executionProvider }: Capabilities): void {
+  if (arithmetic !== "exact" || exact === true) return;
+  throw new Failure(
+    "not-exact",
+    `This network trains with the same bits on every computer, and this one gave others in its test (on "${executionProvider}", ONNX Runtime ${kernels.onnxruntime} is needed). ` +
+      "Its processor, graphics card or version of the program computes in another way. Train on the processor, or join a network of the class fast.",
+  );
 }
 
 /** The connection that a node came by. */
@@ -189,6 +201,7 @@ export class ControlSocket implements NodeConnection {
     }
     const failure = verifyDelegation(delegation, { network, now: now() });
     if (failure !== null) throw failure;
+    mustHoldClass(this.ports.host.run, this.hello.capabilities);
     this.proved = true;
     const hello = this.hello;
     // Only after the proof: nobody can use up an invitation in somebody else's name.

@@ -60,6 +60,8 @@ export const capabilities = z.strictObject({
     .positive()
     .max(2 ** 50),
   executionProvider,
+  /** It gave the known answer of the arithmetic class `exact`, with this provider and these threads. */
+  exact: z.boolean().optional(),
 });
 export type Capabilities = z.infer<typeof capabilities>;
 

@@ -5,6 +5,8 @@ import { randomStream } from "../src-engine/random.ts";
 import { stagesOf } from "../src-engine/stages.ts";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import { sha256 } from "../src-protocol/signing.ts";
+import { Compute } from "./compute.ts";
+import { exactAnswer, holdsExact } from "./exact-answer.ts";
 import { sessionOptions } from "./session-options.ts";
 import { loadRuntime } from "./sessions.ts";
 
@@ -62,5 +64,63 @@ describe("a stage in the class exact", () => {
     const fast = stagesOf(run, null)[1]?.forward();
     if (!fast) throw new Error("no stage");
     expect(await digest(fast, 1, "disabled")).not.toBe(await digest(fast, 1, "all"));
+  });
+});
+
+describe("the known answer of the class exact", () => {
+  it.each([1, 2, 5])("is given on this computer with %i threads", async (threads) => {
+    const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
+    try {
+      expect(await holdsExact(compute)).toBe(true);
+    } finally {
+      await compute.close();
+    }
+  });
+
+  it("is that of 20 steps too: every parameter, bit for bit", async () => {
+    const compute = new Compute({ threads: 2, executionProvider: "cpu", niceness: null });
+    try {
+      expect(await exactAnswer(compute, 20)).toBe(
+        "0a8bfe30b1fe5aaee233cb74efe589ddfd7c786a9149f2466f91410e029c7d9e",
+      );
+    } finally {
+      await compute.close();
+    }
+  });
+
+  it("is not given by a computer whose numbers differ in one bit", async () => {
+    const compute = new Compute({ threads: 1, executionProvider: "cpu", niceness: null });
+    const call = async (...request: Parameters<Compute["call"]>): Promise<unknown> => {
+      const computed = await compute.call(...request);
+      const { answer } = computed as { answer: { loss?: number } | null };
+      if (answer?.loss !== undefined) answer.loss *= 1 + 2 ** -22;
+      return computed;
+    };
+    try {
+      expect(await holdsExact({ call: call as Compute["call"] })).toBe(false);
+    } finally {
+      await compute.close();
+    }
+  });
+
+  it("gives each sequence the same wherever it stands in the batch", async () => {
+    const stage = stagesOf({ ...run, arithmetic: "exact" }, null)[1];
+    const graph = stage?.forward();
+    if (!graph) throw new Error("no stage");
+    const session = await runtime.InferenceSession.create(graph.bytes, sessionOptions("exact", 2));
+    const shapes = session.inputMetadata.map((each) => (each.isTensor ? each.shape.map(Number) : []));
+    const given = feeds(graph, shapes);
+    const x = given["x"]?.data as Float32Array;
+    const half = x.length / 2;
+    const turned = Float32Array.from([...x.subarray(half), ...x.subarray(0, half)]);
+    const rows = given["x"]?.dims ?? [];
+    const [y] = Object.values(await session.run(given));
+    const [z] = Object.values(
+      await session.run({ ...given, x: new runtime.Tensor("float32", turned, rows) }),
+    );
+    await session.release();
+    const [first, second] = [y?.data as Float32Array, z?.data as Float32Array];
+    expect(sha256(bytesOf(second.subarray(half)))).toBe(sha256(bytesOf(first.subarray(0, half))));
+    expect(sha256(bytesOf(second.subarray(0, half)))).toBe(sha256(bytesOf(first.subarray(half))));
   });
 });

@@ -7,6 +7,7 @@ import { failureBody } from "../src-protocol/failure.ts";
 import type { Failure } from "../src-protocol/failure.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { Compute } from "./compute.ts";
+import { holdsExact } from "./exact-answer.ts";
 import { Control } from "./control.ts";
 import { diskFailure } from "./disk-failure.ts";
 import { ReceiptOutbox } from "./receipt-outbox.ts";
@@ -94,6 +95,7 @@ async function start(
   });
   const peers = new Peers(station);
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
+  const exact = await holdsExact(compute);
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
   const worker = new TrainingWorker({
     network,
@@ -111,7 +113,7 @@ async function start(
     route,
     delegation,
     signer,
-    capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider },
+    capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider, exact },
     linkAddress: dialable(station.address),
     otherAddresses: () => otherAddresses(station.address),
     onServices: (services) => station.offered(services),
