@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/initial-state.ts";
-import { ss58Address } from "../src-protocol/keys.ts";
+import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
@@ -34,6 +34,35 @@ describe("tah status", () => {
     const text = statusText(state(paused), now);
     expect(text).toMatch(/^Waiting: you paused it\. Starts tomorrow about /);
     expect(text).not.toContain("Looking for a stage.");
+  });
+});
+
+describe("tah status of links", () => {
+  it("names each neighbour by kind, round trip and speed, and why no better kind was had", () => {
+    const { network, ...rest } = state(running);
+    const links: DaemonState["network"]["links"] = {
+      links: [
+        {
+          peer: sessionKey.parse("ab".repeat(32)),
+          side: "previous",
+          kind: "relayed",
+          transport: "tls",
+          roundTripMs: 84.2,
+          mbitUp: 3.44,
+          mbitDown: 12.6,
+          dialMs: 900,
+          why: "Both routers change ports for every destination.",
+        },
+      ],
+      reach: { state: "relayed", detail: "" },
+      hyperdhtOff: null,
+    };
+    expect(statusText({ ...rest, network: { ...network, links } }, now)).toContain(
+      [
+        "Links:     Slice before mine: through the network's relay, encrypted end to end, 84 ms, 3.4 Mbit/s up, 13 Mbit/s down",
+        "             Both routers change ports for every destination.",
+      ].join("\n"),
+    );
   });
 });
 
