@@ -29,6 +29,9 @@ export interface FollowOptions {
 const STUCK_MS = 15 * 60_000;
 /** After the last step its checkpoint goes from the workers' disks to the orchestrator's. */
 const LAST_CHECKPOINT_MS = 5 * 60_000;
+/** Of a run's or node's words: trouble that the same step has again. */
+const BROKEN = /(Stage \d+ had trouble: (?:gradient|tensor)-not-finite\..*?) \((\d+) times in a row\)/;
+const SAME_FAILURES = 3;
 const SAY_EVERY_MS = 2_000;
 const COUNT_EVERY_MS = 200;
 const LOOK_EVERY_MS = 20;
@@ -113,6 +116,7 @@ export class FollowedTraining {
         "training-stuck",
         `No step was finished for a quarter of an hour: ${state.run?.detail ?? ""} ${state.node.detail}`,
       );
+    this.#mustNotBreakForEver(state);
     if (state.run === null) return;
     // Counting costs a file and a few system calls: not at every look, but also in a run of a second.
     if (now - this.#countedAt > COUNT_EVERY_MS) {
@@ -122,6 +126,16 @@ export class FollowedTraining {
     if (now - this.#saidAt < SAY_EVERY_MS) return;
     this.#saidAt = now;
     this.#options.say(pause ?? this.#line(state.run, state.node.detail));
+  }
+
+  /** A step whose numbers are no numbers would be done again without end. */
+  #mustNotBreakForEver({ run }: DaemonState): void {
+    const [, trouble = "", times] = BROKEN.exec(run?.detail ?? "") ?? [];
+    if (!(Number(times) >= SAME_FAILURES)) return;
+    throw new Failure(
+      "training-broken",
+      `Step ${(run?.step ?? 0) + 1} broke ${times} times in the same way. ${trouble} The model computes with what is no number (a division by 0, the root or logarithm of 0), or the learning rate is too high: training ends.`,
+    );
   }
 
   #line(run: NonNullable<DaemonState["run"]>, nodeDetail: string): string {

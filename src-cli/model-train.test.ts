@@ -137,7 +137,56 @@ function modelWithoutParameters(): Uint8Array {
   );
 }
 
+/** Multiplied by the root of its squares, an embedding of zeros has a slope that is no number. */
+function modelOfRoots(): Uint8Array {
+  const dim = ["batch", "sequence"].map((name) => ({ value: { case: "dimParam" as const, value: name } }));
+  const type = { value: { case: "tensorType" as const, value: { elemType: 7, shape: { dim } } } };
+  const weights = Array.from({ length: 192 }, (_, i) => Math.sin(i * i));
+  const rows = [
+    ["Gather", ["embed", "input"], "x"],
+    ["Mul", ["x", "x"], "squares"],
+    ["ReduceSum", ["squares", "axes"], "sums"],
+    ["Sqrt", ["sums"], "lengths"],
+    ["Mul", ["x", "lengths"], "scaled"],
+    ["MatMul", ["scaled", "head"], "output"],
+  ] as const;
+  return toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      irVersion: 8n,
+      opsetImport: [{ domain: "", version: 17n }],
+      graph: {
+        name: "roots",
+        input: [{ name: "input", type }],
+        output: [{ name: "output" }],
+        initializer: [
+          { name: "embed", dataType: 1, dims: [24n, 8n], floatData: weights.map(() => 0) },
+          { name: "head", dataType: 1, dims: [8n, 24n], floatData: weights },
+          { name: "axes", dataType: 7, dims: [1n], int64Data: [-1n] },
+        ],
+        node: rows.map(([opType, input, output]) => ({
+          opType,
+          name: output,
+          input: [...input],
+          output: [output],
+        })),
+      },
+    }),
+  );
+}
+
 describe("tah model train", () => {
+  it("ends with a sentence where the same step breaks again and again", async () => {
+    const roots = join(folder, "roots.onnx");
+    writeFileSync(roots, modelOfRoots());
+    const words = ["--data", join(folder, "data"), "--steps", "3", "--sequence", "12", "--stages", "2"];
+    const answer = await train(roots, ...words, "--json");
+    expect(answer.code).toBe(1);
+    const { error } = JSON.parse(answer.out) as { error: { code: string; message: string } };
+    expect(error.code).toBe("training-broken");
+    expect(error.message).toMatch(/not-finite.*no number.*Nothing was written/);
+  }, 60_000);
+
   it("trains a model with tied matrices in three processes as in one, and writes it back into its file", async () => {
     const model = fixture("gpt2-tied.onnx");
     const sizes = ["--sequence", "12", "--micro-batches", "2", "--learning-rate", "3e-3"];

@@ -54,6 +54,8 @@ export interface NetworkState {
   readonly interruptedAt: number | null;
   /** Generations in a row that finished no step: they are formed more and more slowly. */
   readonly fruitless: number;
+  /** What broke the step that is tried again; null: nothing did since the last finished step. */
+  readonly lastTrouble: { readonly text: string; readonly times: number } | null;
   /** No pipeline is formed before this time. */
   readonly formAfter: number;
   /** Until then a pipeline is formed only if it keeps (nearly) all of `knownStep`. */
@@ -231,6 +233,7 @@ export function startNetwork(
     lastRecoveryMs: remembered.lastRecoveryMs,
     interruptedAt: null,
     fruitless: 0,
+    lastTrouble: null,
     formAfter: now,
     settleUntil: now + SETTLE_MS,
     strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,

@@ -1,3 +1,4 @@
+import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../src-protocol/failure.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { notReached, withLinks } from "./reach.ts";
 import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
@@ -227,7 +228,7 @@ function heard(
       if (!isTail || !evaluationDue(state, message.step)) return state;
       return judged(state, message.step, message.loss, now, effects);
     case "trouble":
-      return trouble(notReached(state, index, message, effects), index, sender, message.code, now, effects);
+      return trouble(notReached(state, index, message, effects), index, sender, message, now, effects);
   }
 }
 
@@ -247,7 +248,7 @@ function trouble(
   state: NetworkState,
   index: number,
   sender: SessionKey,
-  code: string,
+  { code, message }: RunMessage & { type: "trouble" },
   now: number,
   effects: Effect[],
 ): NetworkState {
@@ -259,8 +260,18 @@ function trouble(
       ? suspect(state, index)
       : state;
   const delayMs = Math.min(TROUBLE_DELAY_LIMIT_MS, TROUBLE_DELAY_MS * 2 ** Math.min(state.fruitless, 10));
-  const counted = { ...next, fruitless: state.fruitless + 1 };
-  return interrupt(counted, now, delayMs, true, `Stage ${index + 1} had trouble: ${code}.`, effects);
+  // What the numbers were helps whoever brought the model; a peer's own text stays short.
+  const told = isOfNumbers(code)
+    ? `${code}. ${message.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 400)}`
+    : `${code}.`;
+  const text = `Stage ${index + 1} had trouble: ${told}`;
+  const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
+  const counted = { ...next, fruitless: state.fruitless + 1, lastTrouble: { text, times } };
+  return interrupt(counted, now, delayMs, true, text, effects);
+}
+
+function isOfNumbers(code: string): boolean {
+  return code === GRADIENT_NOT_FINITE || code === TENSOR_NOT_FINITE;
 }
 
 /** A link needs two: it says nothing about the node that reports it. */

@@ -181,6 +181,7 @@ function finishStep(state: NetworkState, step: number, now: number, effects: Eff
     pace,
     losses,
     fruitless: 0,
+    lastTrouble: null,
     settleUntil: 0,
     strangersAfter: 0,
   };

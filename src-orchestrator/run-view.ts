@@ -43,6 +43,12 @@ export function runView(state: NetworkState, facts: readonly StageFacts[], block
 }
 
 function detail(state: NetworkState): string {
+  const again = state.phase === "waiting" || state.phase === "forming" ? state.lastTrouble : null;
+  if (again === null) return phaseDetail(state);
+  return `${phaseDetail(state)} ${again.text}${again.times > 1 ? ` (${again.times} times in a row)` : ""}`;
+}
+
+function phaseDetail(state: NetworkState): string {
   const { run, stages, nodes, step } = state;
   switch (state.phase) {
     case "waiting": {

@@ -1,5 +1,10 @@
 import { z } from "zod";
 
+/** A parameter's gradient is no number: the same step would fail for ever, so a training of one's own ends. */
+export const GRADIENT_NOT_FINITE = "gradient-not-finite";
+/** The same of what a stage sends to the next one. */
+export const TENSOR_NOT_FINITE = "tensor-not-finite";
+
 /** An error that may cross a border: a stable code and a sentence for a person. */
 export const failureSchema = z.object({
   code: z.string().regex(/^[a-z][a-z0-9-]*$/),

@@ -119,7 +119,7 @@ it.each<[string, () => Promise<void>, string]>([
   ["a part that there is not", () => send("next", { pass: "tie", microBatch: 2 }), "bad-tensor"],
   ["a part of another size", () => send("next", { pass: "tie" }, new Float32Array(5)), "bad-tensor"],
   ["a part with less than its shape says", () => send("next", part(0)[0], new Float32Array(5)), "bad-tensor"],
-  ["no numbers", () => send("next", ...part(0, Number.NaN)), "bad-tensor"],
+  ["no numbers", () => send("next", ...part(0, Number.NaN)), "tensor-not-finite"],
   ["another digest", () => send("next", ...part(0), { sha256: sha256("other") }), "bad-tensor"],
 ])("%s instead of tied gradients is trouble, told once", async (_what, attack, code) => {
   await send("previous", {});

@@ -5,7 +5,8 @@ import { cutModel, tiesOf } from "../src-engine/stages.ts";
 import { openModel } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
 import { KERNELS } from "../src-protocol/arithmetic.ts";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, GRADIENT_NOT_FINITE } from "../src-protocol/failure.ts";
+import { isFiniteTensor } from "../src-protocol/finite.ts";
 import type {
   Activations,
   ComputeCalls,
@@ -162,7 +163,13 @@ export class StageCompute {
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
     const squaredNorm = await tensors.squaredNorm();
     if (!(squaredNorm / (microBatches * microBatches) <= LARGEST_SQUARED_NORM)) {
+      const names = await this.#notFinite();
       tensors.dropGradients();
+      if (names.length > 0)
+        throw new Failure(
+          GRADIENT_NOT_FINITE,
+          `The gradient of step ${step} is no number in ${names.slice(0, MOST_NAMED).join(", ")}${names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : ""}.`,
+        );
       throw new Failure(
         "gradient-overflow",
         `The gradient of step ${step} is too large to be used, so the parameters stay as they are. The step is done again; if it stays so, the learning rate is too high or another node sends nonsense.`,
@@ -170,6 +177,15 @@ export class StageCompute {
     }
     await tensors.optimise(optimizer, step, 1 / microBatches);
     return { squaredNorm };
+  }
+
+  /** Names of parameters with a gradient that is not finite everywhere. */
+  async #notFinite(): Promise<string[]> {
+    const { info, tensors } = this.#stage();
+    const names: string[] = [];
+    for (const [index, { name }] of info.parameters.entries())
+      if (!isFiniteTensor(await tensors.gradient(index))) names.push(name);
+    return names;
   }
 
   async download(): Promise<Answer<"download">> {
@@ -267,6 +283,9 @@ function graphOf(stage: Stage, kind: GraphKind, recompute: Recompute): ReturnTyp
 }
 
 /** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
+/** Of parameters, in a message. */
+const MOST_NAMED = 4;
+
 const LARGEST_SQUARED_NORM = 3e38;
 
 function releaseAll(feeds: Feeds): void {

@@ -36,7 +36,7 @@ it.each([Number.NaN, Infinity, -Infinity])("one value of %s is refused before it
   const { meta, payload } = tensor((values) => {
     values[values.length - 1] = bad;
   });
-  expect(refusalOf(stage, "previous", meta, payload)?.code).toBe("bad-tensor");
+  expect(refusalOf(stage, "previous", meta, payload)?.code).toBe("tensor-not-finite");
 });
 
 it("a tensor of another shape, size, digest or direction is refused", () => {

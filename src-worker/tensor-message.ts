@@ -1,5 +1,5 @@
 import { isFiniteTensor } from "../src-protocol/finite.ts";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, TENSOR_NOT_FINITE } from "../src-protocol/failure.ts";
 import type { TensorMeta } from "../src-protocol/peer.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { Activations, StageInfo } from "./compute-call.ts";
@@ -38,7 +38,10 @@ export function refusalOf(
     return new Failure("bad-tensor", `A tensor from the ${from} stage does not match its size or digest.`);
   }
   if (!isFiniteTensor(floatsOf(payload))) {
-    return new Failure("bad-tensor", `A tensor from the ${from} stage holds values that are no numbers.`);
+    return new Failure(
+      TENSOR_NOT_FINITE,
+      `A tensor from the ${from} stage holds values that are no numbers.`,
+    );
   }
   return null;
 }
