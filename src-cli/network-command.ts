@@ -74,9 +74,9 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       1,
     )
     .option("--expires <time>", "30m, 12h, 7d or never", expiry, 7 * 86_400)
-    .action(async ({ json, home, uses, expires }: Common & { uses: number; expires: number | null }) => {
+    .action(async ({ json, home, uses, expires }: Common & { uses: number; expires: number }) => {
       const { client, inviteText } = await tools(home);
-      const made = await client.invite({ uses, expiresInSeconds: expires });
+      const made = await client.invite({ uses, expiresInSeconds: expires === NEVER ? null : expires });
       say(json === true ? JSON.stringify(made) : inviteText(made));
     });
 
@@ -151,11 +151,12 @@ function whole(least: number, most: number): (text: string) => number {
   };
 }
 
+const NEVER = 0;
 const UNIT_SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400 };
 
-/** Seconds; null: never. */
-function expiry(text: string): number | null {
-  if (text === "never") return null;
+/** Seconds; `NEVER` for never: commander takes null for a value that is missing. */
+function expiry(text: string): number {
+  if (text === "never") return NEVER;
   const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(text) ?? [];
   const seconds = Number(count) * (UNIT_SECONDS[unit ?? ""] ?? Number.NaN);
   if (seconds > 0 && seconds <= 3650 * 86_400) return seconds;

@@ -1,0 +1,119 @@
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { parseInvitation } from "../src-protocol/invitation.ts";
+import { isAlive } from "./daemon-process.ts";
+import { servedOf } from "./network-serve.ts";
+import type { ServeOptions } from "./network-serve.ts";
+
+const TAH = join(import.meta.dirname, "tah.ts");
+const started: ChildProcess[] = [];
+let home: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "tah-served-"));
+});
+afterEach(async () => {
+  for (const child of started.splice(0)) if (child.exitCode === null) child.kill("SIGKILL");
+  rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+});
+
+/** A network in processes of its own, as an operator starts it. */
+async function serve() {
+  const words = ["network", "serve", "--home", home, "--host", "127.0.0.1", "--port", "0", "--model", "tiny"];
+  const child = spawn(process.execPath, [TAH, ...words, "--stages", "2", "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  started.push(child);
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const said = JSON.parse(line) as { keySha256: string; invitation: string | null; log: string };
+    const { pid } = JSON.parse(readFileSync(join(home, "network", "operator.json"), "utf8")) as {
+      pid: number;
+    };
+    return { child, ended, orchestrator: pid, ...said };
+  }
+  throw new Error("it ended without a word");
+}
+
+function tah(...words: string[]): { status: number | null; data: Record<string, unknown>; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [TAH, "network", ...words, "--home", home, "--json"],
+    { encoding: "utf8" },
+  );
+  return { status, stderr, data: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`not in 20 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test("a network is served, invites, survives a kill with its key and invitations, and ends with SIGTERM", async () => {
+  const first = await serve();
+  expect(parseInvitation(first.invitation ?? "", Date.now())).toMatchObject({ keySha256: first.keySha256 });
+  const made = tah("invite", "--uses", "2", "--expires", "never");
+  expect(made).toMatchObject({ status: 0, data: { uses: 2, used: 0, expiresAt: null } });
+  expect(tah("revoke", String(made.data["id"]))).toMatchObject({ status: 0, data: { evicted: [] } });
+  expect(tah("revoke", "nonsense")).toMatchObject({
+    status: 1,
+    data: { error: { code: "invitation-unknown" } },
+  });
+  expect(tah("status").data).toMatchObject({ owners: [], run: { step: 0, nodes: 0 }, open: false });
+
+  first.child.kill("SIGKILL");
+  await until("its children are gone too", () => !isAlive(first.orchestrator));
+  const again = await serve();
+  expect(again.keySha256).toBe(first.keySha256);
+  // The first one is good still, so none is made.
+  expect(again.invitation).toBeNull();
+  const { invitations } = tah("invites").data as { invitations: { id: string; revokedAt: number | null }[] };
+  expect(invitations.map(({ revokedAt }) => revokedAt !== null).toSorted()).toEqual([false, true]);
+  expect(readFileSync(again.log, "utf8")).not.toContain(first.invitation);
+
+  again.child.kill("SIGTERM");
+  expect(await again.ended).toBe(0);
+  expect(isAlive(again.orchestrator)).toBe(false);
+  expect(tah("status")).toMatchObject({ status: 1, data: { error: { code: "network-not-served" } } });
+}, 120_000);
+
+test("addresses and certificates are looked at before anything starts", () => {
+  const options: ServeOptions = {
+    home,
+    name: "Kitchen",
+    operator: "",
+    open: false,
+    host: "127.0.0.1",
+    port: 0,
+    addresses: [],
+    cert: null,
+    key: null,
+    data: null,
+    model: "tiny",
+    stages: null,
+    steps: null,
+  };
+  expect(servedOf(options).addresses).toEqual([{ host: "127.0.0.1", port: null }]);
+  const addresses = ["train.example.org", "203.0.113.7:7440", "[2001:db8::1]:443"];
+  expect(servedOf({ ...options, addresses }).addresses).toEqual([
+    { host: "train.example.org", port: null },
+    { host: "203.0.113.7", port: 7440 },
+    { host: "2001:db8::1", port: 443 },
+  ]);
+  for (const [change, code] of [
+    [{ addresses: ["https://x"] }, "bad-address"],
+    [{ addresses: ["host:70000"] }, "bad-address"],
+    [{ cert: "only.pem" }, "bad-option"],
+    [{ name: "x".repeat(41) }, "bad-option"],
+    [{ name: "line\nbreak" }, "bad-option"],
+  ] as const)
+    expect(() => servedOf({ ...options, ...change })).toThrow(expect.objectContaining({ code }));
+});
