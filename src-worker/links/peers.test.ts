@@ -1,0 +1,96 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { PeerAddress } from "../../src-protocol/control.ts";
+import { createSessionSigner } from "../../src-protocol/signing.ts";
+import { AddressWatch, moved } from "./address-watch.ts";
+import { collect, counterSignature, rejection, until } from "./link-conformance.ts";
+import { LinkStation } from "./link-station.ts";
+import { Peers } from "./peers.ts";
+
+const never = new AbortController().signal;
+const opened: { peers: Peers; station: LinkStation }[] = [];
+afterEach(() => {
+  for (const { peers, station } of opened.splice(0)) {
+    peers.close("test over");
+    station.close();
+  }
+});
+
+async function node(): Promise<{ peers: Peers; station: LinkStation; address: PeerAddress }> {
+  const signer = createSessionSigner();
+  const station = await LinkStation.open({
+    host: "127.0.0.1",
+    signer,
+    hyperdhtOff: null,
+    onLink: (link) => peers.accepted(link),
+  });
+  const peers = new Peers(station);
+  opened.push({ peers, station });
+  return { peers, station, address: { sessionKey: signer.publicKey, address: station.address } };
+}
+
+describe("the links of a node to its neighbours", () => {
+  test("are dialled one way, and told with their kind by both sides", async () => {
+    const [head, tail] = [await node(), await node()];
+    const [from, to] = await Promise.all([
+      head.peers.connect(null, tail.address, never),
+      tail.peers.connect(head.address, null, never),
+    ]);
+    if (from.next === null || to.previous === null) throw new Error("no link");
+    const heard = collect(to.previous, 1);
+    await from.next.send(counterSignature(1));
+    expect(await heard).toHaveLength(1);
+    const path = { kind: "this computer", transport: "tls", why: null };
+    expect(head.peers.reports()).toMatchObject([{ ...path, side: "next", peer: tail.address.sessionKey }]);
+    expect(tail.peers.reports()).toMatchObject([{ ...path, side: "previous", dialMs: null }]);
+  });
+
+  test("are looked for again as soon as one is lost, before anybody says so", async () => {
+    const [head, tail] = [await node(), await node()];
+    const [first] = await Promise.all([
+      head.peers.connect(null, tail.address, never),
+      tail.peers.connect(head.address, null, never),
+    ]);
+    first.next?.close("cut");
+    await until(() => head.peers.reports().length === 1);
+    const [again, arrived] = await Promise.all([
+      head.peers.connect(null, tail.address, never),
+      tail.peers.connect(head.address, null, never),
+    ]);
+    expect(again.next).not.toBe(first.next);
+    expect(arrived.previous?.remoteKey).toBe(head.address.sessionKey);
+  });
+
+  test("name the node that could not be dialled", async () => {
+    const [head, tail] = [await node(), await node()];
+    tail.station.close();
+    const failure = await rejection(head.peers.connect(null, tail.address, AbortSignal.timeout(500)));
+    expect(failure).toMatchObject({ code: "peer-unreachable", peer: tail.address.sessionKey });
+  });
+});
+
+describe("the watch over this computer's addresses", () => {
+  test("an address that goes and comes back is no move; a new one is", () => {
+    const known = new Set(["192.168.1.2"]);
+    expect([moved(known, []), moved(known, ["192.168.1.2"]), moved(known, ["10.0.0.7"])]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  test("a computer that has slept is told once", () => {
+    let wall = 1_000;
+    const told: string[] = [];
+    const watch = new AddressWatch((why) => told.push(why), {
+      hosts: () => ["192.168.1.2"],
+      wallMs: () => wall,
+      monotonicMs: () => 0,
+    });
+    watch.look();
+    wall += 60_000;
+    watch.look();
+    watch.look();
+    watch.stop();
+    expect(told).toEqual(["slept"]);
+  });
+});
