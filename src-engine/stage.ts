@@ -1,5 +1,6 @@
 import { bytesOf, nodesFor, peakBytes, productFlops } from "./cut-cost.ts";
 import type { Node } from "./graph-builder.ts";
+import { exactGraph } from "./exact/exact-graph.ts";
 import { closeGraph, type Graph } from "./graph.ts";
 import { keptTensors, RECOMPUTE, type Recompute } from "./recompute.ts";
 import { gradientsOf, type Replay, replay, type Section, signatureOf } from "./section.ts";
@@ -188,12 +189,20 @@ function measure(section: Section, bytes: TrainingBytes): Measured {
   const stateBytes = count * (bytes.weight + bytes.optimizer);
   // Parameters and sums are among the inputs, and counted apart.
   const fedBytes = sumOf(graph.inputs.keys()) - 2 * sumOf(trained);
+  const peak = (wanted: readonly Tensor[], known: readonly Tensor[]): number => {
+    if (section.model.arithmetic !== "exact")
+      return peakBytes(graph, wanted, { known: new Set(known), elsewhere });
+    // As it will be written: a softmax is five nodes then, and products have parts.
+    const exact = exactGraph(graph, named(wanted), withKept(stage, known));
+    const sums = wanted.filter((each) => elsewhere.has(each)).flatMap((each) => exact.of(each) ?? []);
+    return peakBytes(exact.graph, Object.values(exact.outputs), { elsewhere: new Set(sums) });
+  };
   const memory = (recompute: Recompute): StageMemory => {
     const kept = recompute === "selective" ? keptOf(section, stage, forwardNodes, gradients) : [];
     const keptBytes = sumOf(kept) + (x ? bytesOf(x) : 0);
     // What the forward gives is copied, as the gradients are.
-    const forward = kept.length > 0 ? peakBytes(graph, [...Object.values(outputs), ...kept]) : 0;
-    const backward = peakBytes(graph, results, { known: new Set(kept), elsewhere });
+    const forward = kept.length > 0 ? peak([...Object.values(outputs), ...kept], []) : 0;
+    const backward = peak(results, kept);
     const runBytes = Math.max(forward, backward) + count * bytes.gradient;
     return { stateBytes, runBytes, keptBytes, peakBytes: stateBytes + runBytes + fedBytes + sumOf(kept) };
   };
