@@ -139,13 +139,17 @@ describe("the inputs and outputs of a language model", () => {
     ["b", INT64, ["n", "t"]],
   ]);
   const usual = file([ids]);
+  it("positions are counted from 0 along the sequence", () => {
+    const roles = rolesOf(file([ids, ["position_ids", INT64, ["n", "t"]]]), NOTHING);
+    expect(roles.fixed).toEqual({ position_ids: "positions" });
+  });
+
   it.each<[string, Uint8Array, Partial<RoleOptions>, string, RegExp]>([
     ["two candidates", two, {}, "which-tokens", /--tokens NAME: a \[n, t\], b \[n, t\]/],
     ["a name that is not there", usual, { tokens: "ids" }, "which-tokens", /no input "ids"/],
     ["no tokens at all", file([["x", FLOAT, ["n", 10]]]), {}, "which-tokens", /Only language models/],
     ["several outputs", file([ids], ["p", "q"]), {}, "which-scores", /--scores NAME: p, q/],
     ["an output that is not there", usual, { scores: "q" }, "which-scores", /no output "q"/],
-    ["positions", file([ids, ["position_ids", INT64, ["n", "t"]]]), {}, "model-input", /counts positions/],
     ["a cache", file([ids, ["past.0", FLOAT, ["n", 2]]]), {}, "model-input", /use_cache=False/],
     ["an added mask", file([ids, ["mask", FLOAT, ["n", 1]]]), {}, "model-input", /--fixed mask=NUMBER/],
     ["a fixed number for tokens", usual, { fixed: { input_ids: 1 } }, "which-tokens", /--tokens/],

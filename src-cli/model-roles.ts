@@ -127,17 +127,12 @@ function usualRole(name: string): UsualRole | null {
 }
 
 /** What an input holds all through training. */
-function constantFor({ name, type }: Input): number {
+function constantFor({ name, type }: Input): number | "positions" {
   const shown = printable(name);
   const role = usualRole(name);
   if (role === "mask" && (WHOLE.has(type) || type === BOOLEAN)) return 1;
   if (role === "types" && WHOLE.has(type)) return 0;
-  if (role === "positions")
-    throw new Failure(
-      "model-input",
-      `The input "${shown}" takes positions, which differ along the sequence, so it cannot be held constant. ` +
-        "Export the model without that input: it then counts positions from 0 by itself, as training needs them.",
-    );
+  if (role === "positions" && WHOLE.has(type)) return "positions";
   if (role === "past")
     throw new Failure(
       "model-input",

@@ -6,6 +6,7 @@ import { gatherData } from "../src-data/gather-data.ts";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { findTokenizer } from "../src-data/tokenizer.ts";
 import { withCrossEntropy } from "../src-engine/import/loss.ts";
+import { printable } from "../src-engine/import/model-bytes.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
@@ -108,7 +109,8 @@ export async function planTraining(
     files: (packed.length + data.corpus.bytes) * (stages.length + 2),
   });
   writeFileSync(modelFile, packed, { mode: 0o600 });
-  const notes = [...imported, ...data.notes];
+  const counted = Object.keys(fixed).filter((name) => fixed[name] === "positions");
+  const notes = [...imported, ...counted.map(positionsNote), ...data.notes];
   return { run, stages, data, packed, modelFile, corpusFile, parameterCount, memoryBytes, notes };
 }
 
@@ -213,4 +215,8 @@ function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens, corpus }
 function countOnce(stages: readonly Stage[]): number {
   const sizes = new Map(stages.flatMap(({ parameters }) => parameters.map(({ name, size }) => [name, size])));
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
+function positionsNote(name: string): string {
+  return `The input "${printable(name)}" is filled with 0, 1, 2, … along the sequence.`;
 }

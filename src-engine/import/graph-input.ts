@@ -1,7 +1,7 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { GraphBuilder } from "../graph-builder.ts";
 import type { ValueInfoProto } from "../onnx_pb.js";
-import { sizeOf } from "../shape.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementTypeIn } from "./element-types.ts";
 import { freeName } from "./free-dimensions.ts";
@@ -48,11 +48,17 @@ export function readInput(
   if (given === undefined) return graph.input(name, shape, type);
   const size = sizeOf(shape);
   budget.take(size);
-  const values = typeof given === "number" ? Array.from({ length: size }, () => given) : given;
+  const values = valuesOf(given, shape);
   if (values.length !== size)
     throw new Failure(
       "bad-shape",
       `${what} was given ${values.length} numbers, where its shape [${shape}] needs ${size}.`,
     );
   return known(type, shape, values);
+}
+
+function valuesOf(given: number | readonly number[] | "positions", shape: Shape): readonly number[] {
+  if (typeof given === "object") return given;
+  const places = shape.at(-1) ?? 1;
+  return Array.from({ length: sizeOf(shape) }, (_, i) => (given === "positions" ? i % places : given));
 }

@@ -18,8 +18,11 @@ export interface ImportOptions {
    * input and axis (`input[0]`).
    */
   sizes?: Readonly<Record<string, number>>;
-  /** Inputs that become constants, such as an attention mask: their numbers, or one for all. */
-  fixed?: Readonly<Record<string, number | readonly number[]>>;
+  /**
+   * Inputs that become constants, such as an attention mask: their numbers, one for all, or
+   * `positions`: 0, 1, 2, … along the last axis.
+   */
+  fixed?: Readonly<Record<string, number | readonly number[] | "positions">>;
   /** Names of the outputs to keep; all of them if not given. */
   outputs?: readonly string[];
   /** Names, with `*` and `?`, of stored tensors that do not train whatever they are. */
