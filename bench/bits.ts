@@ -152,10 +152,11 @@ async function trainee(width: number, threads: number, arithmetic: Arithmetic): 
   await compute.load({ memory: new SharedArrayBuffer(stageBytes(info)), seed: 1, recompute: "full" });
   const random = randomStream("bits", width);
   const text = Int32Array.from({ length: 513 }, () => Math.floor(random() * 256));
-  const data = { tokens: text.slice(0, 512), targets: text.slice(1) };
+  // The compute thread frees what it was fed.
+  const data = () => ({ tokens: text.slice(0, 512), targets: text.slice(1) });
   let step = 0;
   return async () => {
-    for (let i = 0; i < 2; i++) await compute.tail({ x: null, data });
+    for (let i = 0; i < 2; i++) await compute.tail({ x: null, data: data() });
     await compute.optimise({ optimizer: DEFAULT_OPTIMIZER, step: step++, microBatches: 2 });
   };
 }
