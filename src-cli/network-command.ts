@@ -44,6 +44,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .option("--model <size or file>", "default, tiny, or an ONNX file of your own (with --data)", "default")
     .option("--stages <count>", "computers that one copy of the model is divided among", whole(1, 1000))
     .option("--steps <count>", "end the training after so many steps", whole(1, 1_000_000_000))
+    .option("--fast", "train in the class fast: not the same bits on every computer (see docs/exact.md)")
     .action(async ({ json, home, ...words }: ServeWords & Common) => {
       const { serveNetwork } = await import("./network-serve.ts");
       process.exitCode = await serveNetwork(
@@ -61,6 +62,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           model: words.model,
           stages: words.stages ?? null,
           steps: words.steps ?? null,
+          fast: words.fast === true,
         },
         { say, json: json === true },
       );
@@ -123,6 +125,7 @@ type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "mo
   data?: string;
   stages?: number;
   steps?: number;
+  fast?: true;
 };
 
 async function tools(home: string | undefined) {

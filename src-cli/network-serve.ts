@@ -4,6 +4,7 @@ import { networkInterfaces } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
+import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
@@ -32,6 +33,8 @@ export interface ServeOptions {
   readonly model: string;
   readonly stages: number | null;
   readonly steps: number | null;
+  /** Of a built-in model: whatever arithmetic is fastest on each computer, so that nothing can be repeated bit by bit. */
+  readonly fast: boolean;
 }
 
 /**
@@ -156,7 +159,7 @@ function ownAddresses(host: string): string[] {
 }
 
 /** What is trained: a model that is built in, or a file that is planned here. */
-async function runWords({ home, data, model, stages, steps }: ServeOptions): Promise<string[]> {
+async function runWords({ home, data, model, stages, steps, fast }: ServeOptions): Promise<string[]> {
   if (SIZES.has(model)) {
     return [
       "--model",
@@ -164,6 +167,7 @@ async function runWords({ home, data, model, stages, steps }: ServeOptions): Pro
       ...(data === null ? [] : ["--data", resolve(data)]),
       ...(steps === null ? [] : ["--steps", String(steps)]),
       ...(stages === null ? [] : ["--stages", String(stages)]),
+      ...(fast ? [] : [`--${DEFAULT_ARITHMETIC.strangers}`]),
     ];
   }
   if (!existsSync(model) || !statSync(model).isFile())

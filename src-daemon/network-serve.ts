@@ -35,6 +35,7 @@ const { values } = parseArgs({
     model: { type: "string" },
     steps: { type: "string" },
     stages: { type: "string" },
+    exact: { type: "boolean" },
   },
 });
 
@@ -69,6 +70,7 @@ async function serve(): Promise<void> {
           data: values.data ?? null,
           model,
           steps: values.steps === undefined ? null : Number(values.steps),
+          exact: values.exact === true,
         },
         home.corpus,
         Number(values.stages ?? "3"),
