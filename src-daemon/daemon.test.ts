@@ -186,7 +186,7 @@ describe("bad input gets one sentence and a non-zero exit, and nothing stored is
   it("a missing text folder", async () => {
     const { code, sentence } = await refusal(daemon("--data", join(root, "none")));
     expect(code).toBe(1);
-    expect(sentence).toMatch(/^There is no folder .*none\. .*--data/);
+    expect(sentence).toMatch(/^There is no .*none\. .*--data/);
   });
 
   it("a data folder that is a file", async () => {
