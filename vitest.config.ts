@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src-*/**/*.test.ts", "src-*/**/*.test.tsx", "scripts/**/*.test.ts"],
+    include: ["src-*/**/*.test.ts", "src-*/**/*.test.tsx", "scripts/**/*.test.ts", "bench/**/*.test.ts"],
     // ONNX Runtime must never write its telemetry files, in tests neither.
     env: { ORT_DISABLE_TELEMETRY: "1" },
     pool: "forks",

@@ -40,6 +40,14 @@ const BENCHMARKS = {
     about: "Three stages in three processes against the same model in one process: tokens per second",
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
+  link: {
+    about: "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial",
+    load: async () => (await import("./link.ts")).benchLink,
+  },
+  lab: {
+    about: "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",
+    load: async () => (await import("./lab.ts")).benchLab,
+  },
   tfjs: {
     about: "A small model's training step against TensorFlow.js in WebAssembly (installs it on first use)",
     load: async () => (await import("./tfjs.ts")).benchTfjs,

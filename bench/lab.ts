@@ -1,0 +1,117 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Progress } from "./bench.ts";
+import { LabMeeting } from "./lab/lab-meeting.ts";
+import type { Met } from "./lab/lab-meeting.ts";
+import type { HomePlan } from "./lab/lab-net.ts";
+import { labTools } from "./lab/lab-tools.ts";
+import { median } from "./median.ts";
+
+const HOMES: Readonly<Record<string, HomePlan>> = {
+  "port-restricted A": { nat: "port-restricted" },
+  "port-restricted B": { nat: "port-restricted" },
+  "symmetric A": { nat: "symmetric" },
+  "symmetric B": { nat: "symmetric" },
+  "no NAT": { nat: "none" },
+  "UDP blocked": { nat: "port-restricted", blocksUdp: true },
+  "double NAT": { nat: "port-restricted", behind: "port-restricted" },
+};
+/** Who dials whom. */
+const PAIRS: readonly (readonly [string, string])[] = [
+  ["port-restricted A", "port-restricted B"],
+  ["port-restricted A", "symmetric A"],
+  ["symmetric A", "symmetric B"],
+  ["port-restricted A", "no NAT"],
+  ["no NAT", "port-restricted B"],
+  ["UDP blocked", "port-restricted A"],
+  ["port-restricted B", "UDP blocked"],
+  ["double NAT", "port-restricted B"],
+  ["double NAT", "symmetric B"],
+];
+const UP_MBIT = 20;
+const LINE = { upMbit: UP_MBIT, downMbit: 100, roundTripMs: 30 };
+const LOSSES = [0, 1] as const;
+const WARM_UP_MS = 3_000;
+const WINDOW_MS = 10_000;
+/** As many runs as make one lucky or unlucky moment harmless. */
+const ROUNDS = 2;
+
+export interface LinkUse {
+  readonly lossPercent: number;
+  readonly kind: string;
+  readonly transport: string;
+  /** Of tensors, as they arrive. */
+  readonly mbitPerSecond: number;
+  /** Of the line's rate. */
+  readonly linkUse: number;
+}
+
+export interface LabResult {
+  /** Why there was no lab; null: there was one. */
+  skipped: string | null;
+  pairs: (Met | { from: string; to: string; failed: string })[];
+  /** The worst of `uses`; null where lines cannot be slowed down. */
+  linkUse: number | null;
+  uses: LinkUse[];
+  /** Why lines could not be slowed down. */
+  lineTrouble: string | null;
+}
+
+/**
+ * Homes with all kinds of routers on this computer, in network namespaces of their own: which kind of
+ * link each pair gets and how fast, and how much of a home's line a link uses. Needs root; says so
+ * where it may not, and leaves nothing behind.
+ */
+export async function benchLab(progress: Progress): Promise<LabResult> {
+  const result: LabResult = { skipped: null, pairs: [], linkUse: null, uses: [], lineTrouble: null };
+  const filter = labTools();
+  if (typeof filter !== "string") return { ...result, skipped: filter.missing };
+  const meeting = await LabMeeting.open(filter);
+  const end = (): void => void meeting.close().then(() => process.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  try {
+    for (const [name, plan] of Object.entries(HOMES)) {
+      await meeting.add(name, plan);
+      progress(`home: ${name}`);
+    }
+    for (const [from, to] of PAIRS) {
+      const met = await meeting
+        .meet(from, to)
+        .catch((error: Error) => ({ from, to, failed: error.message }));
+      progress(JSON.stringify(met));
+      result.pairs.push(met);
+      for (const name of [from, to]) await meeting.node(name).call({ do: "hang up" });
+    }
+    result.lineTrouble = meeting.net.lineTrouble;
+    if (result.lineTrouble !== null) return result;
+    for (const lossPercent of LOSSES) {
+      const name = `home with ${lossPercent} % loss`;
+      await meeting.add(name, { nat: "port-restricted", line: { ...LINE, lossPercent } });
+      result.uses.push(await use(meeting, name, lossPercent));
+      progress(JSON.stringify(result.uses.at(-1)));
+    }
+    result.linkUse = Math.min(...result.uses.map(({ linkUse }) => linkUse));
+    return result;
+  } finally {
+    await meeting.close();
+  }
+}
+
+/** Uploads from a home by its line, as fast as the link takes it. */
+async function use(meeting: LabMeeting, from: string, lossPercent: number): Promise<LinkUse> {
+  const to = "port-restricted B";
+  const { kind, transport } = await meeting.meet(from, to);
+  const bytes = Math.ceil(((WARM_UP_MS + ROUNDS * WINDOW_MS + 2_000) / 8_000) * UP_MBIT) * 1e6;
+  const sending = meeting.node(from).send(bytes);
+  sending.catch(() => undefined);
+  await wait(WARM_UP_MS);
+  const rates: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = await meeting.node(to).received();
+    await wait(WINDOW_MS);
+    const after = await meeting.node(to).received();
+    rates.push(((after.bytes - before.bytes) * 8) / (after.at - before.at) / 1000);
+  }
+  await meeting.node(from).call({ do: "hang up" });
+  const mbitPerSecond = Number(median(rates).toFixed(2));
+  return { lossPercent, kind, transport, mbitPerSecond, linkUse: Number((mbitPerSecond / UP_MBIT).toFixed(3)) };
+}

@@ -1,0 +1,174 @@
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure } from "../../src-protocol/failure.ts";
+import { attempt, routerRules } from "./lab-tools.ts";
+import type { NatKind, PacketFilter } from "./lab-tools.ts";
+
+export interface HomeLine {
+  readonly upMbit: number;
+  readonly downMbit: number;
+  /** There and back. */
+  readonly roundTripMs: number;
+  /** Of packets, each way. */
+  readonly lossPercent: number;
+}
+
+export interface HomePlan {
+  /** `none`: the computer itself has a public address. */
+  readonly nat: NatKind | "none";
+  /** The provider's router behind the home's own. */
+  readonly behind?: NatKind;
+  readonly blocksUdp?: boolean;
+  /** Left out: as fast as this computer. */
+  readonly line?: HomeLine;
+}
+
+export interface Home {
+  /** Namespace of the computer in it. */
+  readonly space: string;
+}
+
+/** The address of whoever operates the network. */
+export const PUBLIC_HOST = "45.0.0.1";
+/** A quarter of a second at 8 Mbit/s: a home router's. */
+const QUEUE_BYTES = 250_000;
+
+/**
+ * An internet of network namespaces with homes in it. A helper process that waits for this one's end
+ * takes everything away again, however this one ends.
+ */
+export class LabNet {
+  readonly publicSpace: string;
+  readonly #prefix: string;
+  readonly #filter: PacketFilter;
+  readonly #janitor: ChildProcess;
+  readonly #lines: ChildProcess[] = [];
+  readonly #folder = mkdtempSync(join(tmpdir(), "tah-lab-"));
+  #homes = 0;
+  #forwarder: string | null = null;
+
+  constructor(filter: PacketFilter) {
+    this.#filter = filter;
+    this.#prefix = `tah-${process.pid}-${Math.trunc(performance.now())}`;
+    this.#janitor = spawn("sh", ["-c", JANITOR, "janitor", this.#prefix, this.#folder], {
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+    });
+    this.publicSpace = this.#space("public");
+    ip("-n", this.publicSpace, "address", "add", `${PUBLIC_HOST}/32`, "dev", "lo");
+    forwards(this.publicSpace);
+  }
+
+  /** Why lines cannot be slowed down here; null: they can. */
+  get lineTrouble(): string | null {
+    if (this.#forwarder !== null) return null;
+    const built = join(this.#folder, "home-link");
+    const trouble = attempt("cc", "-O2", "-o", built, join(import.meta.dirname, "home-link.c"));
+    if (trouble !== null) return `a line of a home needs a C compiler (Debian: apt-get install gcc libc6-dev): ${trouble}`;
+    this.#forwarder = built;
+    return null;
+  }
+
+  async home({ nat, behind, blocksUdp = false, line }: HomePlan): Promise<Home> {
+    const number = (this.#homes += 1);
+    const space = this.#space(`home${number}`);
+    const address = `45.0.1.${number}`;
+    const edge = nat === "none" ? space : this.#space(`router${number}`);
+    const outer = behind === undefined ? edge : this.#space(`provider${number}`);
+    if (edge !== space) wire(edge, "lan", `192.168.${number}.1`, space, "lan", `192.168.${number}.2`);
+    if (outer !== edge) wire(outer, "lan", `10.${number}.0.1`, edge, "wan", `10.${number}.0.2`);
+    await this.#connect(outer, address, number, line);
+    if (nat !== "none") this.#route(edge, nat, blocksUdp);
+    if (behind !== undefined) this.#route(outer, behind, false);
+    return { space };
+  }
+
+  /** Resolves when nothing is left. */
+  async close(): Promise<void> {
+    for (const line of this.#lines) line.kill("SIGKILL");
+    const gone = new Promise((resolve) => this.#janitor.once("exit", resolve));
+    this.#janitor.stdin?.end();
+    await gone;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #space(name: string): string {
+    const space = `${this.#prefix}-${name}`;
+    ip("netns", "add", space);
+    ip("-n", space, "link", "set", "lo", "up");
+    return space;
+  }
+
+  /** Joins the outermost router of a home, or the home, to the internet by `wan`. */
+  async #connect(space: string, address: string, number: number, line: HomeLine | undefined): Promise<void> {
+    const far = `home${number}`;
+    if (line === undefined) {
+      ip("link", "add", "wan", "netns", space, "type", "veth", "peer", "name", far, "netns", this.publicSpace);
+      inSpace(this.publicSpace, "sysctl", "-qw", `net.ipv4.conf.${far}.proxy_arp=1`);
+    } else {
+      await this.#forward(space, far, number, line);
+    }
+    ip("-n", space, "address", "add", `${address}/32`, "dev", "wan");
+    ip("-n", space, "link", "set", "wan", "up");
+    ip("-n", this.publicSpace, "link", "set", far, "up");
+    ip("-n", space, "route", "add", "default", "dev", "wan");
+    ip("-n", this.publicSpace, "route", "add", `${address}/32`, "dev", far);
+  }
+
+  #forward(space: string, far: string, number: number, line: HomeLine): Promise<void> {
+    const trouble = this.lineTrouble;
+    if (trouble !== null || this.#forwarder === null) throw new Failure("lab-line", trouble ?? "");
+    const { upMbit, downMbit, roundTripMs, lossPercent } = line;
+    const words = [upMbit * 1e6, downMbit * 1e6, roundTripMs / 2, lossPercent, QUEUE_BYTES, number];
+    const child = spawn(this.#forwarder, [space, "wan", this.publicSpace, far, ...words.map(String)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.#lines.push(child);
+    return new Promise((resolve, reject) => {
+      child.stdout?.once("data", () => resolve());
+      child.once("exit", (code) => reject(new Failure("lab-line", `The home's line ended with ${code}.`)));
+    });
+  }
+
+  #route(space: string, kind: NatKind, blocksUdp: boolean): void {
+    forwards(space);
+    for (const [command = "", ...words] of routerRules(this.#filter, "wan", kind, blocksUdp))
+      inSpace(space, command, ...words);
+  }
+}
+
+/** Waits until whoever holds its input is gone, whatever ended them, then removes what has the prefix. */
+const JANITOR = `
+cat > /dev/null
+ip netns list | cut -d' ' -f1 | grep "^$1-" | while read -r space; do
+  for pid in $(ip netns pids "$space"); do kill -9 "$pid"; done
+  ip netns delete "$space"
+done
+rm -rf "$2"
+`;
+
+function wire(a: string, deviceA: string, addressA: string, b: string, deviceB: string, addressB: string): void {
+  ip("link", "add", deviceA, "netns", a, "type", "veth", "peer", "name", deviceB, "netns", b);
+  ip("-n", a, "address", "add", `${addressA}/24`, "dev", deviceA);
+  ip("-n", b, "address", "add", `${addressB}/24`, "dev", deviceB);
+  ip("-n", a, "link", "set", deviceA, "up");
+  ip("-n", b, "link", "set", deviceB, "up");
+  ip("-n", b, "route", "add", "default", "via", addressA);
+}
+
+function forwards(space: string): void {
+  inSpace(space, "sysctl", "-qw", "net.ipv4.ip_forward=1");
+}
+
+function inSpace(space: string, command: string, ...words: string[]): void {
+  ip("netns", "exec", space, command, ...words);
+}
+
+function ip(...words: string[]): void {
+  const { status, error, stderr } = spawnSync("ip", words, { encoding: "utf8" });
+  if (status === 0) return;
+  throw new Failure("lab-net", `ip ${words.join(" ")}: ${error?.message ?? stderr.trim()}`);
+}

@@ -1,0 +1,77 @@
+import { spawnSync } from "node:child_process";
+
+/** What makes a router out of a namespace: whichever packet filter this computer has. */
+export type PacketFilter = "iptables" | "iptables-legacy" | "nft";
+const FILTERS: readonly PacketFilter[] = ["iptables-legacy", "iptables", "nft"];
+
+/** Runs a command; its error text when it fails. */
+export function attempt(command: string, ...words: string[]): string | null {
+  const { status, error, stderr } = spawnSync(command, words, { encoding: "utf8", timeout: 20_000 });
+  if (error !== undefined) return error.message;
+  return status === 0 ? null : `${command} ${words.join(" ")}: ${stderr.trim()}`;
+}
+
+/** The packet filter to use, or why no lab can be made here. Tried in a namespace, because an installed tool may be of no use. */
+export function labTools(): PacketFilter | { readonly missing: string } {
+  if (process.platform !== "linux") return { missing: "network namespaces are a thing of Linux" };
+  if (process.getuid?.() !== 0) return { missing: "only root may make network namespaces" };
+  const space = `tah-try-${process.pid}`;
+  const refused = attempt("ip", "netns", "add", space);
+  if (refused !== null) return { missing: `network namespaces cannot be made: ${refused}` };
+  try {
+    const works = FILTERS.find((filter) => attempt(...tryOut(filter, space)) === null);
+    return (
+      works ?? { missing: "there is neither iptables nor nft that works (Debian: apt-get install iptables)" }
+    );
+  } finally {
+    attempt("ip", "netns", "delete", space);
+  }
+}
+
+function tryOut(filter: PacketFilter, space: string): [string, ...string[]] {
+  const inside = ["netns", "exec", space, filter];
+  if (filter === "nft")
+    return [
+      "ip",
+      ...inside,
+      "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade fully-random",
+    ];
+  return [
+    "ip",
+    ...inside,
+    ..."-t nat -A POSTROUTING -p udp -m conntrack --ctstate NEW -j MASQUERADE --random-fully".split(" "),
+  ];
+}
+
+/** Whether packets out of a home keep their port (`port-restricted`) or get a new one for every destination. */
+export type NatKind = "port-restricted" | "symmetric";
+
+/** Makes a namespace a home's router towards `device`: what was not asked for does not come in. */
+export function routerRules(
+  filter: PacketFilter,
+  device: string,
+  kind: NatKind,
+  blocksUdp: boolean,
+): string[][] {
+  const random = kind === "symmetric";
+  if (filter === "nft")
+    return [
+      "add table ip home",
+      "add chain ip home out { type nat hook postrouting priority 100; }",
+      `add rule ip home out oifname ${device} masquerade${random ? " fully-random" : ""}`,
+      ...["forward", "input"].flatMap((chain) => [
+        `add chain ip home ${chain} { type filter hook ${chain} priority 0; }`,
+        ...(blocksUdp ? [`add rule ip home ${chain} meta l4proto udp drop`] : []),
+        `add rule ip home ${chain} iifname ${device} ct state established,related accept`,
+        `add rule ip home ${chain} iifname ${device} drop`,
+      ]),
+    ].map((rule) => ["nft", rule]);
+  return [
+    `-t nat -A POSTROUTING -o ${device} -j MASQUERADE${random ? " --random-fully" : ""}`,
+    ...["FORWARD", "INPUT"].flatMap((chain) => [
+      ...(blocksUdp ? [`-A ${chain} -p udp -j DROP`] : []),
+      `-A ${chain} -i ${device} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
+      `-A ${chain} -i ${device} -j DROP`,
+    ]),
+  ].map((rule) => [filter, ...rule.split(" ")]);
+}
