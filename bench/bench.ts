@@ -41,11 +41,13 @@ const BENCHMARKS = {
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
   link: {
-    about: "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial",
+    about:
+      "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial",
     load: async () => (await import("./link.ts")).benchLink,
   },
   lab: {
-    about: "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",
+    about:
+      "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",
     load: async () => (await import("./lab.ts")).benchLab,
   },
   tfjs: {

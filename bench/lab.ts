@@ -74,9 +74,7 @@ export async function benchLab(progress: Progress): Promise<LabResult> {
       progress(`home: ${name}`);
     }
     for (const [from, to] of PAIRS) {
-      const met = await meeting
-        .meet(from, to)
-        .catch((error: Error) => ({ from, to, failed: error.message }));
+      const met = await meeting.meet(from, to).catch((error: Error) => ({ from, to, failed: error.message }));
       progress(JSON.stringify(met));
       result.pairs.push(met);
       for (const name of [from, to]) await meeting.node(name).call({ do: "hang up" });
@@ -113,5 +111,11 @@ async function use(meeting: LabMeeting, from: string, lossPercent: number): Prom
   }
   await meeting.node(from).call({ do: "hang up" });
   const mbitPerSecond = Number(median(rates).toFixed(2));
-  return { lossPercent, kind, transport, mbitPerSecond, linkUse: Number((mbitPerSecond / UP_MBIT).toFixed(3)) };
+  return {
+    lossPercent,
+    kind,
+    transport,
+    mbitPerSecond,
+    linkUse: Number((mbitPerSecond / UP_MBIT).toFixed(3)),
+  };
 }

@@ -98,4 +98,3 @@ export class LabMeeting {
     await this.net.close();
   }
 }
-

@@ -67,7 +67,8 @@ export class LabNet {
     if (this.#forwarder !== null) return null;
     const built = join(this.#folder, "home-link");
     const trouble = attempt("cc", "-O2", "-o", built, join(import.meta.dirname, "home-link.c"));
-    if (trouble !== null) return `a line of a home needs a C compiler (Debian: apt-get install gcc libc6-dev): ${trouble}`;
+    if (trouble !== null)
+      return `a line of a home needs a C compiler (Debian: apt-get install gcc libc6-dev): ${trouble}`;
     this.#forwarder = built;
     return null;
   }
@@ -106,7 +107,20 @@ export class LabNet {
   async #connect(space: string, address: string, number: number, line: HomeLine | undefined): Promise<void> {
     const far = `home${number}`;
     if (line === undefined) {
-      ip("link", "add", "wan", "netns", space, "type", "veth", "peer", "name", far, "netns", this.publicSpace);
+      ip(
+        "link",
+        "add",
+        "wan",
+        "netns",
+        space,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        far,
+        "netns",
+        this.publicSpace,
+      );
       inSpace(this.publicSpace, "sysctl", "-qw", `net.ipv4.conf.${far}.proxy_arp=1`);
     } else {
       await this.#forward(space, far, number, line);
@@ -150,7 +164,14 @@ done
 rm -rf "$2"
 `;
 
-function wire(a: string, deviceA: string, addressA: string, b: string, deviceB: string, addressB: string): void {
+function wire(
+  a: string,
+  deviceA: string,
+  addressA: string,
+  b: string,
+  deviceB: string,
+  addressB: string,
+): void {
   ip("link", "add", deviceA, "netns", a, "type", "veth", "peer", "name", deviceB, "netns", b);
   ip("-n", a, "address", "add", `${addressA}/24`, "dev", deviceA);
   ip("-n", b, "address", "add", `${addressB}/24`, "dev", deviceB);

@@ -58,7 +58,12 @@ async function answer(call: LabCall): Promise<LabAnswer> {
   switch (call.do) {
     case "who": {
       const { port } = raw.address() as { port: number };
-      return { key: signer.publicKey, address: dialable(station.address), others: otherAddresses(station.address), rawPort: port };
+      return {
+        key: signer.publicKey,
+        address: dialable(station.address),
+        others: otherAddresses(station.address),
+        rawPort: port,
+      };
     }
     case "offer":
       station.offered(call.services);
@@ -99,7 +104,7 @@ async function answer(call: LabCall): Promise<LabAnswer> {
       const before = cpuMs();
       for (let left = call.bytes; left > 0; left -= MESSAGE.byteLength)
         await new Promise<void>((resolve, reject) =>
-          socket?.write(MESSAGE, (error) => (error == null ? resolve() : reject(error))),
+          socket?.write(MESSAGE, (error) => (error ? reject(error) : resolve())),
         );
       return { cpuMs: cpuMs() - before };
     }

@@ -8,7 +8,12 @@ import { sessionKey } from "../../src-protocol/keys.ts";
 import { linkPath } from "../../src-protocol/link-report.ts";
 import type { LabCall } from "./lab-call.ts";
 
-const who = z.object({ key: sessionKey, address: linkAddress, others: z.array(linkAddress), rawPort: z.int() });
+const who = z.object({
+  key: sessionKey,
+  address: linkAddress,
+  others: z.array(linkAddress),
+  rawPort: z.int(),
+});
 export type LabPeer = z.infer<typeof who>;
 
 /** Runs a script of ours in a network namespace, with a channel to it; null: in our own. */
@@ -65,7 +70,9 @@ export class LabProcess {
   }
 
   async dial({ key, address, others }: LabPeer, withinMs: number): Promise<z.infer<typeof dialled>> {
-    return dialled.parse(await this.call({ do: "dial", peer: { sessionKey: key, address, others }, withinMs }));
+    return dialled.parse(
+      await this.call({ do: "dial", peer: { sessionKey: key, address, others }, withinMs }),
+    );
   }
 
   async received(): Promise<z.infer<typeof counted>> {

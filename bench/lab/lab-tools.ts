@@ -54,24 +54,36 @@ export function routerRules(
   blocksUdp: boolean,
 ): string[][] {
   const random = kind === "symmetric";
-  if (filter === "nft")
-    return [
-      "add table ip home",
-      "add chain ip home out { type nat hook postrouting priority 100; }",
-      `add rule ip home out oifname ${device} masquerade${random ? " fully-random" : ""}`,
-      ...["forward", "input"].flatMap((chain) => [
-        `add chain ip home ${chain} { type filter hook ${chain} priority 0; }`,
-        ...(blocksUdp ? [`add rule ip home ${chain} meta l4proto udp drop`] : []),
-        `add rule ip home ${chain} iifname ${device} ct state established,related accept`,
-        `add rule ip home ${chain} iifname ${device} drop`,
-      ]),
-    ].map((rule) => ["nft", rule]);
-  return [
-    `-t nat -A POSTROUTING -o ${device} -j MASQUERADE${random ? " --random-fully" : ""}`,
-    ...["FORWARD", "INPUT"].flatMap((chain) => [
-      ...(blocksUdp ? [`-A ${chain} -p udp -j DROP`] : []),
+  return filter === "nft"
+    ? nftRules(device, random, blocksUdp).map((rule) => ["nft", rule])
+    : iptablesRules(device, random, blocksUdp).map((rule) => `${filter} ${rule}`.split(" "));
+}
+
+function nftRules(device: string, random: boolean, blocksUdp: boolean): string[] {
+  const rules = [
+    "add table ip home",
+    "add chain ip home out { type nat hook postrouting priority 100; }",
+    `add rule ip home out oifname ${device} masquerade${random ? " fully-random" : ""}`,
+  ];
+  for (const chain of ["forward", "input"]) {
+    rules.push(`add chain ip home ${chain} { type filter hook ${chain} priority 0; }`);
+    if (blocksUdp) rules.push(`add rule ip home ${chain} meta l4proto udp drop`);
+    rules.push(
+      `add rule ip home ${chain} iifname ${device} ct state established,related accept`,
+      `add rule ip home ${chain} iifname ${device} drop`,
+    );
+  }
+  return rules;
+}
+
+function iptablesRules(device: string, random: boolean, blocksUdp: boolean): string[] {
+  const rules = [`-t nat -A POSTROUTING -o ${device} -j MASQUERADE${random ? " --random-fully" : ""}`];
+  for (const chain of ["FORWARD", "INPUT"]) {
+    if (blocksUdp) rules.push(`-A ${chain} -p udp -j DROP`);
+    rules.push(
       `-A ${chain} -i ${device} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
       `-A ${chain} -i ${device} -j DROP`,
-    ]),
-  ].map((rule) => [filter, ...rule.split(" ")]);
+    );
+  }
+  return rules;
 }

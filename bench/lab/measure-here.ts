@@ -29,7 +29,8 @@ export async function measureHere(
   const all = new Promise<void>((resolve) => (enough = resolve));
   const before = process.cpuUsage();
   const begun = performance.now();
-  for (let left = bytes; left > 0; left -= MESSAGE.byteLength) await a.send(tensorOf(MESSAGE, "forward"), MESSAGE);
+  for (let left = bytes; left > 0; left -= MESSAGE.byteLength)
+    await a.send(tensorOf(MESSAGE, "forward"), MESSAGE);
   await all;
   const { user, system } = process.cpuUsage(before);
   return { seconds: (performance.now() - begun) / 1000, cpuMs: (user + system) / 1000, pings };
