@@ -50,6 +50,14 @@ const BENCHMARKS = {
       "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",
     load: async () => (await import("./lab.ts")).benchLab,
   },
+  flood: {
+    about: "The orchestrator under 5,000 silent sockets and up to 10,000 greetings a second (20 seconds)",
+    load: async () => (await import("./flood.ts")).benchFlood,
+  },
+  fuzz: {
+    about: "1,000,000 mutated frames and messages through every parser of foreign bytes",
+    load: async () => (await import("./fuzz.ts")).benchFuzz,
+  },
   tfjs: {
     about: "A small model's training step against TensorFlow.js in WebAssembly (installs it on first use)",
     load: async () => (await import("./tfjs.ts")).benchTfjs,

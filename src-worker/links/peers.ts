@@ -52,6 +52,8 @@ export class Peers {
   #wanted: PeerAddress | null = null;
   /** Latest first. They dialled before we heard of the assignment that makes them our neighbour. */
   #unclaimed: Link[] = [];
+  /** Neighbours of the newest assignment. */
+  #named: ReadonlySet<SessionKey> = new Set();
   #watchers: (() => void)[] = [];
   readonly #tales = new WeakMap<Link, Won>();
   readonly #meters = new WeakMap<Link, LinkMeter>();
@@ -68,7 +70,8 @@ export class Peers {
   /** The orchestrator names the neighbours: from now on they are answered, whoever dials first. */
   name(previous: PeerAddress | null, next: PeerAddress | null): void {
     const keys = [previous?.sessionKey, next?.sessionKey].filter((key) => key !== undefined);
-    this.#station.name(new Set<SessionKey>(keys));
+    this.#named = new Set<SessionKey>(keys);
+    this.#station.name(this.#named);
   }
 
   /** A peer has dialled us and proved its key. */
@@ -77,8 +80,10 @@ export class Peers {
     link.onClose(() => {
       this.#unclaimed = this.#unclaimed.filter((other) => other !== link);
     });
-    // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time.
-    for (const old of this.#unclaimed.slice(UNCLAIMED_LIMIT)) old.close("too many links wait here");
+    // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time. Whom an
+    // assignment has named keeps its place.
+    const unasked = this.#unclaimed.filter(({ remoteKey }) => !this.#named.has(remoteKey));
+    for (const old of unasked.slice(UNCLAIMED_LIMIT)) old.close("too many links wait here");
     setTimeout(() => {
       const isNeighbour = this.#previous?.remoteKey === link.remoteKey;
       if (this.#unclaimed.includes(link) && !isNeighbour)

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { connect, createServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { LinkAddress } from "../../../src-protocol/control.ts";
@@ -17,7 +18,8 @@ import type { Link, LinkTiming } from "../link.ts";
 
 /** How long a stranger may take from connecting to a verified hello. */
 const GREETING_MS = 5_000;
-const HALF_OPEN_LIMIT = 32;
+/** More than one attacker keeps filled between a neighbour's first packet and its hello. */
+const HALF_OPEN_LIMIT = 128;
 
 export interface ListenOptions {
   readonly host: string;
@@ -47,11 +49,12 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
     halfOpenLimit = HALF_OPEN_LIMIT,
   } = options;
   /** TCP connections that have not proved a key yet. */
-  const halfOpen = new Map<string, { destroy(): void }>();
+  const halfOpen = new Map<string, HalfOpen>();
   const server = createServer({ ...(await linkCertificate()), minVersion: "TLSv1.3", noDelay: true });
   server.on("connection", (socket) => {
-    // SECURITY: a stranger may hold neither time nor many places: this bounds what unproved peers cost.
-    if (halfOpen.size >= halfOpenLimit) return void socket.destroy();
+    // SECURITY: a stranger may hold neither time nor many places: this bounds what unproved peers cost. A
+    // neighbour that comes late finds one all the same: it is taken from whoever holds the most, longest.
+    if (halfOpen.size >= halfOpenLimit) evict(halfOpen);
     const place = placeOf(socket);
     halfOpen.set(place, socket);
     const cancel = clock.after(greetingMs, () => {
@@ -220,6 +223,22 @@ function listening(
       if (bound !== null && typeof bound === "object") resolve({ host: bound.address, port: bound.port });
     });
   });
+}
+
+type HalfOpen = Pick<Socket, "destroy" | "remoteAddress">;
+
+/** Ends the oldest connection of the address that holds most of them; they are in the order in which they came. */
+function evict(halfOpen: Map<string, HalfOpen>): void {
+  const counts = new Map<string, number>();
+  for (const { remoteAddress = "" } of halfOpen.values())
+    counts.set(remoteAddress, (counts.get(remoteAddress) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  for (const [place, socket] of halfOpen) {
+    if (counts.get(socket.remoteAddress ?? "") !== most) continue;
+    halfOpen.delete(place);
+    socket.destroy();
+    return;
+  }
 }
 
 /** The two socket objects of one connection share nothing public but the remote end. */
