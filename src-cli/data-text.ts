@@ -1,7 +1,7 @@
 import type { LeftOut } from "../src-data/found-files.ts";
 import type { DataProgress, TakenFile, TrainingData } from "../src-data/gather-data.ts";
 import { listedData } from "../src-data/listed-data.ts";
-import { number, size } from "./amounts.ts";
+import { number, size } from "../src-protocol/amounts.ts";
 
 const SAY_EVERY_MS = 2_000;
 

@@ -13,7 +13,7 @@ import { printable } from "../src-engine/import/model-bytes.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
-import { number, scaled, size } from "./amounts.ts";
+import { number, scaled, size } from "../src-protocol/amounts.ts";
 import { openModel } from "./model-folder.ts";
 
 /** More computers than any plan here needs. */

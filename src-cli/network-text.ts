@@ -5,7 +5,7 @@ import type {
   OperatorStatus,
   RevokeAnswer,
 } from "../src-protocol/operator.ts";
-import { number, plural, size } from "./amounts.ts";
+import { number, plural, size } from "../src-protocol/amounts.ts";
 
 /** A line to send, and the same for a camera. */
 export function invitationText(line: string): string {

@@ -3,7 +3,7 @@ import { totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { Stage } from "../src-engine/stage.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { size } from "./amounts.ts";
+import { size } from "../src-protocol/amounts.ts";
 
 /** A process before it has anything to hold: Node, ONNX Runtime, their threads. */
 const PROCESS_BYTES = 120e6;

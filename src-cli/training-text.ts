@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { number, plural, size } from "./amounts.ts";
+import { number, plural, size } from "../src-protocol/amounts.ts";
 import { dataLines } from "./data-text.ts";
 import type { TrainingResult } from "./model-train.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";

@@ -7,8 +7,8 @@ import type { Compute } from "./compute.ts";
 import { stageBytes, stageMemory } from "./stage-memory.ts";
 
 /**
- * What `exactAnswer` gives on every computer that holds the class `exact`: AVX2 and NEON, 1 to 16
- * threads. It changes with the class's kernels, and then runs that were begun before are another class.
+ * What `exactAnswer` gives on every computer that holds the class `exact`. Run on AVX2 with 1 to 16 threads. It
+ * changes with the class's kernels, and then runs that were begun before are another class.
  */
 export const EXACT_ANSWER = "f6346823b4ce17fc1d53532852f9a25d135573e3844e15d8f2254e2aab542f7c";
 
