@@ -6,10 +6,10 @@ import type { Tensor } from "onnxruntime-node";
 import { randomStream } from "../src-engine/random.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import { ARITHMETICS } from "../src-protocol/arithmetic.ts";
-import { sessionOptions } from "../src-worker/session-options.ts";
-import { loadRuntime } from "../src-worker/sessions.ts";
-import { StageCompute } from "../src-worker/stage-compute.ts";
-import { stageBytes, stageMemory } from "../src-worker/stage-memory.ts";
+import { sessionOptions } from "../src-worker/compute/session-options.ts";
+import { loadRuntime } from "../src-worker/compute/sessions.ts";
+import { StageCompute } from "../src-worker/compute/stage-compute.ts";
+import { stageBytes, stageMemory } from "../src-worker/stage/stage-memory.ts";
 import { type BitsCase, bitsCases, type BitsFeed, type BitsResult } from "./bits-case.ts";
 
 /** Runs the cases of a folder on this computer, or on the one that is emulated around this program. */

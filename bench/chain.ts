@@ -1,9 +1,9 @@
 import { KERNELS } from "../src-protocol/arithmetic.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import { digestPeriod } from "../src-protocol/state-chain.ts";
-import { Compute } from "../src-worker/compute.ts";
-import { stateDigestOf } from "../src-worker/stage-chain.ts";
-import { stageBytes } from "../src-worker/stage-memory.ts";
+import { Compute } from "../src-worker/compute/compute.ts";
+import { stateDigestOf } from "../src-worker/stage/stage-chain.ts";
+import { stageBytes } from "../src-worker/stage/stage-memory.ts";
 import type { Progress } from "./bench.ts";
 import { cpuClock, interleave } from "./interleave.ts";
 import { median } from "./median.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { defaultCorpus } from "../src-daemon/corpus.ts";
+import { defaultCorpus } from "../src-daemon/runs/corpus.ts";
 import { randomStream } from "../src-engine/random.ts";
 
 const DOCUMENT_LETTERS = 4_000;

@@ -7,8 +7,8 @@ import { WebSocket } from "ws";
 import { runView } from "../src-protocol/api.ts";
 import type { RunView } from "../src-protocol/api.ts";
 import type { DaemonToOrchestrator, OrchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
-import { TEST_NETWORK } from "../src-orchestrator/keys.test-support.ts";
-import { testRun } from "../src-orchestrator/fleet.test-support.ts";
+import { TEST_NETWORK } from "../src-orchestrator/test-support/keys.test-support.ts";
+import { testRun } from "../src-orchestrator/runs/fleet.test-support.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 
 const TEXT = "Call me Ishmael. ".repeat(500);

@@ -1,8 +1,8 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { FakeNet, until } from "../src-orchestrator/fake-node.test-support.ts";
-import { delegate, hotkey } from "../src-orchestrator/keys.test-support.ts";
+import { FakeNet, until } from "../src-orchestrator/test-support/fake-node.test-support.ts";
+import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { CONTROL_PROTOCOL } from "../src-protocol/control.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import type { Progress } from "./bench.ts";

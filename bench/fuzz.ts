@@ -1,4 +1,4 @@
-import { dice, fuzzOnce } from "../src-orchestrator/fuzz.test-support.ts";
+import { dice, fuzzOnce } from "../src-orchestrator/control/fuzz.test-support.ts";
 import type { Progress } from "./bench.ts";
 
 /** In a long run; `npm test` does 20,000 of the same. */

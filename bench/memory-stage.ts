@@ -1,8 +1,8 @@
 import type { Recompute } from "../src-engine/recompute.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
-import { Compute } from "../src-worker/compute.ts";
-import { predictedBytes } from "../src-worker/memory-budget.ts";
-import { stageBytes } from "../src-worker/stage-memory.ts";
+import { Compute } from "../src-worker/compute/compute.ts";
+import { predictedBytes } from "../src-worker/stage/memory-budget.ts";
+import { stageBytes } from "../src-worker/stage/stage-memory.ts";
 
 /** Child of the memory benchmark: one stage in a process of its own, trained as a worker does. */
 export interface MemoryCase {

@@ -1,10 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultCorpus } from "../src-daemon/corpus.ts";
-import { planRun } from "../src-daemon/run-plan.ts";
+import { defaultCorpus } from "../src-daemon/runs/corpus.ts";
+import { planRun } from "../src-daemon/runs/run-plan.ts";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
-import { trainSingle } from "../src-worker/single.ts";
+import { trainSingle } from "../src-worker/replay/single.ts";
 
 /** Child of the pipeline benchmark: trains the default run in this process and says when each step is finished. */
 // The workers' own priority: work that somebody lends gives way to everything else.

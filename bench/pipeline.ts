@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ApiClient } from "../src-cli/api-client.ts";
-import { childEnvironment } from "../src-daemon/child.ts";
+import { childEnvironment } from "../src-daemon/supervision/child.ts";
 import { runDaemon } from "../src-daemon/daemon.ts";
 import { parseOptions } from "../src-daemon/options.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";

@@ -1,8 +1,8 @@
 import type { MicroBatchShape } from "../src-engine/llama.ts";
 import type { LlamaSpec } from "../src-protocol/model.ts";
-import { loadRuntime } from "../src-worker/sessions.ts";
-import { StageCompute } from "../src-worker/stage-compute.ts";
-import { stageBytes, stageMemory } from "../src-worker/stage-memory.ts";
+import { loadRuntime } from "../src-worker/compute/sessions.ts";
+import { StageCompute } from "../src-worker/compute/stage-compute.ts";
+import { stageBytes, stageMemory } from "../src-worker/stage/stage-memory.ts";
 import { OPTIMIZER } from "./tfjs-trainee.ts";
 import type { Trainee } from "./tfjs-trainee.ts";
 

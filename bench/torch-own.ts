@@ -10,10 +10,10 @@ import type { Recompute } from "../src-engine/recompute.ts";
 import type { ParameterInfo } from "../src-engine/stage.ts";
 import type { Tensor } from "../src-engine/tensor.ts";
 import type { LlamaSpec } from "../src-protocol/model.ts";
-import { release } from "../src-worker/release.ts";
-import { loadRuntime, Sessions } from "../src-worker/sessions.ts";
-import { StageCompute } from "../src-worker/stage-compute.ts";
-import { stageBytes } from "../src-worker/stage-memory.ts";
+import { release } from "../src-worker/compute/release.ts";
+import { loadRuntime, Sessions } from "../src-worker/compute/sessions.ts";
+import { StageCompute } from "../src-worker/compute/stage-compute.ts";
+import { stageBytes } from "../src-worker/stage/stage-memory.ts";
 
 type Floats = Float32Array<ArrayBuffer>;
 

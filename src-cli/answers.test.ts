@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/initial-state.ts";
+import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/state/initial-state.ts";
 import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";

@@ -19,7 +19,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ModelProtoSchema } from "../src-engine/onnx_pb.js";
 import { heldOutOffsets, tokensAt } from "../src-engine/samples.ts";
-import { trainSingle } from "../src-worker/single.ts";
+import { trainSingle } from "../src-worker/replay/single.ts";
 import type { TrainingResult } from "./model-train.ts";
 import { planTraining } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";

@@ -11,7 +11,7 @@ import { serveToCli } from "../src-protocol/serve-ipc.ts";
 import { invitationText, inviteText } from "./network-text.ts";
 import { OperatorClient } from "./operator-client.ts";
 
-const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "network-serve.ts");
+const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "networks", "network-serve.ts");
 const SIZES: ReadonlySet<string> = new Set(["default", "tiny"]);
 const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };
 const MOST_ADDRESSES = 4;

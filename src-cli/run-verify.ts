@@ -18,7 +18,7 @@ import { findTokenizer } from "../src-data/tokenizer.ts";
 import { readManifest } from "./trained-weights.ts";
 import { gatherData } from "../src-data/gather-data.ts";
 
-const VERIFY_SCRIPT = join(import.meta.dirname, "..", "src-worker", "verify-main.ts");
+const VERIFY_SCRIPT = join(import.meta.dirname, "..", "src-worker", "replay", "verify-main.ts");
 const SAY_EVERY_MS = 2_000;
 
 export interface VerifyOptions {

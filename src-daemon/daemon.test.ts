@@ -9,8 +9,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../src-cli/api-client.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
-import { processList } from "./process-list.ts";
-import type { ProcessList } from "./process-list.ts";
+import { processList } from "./supervision/process-list.ts";
+import type { ProcessList } from "./supervision/process-list.ts";
 
 /** Real processes, a real pipeline, a tiny model. */
 const MAIN = join(import.meta.dirname, "main.ts");

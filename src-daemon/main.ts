@@ -6,7 +6,7 @@ import { useCompileCache } from "./compile-cache.ts";
 import type { Daemon } from "./daemon.ts";
 import { HELP, parseOptions } from "./options.ts";
 import type { DaemonOptions } from "./options.ts";
-import { statusLine } from "./status-line.ts";
+import { statusLine } from "./state/status-line.ts";
 
 const STATUS_EVERY_MS = 3_000;
 const PARENT_CHECK_MS = 500;

@@ -2,10 +2,10 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure } from "../src-protocol/failure.ts";
 import { invitationText } from "../src-protocol/networks.ts";
-import { parseChainUrl } from "./chain-probe.ts";
-import { defaultHome } from "./home.ts";
-import { MODEL_SIZES } from "./run-plan.ts";
-import type { ModelSize } from "./run-plan.ts";
+import { parseChainUrl } from "./chain/chain-probe.ts";
+import { defaultHome } from "./data-folder/home.ts";
+import { MODEL_SIZES } from "./runs/run-plan.ts";
+import type { ModelSize } from "./runs/run-plan.ts";
 
 export interface DaemonOptions {
   readonly home: string;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { defaultHome } from "../src-daemon/home.ts";
+import { defaultHome } from "../src-daemon/data-folder/home.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
 import { DaemonProcess, daemonEnvironment, findDaemonProgram } from "./daemon-process.ts";
 

@@ -9,9 +9,9 @@ import { receiptText } from "../src-protocol/receipt.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import type { ReceiptRow } from "../src-protocol/state.ts";
-import { FakeNet, until } from "./fake-node.test-support.ts";
-import { temporaryFolder } from "./folder.test-support.ts";
-import { TEST_NETWORK, hotkey, signedHeaders } from "./keys.test-support.ts";
+import { FakeNet, until } from "./test-support/fake-node.test-support.ts";
+import { temporaryFolder } from "./test-support/folder.test-support.ts";
+import { TEST_NETWORK, hotkey, signedHeaders } from "./test-support/keys.test-support.ts";
 import { corpusFile, corpusRun } from "./orchestrator.test-support.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { afterEach } from "vitest";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { sha256 } from "../src-protocol/signing.ts";
-import { testRun } from "./fleet.test-support.ts";
-import { FakeNet } from "./fake-node.test-support.ts";
-import { temporaryFolder } from "./folder.test-support.ts";
-import { TEST_NETWORK } from "./keys.test-support.ts";
+import { testRun } from "./runs/fleet.test-support.ts";
+import { FakeNet } from "./test-support/fake-node.test-support.ts";
+import { temporaryFolder } from "./test-support/folder.test-support.ts";
+import { TEST_NETWORK } from "./test-support/keys.test-support.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 import type { Orchestrator, OrchestratorOptions } from "./orchestrator.ts";
 

@@ -4,27 +4,27 @@ import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
-import { accessByInvitation, OPEN_ACCESS } from "./access.ts";
-import { networkCard } from "./card.ts";
-import { Invitations } from "./invitations.ts";
-import { OperatorDesk } from "./operator-desk.ts";
-import { identityFor, networkOf } from "./tls-identity.ts";
-import { bindPayout } from "./claims.ts";
+import { accessByInvitation, OPEN_ACCESS } from "./control/access.ts";
+import { networkCard } from "./control/card.ts";
+import { Invitations } from "./control/invitations.ts";
+import { OperatorDesk } from "./control/operator-desk.ts";
+import { identityFor, networkOf } from "./control/tls-identity.ts";
+import { bindPayout } from "./ledger/claims.ts";
 import { ready } from "../src-protocol/sr25519.ts";
-import { Blobs } from "./blobs.ts";
-import { blockAt } from "./clock.ts";
-import { isCheckpointOf } from "./checkpoint-content.ts";
-import { writeManifest } from "./checkpoint-manifest.ts";
-import { CONTROL_TIMES } from "./control-socket.ts";
-import type { ControlSocket, ControlTimes } from "./control-socket.ts";
-import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "./door.ts";
-import { Ledger } from "./ledger.ts";
+import { Blobs } from "./stores/blobs.ts";
+import { blockAt } from "./ledger/clock.ts";
+import { isCheckpointOf } from "./stores/checkpoint-content.ts";
+import { writeManifest } from "./stores/checkpoint-manifest.ts";
+import { CONTROL_TIMES } from "./control/control-socket.ts";
+import type { ControlSocket, ControlTimes } from "./control/control-socket.ts";
+import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "./control/door.ts";
+import { Ledger } from "./ledger/ledger.ts";
 import { startRelay } from "./relay/index.ts";
 import type { RelayProcess } from "./relay/index.ts";
-import { RunHost } from "./run-host.ts";
-import { RunRecord } from "./run-record.ts";
-import { takeFiles } from "./run-files.ts";
-import type { RunFiles } from "./run-files.ts";
+import { RunHost } from "./runs/run-host.ts";
+import { RunRecord } from "./runs/run-record.ts";
+import { takeFiles } from "./stores/run-files.ts";
+import type { RunFiles } from "./stores/run-files.ts";
 import {
   continuedRun,
   firstGeneration,
@@ -33,12 +33,12 @@ import {
   knownNetwork,
   referencedBlobs,
   remember,
-} from "./run-store.ts";
-import { createServer } from "./server.ts";
-import { stageFacts } from "./stage-facts.ts";
-import { storageFailure } from "./storage-failure.ts";
-import { Strangers } from "./strangers.ts";
-import { BLOBS_FOLDER, Store } from "./store.ts";
+} from "./stores/run-store.ts";
+import { createServer } from "./control/server.ts";
+import { stageFacts } from "./runs/stage-facts.ts";
+import { storageFailure } from "./stores/storage-failure.ts";
+import { Strangers } from "./control/strangers.ts";
+import { BLOBS_FOLDER, Store } from "./stores/store.ts";
 
 export interface OrchestratorOptions extends RunFiles {
   readonly network: string;

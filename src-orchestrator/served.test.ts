@@ -20,15 +20,15 @@ import { operatorFile, operatorStatus } from "../src-protocol/operator.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { OperatorClient } from "../src-cli/operator-client.ts";
-import { reachNetwork } from "../src-daemon/network-card.ts";
-import { Control } from "../src-worker/control.ts";
-import { OrchestratorRoute } from "../src-worker/orchestrator-route.ts";
-import { until } from "./fake-node.test-support.ts";
-import { temporaryFolder } from "./folder.test-support.ts";
-import { delegate, hotkey } from "./keys.test-support.ts";
+import { reachNetwork } from "../src-daemon/networks/network-card.ts";
+import { Control } from "../src-worker/control/control.ts";
+import { OrchestratorRoute } from "../src-worker/control/orchestrator-route.ts";
+import { until } from "./test-support/fake-node.test-support.ts";
+import { temporaryFolder } from "./test-support/folder.test-support.ts";
+import { delegate, hotkey } from "./test-support/keys.test-support.ts";
 import { openOrchestrator } from "./orchestrator.test-support.ts";
 import type { Orchestrator } from "./orchestrator.ts";
-import { KEY_FILE } from "./tls-identity.ts";
+import { KEY_FILE } from "./control/tls-identity.ts";
 
 const SERVED: ServedNetwork = {
   name: "Kitchen",

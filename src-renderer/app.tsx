@@ -1,17 +1,17 @@
 import { type ComponentType, useEffect, useRef } from "react";
 import styles from "./app.module.css";
-import { ConnectionNotice } from "./connection-notice.tsx";
-import controls from "./controls.module.css";
-import { useDashboard } from "./dashboard.ts";
-import { Earnings } from "./earnings.tsx";
-import { Home } from "./home.tsx";
-import { DialMark, EarningsIcon, HomeIcon, NetworkIcon, ScheduleIcon } from "./icons.tsx";
-import { Network } from "./network.tsx";
-import { Schedule } from "./schedule.tsx";
+import { ConnectionNotice } from "./frame/connection-notice.tsx";
+import controls from "./parts/controls.module.css";
+import { useDashboard } from "./bridge/dashboard.ts";
+import { Earnings } from "./earnings/earnings.tsx";
+import { Home } from "./home/home.tsx";
+import { DialMark, EarningsIcon, HomeIcon, NetworkIcon, ScheduleIcon } from "./parts/icons.tsx";
+import { Network } from "./network/network.tsx";
+import { Schedule } from "./schedule/schedule.tsx";
 import { type Screen, SCREENS, useScreen } from "./screen.ts";
-import { ThemeSwitch } from "./theme-switch.tsx";
-import { TopLine } from "./top-line.tsx";
-import { FailureNotice } from "./failure-notice.tsx";
+import { ThemeSwitch } from "./frame/theme-switch.tsx";
+import { TopLine } from "./frame/top-line.tsx";
+import { FailureNotice } from "./parts/failure-notice.tsx";
 
 const RAIL: Record<Screen, { title: string; icon: ComponentType; content: ComponentType }> = {
   home: { title: "Home", icon: HomeIcon, content: Home },

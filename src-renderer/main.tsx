@@ -5,10 +5,10 @@ import { CSPProvider } from "@base-ui/react/csp-provider";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
-import { getBridge } from "./bridge.ts";
-import { follow } from "./follow.ts";
-import { leaveWhenSignedOut } from "./signed-out.ts";
-import { applyTheme } from "./theme.ts";
+import { getBridge } from "./bridge/bridge.ts";
+import { follow } from "./bridge/follow.ts";
+import { leaveWhenSignedOut } from "./frame/signed-out.ts";
+import { applyTheme } from "./frame/theme.ts";
 
 applyTheme();
 const bridge = getBridge();

@@ -1,7 +1,7 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
-import { DialDrawing } from "./dial.tsx";
-import { FailureNotice } from "./failure-notice.tsx";
+import { DialDrawing } from "./home/dial.tsx";
+import { FailureNotice } from "./parts/failure-notice.tsx";
 
 test("the dial tells in words what it draws", () => {
   const html = renderToStaticMarkup(

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 import type { HistoryPoint } from "../src-protocol/state.ts";
-import { clockFrom } from "./clock-text.ts";
-import { blockOf, moved, placeAt, placeName } from "./grid-block.ts";
+import { clockFrom } from "./schedule/clock-text.ts";
+import { blockOf, moved, placeAt, placeName } from "./schedule/grid-block.ts";
 import { untilMorning } from "../src-protocol/pause-choices.ts";
-import { customMinutes } from "./custom-minutes.ts";
-import { inMode, modeOf, sameRules } from "./schedule-mode.ts";
+import { customMinutes } from "./frame/custom-minutes.ts";
+import { inMode, modeOf, sameRules } from "./schedule/schedule-mode.ts";
 import { screenOf } from "./screen.ts";
-import { sessionNumbers } from "./session-numbers.ts";
+import { sessionNumbers } from "./home/session-numbers.ts";
 import { workingState } from "./state.test-support.ts";
-import { towerRows } from "./tower-rows.ts";
-import { nextChangeText, whyRows } from "./why-rows.ts";
+import { towerRows } from "./home/tower-rows.ts";
+import { nextChangeText, whyRows } from "./home/why-rows.ts";
 import { ALWAYS, ONLY_WHEN_ASLEEP } from "../src-protocol/policy.ts";
 
 test("the tower stands on slice 1, mine is lit, a lost slice says so", () => {

@@ -6,15 +6,15 @@ import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.
 import { failureBody } from "../src-protocol/failure.ts";
 import type { Failure } from "../src-protocol/failure.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
-import { Compute } from "./compute.ts";
-import { holdsExact } from "./exact-answer.ts";
-import { Control } from "./control.ts";
-import { diskFailure } from "./disk-failure.ts";
-import { ReceiptOutbox } from "./receipt-outbox.ts";
-import { Snapshots } from "./snapshots.ts";
+import { Compute } from "./compute/compute.ts";
+import { holdsExact } from "./compute/exact-answer.ts";
+import { Control } from "./control/control.ts";
+import { diskFailure } from "./stage/disk-failure.ts";
+import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
+import { Snapshots } from "./stage/snapshots.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
-import { OrchestratorRoute } from "./orchestrator-route.ts";
+import { OrchestratorRoute } from "./control/orchestrator-route.ts";
 
 /** Below what a person does at the computer; the compute thread goes lower still. */
 const NICENESS = 10;

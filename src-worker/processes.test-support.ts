@@ -5,7 +5,7 @@ import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.
 import { workerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
-import { TEST_NETWORK } from "./orchestrator.test-support.ts";
+import { TEST_NETWORK } from "./control/orchestrator.test-support.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
-import { OfflineRun } from "./offline-run.ts";
-import { TestOrchestrator } from "./orchestrator.test-support.ts";
+import { OfflineRun } from "./replay/offline-run.ts";
+import { TestOrchestrator } from "./control/orchestrator.test-support.ts";
 import { WorkerProcess } from "./processes.test-support.ts";
-import { trainSingle } from "./single.ts";
+import { trainSingle } from "./replay/single.ts";
 import { TINY_CORPUS, tinyRun } from "./tiny-run.test-support.ts";
 
 const STEPS = 20;

@@ -1,0 +1,67 @@
+import { METHODS } from "../../src-protocol/methods.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
+import { formatTao } from "../../src-protocol/units.ts";
+import type { Handlers } from "./api-calls.ts";
+import type { Membership } from "../networks/membership.ts";
+import type { PolicyKeeper } from "../policy/policy-keeper.ts";
+import type { Providers } from "../providers/providers.ts";
+import { thinOut } from "../state/run-picture.ts";
+
+export interface HandlerPorts {
+  readonly policy: Pick<PolicyKeeper, "pause" | "start" | "resume" | "setRules" | "reportEvidence">;
+  readonly membership: Pick<
+    Membership,
+    "session" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
+  >;
+  readonly providers: Pick<Providers, "report" | "again">;
+  state(): DaemonState;
+  note(text: string): void;
+  loginUrl(): string;
+  signOut(): void;
+  quit(): void;
+}
+
+/** What each method of the local API does. `METHODS` says what goes in and out. */
+export function makeHandlers(ports: HandlerPorts): Handlers {
+  const { policy, membership, providers } = ports;
+  return {
+    "state.subscribe": () => ports.state(),
+    "state.get": () => ports.state(),
+    "run.history": async ({ sinceStep, maxPoints }) => ({
+      points: thinOut(await membership.session.accounts.history(sinceStep), maxPoints),
+    }),
+    "policy.pause": ({ minutes, by }) => policy.pause(minutes, by),
+    "policy.start": ({ minutes, by }) => policy.start(minutes, by),
+    "policy.resume": () => policy.resume(),
+    "policy.setRules": ({ rules }) => policy.setRules(rules),
+    "earnings.receipts": async ({ limit }) => ({
+      receipts: await membership.session.accounts.receipts(limit),
+    }),
+    "earnings.claims": async () => ({ claims: await membership.session.accounts.claims() }),
+    "earnings.claim": async () => {
+      const { session } = membership;
+      const row = await session.accounts.claim();
+      ports.note(`${formatTao(BigInt(row.amountRao))} ${row.asset} units were claimed and granted.`);
+      session.refreshEarnings();
+      return row;
+    },
+    "providers.get": () => providers.report(),
+    "providers.test": () => providers.again(),
+    "network.list": () => ({ networks: membership.list() }),
+    "network.look": ({ invitation }) => membership.look(invitation),
+    "network.join": async ({ invitation }) => ({ networks: await membership.join(invitation) }),
+    "network.answer": async ({ consent }) => ({ networks: await membership.answer(consent) }),
+    "network.switch": async ({ network }) => ({ networks: await membership.switchTo(network) }),
+    "network.leave": async ({ network }) => ({ networks: await membership.leave(network) }),
+    "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),
+    "session.newLogin": () => ({ url: ports.loginUrl() }),
+    "session.signOut": () => {
+      ports.signOut();
+      return {};
+    },
+    "daemon.quit": () => {
+      ports.quit();
+      return METHODS["daemon.quit"].result.parse({});
+    },
+  };
+}

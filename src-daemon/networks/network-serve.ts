@@ -1,0 +1,119 @@
+import { parseArgs } from "node:util";
+import { join, resolve } from "node:path";
+import { servedNetwork } from "../../src-protocol/daemon-ipc.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { serveToCli } from "../../src-protocol/serve-ipc.ts";
+import type { ServeMessage } from "../../src-protocol/serve-ipc.ts";
+import { startChild } from "../supervision/child.ts";
+import { homeFailure, openHome } from "../data-folder/home.ts";
+import { lockHome } from "../data-folder/lock.ts";
+import { openLog } from "../data-folder/log-file.ts";
+import { OrchestratorProcess } from "../supervision/orchestrator-process.ts";
+import { runJob } from "../runs/run-job.ts";
+import { MODEL_SIZES } from "../runs/run-plan.ts";
+import type { ModelSize } from "../runs/run-plan.ts";
+import { VERSION } from "../version.ts";
+
+/**
+ * A network for others, in the foreground: the child of `tah network serve`, which reads the options,
+ * prints, and hands signals on. It keeps the orchestrator running and writes the log.
+ */
+const ORCHESTRATOR = join(import.meta.dirname, "..", "..", "src-orchestrator", "main.ts");
+/** The name matters only for a folder of this computer's own network: a served one is named by its key. */
+const UNNAMED = "served";
+/** Test units: one for 1e14 counted floating-point operations. */
+const RAO_PER_TERAFLOP = "10000000";
+
+const { values } = parseArgs({
+  options: {
+    home: { type: "string" },
+    host: { type: "string" },
+    port: { type: "string" },
+    served: { type: "string" },
+    run: { type: "string" },
+    data: { type: "string" },
+    model: { type: "string" },
+    steps: { type: "string" },
+    stages: { type: "string" },
+    exact: { type: "boolean" },
+  },
+});
+
+const { promise: wanted, resolve: end } = Promise.withResolvers<void>();
+for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"] as const) process.on(signal, () => end());
+// Whoever started it is gone, in whatever way.
+process.on("disconnect", () => end());
+
+try {
+  await serve();
+  tell({ type: "stopped" });
+  process.exit(0);
+} catch (error) {
+  tell({ type: "failed", ...failureBody(error) }, () => process.exit(1));
+  setTimeout(() => process.exit(1), 1_000);
+}
+
+async function serve(): Promise<void> {
+  const home = openHome(resolve(values.home ?? ""));
+  const lock = lockHome(home);
+  const { log, close } = openLog(join(home.path, "network.log"));
+  log.info({ version: VERSION, node: process.version, options: values }, "start");
+  const model = (values.model ?? "default") as ModelSize;
+  if (!Object.hasOwn(MODEL_SIZES, model)) throw new Failure("bad-option", `There is no model "${model}".`);
+  const orchestrator = new OrchestratorProcess(
+    {
+      network: UNNAMED,
+      folder: home.network,
+      ...(await runJob(
+        {
+          runFile: values.run ?? null,
+          data: values.data ?? null,
+          model,
+          steps: values.steps === undefined ? null : Number(values.steps),
+          exact: values.exact === true,
+        },
+        home.corpus,
+        Number(values.stages ?? "3"),
+        (files) => log.info({ files }, "the data"),
+      )),
+      raoPerTeraflop: RAO_PER_TERAFLOP,
+      payouts: [],
+      host: values.host ?? "0.0.0.0",
+      port: Number(values.port ?? "0"),
+      served: servedNetwork.parse(JSON.parse(values.served ?? "{}")),
+    },
+    {
+      start: (events) => startChild(ORCHESTRATOR, events),
+      onLine: (line) => log.info({ process: "orchestrator" }, line),
+      onStrange: () => log.warn({ process: "orchestrator" }, "a message that this version does not know"),
+      onState(state) {
+        log.info({ process: "orchestrator", state }, "process");
+        if (state.kind === "restarting" || state.kind === "aside")
+          tell({ type: "trouble", code: state.crash.code, message: state.crash.message });
+      },
+      onUrl(url) {
+        if (url !== null)
+          tell({ type: "listening", url, folder: home.network, log: join(home.path, "network.log") });
+      },
+    },
+  );
+  try {
+    const started = orchestrator.start();
+    await Promise.race([started, wanted]);
+    await wanted;
+    started.catch(() => {});
+  } catch (error) {
+    log.error({ err: error }, "the network could not be served");
+    throw error instanceof Failure ? error : homeFailure(home.path, error);
+  } finally {
+    await orchestrator.stop("the network ends");
+    log.info("stopped");
+    close();
+    lock.release();
+  }
+}
+
+function tell(message: ServeMessage, sent: () => void = () => {}): void {
+  if (process.send === undefined || !process.connected) sent();
+  else process.send(serveToCli.parse(message), undefined, undefined, sent);
+}

@@ -1,0 +1,146 @@
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
+import { Accounts } from "../earnings/accounts.ts";
+import { clockProblem } from "../earnings/clock-problem.ts";
+import { EarningsRound } from "../earnings/earnings-round.ts";
+import type { LiveState } from "../state/live-state.ts";
+import type { Log } from "../data-folder/log-file.ts";
+import { NetworkWatch } from "./network-watch.ts";
+import type { ProcessList } from "../supervision/process-list.ts";
+import type { Reach } from "./reach.ts";
+import { Supervisor } from "../supervision/supervisor.ts";
+import type { SupervisorOptions } from "../supervision/supervisor.ts";
+import type { Member, WorkerSettings } from "../supervision/worker-process.ts";
+
+/** All that differs between one network and another. */
+export interface SessionPlan {
+  /** As it is shown before anything of it has answered. */
+  readonly view: DaemonState["network"];
+  readonly netuid: number;
+  readonly asset: DaemonState["earnings"]["asset"];
+  readonly reach: Reach;
+  readonly claimFolder: string;
+  /** Mine first; then the neighbours that run here too. */
+  readonly members: readonly [Member, ...Member[]];
+  readonly supervised: SupervisorOptions["network"];
+  readonly worker: WorkerSettings;
+}
+
+export interface SessionPorts {
+  readonly live: LiveState;
+  readonly payoutColdkey: Ss58Address;
+  readonly log: Log;
+  onPoint(point: HistoryPoint): void;
+  onProviderFault(provider: ExecutionProvider, ending: string): void;
+  onProcesses(list: ProcessList): void;
+}
+
+/** The active network: its processes here, what is watched of it, and what was earned there. */
+export class NetworkSession {
+  readonly accounts: Accounts;
+  readonly #plan: SessionPlan;
+  readonly #live: LiveState;
+  readonly #earnings: EarningsRound;
+  readonly #watch: NetworkWatch;
+  readonly #supervisor: Supervisor;
+
+  constructor(plan: SessionPlan, ports: SessionPorts) {
+    const { live, log } = ports;
+    const [{ hotkey: own }, ...others] = plan.members;
+    this.#plan = plan;
+    this.#live = live;
+    this.accounts = new Accounts({
+      network: plan.worker.network,
+      netuid: plan.netuid,
+      own,
+      neighbours: others.map(({ hotkey }) => hotkey),
+      payoutColdkey: ports.payoutColdkey,
+      claimFolder: plan.claimFolder,
+      url: () => live.get().network.url,
+      reach: plan.reach,
+    });
+    this.#earnings = new EarningsRound({
+      ask: () => this.accounts.earnings(),
+      tell(answer) {
+        live.problem("clock", null);
+        live.earnings(answer);
+      },
+      failed(error) {
+        log.debug({ err: error }, "earnings could not be read");
+        const clock = clockProblem(error);
+        // Of anything else is known only that it is not answered now: the clock may be wrong still.
+        if (clock !== null) live.problem("clock", clock);
+      },
+    });
+    this.#watch = new NetworkWatch(
+      {
+        onConnected: (connected) => {
+          live.networkConnected(connected);
+          // What was earned before is not nothing until the first step of today.
+          if (connected) this.#earnings.now();
+        },
+        onAway(away) {
+          // The embedded network is started again by ourselves: that is told as what it is.
+          if (plan.supervised.kind === "remote") live.networkAway(away);
+        },
+        onRun: (view) => {
+          live.run(view);
+          this.#earnings.due();
+        },
+        onPoint: (point) => ports.onPoint(point),
+      },
+      plan.reach,
+    );
+    this.#supervisor = new Supervisor({
+      network: plan.supervised,
+      worker: plan.worker,
+      members: plan.members,
+      log,
+      events: {
+        onNetwork: (url) => {
+          live.networkAt(url);
+          this.#watch.follow(url);
+        },
+        onMember(member, state, phase) {
+          if (member.hotkey === own) live.worker(state, phase);
+        },
+        onLinks: (links) => live.links(links),
+        onProviderFault: (provider, ending) => ports.onProviderFault(provider, ending),
+        onProblem: (name, problem) => live.problem(name, problem),
+        onNote: (text) => live.note(text),
+        onProcesses: (list) => ports.onProcesses(list),
+      },
+    });
+  }
+
+  /** Rejects with a `Failure` when it cannot run here. */
+  start(): Promise<void> {
+    const { view, members, asset } = this.#plan;
+    this.#live.begin(view, new Set(members.slice(1).map(({ hotkey }) => hotkey.address)), asset);
+    return this.#supervisor.start();
+  }
+
+  setWorking(working: boolean, reason: string): void {
+    this.#supervisor.setWorking(working, reason);
+  }
+
+  use(provider: ExecutionProvider): void {
+    this.#supervisor.use(provider);
+  }
+
+  refreshEarnings(): void {
+    this.#earnings.now();
+  }
+
+  /** Resolves when no process of it is left. */
+  async stop(reason: string): Promise<void> {
+    this.#earnings.stop();
+    await this.#supervisor.stop(reason);
+    this.#watch.follow(null);
+  }
+
+  kill(): void {
+    this.#supervisor.kill();
+  }
+}

@@ -1,0 +1,67 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { WebSocketServer } from "ws";
+import type { NetworkAway } from "../../src-protocol/networks.ts";
+import { NetworkWatch } from "./network-watch.ts";
+import { LOOPBACK, remoteRetryMs } from "./reach.ts";
+
+let heard: (NetworkAway | null | boolean)[];
+let watch: NetworkWatch;
+let waiting: (() => void)[];
+beforeEach(() => {
+  heard = [];
+  waiting = [];
+  watch = new NetworkWatch(
+    {
+      onConnected: (connected) => tell(connected),
+      onAway: (away) => tell(away),
+      onRun: () => undefined,
+      onPoint: () => undefined,
+    },
+    { ...LOOPBACK, retryMs: (failures) => 20 * (failures + 1) },
+    () => 1_000,
+  );
+});
+afterEach(() => watch.follow(null));
+
+function tell(what: NetworkAway | null | boolean): void {
+  heard.push(what);
+  for (const check of waiting.splice(0)) check();
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise<void>((resolve) => waiting.push(resolve));
+}
+
+const away = () => heard.filter((each) => each !== null && typeof each === "object");
+
+it("says since when a network is away and when it is tried again, and that it is back", async () => {
+  const http = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => http.once("listening", resolve));
+  const { port } = http.address() as AddressInfo;
+  await new Promise((resolve) => http.close(resolve));
+
+  watch.follow(`http://127.0.0.1:${port}`);
+  await until(() => away().length >= 3);
+  const [first, second, third] = away();
+  expect(first).toEqual({ since: 1_000, nextTryAt: 1_020, why: "nothing answers there" });
+  expect(second).toEqual({ ...first, nextTryAt: null });
+  expect(third).toEqual({ ...first, nextTryAt: 1_040 });
+
+  const back = createServer().listen(port, "127.0.0.1");
+  const sockets = new WebSocketServer({ server: back });
+  await until(() => heard.includes(true));
+  expect(heard.slice(-2)).toEqual([null, true]);
+  for (const socket of sockets.clients) socket.terminate();
+  await until(() => heard.at(-1) === false);
+  expect(away().at(-1)).toMatchObject({ why: "the connection was closed" });
+  watch.follow(null);
+  sockets.close();
+  await new Promise((resolve) => back.close(resolve));
+});
+
+it("knocks more and more slowly, never all at once, and never slower than every 40 s", () => {
+  expect([0, 1, 2, 3].map((failures) => remoteRetryMs(failures, 0.5))).toEqual([500, 1_000, 2_000, 4_000]);
+  expect([0, 0.999].map((random) => remoteRetryMs(50, random))).toEqual([22_500, 37_485]);
+});

@@ -1,0 +1,45 @@
+import { availableParallelism } from "node:os";
+import type { KnownNetwork } from "../../src-protocol/networks.ts";
+import type { Home } from "../data-folder/home.ts";
+import type { StoredNetwork } from "./networks-store.ts";
+import type { SessionPlan } from "./network-session.ts";
+import { pinnedReach } from "./reach.ts";
+import { threadsPerWorker } from "../runs/run-plan.ts";
+import type { Hotkey } from "../wallet/wallet.ts";
+
+/** A network of others has no subnet either. */
+const NETUID = 0;
+
+export interface RemoteParts {
+  readonly home: Home;
+  readonly own: Hotkey;
+  readonly known: KnownNetwork[];
+}
+
+/** A joined network: this computer's worker alone, with all its cores, and a folder of its own. */
+export function remotePlan({ home, own, known }: RemoteParts, joined: StoredNetwork): SessionPlan {
+  const { id, name, operator, address, network, access } = joined;
+  const { worker, claims } = home.joined(id);
+  return {
+    view: {
+      kind: "remote",
+      id,
+      name,
+      operator,
+      url: address,
+      connected: false,
+      away: null,
+      neighbours: 0,
+      links: null,
+      known,
+      offer: null,
+    },
+    netuid: NETUID,
+    asset: "test",
+    reach: pinnedReach(access, own.address),
+    claimFolder: claims,
+    members: [{ name: "worker", hotkey: own, folder: worker }],
+    supervised: { kind: "remote", url: address },
+    worker: { network, access, threads: threadsPerWorker(availableParallelism(), 1) },
+  };
+}

@@ -1,0 +1,66 @@
+import { availableParallelism } from "node:os";
+import type { KnownNetwork } from "../../src-protocol/networks.ts";
+import type { Home } from "../data-folder/home.ts";
+import { embeddedNetwork } from "../state/initial-state.ts";
+import type { SessionPlan } from "../networks/network-session.ts";
+import type { DaemonOptions } from "../options.ts";
+import { LOOPBACK } from "../networks/reach.ts";
+import { runJob } from "./run-job.ts";
+import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
+import { openOrCreateHotkey } from "../wallet/wallet.ts";
+import type { Hotkey } from "../wallet/wallet.ts";
+import type { Member } from "../supervision/worker-process.ts";
+
+/** Test units: one for 1e14 counted floating-point operations. */
+const RAO_PER_TERAFLOP = "10000000";
+const EMBEDDED_NETUID = 0;
+export const HOTKEY_NAME = { wallet: "default", hotkey: "default" };
+
+export interface EmbeddedParts {
+  readonly home: Home;
+  readonly own: Hotkey;
+  readonly payoutColdkey: Hotkey["address"];
+  readonly known: KnownNetwork[];
+}
+
+/** The network on this computer alone: an orchestrator, my worker, and neighbours with keys of their own. */
+export async function embeddedPlan(
+  { home, own, payoutColdkey, known }: EmbeddedParts,
+  options: DaemonOptions,
+): Promise<SessionPlan> {
+  const neighbours: Member[] = [];
+  for (let number = 1; number <= options.neighbours; number += 1) {
+    const { wallets, worker } = home.neighbour(number);
+    const hotkey = await openOrCreateHotkey({ root: wallets, ...HOTKEY_NAME });
+    neighbours.push({ name: `neighbour ${number}`, hotkey, folder: worker });
+  }
+  const workers = neighbours.length + 1;
+  return {
+    view: embeddedNetwork(neighbours.length, known),
+    netuid: EMBEDDED_NETUID,
+    asset: "test",
+    reach: LOOPBACK,
+    claimFolder: home.claims,
+    members: [{ name: "worker", hotkey: own, folder: home.worker }, ...neighbours],
+    supervised: {
+      kind: "embedded",
+      orchestrator: {
+        network: EMBEDDED_NETWORK,
+        folder: home.network,
+        ...(await runJob(options, home.corpus, workers, sayData)),
+        raoPerTeraflop: RAO_PER_TERAFLOP,
+        payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
+      },
+    },
+    worker: {
+      network: EMBEDDED_NETWORK,
+      access: null,
+      threads: threadsPerWorker(availableParallelism(), workers),
+    },
+  };
+}
+
+/** To the terminal, as everything that the owner must know before it trains. */
+function sayData(lines: readonly string[]): void {
+  for (const [i, line] of lines.entries()) process.stdout.write(`${i === 0 ? "Data: " : "  "}${line}\n`);
+}

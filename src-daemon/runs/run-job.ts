@@ -1,0 +1,54 @@
+import { readFileSync, statSync } from "node:fs";
+import { Failure } from "../../src-protocol/failure.ts";
+import { RUN_FILE_LIMIT_BYTES, runFile } from "../../src-protocol/run-file.ts";
+import type { RunFile } from "../../src-protocol/run-file.ts";
+import { defaultCorpus, ownCorpus } from "./corpus.ts";
+import type { DaemonOptions } from "../options.ts";
+import { planRun } from "./run-plan.ts";
+
+/**
+ * What the embedded network trains: the run of a file, else the built-in model on the owner's text.
+ * `tell` hears what each file of that was taken for.
+ */
+export async function runJob(
+  {
+    runFile: file,
+    data,
+    model,
+    steps,
+    exact = false,
+  }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> & Partial<Pick<DaemonOptions, "exact">>,
+  corpusCache: string,
+  workers: number,
+  tell: (lines: readonly string[]) => void = () => {},
+): Promise<RunFile> {
+  if (file !== null) return readRunFile(file);
+  const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache));
+  tell(corpus.files);
+  return {
+    run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),
+    corpusFile: corpus.file,
+    modelFile: null,
+  };
+}
+
+/** @throws Failure `bad-run-file` */
+function readRunFile(path: string): RunFile {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0 || size > RUN_FILE_LIMIT_BYTES)
+    throw bad(path, size === 0 ? "there is no such file, or it is empty" : `it has ${size} bytes`);
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw bad(path, "it is not JSON", cause);
+  }
+  const parsed = runFile.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw bad(path, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "unknown form"}`);
+}
+
+function bad(path: string, why: string, cause?: unknown): Failure {
+  return new Failure("bad-run-file", `The run in ${path} cannot be started: ${why}.`, { cause });
+}

@@ -1,0 +1,81 @@
+import { createHash } from "node:crypto";
+import { type Arithmetic, DEFAULT_ARITHMETIC, KERNELS } from "../../src-protocol/arithmetic.ts";
+import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
+import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
+import type { Corpus } from "./corpus.ts";
+
+/** What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. */
+export const MODEL_SIZES = {
+  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8 },
+  tiny: {
+    model: { ...DEFAULT_MODEL, width: 32, heads: 2, hidden: 64 } satisfies ModelSpec,
+    batch: 2,
+    sequence: 32,
+    microBatches: 2,
+  },
+} as const;
+export type ModelSize = keyof typeof MODEL_SIZES;
+
+export const EMBEDDED_NETWORK = "embedded";
+const SEED = 1;
+
+export interface RunRequest {
+  readonly corpus: Pick<Corpus, "name" | "sha256" | "bytes"> & Partial<Pick<Corpus, "trainingTokens">>;
+  readonly size: ModelSize;
+  readonly steps: number | null;
+  /** Processes that can hold a stage. */
+  readonly workers: number;
+  /** Not given: one's own computer's. */
+  readonly arithmetic?: Arithmetic;
+}
+
+/**
+ * The embedded network's run. Its id names what is computed: the same text and model go on where
+ * they were, anything else is a run of its own and disturbs no other. How long it shall go on
+ * (`steps`) is not part of that.
+ */
+export function planRun({
+  corpus,
+  size,
+  steps,
+  workers,
+  arithmetic = DEFAULT_ARITHMETIC.ownComputer,
+}: RunRequest): RunSpec {
+  const { model, batch, sequence, microBatches } = MODEL_SIZES[size];
+  const mathematics = {
+    model,
+    stages: Math.max(1, Math.min(model.blocks, workers)),
+    batch,
+    sequence,
+    microBatches,
+    optimizer: DEFAULT_OPTIMIZER,
+    seed: SEED,
+    corpus: {
+      sha256: corpus.sha256,
+      bytes: corpus.bytes,
+      tokenBytes: 1 as const,
+      ...(typeof corpus.trainingTokens === "number" ? { trainingTokens: corpus.trainingTokens } : {}),
+    },
+  };
+  const id = createHash("sha256")
+    .update(JSON.stringify(arithmetic === "fast" ? mathematics : { ...mathematics, arithmetic }))
+    .digest("hex")
+    .slice(0, 16);
+  return {
+    ...mathematics,
+    arithmetic,
+    kernels: KERNELS[arithmetic],
+    runId: `run-${id}`,
+    name: `A small language model on ${corpus.name}`.slice(0, 120),
+    corpus: { ...mathematics.corpus, name: corpus.name.slice(0, 200) },
+    steps,
+    evaluateEverySteps: 10,
+    evaluationMicroBatches: 4,
+    checkpointEverySteps: 50,
+  };
+}
+
+/** The computer's cores are shared out, but every worker has one. */
+export function threadsPerWorker(cores: number, workers: number): number {
+  return Math.max(1, Math.floor(cores / Math.max(1, workers)));
+}

@@ -1,0 +1,25 @@
+import type { DaemonState } from "../../src-protocol/state.ts";
+
+/** Lines for a person about what has just changed. Pure, so that each can be read off in a test. */
+export function activityBetween(before: DaemonState, after: DaemonState, reason: string): string[] {
+  const lines: string[] = [];
+  const was = before.run;
+  const is = after.run;
+  if (before.decision.action !== after.decision.action) lines.push(reason);
+  if (is === null) return lines;
+  if (was?.phase !== is.phase) {
+    if (is.phase === "training")
+      lines.push(is.step === 0 ? "Training has started." : `Training goes on from step ${is.step}.`);
+    if (is.phase === "finished") lines.push(`Training has finished at step ${is.step}.`);
+    if (
+      is.phase !== "training" &&
+      was?.phase === "training" &&
+      after.decision.action === "run" &&
+      is.phase !== "finished"
+    )
+      lines.push(`Training is interrupted: ${is.detail}`);
+  }
+  if (was !== null && is.recoveries > was.recoveries && is.lastRecoveryMs !== null)
+    lines.push(`A lost node was replaced in ${(is.lastRecoveryMs / 1000).toFixed(1)} s.`);
+  return lines;
+}

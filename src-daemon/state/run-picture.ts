@@ -1,0 +1,55 @@
+import type { RunView } from "../../src-protocol/api.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { DaemonState, HistoryPoint, RunState } from "../../src-protocol/state.ts";
+import type { KeptState } from "../supervision/kept-child.ts";
+import type { WorkerPhase } from "../supervision/worker-process.ts";
+
+/** The network's public picture, as this computer's owner sees it: what is mine, what is next door. */
+export function runState(view: RunView, mine: Ss58Address, neighbours: ReadonlySet<Ss58Address>): RunState {
+  const { block: _block, nodes: _nodes, stages, ...run } = view;
+  return {
+    ...run,
+    stages: stages.map(({ index, parameterCount, holder }) => ({
+      index,
+      parameterCount,
+      holder: holder && {
+        hotkey: holder.hotkey,
+        mine: holder.hotkey === mine,
+        neighbour: neighbours.has(holder.hotkey),
+        connected: holder.connected,
+      },
+    })),
+  };
+}
+
+/** What this computer's own worker is doing, for a person. */
+export function nodePicture(
+  { hotkey }: DaemonState["node"],
+  paused: string | null,
+  process: KeptState,
+  phase: WorkerPhase | null,
+): DaemonState["node"] {
+  if (process.kind === "aside")
+    return { phase: "failed", detail: process.crash.message, stage: null, loading: null, hotkey };
+  if (paused !== null) return { phase: "paused", detail: paused, stage: null, loading: null, hotkey };
+  if (process.kind === "restarting")
+    return {
+      phase: "starting",
+      detail: "It ended unexpectedly and is starting again.",
+      stage: null,
+      loading: null,
+      hotkey,
+    };
+  if (phase === null) return { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey };
+  return { phase: phase.phase, detail: phase.detail, stage: phase.stage, loading: phase.loading, hotkey };
+}
+
+/** At most `most` points, evenly spread, the first and the last among them. */
+export function thinOut(points: readonly HistoryPoint[], most: number): HistoryPoint[] {
+  if (points.length <= most) return [...points];
+  if (most === 1) return points.slice(-1);
+  const stride = (points.length - 1) / (most - 1);
+  return Array.from({ length: most }, (_, index) => points[Math.round(index * stride)]).filter(
+    (point) => point !== undefined,
+  );
+}

@@ -1,0 +1,170 @@
+import { join } from "node:path";
+import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { LinkStatus } from "../../src-protocol/link-report.ts";
+import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import { startChild } from "./child.ts";
+import type { KeptState } from "./kept-child.ts";
+import type { Log } from "../data-folder/log-file.ts";
+import { OrchestratorProcess } from "./orchestrator-process.ts";
+import type { OrchestratorSettings } from "./orchestrator-process.ts";
+import type { ProcessList } from "./process-list.ts";
+import type { ProcessPorts } from "./process-ports.ts";
+import { WorkerProcess } from "./worker-process.ts";
+import type { Member, WorkerPhase, WorkerSettings } from "./worker-process.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const ORCHESTRATOR = join(root, "src-orchestrator", "main.ts");
+const WORKER = join(root, "src-worker", "main.ts");
+
+export interface SupervisorEvents {
+  /** Where the orchestrator answers; null while it does not run. */
+  onNetwork(url: string | null): void;
+  /** A member's process or what it says it is doing has changed. */
+  onMember(member: Member, state: KeptState, phase: WorkerPhase | null): void;
+  /** How this computer's own worker reaches its neighbours; null: it has no links now. */
+  onLinks(links: LinkStatus | null): void;
+  /** What is wrong now, by process; null: that is over. */
+  onProblem(process: string, problem: FailureBody | null): void;
+  /** A worker has ended in a way that what it computes with may be the reason of. */
+  onProviderFault(provider: ExecutionProvider, ending: string): void;
+  /** Something worth a line for a person. */
+  onNote(text: string): void;
+  onProcesses(list: ProcessList): void;
+}
+
+export interface SupervisorOptions {
+  readonly network:
+    | { readonly kind: "embedded"; readonly orchestrator: OrchestratorSettings }
+    | { readonly kind: "remote"; readonly url: string };
+  readonly worker: WorkerSettings;
+  /** This computer's own first. */
+  readonly members: readonly Member[];
+  readonly log: Log;
+  readonly events: SupervisorEvents;
+}
+
+/**
+ * Starts and watches what one network runs on this computer: of the embedded one the orchestrator,
+ * this computer's worker and its neighbours; of a joined one this computer's worker alone.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  /** Null: it runs elsewhere. */
+  readonly #orchestrator: OrchestratorProcess | null;
+  readonly #workers: readonly WorkerProcess[];
+  #working = false;
+  #ending = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#orchestrator =
+      options.network.kind === "remote"
+        ? null
+        : new OrchestratorProcess(options.network.orchestrator, {
+            ...this.#ports("orchestrator", ORCHESTRATOR),
+            onUrl: (url) => this.#networkAt(url),
+          });
+    this.#workers = options.members.map((member) => this.#worker(member));
+  }
+
+  /** Starts the orchestrator, where it runs here. Rejects with its own reason why it cannot run. */
+  async start(): Promise<void> {
+    if (this.#options.network.kind === "remote") this.#networkAt(this.#options.network.url);
+    else await this.#orchestrator?.start();
+  }
+
+  /** Whether the workers shall run. Pausing frees their memory and cores; they go on from their snapshots. */
+  setWorking(working: boolean, reason: string): void {
+    if (this.#ending || this.#working === working) return;
+    this.#working = working;
+    if (working) this.#orchestrator?.retry();
+    for (const worker of this.#workers) {
+      if (working) worker.start();
+      else void worker.stop(reason);
+    }
+  }
+
+  /** What this computer's own worker computes with; neighbours stand for other homes, which have no card of ours. */
+  use(provider: ExecutionProvider): void {
+    if (!this.#ending) this.#workers[0]?.use(provider);
+  }
+
+  /** Workers first, so that the orchestrator sees them leave. Resolves when no process is left. */
+  async stop(reason: string): Promise<void> {
+    this.#ending = true;
+    await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
+    await this.#orchestrator?.stop(reason);
+  }
+
+  /** Ends everything at once. */
+  kill(): void {
+    this.#ending = true;
+    for (const worker of this.#workers) worker.kill();
+    this.#orchestrator?.kill();
+  }
+
+  #networkAt(url: string | null): void {
+    this.#options.events.onNetwork(url);
+    for (const worker of this.#workers) worker.networkAt(url);
+  }
+
+  #worker(member: Member): WorkerProcess {
+    const { events, worker } = this.#options;
+    const ports = this.#ports(member.name, WORKER);
+    const isOwn = member === this.#options.members[0];
+    let state: KeptState = { kind: "stopped" };
+    let phase: WorkerPhase | null = null;
+    return new WorkerProcess(member, worker, {
+      ...ports,
+      onState(next) {
+        state = next;
+        ports.onState(next);
+        events.onMember(member, state, phase);
+        if (next.kind === "restarting")
+          events.onNote(`The ${member.name} process ended unexpectedly and is started again.`);
+      },
+      onPhase(next) {
+        phase = next;
+        if (next === null && isOwn) events.onLinks(null);
+        events.onMember(member, state, phase);
+      },
+      onLinks(status) {
+        if (isOwn) events.onLinks(status);
+      },
+      onTransportCrash: (sentence) => events.onNote(sentence),
+      onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
+    });
+  }
+
+  #ports(name: string, script: string): ProcessPorts {
+    const { log } = this.#options;
+    return {
+      start: (events) => startChild(script, events),
+      onLine: (line) => log.info({ process: name }, line),
+      onStrange: () => log.warn({ process: name }, "a message that this version does not know"),
+      onState: (state) => {
+        log.info({ process: name, state }, "process");
+        this.#tellProblem(name, state);
+        this.#options.events.onProcesses(this.#processes());
+      },
+    };
+  }
+
+  #tellProblem(name: string, state: KeptState): void {
+    if (state.kind === "running" || state.kind === "stopped") this.#options.events.onProblem(name, null);
+    if (state.kind !== "aside") return;
+    const { code, message } = state.crash;
+    this.#options.events.onProblem(name, {
+      code,
+      message: `The ${name} process keeps failing and was put aside: ${message} It is tried again every five minutes; pause and resume to try at once.`,
+    });
+  }
+
+  #processes(): ProcessList {
+    return {
+      daemon: process.pid,
+      orchestrator: this.#orchestrator?.pid ?? null,
+      workers: this.#workers.flatMap(({ member, pid }) => (pid === null ? [] : [{ name: member.name, pid }])),
+    };
+  }
+}

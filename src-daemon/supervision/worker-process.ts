@@ -1,0 +1,196 @@
+import { daemonToWorker, workerToDaemon } from "../../src-protocol/daemon-ipc.ts";
+import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
+import type { NetworkAccess } from "../../src-protocol/invitation.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { LinkStatus } from "../../src-protocol/link-report.ts";
+import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import { KeptChild } from "./kept-child.ts";
+import type { KeptState } from "./kept-child.ts";
+import { keptPorts, pidOf } from "./process-ports.ts";
+import type { ProcessPorts } from "./process-ports.ts";
+import { isTransportCrash, TransportCrashes } from "./transport-crashes.ts";
+import { delegate } from "../wallet/wallet.ts";
+import type { Hotkey } from "../wallet/wallet.ts";
+
+const DELEGATION_DAYS = 30;
+/** Of a process's last words: enough for an assertion and where it failed. */
+const LINES_KEPT = 8;
+
+/** One worker and the hotkey that it earns for. */
+export interface Member {
+  /** `worker` or `neighbour N`. */
+  readonly name: string;
+  readonly hotkey: Hotkey;
+  readonly folder: string;
+}
+
+export interface WorkerSettings {
+  readonly network: string;
+  /** Null: the network of this computer. */
+  readonly access: NetworkAccess | null;
+  readonly threads: number;
+}
+
+export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
+
+export interface WorkerPorts extends ProcessPorts {
+  /** What it says it is doing; null: it has not said yet. */
+  onPhase(phase: WorkerPhase | null): void;
+  /** Its links as they are now. */
+  onLinks?(status: LinkStatus): void;
+  /** The native code of the links' transport has ended it; one sentence for people. */
+  onTransportCrash?(sentence: string): void;
+  /** It has ended in a way that what it computes with may be the reason of. */
+  onProviderFault(provider: ExecutionProvider, ending: string): void;
+}
+
+/** The worker's own words for it; an end by a signal but ours is one too. */
+const PROVIDER_FAULTS: ReadonlySet<string> = new Set(["compute-failed", "compute-lost", "graph-refused"]);
+
+/** A worker process: it makes a session key, the member's hotkey delegates to it, then it works. */
+export class WorkerProcess {
+  readonly member: Member;
+  readonly #settings: WorkerSettings;
+  readonly #ports: WorkerPorts;
+  readonly #child: KeptChild;
+  #url: string | null = null;
+  /** Where the process of now was sent to. */
+  #sentTo: string | null = null;
+  /** Of a process that waits for its `start`. */
+  #sessionKey: SessionKey | null = null;
+  #wanted = false;
+  #provider: ExecutionProvider = "cpu";
+  /** What the process of now was told to compute with. */
+  #computesWith: ExecutionProvider = "cpu";
+  readonly #transportCrashes = new TransportCrashes();
+  /** Of the process of now: it has a link over HyperDHT, and what it wrote last. */
+  #overHyperdht = false;
+  #lines: string[] = [];
+
+  constructor(member: Member, settings: WorkerSettings, ports: WorkerPorts) {
+    this.member = member;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#child = new KeptChild(
+      keptPorts(
+        {
+          ...ports,
+          onLine: (line) => {
+            this.#lines = [...this.#lines, line].slice(-LINES_KEPT);
+            ports.onLine(line);
+          },
+        },
+        (message) => this.#receive(message),
+        (state) => this.#state(state),
+      ),
+    );
+  }
+
+  get pid(): number | null {
+    return pidOf(this.#child.state);
+  }
+
+  start(): void {
+    this.#wanted = true;
+    this.#child.start();
+  }
+
+  stop(reason: string): Promise<void> {
+    this.#wanted = false;
+    return this.#child.stop(reason);
+  }
+
+  kill(): void {
+    this.#wanted = false;
+    this.#child.kill();
+  }
+
+  /** Where the orchestrator answers; null: it does not, and the worker tries again by itself. */
+  networkAt(url: string | null): void {
+    this.#url = url;
+    if (url === null) return;
+    if (this.#sentTo !== null && this.#sentTo !== url) void this.#renew("the network has moved");
+    else this.#begin();
+  }
+
+  /** What to compute with from now on; a process that uses something else is started again. */
+  use(provider: ExecutionProvider): void {
+    this.#provider = provider;
+    if (this.#sentTo !== null && this.#computesWith !== provider)
+      void this.#renew("it computes with something else from now on");
+  }
+
+  async #renew(reason: string): Promise<void> {
+    await this.#child.stop(reason);
+    if (this.#wanted) this.#child.start();
+  }
+
+  /** As soon as both are known: the session key and the orchestrator's address. */
+  #begin(): void {
+    if (this.#sessionKey === null || this.#url === null) return;
+    const { network, access, threads } = this.#settings;
+    const sessionKey = this.#sessionKey;
+    this.#sessionKey = null;
+    this.#sentTo = this.#url;
+    this.#computesWith = this.#provider;
+    this.#child.send(
+      daemonToWorker.parse({
+        type: "start",
+        network,
+        orchestratorUrl: this.#url,
+        access,
+        folder: this.member.folder,
+        delegation: delegate(this.member.hotkey, {
+          network,
+          sessionKey,
+          now: Date.now(),
+          days: DELEGATION_DAYS,
+        }),
+        threads,
+        executionProvider: this.#provider,
+        // The embedded network stays on this computer; neighbours of another one come from outside.
+        linkHost: access === null ? "127.0.0.1" : "0.0.0.0",
+        hyperdhtOff: this.#transportCrashes.off(Date.now()),
+      }),
+    );
+  }
+
+  #receive(message: unknown): void {
+    const parsed = workerToDaemon.safeParse(message);
+    if (!parsed.success) return this.#ports.onStrange();
+    switch (parsed.data.type) {
+      case "sessionKey":
+        this.#sessionKey = parsed.data.sessionKey;
+        return this.#begin();
+      case "phase":
+        return this.#ports.onPhase(parsed.data);
+      case "links": {
+        const { status } = parsed.data;
+        this.#overHyperdht = status.links.some(({ transport }) => transport === "hyperdht");
+        return this.#ports.onLinks?.(status);
+      }
+      case "failed":
+        return this.#child.failing(parsed.data.code, parsed.data.message);
+      default:
+        return parsed.data satisfies never;
+    }
+  }
+
+  #state(state: KeptState): void {
+    if (state.kind === "running") return;
+    const atWork = this.#sentTo !== null;
+    this.#sessionKey = null;
+    this.#sentTo = null;
+    this.#ports.onPhase(null);
+    const overHyperdht = this.#overHyperdht;
+    const lines = this.#lines;
+    this.#overHyperdht = false;
+    this.#lines = [];
+    if (!atWork || (state.kind !== "restarting" && state.kind !== "aside")) return;
+    const { code } = state.crash;
+    if (isTransportCrash({ code, overHyperdht, provider: this.#computesWith, lines }))
+      return this.#ports.onTransportCrash?.(this.#transportCrashes.crashed(Date.now()));
+    const isFault = PROVIDER_FAULTS.has(code) || (code.startsWith("signal-") && code !== "signal-SIGKILL");
+    if (isFault) this.#ports.onProviderFault(this.#computesWith, code);
+  }
+}

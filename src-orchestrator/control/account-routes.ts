@@ -1,0 +1,71 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { account, claimRequest, claimRows, claimable, grantClaim } from "../ledger/claims.ts";
+import type { ClaimOptions } from "../ledger/claim-rules.ts";
+import { receiptRows } from "../ledger/ledger.ts";
+import { requester } from "./signed-requests.ts";
+import type { Store } from "../stores/store.ts";
+
+const ROWS_LIMIT = 1_000;
+
+/** What belongs to a hotkey: every request is signed by it. */
+export function accountRoutes(server: FastifyInstance, store: Store, options: ClaimOptions): void {
+  // SECURITY: the signature is over the exact bytes received, so they are kept as they came.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+
+  /** Answers who signed the request; nobody gets further without a signature. */
+  const signed =
+    (answer: (hotkey: Ss58Address, request: FastifyRequest) => unknown) =>
+    async (request: FastifyRequest): Promise<unknown> => {
+      const { method, url, headers } = request;
+      const received = { method, target: url, headers, body: bodyOf(request) };
+      return await answer(await requester(store, received, options.now()), request);
+    };
+
+  server.get(
+    "/v1/account",
+    signed((hotkey) => account(store, hotkey, options.asset)),
+  );
+  server.get(
+    "/v1/account/receipts",
+    signed((hotkey, request) => ({ receipts: receiptRows(store, hotkey, limitOf(request)) })),
+  );
+  server.get(
+    "/v1/account/claimable",
+    signed((hotkey) => claimable(store, hotkey)),
+  );
+  server.get(
+    "/v1/claims",
+    signed((hotkey, request) => ({ claims: claimRows(store, hotkey, limitOf(request)) })),
+  );
+  server.post(
+    "/v1/claims",
+    signed((hotkey, request) => grantClaim(store, options, hotkey, readBody(bodyOf(request)))),
+  );
+}
+
+function bodyOf(request: FastifyRequest): Uint8Array {
+  return request.body instanceof Uint8Array ? request.body : new Uint8Array();
+}
+
+function readBody(body: Uint8Array): z.infer<typeof claimRequest> {
+  try {
+    return claimRequest.parse(JSON.parse(Buffer.from(body).toString("utf8")));
+  } catch {
+    throw new Failure(
+      "bad-request",
+      "The claim is not in the form that is expected here. Update the app, then claim again.",
+    );
+  }
+}
+
+function limitOf(request: FastifyRequest): number {
+  const query = z
+    .object({ limit: z.coerce.number().int().min(1).max(ROWS_LIMIT).default(100) })
+    .safeParse(request.query);
+  if (!query.success) throw new Failure("bad-request", `"limit" is a whole number from 1 to ${ROWS_LIMIT}.`);
+  return query.data.limit;
+}

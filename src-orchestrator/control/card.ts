@@ -1,0 +1,55 @@
+import { CONTROL_PROTOCOL } from "../../src-protocol/control.ts";
+import type { NetworkCard } from "../../src-protocol/network-card.ts";
+import type { RunHost } from "../runs/run-host.ts";
+
+/** Weights and two moments, float32. */
+const STATE_BYTES_PER_PARAMETER = 12;
+
+/** How a network presents itself. */
+export interface NetworkNames {
+  /** What delegations and proofs are made out to. */
+  readonly network: string;
+  readonly name: string;
+  readonly operator: string;
+  readonly open: boolean;
+}
+
+/** What an invitee is shown: who this is, what is computed, and what it would ask of one computer. */
+export function networkCard({ network, name, operator, open }: NetworkNames, host: RunHost): NetworkCard {
+  const { run, facts } = host;
+  const view = host.view();
+  const greatest = (values: readonly number[]): number => Math.max(0, ...values);
+  const stageBytes =
+    view.step === 0
+      ? 0
+      : greatest(facts.map(({ parameterCount }) => parameterCount)) * STATE_BYTES_PER_PARAMETER;
+  const stepsPerSecond = view.tokensPerSecond === null ? 1 : view.tokensPerSecond / view.tokensPerStep;
+  const boundary = greatest(facts.map(({ boundaryBytes }) => boundaryBytes));
+  return {
+    protocol: CONTROL_PROTOCOL,
+    network,
+    name,
+    operator,
+    testUnits: true,
+    open,
+    nodes: view.nodes,
+    run: {
+      runId: run.runId,
+      name: run.name,
+      model: run.model.kind,
+      parameterCount: view.parameterCount,
+      stages: run.stages,
+      phase: view.phase,
+      detail: view.detail.slice(0, 2000),
+      step: view.step,
+      steps: run.steps,
+      loss: view.loss,
+      corpus: run.corpus.name,
+    },
+    asks: {
+      downloadBytes: run.corpus.bytes + (run.model.kind === "onnx" ? run.model.file.bytes : 0) + stageBytes,
+      memoryBytes: greatest(facts.map(({ memoryBytes }) => memoryBytes)),
+      megabitsPerSecond: (boundary * run.microBatches * stepsPerSecond * 8) / 1e6,
+    },
+  };
+}

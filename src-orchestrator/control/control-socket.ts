@@ -1,0 +1,354 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { RawData, WebSocket } from "ws";
+import {
+  CONTROL_PROTOCOL,
+  DEAD_AFTER_MS,
+  HEARTBEAT_MS,
+  TOO_BUSY,
+  proofText,
+} from "../../src-protocol/control.ts";
+import type { NodeMessage, OrchestratorMessage } from "../../src-protocol/control.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { LinkServices } from "../../src-protocol/link-services.ts";
+import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+import { verifySession } from "../../src-protocol/signing.ts";
+import { verifyDelegation } from "../../src-protocol/sr25519.ts";
+import type { CreditAnswer } from "../ledger/ledger.ts";
+import type { RunMessage } from "../runs/network-state.ts";
+import type { Capabilities } from "../../src-protocol/control.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { CheckpointMessage } from "../runs/progress.ts";
+import { badMessage, messageText, readNodeMessage } from "./node-message.ts";
+import type { NodeConnection, RunHost } from "../runs/run-host.ts";
+import type { Strangers } from "./strangers.ts";
+
+export interface ControlTimes {
+  readonly helloTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly deadAfterMs: number;
+}
+
+/** How often a node's silence is looked at before it is enough. */
+export const LOOKS_BEFORE_DEAD = 12;
+
+export const CONTROL_TIMES: ControlTimes = {
+  helloTimeoutMs: 5_000,
+  heartbeatMs: HEARTBEAT_MS,
+  deadAfterMs: DEAD_AFTER_MS,
+};
+
+export interface ControlPorts {
+  readonly network: string;
+  readonly times: ControlTimes;
+  readonly host: RunHost;
+  /** What nodes are offered for finding each other; null: they dial each other directly. */
+  readonly links: LinkServices | null;
+  /** The live connection of each session key, closed when the same key proves itself again. */
+  readonly live: Map<string, ControlSocket>;
+  readonly now: () => number;
+  readonly strangers: Strangers;
+  readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
+  /** True when the store has this blob, and it is what it is said to be. */
+  readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
+  /** Resolves when the owner of this hotkey is in, or was before; rejects with the reason why not. */
+  readonly admit: (hotkey: Ss58Address, token: string | null) => Promise<void>;
+}
+
+/** Work of an exact run is checked by digests: honest work of another class would look forged. */
+function mustHoldClass({ arithmetic, kernels }: RunSpec, { exact, executionProvider }: Capabilities): void {
+  if (arithmetic !== "exact" || exact === true) return;
+  throw new Failure(
+    "not-exact",
+    `This network trains with the same bits on every computer, and this one gave others in its test (on "${executionProvider}", ONNX Runtime ${kernels.onnxruntime} is needed). ` +
+      "Its processor, graphics card or version of the program computes in another way. Train on the processor, or join a network of the class fast.",
+  );
+}
+
+/** The connection that a node came by. */
+export interface Caller {
+  /** Its TLS exporter: see `proofText`. */
+  readonly channel: string;
+  /** Of the invitation it showed. */
+  readonly token: string | null;
+  /** Whose budget it is. */
+  readonly address: string;
+  /** It is somebody's now, and takes no stranger's place any more. */
+  proved(): void;
+}
+
+/** How long a refused node may take to read why and to say goodbye. */
+const GOODBYE_MS = 1_000;
+/** A node that does not read its messages is as good as dead. */
+const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Messages that wait for the disk; more wait in the node's own socket. */
+const MESSAGES_WAITING = 4;
+
+type Hello = NodeMessage & { type: "hello" };
+
+/** One node's connection: who it is, that it lives, and what it says to the run. */
+export class ControlSocket implements NodeConnection {
+  private readonly socket: WebSocket;
+  private readonly ports: ControlPorts;
+  private readonly nonce = randomBytes(32).toString("hex");
+  private readonly timers: NodeJS.Timeout[] = [];
+  private hello: Hello | null = null;
+  private readonly caller: Caller;
+  /** Its proof was good; it waits for its admission to be on disk. */
+  private proved = false;
+  private joined = false;
+  private gone = false;
+  private lastHeard: number;
+  private lastCheck: number;
+  private waiting = 0;
+  /** Messages whose handling has to wait for the disk keep their order. */
+  private order: Promise<void> = Promise.resolve();
+
+  constructor(socket: WebSocket, ports: ControlPorts, caller: Caller) {
+    this.socket = socket;
+    this.ports = ports;
+    this.caller = caller;
+    this.lastHeard = ports.now();
+    this.lastCheck = this.lastHeard;
+    socket.on("message", (data, isBinary) => this.receive(data, isBinary));
+    socket.on("close", () => this.leave("closed"));
+    // What breaks also closes.
+    socket.on("error", () => {});
+    this.send({ type: "challenge", protocol: CONTROL_PROTOCOL, network: ports.network, nonce: this.nonce });
+    this.timers.push(setTimeout(() => this.helloTimeout(), ports.times.helloTimeoutMs));
+  }
+
+  send(message: OrchestratorMessage): void {
+    if (this.socket.readyState !== this.socket.OPEN) return;
+    if (this.socket.bufferedAmount > UNREAD_LIMIT_BYTES) {
+      this.socket.terminate();
+      return;
+    }
+    this.socket.send(JSON.stringify(message));
+  }
+
+  get hotkey(): Ss58Address | null {
+    return this.hello?.delegation.body.hotkey ?? null;
+  }
+
+  /** Its owner is in this network no more. */
+  evicted(): void {
+    this.refuse(
+      new Failure(
+        "invitation-revoked",
+        "The network's operator has withdrawn the invitation by which this computer came in, so it has to leave.",
+      ),
+    );
+  }
+
+  /** Another connection has proved the same key. */
+  replaced(): void {
+    this.refuse(
+      new Failure(
+        "session-replaced",
+        "This session key is connected somewhere else now, so this connection ends.",
+      ),
+    );
+    this.leave("closed");
+  }
+
+  private helloTimeout(): void {
+    if (this.joined) return;
+    this.refuse(
+      new Failure(
+        "hello-timeout",
+        "The node did not say who it is in time, so the connection ends. Connect again.",
+      ),
+    );
+  }
+
+  private receive(data: RawData, isBinary: boolean): void {
+    if (this.gone) return;
+    this.lastHeard = this.ports.now();
+    try {
+      const message = readNodeMessage(messageText(data, isBinary));
+      if (this.joined) this.hear(message);
+      else this.greet(message);
+    } catch (error) {
+      this.refuse(error);
+    }
+  }
+
+  private greet(message: NodeMessage): void {
+    if (message.type === "hello" && this.hello === null) {
+      this.hello = message;
+      return;
+    }
+    if (message.type !== "proof" || this.hello === null || this.proved)
+      throw badMessage("a hello and then a proof come first");
+    const { network, admit, now, strangers } = this.ports;
+    const { channel, token, address } = this.caller;
+    const { delegation } = this.hello;
+    const { sessionKey, hotkey } = delegation.body;
+    // The cheaper signature first: it is fresh, so nobody has it from somebody else.
+    if (!verifySession(sessionKey, proofText(network, this.nonce, channel), message.signature)) {
+      throw new Failure(
+        "bad-proof",
+        "The proof is not signed by the delegated session key, so the node is not let in.",
+      );
+    }
+    if (!strangers.mayProve(address, hotkey)) {
+      throw new Failure(
+        TOO_BUSY,
+        "So many nodes connect just now that this one has to wait. It tries again by itself.",
+      );
+    }
+    const failure = verifyDelegation(delegation, { network, now: now() });
+    if (failure !== null) throw failure;
+    mustHoldClass(this.ports.host.run, this.hello.capabilities);
+    this.proved = true;
+    const hello = this.hello;
+    // Only after the proof: nobody can use up an invitation in somebody else's name.
+    admit(hotkey, token).then(
+      () => this.join(hello),
+      (error: unknown) => this.refuse(error),
+    );
+  }
+
+  private join({ delegation, capabilities, linkAddress, otherAddresses = [], restorable }: Hello): void {
+    if (this.gone) return;
+    const { host, live, now } = this.ports;
+    const { sessionKey, hotkey } = delegation.body;
+    this.caller.proved();
+    live.get(sessionKey)?.replaced();
+    live.set(sessionKey, this);
+    this.joined = true;
+    this.lastCheck = now();
+    const { heartbeatMs, deadAfterMs } = this.ports.times;
+    this.timers.push(
+      setInterval(() => this.send({ type: "heartbeat" }), heartbeatMs),
+      setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
+    );
+    const { links } = this.ports;
+    this.send({ type: "welcome", ...(links !== null && { links }) });
+    const { memoryBytes } = capabilities;
+    host.join(
+      {
+        type: "joined",
+        now: now(),
+        sessionKey,
+        hotkey,
+        linkAddress,
+        otherAddresses,
+        memoryBytes,
+        restorable,
+      },
+      this,
+    );
+  }
+
+  private hear(message: NodeMessage): void {
+    switch (message.type) {
+      case "heartbeat":
+        return;
+      case "receipts":
+        this.store(message.receipts);
+        return;
+      case "drain":
+        this.order = this.order.then(() => {
+          this.leave("drained");
+          this.socket.close(1000);
+        });
+        return;
+      case "hello":
+      case "proof":
+        throw badMessage("it has said who it is already");
+      default:
+        this.order = this.order.then(() => this.tell(message)).catch((error) => this.refuse(error));
+        this.awaitDisk(this.order);
+    }
+  }
+
+  private async tell(message: RunMessage): Promise<void> {
+    const key = this.hello?.delegation.body.sessionKey;
+    if (key === undefined) return;
+    const { host, holdsCheckpoint, now } = this.ports;
+    if (message.type === "checkpoint") {
+      const due = host.checkpointDue(key, message);
+      // A checkpoint counts when its bytes are here, not when somebody says so.
+      if (due === null || !(await holdsCheckpoint(due.stage, due.digest, message))) return;
+    }
+    if (!this.gone) host.dispatch({ type: "message", now: now(), sessionKey: key, message });
+  }
+
+  private store(receipts: readonly SignedReceipt[]): void {
+    // Not stored means not acknowledged: the node keeps them and sends them again.
+    this.awaitDisk(this.credit(receipts).catch(() => {}));
+  }
+
+  private async credit(receipts: readonly SignedReceipt[]): Promise<void> {
+    const body = this.hello?.delegation.body;
+    if (body === undefined) return;
+    const { strangers, host, credit } = this.ports;
+    const isHolder = host.stageOf(body.sessionKey) !== null;
+    const waitMs = strangers.receiptsWaitMs(body.hotkey, isHolder, receipts.length);
+    if (waitMs > 0) await delay(waitMs);
+    if (this.gone) return;
+    const answer = await credit(receipts);
+    strangers.receiptsRefused(body.hotkey, isHolder, answer.refused.length);
+    this.send({ type: "receiptsStored", ...answer });
+  }
+
+  /** SECURITY: who sends faster than we can store is read more slowly. */
+  private awaitDisk(work: Promise<void>): void {
+    this.waiting++;
+    if (this.waiting >= MESSAGES_WAITING) this.socket.pause();
+    void work.finally(() => {
+      this.waiting--;
+      if (this.gone || !this.socket.isPaused || this.waiting >= MESSAGES_WAITING) return;
+      // What it said meanwhile is still to be read.
+      this.lastHeard = this.ports.now();
+      this.socket.resume();
+    });
+  }
+
+  private checkLife(): void {
+    const { now, times } = this.ports;
+    const late = now() - this.lastCheck > times.deadAfterMs / 2;
+    this.lastCheck = now();
+    // We slept (a closed lid), so we could not hear: what was said meanwhile is still to be read.
+    if (late) this.lastHeard = this.lastCheck;
+    if (now() - this.lastHeard >= times.deadAfterMs && !this.socket.isPaused) {
+      this.leave("silent");
+      this.socket.terminate();
+    } else if (now() > (this.hello?.delegation.body.notAfter ?? Infinity)) {
+      this.refuse(
+        new Failure(
+          "delegation-expired",
+          "The delegation of this session key has ended. The daemon has to sign a new one.",
+        ),
+      );
+    }
+  }
+
+  private refuse(error: unknown): void {
+    if (this.gone) return;
+    const { code, message } = failureBody(error);
+    this.send({ type: "refused", code, message: message.slice(0, 2000) });
+    // SECURITY: a close waits for the other side's answer. A stranger gets its sentence and is not waited for.
+    if (this.joined) this.socket.close(1008, code.slice(0, 100));
+    else if (this.socket.readyState === this.socket.OPEN)
+      this.socket.ping("", false, () => this.socket.terminate());
+    setTimeout(() => this.socket.terminate(), GOODBYE_MS).unref();
+    this.leave("closed");
+  }
+
+  private leave(cause: "closed" | "silent" | "drained"): void {
+    if (this.gone) return;
+    this.gone = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    // Nothing more is heard, but the closing handshake has to be read.
+    if (this.socket.isPaused) this.socket.resume();
+    const key = this.hello?.delegation.body.sessionKey;
+    if (key === undefined || !this.joined) return;
+    const { live, host, now } = this.ports;
+    if (live.get(key) === this) live.delete(key);
+    host.leave({ type: "left", now: now(), sessionKey: key, cause }, this);
+  }
+}

@@ -1,0 +1,145 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import type { z } from "zod";
+import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import { addressUrl, formatInvitation } from "../../src-protocol/invitation.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
+import type {
+  InvitationsAnswer,
+  InviteAnswer,
+  InviteRequest,
+  OperatorFile,
+  OperatorStatus,
+  RevokeAnswer,
+} from "../../src-protocol/operator.ts";
+import type { Invitations } from "./invitations.ts";
+import { operatorStatus } from "./operator-status.ts";
+import type { RunHost } from "../runs/run-host.ts";
+import type { Store } from "../stores/store.ts";
+import { storageFailure } from "../stores/storage-failure.ts";
+
+export interface DeskPorts {
+  readonly served: ServedNetwork;
+  readonly network: string;
+  readonly keySha256: string;
+  /** That nodes connect to. */
+  readonly port: number;
+  readonly invitations: Invitations;
+  readonly host: RunHost;
+  readonly store: Store;
+  /** The computers of these owners have to leave. */
+  readonly evict: (hotkeys: readonly Ss58Address[]) => void;
+  readonly now: () => number;
+}
+
+const BODY_LIMIT_BYTES = 4 * 1024;
+
+/** What the operator asks for: on loopback, by who can read `operator.json` in the data folder. */
+export class OperatorDesk {
+  readonly #server: FastifyInstance;
+  readonly #file: string;
+
+  private constructor(server: FastifyInstance, file: string) {
+    this.#server = server;
+    this.#file = file;
+  }
+
+  /** @throws Failure of the folder */
+  static async open(folder: string, ports: DeskPorts): Promise<OperatorDesk> {
+    const token = randomBytes(32).toString("hex");
+    const server = Fastify({ bodyLimit: BODY_LIMIT_BYTES, forceCloseConnections: true });
+    routes(server, token, ports);
+    const url = await server.listen({ host: "127.0.0.1", port: 0 });
+    const file = join(folder, OPERATOR_FILE_NAME);
+    try {
+      writePrivate(file, JSON.stringify({ url, token, pid: process.pid } satisfies OperatorFile));
+    } catch (error) {
+      await server.close();
+      throw storageFailure(error, file);
+    }
+    return new OperatorDesk(server, file);
+  }
+
+  async close(): Promise<void> {
+    rmSync(this.#file, { force: true });
+    await this.#server.close();
+  }
+}
+
+function routes(server: FastifyInstance, token: string, ports: DeskPorts): void {
+  const { served, network, keySha256, port, invitations, host, store, evict, now } = ports;
+  const addresses = served.addresses.map((address) => ({ ...address, port: address.port ?? port }));
+  const line = (secret: string | null, expiresAt: number | null): string =>
+    formatInvitation({ keySha256, token: secret, addresses, expiresAt, name: served.name });
+
+  server.addHook("onRequest", async ({ headers }) => {
+    // SECURITY: a web page can reach loopback, and knows no token.
+    if (!isBearer(headers.authorization, token))
+      throw new Failure("not-the-operator", "Only this network's operator is answered here.");
+  });
+  server.setErrorHandler(async (error, _request, reply) => {
+    const failure =
+      error instanceof Failure
+        ? error
+        : new Failure("internal", `Something went wrong in the orchestrator: ${String(error)}`);
+    return await reply.code(failure.code === "not-the-operator" ? 401 : 400).send(failure.body());
+  });
+
+  server.get("/status", (): OperatorStatus => {
+    const { name, operator, open } = served;
+    const where = addresses.map((address) => addressUrl(address).replace("https://", ""));
+    return operatorStatus({ network, name, operator, open, keySha256, addresses: where }, host, store);
+  });
+  server.get("/invitations", (): InvitationsAnswer => ({
+    invitations: invitations
+      .list()
+      .map((row) => Object.assign({}, row, { admitted: invitations.admittedBy(row.id) })),
+  }));
+  server.post("/invitations", async ({ body }): Promise<InviteAnswer> => {
+    const { uses, expiresInSeconds }: InviteRequest = read(inviteRequest, body);
+    const expiresAt = expiresInSeconds === null ? null : Math.floor(now() / 1000) + expiresInSeconds;
+    const { row, token: secret } = await invitations.create(uses, expiresAt);
+    return { ...row, invitation: line(secret, expiresAt) };
+  });
+  server.get("/invitations/open", () => {
+    if (!served.open)
+      throw new Failure(
+        "not-open",
+        "This network is not open: make an invitation with `tah network invite`.",
+      );
+    return { invitation: line(null, null) };
+  });
+  server.post("/invitations/revoke", async ({ body }): Promise<RevokeAnswer> => {
+    const wanted = read(revokeRequest, body);
+    const evicted = await invitations.revoke(wanted.id, wanted.evict);
+    evict(evicted);
+    return { id: wanted.id, evicted: [...evicted] };
+  });
+}
+
+function read<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new Failure(
+    "bad-request",
+    `${issue?.path.join(".") ?? "The request"}: ${issue?.message ?? "unknown form"}.`,
+  );
+}
+
+function isBearer(header: string | undefined, token: string): boolean {
+  const given = Buffer.from(header ?? "");
+  const right = Buffer.from(`Bearer ${token}`);
+  return given.length === right.length && timingSafeEqual(given, right);
+}
+
+function writePrivate(path: string, text: string): void {
+  const partly = `${path}.${process.pid}`;
+  writeFileSync(partly, text, { mode: 0o600 });
+  renameSync(partly, path);
+}

@@ -1,0 +1,232 @@
+import type { ServerOptions } from "node:https";
+import type { Socket } from "node:net";
+import websocket from "@fastify/websocket";
+import Fastify from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { NODE_MESSAGE_LIMIT_BYTES } from "../../src-protocol/control.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { NetworkCard } from "../../src-protocol/network-card.ts";
+import { channelOf, tokenIn } from "./access.ts";
+import type { Access } from "./access.ts";
+import { MOST_STEPS } from "../../src-protocol/model.ts";
+import { accountRoutes } from "./account-routes.ts";
+import { blobRoutes } from "./blob-routes.ts";
+import type { Blobs } from "../stores/blobs.ts";
+import type { ClaimOptions } from "../ledger/claim-rules.ts";
+import { ControlSocket } from "./control-socket.ts";
+import type { ControlPorts } from "./control-socket.ts";
+import type { RunHost } from "../runs/run-host.ts";
+import { history } from "../stores/run-store.ts";
+import { RunPages } from "./run-pages.ts";
+import type { Store } from "../stores/store.ts";
+import type { TlsIdentity } from "./tls-identity.ts";
+import { Budget } from "./budget.ts";
+import { addressOf } from "./door.ts";
+import type { Door } from "./door.ts";
+import { Watchers } from "./watch-socket.ts";
+
+export interface ServerPorts {
+  readonly store: Store;
+  readonly blobs: Blobs;
+  readonly host: RunHost;
+  readonly control: ControlPorts;
+  readonly claims: ClaimOptions;
+  /** A stored blob that cannot be served. */
+  readonly onCorrupt: (sha256: string) => void;
+  /** Answer only requests that name this computer: nothing outside has a way to it. */
+  readonly loopback: boolean;
+  /** Null: plain, for this computer's own network. */
+  readonly tls: TlsIdentity | null;
+  readonly access: Access;
+  /** What somebody is shown who thinks of joining. */
+  readonly card: () => NetworkCard;
+  readonly door: Door;
+}
+
+/** Of a TLS handshake, which costs this side more than a stranger. */
+const HANDSHAKE_MS = 5_000;
+/** Of an address: what is public costs work, too. */
+const PUBLIC_REQUESTS = { perSecond: 100, burst: 400 };
+const SIGNED_REQUESTS = { perSecond: 50, burst: 200 };
+/** SECURITY: half a request holds a place and a file: it ends soon. A blob's body has its own rule (upload-body.ts). */
+const HEADERS = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+const BODY_MS = 15_000;
+const IDLE_MS = 10_000;
+/** 10,000 receipt ids and a claim. */
+const BODY_LIMIT_BYTES = 1024 * 1024;
+const HEALTH = "/healthz";
+const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+/** HTTP status of the codes that are not 400. */
+const STATUS: Readonly<Record<string, number>> = {
+  "not-signed": 401,
+  "not-for-me": 401,
+  "stale-request": 401,
+  "bad-signature": 401,
+  "replayed-request": 401,
+  "not-a-node": 403,
+  "not-a-holder": 403,
+  "wrong-host": 403,
+  "invitation-needed": 401,
+  "invitation-unknown": 403,
+  "invitation-revoked": 403,
+  "invitation-expired": 403,
+  "invitation-used-up": 403,
+  "protocol-mismatch": 426,
+  "not-found": 404,
+  "blob-unknown": 404,
+  "bad-range": 416,
+  "length-required": 411,
+  "too-many-uploads": 429,
+  "too-many-requests": 429,
+  "upload-under-way": 429,
+  "upload-stalled": 408,
+  "upload-abandoned": 408,
+  "blob-too-large": 413,
+  "body-too-large": 413,
+  "claim-id-used": 409,
+  "claim-nonce-used": 409,
+  "claim-receipt-claimed": 409,
+  "blob-corrupt": 500,
+  "disk-error": 500,
+  "folder-full": 507,
+  internal: 500,
+};
+
+export async function createServer(ports: ServerPorts): Promise<FastifyInstance> {
+  const { tls, access, door } = ports;
+  const options = {
+    exposeHeadRoutes: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: true,
+    keepAliveTimeout: IDLE_MS,
+    // A blob takes as long as it takes.
+    requestTimeout: 0,
+  };
+  // Fastify's type of a TLS server is another one; it differs in nothing that is used here.
+  const server =
+    tls === null
+      ? Fastify({ ...options, http: HEADERS })
+      : (Fastify({ ...options, https: tlsOptions(tls) }) as unknown as FastifyInstance);
+  // A stranger that does not speak TLS: Node has closed its socket.
+  server.server.on("tlsClientError", () => {});
+  server.server.prependListener("connection", (socket: Socket) => door.enter(socket));
+  await server.register(websocket, {
+    options: { maxPayload: NODE_MESSAGE_LIMIT_BYTES, perMessageDeflate: false },
+    // Nodes come back by themselves; one that is read slowly would not answer a goodbye.
+    preClose(done) {
+      for (const client of this.websocketServer.clients) client.terminate();
+      this.websocketServer.close();
+      done();
+    },
+  });
+  server.addHook("onRequest", async (request) => {
+    checkSource(request, ports.loopback);
+    if (request.url === HEALTH) return;
+    // SECURITY: by the headers alone, before a body is read or a WebSocket made.
+    const failure = access.refuse(request.headers);
+    if (failure !== null) throw failure;
+  });
+  server.setErrorHandler(async (error: FastifyError, _request, reply) => {
+    const failure = asFailure(error);
+    return await reply.code(STATUS[failure.code] ?? 400).send(failure.body());
+  });
+  server.setNotFoundHandler(async (request) => {
+    throw new Failure("not-found", `There is no ${request.method} ${request.url.slice(0, 200)} here.`);
+  });
+
+  const { store, host } = ports;
+  const pages = new RunPages({
+    view: () => host.view(),
+    points: (sinceStep, limit) => history(store, host.run.runId, sinceStep, limit),
+    block: () => host.block(),
+  });
+  const watchers = new Watchers(host, pages);
+  const publicBudget = new Budget(PUBLIC_REQUESTS);
+  const signedBudget = new Budget(SIGNED_REQUESTS);
+  const limited = (budget: Budget) => async (request: FastifyRequest) => {
+    if (!budget.take(addressOf(request.socket))) throw tooOften();
+  };
+  const json = (reply: FastifyReply, text: string): FastifyReply =>
+    reply.header("content-type", "application/json; charset=utf-8").send(text);
+  server.get("/v1/network", { onRequest: limited(publicBudget) }, (_request, reply) =>
+    reply.send(ports.card()),
+  );
+  server.get(HEALTH, (_request, reply) => reply.send({ ok: true }));
+  server.get("/v1/run", { onRequest: limited(publicBudget) }, (_request, reply) => json(reply, pages.view()));
+  server.get("/v1/run/history", { onRequest: limited(publicBudget) }, (request, reply) => {
+    const sinceStep = z.coerce.number().int().min(0).max(MOST_STEPS).default(0);
+    const query = z.object({ sinceStep }).safeParse(request.query);
+    if (!query.success) throw new Failure("bad-request", '"sinceStep" is a whole number, 0 or more.');
+    json(reply, pages.history(query.data.sinceStep));
+  });
+  server.get("/v1/control", { websocket: true }, (socket, request) => {
+    const caller = {
+      channel: channelOf(request.raw.socket),
+      token: tokenIn(request.headers),
+      address: addressOf(request.socket),
+      proved: () => door.proved(request.socket),
+    };
+    // Lives as long as its socket.
+    void new ControlSocket(socket, ports.control, caller);
+  });
+  server.get("/v1/watch", { websocket: true }, (socket, request) => {
+    if (watchers.serve(socket, addressOf(request.socket))) door.proved(request.socket);
+  });
+  await server.register(async (scope) => {
+    scope.addHook("onRequest", limited(signedBudget));
+    scope.addHook("onRequest", async (request) => endSlowBody(request));
+    accountRoutes(scope, store, ports.claims);
+  });
+  await server.register(async (scope) => blobRoutes(scope, ports.blobs, host, ports.onCorrupt));
+  return server;
+}
+
+/** Every client is ours: no TLS before 1.3 is spoken, whose exporters bind less. */
+function tlsOptions({ cert, key }: TlsIdentity): ServerOptions {
+  return { cert, key, minVersion: "TLSv1.3", handshakeTimeout: HANDSHAKE_MS, ...HEADERS };
+}
+
+function tooOften(): Failure {
+  return new Failure(
+    "too-many-requests",
+    "This address asks more often than is answered here. Try again in a moment.",
+  );
+}
+
+function endSlowBody({ raw }: FastifyRequest): void {
+  const timer = setTimeout(() => raw.socket.destroy(), BODY_MS).unref();
+  const done = (): void => clearTimeout(timer);
+  raw.once("end", done);
+  raw.once("close", done);
+}
+
+/** SECURITY: a web page in the user's browser can reach loopback; it cannot forge these two headers. */
+function checkSource(request: FastifyRequest, loopback: boolean): void {
+  const { host, origin } = request.headers;
+  const name = (host ?? "").replace(/:\d+$/, "").toLowerCase();
+  if (loopback && !LOOPBACK_HOSTS.has(name)) {
+    throw new Failure(
+      "wrong-host",
+      "This orchestrator answers only requests for this computer by its loopback address.",
+    );
+  }
+  if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
+    throw new Failure("wrong-host", "Web pages of other sites are not answered here.");
+  }
+}
+
+function asFailure(error: FastifyError | Failure): Failure {
+  if (error instanceof Failure) return error;
+  if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE")
+    return new Failure("body-too-large", "The request is larger than is allowed here.");
+  if (error.statusCode !== undefined && error.statusCode < 500)
+    return new Failure("bad-request", "The request is not in the form that is expected here.");
+  // SECURITY: what went wrong inside is not told to strangers.
+  return new Failure(
+    "internal",
+    "Something went wrong in the orchestrator. Try again; if it stays so, report it.",
+    { cause: error },
+  );
+}

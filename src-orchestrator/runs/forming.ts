@@ -1,0 +1,177 @@
+import type { PeerAddress } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { bankSaves, candidates, withStage } from "./network-state.ts";
+import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
+import { place } from "./placement.ts";
+import type { Candidate, Placement } from "./placement.ts";
+
+/** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
+const SNAPSHOT_LAG_STEPS = 2;
+/** A node that has been near so much trouble is left out when there are others. */
+const DOUBTFUL_FAILURES = 3;
+/** A node that has loaded nothing more of its stage for so long is taken out of the pipeline. */
+export const FORMING_LIMIT_MS = 120_000;
+/**
+ * SECURITY: less than this is no progress. So a node that only says it loads has an end: it can say
+ * so no more often than its stage's files have megabytes.
+ */
+const PROGRESS_BYTES = 1_000_000;
+
+/** When each stage that is not ready counts as given up; null: it is ready, or nobody has it. */
+export function loadDeadlines({ stages, formingSince }: NetworkState): (number | null)[] {
+  return stages.map(({ holder, ready, loaded }) =>
+    holder === null || ready ? null : (loaded?.at ?? formingSince) + FORMING_LIMIT_MS,
+  );
+}
+
+/** Its holder has loaded so much of a stage's files. */
+export function loading(state: NetworkState, index: number, bytes: number, now: number): NetworkState {
+  const stage = state.stages[index];
+  if (state.phase !== "forming" || stage === undefined || stage.ready) return state;
+  const { corpus, model } = state.run;
+  const files = corpus.bytes + (model.kind === "onnx" ? model.file.bytes : 0) + (state.needs[index] ?? 0);
+  const known = stage.loaded?.bytes ?? 0;
+  if (bytes > files || bytes < Math.min(files, known + PROGRESS_BYTES)) return state;
+  return withStage(state, index, { loaded: { bytes, at: now } });
+}
+
+/** Forms a pipeline when that is due and every stage can have a node. */
+export function form(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+  if (state.phase !== "waiting" || now < state.formAfter) return state;
+  const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
+  const able = candidates(banked);
+  const placement = placed(banked, able);
+  if (placement === null) return state;
+  const { holders, resumeStep } = placement;
+  const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
+  const settled = now >= (hasStrangers ? state.strangersAfter : state.settleUntil);
+  if (!settled && resumeStep < state.knownStep - SNAPSHOT_LAG_STEPS) return state;
+  const generation = state.generation + 1;
+  const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
+  const next: NetworkState = {
+    ...banked,
+    phase: "forming",
+    generation,
+    formingSince: now,
+    step: resumeStep,
+    resumeStep,
+    nextGrant: resumeStep,
+    losses: new Map(),
+    pace: [],
+    // Newer states of a past that may not have happened are forgotten when a step has been finished.
+    stages: state.stages.map(({ checkpoints, saves }, index) => ({
+      holder: holders[index] ?? null,
+      lastHolder: members[index] ?? null,
+      ready: false,
+      loaded: null,
+      stepped: resumeStep,
+      saved: resumeStep,
+      saves,
+      savedHere: savedBy(members[index] && able.get(members[index].sessionKey), index, resumeStep),
+      namedHere: null,
+      checkpoints,
+    })),
+  };
+  effects.push({
+    type: "store",
+    row: {
+      kind: "generation",
+      generation,
+      resumeStep,
+      at: now,
+      holders: members.map(({ sessionKey, hotkey }) => ({ sessionKey, hotkey })),
+    },
+  });
+  for (const [stage, node] of members.entries()) {
+    const own = resumeStep === 0 || next.stages[stage]?.savedHere.includes(resumeStep) === true;
+    effects.push({
+      type: "send",
+      to: node.sessionKey,
+      message: {
+        type: "assign",
+        generation,
+        run: state.run,
+        stage,
+        resumeStep,
+        resumeDigest: resumeStep === 0 ? null : (state.stages[stage]?.saves.get(resumeStep) ?? null),
+        checkpointSha256: own ? null : (state.stages[stage]?.checkpoints.get(resumeStep)?.sha256 ?? null),
+        previous: peerOf(members[stage - 1]),
+        next: peerOf(members[stage + 1]),
+      },
+    });
+  }
+  return next;
+}
+
+/** Steps of the stage, up to the one it goes on from, that its new holder has on its own disk. */
+function savedBy(node: Candidate | undefined, stage: number, resumeStep: number): readonly number[] {
+  return (node?.restorable.get(stage) ?? []).filter((step) => step <= resumeStep);
+}
+
+/**
+ * Leaves out as many of the nodes that failed again and again as can be spared. What only they say
+ * they have is given up for an older step, but never for the beginning of the run.
+ */
+function placed(state: NetworkState, able: ReadonlyMap<SessionKey, Candidate>): Placement | null {
+  const without = (left: ReadonlySet<SessionKey>): Placement | null =>
+    place(
+      state.stages.map(({ holder, checkpoints }, index) => ({
+        holder: holder === null || left.has(holder) ? null : holder,
+        stored: new Set([...checkpoints.keys()].filter((step) => step <= (state.ceiling ?? step))),
+        needBytes: state.needs[index] ?? 0,
+      })),
+      new Map([...able].filter(([key]) => !left.has(key))),
+    );
+  const everybody = without(new Set());
+  const doubtful = [...state.nodes.values()]
+    .filter(({ failures }) => failures >= DOUBTFUL_FAILURES)
+    .sort((a, b) => b.failures - a.failures || b.arrival - a.arrival)
+    .map(({ sessionKey }) => sessionKey);
+  for (let count = doubtful.length; count > 0; count--) {
+    const others = without(new Set(doubtful.slice(0, count)));
+    if (others !== null && (others.resumeStep > 0 || everybody?.resumeStep === 0)) return others;
+  }
+  return everybody;
+}
+
+/** Training stops: everybody re-forms when each stage has a node, at the earliest after `delayMs`. */
+export function interrupt(
+  state: NetworkState,
+  now: number,
+  delayMs: number,
+  unexpected: boolean,
+  reason: string,
+  effects: Effect[],
+): NetworkState {
+  if (state.phase !== "training" && state.phase !== "forming") return form(state, now, effects);
+  const wasTraining = state.phase === "training";
+  const stopped: NetworkState = {
+    ...state,
+    phase: "waiting",
+    stages: state.stages.map((stage) => ({ ...stage, ready: false })),
+    pace: [],
+    interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? now) : state.interruptedAt,
+    formAfter: delayMs === 0 ? 0 : now + delayMs,
+  };
+  const formed = form(stopped, now, effects);
+  // A newer assignment stops the old work by itself.
+  if (formed.phase === "waiting") halt(formed, reason, effects);
+  return formed;
+}
+
+export function halt(state: NetworkState, reason: string, effects: Effect[]): void {
+  for (const { holder } of state.stages) {
+    if (holder === null) continue;
+    effects.push({
+      type: "send",
+      to: holder,
+      message: { type: "halt", generation: state.generation, reason },
+    });
+  }
+}
+
+function peerOf(node: NetworkNode | undefined): PeerAddress | null {
+  if (node === undefined) return null;
+  const { sessionKey, linkAddress: address, otherAddresses } = node;
+  return { sessionKey, address, ...(otherAddresses.length > 0 && { others: [...otherAddresses] }) };
+}

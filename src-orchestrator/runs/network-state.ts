@@ -1,0 +1,325 @@
+import type {
+  LinkAddress,
+  NodeMessage,
+  OrchestratorMessage,
+  Restorable,
+} from "../../src-protocol/control.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
+import type { LinkStatus } from "../../src-protocol/link-report.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { HistoryPoint } from "../../src-protocol/state.ts";
+import type { Checkpoint, StageCheckpoints } from "../stores/checkpoints.ts";
+import type { Candidate } from "./placement.ts";
+
+export interface SavedStep {
+  readonly step: number;
+  readonly digest: string;
+}
+
+/** A run and its nodes as data; `apply(event, state)` in `network.ts` makes the next one. */
+export interface NetworkState {
+  readonly run: RunSpec;
+  /** Bytes of memory that training takes, by stage. */
+  readonly needs: readonly number[];
+  readonly phase: "waiting" | "forming" | "training" | "finished";
+  /** Number of the current (or last) pipeline; messages of another one are dropped. */
+  readonly generation: number;
+  readonly nodes: ReadonlyMap<SessionKey, NetworkNode>;
+  readonly stages: readonly StageState[];
+  /** Nodes seen so far: gives each its place in the order of arrival. */
+  readonly arrivals: number;
+  /** Steps that every stage has taken. */
+  readonly step: number;
+  /** Where the current (or last) generation began. */
+  readonly resumeStep: number;
+  /** Only steps up to this one are gone back to, until one is finished; null: any. */
+  readonly ceiling: number | null;
+  /** Owners who took part in a step that was then found good: doubted last, and their evaluations count. */
+  readonly trusted: ReadonlySet<Ss58Address>;
+  /** The newest checkpoint after which a trusted node measured no worse; it is kept until there is a newer one. */
+  readonly proved: Proved | null;
+  /** How often in a row the run went back to `proved`. */
+  readonly returns: number;
+  /** All steps below this have been granted in this generation. */
+  readonly nextGrant: number;
+  /** The tail's loss of steps that some stage has not taken yet. */
+  readonly losses: ReadonlyMap<number, number>;
+  readonly lastPoint: HistoryPoint | null;
+  readonly loss: number | null;
+  readonly heldOutLoss: number | null;
+  /** With the parameters that the run began with. */
+  readonly heldOutLossAtStart: number | null;
+  /** Highest step with a held-out loss; -1 before the first. */
+  readonly evaluatedStep: number;
+  /** The last few finished steps of this generation, oldest first. */
+  readonly pace: readonly { readonly step: number; readonly at: number }[];
+  readonly recoveries: number;
+  readonly lastRecoveryMs: number | null;
+  /** When training stopped because a node was lost; null when it runs or was left on purpose. */
+  readonly interruptedAt: number | null;
+  /** Generations in a row that finished no step: they are formed more and more slowly. */
+  readonly fruitless: number;
+  /** What broke the step that is tried again; null: nothing did since the last finished step. */
+  readonly lastTrouble: { readonly text: string; readonly times: number } | null;
+  /** No pipeline is formed before this time. */
+  readonly formAfter: number;
+  /** Until then a pipeline is formed only if it keeps (nearly) all of `knownStep`. */
+  readonly settleUntil: number;
+  /** And until then it is formed with strangers only if it keeps that. */
+  readonly strangersAfter: number;
+  readonly knownStep: number;
+  readonly formingSince: number;
+  /** When the nodes of a finished run are told to stop; null when they were. */
+  readonly haltAt: number | null;
+}
+
+export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted"> {
+  readonly hotkey: Ss58Address;
+  /** What it says it has on its disk, by stage. */
+  readonly claims: ReadonlyMap<number, readonly SavedStep[]>;
+  readonly linkAddress: LinkAddress;
+  readonly otherAddresses: readonly LinkAddress[];
+  /** Its links as it told them last; null before that. */
+  readonly links: LinkStatus | null;
+}
+
+export interface Proved {
+  /** 0: the beginning. */
+  readonly step: number;
+  /** Held out, nats per token. */
+  readonly loss: number;
+}
+
+/** Digests (`snapshotDigest`) of a stage's saved states, by step. */
+export type Saves = ReadonlyMap<number, string>;
+
+export interface StageState {
+  /** A live node, or null while the stage looks for one. */
+  readonly holder: SessionKey | null;
+  /** For the picture: who had it last. */
+  readonly lastHolder: { readonly sessionKey: SessionKey; readonly hotkey: Ss58Address } | null;
+  readonly ready: boolean;
+  /** Bytes of its files that its holder has loaded in this generation, and when it last said so. */
+  readonly loaded: { readonly bytes: number; readonly at: number } | null;
+  readonly stepped: number;
+  /** Newest step that the holder can return to. */
+  readonly saved: number;
+  /**
+   * What was granted, trained and saved, and by which digest it is known again. SECURITY: what a node
+   * says it has on its disk counts only if it is in here.
+   */
+  readonly saves: Saves;
+  /** Steps of `saves` on the holder's own disk that this generation knows of. */
+  readonly savedHere: readonly number[];
+  /** Newest checkpoint that was named in this generation. */
+  readonly namedHere: number | null;
+  readonly checkpoints: StageCheckpoints;
+}
+
+/** Node messages that concern the run; the connection answers the others itself. */
+export type RunMessage = Extract<
+  NodeMessage,
+  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" | "loading" }
+>;
+
+export type NetworkEvent = { readonly now: number } & (
+  | {
+      readonly type: "joined";
+      readonly sessionKey: SessionKey;
+      readonly hotkey: Ss58Address;
+      readonly linkAddress: LinkAddress;
+      readonly otherAddresses?: readonly LinkAddress[];
+      readonly memoryBytes: number;
+      readonly restorable: readonly Restorable[];
+    }
+  | {
+      readonly type: "left";
+      readonly sessionKey: SessionKey;
+      readonly cause: "closed" | "silent" | "drained";
+    }
+  | { readonly type: "message"; readonly sessionKey: SessionKey; readonly message: RunMessage }
+  /** A stored checkpoint turned out to be missing or damaged. */
+  | { readonly type: "checkpointLost"; readonly sha256: string }
+  | { readonly type: "tick" }
+);
+
+/** What has to be remembered. */
+export type Row =
+  | {
+      readonly kind: "generation";
+      readonly generation: number;
+      readonly resumeStep: number;
+      readonly holders: readonly { readonly sessionKey: SessionKey; readonly hotkey: Ss58Address }[];
+      readonly at: number;
+    }
+  | { readonly kind: "granted"; readonly generation: number; readonly step: number }
+  | { readonly kind: "saved"; readonly stage: number; readonly step: number; readonly digest: string }
+  /** What came after this step belongs to a past that did not happen. */
+  | { readonly kind: "forgetSaves"; readonly stage: number; readonly steps: readonly number[] }
+  | { readonly kind: "proved"; readonly proved: Proved; readonly trusted: readonly Ss58Address[] }
+  | { readonly kind: "point"; readonly point: HistoryPoint }
+  | { readonly kind: "heldOut"; readonly step: number; readonly loss: number }
+  | ({ readonly kind: "checkpoint"; readonly stage: number; readonly step: number } & Checkpoint)
+  | {
+      readonly kind: "forgetCheckpoint";
+      readonly stage: number;
+      readonly step: number;
+      readonly sha256: string;
+    }
+  | { readonly kind: "recovery"; readonly recoveries: number; readonly lastRecoveryMs: number };
+
+export type Effect =
+  | { readonly type: "send"; readonly to: SessionKey; readonly message: OrchestratorMessage }
+  | { readonly type: "store"; readonly row: Row };
+
+/** What an orchestrator finds in its store when it starts. */
+export interface Remembered {
+  /** Above every generation that was ever used. */
+  readonly generation: number;
+  readonly lastPoint: HistoryPoint | null;
+  readonly heldOut: { readonly step: number; readonly loss: number } | null;
+  readonly heldOutLossAtStart: number | null;
+  readonly recoveries: number;
+  readonly lastRecoveryMs: number | null;
+  readonly checkpoints: readonly StageCheckpoints[];
+  readonly saves: readonly Saves[];
+  readonly trusted: readonly Ss58Address[];
+  readonly proved: Proved | null;
+}
+
+/** After a start, how long to wait for the nodes that have the newest snapshots. */
+export const SETTLE_MS = 3_000;
+/** And how long before strangers may take a stage when work of those who were there would be lost. */
+export const STRANGERS_AFTER_MS = 20_000;
+
+export function startNetwork(
+  run: RunSpec,
+  needs: readonly number[],
+  remembered: Remembered,
+  now: number,
+): NetworkState {
+  const step = remembered.lastPoint?.step ?? 0;
+  const { heldOutLossAtStart } = remembered;
+  const evaluatedStep = remembered.heldOut?.step ?? (heldOutLossAtStart === null ? -1 : 0);
+  return {
+    run,
+    needs,
+    phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",
+    generation: remembered.generation,
+    nodes: new Map(),
+    stages: Array.from({ length: run.stages }, (_, index) => ({
+      holder: null,
+      lastHolder: null,
+      ready: false,
+      loaded: null,
+      stepped: 0,
+      saved: 0,
+      saves: remembered.saves[index] ?? new Map<number, string>(),
+      savedHere: [],
+      namedHere: null,
+      checkpoints: remembered.checkpoints[index] ?? new Map<number, Checkpoint>(),
+    })),
+    arrivals: 0,
+    step,
+    resumeStep: step,
+    ceiling: null,
+    trusted: new Set(remembered.trusted),
+    proved: remembered.proved,
+    returns: 0,
+    nextGrant: 0,
+    losses: new Map(),
+    lastPoint: remembered.lastPoint,
+    loss: remembered.lastPoint?.loss ?? null,
+    heldOutLoss: remembered.heldOut?.loss ?? heldOutLossAtStart,
+    heldOutLossAtStart,
+    evaluatedStep,
+    pace: [],
+    recoveries: remembered.recoveries,
+    lastRecoveryMs: remembered.lastRecoveryMs,
+    interruptedAt: null,
+    fruitless: 0,
+    lastTrouble: null,
+    formAfter: now,
+    settleUntil: now + SETTLE_MS,
+    strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
+    knownStep: step,
+    formingSince: now,
+    haltAt: null,
+  };
+}
+
+export function tokensPerStep(run: RunSpec): number {
+  return run.batch * run.sequence * run.microBatches;
+}
+
+export function stageOf(state: NetworkState, key: SessionKey): number | null {
+  const index = state.stages.findIndex((stage) => stage.holder === key);
+  return index === -1 ? null : index;
+}
+
+/** Takes the node's stage from it; what it saved there stays on its disk. */
+export function vacate(state: NetworkState, key: SessionKey): NetworkState {
+  const index = stageOf(state, key);
+  return index === null ? state : withStage(bankSaves(state, index), index, { holder: null, ready: false });
+}
+
+/** What the holder of a stage saved in this generation becomes what it has on its disk. */
+export function bankSaves(state: NetworkState, index: number): NetworkState {
+  const stage = state.stages[index];
+  if (stage === undefined || stage.holder === null || stage.savedHere.length === 0) return state;
+  const known = new Map<number, string>();
+  for (const step of stage.savedHere) known.set(step, stage.saves.get(step) ?? "");
+  for (const { step, digest } of state.nodes.get(stage.holder)?.claims.get(index) ?? [])
+    if (!known.has(step) && stage.saves.get(step) === digest) known.set(step, digest);
+  const claims = [...known].map(([step, digest]) => ({ step, digest }));
+  return withStage(
+    withClaims(state, stage.holder, index, () => claims),
+    index,
+    { savedHere: [] },
+  );
+}
+
+export function withStage(state: NetworkState, index: number, change: Partial<StageState>): NetworkState {
+  return {
+    ...state,
+    stages: state.stages.map((stage, i) => (i === index ? { ...stage, ...change } : stage)),
+  };
+}
+
+export function withClaims(
+  state: NetworkState,
+  key: SessionKey,
+  stage: number,
+  change: (claims: readonly SavedStep[]) => readonly SavedStep[],
+): NetworkState {
+  const node = state.nodes.get(key);
+  if (node === undefined) return state;
+  const claims = new Map(node.claims).set(stage, change(node.claims.get(stage) ?? []));
+  return { ...state, nodes: new Map(state.nodes).set(key, { ...node, claims }) };
+}
+
+/** What each node can really bring back, for placement. */
+export function candidates(state: NetworkState): ReadonlyMap<SessionKey, Candidate> {
+  const { nodes, stages, trusted } = state;
+  const allowed = (step: number): boolean => step <= (state.ceiling ?? step);
+  const found = new Map<SessionKey, Candidate>();
+  for (const [key, node] of nodes) {
+    const restorable = new Map<number, readonly number[]>();
+    for (const [index, { holder, saves, savedHere }] of stages.entries()) {
+      const known = (node.claims.get(index) ?? []).filter(({ step, digest }) => saves.get(step) === digest);
+      const steps = new Set([...(holder === key ? savedHere : []), ...known.map(({ step }) => step)]);
+      if (steps.size > 0) restorable.set(index, [...steps].filter(allowed));
+    }
+    const { sessionKey, failures, arrival, memoryBytes, reach } = node;
+    found.set(key, {
+      sessionKey,
+      failures,
+      arrival,
+      memoryBytes,
+      reach,
+      restorable,
+      isTrusted: trusted.has(node.hotkey),
+    });
+  }
+  return found;
+}

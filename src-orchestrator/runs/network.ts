@@ -1,0 +1,309 @@
+import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../../src-protocol/failure.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { notReached, withLinks } from "./reach.ts";
+import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
+import { blame } from "./blame.ts";
+import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
+import type {
+  Effect,
+  NetworkEvent,
+  NetworkNode,
+  NetworkState,
+  RunMessage,
+  SavedStep,
+} from "./network-state.ts";
+import { weigh } from "./proof.ts";
+import {
+  checkpoint,
+  checkpointDue,
+  checkpointLost,
+  evaluated,
+  evaluationDue,
+  finishSteps,
+  reachable,
+  ready,
+  saved,
+} from "./progress.ts";
+
+/** A peer that died is noticed within this time on its own connection; so a broken link waits for it. */
+const TROUBLE_DELAY_MS = 200;
+const TROUBLE_DELAY_LIMIT_MS = 5_000;
+/** A pipeline is given up after as long as so many of its steps took, before its first step after five minutes. */
+const STALLED_STEPS = 30;
+const SHORTEST_STALL_MS = 60_000;
+const FIRST_STEP_MS = 300_000;
+const LONGEST_STALL_MS = 24 * 3_600_000;
+/** So many generations in a row without a finished step are no accident. */
+const SUSPECT_AFTER = 2;
+/** A stranger that has been near so much trouble is doubted like all others. */
+const DOUBTED_FIRST = 4;
+
+/** The only thing that changes a network, and it is pure: time comes with the event, what is to be done comes back. */
+export function apply(
+  event: NetworkEvent,
+  state: NetworkState,
+): { readonly state: NetworkState; readonly effects: readonly Effect[] } {
+  const effects: Effect[] = [];
+  const next = handle(event, state, effects);
+  return { state: next, effects };
+}
+
+function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
+  switch (event.type) {
+    case "joined":
+      return welcome(joined(event, state), event.sessionKey, event.now, effects);
+    case "left":
+      return left(event, state, effects);
+    case "message":
+      return heard(event.sessionKey, event.message, event.now, state, effects);
+    case "checkpointLost":
+      return checkpointLost(event.sha256, state, effects);
+    case "tick":
+      return tick(state, event.now, effects);
+  }
+}
+
+/** The next time at which a `tick` would change something; null: never. */
+export function nextWake(state: NetworkState): number | null {
+  switch (state.phase) {
+    case "waiting": {
+      const times = [state.formAfter, state.settleUntil, state.strangersAfter].filter((time) => time !== 0);
+      return times.length === 0 ? null : Math.min(...times);
+    }
+    case "forming":
+      return earliest(loadDeadlines(state));
+    case "training":
+      return stallsAt(state);
+    case "finished":
+      return state.haltAt;
+  }
+}
+
+/**
+ * SECURITY: a node that answers and never computes must not stop the run for ever. Each time in a row
+ * is given twice as long, so that a model with very long steps gets through.
+ */
+function stallsAt({ pace, fruitless }: NetworkState): number | null {
+  const first = pace[0];
+  const last = pace.at(-1);
+  if (first === undefined || last === undefined) return null;
+  const steps = last.step - first.step;
+  const usualMs = steps === 0 ? FIRST_STEP_MS : (STALLED_STEPS * (last.at - first.at)) / steps;
+  const patienceMs = Math.max(SHORTEST_STALL_MS, usualMs) * 2 ** Math.min(fruitless, 10);
+  return last.at + Math.min(LONGEST_STALL_MS, patienceMs);
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const due = times.filter((time) => time !== null);
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+  if (state.phase === "forming" && now >= (earliest(loadDeadlines(state)) ?? Infinity)) {
+    const deadlines = loadDeadlines(state);
+    const late = state.stages.map(({ holder }, index) =>
+      now >= (deadlines[index] ?? Infinity) ? holder : null,
+    );
+    const benched = late.reduce((next, key) => (key === null ? next : blame(next, key)), state);
+    return interrupt(benched, now, 0, true, "A stage was not loaded in time.", effects);
+  }
+  if (state.phase === "training" && now >= (stallsAt(state) ?? Infinity)) {
+    const doubted = state.stages.reduce(
+      (next, { holder }) => (holder === null ? next : blame(next, holder)),
+      state,
+    );
+    const counted = { ...doubted, fruitless: state.fruitless + 1 };
+    return interrupt(counted, now, 0, true, "No step was finished for a long time.", effects);
+  }
+  if (state.phase === "finished" && state.haltAt !== null && now >= state.haltAt) {
+    halt(state, "The run is finished.", effects);
+    return { ...state, haltAt: null };
+  }
+  // Times that have passed are cleared, so that nobody is woken for them again.
+  const next = {
+    ...state,
+    formAfter: now >= state.formAfter ? 0 : state.formAfter,
+    settleUntil: now >= state.settleUntil ? 0 : state.settleUntil,
+    strangersAfter: now >= state.strangersAfter ? 0 : state.strangersAfter,
+  };
+  return form(next, now, effects);
+}
+
+function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
+  const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes } = event;
+  // SECURITY: what it says it has is looked up in `saves` whenever it is to count.
+  const claims = new Map<number, readonly SavedStep[]>();
+  for (const { runId, stage, steps } of event.restorable)
+    if (runId === state.run.runId && stage < state.stages.length) claims.set(stage, steps);
+  const node: NetworkNode = {
+    sessionKey,
+    hotkey,
+    linkAddress,
+    otherAddresses,
+    links: null,
+    reach: "unknown",
+    memoryBytes,
+    claims,
+    failures: 0,
+    arrival: state.arrivals,
+  };
+  return { ...state, arrivals: state.arrivals + 1, nodes: new Map(state.nodes).set(sessionKey, node) };
+}
+
+/**
+ * Somebody whose work was found good is there again: it does not wait for strangers that hold stages
+ * and have not finished a step.
+ */
+function welcome(state: NetworkState, key: SessionKey, now: number, effects: Effect[]): NetworkState {
+  const isTrusted = (node: NetworkNode | undefined): boolean =>
+    node !== undefined && state.trusted.has(node.hotkey);
+  const isIdle = state.phase !== "finished" && state.step === state.resumeStep;
+  if (!isIdle || state.phase === "waiting" || !isTrusted(state.nodes.get(key)))
+    return form(state, now, effects);
+  const strangers = state.stages.flatMap(({ holder }) =>
+    holder === null || isTrusted(state.nodes.get(holder)) ? [] : [holder],
+  );
+  if (strangers.length === 0) return form(state, now, effects);
+  const open = strangers.reduce((next, holder) => vacate(next, holder), state);
+  return interrupt(open, now, 0, false, "A node that is known takes part.", effects);
+}
+
+function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {
+  if (!state.nodes.has(event.sessionKey)) return state;
+  const nodes = new Map(state.nodes);
+  nodes.delete(event.sessionKey);
+  const index = stageOf(state, event.sessionKey);
+  // Waiting for somebody who left on purpose is no recovery.
+  const interruptedAt = event.cause === "drained" ? null : state.interruptedAt;
+  const without = vacate({ ...state, nodes, interruptedAt }, event.sessionKey);
+  if (index === null || state.phase === "finished") return without;
+  const reason = `The node of stage ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
+  return interrupt(without, event.now, 0, event.cause !== "drained", reason, effects);
+}
+
+function heard(
+  sender: SessionKey,
+  message: RunMessage,
+  now: number,
+  state: NetworkState,
+  effects: Effect[],
+): NetworkState {
+  if (message.type === "links") return withLinks(state, sender, message.status, effects);
+  const index = stageOf(state, sender);
+  const stage = index === null ? undefined : state.stages[index];
+  // Of an old pipeline, or from a node that has no part in this one.
+  if (index === null || stage === undefined || message.generation !== state.generation) return state;
+  const isTail = index === state.stages.length - 1;
+  switch (message.type) {
+    case "ready":
+      return state.phase === "forming"
+        ? ready(withStage(state, index, { ready: true }), now, effects)
+        : state;
+    case "loading":
+      return loading(state, index, message.bytes, now);
+    case "stepped": {
+      if (message.step <= stage.stepped || message.step > reachable(state)) return state;
+      const next = withStage(state, index, { stepped: message.step });
+      const losses =
+        isTail && message.loss !== null
+          ? new Map(state.losses).set(message.step, message.loss)
+          : state.losses;
+      return finishSteps({ ...next, losses }, now, effects);
+    }
+    case "saved":
+      // Granted, and trained: or it is nothing that could have been saved.
+      if (message.step <= stage.saved || message.step > Math.min(stage.stepped, reachable(state)))
+        return state;
+      return saved(state, index, message.step, message.digest, effects);
+    case "checkpoint":
+      if (checkpointDue(state, sender, message) === null) return state;
+      return checkpoint(
+        state,
+        index,
+        message.step,
+        { sha256: message.sha256, bytes: message.bytes },
+        effects,
+      );
+    case "evaluated":
+      if (!isTail || !evaluationDue(state, message.step)) return state;
+      return judged(state, message.step, message.loss, now, effects);
+    case "trouble":
+      return trouble(notReached(state, index, message, effects), index, sender, message, now, effects);
+  }
+}
+
+/** What is not believed is not shown either, and ends nothing. */
+function judged(
+  state: NetworkState,
+  step: number,
+  loss: number,
+  now: number,
+  effects: Effect[],
+): NetworkState {
+  const weighed = weigh(state, step, loss, now, effects);
+  return weighed.returns > state.returns ? weighed : evaluated(weighed, step, loss, now, effects);
+}
+
+function trouble(
+  state: NetworkState,
+  index: number,
+  sender: SessionKey,
+  { code, message }: RunMessage & { type: "trouble" },
+  now: number,
+  effects: Effect[],
+): NetworkState {
+  if (state.phase !== "training" && state.phase !== "forming") return state;
+  const couldNotLoad = state.phase === "forming" && !isLinkTrouble(code);
+  const next = couldNotLoad
+    ? blame(distrust(state, index, sender), sender)
+    : state.fruitless >= SUSPECT_AFTER
+      ? suspect(state, index)
+      : state;
+  const delayMs = Math.min(TROUBLE_DELAY_LIMIT_MS, TROUBLE_DELAY_MS * 2 ** Math.min(state.fruitless, 10));
+  // What the numbers were helps whoever brought the model; a peer's own text stays short.
+  const told = isOfNumbers(code)
+    ? `${code}. ${message.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 400)}`
+    : `${code}.`;
+  const text = `Stage ${index + 1} had trouble: ${told}`;
+  const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
+  const counted = { ...next, fruitless: state.fruitless + 1, lastTrouble: { text, times } };
+  return interrupt(counted, now, delayMs, true, text, effects);
+}
+
+function isOfNumbers(code: string): boolean {
+  return code === GRADIENT_NOT_FINITE || code === TENSOR_NOT_FINITE;
+}
+
+/** A link needs two: it says nothing about the node that reports it. */
+function isLinkTrouble(code: string): boolean {
+  return code.startsWith("link") || code.startsWith("peer");
+}
+
+/**
+ * SECURITY: it is the reporter or a neighbour, and nobody can say which. All of them may lose their
+ * stage to a spare node, so that one that lies or cannot be reached does not stop the run for ever.
+ */
+function suspect(state: NetworkState, index: number): NetworkState {
+  const group = state.stages
+    .slice(Math.max(0, index - 1), index + 2)
+    .flatMap(({ holder }) => (holder === null ? [] : (state.nodes.get(holder) ?? [])));
+  // Who has done good work loses its stage to a stranger's word last.
+  const strangers = group.filter(
+    ({ hotkey, failures }) => !state.trusted.has(hotkey) && failures < DOUBTED_FIRST,
+  );
+  return (strangers.length > 0 ? strangers : group).reduce(
+    (next, { sessionKey }) => blame(next, sessionKey),
+    state,
+  );
+}
+
+/** The node could not load the step it offered, so it does not have it. */
+function distrust(state: NetworkState, stage: number, key: SessionKey): NetworkState {
+  const at = state.resumeStep;
+  const here = state.stages[stage]?.savedHere.filter((step) => step !== at) ?? [];
+  return withStage(
+    withClaims(state, key, stage, (claims) => claims.filter(({ step }) => step !== at)),
+    stage,
+    { savedHere: here },
+  );
+}

@@ -1,0 +1,208 @@
+import type { RunView } from "../../src-protocol/api.ts";
+import type { OrchestratorMessage } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { HistoryPoint } from "../../src-protocol/state.ts";
+import { newestComplete } from "../stores/checkpoints.ts";
+import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
+import { stageOf, startNetwork } from "./network-state.ts";
+import { apply, nextWake } from "./network.ts";
+import { checkpointDue } from "./progress.ts";
+import type { CheckpointMessage } from "./progress.ts";
+import type { Effect, NetworkEvent, NetworkNode, NetworkState, Remembered, Row } from "./network-state.ts";
+import { runView } from "./run-view.ts";
+import type { StageFacts } from "./stage-facts.ts";
+import { storeRow } from "../stores/run-store.ts";
+import type { Store } from "../stores/store.ts";
+
+/** A live connection to a node, as far as the run needs it. */
+export interface NodeConnection {
+  send(message: OrchestratorMessage): void;
+}
+
+export type NeighbourPair = readonly [SessionKey, SessionKey];
+
+export interface Watcher {
+  changed(): void;
+  point(point: HistoryPoint): void;
+}
+
+/** The living run: holds the pure network's state, carries out what it asks for, and wakes it in time. */
+export class RunHost {
+  readonly run: RunSpec;
+  readonly facts: readonly StageFacts[];
+  private readonly store: Store;
+  private readonly now: () => number;
+  /** Of the network's clock. */
+  readonly block: () => number;
+  private readonly connections = new Map<SessionKey, NodeConnection>();
+  private readonly watchers = new Set<Watcher>();
+  private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
+  private readonly onForgotten: (digests: readonly string[]) => void;
+  private readonly onLink: (step: number, stage: number, link: string) => void;
+  private state: NetworkState;
+  private wake: NodeJS.Timeout | null = null;
+  private closed = false;
+  private neighboursTold: ((pairs: readonly NeighbourPair[]) => void) | null = null;
+  private neighboursSaid = "";
+
+  constructor(options: {
+    store: Store;
+    run: RunSpec;
+    /** Of its stages. */
+    facts: readonly StageFacts[];
+    remembered: Remembered;
+    now: () => number;
+    block: () => number;
+    /** What all stages can be brought back from, at the start and whenever that changes. */
+    onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
+    /** These checkpoints are no longer needed by this run. */
+    onForgotten: (digests: readonly string[]) => void;
+    /** A stage has saved a step that counts, and says this of its chain there. */
+    onLink?: (step: number, stage: number, link: string) => void;
+  }) {
+    this.store = options.store;
+    this.run = options.run;
+    this.now = options.now;
+    this.block = options.block;
+    this.onNewestCheckpoint = options.onNewestCheckpoint;
+    this.onForgotten = options.onForgotten;
+    this.onLink = options.onLink ?? (() => undefined);
+    this.facts = options.facts;
+    const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
+    this.state = startNetwork(options.run, needs, options.remembered, options.now());
+    this.onNewestCheckpoint(this.newestCheckpoint());
+    this.setWake();
+  }
+
+  view(): RunView {
+    return runView(this.state, this.facts, this.block());
+  }
+
+  /** Live nodes, in the order of their arrival. */
+  nodes(): readonly NetworkNode[] {
+    return [...this.state.nodes.values()];
+  }
+
+  isConnected(key: SessionKey): boolean {
+    return this.connections.has(key);
+  }
+
+  /** The stage that a node holds now. */
+  stageOf(key: SessionKey): number | null {
+    return stageOf(this.state, key);
+  }
+
+  /** Which stage's checkpoint this would be, of which state; null when it would change nothing. */
+  checkpointDue(key: SessionKey, message: CheckpointMessage): ReturnType<typeof checkpointDue> {
+    return checkpointDue(this.state, key, message);
+  }
+
+  namesCheckpoint(sha256: string): boolean {
+    return this.state.stages.some(({ checkpoints }) =>
+      [...checkpoints.values()].some((checkpoint) => checkpoint.sha256 === sha256),
+    );
+  }
+
+  watch(watcher: Watcher): () => void {
+    this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
+  }
+
+  join(event: Extract<NetworkEvent, { type: "joined" }>, connection: NodeConnection): void {
+    this.connections.set(event.sessionKey, connection);
+    this.dispatch(event);
+  }
+
+  /** Only the connection that is the node's now can take it away. */
+  leave(event: Extract<NetworkEvent, { type: "left" }>, connection: NodeConnection): void {
+    if (this.connections.get(event.sessionKey) !== connection) return;
+    this.connections.delete(event.sessionKey);
+    this.dispatch(event);
+  }
+
+  dispatch(event: NetworkEvent): void {
+    if (this.closed) return;
+    const before = this.state;
+    const { state, effects } = apply(event, before);
+    this.state = state;
+    if (state !== before) this.noteLink(event, before);
+    this.carryOut(effects);
+    this.setWake();
+    if (state.stages !== before.stages) this.nameNeighbours();
+    if (state !== before) for (const watcher of this.watchers) watcher.changed();
+  }
+
+  /** Who may be joined by a relay is told now and whenever the pipeline changes. */
+  nameNeighboursTo(told: (pairs: readonly NeighbourPair[]) => void): void {
+    this.neighboursTold = told;
+    this.nameNeighbours();
+  }
+
+  private nameNeighbours(): void {
+    if (this.neighboursTold === null) return;
+    const holders = this.state.stages.map(({ holder }) => holder);
+    const pairs = holders.flatMap((key, index): NeighbourPair[] => {
+      const next = holders[index + 1] ?? null;
+      return key === null || next === null ? [] : [[key, next]];
+    });
+    const said = JSON.stringify(pairs);
+    if (said === this.neighboursSaid) return;
+    this.neighboursSaid = said;
+    this.neighboursTold(pairs);
+  }
+
+  close(): void {
+    this.closed = true;
+    if (this.wake !== null) clearTimeout(this.wake);
+  }
+
+  private noteLink(event: NetworkEvent, before: NetworkState): void {
+    if (event.type !== "message" || event.message.type !== "saved") return;
+    const stage = stageOf(before, event.sessionKey);
+    if (stage !== null) this.onLink(event.message.step, stage, event.message.link);
+  }
+
+  private carryOut(effects: readonly Effect[]): void {
+    const rows = effects.flatMap((effect) => (effect.type === "store" ? [effect.row] : []));
+    if (rows.length > 0) {
+      const { runId } = this.run;
+      // A failed commit is reported once by the store itself.
+      this.store
+        .write(() => rows.forEach((row) => storeRow(this.store, runId, row)), rows.length)
+        .catch(() => {});
+      // Who holds a stage is on disk before anybody works on it: receipts are checked against it.
+      if (rows.some((row) => row.kind === "generation")) this.store.flush();
+      this.publish(rows);
+    }
+    for (const effect of effects) {
+      if (effect.type === "send") this.connections.get(effect.to)?.send(effect.message);
+    }
+  }
+
+  private newestCheckpoint(): CompleteCheckpoint | null {
+    return newestComplete(this.state.stages.map(({ checkpoints }) => checkpoints));
+  }
+
+  private publish(rows: readonly Row[]): void {
+    for (const row of rows) {
+      if (row.kind === "point") for (const watcher of this.watchers) watcher.point(row.point);
+    }
+    if (rows.some(({ kind }) => kind === "checkpoint" || kind === "forgetCheckpoint"))
+      this.onNewestCheckpoint(this.newestCheckpoint());
+    const forgotten = rows.flatMap((row) => (row.kind === "forgetCheckpoint" ? [row.sha256] : []));
+    if (forgotten.length > 0) this.onForgotten(forgotten);
+  }
+
+  private setWake(): void {
+    if (this.wake !== null) clearTimeout(this.wake);
+    this.wake = null;
+    const at = nextWake(this.state);
+    if (at === null || this.closed) return;
+    this.wake = setTimeout(
+      () => this.dispatch({ type: "tick", now: this.now() }),
+      Math.max(1, at - this.now()),
+    );
+    this.wake.unref();
+  }
+}

@@ -1,0 +1,104 @@
+import type { RunView } from "../../src-protocol/api.ts";
+import { tokensPerStep } from "./network-state.ts";
+import { tokensPerSecond } from "./progress.ts";
+import type { NetworkState } from "./network-state.ts";
+import { canHold, TRAINING_SHARE } from "./placement.ts";
+import type { StageFacts } from "./stage-facts.ts";
+
+/** The public picture of a run. */
+export function runView(state: NetworkState, facts: readonly StageFacts[], block: number): RunView {
+  const { run } = state;
+  return {
+    runId: run.runId,
+    name: run.name,
+    phase: state.phase,
+    detail: detail(state),
+    model: run.model,
+    parameterCount: facts.reduce((sum, { newParameterCount }) => sum + newParameterCount, 0),
+    corpus: run.corpus.name,
+    step: state.step,
+    steps: run.steps,
+    tokensPerStep: tokensPerStep(run),
+    loss: state.loss,
+    heldOutLoss: state.heldOutLoss,
+    heldOutLossAtStart: state.heldOutLossAtStart,
+    tokensPerSecond: state.phase === "training" ? tokensPerSecond(state) : null,
+    recoveries: state.recoveries,
+    lastRecoveryMs: state.lastRecoveryMs,
+    stages: state.stages.map(({ lastHolder, holder }, index) => ({
+      index,
+      parameterCount: facts[index]?.parameterCount ?? 0,
+      holder:
+        lastHolder === null
+          ? null
+          : {
+              sessionKey: lastHolder.sessionKey,
+              hotkey: lastHolder.hotkey,
+              connected: holder === lastHolder.sessionKey,
+            },
+    })),
+    nodes: state.nodes.size,
+    block,
+  };
+}
+
+function detail(state: NetworkState): string {
+  const again = state.phase === "waiting" || state.phase === "forming" ? state.lastTrouble : null;
+  if (again === null) return phaseDetail(state);
+  return `${phaseDetail(state)} ${again.text}${again.times > 1 ? ` (${again.times} times in a row)` : ""}`;
+}
+
+function phaseDetail(state: NetworkState): string {
+  const { run, stages, nodes, step } = state;
+  switch (state.phase) {
+    case "waiting": {
+      const missing = stages.length - nodes.size;
+      if (missing > 0)
+        return `Waiting for ${missing} more ${missing === 1 ? "node" : "nodes"}: ${seeking(state)}`;
+      return tooLarge(state) ?? "The nodes are about to form a pipeline.";
+    }
+    case "forming": {
+      const ready = stages.filter((stage) => stage.ready).length;
+      return `${ready} of ${stages.length} stages are loaded, to go on from step ${step}.`;
+    }
+    case "training":
+      return run.steps === null
+        ? `Training: step ${step + 1}.`
+        : `Training: step ${Math.min(step + 1, run.steps)} of ${run.steps}.`;
+    case "finished":
+      return `All ${run.steps ?? step} steps are done.`;
+  }
+}
+
+/** Why there are nodes enough, and still no pipeline: they lack the memory. Null: they do not. */
+function tooLarge({ needs, nodes }: NetworkState): string | null {
+  const descending = (a: number, b: number): number => b - a;
+  const memories = [...nodes.values()].map(({ memoryBytes }) => memoryBytes).sort(descending);
+  const most = memories[0] ?? 0;
+  const index = needs.findIndex((bytes) => !canHold({ memoryBytes: most }, bytes));
+  const need = needs[index];
+  if (need !== undefined)
+    return (
+      `Stage ${index + 1} needs ${gigabytes(need)} of memory, more than any connected computer can give: ` +
+      `training takes at most three quarters, ${gigabytes(most * TRAINING_SHARE)} of the ${gigabytes(most)} of the largest. ` +
+      "Connect a computer with more memory, or start the run with more stages or smaller micro-batches."
+    );
+  const lacking = needs
+    .toSorted(descending)
+    .find((bytes, i) => !canHold({ memoryBytes: memories[i] ?? 0 }, bytes));
+  return lacking === undefined
+    ? null
+    : `Another computer is needed for a stage of ${gigabytes(lacking)}: those with so much memory hold other stages.`;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(bytes < 1e10 ? 2 : 0)} GB`;
+}
+
+/** People count stages from 1. */
+function seeking({ stages }: NetworkState): string {
+  const open = stages.flatMap((stage, index) => (stage.holder === null ? [index + 1] : []));
+  return open.length === 1
+    ? `stage ${open[0]} is looking for a home.`
+    : `stages ${open.join(", ")} are looking for homes.`;
+}

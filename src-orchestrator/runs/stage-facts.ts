@@ -1,0 +1,35 @@
+import { stagesOf } from "../../src-engine/stages.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+
+/** What the orchestrator has to know of a stage: what it pays, what it shows, and who can hold it. */
+export interface StageFacts {
+  readonly parameterCount: number;
+  /** Those that no earlier stage holds: a tied parameter counts once in the model. */
+  readonly newParameterCount: number;
+  /** Counted for one micro-batch, forward and backward, without what is computed again. */
+  readonly flops: number;
+  /** The most that training it takes, when only its input is kept between forward and backward. */
+  readonly memoryBytes: number;
+  /** Bytes that go up for one micro-batch, and as many that come down: `y` and `dx`. */
+  readonly boundaryBytes: number;
+}
+
+/**
+ * `file`: the model's, where the run's model is one.
+ *
+ * @throws Failure of `stagesOf`: `too-many-stages`, and whatever is wrong with the model
+ */
+export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] {
+  const seen = new Set<string>();
+  return stagesOf(run, file).map(({ parameters, parameterCount, flops, memory, boundaryBytes }) => {
+    const fresh = parameters.filter(({ name }) => !seen.has(name));
+    for (const { name } of fresh) seen.add(name);
+    return {
+      parameterCount,
+      newParameterCount: fresh.reduce((sum, { size }) => sum + size, 0),
+      flops: flops.forward + flops.backward,
+      memoryBytes: memory.full.peakBytes,
+      boundaryBytes: boundaryBytes.in + boundaryBytes.out,
+    };
+  });
+}

@@ -1,0 +1,241 @@
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import type { ReadStream } from "node:fs";
+import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { blobFile } from "../../src-protocol/blob-file.ts";
+import { chunkBytesFor } from "../../src-protocol/chunks.ts";
+import type { ChunkList } from "../../src-protocol/chunks.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import { sha256Hex } from "../../src-protocol/keys.ts";
+import { storageFailure } from "./storage-failure.ts";
+
+export interface Blob {
+  readonly bytes: number;
+  /** All of it, or the bytes `from` up to, not including, `to`. */
+  stream(part?: { readonly from: number; readonly to: number }): ReadStream;
+}
+
+/** Uploads that no checkpoint names yet are left alone this long. */
+export const ORPHAN_GRACE_MS = 10 * 60_000;
+/** Lists of chunks in memory: those of a run's files and of a checkpoint of each stage. */
+const LISTS_KEPT = 64;
+
+/**
+ * Bytes by their SHA-256, one file each: `sha256/ab/ab12…`. A file appears whole or not at all, and
+ * is hashed before this process serves it for the first time.
+ */
+export class Blobs {
+  private readonly folder: string;
+  private readonly root: string;
+  /** Length and time of change of files whose digest was found right. */
+  private readonly verified = new Map<string, { readonly bytes: number; readonly changed: number }>();
+
+  /** Oldest first. A blob never changes, so its list does not. */
+  private readonly lists = new Map<string, Promise<ChunkList>>();
+
+  constructor(folder: string) {
+    this.folder = folder;
+    this.root = join(folder, "sha256");
+  }
+
+  /** Length of the stored file, unread; null when there is none. */
+  async length(sha256: string): Promise<number | null> {
+    return (await this.look(sha256))?.bytes ?? null;
+  }
+
+  /**
+   * Stores a stream under its digest.
+   *
+   * @throws Failure `blob-too-large` beyond `limitBytes`, `blob-mismatch` when the digest is another one
+   */
+  async put(
+    sha256: string,
+    source: AsyncIterable<Uint8Array>,
+    limitBytes: number,
+  ): Promise<{ bytes: number }> {
+    const path = this.pathOf(sha256);
+    const temporary = join(this.root, `${randomUUID()}.part`);
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const bytes = await writeWhole(temporary, sha256, source, limitBytes);
+      await rename(temporary, path);
+      await syncFolder(dirname(path));
+      const stored = await this.look(sha256);
+      if (stored !== null) this.verified.set(sha256, stored);
+      return { bytes };
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw storageFailure(error, this.root);
+    }
+  }
+
+  /**
+   * @throws Failure `blob-unknown` when there is none, `blob-corrupt` when the file is not what its
+   * name says: it is never served
+   */
+  async get(sha256: string): Promise<Blob> {
+    const found = await this.look(sha256);
+    if (found === null) {
+      throw new Failure("blob-unknown", `There is no blob ${sha256} here. Ask for one that the run names.`);
+    }
+    const known = this.verified.get(sha256);
+    if (known?.bytes !== found.bytes || known.changed !== found.changed) await this.verify(sha256);
+    const path = this.pathOf(sha256);
+    return {
+      bytes: found.bytes,
+      stream: (part) =>
+        createReadStream(path, part === undefined ? {} : { start: part.from, end: part.to - 1 }),
+    };
+  }
+
+  /**
+   * The digests of a blob's chunks, by which it is fetched in parts.
+   *
+   * @throws as `get`
+   */
+  async chunks(sha256: string): Promise<ChunkList> {
+    const { bytes } = await this.get(sha256);
+    const known = this.lists.get(sha256);
+    if (known !== undefined) return await known;
+    const list = listChunks(this.pathOf(sha256), bytes);
+    this.lists.set(sha256, list);
+    list.catch(() => this.lists.delete(sha256));
+    for (const oldest of this.lists.keys()) {
+      if (this.lists.size <= LISTS_KEPT) break;
+      this.lists.delete(oldest);
+    }
+    return await list;
+  }
+
+  /**
+   * All of a blob in memory.
+   *
+   * @throws as `get`
+   */
+  async read(sha256: string): Promise<Uint8Array> {
+    await this.get(sha256);
+    return await readFile(this.pathOf(sha256));
+  }
+
+  /**
+   * Deletes all files but those in `keep`: `forgotten` ones at once, others (half-written uploads
+   * too) when nobody can be about to name them. Gives the digests that went.
+   */
+  async collect(
+    keep: ReadonlySet<string>,
+    now: number,
+    forgotten: ReadonlySet<string> = new Set(),
+  ): Promise<string[]> {
+    const gone: string[] = [];
+    const names = await readdir(this.root, { recursive: true }).catch(() => []);
+    for (const name of names) {
+      const path = join(this.root, name);
+      const sha256 = name.slice(-64);
+      const isBlob = sha256Hex.safeParse(sha256).success && path === this.pathOf(sha256);
+      if (!isBlob && !name.endsWith(".part")) continue;
+      if (isBlob && keep.has(sha256)) continue;
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: now }));
+      if (mtimeMs > now - ORPHAN_GRACE_MS && !forgotten.has(sha256)) continue;
+      await rm(path, { force: true });
+      if (isBlob) gone.push(sha256);
+    }
+    return gone;
+  }
+
+  private async verify(sha256: string): Promise<void> {
+    const before = await this.look(sha256);
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(this.pathOf(sha256), { highWaterMark: 1 << 20 }))
+      hash.update(chunk as Uint8Array);
+    if (before === null || hash.digest("hex") !== sha256) {
+      this.verified.delete(sha256);
+      throw new Failure(
+        "blob-corrupt",
+        `The stored blob ${sha256} is damaged, so it is not served. Training goes on from another checkpoint; check the disk.`,
+      );
+    }
+    this.verified.set(sha256, before);
+  }
+
+  private async look(sha256: string): Promise<{ bytes: number; changed: number } | null> {
+    try {
+      const { size, mtimeMs } = await stat(this.pathOf(sha256));
+      return { bytes: size, changed: mtimeMs };
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+      throw storageFailure(error, this.root);
+    }
+  }
+
+  private pathOf(sha256: string): string {
+    return join(this.folder, blobFile(sha256));
+  }
+}
+
+async function listChunks(path: string, bytes: number): Promise<ChunkList> {
+  const chunkBytes = chunkBytesFor(bytes);
+  const file = await open(path, "r");
+  try {
+    const sha256: string[] = [];
+    const buffer = Buffer.alloc(Math.min(chunkBytes, bytes));
+    for (let at = 0; at < bytes;) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.byteLength, bytes - at), at);
+      if (bytesRead === 0) break;
+      sha256.push(createHash("sha256").update(buffer.subarray(0, bytesRead)).digest("hex"));
+      at += bytesRead;
+    }
+    return { bytes, chunkBytes, sha256 };
+  } catch (error) {
+    throw storageFailure(error, path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeWhole(
+  path: string,
+  sha256: string,
+  source: AsyncIterable<Uint8Array>,
+  limitBytes: number,
+): Promise<number> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    const hash = createHash("sha256");
+    let bytes = 0;
+    for await (const chunk of source) {
+      bytes += chunk.length;
+      if (bytes > limitBytes) {
+        throw new Failure(
+          "blob-too-large",
+          `The blob is larger than the ${limitBytes} bytes that are allowed here.`,
+        );
+      }
+      hash.update(chunk);
+      // At the handle's position: it appends.
+      await file.writeFile(chunk);
+    }
+    const found = hash.digest("hex");
+    if (found !== sha256) {
+      throw new Failure(
+        "blob-mismatch",
+        `The bytes have the SHA-256 ${found}, not ${sha256}. Send them again.`,
+      );
+    }
+    await file.sync();
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+/** A rename is durable when its folder is; Windows has no such call and needs none. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

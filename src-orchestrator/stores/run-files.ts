@@ -1,0 +1,72 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { Blobs } from "./blobs.ts";
+
+/** Where a run's files are taken from when the store does not have them. */
+export interface RunFiles {
+  readonly corpusFile: string;
+  /** Of a run whose model is a file; null: it is built in. */
+  readonly modelFile: string | null;
+}
+
+/**
+ * Takes the text and the model of a run into the store, by their digests. Gives the model's bytes.
+ *
+ * @throws Failure `corpus-missing`, `corpus-mismatch`, `model-missing`, `model-mismatch`
+ */
+export async function takeFiles(
+  blobs: Blobs,
+  { corpus, model }: RunSpec,
+  { corpusFile, modelFile }: RunFiles,
+): Promise<Uint8Array | null> {
+  await take(blobs, corpus, corpusFile, "corpus");
+  if (model.kind !== "onnx") return null;
+  await take(blobs, model.file, modelFile, "model");
+  return await blobs.read(model.file.sha256);
+}
+
+const NAMES = { corpus: "training text", model: "model file" } as const;
+
+async function take(
+  blobs: Blobs,
+  { sha256, bytes }: { sha256: string; bytes: number },
+  file: string | null,
+  kind: keyof typeof NAMES,
+): Promise<void> {
+  if (await isIntact(blobs, sha256, bytes)) return;
+  const name = NAMES[kind];
+  const found = file === null ? null : await stat(file).catch(() => null);
+  if (file === null || found === null || !found.isFile()) {
+    throw new Failure(
+      `${kind}-missing`,
+      `The ${name} ${file ?? sha256} is not there, and the store has no good copy. Give the path of the ${name}.`,
+    );
+  }
+  try {
+    await blobs.put(sha256, createReadStream(file), bytes);
+  } catch (error) {
+    if (!(error instanceof Failure) || (error.code !== "blob-mismatch" && error.code !== "blob-too-large"))
+      throw error;
+    throw mismatch(kind, file, error);
+  }
+  if ((await blobs.length(sha256)) !== bytes) throw mismatch(kind, file);
+}
+
+async function isIntact(blobs: Blobs, sha256: string, bytes: number): Promise<boolean> {
+  if ((await blobs.length(sha256)) !== bytes) return false;
+  return await blobs.get(sha256).then(
+    () => true,
+    () => false,
+  );
+}
+
+function mismatch(kind: keyof typeof NAMES, file: string, cause?: Failure): Failure {
+  const name = NAMES[kind];
+  return new Failure(
+    `${kind}-mismatch`,
+    `The ${name} ${file} is not the one this run was started with. Put that one back, or use a new folder for a new run.`,
+    { cause },
+  );
+}

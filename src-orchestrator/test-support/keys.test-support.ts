@@ -1,0 +1,90 @@
+import * as schnorrkel from "@scure/sr25519";
+import type { Delegation } from "../../src-protocol/delegation.ts";
+import { delegationText } from "../../src-protocol/delegation.ts";
+import { EPISTULA_HEADERS, EPISTULA_VERSION, boundBody, epistulaText } from "../../src-protocol/epistula.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
+import { receiptText } from "../../src-protocol/receipt.ts";
+import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import { encodeSs58 } from "../../src-protocol/ss58.ts";
+
+/** Real keys and signatures from small numbers, for tests. */
+
+export const TEST_NETWORK = "test-network";
+
+export interface TestHotkey {
+  readonly address: Ss58Address;
+  sign(text: string): string;
+}
+
+export function hotkey(number: number): TestHotkey {
+  const secret = schnorrkel.secretFromSeed(new Uint8Array(32).fill(number + 1));
+  return {
+    address: encodeSs58(schnorrkel.getPublicKey(secret)),
+    sign: (text) => `0x${Buffer.from(schnorrkel.sign(secret, Buffer.from(text))).toString("hex")}`,
+  };
+}
+
+export function session(number: number): SessionSigner {
+  return createSessionSigner(new Uint8Array(32).fill(number + 1));
+}
+
+export function delegate(
+  by: TestHotkey,
+  key: SessionKey,
+  network = TEST_NETWORK,
+  now = Date.now(),
+): Delegation {
+  const body = {
+    network,
+    hotkey: by.address,
+    sessionKey: key,
+    notBefore: now - 60_000,
+    notAfter: now + 3_600_000,
+  };
+  return { body, signature: by.sign(delegationText(body)) };
+}
+
+export function receipt(
+  worker: SessionSigner,
+  consumer: SessionSigner,
+  change: Partial<ReceiptBody> & Pick<ReceiptBody, "stage" | "step">,
+): SignedReceipt {
+  const body: ReceiptBody = {
+    network: TEST_NETWORK,
+    runId: "test",
+    microBatch: 0,
+    tokens: 32,
+    worker: worker.publicKey,
+    consumer: consumer.publicKey,
+    inputSha256: change.stage === 0 ? null : sha256("input"),
+    outputSha256: sha256("output"),
+    finishedAt: 1_000,
+    ...change,
+  };
+  const text = receiptText(body);
+  return { body, workerSignature: worker.sign(text), consumerSignature: consumer.sign(text) };
+}
+
+let uuids = 0;
+
+export function signedHeaders(
+  by: TestHotkey,
+  method: string,
+  target: string,
+  body: string,
+  { now = Date.now(), uuid = "", signedFor = "" } = {},
+): Record<string, string> {
+  uuids++;
+  const id = uuid === "" ? `00000000-0000-4000-8000-${String(uuids).padStart(12, "0")}` : uuid;
+  const hash = sha256(boundBody(method, target, Buffer.from(body)));
+  return {
+    [EPISTULA_HEADERS.version]: EPISTULA_VERSION,
+    [EPISTULA_HEADERS.timestamp]: String(now),
+    [EPISTULA_HEADERS.uuid]: id,
+    [EPISTULA_HEADERS.signedBy]: by.address,
+    [EPISTULA_HEADERS.signature]: by.sign(epistulaText(hash, id, now, signedFor)),
+    ...(signedFor === "" ? {} : { [EPISTULA_HEADERS.signedFor]: signedFor }),
+  };
+}

@@ -1,0 +1,50 @@
+import { useState } from "react";
+import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
+import type { ClaimRow } from "../../src-protocol/state.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import styles from "./claim-button.module.css";
+import controls from "../parts/controls.module.css";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { money } from "../parts/format.ts";
+
+type Claiming =
+  | { step: "idle" }
+  | { step: "asking" }
+  | { step: "granted"; claim: ClaimRow }
+  | { step: "refused"; failure: FailureBody };
+
+/** Claims all that is pending, and says what came of it. */
+export function ClaimButton({ accruedRao }: { accruedRao: string }) {
+  const [claiming, setClaiming] = useState<Claiming>({ step: "idle" });
+  const nothing = accruedRao === "0";
+
+  const claim = async () => {
+    // Stays focusable while it does nothing: a reader must find it and hear why.
+    if (nothing || claiming.step === "asking") return;
+    setClaiming({ step: "asking" });
+    try {
+      setClaiming({ step: "granted", claim: await getBridge().call("earnings.claim", {}) });
+    } catch (error) {
+      setClaiming({ step: "refused", failure: failureBody(error) });
+    }
+  };
+
+  return (
+    <div className={styles["box"]}>
+      <button
+        type="button"
+        className={`${controls["button"]} ${nothing ? "" : controls["primary"]}`}
+        aria-disabled={nothing || claiming.step === "asking"}
+        onClick={() => void claim()}
+      >
+        {claiming.step === "asking" ? "Claiming …" : "Claim"}
+      </button>
+      <output className={controls["hint"]}>
+        {claiming.step === "granted" &&
+          `Granted: ${money(claiming.claim.amountRao, claiming.claim.asset)} for ${claiming.claim.receipts} receipts.`}
+        {claiming.step === "idle" && nothing && "Nothing to claim yet. It grows with every finished step."}
+      </output>
+      {claiming.step === "refused" && <FailureNotice failure={claiming.failure} />}
+    </div>
+  );
+}

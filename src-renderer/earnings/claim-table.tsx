@@ -1,0 +1,62 @@
+import { getBridge } from "../bridge/bridge.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { amount, count, moment, shortened, unitOf } from "../parts/format.ts";
+import { useRows } from "./rows-of.ts";
+import { TableBox } from "../parts/table-box.tsx";
+
+const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
+
+export function ClaimTable() {
+  const version = useDashboard(({ state, connection }) => `${connection} ${state?.earnings.claimedRao}`);
+  const now = useNow(60_000);
+  const { rows, failure } = useRows(ask, version, 0);
+  return (
+    <section className={controls["card"]} aria-labelledby="claims-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="claims-title" className={controls["cardTitle"]}>
+          Claims
+        </h2>
+      </div>
+      {failure !== null && <FailureNotice failure={failure} />}
+      {rows !== null && rows.length === 0 && (
+        <p className={controls["hint"]}>No claim yet. The first one appears here when you press Claim.</p>
+      )}
+      {rows !== null && rows.length > 0 && (
+        <TableBox name="Claims as a table">
+          <caption className={controls["hidden"]}>Claims, newest first</caption>
+          <thead>
+            <tr>
+              <th scope="col">When</th>
+              <th scope="col">Claim</th>
+              <th scope="col">State</th>
+              <th scope="col">Paid to</th>
+              <th scope="col" className={controls["number"]}>
+                Receipts
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Amount
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((claim) => (
+              <tr key={claim.claimId}>
+                <th scope="row">{moment(claim.at, now)}</th>
+                <td title={claim.claimId}>{shortened(claim.claimId, 8, 4)}</td>
+                <td>{claim.status}</td>
+                <td title={claim.payoutColdkey}>{shortened(claim.payoutColdkey)}</td>
+                <td className={controls["number"]}>{count(claim.receipts)}</td>
+                <td className={controls["number"]}>
+                  {amount(claim.amountRao)} {unitOf(claim.asset)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </TableBox>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,83 @@
+import { formatTao } from "../../src-protocol/units.ts";
+import { ClaimButton } from "./claim-button.tsx";
+import { ClaimTable } from "./claim-table.tsx";
+import controls from "../parts/controls.module.css";
+import { CopyText } from "../parts/copy-text.tsx";
+import { useDashboard } from "../bridge/dashboard.ts";
+import styles from "./earnings.module.css";
+import { amount, count, unitOf } from "../parts/format.ts";
+import { ReceiptTable } from "./receipt-table.tsx";
+
+/** What did I earn, and for which work? */
+export function Earnings() {
+  const earnings = useDashboard(({ state }) => state?.earnings ?? null);
+  const chain = useDashboard(({ state }) => state?.chain ?? null);
+  if (earnings === null || chain === null) return null;
+  const unit = unitOf(earnings.asset);
+  return (
+    <>
+      {earnings.asset === "test" && (
+        <p className={styles["note"]}>
+          <strong>Test units, worth nothing.</strong> The network on this computer pays them to show how
+          earning works: every amount below is counted and signed like a real one.
+        </p>
+      )}
+      <div className={styles["top"]}>
+        <section className={controls["card"]} aria-labelledby="pending-title">
+          <h2 id="pending-title" className={styles["label"]}>
+            Pending
+          </h2>
+          <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.accruedRao))} ${unit}`}>
+            <span data-testid="accrued">{amount(earnings.accruedRao)}</span> <small>{unit}</small>
+          </p>
+          <p className={controls["hint"]}>for checked work, not claimed yet</p>
+          <ClaimButton accruedRao={earnings.accruedRao} />
+        </section>
+        <section className={controls["card"]} aria-labelledby="claimed-title">
+          <h2 id="claimed-title" className={styles["label"]}>
+            Claimed
+          </h2>
+          <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.claimedRao))} ${unit}`}>
+            <span data-testid="claimed">{amount(earnings.claimedRao)}</span> <small>{unit}</small>
+          </p>
+          <p className={controls["hint"]}>from {count(earnings.receipts)} receipts in all</p>
+        </section>
+        <section className={controls["card"]} aria-labelledby="account-title">
+          <h2 id="account-title" className={styles["label"]}>
+            Paid to
+          </h2>
+          <dl className={styles["account"]}>
+            <div>
+              <dt>Hotkey</dt>
+              <dd>
+                <CopyText text={earnings.hotkey} what="hotkey" />
+              </dd>
+            </div>
+            <div>
+              <dt>Payout address</dt>
+              <dd>
+                {earnings.payoutColdkey === earnings.hotkey ? (
+                  "the hotkey itself"
+                ) : (
+                  <CopyText text={earnings.payoutColdkey} what="payout address" />
+                )}
+              </dd>
+            </div>
+            {chain.balanceRao !== null && (
+              <div>
+                <dt>Balance</dt>
+                <dd>{formatTao(BigInt(chain.balanceRao), 2)} τ</dd>
+              </div>
+            )}
+            <div>
+              <dt>{chain.source === "chain" ? "Chain" : "Network clock"}</dt>
+              <dd>block {count(chain.block)}</dd>
+            </div>
+          </dl>
+        </section>
+      </div>
+      <ClaimTable />
+      <ReceiptTable />
+    </>
+  );
+}

@@ -1,0 +1,76 @@
+import { getBridge } from "../bridge/bridge.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { amount, count, moment, unitOf } from "../parts/format.ts";
+import { useRows } from "./rows-of.ts";
+import { TableBox } from "../parts/table-box.tsx";
+
+const SHOWN = 50;
+const REFRESH_MS = 3_000;
+const ask = async () => (await getBridge().call("earnings.receipts", { limit: SHOWN })).receipts;
+
+export function ReceiptTable() {
+  const version = useDashboard(
+    ({ state, connection }) => `${connection} ${state?.earnings.receipts} ${state?.earnings.claimedRao}`,
+  );
+  const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
+  const now = useNow(60_000);
+  const { rows, failure } = useRows(ask, version, REFRESH_MS);
+  return (
+    <section className={controls["card"]} aria-labelledby="receipts-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="receipts-title" className={controls["cardTitle"]}>
+          Receipts
+        </h2>
+        <p className={controls["hint"]}>
+          One for each piece of work, signed by you and by the home that used it. The newest {SHOWN}.
+        </p>
+      </div>
+      {failure !== null && <FailureNotice failure={failure} />}
+      {rows !== null && rows.length === 0 && (
+        <p className={controls["hint"]}>No receipt yet. The first ones come with the first finished step.</p>
+      )}
+      {rows !== null && rows.length > 0 && (
+        <TableBox name="Receipts as a table">
+          <caption className={controls["hidden"]}>Receipts, newest first</caption>
+          <thead>
+            <tr>
+              <th scope="col">Credited</th>
+              <th scope="col" className={controls["number"]}>
+                Slice
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Step
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Micro-batch
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Tokens
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Amount ({unitOf(asset)})
+              </th>
+              <th scope="col">Claim</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((receipt) => (
+              <tr key={receipt.id}>
+                <th scope="row">{moment(receipt.creditedAt, now)}</th>
+                <td className={controls["number"]}>{receipt.stage + 1}</td>
+                <td className={controls["number"]}>{count(receipt.step)}</td>
+                <td className={controls["number"]}>{receipt.microBatch + 1}</td>
+                <td className={controls["number"]}>{count(receipt.tokens)}</td>
+                <td className={controls["number"]}>{amount(receipt.amountRao)}</td>
+                <td>{receipt.claimId === null ? "pending" : "claimed"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </TableBox>
+      )}
+    </section>
+  );
+}

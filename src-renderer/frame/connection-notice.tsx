@@ -1,0 +1,38 @@
+import { useEffect, useState } from "react";
+import styles from "./connection-notice.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+
+/** After this long it is not a hiccup, and waiting is not the whole advice any more. */
+const HINT_AFTER_MS = 6_000;
+
+/** Says that what is seen is old, and what to do when it stays so. */
+export function ConnectionNotice() {
+  const connection = useDashboard(({ connection }) => connection);
+  const known = useDashboard(({ state }) => state !== null);
+  const long = useLasting(connection !== "open", HINT_AFTER_MS);
+  if (connection === "open") {
+    return known ? null : <p className={styles["notice"]}>Reading the state …</p>;
+  }
+  return (
+    <output className={styles["notice"]}>
+      <strong>{connection === "lost" ? "Connection lost." : "Connecting …"}</strong>{" "}
+      {connection === "lost" && (known ? "What you see is from before. " : "")}
+      {connection === "lost" && "Trying again …"}
+      {long &&
+        " Work does not stop when this page loses it. If it does not come back, start Train at Home again and open the address it prints."}
+    </output>
+  );
+}
+
+function useLasting(on: boolean, ms: number): boolean {
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!on) return;
+    const timer = setTimeout(() => setLasting(true), ms);
+    return () => {
+      clearTimeout(timer);
+      setLasting(false);
+    };
+  }, [on, ms]);
+  return lasting;
+}

@@ -1,0 +1,59 @@
+import { Menu } from "@base-ui/react/menu";
+import { useState } from "react";
+import controls from "../parts/controls.module.css";
+import { CustomTime } from "./custom-time.tsx";
+import { ChevronIcon } from "../parts/icons.tsx";
+import { type PauseChoice, pauseChoices } from "../../src-protocol/pause-choices.ts";
+
+export interface PauseMenuProps {
+  kind: "pause" | "start";
+  onChoose: (minutes: number) => void;
+  /** Offered when a manual start is what makes it run. */
+  onBackToSchedule?: () => void;
+}
+
+/** Pause ▾ or Start now ▾. A manual choice always has an end. */
+export function PauseMenu({ kind, onChoose, onBackToSchedule }: PauseMenuProps) {
+  const [open, setOpen] = useState(false);
+  const [custom, setCustom] = useState(false);
+  const [choices, setChoices] = useState<readonly PauseChoice[]>([]);
+  const look = `${controls["button"]} ${kind === "start" ? controls["primary"] : ""}`;
+  const change = (opens: boolean) => {
+    // "Until 07:00" must be right when the menu opens, not when the page was drawn.
+    if (opens) setChoices(pauseChoices(Date.now()));
+    setOpen(opens);
+  };
+  return (
+    <>
+      <Menu.Root open={open} onOpenChange={change}>
+        <Menu.Trigger className={look}>
+          {kind === "pause" ? "Pause" : "Start now"}
+          <ChevronIcon />
+        </Menu.Trigger>
+        <Menu.Portal>
+          <Menu.Positioner className={controls["positioner"]} sideOffset={6} align="end">
+            <Menu.Popup className={controls["popup"]}>
+              {choices.map(({ label, minutes }) => (
+                <Menu.Item key={label} className={controls["item"]} onClick={() => onChoose(minutes)}>
+                  {label}
+                </Menu.Item>
+              ))}
+              <Menu.Item className={controls["item"]} onClick={() => setCustom(true)}>
+                For another time …
+              </Menu.Item>
+              {onBackToSchedule !== undefined && (
+                <>
+                  <Menu.Separator className={controls["separator"]} />
+                  <Menu.Item className={controls["item"]} onClick={onBackToSchedule}>
+                    Back to my schedule
+                  </Menu.Item>
+                </>
+              )}
+            </Menu.Popup>
+          </Menu.Positioner>
+        </Menu.Portal>
+      </Menu.Root>
+      <CustomTime kind={kind} open={custom} onOpenChange={setCustom} onChoose={onChoose} />
+    </>
+  );
+}

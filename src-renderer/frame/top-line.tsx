@@ -1,0 +1,92 @@
+import { useEffect, useState } from "react";
+import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { headline } from "../home/headline.ts";
+import { PauseMenu } from "./pause-menu.tsx";
+import styles from "./top-line.module.css";
+
+/** Always there: the state, why, what next, and the one thing to do about it. */
+export function TopLine() {
+  const state = useDashboard(({ state }) => state);
+  const connection = useDashboard(({ connection }) => connection);
+  const now = useNow(15_000);
+  const [failure, setFailure] = useState<FailureBody | null>(null);
+  const said = state === null ? null : headline(state, now);
+
+  useEffect(() => {
+    document.title = said === null ? "Train at Home" : `${said.word} · Train at Home`;
+  }, [said]);
+
+  const act = async (action: () => Promise<unknown>) => {
+    setFailure(null);
+    try {
+      await action();
+    } catch (error) {
+      setFailure(failureBody(error));
+    }
+  };
+
+  return (
+    <header className={styles["line"]}>
+      <div className={styles["inside"]}>
+        <output className={styles["state"]} data-tone={said?.tone}>
+          {said !== null && connection === "open" && (
+            <>
+              <span className={styles["mark"]} aria-hidden="true" />
+              <span>
+                <strong data-testid="state">{said.word}</strong>
+                {said.slice !== null && <span className={styles["slice"]}> · {said.slice}</span>}
+                <span className={styles["reason"]} data-testid="reason">
+                  {said.reason}
+                </span>
+              </span>
+            </>
+          )}
+          {connection === "lost" && <span>Connection lost. Trying again …</span>}
+        </output>
+        {state !== null && connection === "open" && <Actions state={state} act={act} />}
+      </div>
+      {failure !== null && <FailureNotice failure={failure} />}
+    </header>
+  );
+}
+
+function Actions({
+  state,
+  act,
+}: {
+  state: DaemonState;
+  act: (action: () => Promise<unknown>) => Promise<void>;
+}) {
+  const { override, decision } = state;
+  const resume = () => act(() => getBridge().call("policy.resume", {}));
+  const choose = (method: "policy.pause" | "policy.start") => (minutes: number) =>
+    void act(() => getBridge().call(method, { minutes, by: "dashboard" }));
+
+  if (override?.action === "pause") {
+    return (
+      <button
+        type="button"
+        className={`${controls["button"]} ${controls["primary"]}`}
+        onClick={() => void resume()}
+      >
+        Resume
+      </button>
+    );
+  }
+  if (decision.action === "pause" && override === null) {
+    return <PauseMenu kind="start" onChoose={choose("policy.start")} />;
+  }
+  return (
+    <PauseMenu
+      kind="pause"
+      onChoose={choose("policy.pause")}
+      {...(override === null ? {} : { onBackToSchedule: () => void resume() })}
+    />
+  );
+}

@@ -1,0 +1,123 @@
+import { ownTimeZone, localTime } from "../../src-protocol/zone.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { arcPath, comingSpans, dialPoint, gapBetween, ranSpans, type Span } from "./dial-geometry.ts";
+import styles from "./dial.module.css";
+import { listed } from "../parts/format.ts";
+import { headline } from "./headline.ts";
+import { weekMinute } from "../schedule/next-runs.ts";
+import { clockOf, DAY_MINUTES, hoursOf } from "../schedule/week-hours.ts";
+
+const HOURS_RADIUS = 104;
+const RAN_RADIUS = 90;
+const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
+
+/** The product's mark: the day as a ring, the coming hours of work as an arc, now as a hand. */
+export function Dial() {
+  const state = useDashboard(({ state }) => state);
+  const points = useDashboard(({ points }) => points);
+  const now = useNow(10_000);
+  if (state === null) return null;
+  const minute = minuteOfDay(state.rules.timeZone, now);
+  const times = points.map(({ at }) => at);
+  return (
+    <section className={controls["card"]} aria-labelledby="dial-title">
+      <h2 id="dial-title" className={controls["hidden"]}>
+        Day and night
+      </h2>
+      <DialDrawing
+        minute={minute}
+        coming={spansOf(state.rules, now)}
+        ran={ranSpans(times, now, minute, gapBetween(times))}
+        tone={headline(state, now).tone}
+        word={headline(state, now).word}
+      />
+      <ul className={styles["legend"]} data-whole={state.rules.schedule === "always" || undefined}>
+        <li data-kind="coming">may run</li>
+        <li data-kind="ran">ran</li>
+        <li data-kind="now">now</li>
+      </ul>
+    </section>
+  );
+}
+
+export interface DialDrawingProps {
+  minute: number;
+  coming: readonly Span[];
+  ran: readonly Span[];
+  tone: string;
+  word: string;
+}
+
+export function DialDrawing({ minute, coming, ran, tone, word }: DialDrawingProps) {
+  const tip = dialPoint(minute, HOURS_RADIUS);
+  const base = dialPoint(minute, 72);
+  return (
+    <svg
+      className={styles["dial"]}
+      viewBox="-140 -140 280 280"
+      role="img"
+      aria-label={describe(minute, coming, ran)}
+      data-tone={tone}
+    >
+      <circle className={styles["track"]} r={HOURS_RADIUS} />
+      <circle className={styles["ranTrack"]} r={RAN_RADIUS} />
+      {coming.map((span) => (
+        <path
+          key={span.start}
+          className={styles["coming"]}
+          data-whole={span.end - span.start >= DAY_MINUTES || undefined}
+          d={arcPath(span, HOURS_RADIUS)}
+        />
+      ))}
+      {ran.map((span) => (
+        <path key={span.start} className={styles["ran"]} d={arcPath(span, RAN_RADIUS)} />
+      ))}
+      {HOURS.map((hour) => {
+        const from = dialPoint(hour * 60, 115);
+        const to = dialPoint(hour * 60, hour % 6 === 0 ? 121 : 118);
+        return <path key={hour} className={styles["tick"]} d={`M${from.x} ${from.y}L${to.x} ${to.y}`} />;
+      })}
+      {[0, 6, 12, 18].map((hour) => {
+        const { x, y } = dialPoint(hour * 60, 131);
+        return (
+          <text key={hour} className={styles["hour"]} x={x} y={y}>
+            {clockOf(hour * 60).slice(0, 2)}
+          </text>
+        );
+      })}
+      <path className={styles["hand"]} d={`M${base.x} ${base.y}L${tip.x} ${tip.y}`} />
+      <circle className={styles["tip"]} cx={tip.x} cy={tip.y} r="7.5" />
+      <text className={styles["time"]} y="-2">
+        {clockOf(minute)}
+      </text>
+      <text className={styles["word"]} y="26">
+        {word}
+      </text>
+    </svg>
+  );
+}
+
+function spansOf(rules: DaemonState["rules"], now: number): Span[] {
+  if (rules.schedule === "always") return [{ start: 0, end: DAY_MINUTES }];
+  return comingSpans(hoursOf(rules.windows), weekMinute(rules.timeZone, now));
+}
+
+function minuteOfDay(timeZone: string | null, now: number): number {
+  return Math.floor(localTime(timeZone ?? ownTimeZone(), now) / 60_000) % DAY_MINUTES;
+}
+
+function describe(minute: number, coming: readonly Span[], ran: readonly Span[]): string {
+  const text = ({ start, end }: Span) =>
+    `${clockOf(Math.floor(start))} to ${clockOf(Math.floor(end) % DAY_MINUTES)}`;
+  const allDay = coming.some(({ start, end }) => end - start >= DAY_MINUTES);
+  const may = allDay
+    ? "It may run at any hour."
+    : coming.length === 0
+      ? "It may not run within the next 24 hours."
+      : `In the next 24 hours it may run from ${listed(coming.map(text))}.`;
+  const did = ran.length === 0 ? "" : ` It ran from ${listed(ran.slice(-6).map(text))}.`;
+  return `A 24-hour dial. It is ${clockOf(minute)}. ${may}${did}`;
+}

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import type { DaemonState } from "../../src-protocol/state.ts";
+import { workingState } from "../state.test-support.ts";
+import { headline } from "./headline.ts";
+
+const now = Date.parse("2026-11-23T22:00:00Z");
+const state = (change: Partial<DaemonState>) => headline({ ...workingState(), ...change }, now);
+const phase = (phase: DaemonState["node"]["phase"], detail = "") => ({
+  ...workingState().node,
+  phase,
+  detail,
+});
+
+test("while it trains: the word, the slice and why", () => {
+  expect(state({})).toEqual({
+    tone: "working",
+    word: "Working",
+    slice: "slice 2 of 3",
+    reason: "Your schedule allows any time.",
+  });
+});
+
+test("a pause by hand is not the same as waiting for the schedule", () => {
+  const pause = {
+    action: "pause",
+    reasons: ["manual-pause", "always-allowed"],
+    nextChange: { at: now + 1_800_000, action: "run" },
+  } as const;
+  const paused = state({
+    decision: { ...pause, reasons: [...pause.reasons] },
+    override: { action: "pause", since: now, until: now + 1_800_000, by: "dashboard" },
+  });
+  expect(paused.word).toBe("Paused");
+  expect(paused.reason).toMatch(/^You paused it\. Starts about \d\d:\d\d\.$/);
+  const waiting = state({ decision: { action: "pause", reasons: ["outside-schedule"], nextChange: null } });
+  expect(waiting.word).toBe("Waiting");
+});
+
+test("while it gets ready it says what it does", () => {
+  const ready = state({ node: phase("loading", "loading step 120") });
+  expect([ready.tone, ready.word, ready.reason]).toEqual([
+    "getting-ready",
+    "Getting ready",
+    "Loading step 120.",
+  ]);
+});
+
+test("a failed worker is called stopped, and no slice is claimed", () => {
+  const failed = state({ node: phase("failed", "The model could not be loaded.") });
+  expect([failed.word, failed.slice, failed.reason]).toEqual([
+    "Stopped",
+    null,
+    "The model could not be loaded.",
+  ]);
+});
+
+test("in a joined network it says which homes it waits for, and that the network cannot be reached", () => {
+  const { network, run } = workingState();
+  if (run === null) throw new Error("no run");
+  const remote = { ...network, kind: "remote", name: "Maple Street", url: "https://203.0.113.1:1" } as const;
+  const waiting = {
+    node: phase("waiting", "The node of stage 2 left."),
+    run: { ...run, phase: "waiting", detail: "Waiting for 1 more node: stage 2 is looking for a home." },
+  } as const;
+  const { word, reason } = state({ ...waiting, network: remote });
+  expect([word, reason]).toEqual(["Waiting", "For 1 more node: stage 2 is looking for a home."]);
+  const away = { since: now, nextTryAt: now + 8_000, why: "nothing answers there" };
+  const lost = state({ ...waiting, network: { ...remote, away } });
+  expect(lost.reason).toMatch(/^Cannot reach Maple Street at https:.* since .*; tries again in 8 s\.$/);
+});

@@ -1,0 +1,126 @@
+import { useId, useState } from "react";
+import type { HistoryPoint } from "../../src-protocol/state.ts";
+import { chartSummary, tableRows, thinned } from "./chart-points.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { count, lossText, moment, rate } from "../parts/format.ts";
+import styles from "./loss-chart.module.css";
+import { LossPlot } from "./loss-plot.tsx";
+import { TableBox } from "../parts/table-box.tsx";
+import { useAppearance } from "../frame/theme.ts";
+import { nextChangeText } from "./why-rows.ts";
+
+const MOST_DRAWN = 800;
+const MOST_ROWS = 60;
+
+/** The loss while it falls, as a line or as a table. */
+export function LossChart() {
+  const points = useDashboard(({ points }) => points);
+  const [asTable, setAsTable] = useState(false);
+  const [hoveredIndex, setHoveredIndex] = useState<number | null>(null);
+  const appearance = useAppearance();
+  const tableId = useId();
+  const heldOut = points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? null;
+  const drawn = thinned(points, MOST_DRAWN);
+  const hovered = hoveredIndex === null ? null : (drawn[hoveredIndex] ?? null);
+  const shown = hovered ?? points.at(-1) ?? null;
+  return (
+    <section className={controls["card"]} aria-labelledby="loss-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="loss-title" className={controls["cardTitle"]}>
+          Loss
+        </h2>
+        <dl className={styles["legend"]}>
+          <div data-line="training">
+            <dt>training</dt>
+            <dd>{lossText(shown?.loss ?? null)}</dd>
+          </div>
+          <div data-line="held-out">
+            <dt>held-out</dt>
+            <dd>{lossText(hovered === null ? heldOut : hovered.heldOutLoss)}</dd>
+          </div>
+          <div>
+            <dt>step</dt>
+            <dd>{shown === null ? "–" : count(shown.step)}</dd>
+          </div>
+        </dl>
+        {points.length > 0 && (
+          <button
+            type="button"
+            className={`${controls["button"]} ${controls["quiet"]}`}
+            aria-expanded={asTable}
+            aria-controls={tableId}
+            onClick={() => setAsTable(!asTable)}
+          >
+            {asTable ? "Show as chart" : "Show as table"}
+          </button>
+        )}
+      </div>
+      <div id={tableId}>
+        {points.length === 0 ? (
+          <NoPoint />
+        ) : asTable ? (
+          <LossTable points={points} />
+        ) : (
+          <figure>
+            <LossPlot key={appearance} points={drawn} onHover={setHoveredIndex} />
+            <figcaption className={controls["hidden"]}>{chartSummary(points)}</figcaption>
+          </figure>
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** No chart without data: when the first point will come. */
+function NoPoint() {
+  const decision = useDashboard(({ state }) => state?.decision ?? null);
+  const now = useNow(15_000);
+  if (decision === null) return null;
+  return (
+    <p className={controls["empty"]}>
+      {decision.action === "run"
+        ? "The first point comes with the first finished step, about a minute after the start."
+        : `The first point comes with the first finished step. ${nextChangeText(decision, now)}`}
+    </p>
+  );
+}
+
+function LossTable({ points }: { points: readonly HistoryPoint[] }) {
+  const now = useNow(60_000);
+  const rows = tableRows(points, MOST_ROWS);
+  return (
+    <TableBox name="Loss as a table">
+      <caption className={controls["hidden"]}>
+        Loss in nats per token, newest first{rows.length < points.length ? ", thinned out" : ""}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">Step</th>
+          <th scope="col">Finished</th>
+          <th scope="col" className={controls["number"]}>
+            Training loss
+          </th>
+          <th scope="col" className={controls["number"]}>
+            Held-out loss
+          </th>
+          <th scope="col" className={controls["number"]}>
+            Tokens a second
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((point) => (
+          <tr key={point.step}>
+            <th scope="row">{count(point.step)}</th>
+            <td>{moment(point.at, now)}</td>
+            <td className={controls["number"]}>{lossText(point.loss)}</td>
+            <td className={controls["number"]}>{lossText(point.heldOutLoss)}</td>
+            <td className={controls["number"]}>{rate(point.tokensPerSecond)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </TableBox>
+  );
+}

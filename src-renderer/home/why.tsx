@@ -1,0 +1,38 @@
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { CheckIcon, WaitIcon } from "../parts/icons.tsx";
+import { nextChangeText, whyRows } from "./why-rows.ts";
+import styles from "./why.module.css";
+
+/** Every reason that applies, and what comes next. */
+export function Why() {
+  const decision = useDashboard(({ state }) => state?.decision ?? null);
+  const now = useNow(15_000);
+  if (decision === null) return null;
+  return (
+    <section className={controls["card"]} aria-labelledby="why-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="why-title" className={controls["cardTitle"]}>
+          Why
+        </h2>
+      </div>
+      <ul className={styles["reasons"]}>
+        {whyRows(decision).map(({ code, mark, text }) => (
+          <li key={code} data-mark={mark}>
+            {mark === "check" ? <CheckIcon /> : <WaitIcon />}
+            <span>
+              {text}
+              <span className={controls["hidden"]}>
+                {mark === "check" ? " (lets it run)" : " (keeps it waiting)"}
+              </span>
+            </span>
+          </li>
+        ))}
+      </ul>
+      <p className={styles["next"]}>
+        <span>Next</span> {nextChangeText(decision, now)}
+      </p>
+    </section>
+  );
+}

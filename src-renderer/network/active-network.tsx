@@ -1,0 +1,51 @@
+import { awayText } from "../../src-protocol/network-text.ts";
+import type { NetworkView } from "../../src-protocol/networks.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { plural } from "../parts/format.ts";
+import { LoadingBar } from "./loading-bar.tsx";
+import styles from "./network.module.css";
+
+/** The network that this computer works for now. */
+export function ActiveNetwork({ network }: { network: NetworkView }) {
+  const { kind, name, operator, url, connected, neighbours } = network;
+  const now = useNow(1_000);
+  const away = awayText(network, now);
+  return (
+    <section className={controls["card"]} aria-labelledby="active-title">
+      <p className={styles["label"]}>Works for</p>
+      <h2 id="active-title" className={styles["name"]} data-testid="network-name">
+        {name}
+      </h2>
+      {kind === "embedded" ? (
+        <p className={controls["hint"]}>
+          A whole small network on this computer alone: your worker and {plural(neighbours, "neighbour")},
+          each a process of its own. Nothing leaves this computer. With an invitation it trains together with
+          other homes.
+        </p>
+      ) : (
+        <>
+          <p
+            className={styles["status"]}
+            data-tone={connected ? "good" : "warn"}
+            data-testid="network-status"
+          >
+            <span className={styles["dot"]} aria-hidden="true" />
+            {away ?? (connected ? "Connected." : "Connecting …")}
+          </p>
+          <LoadingBar />
+          <dl className={styles["rows"]}>
+            <div>
+              <dt>Operated by</dt>
+              <dd>{operator === "" ? "it does not say" : operator}</dd>
+            </div>
+            <div>
+              <dt>Address</dt>
+              <dd>{url}</dd>
+            </div>
+          </dl>
+        </>
+      )}
+    </section>
+  );
+}

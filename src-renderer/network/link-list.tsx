@@ -1,0 +1,66 @@
+import type { LinkReport } from "../../src-protocol/link-report.ts";
+import { LINK_WORDS, linkNotices, neighbourName, roundTripText } from "../../src-protocol/link-text.ts";
+import { mbitText } from "../../src-protocol/network-text.ts";
+import type { NetworkView } from "../../src-protocol/networks.ts";
+import controls from "../parts/controls.module.css";
+import styles from "./network.module.css";
+
+/** How each neighbour in the pipeline is reached, how fast, and why not better. */
+export function LinkList({ network: { links, kind } }: { network: NetworkView }) {
+  const open = links?.links ?? [];
+  const notices = links === null ? [] : linkNotices(links);
+  return (
+    <section className={controls["card"]} aria-labelledby="links-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="links-title" className={controls["cardTitle"]}>
+          Links
+        </h2>
+        <p className={controls["hint"]}>to the slices before and after yours</p>
+      </div>
+      {notices.map((text) => (
+        <p key={text} className={styles["notice"]}>
+          {text}
+        </p>
+      ))}
+      {open.length === 0 ? (
+        <p className={controls["empty"]}>
+          {kind === "embedded"
+            ? "No link is open now. Links appear while this computer trains with its neighbours."
+            : "No link is open now. They appear when this computer has a slice and its neighbours are there."}
+        </p>
+      ) : (
+        <ul className={styles["links"]}>
+          {open.map((link) => (
+            <LinkRow key={`${link.side} ${link.peer}`} link={link} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function LinkRow({ link }: { link: LinkReport }) {
+  return (
+    <li data-kind={link.kind}>
+      <div>
+        <h3 className={styles["linkName"]}>{neighbourName(link)}</h3>
+        <p className={styles["linkKind"]}>{LINK_WORDS[link.kind]}</p>
+      </div>
+      <dl className={styles["figures"]}>
+        <div>
+          <dt>Round trip</dt>
+          <dd>{roundTripText(link)}</dd>
+        </div>
+        <div>
+          <dt>Up</dt>
+          <dd>{mbitText(link.mbitUp)}</dd>
+        </div>
+        <div>
+          <dt>Down</dt>
+          <dd>{mbitText(link.mbitDown)}</dd>
+        </div>
+      </dl>
+      {link.why !== null && <p className={styles["why"]}>{link.why}</p>}
+    </li>
+  );
+}

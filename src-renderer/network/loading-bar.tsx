@@ -1,0 +1,15 @@
+import { loadingText } from "../../src-protocol/loading.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import styles from "./network.module.css";
+
+/** How far the files of this computer's slice have come; nothing while none come. */
+export function LoadingBar() {
+  const loading = useDashboard(({ state }) => state?.node.loading ?? null);
+  if (loading === null) return null;
+  return (
+    <div className={styles["loading"]}>
+      <progress max={loading.ofBytes} value={loading.bytes} aria-label="Loading" />
+      <p data-testid="loading">{loadingText(loading)}</p>
+    </div>
+  );
+}

@@ -1,0 +1,84 @@
+import { Switch } from "@base-ui/react/switch";
+import { type ReactNode, useId } from "react";
+import type { Rules } from "../../src-protocol/policy.ts";
+import controls from "../parts/controls.module.css";
+import styles from "./conditions.module.css";
+
+/** What must be so besides the hours. */
+export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules: Rules) => void }) {
+  const minutesId = useId();
+  return (
+    <section className={controls["card"]} aria-labelledby="conditions-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="conditions-title" className={controls["cardTitle"]}>
+          And only
+        </h2>
+      </div>
+      <div className={styles["list"]}>
+        <Condition
+          title="On power"
+          about="On battery it waits, and goes on when it is plugged in."
+          on={rules.onlyOnPower}
+          onChange={(onlyOnPower) => onChange({ ...rules, onlyOnPower })}
+        />
+        <Condition
+          title="When nobody uses the computer"
+          about="When it cannot tell, it counts as in use."
+          on={rules.onlyWhenIdle}
+          onChange={(onlyWhenIdle) => onChange({ ...rules, onlyWhenIdle })}
+        >
+          <div className={styles["idle"]}>
+            <label htmlFor={minutesId}>after</label>
+            <input
+              id={minutesId}
+              className={controls["field"]}
+              type="number"
+              min="1"
+              max="240"
+              value={rules.idleMinutes}
+              disabled={!rules.onlyWhenIdle}
+              onChange={(event) => onChange({ ...rules, idleMinutes: Number(event.target.value) })}
+            />
+            <span>minutes without mouse or keyboard</span>
+          </div>
+        </Condition>
+      </div>
+    </section>
+  );
+}
+
+function Condition({
+  title,
+  about,
+  on,
+  onChange,
+  children,
+}: {
+  title: string;
+  about: string;
+  on: boolean;
+  onChange: (on: boolean) => void;
+  children?: ReactNode;
+}) {
+  const id = useId();
+  return (
+    <div className={styles["condition"]}>
+      <Switch.Root
+        className={controls["switch"]}
+        checked={on}
+        onCheckedChange={onChange}
+        aria-labelledby={`${id}-title`}
+        aria-describedby={`${id}-about`}
+      >
+        <Switch.Thumb className={controls["thumb"]} />
+      </Switch.Root>
+      <div>
+        <p id={`${id}-title`}>{title}</p>
+        <p id={`${id}-about`} className={controls["hint"]}>
+          {about}
+        </p>
+        {children}
+      </div>
+    </div>
+  );
+}

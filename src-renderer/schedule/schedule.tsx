@@ -1,0 +1,134 @@
+import { useState } from "react";
+import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
+import { type Rules, rules as rulesSchema } from "../../src-protocol/policy.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useNow } from "../parts/clock-now.ts";
+import { Conditions } from "./conditions.tsx";
+import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { ModeChoice } from "./mode-choice.tsx";
+import { previewOf } from "./next-runs.ts";
+import { inMode, modeOf, sameRules, type ScheduleMode } from "./schedule-mode.ts";
+import styles from "./schedule.module.css";
+import { WeekGrid } from "./week-grid.tsx";
+import { hoursOf, type Interval, painted, windowsOf } from "./week-hours.ts";
+import { WindowList } from "./window-list.tsx";
+
+/** When will it run? What is changed here applies when it is saved. */
+export function Schedule() {
+  const saved = useDashboard(({ state }) => state?.rules ?? null);
+  const draft = useDashboard(({ draft }) => draft);
+  const now = useNow(30_000);
+  /** "My own hours" stays chosen while they happen to equal another choice. */
+  const [own, setOwn] = useState(false);
+  if (saved === null) return null;
+
+  const rules = draft ?? saved;
+  const mode = own && rules.schedule === "windows" ? "own" : modeOf(rules);
+  const edit = (next: Rules) => useDashboard.setState({ draft: sameRules(next, saved) ? null : next });
+  const choose = (chosen: ScheduleMode) => {
+    setOwn(chosen === "own");
+    edit(inMode(rules, chosen));
+  };
+  const paint = (range: readonly Interval[], on: boolean) => {
+    const hours = range.reduce((all, piece) => painted(all, piece, on), hoursOf(rules.windows));
+    setOwn(true);
+    edit({ ...rules, schedule: "windows", windows: windowsOf(hours) });
+  };
+
+  return (
+    <>
+      <ModeChoice mode={mode} onChoose={choose} />
+      {mode !== "any" && (
+        <section className={controls["card"]} aria-labelledby="week-title">
+          <div className={controls["cardHead"]}>
+            <h2 id="week-title" className={controls["cardTitle"]}>
+              Your week
+            </h2>
+            <p className={controls["hint"]} id="grid-help">
+              Drag to paint. By keyboard: arrows move, Space paints, Shift with arrows paints a block.
+            </p>
+          </div>
+          <WeekGrid hours={hoursOf(rules.windows)} onPaint={paint} describedBy="grid-help" />
+          <WindowList
+            windows={rules.windows}
+            onChange={(windows) => {
+              setOwn(true);
+              edit({ ...rules, windows });
+            }}
+          />
+        </section>
+      )}
+      <Conditions rules={rules} onChange={edit} />
+      <SaveBar rules={rules} changed={draft !== null} now={now} />
+    </>
+  );
+}
+
+function SaveBar({ rules, changed, now }: { rules: Rules; changed: boolean; now: number }) {
+  const [failure, setFailure] = useState<FailureBody | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [savedOnce, setSavedOnce] = useState(false);
+
+  const save = async () => {
+    const checked = rulesSchema.safeParse(rules);
+    if (!checked.success) return setFailure({ code: "bad-rules", message: problemOf(rules) });
+    setBusy(true);
+    setFailure(null);
+    try {
+      await getBridge().call("policy.setRules", { rules: checked.data });
+      useDashboard.setState({ draft: null });
+      setSavedOnce(true);
+    } catch (error) {
+      setFailure(failureBody(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const undo = () => {
+    setFailure(null);
+    useDashboard.setState({ draft: null });
+  };
+
+  return (
+    <section className={styles["bar"]} aria-label="What this means">
+      <div className={styles["preview"]}>
+        <p data-testid="preview">{previewOf(rules, now).join(" ")}</p>
+        <output className={controls["hint"]}>
+          {busy
+            ? "Saving …"
+            : changed
+              ? "Not saved yet."
+              : savedOnce
+                ? "Saved. It applies from now on."
+                : "This is what applies now."}
+        </output>
+      </div>
+      <div className={styles["actions"]}>
+        <button type="button" className={controls["button"]} disabled={!changed || busy} onClick={undo}>
+          Undo
+        </button>
+        <button
+          type="button"
+          className={`${controls["button"]} ${changed ? controls["primary"] : ""}`}
+          disabled={!changed || busy}
+          onClick={() => void save()}
+        >
+          Save
+        </button>
+      </div>
+      {failure !== null && <FailureNotice failure={failure} />}
+    </section>
+  );
+}
+
+function problemOf(rules: Rules): string {
+  if (rules.windows.length > 64) {
+    return `These hours make ${rules.windows.length} separate windows; 64 can be kept. Join some of them and save again.`;
+  }
+  if (rules.windows.some(({ days }) => days.length === 0)) {
+    return "One of the windows has no day. Choose a day for it or remove it, and save again.";
+  }
+  return "A time is missing or a number is out of range: idle minutes go from 1 to 240. Correct it and save again.";
+}

@@ -1,0 +1,96 @@
+import type { Recompute } from "../../src-engine/recompute.ts";
+import type { ParameterInfo, Stage } from "../../src-engine/stage.ts";
+import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+
+/** What the main thread asks of the compute thread. Tensors travel by transfer, never as JSON. */
+
+export interface ComputeOptions {
+  readonly threads: number;
+  readonly executionProvider: ExecutionProvider;
+  /** Niceness of the compute thread, above the process's own; null: leave it. */
+  readonly niceness: number | null;
+}
+
+/** The part of a run that decides a stage's graphs. `fast` where no arithmetic is named. */
+export type StageSpec = Pick<RunSpec, "model" | "batch" | "sequence" | "stages"> &
+  Partial<Pick<RunSpec, "arithmetic" | "kernels">> & { readonly stage: number };
+
+/** A stage without its graphs, which stay where they are computed. */
+export type StageInfo = Omit<Stage, "forward" | "backward" | "train"> & {
+  /** Parameters of the model that several stages hold: their gradients are summed before each step. */
+  readonly ties: readonly ParameterInfo[];
+};
+
+/** Tokens for the head, activations of the stage's input shape for the others. */
+export type StageInput = Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+export type Activations = Float32Array<ArrayBuffer>;
+
+/** `tokens` and `targets` of a micro-batch, for a stage that reads them. */
+export interface StageData {
+  readonly tokens?: Int32Array<ArrayBuffer>;
+  readonly targets?: Int32Array<ArrayBuffer>;
+}
+
+export interface ComputeCalls {
+  /** Reads the model and cuts it. `file`: for a model that has one. */
+  open: { request: { spec: StageSpec; file: Uint8Array | null }; answer: StageInfo };
+  /**
+   * Prepares the stage that was opened and takes over `memory`; with a seed it also fills it with the
+   * initial parameters. Forgets kept inputs and gradients.
+   */
+  load: {
+    request: { memory: SharedArrayBuffer; seed: number | null; recompute: Recompute };
+    answer: null;
+  };
+  /** Forgets kept inputs and gradients; parameters stay. */
+  reset: { request: Record<string, never>; answer: null };
+  /** `x`: null at the head. `keep`: `backward` of the same micro-batch will follow. */
+  forward: {
+    request: { microBatch: number; x: Activations | null; data: StageData; keep: boolean };
+    answer: { output: Activations };
+  };
+  /** Adds to the gradients. `output` is null for the head. */
+  backward: { request: { microBatch: number; dy: Activations }; answer: { output: Activations | null } };
+  /** Forward and backward of the last stage; adds to the gradients. Loss in nats per token. */
+  tail: {
+    request: { x: Activations | null; data: StageData };
+    answer: { loss: number; output: Activations | null };
+  };
+  /** Loss alone, for evaluation. */
+  loss: { request: { x: Activations | null; data: StageData }; answer: { loss: number } };
+  /**
+   * Sums the gradients of tied parameters over stages; `values` has those of all of `ties`, null for
+   * zeros. `add`: this stage's are added to it. `set`: this stage's become what it then is.
+   */
+  tie: {
+    request: { values: Activations | null; add: boolean; set: boolean };
+    answer: { output: Activations };
+  };
+  /**
+   * AdamW with the mean of `microBatches` gradients; `step` counts from 0. `squaredNorm`: of the sums,
+   * before they are divided, for the stage's chain.
+   */
+  optimise: {
+    request: { optimizer: RunSpec["optimizer"]; step: number; microBatches: number };
+    answer: { squaredNorm: number };
+  };
+  /** Brings the memory given to `load` up to date, where a provider keeps parameters in its own. */
+  download: { request: Record<string, never>; answer: null };
+}
+
+export type ComputeCall = keyof ComputeCalls;
+
+export type ComputeRequest = {
+  [C in ComputeCall]: { readonly id: number; readonly call: C; readonly request: ComputeCalls[C]["request"] };
+}[ComputeCall];
+
+export type ComputeAnswer =
+  | {
+      readonly id: number;
+      readonly answer: ComputeCalls[ComputeCall]["answer"];
+      /** Time on the compute thread. */
+      readonly ms: number;
+    }
+  | { readonly id: number; readonly failure: FailureBody };

@@ -1,0 +1,41 @@
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import type { OptimizerSpec } from "../../src-protocol/model.ts";
+import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+
+/**
+ * Where a stage's parameters, AdamW's moments and the gradients' sums live from run to run: in the
+ * computer's memory, which the main thread saves, or in a graphics card's.
+ */
+export interface ParameterHome {
+  /** Whether a run has added to the sums since they were last forgotten. */
+  readonly hasGradients: boolean;
+  /** Runs a graph of the stage. Gradients it computes are added to the sums and not among the outputs. */
+  run(
+    session: InferenceSession,
+    feeds: Readonly<Record<string, Tensor>>,
+  ): Promise<InferenceSession.OnnxValueMapType>;
+  /** The sum of the squares of all gradient sums. */
+  squaredNorm(): Promise<number>;
+  /** One AdamW step with the sums times `gradientScale`; forgets them. */
+  optimise(optimizer: OptimizerSpec, step: number, gradientScale: number): Promise<void>;
+  /** The sum of one parameter's gradients, by its place among the stage's; it may be the sum itself. */
+  gradient(index: number): Promise<Float32Array>;
+  setGradient(index: number, values: Float32Array): Promise<void>;
+  dropGradients(): void;
+  /** Brings the computer's memory up to date. */
+  download(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Whether a provider's graphs can leave their outputs on the device and take them from there. Of
+ * ONNX Runtime 1.30's for Node only WebGPU's can: the others copy parameters to the device in each run.
+ */
+export function keepsParameters(provider: ExecutionProvider): boolean {
+  return provider === "webgpu";
+}
+
+/** Outputs of a stage's graphs that stay on such a device: gradients, and what a forward keeps for its backward. */
+export function staysThere(output: string): boolean {
+  return output.startsWith("d_") || output.startsWith("kept_");
+}

@@ -1,0 +1,314 @@
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import type { Recompute } from "../../src-engine/recompute.ts";
+import type { Stage } from "../../src-engine/stage.ts";
+import { cutModel, tiesOf } from "../../src-engine/stages.ts";
+import { openModel } from "../../src-engine/trainable-model.ts";
+import type { TrainableModel } from "../../src-engine/trainable-model.ts";
+import { KERNELS } from "../../src-protocol/arithmetic.ts";
+import { Failure, GRADIENT_NOT_FINITE } from "../../src-protocol/failure.ts";
+import { isFiniteTensor } from "../../src-protocol/finite.ts";
+import type {
+  Activations,
+  ComputeCalls,
+  ComputeOptions,
+  StageData,
+  StageInfo,
+  StageSpec,
+} from "./compute-call.ts";
+import { keepsParameters, staysThere } from "./parameter-home.ts";
+import type { ParameterHome } from "./parameter-home.ts";
+import { release } from "./release.ts";
+import { ResidentTensors } from "./resident-tensors.ts";
+import type { Prepare, Table } from "./resident-tensors.ts";
+import { Sessions } from "./sessions.ts";
+import type { GraphKind, Runtime } from "./sessions.ts";
+import { stageMemory } from "../stage/stage-memory.ts";
+import type { StageMemory } from "../stage/stage-memory.ts";
+import { StageTensors } from "./stage-tensors.ts";
+
+type Request<C extends keyof ComputeCalls> = ComputeCalls[C]["request"];
+type Answer<C extends keyof ComputeCalls> = ComputeCalls[C]["answer"];
+type Outputs = InferenceSession.OnnxValueMapType;
+type Feeds = Record<string, Tensor>;
+
+interface OpenedStage {
+  readonly spec: StageSpec;
+  readonly stage: Stage;
+  readonly model: TrainableModel;
+  readonly info: StageInfo;
+}
+
+interface LoadedStage {
+  readonly info: StageInfo;
+  readonly tensors: ParameterHome;
+  /** What a backward will ask for again, by micro-batch. */
+  readonly kept: Map<number, Feeds>;
+}
+
+/** One stage's mathematics on ONNX Runtime. Blocks the thread it runs on: give it one of its own. */
+export class StageCompute {
+  readonly #runtime: Runtime;
+  readonly #sessions: Sessions;
+  readonly #isResident: boolean;
+  #opened: OpenedStage | null = null;
+  #loaded: LoadedStage | null = null;
+
+  constructor(runtime: Runtime, options: ComputeOptions) {
+    this.#runtime = runtime;
+    this.#sessions = new Sessions(runtime, options);
+    this.#isResident = keepsParameters(options.executionProvider);
+  }
+
+  async open({ spec, file }: Request<"open">): Promise<Answer<"open">> {
+    mustHaveKernels(spec);
+    const model = openModel(spec.model, spec, file);
+    const stages = cutModel(model, spec.stages);
+    const stage = stages[spec.stage];
+    if (stage === undefined) throw new Failure("no-such-stage", `The model has no stage ${spec.stage}.`);
+    const { forward: _forward, backward: _backward, train: _train, ...rest } = stage;
+    const info = { ...rest, ties: tiesOf(stages) };
+    this.#opened = { spec, stage, model, info };
+    return info;
+  }
+
+  async load({ memory: buffer, seed, recompute }: Request<"load">): Promise<Answer<"load">> {
+    await this.#unload();
+    if (this.#opened === null)
+      throw new Failure("no-stage-opened", "No stage was opened that could be loaded.");
+    const { spec, stage, model, info } = this.#opened;
+    // The model's file may be large: what is needed of it is copied below.
+    this.#opened = null;
+    await this.#sessions.keepOnly(JSON.stringify([spec, recompute]));
+    const memory = stageMemory(info, buffer);
+    if (seed !== null) initialise(memory, info, model, seed);
+    const tensors = await this.#home(info, memory, this.#tables(info, model));
+    // Made now, so that the first micro-batch does not wait for it.
+    for (const kind of kindsOf(info))
+      await this.#sessions.get(kind, () => graphOf(stage, kind, recompute), staysThere);
+    this.#loaded = { info, tensors, kept: new Map() };
+    return null;
+  }
+
+  async reset(): Promise<Answer<"reset">> {
+    const { tensors, kept } = this.#stage();
+    tensors.dropGradients();
+    for (const feeds of kept.values()) releaseAll(feeds);
+    kept.clear();
+    return null;
+  }
+
+  async forward({ microBatch, x, data, keep }: Request<"forward">): Promise<Answer<"forward">> {
+    const { kept } = this.#stage();
+    const feeds = this.#feeds(x, data);
+    const { y, ...results } = await this.#run("forward", feeds);
+    if (keep) kept.set(microBatch, { ...feeds, ...(results as Feeds) });
+    else releaseAll({ ...feeds, ...(results as Feeds) });
+    return { output: floats(y, "y") };
+  }
+
+  async backward({ microBatch, dy }: Request<"backward">): Promise<Answer<"backward">> {
+    const { info, kept } = this.#stage();
+    const feeds = kept.get(microBatch);
+    if (feeds === undefined) {
+      throw new Failure(
+        "no-kept-input",
+        `A gradient came for micro-batch ${microBatch}, which this stage did not run.`,
+      );
+    }
+    kept.delete(microBatch);
+    const own = { ...feeds, dy: this.#tensor(dy, info.output ?? []) };
+    const outputs = await this.#run("backward", own);
+    releaseAll(own);
+    return { output: info.isHead ? null : floats(outputs["dx"], "dx") };
+  }
+
+  async tail({ x, data }: Request<"tail">): Promise<Answer<"tail">> {
+    const { info } = this.#stage();
+    const feeds = this.#feeds(x, data);
+    const outputs = await this.#run("train", feeds);
+    releaseAll(feeds);
+    return {
+      loss: scalar(outputs["loss"]),
+      output: info.isHead ? null : floats(outputs["dx"], "dx"),
+    };
+  }
+
+  async loss({ x, data }: Request<"loss">): Promise<Answer<"loss">> {
+    const feeds = this.#feeds(x, data);
+    const outputs = await this.#run("loss", feeds);
+    releaseAll(feeds);
+    return { loss: scalar(outputs["loss"]) };
+  }
+
+  async tie({ values, add, set }: Request<"tie">): Promise<Answer<"tie">> {
+    const { info, tensors } = this.#stage();
+    const output = values ?? new Float32Array(info.ties.reduce((sum, { size }) => sum + size, 0));
+    let offset = 0;
+    for (const { name, size } of info.ties) {
+      const part = output.subarray(offset, offset + size);
+      offset += size;
+      const index = info.parameters.findIndex((each) => each.name === name);
+      if (index === -1) continue;
+      const own = add ? await tensors.gradient(index) : null;
+      if (own !== null) for (let i = 0; i < size; i++) part[i] = (part[i] as number) + (own[i] as number);
+      if (set) await tensors.setGradient(index, part);
+    }
+    return { output };
+  }
+
+  async optimise({ optimizer, step, microBatches }: Request<"optimise">): Promise<Answer<"optimise">> {
+    const { info, tensors } = this.#stage();
+    if (!tensors.hasGradients && info.parameterCount > 0)
+      throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
+    // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
+    const squaredNorm = await tensors.squaredNorm();
+    if (!(squaredNorm / (microBatches * microBatches) <= LARGEST_SQUARED_NORM)) {
+      const names = await this.#notFinite();
+      tensors.dropGradients();
+      if (names.length > 0)
+        throw new Failure(
+          GRADIENT_NOT_FINITE,
+          `The gradient of step ${step} is no number in ${names.slice(0, MOST_NAMED).join(", ")}${names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : ""}.`,
+        );
+      throw new Failure(
+        "gradient-overflow",
+        `The gradient of step ${step} is too large to be used, so the parameters stay as they are. The step is done again; if it stays so, the learning rate is too high or another node sends nonsense.`,
+      );
+    }
+    await tensors.optimise(optimizer, step, 1 / microBatches);
+    return { squaredNorm };
+  }
+
+  /** Names of parameters with a gradient that is not finite everywhere. */
+  async #notFinite(): Promise<string[]> {
+    const { info, tensors } = this.#stage();
+    const names: string[] = [];
+    for (const [index, { name }] of info.parameters.entries())
+      if (!isFiniteTensor(await tensors.gradient(index))) names.push(name);
+    return names;
+  }
+
+  async download(): Promise<Answer<"download">> {
+    await this.#stage().tensors.download();
+    return null;
+  }
+
+  async #unload(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = null;
+    for (const feeds of loaded?.kept.values() ?? []) releaseAll(feeds);
+    await loaded?.tensors.dispose();
+  }
+
+  async #home(info: StageInfo, memory: StageMemory, tables: readonly Table[]): Promise<ParameterHome> {
+    const runtime = this.#runtime;
+    if (!this.#isResident) return new StageTensors(runtime, info, memory, tables);
+    const prepare: Prepare = (graph, resident) => this.#sessions.prepare(graph, resident);
+    return await ResidentTensors.upload(runtime, prepare, info.parameters, memory, tables);
+  }
+
+  #tables(info: StageInfo, model: TrainableModel): Table[] {
+    return (model.tables ?? [])
+      .filter(({ name }) => info.tables.includes(name))
+      .map((table) => ({
+        name: table.name,
+        shape: table.shape,
+        tensor: this.#tensor(model.initial(table, 0), table.shape),
+      }));
+  }
+
+  #stage(): LoadedStage {
+    if (this.#loaded === null)
+      throw new Failure("no-stage-loaded", "No stage is loaded, so nothing can be computed.");
+    return this.#loaded;
+  }
+
+  #feeds(x: Activations | null, data: StageData): Feeds {
+    const { info } = this.#stage();
+    const feeds: Feeds = x === null ? {} : { x: this.#tensor(x, info.input ?? []) };
+    for (const name of info.data) {
+      const values = name === "tokens" || name === "targets" ? data[name] : undefined;
+      if (values === undefined)
+        throw new Failure("no-samples", `The stage needs the ${name} of a micro-batch.`);
+      feeds[name] = new this.#runtime.Tensor("int32", values, [values.length]);
+    }
+    return feeds;
+  }
+
+  #tensor(values: Float32Array, shape: readonly number[]): Tensor {
+    return new this.#runtime.Tensor("float32", values, shape);
+  }
+
+  async #run(kind: GraphKind, feeds: Feeds): Promise<Outputs> {
+    const { tensors } = this.#stage();
+    const session = await this.#sessions.get(kind, () => {
+      throw new RangeError(`The stage has no ${kind} graph.`);
+    });
+    try {
+      return await tensors.run(session, feeds);
+    } catch (error) {
+      throw new Failure("compute-failed", `ONNX Runtime failed in the ${kind} pass: ${String(error)}.`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** An exact run names the kernels that its bits come from. */
+function mustHaveKernels({ arithmetic = "fast", kernels }: StageSpec): void {
+  const own = KERNELS.exact;
+  if (arithmetic === "fast" || kernels === undefined) return;
+  if (kernels.onnxruntime === own.onnxruntime && kernels.level === own.level) return;
+  throw new Failure(
+    "other-kernels",
+    `The run is computed exactly by ONNX Runtime ${kernels.onnxruntime} at level ${kernels.level}, and this program has ${own.onnxruntime} at level ${own.level}, whose bits may differ. Use the program's version that the run was begun with.`,
+  );
+}
+
+function kindsOf({ isTail }: StageInfo): readonly GraphKind[] {
+  return isTail ? ["train", "loss"] : ["forward", "backward"];
+}
+
+function graphOf(stage: Stage, kind: GraphKind, recompute: Recompute): ReturnType<Stage["forward"]> {
+  switch (kind) {
+    case "forward":
+      return stage.forward({ recompute });
+    case "backward":
+      return stage.backward({ recompute, accumulate: true });
+    case "train":
+      return stage.train({ accumulate: true });
+    case "loss":
+      return stage.forward();
+  }
+}
+
+/** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
+/** Of parameters, in a message. */
+const MOST_NAMED = 4;
+
+const LARGEST_SQUARED_NORM = 3e38;
+
+function releaseAll(feeds: Feeds): void {
+  for (const tensor of Object.values(feeds)) {
+    if (tensor.location === "cpu") release(tensor.data as Float32Array<ArrayBuffer>);
+    else tensor.dispose();
+  }
+}
+
+/** Before the first step: parameters of the model, moments of zero. */
+function initialise(memory: StageMemory, info: StageInfo, model: TrainableModel, seed: number): void {
+  for (const [i, parameter] of info.parameters.entries())
+    model.initial(parameter, seed, memory.parameters[i]);
+  for (const moment of [...memory.m, ...memory.v]) moment.fill(0);
+}
+
+function floats(output: Outputs[string] | undefined, name: string): Activations {
+  const data = output?.data;
+  if (!(data instanceof Float32Array))
+    throw new Failure("compute-failed", `The graph gave no output "${name}".`);
+  return data as Activations;
+}
+
+function scalar(output: Outputs[string] | undefined): number {
+  return floats(output, "loss")[0] ?? Number.NaN;
+}

@@ -1,0 +1,107 @@
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { adamwStep } from "../../src-engine/adamw.ts";
+import { sumOfSquares } from "../../src-engine/clip-gradients.ts";
+import type { OptimizerSpec } from "../../src-protocol/model.ts";
+import type { Activations, StageInfo } from "./compute-call.ts";
+import type { ParameterHome } from "./parameter-home.ts";
+import { release } from "./release.ts";
+import type { Table } from "./resident-tensors.ts";
+import type { Runtime } from "./sessions.ts";
+import type { StageMemory } from "../stage/stage-memory.ts";
+
+type Outputs = InferenceSession.OnnxValueMapType;
+
+/**
+ * What a stage holds from run to run on the CPU: parameters, moments and tables, which graphs read
+ * where they are, and the gradients' sums, which they add to where they are.
+ */
+export class StageTensors implements ParameterHome {
+  readonly memory: StageMemory;
+  /**
+   * Sums over the micro-batches of this step, in the order of the stage's parameters. Micro-batches are
+   * added in the order of their numbers, whoever was faster or died: the pipeline keeps that order, and
+   * so a run has the same bits however it was cut or killed. It costs nothing where links keep their
+   * order; sums that are exact in any order would cost 2 to 3 % of a pass (bench `sums`).
+   */
+  readonly gradients: readonly Float32Array<ArrayBuffer>[];
+  hasGradients = false;
+
+  readonly #info: StageInfo;
+  /** Views, wrapped once: the next run sees what an optimiser step wrote. */
+  readonly #stored: Readonly<Record<string, Tensor>>;
+  readonly #sums: readonly (readonly [name: string, Tensor])[];
+
+  constructor(runtime: Runtime, info: StageInfo, memory: StageMemory, tables: readonly Table[]) {
+    this.#info = info;
+    this.memory = memory;
+    const wrap = (values: Float32Array | undefined, shape: readonly number[]): Tensor =>
+      new runtime.Tensor("float32", values ?? new Float32Array(0), shape);
+    const all = new Float32Array(info.parameterCount);
+    let offset = 0;
+    this.gradients = info.parameters.map(({ size }) => {
+      offset += size;
+      return all.subarray(offset - size, offset);
+    });
+    this.#stored = Object.fromEntries([
+      ...info.parameters.map(({ name, shape }, i) => [name, wrap(this.memory.parameters[i], shape)] as const),
+      ...tables.map(({ name, tensor }) => [name, tensor] as const),
+    ]);
+    this.#sums = info.parameters.map(({ name, shape }, i) => [name, wrap(this.gradients[i], shape)] as const);
+  }
+
+  /** Runs a graph of the stage. Gradients it computes are added to the sums and not among the outputs. */
+  async run(session: InferenceSession, feeds: Readonly<Record<string, Tensor>>): Promise<Outputs> {
+    const inputs = new Set(session.inputNames);
+    const own = Object.fromEntries(Object.entries(this.#stored).filter(([name]) => inputs.has(name)));
+    const sums = this.#sums.filter(([name]) => inputs.has(`g_${name}`));
+    if (sums.length === 0) return await session.run({ ...own, ...feeds });
+    const fetches: Record<string, Tensor | null> = Object.fromEntries(
+      session.outputNames.map((name) => [name, null]),
+    );
+    const sumFeeds: Record<string, Tensor> = {};
+    // One memory for both: ONNX Runtime adds in place.
+    for (const [name, sum] of sums) fetches[`d_${name}`] = sumFeeds[`g_${name}`] = sum;
+    // Before the run: one that fails may have added to some of them already.
+    this.hasGradients = true;
+    const outputs = { ...(await session.run({ ...own, ...sumFeeds, ...feeds }, fetches)) };
+    for (const [name] of sums) {
+      // The binding gives a copy besides, which nobody needs.
+      const copy = outputs[`d_${name}`]?.data;
+      if (copy instanceof Float32Array) release(copy as Activations);
+      delete outputs[`d_${name}`];
+    }
+    return outputs;
+  }
+
+  async squaredNorm(): Promise<number> {
+    return sumOfSquares(this.gradients);
+  }
+
+  async optimise(optimizer: OptimizerSpec, step: number, gradientScale: number): Promise<void> {
+    const { parameters, m, v } = this.memory;
+    adamwStep(parameters, this.gradients, m, v, { plan: this.#info, optimizer, step, gradientScale });
+    this.dropGradients();
+  }
+
+  async gradient(index: number): Promise<Float32Array> {
+    return this.gradients[index] ?? new Float32Array(0);
+  }
+
+  async setGradient(index: number, values: Float32Array): Promise<void> {
+    this.gradients[index]?.set(values);
+    this.hasGradients = true;
+  }
+
+  dropGradients(): void {
+    if (this.hasGradients) for (const gradient of this.gradients) gradient.fill(0);
+    this.hasGradients = false;
+  }
+
+  async download(): Promise<void> {
+    // Trained in place.
+  }
+
+  async dispose(): Promise<void> {
+    // The garbage collector sees all of it.
+  }
+}

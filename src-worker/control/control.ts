@@ -1,0 +1,289 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { WebSocket } from "ws";
+import { z } from "zod";
+import {
+  CONTROL_EXPORTER_BYTES,
+  CONTROL_EXPORTER_LABEL,
+  CONTROL_MESSAGE_LIMIT_BYTES,
+  CONTROL_PROTOCOL,
+  DEAD_AFTER_MS,
+  HEARTBEAT_MS,
+  LOOPBACK_CHANNEL,
+  TOO_BUSY,
+  orchestratorMessage,
+  proofText,
+  protocolAdvice,
+} from "../../src-protocol/control.ts";
+import type {
+  Capabilities,
+  LinkAddress,
+  NodeMessage,
+  OrchestratorMessage,
+  Restorable,
+} from "../../src-protocol/control.ts";
+import type { Delegation } from "../../src-protocol/delegation.ts";
+import { Failure, failureSchema } from "../../src-protocol/failure.ts";
+import type { LinkServices } from "../../src-protocol/link-services.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import type { OrchestratorRoute } from "./orchestrator-route.ts";
+
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 5_000;
+/** A connection that lasted this long was a good one: the next retry is quick again. */
+const STEADY_MS = 10_000;
+/** A refusal may be about the moment; this many in a row are about us. */
+const REFUSALS = 3;
+const MOST_PROTOCOL = 1_000_000;
+
+/** What the worker acts on; greeting and heartbeats stay in here. */
+export type Instruction = Extract<
+  OrchestratorMessage,
+  { type: "assign" | "grant" | "halt" | "receiptsStored" | "reach" }
+>;
+export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
+
+export interface ControlOptions {
+  readonly route: OrchestratorRoute;
+  readonly delegation: Delegation;
+  readonly signer: SessionSigner;
+  readonly capabilities: Capabilities;
+  readonly linkAddress: LinkAddress;
+  /** Asked at every connect: this computer's own addresses in its home network. */
+  readonly otherAddresses: () => LinkAddress[];
+  /** Asked at every connect: it changes. */
+  readonly restorable: () => Restorable[];
+  readonly onInstruction: (instruction: Instruction) => void;
+  /** What the network offers for finding each other; null: nodes dial each other directly. */
+  readonly onServices?: (services: LinkServices | null) => void;
+  readonly onConnection: (connected: boolean, detail: string) => void;
+  /** Refused for good: the sentence comes from the orchestrator or says what it did wrong. */
+  readonly onRefused: (failure: Failure) => void;
+}
+
+/** The worker's one connection to the orchestrator; it comes back by itself until it is closed. */
+export class Control {
+  readonly #options: ControlOptions;
+  #socket: WebSocket | null = null;
+  /** Of the connection of now: see `proofText`. */
+  #channel = LOOPBACK_CHANNEL;
+  #welcomed = false;
+  #retryMs = FIRST_RETRY_MS;
+  #lastHeard = 0;
+  #welcomedAt = 0;
+  #refusals = 0;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #pulse: NodeJS.Timeout;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#pulse = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#connect();
+  }
+
+  /**
+   * False when there is no connection: the report is dropped. What it said is told again by the
+   * next hello (snapshots) or kept in the outbox (receipts).
+   */
+  send(report: Report): boolean {
+    if (!this.#welcomed) return false;
+    this.#write(report);
+    return true;
+  }
+
+  /** Says hello again, with what is true now. */
+  reconnect(): void {
+    this.#socket?.terminate();
+  }
+
+  /** Leaves; resolves when the last message is out or after `graceMs`. */
+  async close(reason: string, graceMs: number): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#pulse);
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.send({ type: "drain", reason });
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, graceMs).unref();
+      socket.once("close", () => resolve());
+      socket.close(1000);
+    });
+    socket.terminate();
+  }
+
+  #connect(): void {
+    if (this.#closed) return;
+    const { route } = this.#options;
+    const url = route.url("/v1/control");
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url, {
+      agent: route.agent,
+      headers: route.headers,
+      maxPayload: CONTROL_MESSAGE_LIMIT_BYTES,
+      handshakeTimeout: DEAD_AFTER_MS,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    this.#lastHeard = performance.now();
+    let why = "the connection was closed";
+    socket.on("upgrade", (response) => {
+      this.#channel = channelOf(response.socket);
+    });
+    socket.on("unexpected-response", (_request, response) => {
+      void refusalIn(response).then((failure) => {
+        if (this.#socket !== socket) return;
+        const isOver = failure !== null && this.#refused(failure);
+        if (!isOver) this.#retry(failure?.message ?? `it answered HTTP ${response.statusCode}`);
+        socket.terminate();
+      });
+    });
+    socket.on("message", (data, isBinary) => {
+      if (this.#socket === socket && !isBinary) this.#receive(String(data));
+    });
+    socket.on("error", (error) => {
+      why = error.message;
+      // Another key than the network's.
+      if (error instanceof Failure && this.#socket === socket) this.#refused(error);
+    });
+    socket.on("close", () => {
+      if (this.#socket === socket) this.#retry(why);
+    });
+  }
+
+  #retry(why: string): void {
+    if (this.#welcomed && performance.now() - this.#welcomedAt > STEADY_MS) {
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#refusals = 0;
+    }
+    this.#socket = null;
+    this.#welcomed = false;
+    if (this.#closed) return;
+    this.#options.onConnection(false, why);
+    this.#timer = setTimeout(() => this.#connect(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+  }
+
+  /** True when that was enough: nothing is tried any more. */
+  #refused(failure: Failure): boolean {
+    this.#refusals += 1;
+    if (this.#refusals < REFUSALS) return false;
+    this.#options.onRefused(failure);
+    return true;
+  }
+
+  #beat(): void {
+    if (this.#socket === null) return;
+    // A half-open connection says nothing and never closes.
+    if (performance.now() - this.#lastHeard > DEAD_AFTER_MS) this.#socket.terminate();
+    else if (this.#welcomed) this.#write({ type: "heartbeat" });
+  }
+
+  #write(message: NodeMessage): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  #receive(text: string): void {
+    this.#lastHeard = performance.now();
+    const message = parse(text);
+    const theirs = message === null ? protocolOfChallenge(text) : null;
+    if (theirs !== null)
+      return this.#options.onRefused(new Failure("protocol-mismatch", protocolAdvice(theirs, "network")));
+    if (message === null) {
+      // Of a newer version, or broken: coming back gives it another chance.
+      this.#socket?.close(1002, "unknown message");
+      return;
+    }
+    switch (message.type) {
+      case "challenge":
+        return this.#answerChallenge(message);
+      case "welcome":
+        this.#welcomed = true;
+        this.#welcomedAt = performance.now();
+        this.#options.onServices?.(message.links ?? null);
+        return this.#options.onConnection(true, "");
+      case "refused":
+        if (message.code === TOO_BUSY || !this.#refused(new Failure(message.code, message.message)))
+          this.reconnect();
+        return undefined;
+      case "heartbeat":
+        return;
+      case "assign":
+      case "grant":
+      case "halt":
+      case "reach":
+      case "receiptsStored":
+        return this.#options.onInstruction(message);
+    }
+  }
+
+  #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
+    const { delegation, signer, capabilities, linkAddress, otherAddresses, restorable } = this.#options;
+    // SECURITY: a proof for one network must be worth nothing on another.
+    if (network !== delegation.body.network) {
+      this.#options.onRefused(
+        new Failure(
+          "wrong-network",
+          `The orchestrator serves the network "${network}", but this node was let onto "${delegation.body.network}". Check the address.`,
+        ),
+      );
+      return;
+    }
+    this.#write({
+      type: "hello",
+      protocol: CONTROL_PROTOCOL,
+      delegation,
+      capabilities,
+      linkAddress,
+      otherAddresses: otherAddresses(),
+      restorable: restorable(),
+    });
+    this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
+  }
+}
+
+function channelOf(socket: Socket): string {
+  if (!(socket instanceof TLSSocket)) return LOOPBACK_CHANNEL;
+  return socket
+    .exportKeyingMaterial(CONTROL_EXPORTER_BYTES, CONTROL_EXPORTER_LABEL, Buffer.alloc(0))
+    .toString("hex");
+}
+
+/** What the orchestrator says instead of taking the connection; null: nothing that we know. */
+async function refusalIn(response: IncomingMessage): Promise<Failure | null> {
+  let text = "";
+  try {
+    for await (const piece of response) {
+      text += String(piece);
+      if (text.length > CONTROL_MESSAGE_LIMIT_BYTES) return null;
+    }
+    const said = failureSchema.safeParse(JSON.parse(text));
+    return said.success ? new Failure(said.data.code, said.data.message) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Of a network that speaks another version than ours; the first one did not say which. */
+function protocolOfChallenge(text: string): number | null {
+  const challenge = z.looseObject({
+    type: z.literal("challenge"),
+    protocol: z.int().nonnegative().max(MOST_PROTOCOL).default(1),
+  });
+  try {
+    const theirs = challenge.safeParse(JSON.parse(text)).data?.protocol ?? null;
+    return theirs === CONTROL_PROTOCOL ? null : theirs;
+  } catch {
+    return null;
+  }
+}
+
+function parse(text: string): OrchestratorMessage | null {
+  try {
+    return orchestratorMessage.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}

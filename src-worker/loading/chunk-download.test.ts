@@ -1,0 +1,111 @@
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { Failure } from "../../src-protocol/failure.ts";
+import { downloadFile } from "./chunk-download.ts";
+import type { ChunkSource } from "./chunk-download.ts";
+import { chunksOf } from "./chunk-server.test-support.ts";
+
+const MIB = 1024 * 1024;
+const file = randomBytes(5 * MIB + 1000);
+const digest = createHash("sha256").update(file).digest("hex");
+
+let folder: string;
+let path: string;
+let asked: [number, number][];
+let progress: number[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah-chunks-"));
+  path = join(folder, "file");
+  asked = [];
+  progress = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Breaks off after so many bytes of each answer; bytes at `spoilt` come changed. */
+function source({ breakAfter = Infinity, spoilt = -1, times = Infinity } = {}): ChunkSource {
+  let left = times;
+  return {
+    chunks: async () => chunksOf(file),
+    async *range(_digest, from, to) {
+      asked.push([from, to]);
+      const end = left-- > 0 ? Math.min(to, from + breakAfter) : to;
+      for (let at = from; at < end; at += 300_000) {
+        const piece = Buffer.from(file.subarray(at, Math.min(end, at + 300_000)));
+        if (spoilt >= at && spoilt < at + piece.length) piece[spoilt - at] = (piece[spoilt - at] ?? 0) ^ 1;
+        yield piece;
+      }
+      if (end < to) throw new Failure("blob-unavailable", "The line broke.");
+    },
+  };
+}
+
+function download(from: ChunkSource, signal?: AbortSignal, mostBytes = file.length): Promise<void> {
+  const onProgress = (bytes: number): void => void progress.push(bytes);
+  return downloadFile({ digest, path, mostBytes, source: from, signal, onProgress });
+}
+
+it("a line that breaks after every 1.5 chunks costs half a chunk each time, and nothing is fetched twice", async () => {
+  await download(source({ breakAfter: 1.5 * MIB, times: 3 }));
+  expect(readFileSync(path).equals(file)).toBe(true);
+  expect(asked.map(([from]) => from / MIB)).toEqual([0, 1, 2, 3]);
+  expect(progress.at(-1)).toBe(file.length);
+});
+
+it("what an earlier process left is hashed, and only what is missing or damaged is fetched", async () => {
+  const left = Buffer.from(file.subarray(0, 4 * MIB + 17));
+  left[MIB + 5] = (left[MIB + 5] ?? 0) ^ 1;
+  writeFileSync(`${path}.part`, left);
+  await download(source());
+  expect(readFileSync(path).equals(file)).toBe(true);
+  expect(asked).toEqual([
+    [MIB, 2 * MIB],
+    [4 * MIB, file.length],
+  ]);
+  expect(progress[0]).toBe(3 * MIB);
+});
+
+it("an abort keeps what has come", async () => {
+  const abort = new AbortController();
+  const good = source();
+  const stopping: ChunkSource = {
+    ...good,
+    async *range(name, from, to, signal) {
+      let sent = 0;
+      for await (const piece of good.range(name, from, to, signal)) {
+        yield piece;
+        sent += piece.length;
+        if (sent > 2 * MIB) abort.abort();
+        signal?.throwIfAborted();
+      }
+    },
+  };
+  await expect(download(stopping, abort.signal)).rejects.toThrow("aborted");
+  expect(statSync(`${path}.part`).size).toBeGreaterThanOrEqual(2 * MIB);
+  await download(good);
+  expect(asked.at(-1)?.[0]).toBeGreaterThanOrEqual(2 * MIB);
+});
+
+it("a chunk that comes wrong again and again ends it, and is not kept", async () => {
+  await expect(download(source({ spoilt: 3 * MIB + 7 }))).rejects.toMatchObject({ code: "blob-corrupt" });
+  expect(existsSync(path)).toBe(false);
+});
+
+it("a list of chunks of another file is found out by the file's own digest, and nothing stays", async () => {
+  const other = randomBytes(2 * MIB);
+  const lying: ChunkSource = {
+    chunks: async () => chunksOf(other),
+    async *range(_digest, from, to) {
+      yield other.subarray(from, to);
+    },
+  };
+  await expect(download(lying)).rejects.toMatchObject({ code: "blob-corrupt" });
+  expect(existsSync(`${path}.part`)).toBe(false);
+});
+
+it("a file larger than the run says is refused before anything is asked for", async () => {
+  await expect(download(source(), undefined, MIB)).rejects.toMatchObject({ code: "blob-too-large" });
+  expect(asked).toEqual([]);
+});

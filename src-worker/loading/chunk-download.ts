@@ -1,0 +1,214 @@
+import { createHash } from "node:crypto";
+import { open, rename, rm } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import type { ChunkList } from "../../src-protocol/chunks.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import { diskFailure } from "../stage/disk-failure.ts";
+
+/** Without a right chunk for so long there is nobody to take it from. What has come is kept. */
+const FRUITLESS_MS = 90_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 5_000;
+/** A chunk that comes wrong so often does not come right. */
+const WRONG_CHUNKS = 3;
+/** Failures after which asking again is of no use. */
+const FINAL = new Set(["blob-refused", "blob-too-large", "blob-corrupt"]);
+
+/** Where chunks come from: the orchestrator's store, or a peer that has the file. */
+export interface ChunkSource {
+  chunks(digest: string, signal?: AbortSignal): Promise<ChunkList>;
+  /** The bytes from `from` up to, not including, `to`. Unverified. */
+  range(digest: string, from: number, to: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface Download {
+  readonly digest: string;
+  /** Where it shall lie; until it is whole it lies beside that, as `.part`. */
+  readonly path: string;
+  /** Refused before anything is asked for when the file is larger. */
+  readonly mostBytes: number;
+  readonly source: ChunkSource;
+  readonly signal: AbortSignal | undefined;
+  /** Bytes that are here and right. */
+  readonly onProgress: (bytes: number, ofBytes: number) => void;
+  /** Milliseconds, of a clock that never jumps. */
+  readonly now?: () => number;
+}
+
+/**
+ * Brings a file in verified chunks. What an earlier attempt left is hashed and kept where it is
+ * right, whatever ended that attempt; so there is no journal that could be wrong. There is no time
+ * limit but for silence. Rejects with `blob-unavailable`, `blob-refused`, `blob-too-large`,
+ * `blob-corrupt` or a disk Failure.
+ */
+export async function downloadFile(download: Download): Promise<void> {
+  const { digest, path, mostBytes, source, signal } = download;
+  const list = await persistently(download, () => source.chunks(digest, signal));
+  if (list.bytes > mostBytes) {
+    throw new Failure(
+      "blob-too-large",
+      `Blob ${digest} has ${list.bytes} bytes and not at most ${mostBytes} as it should. It was not taken.`,
+    );
+  }
+  const part = `${path}.part`;
+  const file = await openPart(part, list.bytes);
+  let whole = false;
+  try {
+    const missing = await missingChunks(file, list, download);
+    await persistently(download, (progressed) => takeMissing(file, list, missing, download, progressed));
+    whole = (await digestOfFile(file, list.bytes)) === digest;
+    if (whole) await file.sync();
+  } catch (error) {
+    throw error instanceof Failure ? error : diskFailure(error, part);
+  } finally {
+    await file.close();
+  }
+  if (!whole) {
+    // Every chunk was as the list says, so the list itself is of another file.
+    await rm(part, { force: true });
+    throw corrupt(digest);
+  }
+  await rename(part, path).catch((error: unknown) => {
+    throw diskFailure(error, path);
+  });
+}
+
+async function openPart(path: string, bytes: number): Promise<FileHandle> {
+  try {
+    const file = await open(path, "a+", 0o600).then(async (made) => {
+      await made.close();
+      return await open(path, "r+");
+    });
+    const { size } = await file.stat();
+    if (size > bytes) await file.truncate(bytes);
+    return file;
+  } catch (error) {
+    throw diskFailure(error, path);
+  }
+}
+
+/** Numbers of the chunks that are not here, in order. */
+async function missingChunks(
+  file: FileHandle,
+  list: ChunkList,
+  { onProgress, signal }: Download,
+): Promise<Set<number>> {
+  const missing = new Set<number>();
+  const { size } = await file.stat();
+  const buffer = Buffer.alloc(Math.min(list.chunkBytes, list.bytes));
+  let here = 0;
+  for (const [index, sha256] of list.sha256.entries()) {
+    signal?.throwIfAborted();
+    const { from, to } = placeOf(list, index);
+    const piece = buffer.subarray(0, to - from);
+    const { bytesRead } = from >= size ? { bytesRead: 0 } : await file.read(piece, 0, piece.byteLength, from);
+    if (bytesRead === piece.byteLength && hashOf(piece) === sha256) here += bytesRead;
+    else missing.add(index);
+  }
+  onProgress(here, list.bytes);
+  return missing;
+}
+
+async function takeMissing(
+  file: FileHandle,
+  list: ChunkList,
+  missing: Set<number>,
+  { digest, source, signal, onProgress }: Download,
+  progressed: () => void,
+): Promise<void> {
+  let wrong = 0;
+  let here = list.bytes;
+  for (const index of missing) here -= placeOf(list, index).to - placeOf(list, index).from;
+  for (let first = nextOf(missing); first !== null; first = nextOf(missing)) {
+    let end = first;
+    while (missing.has(end)) end += 1;
+    let index = first;
+    let filled = 0;
+    let buffer = Buffer.alloc(placeOf(list, index).to - placeOf(list, index).from);
+    const pieces = source.range(digest, placeOf(list, first).from, placeOf(list, end - 1).to, signal);
+    for await (const piece of pieces) {
+      for (let at = 0; at < piece.byteLength;) {
+        const taken = piece.subarray(at, at + buffer.byteLength - filled);
+        buffer.set(taken, filled);
+        filled += taken.byteLength;
+        at += taken.byteLength;
+        if (filled < buffer.byteLength) continue;
+        if (hashOf(buffer) !== list.sha256[index]) {
+          wrong += 1;
+          if (wrong >= WRONG_CHUNKS) throw corrupt(digest);
+        } else {
+          await file.write(buffer, 0, buffer.byteLength, placeOf(list, index).from);
+          missing.delete(index);
+          here += buffer.byteLength;
+          progressed();
+          onProgress(here, list.bytes);
+        }
+        index += 1;
+        filled = 0;
+        if (index === end) break;
+        buffer = Buffer.alloc(placeOf(list, index).to - placeOf(list, index).from);
+      }
+      if (index === end) break;
+    }
+    if (index < end) throw new Failure("blob-unavailable", `Of blob ${digest} less came than was asked for.`);
+  }
+}
+
+/** Again and again with growing pauses, for as long as something comes now and then. */
+async function persistently<T>(
+  { signal, now = () => performance.now() }: Download,
+  /** Calls back when a chunk has come: then patience begins anew. */
+  attempt: (progressed: () => void) => Promise<T>,
+): Promise<T> {
+  let goodAt = now();
+  let retryMs = FIRST_RETRY_MS;
+  const progressed = (): void => {
+    goodAt = now();
+    retryMs = FIRST_RETRY_MS;
+  };
+  for (;;) {
+    try {
+      return await attempt(progressed);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Of a source there is nothing but Failures: the rest is about the disk.
+      const isOver = now() - goodAt >= FRUITLESS_MS;
+      if (!(error instanceof Failure) || FINAL.has(error.code) || isOver) throw error;
+      await wait(retryMs, undefined, signal === undefined ? {} : { signal });
+      retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+    }
+  }
+}
+
+function placeOf({ bytes, chunkBytes }: ChunkList, index: number): { from: number; to: number } {
+  return { from: index * chunkBytes, to: Math.min(bytes, (index + 1) * chunkBytes) };
+}
+
+function nextOf(missing: ReadonlySet<number>): number | null {
+  for (const index of missing) return index;
+  return null;
+}
+
+async function digestOfFile(file: FileHandle, bytes: number): Promise<string> {
+  const hash = createHash("sha256");
+  const piece = Buffer.alloc(Math.min(bytes, 4 * 1024 * 1024));
+  for (let at = 0; at < bytes;) {
+    const { bytesRead } = await file.read(piece, 0, Math.min(piece.byteLength, bytes - at), at);
+    if (bytesRead === 0) break;
+    hash.update(piece.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  return hash.digest("hex");
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function corrupt(digest: string): Failure {
+  return new Failure(
+    "blob-corrupt",
+    `The orchestrator sent other bytes than those of digest ${digest}. They were thrown away.`,
+  );
+}

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { TensorMeta } from "../../src-protocol/peer.ts";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
+import type { StageInfo } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import type { Report } from "../control/control.ts";
+import type { Link } from "../links/index.ts";
+import { memoryLinks } from "../links/index.ts";
+import { PipelineRunner } from "./pipeline-runner.ts";
+import { noSamples } from "../stage/stage-samples.ts";
+import { tinyRun } from "../tiny-run.test-support.ts";
+
+const [own, before, after] = [1, 2, 3].map((seed) => createSessionSigner(new Uint8Array(32).fill(seed)));
+/** In two parts. */
+const TIED = 2 ** 22 + 3;
+const embedding = { name: "embedding", shape: [TIED], size: TIED, decay: true };
+const bytes = { stateBytes: 0, runBytes: 0, keptBytes: 0, peakBytes: 0 };
+/** Between head and tail; it holds none of the tied parameters itself. */
+const stage: StageInfo = {
+  index: 1,
+  stages: 3,
+  isHead: false,
+  isTail: false,
+  parameters: [],
+  parameterCount: 0,
+  data: [],
+  tables: [],
+  input: [2],
+  output: [2],
+  flops: { forward: 1, backward: 1 },
+  memory: { full: bytes, selective: bytes },
+  boundaryBytes: { in: 8, out: 8 },
+  endsAfter: null,
+  ties: [embedding],
+};
+
+let reports: Report[];
+let calls: string[];
+let peers: { previous: Link; next: Link };
+
+beforeEach(() => {
+  if (own === undefined || before === undefined || after === undefined) throw new Error("no signers");
+  reports = [];
+  calls = [];
+  const previous = memoryLinks({ a: before.publicKey, b: own.publicKey });
+  const next = memoryLinks({ a: after.publicKey, b: own.publicKey });
+  peers = { previous: previous.a, next: next.a };
+  for (const peer of [previous.a, next.a]) peer.onMessage(() => undefined);
+  const call = async (name: string): Promise<{ answer: { output: Float32Array }; ms: number }> => {
+    calls.push(name);
+    return { answer: { output: new Float32Array(name === "tie" ? TIED : 2) }, ms: 1 };
+  };
+  void new PipelineRunner({
+    spec: tinyRun({ microBatches: 1 }),
+    stage,
+    generation: 4,
+    network: "n",
+    resumeStep: 7,
+    signer: own,
+    links: { previous: previous.b, next: next.b },
+    compute: { call: call as unknown as Compute["call"] },
+    samples: noSamples,
+    save: () => Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null }),
+    report: (report) => void reports.push(report),
+    overwriting: () => undefined,
+    now: () => 0,
+  });
+});
+
+afterEach(() => {
+  for (const link of Object.values(peers)) link.close("done");
+});
+
+async function send(
+  from: "previous" | "next",
+  changes: Partial<TensorMeta>,
+  values = new Float32Array(2),
+  sent: { sha256?: string } = {},
+): Promise<void> {
+  const payload = new Uint8Array(values.buffer);
+  const meta: TensorMeta = {
+    type: "tensor",
+    generation: 4,
+    step: 7,
+    microBatch: 0,
+    pass: "forward",
+    dtype: "float32",
+    shape: [values.length],
+    codec: "f32",
+    sha256: sent.sha256 ?? sha256(payload),
+    ...changes,
+  };
+  await peers[from].send(meta, payload);
+  await new Promise(setImmediate);
+}
+
+const part = (index: number, value = 0): [Partial<TensorMeta>, Float32Array<ArrayBuffer>] => [
+  { pass: "tie", microBatch: index },
+  new Float32Array(index === 0 ? 2 ** 22 : 3).fill(value),
+];
+
+const troubles = (): string[] =>
+  reports.flatMap((report) => (report.type === "trouble" ? [report.code] : []));
+
+it("tied gradients are added on the way to the head, and taken over on the way back, before the step", async () => {
+  await send("previous", {});
+  await send("next", { pass: "backward" });
+  for (const from of ["next", "previous"] as const)
+    for (const index of [0, 1]) await send(from, ...part(index));
+  await expect.poll(() => reports.some(({ type }) => type === "stepped")).toBe(true);
+  expect(calls).toEqual(["forward", "backward", "tie", "tie", "optimise"]);
+  expect(troubles()).toEqual([]);
+});
+
+it.each<[string, () => Promise<void>, string]>([
+  ["a part of another step", () => send("next", { ...part(0)[0], step: 8 }, part(0)[1]), "out-of-order"],
+  ["a part from the stage that has none yet", () => send("previous", ...part(0)), "out-of-order"],
+  ["a later part first", () => send("next", ...part(1)), "out-of-order"],
+  ["a part that there is not", () => send("next", { pass: "tie", microBatch: 2 }), "bad-tensor"],
+  ["a part of another size", () => send("next", { pass: "tie" }, new Float32Array(5)), "bad-tensor"],
+  ["a part with less than its shape says", () => send("next", part(0)[0], new Float32Array(5)), "bad-tensor"],
+  ["no numbers", () => send("next", ...part(0, Number.NaN)), "tensor-not-finite"],
+  ["another digest", () => send("next", ...part(0), { sha256: sha256("other") }), "bad-tensor"],
+])("%s instead of tied gradients is trouble, told once", async (_what, attack, code) => {
+  await send("previous", {});
+  await send("next", { pass: "backward" });
+  await attack();
+  await expect.poll(troubles).toEqual([code]);
+  await attack();
+  await send("next", ...part(0));
+  expect(troubles()).toEqual([code]);
+  expect(calls).toEqual(["forward", "backward"]);
+});
+
+it("a part that comes twice, or a whole that does, is trouble, told once", async () => {
+  await send("previous", {});
+  await send("next", { pass: "backward" });
+  for (const index of [0, 1, 0, 0]) await send("next", ...part(index));
+  await expect.poll(troubles).toEqual(["out-of-order"]);
+  expect(calls).toEqual(["forward", "backward", "tie"]);
+});

@@ -1,0 +1,286 @@
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import type { Activations, StageInfo } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import type { Instruction, Report } from "../control/control.ts";
+import type { Link, Neighbours } from "../links/index.ts";
+import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
+import type { SavedState } from "../stage/stage-chain.ts";
+import { runJob } from "../stage/stage-job.ts";
+import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
+import { TieParts } from "../stage/tie-parts.ts";
+import type { Crossing } from "../stage/tensor-message.ts";
+import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
+import { ReceiptBook } from "./receipts.ts";
+import type { Neighbour } from "./receipts.ts";
+import { release } from "../compute/release.ts";
+import type { Samples } from "../stage/stage-samples.ts";
+import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+
+/** How long a snapshot waits for the receipts of its step: a consumer that does not answer must not stop the run. */
+const RECEIPTS_WITHIN_MS = 2_000;
+
+/** An optimiser step, by the number of steps taken with it. */
+export interface TakenStep {
+  readonly step: number;
+  /** Of the sums of its gradients. */
+  readonly squaredNorm: number;
+}
+
+export interface SavedSnapshotState extends SavedState {
+  /** `snapshotDigest` of its file. */
+  readonly digest: string;
+}
+
+export interface RunnerPorts {
+  readonly spec: RunSpec;
+  readonly stage: StageInfo;
+  readonly generation: number;
+  readonly network: string;
+  readonly resumeStep: number;
+  readonly signer: SessionSigner;
+  readonly links: Neighbours;
+  readonly compute: Pick<Compute, "call">;
+  /** The head's inputs and the tail's targets; other stages never ask. */
+  readonly samples: Samples;
+  /** Puts receipts, then the snapshot of `step`, on disk; the parameters stand still until it resolves. */
+  readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
+  readonly report: (report: Report) => void;
+  /** The optimiser begins to overwrite the parameters; `save` says where they are then. */
+  readonly overwriting: () => void;
+  readonly now: () => number;
+}
+
+/** Runs the pipeline machine of one generation against links, compute thread and disk. */
+export class PipelineRunner {
+  readonly #ports: RunnerPorts;
+  readonly #receipts: ReceiptBook;
+  #state: PipelineState<Crossing>;
+  readonly #tieParts: TieParts;
+  #squaredNorm = 0;
+  #saved: SavedSnapshotState | null = null;
+  #stopped = false;
+  readonly #stop = Promise.withResolvers<void>();
+  readonly #underWay = new Set<Promise<void>>();
+
+  constructor(ports: RunnerPorts) {
+    const { spec, stage, links, signer, network } = ports;
+    this.#ports = ports;
+    const hasTies = stage.ties.length > 0;
+    this.#state = pipelineAt({ ...spec, stage: stage.index, hasTies }, ports.resumeStep);
+    this.#tieParts = new TieParts(stage);
+    this.#receipts = new ReceiptBook({
+      signer,
+      network,
+      stage: stage.index,
+      runId: spec.runId,
+      tokens: spec.batch * spec.sequence,
+      peers: { previous: links.previous?.remoteKey ?? null, next: links.next?.remoteKey ?? null },
+      send: (to, message) => this.#send(to, message),
+      now: ports.now,
+    });
+    this.#attach("previous", links.previous);
+    this.#attach("next", links.next);
+  }
+
+  get generation(): number {
+    return this.#ports.generation;
+  }
+
+  grant({ step, microBatches, evaluations }: Extract<Instruction, { type: "grant" }>): void {
+    this.#feed({ type: "grant", step, microBatches, evaluations });
+  }
+
+  /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#stop.resolve();
+  }
+
+  /** Resolves when nothing touches the stage's memory any more. */
+  async quiet(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  #attach(from: Neighbour, link: Link | null): void {
+    link?.onMessage((message, payload) => {
+      if (!this.#stopped) this.#receive(from, message, payload);
+    });
+    link?.onClose((reason) =>
+      this.#trouble(new Failure("link-lost", `The link to the ${from} stage is gone: ${reason}`)),
+    );
+  }
+
+  #receive(from: Neighbour, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+    switch (message.type) {
+      case "receipt":
+        return this.#receipts.asked(from, message);
+      case "counterSignature":
+        return this.#receipts.counterSigned(message);
+      case "tensor":
+        return this.#receiveTensor(from, message, payload);
+    }
+  }
+
+  #receiveTensor(from: Neighbour, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
+    const { generation, stage } = this.#ports;
+    if (meta.generation !== generation) return;
+    const { pass, step, microBatch } = meta;
+    const refusal = refusalOf(stage, from, meta, payload);
+    if (refusal !== null) return this.#trouble(refusal);
+    const input = { values: floatsOf(payload), sha256: meta.sha256 };
+    if (pass !== "tie") return this.#feed({ type: "tensor", pass, step, microBatch, input });
+    // SECURITY: a part that is not due gets no memory to be put together in; the machine says what is wrong.
+    if (!isTieDue(this.#state, from, step)) return this.#feed({ type: "tied", from, step, input });
+    const values = this.#tieParts.arrived(from, microBatch, input.values);
+    if (values instanceof Failure) return this.#trouble(values);
+    if (values !== null) this.#feed({ type: "tied", from, step, input: { values, sha256: null } });
+  }
+
+  #feed(event: PipelineEvent<Crossing>): void {
+    if (this.#stopped) return;
+    const { state, effects } = applyToPipeline(event, this.#state);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: PipelineEffect<Crossing>): void {
+    const { generation, report } = this.#ports;
+    switch (effect.type) {
+      case "compute":
+        return this.#track(this.#compute(effect.job));
+      case "send":
+        return this.#sendTensor(effect);
+      case "worked":
+        return this.#receipts.worked(effect.step, effect.microBatch);
+      case "stepped":
+        return report({ ...effect, generation, loss: finite(effect.loss) });
+      case "evaluated":
+        if (finite(effect.loss) !== null) report({ ...effect, generation });
+        return;
+      case "save":
+        return this.#track(this.#save(effect.step));
+      case "saved":
+        if (this.#saved !== null) report({ ...effect, generation, ...this.#saved });
+        return;
+      case "trouble":
+        return this.#trouble(new Failure(effect.code, effect.message));
+    }
+  }
+
+  async #compute(job: Job<Crossing>): Promise<void> {
+    if (job.kind === "optimise") return await this.#optimise(job.step);
+    const { compute, samples } = this.#ports;
+    const { answer, ms } = await runJob(compute, job, samples);
+    this.#noteUse(job);
+    const output =
+      "output" in answer && answer.output !== null ? { values: answer.output, sha256: null } : null;
+    this.#feed({ type: "computed", output, loss: "loss" in answer ? answer.loss : null, ms });
+  }
+
+  async #optimise(step: number): Promise<void> {
+    const { spec, compute, overwriting } = this.#ports;
+    overwriting();
+    const { optimizer, microBatches } = spec;
+    const { answer, ms } = await compute.call("optimise", { optimizer, step, microBatches });
+    this.#squaredNorm = answer.squaredNorm;
+    this.#feed({ type: "computed", output: null, loss: null, ms });
+  }
+
+  #noteUse(job: TensorJob<Crossing>): void {
+    const digest = job.input?.sha256 ?? null;
+    if (digest === null || job.pass === "evaluate" || job.pass === "tie") return;
+    this.#receipts.note(job.step, job.microBatch, job.pass === "forward" ? { x: digest } : { dy: digest });
+  }
+
+  #sendTensor({
+    to,
+    pass,
+    step,
+    microBatch,
+    output,
+  }: Extract<PipelineEffect<Crossing>, { type: "send" }>): void {
+    const values = output.values;
+    if (pass === "tie") {
+      const parts = this.#tieParts.split(values);
+      for (const [part, each] of parts.entries())
+        this.#sendFloats(to, { pass, step, microBatch: part }, each);
+      return;
+    }
+    const digest = this.#sendFloats(to, { pass, step, microBatch }, values, () => release(values));
+    if (pass !== "evaluate")
+      this.#receipts.note(step, microBatch, to === "next" ? { y: digest } : { dx: digest });
+  }
+
+  /** Gives the digest under which it was sent. */
+  #sendFloats(
+    to: Neighbour,
+    at: Pick<TensorMeta, "pass" | "step" | "microBatch">,
+    values: Activations,
+    sent?: () => void,
+  ): string {
+    const { stage, generation } = this.#ports;
+    const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const digest = sha256(payload);
+    const shape = shapeOf(stage, at.pass, to, at.microBatch) ?? [];
+    const meta: TensorMeta = {
+      ...at,
+      type: "tensor",
+      generation,
+      dtype: "float32",
+      shape: [...shape],
+      codec: "f32",
+      sha256: digest,
+    };
+    this.#send(to, meta, payload, sent);
+    return digest;
+  }
+
+  #send(to: Neighbour, message: PeerMessage, payload?: Uint8Array, sent: () => void = () => undefined): void {
+    this.#ports.links[to]?.send(message, payload).then(sent, (error: unknown) => {
+      // A closed link is trouble by itself, told once by its onClose.
+      if (failureBody(error).code !== "link-closed") this.#trouble(error);
+    });
+  }
+
+  /** Receipts of a step reach the disk before its snapshot: a step that was kept was also earned. */
+  async #save(step: number): Promise<void> {
+    const limit = Promise.withResolvers<void>();
+    const timer = setTimeout(limit.resolve, RECEIPTS_WITHIN_MS);
+    const receipts = await this.#receipts.collect(
+      step - 1,
+      Promise.race([limit.promise, this.#stop.promise]),
+    );
+    clearTimeout(timer);
+    // Halted in between: the step has no snapshot, so it will be worked again and earned then.
+    if (this.#stopped) return;
+    this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
+    this.#feed({ type: "saved" });
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#trouble(error))
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  #trouble(error: unknown): void {
+    if (this.#stopped) return;
+    this.stop();
+    const { code, message } = failureBody(error);
+    this.#ports.report({
+      type: "trouble",
+      generation: this.generation,
+      code,
+      message: message.slice(0, 2000),
+    });
+  }
+}
+
+function finite(loss: number | null): number | null {
+  return loss !== null && Number.isFinite(loss) ? loss : null;
+}

@@ -1,0 +1,77 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { RECEIPTS_PER_MESSAGE } from "../../src-protocol/control.ts";
+import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
+import { receiptId, ReceiptOutbox } from "./receipt-outbox.ts";
+
+const { publicKey } = createSessionSigner(new Uint8Array(32));
+
+let folder: string;
+let path: string;
+const opened: ReceiptOutbox[] = [];
+
+async function open(): Promise<ReceiptOutbox> {
+  const outbox = await ReceiptOutbox.open(path);
+  opened.push(outbox);
+  return outbox;
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah-outbox-"));
+  path = join(folder, "receipts.jsonl");
+});
+afterEach(async () => {
+  for (const outbox of opened.splice(0)) await outbox.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function receipt(microBatch: number): SignedReceipt {
+  return {
+    body: {
+      network: "n",
+      runId: "r",
+      stage: 0,
+      step: 0,
+      microBatch,
+      tokens: 1,
+      worker: publicKey,
+      consumer: publicKey,
+      inputSha256: null,
+      outputSha256: sha256(String(microBatch)),
+      finishedAt: 0,
+    },
+    workerSignature: "0".repeat(128),
+    consumerSignature: "0".repeat(128),
+  };
+}
+
+it("a receipt is there after a kill until it was answered", async () => {
+  const outbox = await open();
+  await outbox.add([receipt(0), receipt(1)]);
+  await outbox.answered([receiptId(receipt(0))]);
+  // No close: the process was killed in the middle of the next line.
+  appendFileSync(path, '{"earned":{"body":{"netw');
+  const next = await open();
+  expect(next.batches()).toEqual([[receipt(1)]]);
+  await next.answered([receiptId(receipt(1))]);
+  expect((await open()).batches()).toEqual([]);
+  expect(readFileSync(path, "utf8")).toBe("");
+});
+
+it("a damaged line costs itself only, and the damaged file is kept", async () => {
+  const outbox = await open();
+  await outbox.add([receipt(0), receipt(1), receipt(2)]);
+  const lines = readFileSync(path, "utf8").split("\n");
+  writeFileSync(path, [lines[0], "####", lines[2], ""].join("\n"));
+  expect((await open()).batches()).toEqual([[receipt(0), receipt(2)]]);
+  expect(readdirSync(folder).filter((name) => name.endsWith(".corrupt"))).toHaveLength(1);
+});
+
+it("what waits is sent in messages that the orchestrator takes", async () => {
+  const outbox = await open();
+  await outbox.add(Array.from({ length: RECEIPTS_PER_MESSAGE + 1 }, (_, i) => receipt(i)));
+  expect(outbox.batches().map((batch) => batch.length)).toEqual([RECEIPTS_PER_MESSAGE, 1]);
+});

@@ -1,0 +1,172 @@
+import { Failure } from "../../src-protocol/failure.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { Activations, StageInfo } from "../compute/compute-call.ts";
+import { Compute } from "../compute/compute.ts";
+import { StageChain } from "../stage/stage-chain.ts";
+import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
+import { samplesOf } from "../stage/stage-samples.ts";
+import type { Samples } from "../stage/stage-samples.ts";
+import { restoreCheckpoint } from "../stage/snapshots.ts";
+
+export interface OfflineOptions {
+  readonly spec: RunSpec;
+  readonly corpus: Uint8Array;
+  /** The model's, for a model that has one. */
+  readonly file: Uint8Array | null;
+  readonly threads: number;
+  /** Where to begin: the stages' snapshots of `step`, in their order. Null: at the seed. */
+  readonly from: { readonly step: number; readonly checkpoints: readonly Uint8Array[] } | null;
+}
+
+/** One step done again. */
+export interface RepeatedStep {
+  /** Steps taken, this one included. */
+  readonly step: number;
+  /** Mean over the step's micro-batches, in nats per token. */
+  readonly loss: number;
+  /** Of each stage's chain. */
+  readonly links: readonly string[];
+}
+
+interface OfflineStage {
+  readonly info: StageInfo;
+  readonly memory: SharedArrayBuffer;
+  readonly compute: Compute;
+  readonly chain: StageChain;
+}
+
+/**
+ * A run done again on one computer, without links or an orchestrator: the stages' own graphs, each on
+ * a compute thread of its own, one micro-batch after another. What the workers computed, it computes.
+ */
+export class OfflineRun {
+  readonly #spec: RunSpec;
+  readonly #samples: Samples;
+  readonly #stages: readonly OfflineStage[];
+  #step: number;
+
+  private constructor(options: OfflineOptions, stages: readonly OfflineStage[]) {
+    this.#spec = options.spec;
+    this.#samples = samplesOf(options.spec, options.corpus);
+    this.#stages = stages;
+    this.#step = options.from?.step ?? 0;
+  }
+
+  /** @throws Failure of the engine, of ONNX Runtime, or of a checkpoint that does not fit the run */
+  static async open(options: OfflineOptions): Promise<OfflineRun> {
+    const stages: OfflineStage[] = [];
+    try {
+      for (let index = 0; index < options.spec.stages; index++) {
+        const compute = new Compute({ threads: options.threads, executionProvider: "cpu", niceness: null });
+        try {
+          stages.push(await openStage(options, index, compute));
+        } catch (error) {
+          await compute.close();
+          throw error;
+        }
+      }
+      return new OfflineRun(options, stages);
+    } catch (error) {
+      for (const { compute } of stages) await compute.close();
+      throw error;
+    }
+  }
+
+  /** Steps taken. */
+  get step(): number {
+    return this.#step;
+  }
+
+  links(): string[] {
+    return this.#stages.map(({ chain }) => chain.link);
+  }
+
+  /** The model's parameters as they are now, by name; views, not copies. */
+  weights(): ReadonlyMap<string, Float32Array> {
+    return new Map(this.#stages.flatMap(({ info, memory }) => parametersIn(info, memory)));
+  }
+
+  /** Takes one optimiser step. */
+  async next(): Promise<RepeatedStep> {
+    const { microBatches, optimizer } = this.#spec;
+    const step = this.#step;
+    const losses = await this.#passes();
+    await this.#addTied();
+    const norms = [];
+    for (const { compute } of this.#stages)
+      norms.push((await compute.call("optimise", { optimizer, step, microBatches })).answer.squaredNorm);
+    this.#step += 1;
+    const links: string[] = [];
+    for (const [index, { chain, memory }] of this.#stages.entries())
+      links.push((await chain.advance(this.#step, norms[index] ?? Number.NaN, memory)).link);
+    // Added up in the order in which the tail does it.
+    return { step: this.#step, loss: losses.reduce((sum, loss) => sum + loss, 0) / microBatches, links };
+  }
+
+  async close(): Promise<void> {
+    for (const { compute } of this.#stages) await compute.close();
+  }
+
+  /**
+   * The losses of the step's micro-batches, in their order. Some are under way at once, so that the
+   * stages' threads work side by side. Each starts after the one before it and every thread takes its
+   * calls in turn, so a stage still adds up its gradients in the order of the micro-batches.
+   */
+  async #passes(): Promise<number[]> {
+    const { microBatches } = this.#spec;
+    const losses: Promise<number>[] = [];
+    for (let microBatch = 0; microBatch < microBatches; microBatch++) {
+      await losses[microBatch - this.#stages.length - 1];
+      const pass = this.#pass(microBatch);
+      // It is awaited below, or the step has failed already.
+      pass.catch(() => undefined);
+      losses.push(pass);
+    }
+    return await Promise.all(losses);
+  }
+
+  /** Forward and backward of one micro-batch; its loss. */
+  async #pass(microBatch: number): Promise<number> {
+    const before = this.#stages.slice(0, -1);
+    const tail = this.#stages.at(-1);
+    if (tail === undefined) throw new Failure("no-such-stage", "A run without stages cannot be repeated.");
+    const data = () => this.#samples({ pass: "forward", step: this.#step, microBatch });
+    let x: Activations | null = null;
+    for (const { compute } of before)
+      x = (await compute.call("forward", { microBatch, x, data: data(), keep: true })).answer.output;
+    const { loss, output } = (await tail.compute.call("tail", { x, data: data() })).answer;
+    let dy = output;
+    for (const { compute } of before.toReversed()) {
+      if (dy === null) throw new Failure("no-gradient", "A stage gave no gradient to the one before it.");
+      dy = (await compute.call("backward", { microBatch, dy })).answer.output;
+    }
+    return loss;
+  }
+
+  /** As the pipeline does it: the sums go from the tail to the head, the whole comes back. */
+  async #addTied(): Promise<void> {
+    if ((this.#stages[0]?.info.ties.length ?? 0) === 0) return;
+    let values: Activations | null = null;
+    for (const [index, { compute }] of [...this.#stages.entries()].toReversed())
+      values = (await compute.call("tie", { values, add: true, set: index === 0 })).answer.output;
+    for (const { compute } of this.#stages.slice(1))
+      values = (await compute.call("tie", { values, add: false, set: true })).answer.output;
+  }
+}
+
+async function openStage(options: OfflineOptions, index: number, compute: Compute): Promise<OfflineStage> {
+  const { spec, file, from } = options;
+  const { answer: info } = await compute.call("open", { spec: { ...spec, stage: index }, file });
+  const memory = new SharedArrayBuffer(stageBytes(info));
+  let link: string | null = null;
+  if (from !== null) {
+    const checkpoint = from.checkpoints[index];
+    if (checkpoint === undefined)
+      throw new Failure("checkpoint-unusable", `There is no checkpoint of stage ${index + 1}.`);
+    link = await restoreCheckpoint(checkpoint, { spec, stage: index }, from.step, memory);
+  }
+  const seed = from === null ? spec.seed : null;
+  // As workers do in class exact, and in class fast where memory allows.
+  await compute.call("load", { memory, seed, recompute: "selective" });
+  return { info, memory, compute, chain: new StageChain(spec, index, from?.step ?? 0, link) };
+}

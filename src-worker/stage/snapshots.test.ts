@@ -1,0 +1,175 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Failure } from "../../src-protocol/failure.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import { restoreCheckpoint, Snapshots } from "./snapshots.ts";
+import { tinyRun } from "../tiny-run.test-support.ts";
+
+const stage = { spec: tinyRun(), stage: 1 };
+const BYTES = 3 * 1024 * 1024 + 12;
+
+let folder: string;
+let reported: Failure[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tah-snapshots-"));
+  reported = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function open(): Promise<Snapshots> {
+  return Snapshots.open(folder, (failure) => reported.push(failure));
+}
+
+function memoryOf(value: number): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(BYTES);
+  new Uint8Array(memory).fill(value);
+  return memory;
+}
+
+function files(): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => basename(name))
+    .filter((name) => name.startsWith("slot-"))
+    .sort();
+}
+
+describe("snapshots of a stage", () => {
+  it("are found again by the next process, the last three of them", async () => {
+    const first = await open();
+    for (let step = 1; step <= 5; step++) await first.save(stage, step, memoryOf(step));
+    const second = await open();
+    const found = second.restorable();
+    expect(found).toMatchObject([
+      { runId: "tiny", stage: 1, steps: [{ step: 3 }, { step: 4 }, { step: 5 }] },
+    ]);
+    expect(found[0]?.steps.map(({ digest }) => digest)).toEqual(
+      [3, 4, 5].map((step) => first.digestOf(stage, step)),
+    );
+    const memory = memoryOf(0);
+    expect(await second.restore(stage, 4, memory)).toBe(true);
+    expect(new Uint8Array(memory).every((byte) => byte === 4)).toBe(true);
+    expect(await second.restore(stage, 2, memory)).toBe(false);
+    expect(await second.restore({ ...stage, stage: 0 }, 4, memory)).toBe(false);
+    expect(reported).toEqual([]);
+  });
+
+  it("that hold no numbers are reported and not used, on disk or as a checkpoint", async () => {
+    const first = await open();
+    // Bytes of 255 are NaN as float32.
+    const { path } = await first.save(stage, 3, memoryOf(255));
+    const checkpoint = readFileSync(path);
+    expect(await first.restore(stage, 3, memoryOf(0))).toBe(false);
+    expect(reported[0]?.code).toBe("snapshot-corrupt");
+    await expect(restoreCheckpoint(checkpoint, stage, 3, memoryOf(0))).rejects.toMatchObject({
+      code: "snapshot-corrupt",
+    });
+  });
+
+  it.each([
+    ["with one byte flipped", (bytes: Buffer) => bytes.fill(bytes.readUInt8(9000) ^ 1, 9000, 9001)],
+    ["cut short", (bytes: Buffer) => bytes.subarray(0, bytes.length - 1)],
+    ["without its header", (bytes: Buffer) => bytes.fill(0, 0, 4096)],
+    ["empty", () => Buffer.alloc(0)],
+  ])("%s are reported, not used and not overwritten", async (_, damage) => {
+    const first = await open();
+    for (const step of [3, 4, 5]) await first.save(stage, step, memoryOf(step));
+    const { path } = await first.save(stage, 6, memoryOf(6));
+    const damaged = damage(readFileSync(path));
+    writeFileSync(path, damaged);
+    const second = await open();
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
+    expect(reported.map(({ code }) => code)).toEqual(["snapshot-corrupt"]);
+    await second.save(stage, 6, memoryOf(6));
+    expect(readFileSync(`${path}.corrupt`)).toEqual(damaged);
+    expect(files()).toEqual([
+      "slot-0.snapshot",
+      "slot-0.snapshot.corrupt",
+      "slot-1.snapshot",
+      "slot-2.snapshot",
+    ]);
+  });
+
+  it("whose writing a kill cut short are passed over in silence, and their place is used again", async () => {
+    const first = await open();
+    for (const step of [3, 4, 5]) await first.save(stage, step, memoryOf(step));
+    const { path } = await first.save(stage, 6, memoryOf(6));
+    writeFileSync(path, readFileSync(path).fill("unfinished", 0, 10));
+    const second = await open();
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
+    expect(reported).toEqual([]);
+    await expect(second.checkpoint(path)).rejects.toMatchObject({ code: "snapshot-unfinished" });
+    await second.save(stage, 6, memoryOf(7));
+    expect(files()).toEqual(["slot-0.snapshot", "slot-1.snapshot", "slot-2.snapshot"]);
+    const memory = memoryOf(0);
+    expect(await (await open()).restore(stage, 6, memory)).toBe(true);
+    expect(new Uint8Array(memory)[BYTES - 1]).toBe(7);
+  });
+
+  it("that are damaged while the worker runs are noticed when they are needed", async () => {
+    const snapshots = await open();
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
+    writeFileSync(path, readFileSync(path).fill(0, 5000, 6000));
+    expect(await snapshots.restore(stage, 3, memoryOf(0))).toBe(false);
+    expect(reported).toHaveLength(1);
+    expect(snapshots.restorable()).toEqual([]);
+  });
+
+  it("of another run with the same id are set aside", async () => {
+    const snapshots = await open();
+    await snapshots.save({ spec: tinyRun({ seed: 8 }), stage: 1 }, 3, memoryOf(3));
+    expect(await snapshots.restore(stage, 3, memoryOf(0))).toBe(false);
+    expect(reported.map(({ code }) => code)).toEqual(["snapshot-foreign"]);
+    expect(files()).toEqual(["slot-0.snapshot.corrupt"]);
+  });
+
+  it("do not take the place of a file that somebody put there", async () => {
+    const snapshots = await open();
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
+    const other = path.replace("slot-0", "slot-1");
+    writeFileSync(other, "mine");
+    await snapshots.save(stage, 4, memoryOf(4));
+    expect(readFileSync(`${other}.corrupt`, "utf8")).toBe("mine");
+  });
+
+  it("serve as checkpoints, for the same run, stage and step only", async () => {
+    const snapshots = await open();
+    const { path } = await snapshots.save(stage, 3, memoryOf(3));
+    const checkpoint = await snapshots.checkpoint(path);
+    // The slot is used again while it is sent.
+    await snapshots.save(stage, 6, memoryOf(6));
+    const bytes = new Uint8Array(readFileSync(checkpoint.path));
+    expect(checkpoint).toMatchObject({ bytes: bytes.length, sha256: sha256(bytes) });
+    await checkpoint.remove();
+    expect(files()).toEqual(["slot-0.snapshot"]);
+    const memory = memoryOf(0);
+    await restoreCheckpoint(bytes, stage, 3, memory);
+    expect(new Uint8Array(memory)[BYTES - 1]).toBe(3);
+    await expect(restoreCheckpoint(bytes, stage, 4, memory)).rejects.toMatchObject({
+      code: "snapshot-foreign",
+    });
+    bytes.fill(0, 8000, 8001);
+    await expect(restoreCheckpoint(bytes, stage, 3, memory)).rejects.toMatchObject({
+      code: "snapshot-corrupt",
+    });
+  });
+
+  it("are kept of a stage that has nothing to train, too", async () => {
+    await (await open()).save(stage, 3, new SharedArrayBuffer(0));
+    const second = await open();
+    expect(await second.restore(stage, 3, new SharedArrayBuffer(0))).toBe(true);
+    expect(reported).toEqual([]);
+  });
+
+  it("say in a sentence that the folder cannot be used, and lose nothing", async () => {
+    const snapshots = await open();
+    await snapshots.save(stage, 3, memoryOf(3));
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, "in the way");
+    await expect(snapshots.save(stage, 4, memoryOf(4))).rejects.toMatchObject({ code: "disk-failed" });
+    await expect(open()).rejects.toMatchObject({ code: "disk-failed" });
+    expect(readFileSync(folder, "utf8")).toBe("in the way");
+  });
+});

@@ -1,0 +1,348 @@
+import { createHash, randomUUID } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { access, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import type { Restorable } from "../../src-protocol/control.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import { runDigest } from "../../src-protocol/run-digest.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
+import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import { diskFailure } from "./disk-failure.ts";
+import {
+  memorySource,
+  openSource,
+  readSnapshotHeader,
+  readSnapshotPayload,
+  writeSnapshotFile,
+} from "./snapshot-file.ts";
+import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
+
+/** Steps t, t-1 and t-2: the pipeline's stages are never more than one snapshot apart. */
+const SLOTS = 3;
+/** Of copies that are being uploaded. */
+const CHECKPOINT_SUFFIX = ".checkpoint";
+const PIECE_BYTES = 1024 * 1024;
+/** As many as a hello may name. */
+const RESTORABLE_LIMIT = 64;
+
+/** Which stage of which run. */
+export interface StageOfRun {
+  readonly spec: RunSpec;
+  readonly stage: number;
+}
+
+/** What is uploaded; it stays as it is until it is removed. */
+export interface CheckpointFile {
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  remove(): Promise<void>;
+}
+
+/** Newest states of other histories that are kept for each stage. */
+const ASIDE_LIMIT = 2;
+
+interface Slot {
+  readonly path: string;
+  readonly header: SnapshotHeader;
+  /** Unix milliseconds. */
+  readonly writtenAt: number;
+}
+
+export interface SavedSnapshot {
+  readonly path: string;
+  /** `snapshotDigest`. */
+  readonly digest: string;
+}
+
+/** The snapshots in one worker's folder. A file that cannot be trusted is set aside, never used and never deleted. */
+export class Snapshots {
+  readonly #folder: string;
+  readonly #report: (failure: Failure) => void;
+  /** Verified, by path. */
+  readonly #slots = new Map<string, Slot>();
+  /** Slots that this or an earlier process had begun to write over. */
+  readonly #unfinished = new Set<string>();
+
+  private constructor(folder: string, report: (failure: Failure) => void) {
+    this.#folder = folder;
+    this.#report = report;
+  }
+
+  /** Reads and verifies everything in `folder`, which is made when missing. `report` hears of files set aside. */
+  static async open(folder: string, report: (failure: Failure) => void): Promise<Snapshots> {
+    const snapshots = new Snapshots(folder, report);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const names = await readdir(folder, { recursive: true });
+      for (const name of names.sort()) {
+        const path = join(folder, name);
+        if (basename(path).startsWith("slot-") && path.endsWith(".snapshot")) await snapshots.#verify(path);
+        // The half-written file of a process that was killed.
+        else if (path.endsWith(".writing") || path.endsWith(CHECKPOINT_SUFFIX))
+          await rm(path, { force: true });
+      }
+    } catch (error) {
+      throw diskFailure(error, folder);
+    }
+    return snapshots;
+  }
+
+  /** What this node can return to by itself, for `hello`. */
+  restorable(): Restorable[] {
+    const found = new Map<string, Restorable>();
+    for (const { header } of this.#slots.values()) {
+      const key = JSON.stringify([header.runId, header.stage]);
+      const entry = found.get(key) ?? { runId: header.runId, stage: header.stage, steps: [] };
+      entry.steps.push({ step: header.step, digest: snapshotDigest(header) });
+      found.set(key, entry);
+    }
+    for (const { steps } of found.values()) steps.sort((a, b) => a.step - b.step);
+    return [...found.values()].slice(0, RESTORABLE_LIMIT);
+  }
+
+  /**
+   * Writes the state after `step` steps, and the stage's `link` there; `memory` must not change until
+   * the promise settles.
+   * Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
+   */
+  async save(
+    { spec, stage }: StageOfRun,
+    step: number,
+    memory: SharedArrayBuffer,
+    link?: string,
+  ): Promise<SavedSnapshot> {
+    const path = this.#path(spec.runId, stage, step);
+    const name = {
+      runId: spec.runId,
+      runSha256: runDigest(spec),
+      stage,
+      step,
+      ...(link === undefined ? {} : { link }),
+    };
+    // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
+    // a torn file; a home's SSD should not be flushed at every step.
+    try {
+      const ours = this.#slots.delete(path) || this.#unfinished.has(path);
+      const header =
+        ours && (await exists(path))
+          ? await this.#overwrite(path, name, memory)
+          : await this.#create(path, name, memory);
+      this.#slots.set(path, { path, header, writtenAt: Date.now() });
+      return { path, digest: snapshotDigest(header) };
+    } catch (error) {
+      throw diskFailure(error, path);
+    }
+  }
+
+  /** `snapshotDigest` of the slot of `step`; null when there is none. */
+  digestOf({ spec, stage }: StageOfRun, step: number): string | null {
+    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
+    return header?.step === step ? snapshotDigest(header) : null;
+  }
+
+  /** The newest step of a run, of any stage, that is on this disk. */
+  newest(runId: string): { readonly step: number; readonly writtenAt: number } | null {
+    let newest: { step: number; writtenAt: number } | null = null;
+    for (const { header, writtenAt } of this.#slots.values())
+      if (header.runId === runId && header.step > (newest?.step ?? -1))
+        newest = { step: header.step, writtenAt };
+    return newest;
+  }
+
+  /**
+   * Takes the stage's newest state out of its slot and keeps it: what is loaded next may be of another
+   * history, and would be written over it.
+   */
+  async keepNewest({ spec, stage }: StageOfRun): Promise<void> {
+    const [newest] = [...this.#slots.values()]
+      .filter(({ header }) => header.runId === spec.runId && header.stage === stage)
+      .sort((a, b) => b.header.step - a.header.step);
+    if (newest === undefined) return;
+    const folder = dirname(newest.path);
+    try {
+      const aside = (await readdir(folder)).filter((name) => name.startsWith("aside-"));
+      const times = await Promise.all(
+        aside.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })),
+      );
+      const old = times.sort((a, b) => b.at - a.at).slice(ASIDE_LIMIT - 1);
+      this.#slots.delete(newest.path);
+      const { step } = newest.header;
+      await rename(newest.path, await unusedName(join(folder, `aside-${step}.snapshot`)));
+      for (const { name } of old) await rm(join(folder, name), { force: true });
+    } catch (error) {
+      throw diskFailure(error, folder);
+    }
+  }
+
+  /**
+   * Fills `memory` from the slot of `step`. False when there is none that fits; one that turns out
+   * to be damaged or of another run is set aside.
+   */
+  async restore({ spec, stage }: StageOfRun, step: number, memory: SharedArrayBuffer): Promise<boolean> {
+    const slot = this.#slots.get(this.#path(spec.runId, stage, step));
+    if (slot === undefined || slot.header.step !== step) return false;
+    try {
+      const source = await openSource(slot.path);
+      try {
+        await restoreFrom(source, { spec, stage }, step, memory);
+      } finally {
+        await source.close();
+      }
+      return true;
+    } catch (error) {
+      await this.#setAside(slot.path, error);
+      return false;
+    }
+  }
+
+  /** Of the chain at `step`, as the slot of that step says; null where it says none. */
+  linkAt({ spec, stage }: StageOfRun, step: number): string | null {
+    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
+    return header?.step === step ? (header.link ?? null) : null;
+  }
+
+  /**
+   * A copy of a slot with its digest, for upload. Nothing of it is held in memory, and no piece of work
+   * on it is long: a checkpoint can have gigabytes, and heartbeats must go on.
+   */
+  async checkpoint(path: string): Promise<CheckpointFile> {
+    const copy = `${path}.${randomUUID()}${CHECKPOINT_SUFFIX}`;
+    const remove = (): Promise<void> => rm(copy, { force: true });
+    try {
+      // At once: the slot is written over three steps later. What that tore is not uploaded.
+      await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      const source = await openSource(copy);
+      try {
+        await readSnapshotPayload(source, await readSnapshotHeader(source), null);
+      } finally {
+        await source.close();
+      }
+      const hash = createHash("sha256");
+      for await (const piece of createReadStream(copy, { highWaterMark: PIECE_BYTES })) hash.update(piece);
+      return { path: copy, sha256: hash.digest("hex"), bytes: source.bytes, remove };
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+  }
+
+  #path(runId: string, stage: number, step: number): string {
+    // SECURITY: a run id comes from the network and must not become a path.
+    return join(this.#folder, sha256(runId).slice(0, 16), `stage-${stage}`, `slot-${step % SLOTS}.snapshot`);
+  }
+
+  async #overwrite(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
+    this.#unfinished.add(path);
+    const header = await writeSnapshotFile(path, name, memory, "existing");
+    this.#unfinished.delete(path);
+    return header;
+  }
+
+  async #create(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
+    const temporary = `${path}.writing`;
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const header = await writeSnapshotFile(temporary, name, memory, "new");
+      await this.#setAsideUnknown(path);
+      await rename(temporary, path);
+      return header;
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #verify(path: string): Promise<void> {
+    try {
+      const source = await openSource(path);
+      try {
+        const header = await readSnapshotHeader(source);
+        await readSnapshotPayload(source, header, null);
+        if (path !== this.#path(header.runId, header.stage, header.step)) {
+          throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
+        }
+        this.#slots.set(path, { path, header, writtenAt: (await stat(path)).mtimeMs });
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      // Cut short by a kill: nobody's work, its place is used again.
+      if (error instanceof Failure && error.code === "snapshot-unfinished") this.#unfinished.add(path);
+      else await this.#setAside(path, error);
+    }
+  }
+
+  /** A file in a slot's place that we neither wrote nor verified is somebody's: it is kept. */
+  async #setAsideUnknown(path: string): Promise<void> {
+    if (!(await exists(path))) return;
+    await this.#setAside(path, new Failure("snapshot-foreign", "It appeared while the worker was running."));
+  }
+
+  async #setAside(path: string, error: unknown): Promise<void> {
+    this.#slots.delete(path);
+    const kept = await unusedName(`${path}.corrupt`);
+    await rename(path, kept);
+    const { code, message } = failureBody(error);
+    this.#report(
+      new Failure(
+        code.startsWith("snapshot-") ? code : "snapshot-unreadable",
+        `${message} It was kept as ${kept}; training goes on from another snapshot or from the network's checkpoint.`,
+      ),
+    );
+  }
+}
+
+/**
+ * Fills `memory` from a checkpoint's bytes; gives the chain's link there, null where it says none.
+ * Rejects with `snapshot-corrupt` or `snapshot-foreign`.
+ */
+export async function restoreCheckpoint(
+  bytes: Uint8Array,
+  stage: StageOfRun,
+  step: number,
+  memory: SharedArrayBuffer,
+): Promise<string | null> {
+  return (await restoreFrom(memorySource(bytes), stage, step, memory)).link ?? null;
+}
+
+async function restoreFrom(
+  source: SnapshotSource,
+  { spec, stage }: StageOfRun,
+  step: number,
+  memory: SharedArrayBuffer,
+): Promise<SnapshotHeader> {
+  const header = await readSnapshotHeader(source);
+  if (header.runSha256 !== runDigest(spec) || header.stage !== stage || header.step !== step) {
+    throw new Failure(
+      "snapshot-foreign",
+      `A stored snapshot is of run ${header.runId}, stage ${header.stage}, step ${header.step}, ` +
+        `and not of this run's stage ${stage} at step ${step}.`,
+    );
+  }
+  await readSnapshotPayload(source, header, memory);
+  const state = new Float32Array(memory);
+  if (!isSoundState(state, 0, state.length)) {
+    throw new Failure(
+      "snapshot-corrupt",
+      "A stored snapshot cannot be used: it holds values that nobody can train on.",
+    );
+  }
+  return header;
+}
+
+async function unusedName(wanted: string): Promise<string> {
+  for (let i = 1; ; i++) {
+    const name = i === 1 ? wanted : `${wanted}-${i}`;
+    if (!(await exists(name))) return name;
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

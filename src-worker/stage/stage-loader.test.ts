@@ -1,0 +1,110 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Stage } from "../../src-engine/stage.ts";
+import { stagesOf } from "../../src-engine/stages.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import type { Compute } from "../compute/compute.ts";
+import { StageLoader } from "./stage-loader.ts";
+import type { LoadRequest } from "./stage-loader.ts";
+import { stageBytes } from "./stage-memory.ts";
+import { Snapshots } from "./snapshots.ts";
+import { tinyRun } from "../tiny-run.test-support.ts";
+
+/** What a worker loads when it is told to, against its own disk; the compute thread does as it is told. */
+
+const stage = { spec: tinyRun(), stage: 1 };
+const info = openedStage();
+const HOUR_MS = 3_600_000;
+
+function openedStage(): Stage {
+  const opened = stagesOf(stage.spec, null)[stage.stage];
+  if (opened === undefined) throw new Error("the run has no such stage");
+  return opened;
+}
+
+let folder: string;
+let snapshots: Snapshots;
+let now: number;
+let loader: StageLoader;
+const blobs = new Map<string, Uint8Array<ArrayBuffer>>();
+
+function memoryOf(value: number): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(stageBytes(info));
+  new Float32Array(memory).fill(value);
+  return memory;
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tah-loader-"));
+  snapshots = await Snapshots.open(folder, () => undefined);
+  now = Date.now();
+  const call = async (name: string) => ({ answer: name === "open" ? info : {}, ms: 1 });
+  loader = new StageLoader({
+    compute: { call: call as unknown as Compute["call"] },
+    snapshots,
+    blobs: { get: async (digest) => blobs.get(digest) ?? new Uint8Array() },
+    models: { get: async () => new Uint8Array() },
+    availableMemory: () => 2 ** 34,
+    now: () => now,
+  });
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function load(request: Partial<LoadRequest>): Promise<Float32Array> {
+  const nothing = { resumeStep: 0, resumeDigest: null, checkpointSha256: null };
+  return loader
+    .load({ ...stage, ...nothing, ...request }, new AbortController().signal)
+    .then(({ memory }) => new Float32Array(memory));
+}
+
+/** A checkpoint in the network's store: this value everywhere. */
+async function stored(step: number, value: number): Promise<string> {
+  const elsewhere = mkdtempSync(join(tmpdir(), "tah-elsewhere-"));
+  const others = await Snapshots.open(elsewhere, () => undefined);
+  const { path } = await others.save(stage, step, memoryOf(value));
+  const bytes = new Uint8Array(readFileSync(path));
+  rmSync(elsewhere, { recursive: true, force: true });
+  const digest = sha256(bytes);
+  blobs.set(digest, bytes);
+  return digest;
+}
+
+const asides = () =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.includes("aside-"));
+
+it("F1: a step that nobody can have reached is refused, and what was trained stays", async () => {
+  await snapshots.save(stage, 38_950, memoryOf(1));
+  const checkpointSha256 = await stored(3_000_000, 0);
+  now += HOUR_MS;
+  await expect(load({ resumeStep: 3_000_000, checkpointSha256 })).rejects.toMatchObject({
+    code: "history-unexplained",
+  });
+  const digest = snapshots.digestOf(stage, 38_950);
+  expect((await load({ resumeStep: 38_950, resumeDigest: digest }))[0]).toBe(1);
+  now += 4 * HOUR_MS;
+  expect((await load({ resumeStep: 3_000_000, checkpointSha256 }))[0]).toBe(0);
+});
+
+it("F1: its own newest state is kept when it is told to load another history, the last two of them", async () => {
+  for (const step of [10, 20, 30]) {
+    await snapshots.save(stage, step, memoryOf(step));
+    const checkpointSha256 = await stored(5, 7);
+    expect((await load({ resumeStep: 5, checkpointSha256 }))[0]).toBe(7);
+  }
+  expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(
+    expect.arrayContaining(["aside-30", "aside-20"]),
+  );
+  expect(asides()).toHaveLength(2);
+});
+
+it("its own snapshot of the step is used only if it is of the history that counts", async () => {
+  const own = await snapshots.save(stage, 6, memoryOf(1));
+  const checkpointSha256 = await stored(6, 2);
+  expect((await load({ resumeStep: 6, resumeDigest: own.digest }))[0]).toBe(1);
+  expect((await load({ resumeStep: 6, resumeDigest: "0".repeat(64), checkpointSha256 }))[0]).toBe(2);
+  await expect(load({ resumeStep: 6, resumeDigest: "0".repeat(64) })).rejects.toMatchObject({
+    code: "snapshot-missing",
+  });
+});

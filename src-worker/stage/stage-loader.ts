@@ -1,0 +1,150 @@
+import type { Recompute } from "../../src-engine/recompute.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import { runDigest } from "../../src-protocol/run-digest.ts";
+import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
+import type { NamedBlob } from "../loading/blob-cache.ts";
+import type { StageInfo } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import { chooseRecompute } from "./memory-budget.ts";
+import { restoreCheckpoint } from "./snapshots.ts";
+import type { Snapshots, StageOfRun } from "./snapshots.ts";
+import { stageBytes } from "./stage-memory.ts";
+
+export interface LoadRequest extends StageOfRun {
+  readonly resumeStep: number;
+  /** `snapshotDigest` of the state that counts; null: the seed, or only the checkpoint is known. */
+  readonly resumeDigest: string | null;
+  readonly checkpointSha256: string | null;
+}
+
+export interface LoadedStage {
+  readonly info: StageInfo;
+  readonly memory: SharedArrayBuffer;
+  /** Of the stage's chain at the step it was brought to; null where that is not known. */
+  readonly link: string | null;
+}
+
+/** A step, and the link of the chain there. */
+export interface LinkedAt {
+  readonly step: number;
+  readonly link: string | null;
+}
+
+export interface LoaderPorts {
+  readonly compute: Pick<Compute, "call">;
+  readonly snapshots: Snapshots;
+  /** Checkpoints: a digest, and how many bytes it has at most. */
+  readonly blobs: {
+    get(digest: string, mostBytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  };
+  /** Files of models, by digest. */
+  readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
+  /** What this computer has left, in bytes. */
+  readonly availableMemory: () => number;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+}
+
+/** However fast a network trains, so many steps are made in a second at most, and so many may be missed. */
+const MOST_STEPS_PER_SECOND = 250;
+const MISSED_STEPS = 10_000;
+
+/** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
+export class StageLoader {
+  readonly #ports: LoaderPorts;
+  #held: (Omit<LoadedStage, "link"> & { readonly key: string }) | null = null;
+  /** Where the held parameters are; null while they are being overwritten. */
+  #at: LinkedAt | null = null;
+
+  constructor(ports: LoaderPorts) {
+    this.#ports = ports;
+  }
+
+  parametersAt(at: LinkedAt | null): void {
+    this.#at = at;
+  }
+
+  /** Nothing may use the held memory meanwhile. Rejects with the Failure that says what is missing. */
+  async load(request: LoadRequest, signal: AbortSignal): Promise<LoadedStage> {
+    const { compute, availableMemory } = this.#ports;
+    const { spec, stage, resumeStep } = request;
+    this.#refuseUnexplained(request);
+    const key = `${runDigest(spec)}/${stage}`;
+    if (this.#held?.key === key && this.#at?.step === resumeStep && this.#ownsResumed(request)) {
+      await compute.call("reset", {});
+      return { ...this.#held, link: this.#at.link };
+    }
+    const file = await this.#modelFile(spec, signal);
+    const opening = { spec: { ...spec, stage }, file };
+    const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
+    // What is held will be let go, or used again.
+    const available = availableMemory() + (this.#held?.memory.byteLength ?? 0);
+    const fitting = chooseRecompute(info, available);
+    // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
+    // results that are computed again than of those that are kept.
+    const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
+    const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(info));
+    this.#held = { key, memory, info };
+    this.#at = null;
+    const { seed, link } = await this.#fill(request, memory, signal);
+    await compute.call("load", { memory, seed, recompute });
+    this.#at = { step: resumeStep, link };
+    return { ...this.#held, link };
+  }
+
+  /**
+   * SECURITY: whoever gives out stages may be led to believe in a history that nobody trained. A step
+   * further ahead of our own than any network can have come meanwhile is not trained on.
+   */
+  #refuseUnexplained({ spec, resumeStep }: LoadRequest): void {
+    const own = this.#ports.snapshots.newest(spec.runId);
+    if (own === null) return;
+    const seconds = Math.max(0, this.#ports.now() - own.writtenAt) / 1000;
+    if (resumeStep <= own.step + MISSED_STEPS + seconds * MOST_STEPS_PER_SECOND) return;
+    throw new Failure(
+      "history-unexplained",
+      `The network wants to go on from step ${resumeStep}, but this computer has trained step ${own.step} ` +
+        `${Math.round(seconds)} seconds ago, and nobody trains so fast. It takes no part; its own state is kept. ` +
+        "If this stays so, ask whoever operates the network.",
+    );
+  }
+
+  /** True when this computer made the state that counts. */
+  #ownsResumed(request: LoadRequest): boolean {
+    const { resumeStep, resumeDigest } = request;
+    if (resumeStep === 0) return true;
+    return resumeDigest !== null && this.#ports.snapshots.digestOf(request, resumeStep) === resumeDigest;
+  }
+
+  async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
+    return model.kind === "onnx" ? await this.#ports.models.get(model.file, signal) : null;
+  }
+
+  /** The seed to make initial parameters from, or null when `memory` is filled. */
+  async #fill(
+    request: LoadRequest,
+    memory: SharedArrayBuffer,
+    signal: AbortSignal,
+  ): Promise<{ seed: number | null; link: string | null }> {
+    const { spec, stage, resumeStep, checkpointSha256 } = request;
+    const { snapshots, blobs } = this.#ports;
+    const isOwn = resumeStep > 0 && this.#ownsResumed(request);
+    if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
+      return { seed: null, link: snapshots.linkAt(request, resumeStep) };
+    if (checkpointSha256 !== null) {
+      const bytes = await blobs.get(checkpointSha256, SNAPSHOT_HEADER_BYTES + memory.byteLength, signal);
+      const link = await restoreCheckpoint(bytes, request, resumeStep, memory);
+      await snapshots.keepNewest(request);
+      return { seed: null, link };
+    }
+    if (resumeStep === 0) {
+      await snapshots.keepNewest(request);
+      return { seed: spec.seed, link: null };
+    }
+    throw new Failure(
+      "snapshot-missing",
+      `This node has no usable snapshot of stage ${stage} at step ${resumeStep}, and the network named no checkpoint.`,
+    );
+  }
+}
