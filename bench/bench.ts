@@ -14,6 +14,11 @@ const BENCHMARKS = {
     about: "The same bits on threads, levels and emulated processors, and what the class exact costs",
     load: async () => (await import("./bits.ts")).benchBits,
   },
+  imports: {
+    about:
+      "Every committed model of another framework: what trains, its gradients, the trained file in ONNX Runtime",
+    load: async () => (await import("./imports.ts")).benchImports,
+  },
   codecs: {
     about: "Each codec, both ways, against copying the same values",
     load: async () => (await import("./codecs.ts")).benchCodecs,

@@ -137,6 +137,18 @@ describe("trained weights", () => {
     expect(numbersOf(results["y"])).toEqual([2 * 3 * 4, 5 * 6 * 7]);
   });
 
+  it("leave alone the statistics that were merged with them", () => {
+    const file = fixture("resnet-eval.onnx");
+    const weights = parametersOf(file);
+    for (const values of weights.values()) values.fill(0.5);
+    const { graph } = decodeModel(withWeights(file, weights));
+    const held = new Map(graph.initializer.map(({ name, rawData }) => [name, rawData]));
+    const ones = new Uint8Array(Float32Array.from({ length: 6 }, () => 1).buffer);
+    expect(held.get("1.weight")).not.toEqual(ones);
+    const names = ["1.running_var", "4.bn1.running_var", "4.bn2.running_var"];
+    expect(names.map((name) => Uint8Array.from(held.get(name) ?? []))).toEqual([ones, ones, ones]);
+  });
+
   it.each(["hf-gemma3", "tied-old", "encoder", "constants"])(
     "of %s go back into every form that the file stores, and are found there again",
     async (name) => {

@@ -68,6 +68,10 @@ export function withWeights(
     if (own === null) throw misfit(name, "is not in the file");
     return { own, values };
   });
+  // What was merged with a trained tensor and does not train (a variance of 1, what is frozen) keeps its numbers.
+  for (const [name, readers] of apart)
+    if (weights.has(readers.stored) && !weights.has(name) && !stored.has(name))
+      takenApart(graph, stored, readers, name);
   for (const { own, values } of targets) write(own, values);
   for (const [name, { of, form }] of copies) {
     const [copy, values] = [stored.get(name), weights.get(of)];

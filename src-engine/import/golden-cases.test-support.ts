@@ -1,0 +1,48 @@
+/** A file in ../fixtures with another framework's numbers beside it: see bench/peers. */
+export interface GoldenCase {
+  readonly name: string;
+  /** What is of interest in it. */
+  readonly kind: string;
+  /** Of its free dimensions. */
+  readonly sizes?: Readonly<Record<string, number>>;
+  /** Numbers of the framework's parameters that the file has not: biases of 0 that its exporter left out. */
+  readonly dropped?: number;
+  /** It draws random numbers, or takes statistics of a batch, which ONNX Runtime's inference build does not run. */
+  readonly trainingMode?: true;
+}
+
+const SIZES = { batch: 2, sequence: 6 };
+
+/** Every file that the importer is held against a framework by. */
+export const GOLDEN_CASES: readonly GoldenCase[] = [
+  { name: "mlp", kind: "a perceptron", sizes: { batch: 5 } },
+  { name: "llama-tied", kind: "Llama, TorchScript exporter, tied", sizes: SIZES },
+  { name: "llama-dynamo", kind: "Llama, dynamo exporter, weights transposed and renamed" },
+  { name: "gpt2-tied", kind: "GPT-2, TorchScript exporter, tied", sizes: SIZES },
+  { name: "gpt2-dynamo", kind: "GPT-2, dynamo exporter", sizes: SIZES },
+  { name: "resnet", kind: "ResNet in training: batch statistics", trainingMode: true },
+  { name: "resnet-eval", kind: "ResNet in inference" },
+  { name: "bert", kind: "BERT with its loss, TorchScript exporter", sizes: SIZES },
+  { name: "bert-dynamo", kind: "BERT with its loss, dynamo exporter" },
+  { name: "vit", kind: "ViT, TorchScript exporter", sizes: SIZES },
+  { name: "vit-dynamo", kind: "ViT, dynamo exporter" },
+  { name: "attentive", kind: "Attention and its brothers of operator set 23" },
+  { name: "images", kind: "a U-net" },
+  { name: "keras-cnn", kind: "Keras, tf2onnx: convolutions" },
+  { name: "keras-text", kind: "Keras, tf2onnx: a transformer" },
+  { name: "hf-llama", kind: "Transformers' Llama, rotary tables folded" },
+  { name: "hf-qwen3", kind: "Transformers' Qwen 3, tied and stored twice" },
+  { name: "hf-gemma3", kind: "Transformers' Gemma 3, norms of 1 + weight folded" },
+  // Biases that are 0 are left out of its products: 2 × (48 + 16 + 64 + 16).
+  { name: "hf-gpt2", kind: "Transformers' GPT-2, biases of 0 left out", dropped: 288 },
+  { name: "waves", kind: "a folded table, a buffer, a learned mask token" },
+  { name: "alibi", kind: "a buffer of -inf and slopes" },
+  // The bias of the loop, which is 0.
+  { name: "loop", kind: "a written-out loop, dynamo exporter", dropped: 8 },
+  { name: "loop-old", kind: "a written-out loop that shares a bias" },
+  { name: "tied-folded", kind: "a tied matrix stored twice, dynamo exporter" },
+  { name: "tied-old", kind: "a tied matrix stored twice, TorchScript exporter", sizes: SIZES },
+  // The biases of the attention's output, which are 0.
+  { name: "encoder", kind: "copied layers whose equal tensors were merged", dropped: 32 },
+  { name: "constants", kind: "weights in Constant nodes" },
+];
