@@ -55,7 +55,9 @@ export interface OrchestratorOptions extends RunFiles {
   /** Null or left out: for this computer alone. Otherwise `network` names only a folder that is new. */
   readonly served?: ServedNetwork | null;
   readonly times?: ControlTimes;
+  /** The wall clock, and one that nobody sets: both in milliseconds. */
   readonly now?: () => number;
+  readonly steady?: () => number;
   /** The disk gave up: nothing more can be stored. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -77,7 +79,7 @@ const COLLECT_EVERY_MS = 5 * 60_000;
  */
 export async function startOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
   const { folder, raoPerTeraflop, served = null } = options;
-  const now = options.now ?? Date.now;
+  const { now = Date.now, steady = () => performance.now() } = options;
   await ready();
   const store = Store.open(folder, options.onBroken);
   let relay: RelayProcess | null = null;
@@ -118,7 +120,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       run,
       facts,
       remembered,
-      now,
+      steady,
+      date: now,
       block,
       onNewestCheckpoint: (newest) => {
         try {
@@ -154,6 +157,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         live,
         admit: (hotkey, token) => access.admit(hotkey, token),
         now,
+        steady,
         strangers: new Strangers(),
         credit: (receipts) => ledger.credit(receipts),
         holdsCheckpoint: async (stage, digest, { step, sha256, bytes }) => {
@@ -168,7 +172,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         },
       },
       claims: { network, netuid: options.netuid, asset: "test", now, block },
-      onCorrupt: (sha256) => host.dispatch({ type: "checkpointLost", now: now(), sha256 }),
+      onCorrupt: (sha256) => host.dispatch({ type: "checkpointLost", sha256 }),
       loopback: isLoopback(options.host),
       door: new Door(isLoopback(options.host) ? LOOPBACK_DOOR_LIMITS : DOOR_LIMITS),
     });

@@ -87,7 +87,7 @@ export class TrainingWorker {
       blobs: { get: (digest, mostBytes, signal) => checkpoints.atMost(digest, mostBytes, signal) },
       models: cache("models", "model", false),
       availableMemory: () => process.availableMemory(),
-      now: Date.now,
+      now: () => performance.now(),
     });
   }
 

@@ -41,6 +41,24 @@ describe("the state tree", () => {
     expect(patches.at(-1)).toEqual([{ path: ["startedAt"], value: 1000 }]);
   });
 
+  it.each([
+    ["back by six hours", -6],
+    ["ahead by forty days", 40 * 24],
+  ])("F11: goes on sending when the clock is set %s", (_, hours) => {
+    let ahead = 0;
+    const store = new StateStore(initial, () => Date.now() + ahead);
+    const patches: (readonly PatchOperation[])[] = [];
+    store.subscribe((operations) => patches.push(operations));
+    store.update(at(1));
+    vi.advanceTimersByTime(150);
+    ahead = hours * 3_600_000;
+    for (const step of [2, 3]) {
+      store.update(at(step));
+      vi.advanceTimersByTime(150);
+    }
+    expect(patches.map((operations) => operations[0]?.value)).toEqual([1, 2, 3]);
+  });
+
   it("gives a late client the same state as an early one, also when a change was taken back", () => {
     const store = new StateStore(initial, Date.now);
     let early = asJson(store.subscribe((operations) => (early = applyPatch(early, operations))).state);

@@ -17,13 +17,16 @@ export class StateStore {
   #sent: DaemonState;
   readonly #listeners = new Set<StateListener>();
   readonly #now: () => number;
+  readonly #steady: () => number;
   #timer: NodeJS.Timeout | undefined;
   #sentAt = Number.NEGATIVE_INFINITY;
 
-  constructor(initial: DaemonState, now: () => number) {
+  /** `now` dates the activity; `steady` is a clock that nobody sets: what waits is measured by it. */
+  constructor(initial: DaemonState, now: () => number, steady: () => number = () => performance.now()) {
     this.#state = initial;
     this.#sent = initial;
     this.#now = now;
+    this.#steady = steady;
   }
 
   get(): DaemonState {
@@ -35,7 +38,7 @@ export class StateStore {
     if (next === this.#state) return;
     this.#state = next;
     if (this.#timer !== undefined) return;
-    const wait = Math.max(0, this.#sentAt + PATCH_EVERY_MS - this.#now());
+    const wait = Math.max(0, this.#sentAt + PATCH_EVERY_MS - this.#steady());
     this.#timer = setTimeout(() => this.flush(), wait).unref();
   }
 
@@ -62,7 +65,7 @@ export class StateStore {
     const operations = diff(json(this.#sent), json(this.#state));
     this.#sent = this.#state;
     if (operations.length === 0) return;
-    this.#sentAt = this.#now();
+    this.#sentAt = this.#steady();
     for (const listener of this.#listeners) listener(operations);
   }
 }

@@ -22,6 +22,7 @@ export interface KeptChildPorts {
   onMessage(message: unknown): void;
   onLine(line: string): void;
   onState(state: KeptState): void;
+  /** Milliseconds of a clock that nobody sets. */
   now(): number;
 }
 

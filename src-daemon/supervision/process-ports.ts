@@ -24,7 +24,7 @@ export function keptPorts(
       onState(state);
       ports.onState(state);
     },
-    now: Date.now,
+    now: () => performance.now(),
   };
 }
 

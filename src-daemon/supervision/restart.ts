@@ -1,5 +1,6 @@
 /** One unwanted end of a child process. */
 export interface Crash {
+  /** Milliseconds of a clock that nobody sets. */
   readonly at: number;
   /** Its own failure code, `exit-N` or `signal-NAME`. */
   readonly code: string;

@@ -150,7 +150,7 @@ export class WorkerProcess {
         executionProvider: this.#provider,
         // The embedded network stays on this computer; neighbours of another one come from outside.
         linkHost: access === null ? "127.0.0.1" : "0.0.0.0",
-        hyperdhtOff: this.#transportCrashes.off(Date.now()),
+        hyperdhtOff: this.#transportCrashes.off(performance.now()),
       }),
     );
   }
@@ -189,7 +189,7 @@ export class WorkerProcess {
     if (!atWork || (state.kind !== "restarting" && state.kind !== "aside")) return;
     const { code } = state.crash;
     if (isTransportCrash({ code, overHyperdht, provider: this.#computesWith, lines }))
-      return this.#ports.onTransportCrash?.(this.#transportCrashes.crashed(Date.now()));
+      return this.#ports.onTransportCrash?.(this.#transportCrashes.crashed(performance.now()));
     const isFault = PROVIDER_FAULTS.has(code) || (code.startsWith("signal-") && code !== "signal-SIGKILL");
     if (isFault) this.#ports.onProviderFault(this.#computesWith, code);
   }

@@ -47,7 +47,10 @@ export interface ControlPorts {
   readonly links: LinkServices | null;
   /** The live connection of each session key, closed when the same key proves itself again. */
   readonly live: Map<string, ControlSocket>;
+  /** The wall clock: what is signed is dated. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets: silence is measured by it. */
+  readonly steady: () => number;
   readonly strangers: Strangers;
   readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
   /** True when the store has this blob, and it is what it is said to be. */
@@ -109,7 +112,7 @@ export class ControlSocket implements NodeConnection {
     this.socket = socket;
     this.ports = ports;
     this.caller = caller;
-    this.lastHeard = ports.now();
+    this.lastHeard = ports.steady();
     this.lastCheck = this.lastHeard;
     socket.on("message", (data, isBinary) => this.receive(data, isBinary));
     socket.on("close", () => this.leave("closed"));
@@ -165,7 +168,7 @@ export class ControlSocket implements NodeConnection {
 
   private receive(data: RawData, isBinary: boolean): void {
     if (this.gone) return;
-    this.lastHeard = this.ports.now();
+    this.lastHeard = this.ports.steady();
     try {
       const message = readNodeMessage(messageText(data, isBinary));
       if (this.joined) this.hear(message);
@@ -213,13 +216,13 @@ export class ControlSocket implements NodeConnection {
 
   private join({ delegation, capabilities, linkAddress, otherAddresses = [], restorable }: Hello): void {
     if (this.gone) return;
-    const { host, live, now } = this.ports;
+    const { host, live, steady } = this.ports;
     const { sessionKey, hotkey } = delegation.body;
     this.caller.proved();
     live.get(sessionKey)?.replaced();
     live.set(sessionKey, this);
     this.joined = true;
-    this.lastCheck = now();
+    this.lastCheck = steady();
     const { heartbeatMs, deadAfterMs } = this.ports.times;
     this.timers.push(
       setInterval(() => this.send({ type: "heartbeat" }), heartbeatMs),
@@ -231,7 +234,6 @@ export class ControlSocket implements NodeConnection {
     host.join(
       {
         type: "joined",
-        now: now(),
         sessionKey,
         hotkey,
         linkAddress,
@@ -268,13 +270,13 @@ export class ControlSocket implements NodeConnection {
   private async tell(message: RunMessage): Promise<void> {
     const key = this.hello?.delegation.body.sessionKey;
     if (key === undefined) return;
-    const { host, holdsCheckpoint, now } = this.ports;
+    const { host, holdsCheckpoint } = this.ports;
     if (message.type === "checkpoint") {
       const due = host.checkpointDue(key, message);
       // A checkpoint counts when its bytes are here, not when somebody says so.
       if (due === null || !(await holdsCheckpoint(due.stage, due.digest, message))) return;
     }
-    if (!this.gone) host.dispatch({ type: "message", now: now(), sessionKey: key, message });
+    if (!this.gone) host.dispatch({ type: "message", sessionKey: key, message });
   }
 
   private store(receipts: readonly SignedReceipt[]): void {
@@ -303,18 +305,18 @@ export class ControlSocket implements NodeConnection {
       this.waiting--;
       if (this.gone || !this.socket.isPaused || this.waiting >= MESSAGES_WAITING) return;
       // What it said meanwhile is still to be read.
-      this.lastHeard = this.ports.now();
+      this.lastHeard = this.ports.steady();
       this.socket.resume();
     });
   }
 
   private checkLife(): void {
-    const { now, times } = this.ports;
-    const late = now() - this.lastCheck > times.deadAfterMs / 2;
-    this.lastCheck = now();
+    const { now, steady, times } = this.ports;
+    const late = steady() - this.lastCheck > times.deadAfterMs / 2;
+    this.lastCheck = steady();
     // We slept (a closed lid), so we could not hear: what was said meanwhile is still to be read.
     if (late) this.lastHeard = this.lastCheck;
-    if (now() - this.lastHeard >= times.deadAfterMs && !this.socket.isPaused) {
+    if (steady() - this.lastHeard >= times.deadAfterMs && !this.socket.isPaused) {
       this.leave("silent");
       this.socket.terminate();
     } else if (now() > (this.hello?.delegation.body.notAfter ?? Infinity)) {
@@ -347,8 +349,8 @@ export class ControlSocket implements NodeConnection {
     if (this.socket.isPaused) this.socket.resume();
     const key = this.hello?.delegation.body.sessionKey;
     if (key === undefined || !this.joined) return;
-    const { live, host, now } = this.ports;
+    const { live, host } = this.ports;
     if (live.get(key) === this) live.delete(key);
-    host.leave({ type: "left", now: now(), sessionKey: key, cause }, this);
+    host.leave({ type: "left", sessionKey: key, cause }, this);
   }
 }

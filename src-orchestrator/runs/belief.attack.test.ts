@@ -63,8 +63,8 @@ async function restarted(steps: number | null, trained: number): Promise<Restart
   await first.orchestrator.close();
   const disks = first.net.nodes.map((node) => node.disk);
   let later = 0;
-  const now = (): number => Date.now() + later;
-  const second = await openOrchestrator(smallRun(steps), { folder: first.folder, now });
+  const steady = (): number => performance.now() + later;
+  const second = await openOrchestrator(smallRun(steps), { folder: first.folder, steady });
   const wait = (): void => {
     later += STRANGERS_AFTER_MS;
   };

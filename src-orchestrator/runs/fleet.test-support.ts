@@ -10,6 +10,7 @@ import { startNetwork } from "./network-state.ts";
 import { apply } from "./network.ts";
 import type {
   Effect,
+  Moment,
   NetworkEvent,
   NetworkState,
   Proved,
@@ -99,6 +100,8 @@ export class Fleet {
   readonly needs: readonly number[];
   state: NetworkState;
   now = 1_000;
+  /** By how much the wall clock is ahead of `now`, in ms. */
+  clockAhead = 1_700_000_000_000;
   readonly computers: Computer[];
   readonly rows: Row[] = [];
   readonly sent: Extract<Effect, { type: "send" }>[] = [];
@@ -127,6 +130,11 @@ export class Fleet {
       step: 0,
       outbox: [],
     }));
+  }
+
+  /** The wall clock may be anything: tests set it to see that it decides nothing. */
+  moment(): Moment {
+    return { now: this.now, date: this.now + this.clockAhead };
   }
 
   dispatch(event: NetworkEvent): readonly Effect[] {
@@ -158,7 +166,7 @@ export class Fleet {
     }));
     this.dispatch({
       type: "joined",
-      now: this.now,
+      ...this.moment(),
       sessionKey: computer.session,
       hotkey: testHotkey(number),
       linkAddress: { host: "127.0.0.1", port: 1000 + number } satisfies LinkAddress,
@@ -173,7 +181,7 @@ export class Fleet {
     if (session === null) return;
     computer.session = null;
     computer.assignment = null;
-    this.dispatch({ type: "left", now: this.now, sessionKey: session, cause });
+    this.dispatch({ type: "left", ...this.moment(), sessionKey: session, cause });
   }
 
   /** The orchestrator is killed: it comes back with what its store has; every node has to join again. */
@@ -226,7 +234,7 @@ export class Fleet {
 
   tick(milliseconds: number): void {
     this.now += milliseconds;
-    this.dispatch({ type: "tick", now: this.now });
+    this.dispatch({ type: "tick", ...this.moment() });
   }
 
   /** Hears the oldest thing that this computer said. */
@@ -237,7 +245,7 @@ export class Fleet {
 
   say(from: SessionKey, message: RunMessage): void {
     if (message.type === "ready") this.ready.add(`${from} ${message.generation}`);
-    this.dispatch({ type: "message", now: this.now, sessionKey: from, message });
+    this.dispatch({ type: "message", ...this.moment(), sessionKey: from, message });
   }
 
   hearAll(): void {

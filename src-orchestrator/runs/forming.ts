@@ -1,7 +1,7 @@
 import type { PeerAddress } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { bankSaves, candidates, withStage } from "./network-state.ts";
-import type { Effect, NetworkNode, NetworkState } from "./network-state.ts";
+import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
 
@@ -36,7 +36,8 @@ export function loading(state: NetworkState, index: number, bytes: number, now: 
 }
 
 /** Forms a pipeline when that is due and every stage can have a node. */
-export function form(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+export function form(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+  const { now } = at;
   if (state.phase !== "waiting" || now < state.formAfter) return state;
   const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
   const able = candidates(banked);
@@ -78,7 +79,7 @@ export function form(state: NetworkState, now: number, effects: Effect[]): Netwo
       kind: "generation",
       generation,
       resumeStep,
-      at: now,
+      at: at.date,
       holders: members.map(({ sessionKey, hotkey }) => ({ sessionKey, hotkey })),
     },
   });
@@ -137,23 +138,23 @@ function placed(state: NetworkState, able: ReadonlyMap<SessionKey, Candidate>): 
 /** Training stops: everybody re-forms when each stage has a node, at the earliest after `delayMs`. */
 export function interrupt(
   state: NetworkState,
-  now: number,
+  at: Moment,
   delayMs: number,
   unexpected: boolean,
   reason: string,
   effects: Effect[],
 ): NetworkState {
-  if (state.phase !== "training" && state.phase !== "forming") return form(state, now, effects);
+  if (state.phase !== "training" && state.phase !== "forming") return form(state, at, effects);
   const wasTraining = state.phase === "training";
   const stopped: NetworkState = {
     ...state,
     phase: "waiting",
     stages: state.stages.map((stage) => ({ ...stage, ready: false })),
     pace: [],
-    interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? now) : state.interruptedAt,
-    formAfter: delayMs === 0 ? 0 : now + delayMs,
+    interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? at.now) : state.interruptedAt,
+    formAfter: delayMs === 0 ? 0 : at.now + delayMs,
   };
-  const formed = form(stopped, now, effects);
+  const formed = form(stopped, at, effects);
   // A newer assignment stops the old work by itself.
   if (formed.phase === "waiting") halt(formed, reason, effects);
   return formed;

@@ -122,26 +122,35 @@ export type RunMessage = Extract<
   { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" | "loading" }
 >;
 
-export type NetworkEvent = { readonly now: number } & (
-  | {
-      readonly type: "joined";
-      readonly sessionKey: SessionKey;
-      readonly hotkey: Ss58Address;
-      readonly linkAddress: LinkAddress;
-      readonly otherAddresses?: readonly LinkAddress[];
-      readonly memoryBytes: number;
-      readonly restorable: readonly Restorable[];
-    }
-  | {
-      readonly type: "left";
-      readonly sessionKey: SessionKey;
-      readonly cause: "closed" | "silent" | "drained";
-    }
-  | { readonly type: "message"; readonly sessionKey: SessionKey; readonly message: RunMessage }
-  /** A stored checkpoint turned out to be missing or damaged. */
-  | { readonly type: "checkpointLost"; readonly sha256: string }
-  | { readonly type: "tick" }
-);
+/** When something happens. */
+export interface Moment {
+  /** Of a clock that nobody sets, ms: whatever waits is measured by it. */
+  readonly now: number;
+  /** Of the wall clock, ms since 1970: it dates what is kept, and nothing is decided by it. */
+  readonly date: number;
+}
+
+export type NetworkEvent = Moment &
+  (
+    | {
+        readonly type: "joined";
+        readonly sessionKey: SessionKey;
+        readonly hotkey: Ss58Address;
+        readonly linkAddress: LinkAddress;
+        readonly otherAddresses?: readonly LinkAddress[];
+        readonly memoryBytes: number;
+        readonly restorable: readonly Restorable[];
+      }
+    | {
+        readonly type: "left";
+        readonly sessionKey: SessionKey;
+        readonly cause: "closed" | "silent" | "drained";
+      }
+    | { readonly type: "message"; readonly sessionKey: SessionKey; readonly message: RunMessage }
+    /** A stored checkpoint turned out to be missing or damaged. */
+    | { readonly type: "checkpointLost"; readonly sha256: string }
+    | { readonly type: "tick" }
+  );
 
 /** What has to be remembered. */
 export type Row =

@@ -497,7 +497,7 @@ test("a checkpoint that turns out to be damaged is not built on again", () => {
   const fleet = training(4);
   run(fleet, 6);
   const lost = fleet.state.stages[1]?.checkpoints.get(4)?.sha256 ?? "";
-  fleet.dispatch({ type: "checkpointLost", now: fleet.now, sha256: lost });
+  fleet.dispatch({ type: "checkpointLost", ...fleet.moment(), sha256: lost });
   fleet.leave(1);
   expect(resumed(fleet)).toBe(0);
 });

@@ -6,6 +6,7 @@ import { blame } from "./blame.ts";
 import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
   Effect,
+  Moment,
   NetworkEvent,
   NetworkNode,
   NetworkState,
@@ -51,15 +52,15 @@ export function apply(
 function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
   switch (event.type) {
     case "joined":
-      return welcome(joined(event, state), event.sessionKey, event.now, effects);
+      return welcome(joined(event, state), event.sessionKey, event, effects);
     case "left":
       return left(event, state, effects);
     case "message":
-      return heard(event.sessionKey, event.message, event.now, state, effects);
+      return heard(event.sessionKey, event.message, event, state, effects);
     case "checkpointLost":
       return checkpointLost(event.sha256, state, effects);
     case "tick":
-      return tick(state, event.now, effects);
+      return tick(state, event, effects);
   }
 }
 
@@ -98,14 +99,15 @@ function earliest(times: readonly (number | null)[]): number | null {
   return due.length === 0 ? null : Math.min(...due);
 }
 
-function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+function tick(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+  const { now } = at;
   if (state.phase === "forming" && now >= (earliest(loadDeadlines(state)) ?? Infinity)) {
     const deadlines = loadDeadlines(state);
     const late = state.stages.map(({ holder }, index) =>
       now >= (deadlines[index] ?? Infinity) ? holder : null,
     );
     const benched = late.reduce((next, key) => (key === null ? next : blame(next, key)), state);
-    return interrupt(benched, now, 0, true, "A stage was not loaded in time.", effects);
+    return interrupt(benched, at, 0, true, "A stage was not loaded in time.", effects);
   }
   if (state.phase === "training" && now >= (stallsAt(state) ?? Infinity)) {
     const doubted = state.stages.reduce(
@@ -113,7 +115,7 @@ function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState
       state,
     );
     const counted = { ...doubted, fruitless: state.fruitless + 1 };
-    return interrupt(counted, now, 0, true, "No step was finished for a long time.", effects);
+    return interrupt(counted, at, 0, true, "No step was finished for a long time.", effects);
   }
   if (state.phase === "finished" && state.haltAt !== null && now >= state.haltAt) {
     halt(state, "The run is finished.", effects);
@@ -126,7 +128,7 @@ function tick(state: NetworkState, now: number, effects: Effect[]): NetworkState
     settleUntil: now >= state.settleUntil ? 0 : state.settleUntil,
     strangersAfter: now >= state.strangersAfter ? 0 : state.strangersAfter,
   };
-  return form(next, now, effects);
+  return form(next, at, effects);
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
@@ -154,18 +156,18 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
  * Somebody whose work was found good is there again: it does not wait for strangers that hold stages
  * and have not finished a step.
  */
-function welcome(state: NetworkState, key: SessionKey, now: number, effects: Effect[]): NetworkState {
+function welcome(state: NetworkState, key: SessionKey, at: Moment, effects: Effect[]): NetworkState {
   const isTrusted = (node: NetworkNode | undefined): boolean =>
     node !== undefined && state.trusted.has(node.hotkey);
   const isIdle = state.phase !== "finished" && state.step === state.resumeStep;
   if (!isIdle || state.phase === "waiting" || !isTrusted(state.nodes.get(key)))
-    return form(state, now, effects);
+    return form(state, at, effects);
   const strangers = state.stages.flatMap(({ holder }) =>
     holder === null || isTrusted(state.nodes.get(holder)) ? [] : [holder],
   );
-  if (strangers.length === 0) return form(state, now, effects);
+  if (strangers.length === 0) return form(state, at, effects);
   const open = strangers.reduce((next, holder) => vacate(next, holder), state);
-  return interrupt(open, now, 0, false, "A node that is known takes part.", effects);
+  return interrupt(open, at, 0, false, "A node that is known takes part.", effects);
 }
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {
@@ -178,13 +180,13 @@ function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effec
   const without = vacate({ ...state, nodes, interruptedAt }, event.sessionKey);
   if (index === null || state.phase === "finished") return without;
   const reason = `The node of stage ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
-  return interrupt(without, event.now, 0, event.cause !== "drained", reason, effects);
+  return interrupt(without, event, 0, event.cause !== "drained", reason, effects);
 }
 
 function heard(
   sender: SessionKey,
   message: RunMessage,
-  now: number,
+  at: Moment,
   state: NetworkState,
   effects: Effect[],
 ): NetworkState {
@@ -197,10 +199,10 @@ function heard(
   switch (message.type) {
     case "ready":
       return state.phase === "forming"
-        ? ready(withStage(state, index, { ready: true }), now, effects)
+        ? ready(withStage(state, index, { ready: true }), at.now, effects)
         : state;
     case "loading":
-      return loading(state, index, message.bytes, now);
+      return loading(state, index, message.bytes, at.now);
     case "stepped": {
       if (message.step <= stage.stepped || message.step > reachable(state)) return state;
       const next = withStage(state, index, { stepped: message.step });
@@ -208,7 +210,7 @@ function heard(
         isTail && message.loss !== null
           ? new Map(state.losses).set(message.step, message.loss)
           : state.losses;
-      return finishSteps({ ...next, losses }, now, effects);
+      return finishSteps({ ...next, losses }, at, effects);
     }
     case "saved":
       // Granted, and trained: or it is nothing that could have been saved.
@@ -226,9 +228,9 @@ function heard(
       );
     case "evaluated":
       if (!isTail || !evaluationDue(state, message.step)) return state;
-      return judged(state, message.step, message.loss, now, effects);
+      return judged(state, message.step, message.loss, at, effects);
     case "trouble":
-      return trouble(notReached(state, index, message, effects), index, sender, message, now, effects);
+      return trouble(notReached(state, index, message, effects), index, sender, message, at, effects);
   }
 }
 
@@ -237,11 +239,11 @@ function judged(
   state: NetworkState,
   step: number,
   loss: number,
-  now: number,
+  at: Moment,
   effects: Effect[],
 ): NetworkState {
-  const weighed = weigh(state, step, loss, now, effects);
-  return weighed.returns > state.returns ? weighed : evaluated(weighed, step, loss, now, effects);
+  const weighed = weigh(state, step, loss, at, effects);
+  return weighed.returns > state.returns ? weighed : evaluated(weighed, step, loss, at.now, effects);
 }
 
 function trouble(
@@ -249,7 +251,7 @@ function trouble(
   index: number,
   sender: SessionKey,
   { code, message }: RunMessage & { type: "trouble" },
-  now: number,
+  at: Moment,
   effects: Effect[],
 ): NetworkState {
   if (state.phase !== "training" && state.phase !== "forming") return state;
@@ -267,7 +269,7 @@ function trouble(
   const text = `Stage ${index + 1} had trouble: ${told}`;
   const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
   const counted = { ...next, fruitless: state.fruitless + 1, lastTrouble: { text, times } };
-  return interrupt(counted, now, delayMs, true, text, effects);
+  return interrupt(counted, at, delayMs, true, text, effects);
 }
 
 function isOfNumbers(code: string): boolean {

@@ -3,7 +3,7 @@ import { isCheckpointStep } from "../../src-protocol/model.ts";
 import { keptSteps } from "../stores/checkpoints.ts";
 import type { Checkpoint } from "../stores/checkpoints.ts";
 import { stageOf, tokensPerStep, withStage } from "./network-state.ts";
-import type { Effect, NetworkState, RunMessage } from "./network-state.ts";
+import type { Effect, Moment, NetworkState, RunMessage } from "./network-state.ts";
 import { provedStep } from "./proof.ts";
 
 /** Snapshot slots on a node's disk. */
@@ -161,15 +161,20 @@ function keepCheckpoints(
 }
 
 /** Steps that the last stage has now taken too. */
-export function finishSteps(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+export function finishSteps(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
   const reached = Math.min(...state.stages.map((stage) => stage.stepped));
   let next = state;
-  for (let step = state.step + 1; step <= reached; step++) next = finishStep(next, step, now, effects);
+  for (let step = state.step + 1; step <= reached; step++) next = finishStep(next, step, at, effects);
   if (state.step === state.resumeStep && reached > state.step) next = forgetOtherPast(next, effects);
-  return finish(next, now);
+  return finish(next, at.now);
 }
 
-function finishStep(state: NetworkState, step: number, now: number, effects: Effect[]): NetworkState {
+function finishStep(
+  state: NetworkState,
+  step: number,
+  { now, date }: Moment,
+  effects: Effect[],
+): NetworkState {
   const pace = [...state.pace, { step, at: now }].slice(-PACE_SAMPLES);
   const losses = new Map([...state.losses].filter(([at]) => at > step));
   const loss = state.losses.get(step);
@@ -187,7 +192,7 @@ function finishStep(state: NetworkState, step: number, now: number, effects: Eff
   };
   if (loss !== undefined) {
     const heldOutLoss = state.evaluatedStep === step ? state.heldOutLoss : null;
-    const point = { step, at: now, loss, heldOutLoss, tokensPerSecond: tokensPerSecond(next) };
+    const point = { step, at: date, loss, heldOutLoss, tokensPerSecond: tokensPerSecond(next) };
     effects.push({ type: "store", row: { kind: "point", point } });
     next = { ...next, loss, lastPoint: point };
   }

@@ -1,7 +1,7 @@
 import { newestCompleteStep } from "../stores/checkpoints.ts";
 import { blame } from "./blame.ts";
 import { interrupt } from "./forming.ts";
-import type { Effect, NetworkState } from "./network-state.ts";
+import type { Effect, Moment, NetworkState } from "./network-state.ts";
 
 /** A held-out loss is measured on little text: so much more than before is still no worse. */
 const NO_WORSE = { share: 0.05, nats: 0.05 };
@@ -25,7 +25,7 @@ export function weigh(
   state: NetworkState,
   step: number,
   loss: number,
-  now: number,
+  at: Moment,
   effects: Effect[],
 ): NetworkState {
   const { proved, trusted, stages, nodes } = state;
@@ -33,7 +33,7 @@ export function weigh(
   const judge = tail === null ? undefined : nodes.get(tail)?.hotkey;
   if (judge === undefined || (trusted.size > 0 && !trusted.has(judge))) return state;
   if (proved !== null && loss > worse(proved.loss, JUMP) && state.returns < MOST_RETURNS)
-    return goBack(state, now, effects);
+    return goBack(state, at, effects);
   if (proved !== null && loss > worse(proved.loss, NO_WORSE) && loss <= worse(proved.loss, JUMP))
     return state;
   const checkpoints = stages.map((stage) => stage.checkpoints);
@@ -53,7 +53,7 @@ function worse(loss: number, { share, nats }: typeof JUMP): number {
 }
 
 /** What has been trained since the proved checkpoint is not built on any more, whoever did it. */
-function goBack(state: NetworkState, now: number, effects: Effect[]): NetworkState {
+function goBack(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
   const target = provedStep(state);
   const checkpoints = state.stages.map((stage) => stage.checkpoints);
   if (target === null || !checkpoints.every((stage) => stage.has(target))) return state;
@@ -71,7 +71,7 @@ function goBack(state: NetworkState, now: number, effects: Effect[]): NetworkSta
   };
   return interrupt(
     back,
-    now,
+    at,
     0,
     true,
     "The held-out loss has jumped: training goes back to the last good state.",

@@ -9,7 +9,15 @@ import { stageOf, startNetwork } from "./network-state.ts";
 import { apply, nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
 import type { CheckpointMessage } from "./progress.ts";
-import type { Effect, NetworkEvent, NetworkNode, NetworkState, Remembered, Row } from "./network-state.ts";
+import type {
+  Effect,
+  Moment,
+  NetworkEvent,
+  NetworkNode,
+  NetworkState,
+  Remembered,
+  Row,
+} from "./network-state.ts";
 import { runView } from "./run-view.ts";
 import type { StageFacts } from "./stage-facts.ts";
 import { storeRow } from "../stores/run-store.ts";
@@ -19,6 +27,12 @@ import type { Store } from "../stores/store.ts";
 export interface NodeConnection {
   send(message: OrchestratorMessage): void;
 }
+
+type Untimed<Event> = Event extends unknown ? Omit<Event, keyof Moment> : never;
+/** An event as its sender knows it: the host says when it is. */
+export type Happening<Type extends NetworkEvent["type"] = NetworkEvent["type"]> = Untimed<
+  Extract<NetworkEvent, { type: Type }>
+>;
 
 export type NeighbourPair = readonly [SessionKey, SessionKey];
 
@@ -32,7 +46,8 @@ export class RunHost {
   readonly run: RunSpec;
   readonly facts: readonly StageFacts[];
   private readonly store: Store;
-  private readonly now: () => number;
+  private readonly steady: () => number;
+  private readonly date: () => number;
   /** Of the network's clock. */
   readonly block: () => number;
   private readonly connections = new Map<SessionKey, NodeConnection>();
@@ -52,7 +67,9 @@ export class RunHost {
     /** Of its stages. */
     facts: readonly StageFacts[];
     remembered: Remembered;
-    now: () => number;
+    /** Milliseconds of a clock that nobody sets, and of the wall clock: see `Moment`. */
+    steady: () => number;
+    date: () => number;
     block: () => number;
     /** What all stages can be brought back from, at the start and whenever that changes. */
     onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
@@ -63,14 +80,15 @@ export class RunHost {
   }) {
     this.store = options.store;
     this.run = options.run;
-    this.now = options.now;
+    this.steady = options.steady;
+    this.date = options.date;
     this.block = options.block;
     this.onNewestCheckpoint = options.onNewestCheckpoint;
     this.onForgotten = options.onForgotten;
     this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
-    this.state = startNetwork(options.run, needs, options.remembered, options.now());
+    this.state = startNetwork(options.run, needs, options.remembered, options.steady());
     this.onNewestCheckpoint(this.newestCheckpoint());
     this.setWake();
   }
@@ -109,20 +127,21 @@ export class RunHost {
     return () => this.watchers.delete(watcher);
   }
 
-  join(event: Extract<NetworkEvent, { type: "joined" }>, connection: NodeConnection): void {
+  join(event: Happening<"joined">, connection: NodeConnection): void {
     this.connections.set(event.sessionKey, connection);
     this.dispatch(event);
   }
 
   /** Only the connection that is the node's now can take it away. */
-  leave(event: Extract<NetworkEvent, { type: "left" }>, connection: NodeConnection): void {
+  leave(event: Happening<"left">, connection: NodeConnection): void {
     if (this.connections.get(event.sessionKey) !== connection) return;
     this.connections.delete(event.sessionKey);
     this.dispatch(event);
   }
 
-  dispatch(event: NetworkEvent): void {
+  dispatch(happening: Happening): void {
     if (this.closed) return;
+    const event: NetworkEvent = { ...happening, now: this.steady(), date: this.date() };
     const before = this.state;
     const { state, effects } = apply(event, before);
     this.state = state;
@@ -199,10 +218,7 @@ export class RunHost {
     this.wake = null;
     const at = nextWake(this.state);
     if (at === null || this.closed) return;
-    this.wake = setTimeout(
-      () => this.dispatch({ type: "tick", now: this.now() }),
-      Math.max(1, at - this.now()),
-    );
+    this.wake = setTimeout(() => this.dispatch({ type: "tick" }), Math.max(1, at - this.steady()));
     this.wake.unref();
   }
 }

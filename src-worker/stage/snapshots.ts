@@ -44,10 +44,13 @@ export interface CheckpointFile {
 /** Newest states of other histories that are kept for each stage. */
 const ASIDE_LIMIT = 2;
 
+/** File systems and clocks differ by less. */
+const CLOCK_STEP_MS = 5_000;
+
 interface Slot {
   readonly path: string;
   readonly header: SnapshotHeader;
-  /** Unix milliseconds. */
+  /** Milliseconds of `performance.now()`, which nobody sets; may be before this process. */
   readonly writtenAt: number;
 }
 
@@ -130,7 +133,7 @@ export class Snapshots {
         ours && (await exists(path))
           ? await this.#overwrite(path, name, memory)
           : await this.#create(path, name, memory);
-      this.#slots.set(path, { path, header, writtenAt: Date.now() });
+      this.#slots.set(path, { path, header, writtenAt: performance.now() });
       return { path, digest: snapshotDigest(header) };
     } catch (error) {
       throw diskFailure(error, path);
@@ -264,7 +267,11 @@ export class Snapshots {
         if (path !== this.#path(header.runId, header.stage, header.step)) {
           throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
         }
-        this.#slots.set(path, { path, header, writtenAt: (await stat(path)).mtimeMs });
+        this.#slots.set(path, {
+          path,
+          header,
+          writtenAt: performance.now() - ageMs((await stat(path)).mtimeMs),
+        });
       } finally {
         await source.close();
       }
@@ -345,4 +352,13 @@ function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/**
+ * How long ago a file was written by its date. The clock may have been set back since: then nobody
+ * knows, and any time may have passed.
+ */
+function ageMs(mtimeMs: number): number {
+  const age = Date.now() - mtimeMs;
+  return age < -CLOCK_STEP_MS ? Infinity : Math.max(0, age);
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -39,18 +39,22 @@ function memoryOf(value: number): SharedArrayBuffer {
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-loader-"));
   snapshots = await Snapshots.open(folder, () => undefined);
-  now = Date.now();
+  now = performance.now();
+  loader = loaderOf(snapshots);
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function loaderOf(of: Snapshots): StageLoader {
   const call = async (name: string) => ({ answer: name === "open" ? info : {}, ms: 1 });
-  loader = new StageLoader({
+  return new StageLoader({
     compute: { call: call as unknown as Compute["call"] },
-    snapshots,
+    snapshots: of,
     blobs: { get: async (digest) => blobs.get(digest) ?? new Uint8Array() },
     models: { get: async () => new Uint8Array() },
     availableMemory: () => 2 ** 34,
     now: () => now,
   });
-});
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+}
 
 function load(request: Partial<LoadRequest>): Promise<Float32Array> {
   const nothing = { resumeStep: 0, resumeDigest: null, checkpointSha256: null };
@@ -85,6 +89,16 @@ it("F1: a step that nobody can have reached is refused, and what was trained sta
   expect((await load({ resumeStep: 38_950, resumeDigest: digest }))[0]).toBe(1);
   now += 4 * HOUR_MS;
   expect((await load({ resumeStep: 3_000_000, checkpointSha256 }))[0]).toBe(0);
+});
+
+it("F11: a state that was written before the clock was set back keeps nobody from going on", async () => {
+  const { path } = await snapshots.save(stage, 38_950, memoryOf(1));
+  const tomorrow = new Date(Date.now() + 24 * HOUR_MS);
+  utimesSync(path, tomorrow, tomorrow);
+  snapshots = await Snapshots.open(folder, () => undefined);
+  loader = loaderOf(snapshots);
+  const checkpointSha256 = await stored(3_000_000, 5);
+  expect((await load({ resumeStep: 3_000_000, checkpointSha256 }))[0]).toBe(5);
 });
 
 it("F1: its own newest state is kept when it is told to load another history, the last two of them", async () => {

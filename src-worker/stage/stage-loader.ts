@@ -42,7 +42,7 @@ export interface LoaderPorts {
   readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
   /** What this computer has left, in bytes. */
   readonly availableMemory: () => number;
-  /** Unix milliseconds. */
+  /** Milliseconds of `performance.now()`, by which `Snapshots` counts too. */
   readonly now: () => number;
 }
 
