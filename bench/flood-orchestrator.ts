@@ -39,7 +39,7 @@ export async function startFlooded(): Promise<Flooded> {
     port: 0,
     run: testRun({ steps: null, corpus }),
     corpusFile,
-    modelFile: null,
+    modelFiles: [],
     raoPerTeraflop: "1000000",
     payouts: [],
     served: null,

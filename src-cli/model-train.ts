@@ -111,13 +111,13 @@ const NOT_BEGUN: Outcome = {
 };
 
 async function carryOut(
-  { run, stages, corpusFile, modelFile }: TrainingPlan,
+  { run, stages, corpusFile, modelFiles }: TrainingPlan,
   home: string,
   signals: Signals,
   say: (text: string) => void,
 ): Promise<Outcome> {
   const runFile = join(home, "run.json");
-  writeFileSync(runFile, JSON.stringify({ run, corpusFile, modelFile } satisfies RunFile), { mode: 0o600 });
+  writeFileSync(runFile, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   const neighbours = String(stages.length - 1);
   const daemon = new DaemonProcess(home, ["--no-probe", "--run", runFile, "--neighbours", neighbours]);
   const network = join(home, NETWORK_FOLDER_NAME);

@@ -183,7 +183,7 @@ async function runWords({ home, data, model, stages, steps, fast }: ServeOptions
   const { planTraining } = await import("./training-plan.ts");
   const folder = join(home, "run");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const { run, corpusFile, modelFile } = await planTraining(
+  const { run, corpusFile, modelFiles } = await planTraining(
     {
       model,
       data,
@@ -207,6 +207,6 @@ async function runWords({ home, data, model, stages, steps, fast }: ServeOptions
     folder,
   );
   const file = join(dirname(corpusFile), "run.json");
-  writeFileSync(file, JSON.stringify({ run, corpusFile, modelFile } satisfies RunFile), { mode: 0o600 });
+  writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   return ["--run", file];
 }

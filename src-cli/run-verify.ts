@@ -101,21 +101,22 @@ async function filesOf(
   { run, folder }: RecordOnDisk,
   options: VerifyOptions,
   temporary: string,
-): Promise<Pick<VerifyRequest, "corpusFile" | "modelFile">> {
+): Promise<Pick<VerifyRequest, "corpusFile" | "modelFiles">> {
   const stored = (sha256: string): string | null => {
     const path = join(folder, BLOBS_FOLDER, ...blobFile(sha256).split("/"));
     return statSync(path, { throwIfNoEntry: false })?.isFile() === true ? path : null;
   };
-  let modelFile: string | null = null;
+  const modelFiles: string[] = [];
   if (run.model.kind === "onnx") {
     const { sha256 } = run.model.file;
-    modelFile = stored(sha256) ?? packedAgain(options.model, join(temporary, "model.onnx"));
+    const modelFile = stored(sha256) ?? packedAgain(options.model, join(temporary, "model.onnx"));
+    modelFiles.push(modelFile);
     await mustBe(modelFile, sha256, "model", "--model");
   }
   const corpusFile =
     stored(run.corpus.sha256) ?? (await gatheredAgain(run, options, join(temporary, "data")));
   await mustBe(corpusFile, run.corpus.sha256, "data", "--data");
-  return { corpusFile, modelFile };
+  return { corpusFile, modelFiles };
 }
 
 function packedAgain(model: string | null, into: string): string {

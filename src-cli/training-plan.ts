@@ -49,7 +49,8 @@ export interface TrainingPlan {
   readonly data: TrainingData;
   /** The model in one file. */
   readonly packed: Uint8Array;
-  readonly modelFile: string;
+  /** Paths. */
+  readonly modelFiles: readonly string[];
   readonly corpusFile: string;
   readonly parameterCount: number;
   /** Of all processes together, at its peak. */
@@ -111,7 +112,8 @@ export async function planTraining(
   writeFileSync(modelFile, packed, { mode: 0o600 });
   const counted = Object.keys(fixed).filter((name) => fixed[name] === "positions");
   const notes = [...imported, ...counted.map(positionsNote), ...data.notes];
-  return { run, stages, data, packed, modelFile, corpusFile, parameterCount, memoryBytes, notes };
+  const modelFiles = [modelFile];
+  return { run, stages, data, packed, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
 }
 
 function scoresOf(

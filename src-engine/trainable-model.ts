@@ -2,6 +2,8 @@ import { Failure } from "../src-protocol/failure.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import type { ModelSpec, OnnxSpec } from "../src-protocol/model.ts";
 import type { FloatType } from "./element-type.ts";
+import { decoderModel } from "./families/decoder-model.ts";
+import type { ModelFiles } from "./families/model-files.ts";
 import { type ImportedModel, importModel } from "./import/import-model.ts";
 import { withCrossEntropy } from "./import/loss.ts";
 import { llamaModel } from "./llama-model.ts";
@@ -17,9 +19,14 @@ import type { ParameterInfo } from "./stage.ts";
 export interface TrainableModel extends Cuttable {
   /**
    * A parameter, or a table, before the first step: float32, row-major. `into`: where it is to be
-   * written, so that a large model is not in memory twice.
+   * written, so that a large model is not in memory twice. `files`: of a model that has its own.
    */
-  initial(parameter: ParameterInfo, seed: number, into?: Float32Array): Float32Array;
+  initial(
+    parameter: ParameterInfo,
+    seed: number,
+    into?: Float32Array,
+    files?: ModelFiles | null,
+  ): Float32Array;
 }
 
 /** The sequences of a micro-batch; `float64` is for checking gradients. */
@@ -27,12 +34,13 @@ export type ModelShape = MicroBatchShape & { float?: FloatType; arithmetic?: Ari
 
 /**
  * The model that a run names. `file`: the bytes of its ONNX file, for a model that has one; its
- * digest is the caller's to check.
+ * digest is the caller's to check. A decoder's graph needs no file.
  *
- * @throws Failure as `llamaModel` and `importModel`, and `bad-model` when file and run do not fit together
+ * @throws Failure as `llamaModel`, `decoderModel` and `importModel`, and `bad-model` when file and run do not fit together
  */
 export function openModel(spec: ModelSpec, shape: ModelShape, file: Uint8Array | null): TrainableModel {
   const { arithmetic = "fast" } = shape;
+  if (spec.kind === "decoder") return { ...decoderModel(spec, shape, shape.float), arithmetic };
   if (spec.kind === "llama") return { ...llamaModel(spec, shape, shape.float), arithmetic };
   if (file === null) throw new RangeError("The file of an imported model is needed to open it.");
   return { ...importedModel(spec, shape, file), arithmetic };

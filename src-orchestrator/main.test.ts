@@ -45,7 +45,7 @@ function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): 
     port,
     run: corpusRun(change),
     corpusFile: corpusFile(folder),
-    modelFile: null,
+    modelFiles: [],
     raoPerTeraflop: "1000000",
     payouts: [],
     served: null,

@@ -46,7 +46,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
         `The run's description is not valid: ${run.error.issues[0]?.message ?? "unknown form"}.`,
       );
     }
-    const { network, folder, host, port, corpusFile, modelFile, payouts, served } = message;
+    const { network, folder, host, port, corpusFile, modelFiles, payouts, served } = message;
     const raoPerTeraflop = BigInt(message.raoPerTeraflop);
     orchestrator = await startOrchestrator({
       network,
@@ -56,7 +56,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
       port,
       run: run.data,
       corpusFile,
-      modelFile,
+      modelFiles,
       raoPerTeraflop,
       payouts,
       served,

@@ -33,7 +33,7 @@ export function embeddedOptions(folder: string, change: Partial<RunSpec> = {}): 
     port: 0,
     run: corpusRun(change),
     corpusFile: corpusFile(folder),
-    modelFile: null,
+    modelFiles: [],
     raoPerTeraflop: 1_000_000n,
     times: { helloTimeoutMs: 300, heartbeatMs: 100, deadAfterMs: 1_200 },
     onBroken: (error) => {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
+import { modelFilesOf } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { accessByInvitation, OPEN_ACCESS } from "./control/access.ts";
 import { networkCard } from "./control/card.ts";
@@ -110,7 +111,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const collect = (forgotten: readonly string[] = []): void => {
       store.flush();
       const keep = referencedBlobs(store).add(run.corpus.sha256);
-      if (run.model.kind === "onnx") keep.add(run.model.file.sha256);
+      for (const { sha256 } of modelFilesOf(run.model)) keep.add(sha256);
       // What cannot be deleted now is tried again later.
       blobs.collect(keep, now(), new Set(forgotten)).catch(() => {});
     };

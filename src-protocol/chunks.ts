@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { sha256Hex } from "./keys.ts";
+import { sha256 } from "./signing.ts";
 
 const MIB = 1024 * 1024;
 /** Files beyond this are cut coarser, so that their list stays short. */
@@ -28,6 +29,14 @@ export const chunkList = z
     "as many digests as the file has chunks",
   );
 export type ChunkList = z.infer<typeof chunkList>;
+
+/**
+ * Binds the chunks of a file, so that a part of it can be checked without the rest: SHA-256 over their
+ * own, as hex digits behind each other.
+ */
+export function chunksDigest(list: readonly string[]): string {
+  return sha256(list.join(""));
+}
 
 /** Into how large chunks a file of `bytes` bytes is cut. */
 export function chunkBytesFor(bytes: number): number {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MOST_MODEL_FILES } from "./decoder.ts";
 import { delegation } from "./delegation.ts";
 import { invitation, invitationHost, networkAccess } from "./invitation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
@@ -90,8 +91,8 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     run: z.unknown(),
     /** The corpus file to take into the store when it is not there yet. */
     corpusFile: z.string(),
-    /** The same for the model's file; null: the run's model is built in. */
-    modelFile: z.string().nullable(),
+    /** The same for the model's files, in the run's order; none: the run's model is built in. */
+    modelFiles: z.array(z.string()).max(MOST_MODEL_FILES).readonly(),
     /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
     /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */

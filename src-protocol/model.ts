@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { arithmetic, kernels, KERNELS } from "./arithmetic.ts";
+import { decoderSpec } from "./decoder.ts";
 import { sha256Hex } from "./keys.ts";
 
 /** Limits of numbers that come from outside. */
@@ -60,8 +61,26 @@ export const onnxSpec = z.strictObject({
 });
 export type OnnxSpec = z.infer<typeof onnxSpec>;
 
-export const modelSpec = z.discriminatedUnion("kind", [llamaSpec, onnxSpec]);
+export const modelSpec = z.discriminatedUnion("kind", [llamaSpec, onnxSpec, decoderSpec]);
 export type ModelSpec = z.infer<typeof modelSpec>;
+
+/** A file by its digest, in the network's content-addressed store. */
+export interface StoredFile {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** The files that hold a model's parameters; none for one that is built in. */
+export function modelFilesOf(model: ModelSpec): readonly StoredFile[] {
+  switch (model.kind) {
+    case "llama":
+      return [];
+    case "onnx":
+      return [model.file];
+    case "decoder":
+      return model.files;
+  }
+}
 
 function fewNames<Value extends z.ZodType>(value: Value) {
   return z

@@ -43,7 +43,7 @@ export const networkCard = z.object({
     runId: z.string().min(1).max(64),
     name: z.string().min(1).max(120),
     /** For people: `Llama, 2.5 M parameters` is made of these. */
-    model: z.enum(["llama", "onnx"]),
+    model: z.enum(["llama", "onnx", "decoder"]),
     parameterCount: count,
     stages: z.int().positive(),
     phase: z.enum(["waiting", "forming", "training", "finished"]),

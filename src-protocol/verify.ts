@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MOST_MODEL_FILES } from "./decoder.ts";
 import { sha256Hex } from "./keys.ts";
 
 /** `tah run verify` ↔ the process that does a run again, over Node's IPC channel. */
@@ -7,7 +8,7 @@ const path = z.string().min(1);
 export const verifyRequest = z.strictObject({
   record: path,
   corpusFile: path,
-  modelFile: path.nullable(),
+  modelFiles: z.array(path).max(MOST_MODEL_FILES).readonly(),
   /** Where to begin: the stages' snapshots of a step. Null: at the seed. */
   checkpoint: z.strictObject({ step: z.int().positive(), files: z.array(path).min(1) }).nullable(),
   /** Links of these steps are compared; both count. */

@@ -12,6 +12,7 @@ import type { StageInfo } from "./compute/compute-call.ts";
 import type { Compute } from "./compute/compute.ts";
 import type { Control, Instruction, Report } from "./control/control.ts";
 import { BlobCache } from "./loading/blob-cache.ts";
+import { ModelParts } from "./loading/model-parts.ts";
 import { LoadingMeter } from "./loading/loading-meter.ts";
 import type { LoadingFile } from "./loading/loading-meter.ts";
 import { PeerUnreachable } from "./links/index.ts";
@@ -86,6 +87,9 @@ export class TrainingWorker {
       ...parts,
       blobs: { get: (digest, mostBytes, signal) => checkpoints.atMost(digest, mostBytes, signal) },
       models: cache("models", "model", false),
+      parts: new ModelParts(join(folder, "models"), this.#blobs, {
+        onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),
+      }),
       availableMemory: () => process.availableMemory(),
       now: () => performance.now(),
     });

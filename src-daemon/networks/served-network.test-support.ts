@@ -32,7 +32,7 @@ export async function serveNetwork(folder: string, port = 0): Promise<ServedNetw
       port,
       run: planRun({ corpus, size: "tiny", steps: null, workers: 2 }),
       corpusFile: corpus.file,
-      modelFile: null,
+      modelFiles: [],
       raoPerTeraflop: "10000000",
       payouts: [],
       served: {

@@ -25,7 +25,7 @@ function jobOf(content: string | null) {
 }
 
 it("a run in a file is taken as it stands there", async () => {
-  const job = { run, corpusFile: "/data", modelFile: "/model.onnx" };
+  const job = { run, corpusFile: "/data", modelFiles: ["/model.onnx"] };
   expect(await jobOf(JSON.stringify(job))).toEqual(job);
 });
 
@@ -36,7 +36,7 @@ it.each([
   ["it is larger than any run", " ".repeat(2 ** 20 + 1), /it has 1048577 bytes/],
   [
     "it is something else",
-    JSON.stringify({ run: { ...run, stages: 0 }, corpusFile: "/d", modelFile: null }),
+    JSON.stringify({ run: { ...run, stages: 0 }, corpusFile: "/d", modelFiles: [] }),
     /run\.stages: /,
   ],
 ])("a run file is refused in one sentence when %s", async (_, content, sentence) => {
@@ -50,7 +50,7 @@ it("without one, the built-in model learns the owner's text, and its files are n
   const said: string[] = [];
   const options = { runFile: null, data: folder, model: "tiny" as const, steps: 7 };
   const job = await runJob(options, join(folder, "cache"), 2, (lines) => said.push(...lines));
-  expect(job).toMatchObject({ modelFile: null, run: { steps: 7, stages: 2, model: { kind: "llama" } } });
+  expect(job).toMatchObject({ modelFiles: [], run: { steps: 7, stages: 2, model: { kind: "llama" } } });
   expect(job.run.corpus).toMatchObject({ trainingTokens: 34_002, bytes: 34_002 + 3002 });
   expect(said).toEqual([
     expect.stringMatching(/37,004 bytes of text in 2 files; 3,002 of the validation set are held out$/),

@@ -28,7 +28,7 @@ export async function runJob(
   return {
     run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),
     corpusFile: corpus.file,
-    modelFile: null,
+    modelFiles: [],
   };
 }
 

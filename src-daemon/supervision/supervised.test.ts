@@ -54,7 +54,7 @@ describe("the orchestrator's process", () => {
     folder: "/n",
     run,
     corpusFile: "/c",
-    modelFile: null,
+    modelFiles: [],
     raoPerTeraflop: "1",
     payouts: [],
   };

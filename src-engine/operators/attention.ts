@@ -1,5 +1,6 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import { type Call, composite, float, int } from "../operator.ts";
+import { sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** Attention and positions. What is differentiated as a whole is what the built-in models use. */
@@ -17,21 +18,32 @@ export const attention = {
   }),
 
   /**
-   * `softmax(query · keyᵀ / √w + mask) · value` for query, key, value [..., sequence, w],
-   * where a position sees itself and what came before.
+   * `softmax(cap(query · keyᵀ · scale) + mask) · value` for query, key, value [..., sequence, w], where
+   * a position sees itself and what came before; with a window, only so many tokens, itself included.
+   * `cap(x) = c · tanh(x / c)`. Of rank 3, key and value may have fewer heads along their first axis:
+   * each is shared by as many neighbours of query. Scale 0: 1/√w. Cap and window 0: none.
    */
   CausalAttention: composite({
     inputs: 3,
-    expand: ({ inputs: [query, key, value] }) => attentionWeights(query, key).matmul(value),
-    gradient: ({ inputs: [query, key, value], y, dy }) => {
-      const weights = attentionWeights(query, key);
+    attributes: { scale: float(0), softcap: float(0), window: int(0) },
+    expand: ({ inputs: [query, key, value], attributes }) =>
+      apart(together(attentionWeights(query, key, attributes), key).matmul(value), query),
+    gradient: ({ inputs: [query, key, value], attributes, y, dy }) => {
+      const weights = attentionWeights(query, key, attributes);
+      const scale = attentionScale(query, attributes);
       // rowsum(dWeights ⊙ weights) equals rowsum(dy ⊙ y), which has w columns instead of sequence.
-      const dScores = (): Tensor => weights.mul(dy.matmul(value.transposed()).sub(dy.mul(y).sum(-1)));
-      const scale = attentionScale(query);
+      const dScores = (): Tensor => {
+        const dWeights = apart(together(dy, key).matmul(value.transposed()), weights);
+        const dCapped = weights.mul(dWeights.sub(dy.mul(y).sum(-1)));
+        const { softcap } = attributes;
+        if (softcap === 0) return together(dCapped, key);
+        const bent = bentScores(query, key, attributes);
+        return together(dCapped.sub(dCapped.mul(bent.mul(bent))), key);
+      };
       return [
-        () => dScores().matmul(key).mul(scale),
-        () => dScores().transposed().matmul(query).mul(scale),
-        () => weights.transposed().matmul(dy),
+        () => apart(dScores().matmul(key).mul(scale), query),
+        () => dScores().transposed().matmul(together(query, key)).mul(scale),
+        () => together(weights, key).transposed().matmul(together(dy, key)),
       ];
     },
   }),
@@ -185,12 +197,64 @@ function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return x.graph.apply("Rotary", [x, cos, sin]);
 }
 
-function attentionScale(query: Tensor): number {
-  return 1 / Math.sqrt(query.dim(-1));
+interface CausalAttributes {
+  readonly scale: number;
+  readonly softcap: number;
+  readonly window: number;
+}
+
+/** Rows of the query heads that share a key head, under each other: [key heads, shared · sequence, …]. */
+function together(x: Tensor, key: Tensor): Tensor {
+  if (x.dim(0) === key.dim(0)) return x;
+  if (key.rank !== 3 || x.dim(0) % key.dim(0) !== 0)
+    throw new Failure("bad-shape", `${x.dim(0)} heads of queries cannot share ${key.dim(0)} heads of keys.`);
+  return x.reshape([key.dim(0), sizeOf(x.shape) / (key.dim(0) * x.dim(-1)), x.dim(-1)]);
+}
+
+/** As they were: [query heads, sequence, …]. */
+function apart(x: Tensor, like: Tensor): Tensor {
+  return x.rank === like.rank && x.dim(0) === like.dim(0)
+    ? x
+    : x.reshape([...like.shape.slice(0, -1), x.dim(-1)]);
+}
+
+function attentionScale(query: Tensor, { scale }: CausalAttributes): number {
+  return scale || 1 / Math.sqrt(query.dim(-1));
+}
+
+/** [..., sequence, sequence], before the mask and without a cap. */
+function rawScores(query: Tensor, key: Tensor, attributes: CausalAttributes): Tensor {
+  const product = apart(together(query, key).matmul(key.transposed()), query);
+  return product.mul(attentionScale(query, attributes));
+}
+
+/** `tanh(scores / cap)` */
+function bentScores(query: Tensor, key: Tensor, attributes: CausalAttributes): Tensor {
+  return rawScores(query, key, attributes)
+    .mul(1 / attributes.softcap)
+    .tanh();
 }
 
 /** [batch, heads, sequence, sequence]; rows sum to 1. */
-function attentionWeights(query: Tensor, key: Tensor): Tensor {
-  const scores = query.matmul(key.transposed()).mul(attentionScale(query));
-  return scores.add(laterUnseen(query, query.dim(-2), query.dim(-2))).softmax();
+function attentionWeights(query: Tensor, key: Tensor, attributes: CausalAttributes): Tensor {
+  const { softcap, window } = attributes;
+  const scores =
+    softcap === 0 ? rawScores(query, key, attributes) : bentScores(query, key, attributes).mul(softcap);
+  const sequence = query.dim(-2);
+  const causal = scores.add(laterUnseen(query, sequence, sequence));
+  return (window === 0 || window >= sequence ? causal : causal.add(earlierUnseen(query, window))).softmax();
+}
+
+/** [sequence, sequence]: `UNSEEN` where the key lies before the query's window, else 0. */
+function earlierUnseen(query: Tensor, window: number): Tensor {
+  const { graph } = query;
+  const sequence = query.dim(-2);
+  const positions = Array.from({ length: sequence }, (_, i) => i);
+  const first = graph.constant(
+    "int32",
+    [sequence, 1],
+    positions.map((i) => i - window + 1),
+  );
+  const before = graph.constant("int32", [1, sequence], positions).less(first);
+  return before.where(graph.full([], UNSEEN), graph.full([], 0));
 }

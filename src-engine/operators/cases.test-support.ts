@@ -88,6 +88,19 @@ const reduction = (domain: Domain = "any"): fc.Arbitrary<Case> =>
         attributes: { keepdims, noop_with_empty_axes: noop },
       })),
   );
+/** Plain, and with heads that share keys, a scale, a cap and a window. */
+const causalAttention: fc.Arbitrary<Case> = fc.oneof(
+  shapes(4, 4).map((shape) => ({ inputs: [trained(shape), trained(shape), trained(shape)] })),
+  fc
+    .tuple(fc.tuple(small, size, size), small, fc.constantFrom(0, 0.5), fc.constantFrom(0, 2), fc.nat(4))
+    .map(([[heads, sequence, width], shared, scale, softcap, window]) => {
+      const own = [heads, sequence, width];
+      return {
+        inputs: [trained([heads * shared, sequence, width]), trained(own), trained(own)],
+        attributes: { scale, softcap, window },
+      };
+    }),
+);
 const heads = fc
   .tuple(size, size, size, size)
   .map(([batch, heads, sequence, half]) => [batch, heads, sequence, 2 * half]);
@@ -893,7 +906,7 @@ export const CASES: Partial<Record<OperatorName, fc.Arbitrary<Case>>> = {
     };
   }),
   RotaryEmbedding: rotary,
-  CausalAttention: heads.map((shape) => ({ inputs: [trained(shape), trained(shape), trained(shape)] })),
+  CausalAttention: causalAttention,
   Attention: attention,
 
   Conv: convolution,

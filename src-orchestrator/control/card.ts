@@ -1,4 +1,5 @@
 import { CONTROL_PROTOCOL } from "../../src-protocol/control.ts";
+import { modelFilesOf } from "../../src-protocol/model.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
 import type { RunHost } from "../runs/run-host.ts";
 
@@ -47,9 +48,19 @@ export function networkCard({ network, name, operator, open }: NetworkNames, hos
       corpus: run.corpus.name,
     },
     asks: {
-      downloadBytes: run.corpus.bytes + (run.model.kind === "onnx" ? run.model.file.bytes : 0) + stageBytes,
+      downloadBytes: run.corpus.bytes + modelBytes(host) + stageBytes,
       memoryBytes: greatest(facts.map(({ memoryBytes }) => memoryBytes)),
       megabitsPerSecond: (boundary * run.microBatches * stepsPerSecond * 8) / 1e6,
     },
   };
+}
+
+/** Of a model's files: an ONNX file whole, of others the part that the greatest stage has of the parameters. */
+function modelBytes({ run: { model }, facts }: RunHost): number {
+  const all = modelFilesOf(model).reduce((sum, { bytes }) => sum + bytes, 0);
+  if (model.kind !== "decoder") return all;
+  const count = facts.reduce((sum, { newParameterCount }) => sum + newParameterCount, 0);
+  return Math.round(
+    (all * Math.max(...facts.map(({ parameterCount }) => parameterCount))) / Math.max(1, count),
+  );
 }

@@ -1,5 +1,6 @@
 import type { PeerAddress } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { modelFilesOf } from "../../src-protocol/model.ts";
 import { bankSaves, candidates, withStage } from "./network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { place } from "./placement.ts";
@@ -29,7 +30,8 @@ export function loading(state: NetworkState, index: number, bytes: number, now: 
   const stage = state.stages[index];
   if (state.phase !== "forming" || stage === undefined || stage.ready) return state;
   const { corpus, model } = state.run;
-  const files = corpus.bytes + (model.kind === "onnx" ? model.file.bytes : 0) + (state.needs[index] ?? 0);
+  const files =
+    corpus.bytes + modelFilesOf(model).reduce((sum, { bytes }) => sum + bytes, 0) + (state.needs[index] ?? 0);
   const known = stage.loaded?.bytes ?? 0;
   if (bytes > files || bytes < Math.min(files, known + PROGRESS_BYTES)) return state;
   return withStage(state, index, { loaded: { bytes, at: now } });

@@ -26,7 +26,10 @@ const model: OnnxSpec = {
 
 describe("a run whose model is a file", () => {
   test("is cut and priced by that file, which nodes fetch by its digest", async () => {
-    const { orchestrator, folder } = await openOrchestrator({ model, stages: 2 }, { modelFile: MODEL_FILE });
+    const { orchestrator, folder } = await openOrchestrator(
+      { model, stages: 2 },
+      { modelFiles: [MODEL_FILE] },
+    );
     const view = orchestrator.host.view();
     expect(view.model).toEqual(model);
     expect(view.parameterCount).toBe(4816);
@@ -38,10 +41,10 @@ describe("a run whose model is a file", () => {
     const folder = temporaryFolder();
     const other = join(folder, "other.onnx");
     writeFileSync(other, Buffer.concat([bytes, Buffer.alloc(1)]));
-    const start = (modelFile: string | null, change: Partial<OnnxSpec> = {}): Promise<string> =>
+    const start = (modelFiles: string[], change: Partial<OnnxSpec> = {}): Promise<string> =>
       startOrchestrator({
         ...embeddedOptions(folder, { model: { ...model, ...change }, stages: 2 }),
-        modelFile,
+        modelFiles,
       }).then(
         async (started) => {
           await started.close();
@@ -49,15 +52,15 @@ describe("a run whose model is a file", () => {
         },
         (error: { code: string }) => error.code,
       );
-    expect(await start(null)).toBe("model-missing");
-    expect(await start(join(folder, "gone.onnx"))).toBe("model-missing");
-    expect(await start(other)).toBe("model-mismatch");
-    expect(await start(MODEL_FILE, { file: { ...model.file, bytes: bytes.length + 1 } })).toBe(
+    expect(await start([])).toBe("model-missing");
+    expect(await start([join(folder, "gone.onnx")])).toBe("model-missing");
+    expect(await start([other])).toBe("model-mismatch");
+    expect(await start([MODEL_FILE], { file: { ...model.file, bytes: bytes.length + 1 } })).toBe(
       "model-mismatch",
     );
-    expect(await start(MODEL_FILE, { vocabulary: 25 })).toBe("bad-model");
-    expect(await start(MODEL_FILE)).toBe("started");
-    expect(await start(null)).toBe("started");
+    expect(await start([MODEL_FILE], { vocabulary: 25 })).toBe("bad-model");
+    expect(await start([MODEL_FILE])).toBe("started");
+    expect(await start([])).toBe("started");
   });
 });
 

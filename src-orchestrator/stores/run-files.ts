@@ -1,30 +1,32 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { Failure } from "../../src-protocol/failure.ts";
+import { modelFilesOf } from "../../src-protocol/model.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { Blobs } from "./blobs.ts";
 
 /** Where a run's files are taken from when the store does not have them. */
 export interface RunFiles {
   readonly corpusFile: string;
-  /** Of a run whose model is a file; null: it is built in. */
-  readonly modelFile: string | null;
+  /** Of a run whose model has files, in the run's order. */
+  readonly modelFiles: readonly string[];
 }
 
 /**
- * Takes the text and the model of a run into the store, by their digests. Gives the model's bytes.
+ * Takes the text and the model of a run into the store, by their digests. Gives the bytes of an ONNX
+ * model; other models are cut by what the run says of them.
  *
  * @throws Failure `corpus-missing`, `corpus-mismatch`, `model-missing`, `model-mismatch`
  */
 export async function takeFiles(
   blobs: Blobs,
   { corpus, model }: RunSpec,
-  { corpusFile, modelFile }: RunFiles,
+  { corpusFile, modelFiles }: RunFiles,
 ): Promise<Uint8Array | null> {
   await take(blobs, corpus, corpusFile, "corpus");
-  if (model.kind !== "onnx") return null;
-  await take(blobs, model.file, modelFile, "model");
-  return await blobs.read(model.file.sha256);
+  for (const [index, file] of modelFilesOf(model).entries())
+    await take(blobs, file, modelFiles[index] ?? null, "model");
+  return model.kind === "onnx" ? await blobs.read(model.file.sha256) : null;
 }
 
 const NAMES = { corpus: "training text", model: "model file" } as const;

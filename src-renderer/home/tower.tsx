@@ -75,6 +75,13 @@ function ModelRows({ run: { model, stages } }: { run: RunState }) {
           <Row name="Model" value={`an ONNX file, ${count(model.vocabulary)} tokens`} />
         </>
       );
+    case "decoder":
+      return (
+        <>
+          <Row name="Pipeline" value={`${pipeline}, ${plural(model.blocks, "block")}`} />
+          <Row name="Model" value={`${model.family}, ${count(model.vocabulary)} tokens`} />
+        </>
+      );
   }
 }
 

@@ -38,10 +38,16 @@ export interface ComputeCalls {
   open: { request: { spec: StageSpec; file: Uint8Array | null }; answer: StageInfo };
   /**
    * Prepares the stage that was opened and takes over `memory`; with a seed it also fills it with the
-   * initial parameters. Forgets kept inputs and gradients.
+   * initial parameters. Forgets kept inputs and gradients. `files`: paths of a decoder's files, which
+   * its initial parameters and its frozen ones are read from, by range.
    */
   load: {
-    request: { memory: SharedArrayBuffer; seed: number | null; recompute: Recompute };
+    request: {
+      memory: SharedArrayBuffer;
+      seed: number | null;
+      recompute: Recompute;
+      files?: readonly string[];
+    };
     answer: null;
   };
   /** Forgets kept inputs and gradients; parameters stay. */

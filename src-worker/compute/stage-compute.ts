@@ -2,6 +2,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Recompute } from "../../src-engine/recompute.ts";
 import type { Stage } from "../../src-engine/stage.ts";
 import { cutModel, tiesOf } from "../../src-engine/stages.ts";
+import type { ModelFiles } from "../../src-engine/families/model-files.ts";
 import { openModel } from "../../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../../src-engine/trainable-model.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
@@ -17,6 +18,7 @@ import type {
 } from "./compute-call.ts";
 import { keepsParameters, staysThere } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
+import { OpenFiles } from "./open-files.ts";
 import { release } from "./release.ts";
 import { ResidentTensors } from "./resident-tensors.ts";
 import type { Prepare, Table } from "./resident-tensors.ts";
@@ -71,7 +73,12 @@ export class StageCompute {
     return info;
   }
 
-  async load({ memory: buffer, seed, recompute }: Request<"load">): Promise<Answer<"load">> {
+  async load({
+    memory: buffer,
+    seed,
+    recompute,
+    files: paths = [],
+  }: Request<"load">): Promise<Answer<"load">> {
     await this.#unload();
     if (this.#opened === null)
       throw new Failure("no-stage-opened", "No stage was opened that could be loaded.");
@@ -80,8 +87,15 @@ export class StageCompute {
     this.#opened = null;
     await this.#sessions.keepOnly(JSON.stringify([spec, recompute]));
     const memory = stageMemory(info, buffer);
-    if (seed !== null) initialise(memory, info, model, seed);
-    const tensors = await this.#home(info, memory, this.#tables(info, model));
+    const files = OpenFiles.open(paths);
+    let tables: Table[];
+    try {
+      if (seed !== null) initialise(memory, info, model, seed, files);
+      tables = this.#tables(info, model, files);
+    } finally {
+      files.close();
+    }
+    const tensors = await this.#home(info, memory, tables);
     // Made now, so that the first micro-batch does not wait for it.
     for (const kind of kindsOf(info))
       await this.#sessions.get(kind, () => graphOf(stage, kind, recompute), staysThere);
@@ -207,13 +221,13 @@ export class StageCompute {
     return await ResidentTensors.upload(runtime, prepare, info.parameters, memory, tables);
   }
 
-  #tables(info: StageInfo, model: TrainableModel): Table[] {
+  #tables(info: StageInfo, model: TrainableModel, files: ModelFiles): Table[] {
     return (model.tables ?? [])
       .filter(({ name }) => info.tables.includes(name))
       .map((table) => ({
         name: table.name,
         shape: table.shape,
-        tensor: this.#tensor(model.initial(table, 0), table.shape),
+        tensor: this.#tensor(model.initial(table, 0, undefined, files), table.shape),
       }));
   }
 
@@ -296,9 +310,15 @@ function releaseAll(feeds: Feeds): void {
 }
 
 /** Before the first step: parameters of the model, moments of zero. */
-function initialise(memory: StageMemory, info: StageInfo, model: TrainableModel, seed: number): void {
+function initialise(
+  memory: StageMemory,
+  info: StageInfo,
+  model: TrainableModel,
+  seed: number,
+  files: ModelFiles,
+): void {
   for (const [i, parameter] of info.parameters.entries())
-    model.initial(parameter, seed, memory.parameters[i]);
+    model.initial(parameter, seed, memory.parameters[i], files);
   for (const moment of [...memory.m, ...memory.v]) moment.fill(0);
 }
 

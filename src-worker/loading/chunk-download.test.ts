@@ -2,9 +2,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { chunksDigest } from "../../src-protocol/chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { downloadFile } from "./chunk-download.ts";
+import { downloadFile, downloadParts } from "./chunk-download.ts";
 import type { ChunkSource } from "./chunk-download.ts";
 import { chunksOf } from "./chunk-server.test-support.ts";
 
@@ -108,4 +109,47 @@ it("a list of chunks of another file is found out by the file's own digest, and 
 it("a file larger than the run says is refused before anything is asked for", async () => {
   await expect(download(source(), undefined, MIB)).rejects.toMatchObject({ code: "blob-too-large" });
   expect(asked).toEqual([]);
+});
+
+describe("parts of a file", () => {
+  const parts = (from: ChunkSource, ranges: [number, number][]): Promise<void> =>
+    downloadParts({
+      digest,
+      path,
+      bytes: file.length,
+      chunksSha256: chunksDigest(chunksOf(file).sha256),
+      ranges: ranges.map(([from, to]) => ({ from, to })),
+      source: from,
+      signal: undefined,
+      onProgress: (bytes) => void progress.push(bytes),
+    });
+
+  it("come as the chunks that they lie in, once; the rest stays a hole", async () => {
+    await parts(source(), [
+      [MIB + 5, MIB + 6],
+      [4 * MIB - 1, 4 * MIB + 1],
+    ]);
+    expect(asked).toEqual([
+      [MIB, 2 * MIB],
+      [3 * MIB, 5 * MIB],
+    ]);
+    const found = readFileSync(path);
+    expect(found.length).toBe(file.length);
+    expect(found.subarray(MIB, 2 * MIB).equals(file.subarray(MIB, 2 * MIB))).toBe(true);
+    expect(found.subarray(3 * MIB, 5 * MIB).equals(file.subarray(3 * MIB, 5 * MIB))).toBe(true);
+    expect(found.subarray(0, MIB).every((byte) => byte === 0)).toBe(true);
+    expect(progress.at(-1)).toBe(3 * MIB);
+    await parts(source(), [[MIB, 3 * MIB]]);
+    expect(asked.slice(2)).toEqual([[2 * MIB, 3 * MIB]]);
+  });
+
+  it("of another file than the run names are refused by their list, before any is taken", async () => {
+    const other = { ...source(), chunks: async () => chunksOf(randomBytes(file.length)) };
+    await expect(parts(other, [[0, 1]])).rejects.toMatchObject({ code: "blob-corrupt" });
+    expect(asked).toEqual([]);
+  });
+
+  it("that come changed are refused", async () => {
+    await expect(parts(source({ spoilt: 10 }), [[0, 20]])).rejects.toMatchObject({ code: "blob-corrupt" });
+  });
 });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
+import { chunksDigest } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { diskFailure } from "../stage/disk-failure.ts";
@@ -55,8 +56,11 @@ export async function downloadFile(download: Download): Promise<void> {
   const file = await openPart(part, list.bytes);
   let whole = false;
   try {
-    const missing = await missingChunks(file, list, download);
-    await persistently(download, (progressed) => takeMissing(file, list, missing, download, progressed));
+    const all = list.sha256.map((_, index) => index);
+    const missing = await missingChunks(file, list, all, download);
+    await persistently(download, (progressed) =>
+      takeMissing(file, list, missing, list.bytes, download, progressed),
+    );
     whole = (await digestOfFile(file, list.bytes)) === digest;
     if (whole) await file.sync();
   } catch (error) {
@@ -88,25 +92,77 @@ async function openPart(path: string, bytes: number): Promise<FileHandle> {
   }
 }
 
-/** Numbers of the chunks that are not here, in order. */
+/** A part of a file: the bytes `from` up to, not including, `to`. */
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface PartialDownload extends Omit<Download, "mostBytes"> {
+  /** What the file's chunks are known by: `chunksDigest`. */
+  readonly chunksSha256: string;
+  readonly bytes: number;
+  readonly ranges: readonly ByteRange[];
+}
+
+/**
+ * Brings the chunks of a file that some ranges lie in; the rest of it stays a hole. Each chunk is
+ * checked, and their list by its own digest, so that nothing has to be trusted for what is missing.
+ * `path` has the file's whole length. Rejects as `downloadFile`.
+ */
+export async function downloadParts(download: PartialDownload): Promise<void> {
+  const { digest, path, bytes, chunksSha256, source, signal, ranges } = download;
+  const list = await persistently(download, () => source.chunks(digest, signal));
+  if (list.bytes !== bytes || chunksDigest(list.sha256) !== chunksSha256) throw corrupt(digest);
+  const wanted = chunksIn(list, ranges);
+  const total = wanted.reduce((sum, index) => sum + lengthOf(list, index), 0);
+  const file = await openPart(path, bytes);
+  try {
+    await file.truncate(bytes);
+    const missing = await missingChunks(file, list, wanted, download);
+    await persistently(download, (progressed) =>
+      takeMissing(file, list, missing, total, download, progressed),
+    );
+    await file.sync();
+  } catch (error) {
+    throw error instanceof Failure ? error : diskFailure(error, path);
+  } finally {
+    await file.close();
+  }
+}
+
+/** In order. */
+function chunksIn({ chunkBytes, bytes }: ChunkList, ranges: readonly ByteRange[]): number[] {
+  const found = new Set<number>();
+  for (const { from, to } of ranges)
+    for (let index = Math.floor(from / chunkBytes); index * chunkBytes < Math.min(to, bytes); index++)
+      found.add(index);
+  return [...found].sort((a, b) => a - b);
+}
+
+/** Of the chunks `wanted`, those that are not here, in order. */
 async function missingChunks(
   file: FileHandle,
   list: ChunkList,
-  { onProgress, signal }: Download,
+  wanted: readonly number[],
+  { onProgress, signal }: Pick<Download, "onProgress" | "signal">,
 ): Promise<Set<number>> {
   const missing = new Set<number>();
   const { size } = await file.stat();
   const buffer = Buffer.alloc(Math.min(list.chunkBytes, list.bytes));
   let here = 0;
-  for (const [index, sha256] of list.sha256.entries()) {
+  let total = 0;
+  for (const index of wanted) {
+    const sha256 = list.sha256[index];
     signal?.throwIfAborted();
     const { from, to } = placeOf(list, index);
+    total += to - from;
     const piece = buffer.subarray(0, to - from);
     const { bytesRead } = from >= size ? { bytesRead: 0 } : await file.read(piece, 0, piece.byteLength, from);
     if (bytesRead === piece.byteLength && hashOf(piece) === sha256) here += bytesRead;
     else missing.add(index);
   }
-  onProgress(here, list.bytes);
+  onProgress(here, total);
   return missing;
 }
 
@@ -114,12 +170,14 @@ async function takeMissing(
   file: FileHandle,
   list: ChunkList,
   missing: Set<number>,
-  { digest, source, signal, onProgress }: Download,
+  /** Bytes of all chunks that are wanted. */
+  total: number,
+  { digest, source, signal, onProgress }: Pick<Download, "digest" | "source" | "signal" | "onProgress">,
   progressed: () => void,
 ): Promise<void> {
   let wrong = 0;
-  let here = list.bytes;
-  for (const index of missing) here -= placeOf(list, index).to - placeOf(list, index).from;
+  let here = total;
+  for (const index of missing) here -= lengthOf(list, index);
   for (let first = nextOf(missing); first !== null; first = nextOf(missing)) {
     let end = first;
     while (missing.has(end)) end += 1;
@@ -142,7 +200,7 @@ async function takeMissing(
           missing.delete(index);
           here += buffer.byteLength;
           progressed();
-          onProgress(here, list.bytes);
+          onProgress(here, total);
         }
         index += 1;
         filled = 0;
@@ -157,7 +215,7 @@ async function takeMissing(
 
 /** Again and again with growing pauses, for as long as something comes now and then. */
 async function persistently<T>(
-  { signal, now = () => performance.now() }: Download,
+  { signal, now = () => performance.now() }: Pick<Download, "signal" | "now">,
   /** Calls back when a chunk has come: then patience begins anew. */
   attempt: (progressed: () => void) => Promise<T>,
 ): Promise<T> {
@@ -183,6 +241,11 @@ async function persistently<T>(
 
 function placeOf({ bytes, chunkBytes }: ChunkList, index: number): { from: number; to: number } {
   return { from: index * chunkBytes, to: Math.min(bytes, (index + 1) * chunkBytes) };
+}
+
+function lengthOf(list: ChunkList, index: number): number {
+  const { from, to } = placeOf(list, index);
+  return to - from;
 }
 
 function nextOf(missing: ReadonlySet<number>): number | null {

@@ -13,6 +13,8 @@ export interface OfflineOptions {
   readonly corpus: Uint8Array;
   /** The model's, for a model that has one. */
   readonly file: Uint8Array | null;
+  /** Paths of the files of a decoder. */
+  readonly files?: readonly string[];
   readonly threads: number;
   /** Where to begin: the stages' snapshots of `step`, in their order. Null: at the seed. */
   readonly from: { readonly step: number; readonly checkpoints: readonly Uint8Array[] } | null;
@@ -155,7 +157,7 @@ export class OfflineRun {
 }
 
 async function openStage(options: OfflineOptions, index: number, compute: Compute): Promise<OfflineStage> {
-  const { spec, file, from } = options;
+  const { spec, file, files = [], from } = options;
   const { answer: info } = await compute.call("open", { spec: { ...spec, stage: index }, file });
   const memory = new SharedArrayBuffer(stageBytes(info));
   let link: string | null = null;
@@ -167,6 +169,6 @@ async function openStage(options: OfflineOptions, index: number, compute: Comput
   }
   const seed = from === null ? spec.seed : null;
   // As workers do in class exact, and in class fast where memory allows.
-  await compute.call("load", { memory, seed, recompute: "selective" });
+  await compute.call("load", { memory, seed, recompute: "selective", files });
   return { info, memory, compute, chain: new StageChain(spec, index, from?.step ?? 0, link) };
 }

@@ -8,6 +8,8 @@ export interface SingleOptions {
   readonly corpus: Uint8Array;
   /** The model's, for a model that has one. */
   readonly file?: Uint8Array;
+  /** Paths of the files of a decoder. */
+  readonly files?: readonly string[];
   readonly steps: number;
   readonly threads: number;
   /** `weights`: the model's parameters as they are then, by name; views, not copies. */
@@ -28,13 +30,13 @@ export interface SingleStep {
 
 /** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
-  const { spec, corpus, file = null, steps, threads, onStep, evaluateAt } = options;
+  const { spec, corpus, file = null, files = [], steps, threads, onStep, evaluateAt } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
   const samples = samplesOf(spec, corpus);
   try {
     const { answer: stage } = await compute.call("open", { spec: { ...spec, stages: 1, stage: 0 }, file });
     const memory = new SharedArrayBuffer(stageBytes(stage));
-    await compute.call("load", { memory, seed: spec.seed, recompute: "full" });
+    await compute.call("load", { memory, seed: spec.seed, recompute: "full", files });
     const done: SingleStep[] = [];
     for (let step = 0; step < steps; step++) {
       const begun = performance.now();

@@ -10,12 +10,14 @@ import { verify } from "./verify.ts";
 /** A child of `tah run verify`, spoken to over Node's IPC channel (verify.ts of the protocol). */
 async function repeat(request: VerifyRequest): Promise<VerifyOutcome> {
   const record = parseRecord(await readFile(request.record, "utf8"));
-  const { checkpoint, corpusFile, modelFile } = request;
+  const { checkpoint, corpusFile, modelFiles } = request;
+  const [onnxFile] = record.run.model.kind === "onnx" ? modelFiles : [];
   const checkpoints = await Promise.all((checkpoint?.files ?? []).map((file) => readFile(file)));
   const run = await OfflineRun.open({
     spec: record.run,
     corpus: await readFile(corpusFile),
-    file: modelFile === null ? null : await readFile(modelFile),
+    file: onnxFile === undefined ? null : await readFile(onnxFile),
+    files: record.run.model.kind === "decoder" ? modelFiles : [],
     // The stages work side by side.
     threads: Math.max(1, Math.floor(availableParallelism() / record.run.stages)),
     from: checkpoint === null ? null : { step: checkpoint.step, checkpoints },

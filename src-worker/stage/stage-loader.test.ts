@@ -51,6 +51,7 @@ function loaderOf(of: Snapshots): StageLoader {
     snapshots: of,
     blobs: { get: async (digest) => blobs.get(digest) ?? new Uint8Array() },
     models: { get: async () => new Uint8Array() },
+    parts: { get: async () => [] },
     availableMemory: () => 2 ** 34,
     now: () => now,
   });

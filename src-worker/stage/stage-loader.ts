@@ -1,5 +1,6 @@
 import type { Recompute } from "../../src-engine/recompute.ts";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
@@ -40,6 +41,10 @@ export interface LoaderPorts {
   };
   /** Files of models, by digest. */
   readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
+  /** Of the files of a decoder, the parts that these parameters lie in: paths of the files. */
+  readonly parts: {
+    get(model: DecoderSpec, names: ReadonlySet<string>, signal?: AbortSignal): Promise<string[]>;
+  };
   /** What this computer has left, in bytes. */
   readonly availableMemory: () => number;
   /** Milliseconds of `performance.now()`, by which `Snapshots` counts too. */
@@ -88,7 +93,8 @@ export class StageLoader {
     this.#held = { key, memory, info };
     this.#at = null;
     const { seed, link } = await this.#fill(request, memory, signal);
-    await compute.call("load", { memory, seed, recompute });
+    const files = await this.#modelParts(spec, info, seed, signal);
+    await compute.call("load", { memory, seed, recompute, files });
     this.#at = { step: resumeStep, link };
     return { ...this.#held, link };
   }
@@ -119,6 +125,18 @@ export class StageLoader {
 
   async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
     return model.kind === "onnx" ? await this.#ports.models.get(model.file, signal) : null;
+  }
+
+  /** Whatever was trained already is not read from the model's files: then only frozen parameters are. */
+  async #modelParts(
+    { model }: RunSpec,
+    { parameters, tables }: StageInfo,
+    seed: number | null,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    if (model.kind !== "decoder") return [];
+    const names = new Set([...(seed === null ? [] : parameters.map(({ name }) => name)), ...tables]);
+    return names.size === 0 ? [] : await this.#ports.parts.get(model, names, signal);
   }
 
   /** The seed to make initial parameters from, or null when `memory` is filled. */
