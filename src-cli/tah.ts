@@ -18,6 +18,7 @@ import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
 import { addRunCommands } from "./run-command.ts";
+import { addWalletCommands } from "./wallet-command.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
 const DEFAULT_DURATION = "1h";
@@ -37,6 +38,8 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "no-such-steps",
   "data-needed",
   "model-needed",
+  "secret-needed",
+  "wallet-bad-name",
 ]);
 
 interface Common {
@@ -174,6 +177,7 @@ program
 addModelCommands(program, say);
 addRunCommands(program, say);
 addNetworkCommands(program, say);
+addWalletCommands(program, say);
 
 await run(process.argv);
 

@@ -8,7 +8,7 @@ import { chainClock } from "./chain/chain-connection.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { homeFailure, openHome } from "./data-folder/home.ts";
 import type { Home } from "./data-folder/home.ts";
-import { HOTKEY_NAME, embeddedPlan } from "./runs/embedded-plan.ts";
+import { embeddedPlan } from "./runs/embedded-plan.ts";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "./state/initial-state.ts";
 import { LiveState } from "./state/live-state.ts";
 import { lockHome } from "./data-folder/lock.ts";
@@ -30,8 +30,10 @@ import { remotePlan } from "./networks/remote-plan.ts";
 import { threadsPerWorker } from "./runs/run-plan.ts";
 import { SignIn } from "./api/sign-in.ts";
 import { VERSION } from "./version.ts";
+import { passwordSource } from "./wallet/password-source.ts";
+import { selectedWallet } from "./wallet/selected-wallet.ts";
 import { openOrCreateHotkey, payoutAddress } from "./wallet/wallet.ts";
-import type { Hotkey } from "./wallet/wallet.ts";
+import type { Hotkey, PasswordSource } from "./wallet/wallet.ts";
 
 /** The running product: what `main.ts`, tests and the shell hold of it. */
 export interface Daemon {
@@ -78,7 +80,7 @@ async function assemble(
 
   const policy = new PolicyKeeper({ folder: home.path });
   cleanUp.push(() => policy.close());
-  const { own, payoutColdkey, warnings } = await openOwnKey(home);
+  const { own, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
   for (const warning of warnings) log.warn(warning);
   const networks = new NetworksStore(home.networksFile, (id) => home.joined(id).path);
   const chain = options.chain === null ? null : chainClock({ url: options.chain, payout: payoutColdkey });
@@ -223,10 +225,15 @@ interface OwnKey {
   readonly warnings: readonly string[];
 }
 
+function passwordOf({ walletPasswordFile }: DaemonOptions): PasswordSource {
+  const terminal = { input: process.stdin, output: process.stdout };
+  return passwordSource({ file: walletPasswordFile, env: process.env, terminal });
+}
+
 /** The owner's hotkey: it earns on every network. */
-async function openOwnKey(home: Home): Promise<OwnKey> {
-  const place = { root: home.wallets, ...HOTKEY_NAME };
-  const own = await openOrCreateHotkey(place);
+async function openOwnKey(home: Home, password: PasswordSource): Promise<OwnKey> {
+  const place = selectedWallet(home.path);
+  const own = await openOrCreateHotkey(place, password);
   return { own, payoutColdkey: await payoutAddress(place, own), warnings: own.warnings };
 }
 

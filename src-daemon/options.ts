@@ -25,6 +25,8 @@ export interface DaemonOptions {
   readonly exact: boolean;
   /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
   readonly runFile: string | null;
+  /** Holds the password of a locked hotkey; null: it is asked for. */
+  readonly walletPasswordFile: string | null;
   /** Folder of the built dashboard. */
   readonly bundle: string;
   /** Whether to find out what this computer trains fastest with; else it is the processor. */
@@ -45,6 +47,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
   --join INVITATION  join the network of an invitation (a line that begins with tah1)
   --yes              with --join: say yes to what the network asks, without being asked
+  --wallet-password-file FILE  the password of your hotkey, if it is under one (else it is asked for)
   --help             this text
 `;
 
@@ -78,6 +81,10 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     model: modelSize(values.model ?? "default"),
     exact: values.exact === true,
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
+    walletPasswordFile:
+      values["wallet-password-file"] === undefined
+        ? null
+        : path("--wallet-password-file", "file", values["wallet-password-file"]),
     bundle: join(import.meta.dirname, "..", "dist", "renderer"),
     probe: values["no-probe"] !== true,
     exitWithParent: values["exit-with-parent"] === true,
@@ -100,6 +107,7 @@ function read(words: readonly string[]) {
         home: { type: "string" },
         join: { type: "string" },
         yes: { type: "boolean" },
+        "wallet-password-file": { type: "string" },
         help: { type: "boolean", short: "h" },
         // For tests and programs; not a part of the help text.
         model: { type: "string" },

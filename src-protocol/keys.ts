@@ -13,7 +13,7 @@ export type SessionKey = z.infer<typeof sessionKey>;
 /** An ed25519 signature. */
 export const ed25519Signature = hex(64);
 
-/** An sr25519 signature, 0x-prefixed as every Bittensor tool prints it. */
+/** An sr25519 signature, 0x-prefixed as Bittensor's requests carry it; `btcli wallet sign` prints it bare. */
 export const sr25519Signature = z.string().regex(/^0x[0-9a-f]{128}$/, "0x and 64 bytes of hex");
 
 /** An account address in SS58 (prefix 42). The checksum is verified where signatures are. */

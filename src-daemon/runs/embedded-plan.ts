@@ -7,6 +7,7 @@ import type { DaemonOptions } from "../options.ts";
 import { LOOPBACK } from "../networks/reach.ts";
 import { runJob } from "./run-job.ts";
 import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
+import { DEFAULT_NAMES } from "../wallet/selected-wallet.ts";
 import { openOrCreateHotkey } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 import type { Member } from "../supervision/worker-process.ts";
@@ -14,7 +15,6 @@ import type { Member } from "../supervision/worker-process.ts";
 /** Test units: one for 1e14 counted floating-point operations. */
 const RAO_PER_TERAFLOP = "10000000";
 const EMBEDDED_NETUID = 0;
-export const HOTKEY_NAME = { wallet: "default", hotkey: "default" };
 
 export interface EmbeddedParts {
   readonly home: Home;
@@ -31,7 +31,7 @@ export async function embeddedPlan(
   const neighbours: Member[] = [];
   for (let number = 1; number <= options.neighbours; number += 1) {
     const { wallets, worker } = home.neighbour(number);
-    const hotkey = await openOrCreateHotkey({ root: wallets, ...HOTKEY_NAME });
+    const hotkey = await openOrCreateHotkey({ root: wallets, ...DEFAULT_NAMES });
     neighbours.push({ name: `neighbour ${number}`, hotkey, folder: worker });
   }
   const workers = neighbours.length + 1;

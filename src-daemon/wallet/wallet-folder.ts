@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, readlink, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -32,10 +32,27 @@ export async function readKeyFile(
     const bytes = await file.readFile();
     return { bytes, warnings: secret ? await takeAwayOthersAccess(file, mode, path) : [] };
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return null;
+    if (errorCode(error) === "ENOENT") {
+      await refuseDanglingLink(path);
+      return null;
+    }
     throw error instanceof Failure ? error : unreadable(path, error);
   } finally {
     await file?.close();
+  }
+}
+
+/** A link to a file or folder that is not there: a new key in its place would be another one than its owner means. */
+async function refuseDanglingLink(path: string): Promise<void> {
+  for (let at = path; dirname(at) !== at; at = dirname(at)) {
+    const found = await lstat(at).catch(() => null);
+    if (found === null) continue;
+    if (!found.isSymbolicLink()) return;
+    const target = await readlink(at).catch(() => "?");
+    throw new Failure(
+      "wallet-unreadable",
+      `${at} is a link to ${target}, which is not there (a disk that is not connected?). No key was made: connect it, or remove the link.`,
+    );
   }
 }
 
@@ -49,7 +66,7 @@ export async function readKeyFile(
 export async function createKeyFile(
   path: string,
   temporaryFolder: string,
-  content: string,
+  content: string | Uint8Array,
 ): Promise<boolean> {
   const temporary = join(temporaryFolder, `.key-${randomBytes(8).toString("hex")}.tmp`);
   try {
@@ -72,7 +89,7 @@ export async function removeTemporaryKeys(folder: string): Promise<void> {
   }
 }
 
-async function writeWhole(path: string, content: string): Promise<void> {
+async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, "wx", 0o600);
   try {
     await file.writeFile(content);
@@ -83,7 +100,11 @@ async function writeWhole(path: string, content: string): Promise<void> {
 }
 
 /** A hard link is the one way to give a finished file its name that fails when the name is taken. */
-async function linkExclusively(temporary: string, path: string, content: string): Promise<boolean> {
+async function linkExclusively(
+  temporary: string,
+  path: string,
+  content: string | Uint8Array,
+): Promise<boolean> {
   try {
     await link(temporary, path);
     return true;

@@ -56,7 +56,14 @@ describe("btwallet's key file", () => {
       "null fields, as old Python wrote",
       { secretPhrase: null, privateKey: null, secretSeed: SEED, ss58Address: ADDRESS },
     ],
-    ["a field we do not know", { secretSeed: SEED, cryptoType: 1 }],
+    ["the type that newer tools write", { secretSeed: SEED, cryptoType: 1 }],
+    ["a type that is a word, which counts as none", { secretSeed: SEED, cryptoType: "ed25519" }],
+    ["hex without 0x", { secretSeed: SEED.slice(2), publicKey: PUBLIC.slice(2) }],
+    ["a private key without 0x", { privateKey: PRIVATE.slice(2) }],
+    [
+      "odd fields that are not needed",
+      { secretPhrase: PHRASE, privateKey: 7, secretSeed: "x", accountId: [] },
+    ],
   ])("with %s gives the same key", (_what, content) => {
     expect(decode(content).address).toBe(ADDRESS);
   });
@@ -101,7 +108,7 @@ describe("btwallet's key file", () => {
     ["zeros after a power cut", "\0".repeat(300), "wallet-corrupt"],
     ["a list", "[]", "wallet-corrupt"],
     ["a bare number", "7", "wallet-corrupt"],
-    ["a number as a field", { secretSeed: 7 }, "wallet-corrupt"],
+    ["a number as its only secret", { secretSeed: 7 }, "wallet-no-secret"],
     ["a short seed", { secretSeed: SEED.slice(0, 40) }, "wallet-corrupt"],
     ["a misspelt phrase", { secretPhrase: PHRASE.replace("old", "odl") }, "wallet-corrupt"],
     ["a zero private key", { privateKey: `0x${"00".repeat(64)}` }, "wallet-corrupt"],
@@ -113,6 +120,24 @@ describe("btwallet's key file", () => {
     const failure = refusal(() => decode(content));
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(/KEY.*left untouched/);
+  });
+
+  it.each([
+    ["by its type", { secretPhrase: PHRASE, cryptoType: 0 }],
+    ["by its type, beside an sr25519 address", { secretPhrase: PHRASE, cryptoType: 0, ss58Address: ADDRESS }],
+    ["by the length of its private key", { privateKey: SEED }],
+    ["as a type that is not known", { secretSeed: SEED, cryptoType: 2 }],
+  ])("of another kind of key (%s) is called sound, and refused", (_how, content) => {
+    const failure = refusal(() => decode(content));
+    expect(failure.code).toBe("wallet-key-type");
+    expect(failure.message).toMatch(/is sound/);
+  });
+
+  it("of another network's address is refused with the prefix, and with neither a backup nor a new key in mind", () => {
+    const file = JSON.stringify({ ss58Address: "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5" });
+    const failure = refusal(() => decodePublicKeyFile(Buffer.from(file), "KEY"));
+    expect(failure.code).toBe("wallet-other-network");
+    expect(failure.message).toMatch(/prefix 0\).*prefix 42/);
   });
 
   it("never has its content in a refusal, however it is broken", () => {

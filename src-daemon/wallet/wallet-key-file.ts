@@ -2,23 +2,35 @@ import * as schnorrkel from "@scure/sr25519";
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
-import { decodeSs58, encodeSs58 } from "../../src-protocol/ss58.ts";
+import { BITTENSOR_PREFIX, decodeAnySs58, decodeSs58, encodeSs58 } from "../../src-protocol/ss58.ts";
+import { lockedForm } from "./locked-form.ts";
 import { phraseToSeed } from "./wallet-phrase.ts";
 
 /**
- * The content of btwallet's key files: one JSON object of strings. Old Python wallets wrote `null`
- * where newer ones leave a field out.
+ * The content of btwallet's key files: one JSON object. Old Python wallets wrote `null` where newer
+ * ones leave a field out, and hex stands with and without 0x. What is not needed may be odd: the tools
+ * read such a file, and so do we.
  */
-const hexBytes = (bytes: number) => z.string().regex(new RegExp(`^0x[0-9a-fA-F]{${bytes * 2}}$`));
+const text = z.string().nullish().catch(null);
+const hexText = (bytes: number) => {
+  const form = new RegExp(`^(?:0x)?[0-9a-fA-F]{${bytes * 2}}$`);
+  return text.transform((value) => (typeof value === "string" && form.test(value) ? bare(value) : null));
+};
 const keyFile = z.looseObject({
-  accountId: hexBytes(32).nullish(),
-  publicKey: hexBytes(32).nullish(),
-  privateKey: hexBytes(64).nullish(),
-  secretPhrase: z.string().nullish(),
-  secretSeed: hexBytes(32).nullish(),
-  ss58Address: z.string().nullish(),
+  accountId: hexText(32),
+  publicKey: hexText(32),
+  privateKey: text,
+  secretPhrase: text,
+  secretSeed: text,
+  ss58Address: text,
+  /** 1: sr25519, 0: ed25519, as bittensor-wallet 4.1 and later write it. Another type than a number counts as absent. */
+  cryptoType: z.number().nullish().catch(null),
 });
 type KeyFile = z.infer<typeof keyFile>;
+
+const SR25519 = 1;
+const ED25519 = 0;
+const SEED_BYTES = 32;
 
 export interface KeyPair {
   readonly address: Ss58Address;
@@ -27,11 +39,25 @@ export interface KeyPair {
   readonly secretKey: Uint8Array;
 }
 
+/** What a key is made from; a key from elsewhere has no phrase. */
+export type KeySecret =
+  | { readonly type: "phrase"; readonly phrase: string }
+  | { readonly type: "seed"; readonly seed: Uint8Array }
+  | { readonly type: "pair"; readonly pair: KeyPair };
+
 /** The two files of a fresh key: the secret one and the public one beside it. */
 export function encodeKeyFiles(phrase: string): { secret: string; public: string } {
-  const seed = phraseToSeed(phrase);
-  if (seed === null) throw new Error("a key was to be made from an invalid phrase");
-  const pair = pairFromSecret(schnorrkel.secretFromSeed(seed));
+  return encodeKey({ type: "phrase", phrase });
+}
+
+/** The same of a key from elsewhere. Without `cryptoType`: readers 2.0.3 to 4.0.1 cannot open a file that has it. */
+export function encodeKey(from: KeySecret): { secret: string; public: string; address: Ss58Address } {
+  const seed = from.type === "pair" ? null : from.type === "seed" ? from.seed : phraseToSeed(from.phrase);
+  if (from.type === "phrase" && seed === null) throw badPhrase();
+  const pair =
+    from.type === "pair"
+      ? from.pair
+      : keyPairFromSecret(schnorrkel.secretFromSeed(seed ?? new Uint8Array(SEED_BYTES)));
   const publicFields = {
     accountId: hex(pair.publicKey),
     publicKey: hex(pair.publicKey),
@@ -41,11 +67,25 @@ export function encodeKeyFiles(phrase: string): { secret: string; public: string
     secret: JSON.stringify({
       ...publicFields,
       privateKey: hex(toBittensorSecret(pair.secretKey)),
-      secretPhrase: phrase,
-      secretSeed: hex(seed),
+      ...(from.type === "phrase" ? { secretPhrase: from.phrase } : {}),
+      ...(seed === null ? {} : { secretSeed: hex(seed) }),
     }),
     public: JSON.stringify(publicFields),
+    address: pair.address,
   };
+}
+
+/** The phrase that a key file holds, or null: a key may have been made from a seed or a private key. */
+export function phraseInKeyFile(bytes: Uint8Array, path: string): string | null {
+  return parseKeyFile(bytes, path).secretPhrase ?? null;
+}
+
+/** @throws Failure `wallet-bad-phrase`, which never has a part of the phrase in it */
+export function badPhrase(): Failure {
+  return new Failure(
+    "wallet-bad-phrase",
+    "That is no secret phrase: it has 12 to 24 English words of one list, and the last one checks the others. Look for a misspelt or swapped word.",
+  );
 }
 
 /**
@@ -58,6 +98,7 @@ export function encodeKeyFiles(phrase: string): { secret: string; public: string
 export function decodeKeyFile(bytes: Uint8Array, path: string): KeyPair {
   refuseEncrypted(bytes, path);
   const file = parseKeyFile(bytes, path);
+  refuseOtherType(file, path);
   const pair = secretOf(file, path);
   if (!publicFieldsMatch(file, pair)) {
     throw new Failure(
@@ -71,11 +112,22 @@ export function decodeKeyFile(bytes: Uint8Array, path: string): KeyPair {
 /** The address in a public key file such as `coldkeypub.txt`. */
 export function decodePublicKeyFile(bytes: Uint8Array, path: string): Ss58Address {
   const file = parseKeyFile(bytes, path);
-  const named = file.ss58Address ?? null;
+  const named = typeof file.ss58Address === "string" ? decodeAnySs58(file.ss58Address) : null;
+  if (named !== null && named.prefix !== BITTENSOR_PREFIX) {
+    throw new Failure(
+      "wallet-other-network",
+      `${path} names an address of another network (${file.ss58Address}, prefix ${named.prefix}); Bittensor's have prefix ${BITTENSOR_PREFIX} and begin with 5. It was left untouched: put the address there as Bittensor's tools show it.`,
+    );
+  }
   const key = file.publicKey ?? file.accountId ?? null;
-  const account = key === null ? decodeSs58(named ?? "") : Buffer.from(key.slice(2), "hex");
+  const account = key === null ? (named?.account ?? null) : Buffer.from(key, "hex");
   if (account === null) {
-    throw corrupt(path, named === null ? "names no address" : "names an address with a wrong checksum");
+    const what =
+      typeof file.ss58Address === "string" ? "names an address with a wrong checksum" : "names no address";
+    throw new Failure(
+      "wallet-corrupt",
+      `${path} ${what}. It was left untouched: restore it from its wallet.`,
+    );
   }
   const address = encodeSs58(account);
   if (!publicFieldsMatch(file, { address, publicKey: account })) {
@@ -87,12 +139,31 @@ export function decodePublicKeyFile(bytes: Uint8Array, path: string): Ss58Addres
   return address;
 }
 
+/** A public key file's bytes, as Bittensor's tools write and read it. */
+export function encodePublicKeyFile(address: Ss58Address): string {
+  const account = decodeSs58(address);
+  if (account === null) throw new TypeError("not a Bittensor address");
+  return JSON.stringify({ accountId: hex(account), publicKey: hex(account), ss58Address: address });
+}
+
+/** An ed25519 file is sound, and the tools would sign with another key than we would read in it. */
+function refuseOtherType(file: KeyFile, path: string): void {
+  const type = file.cryptoType ?? SR25519;
+  // Without the field, a private key of half the length says the same.
+  const isShort = file.secretPhrase == null && file.secretSeed == null && isHex(file.privateKey, 32);
+  if (type === SR25519 && !isShort) return;
+  const name = type === ED25519 || isShort ? "an ed25519 key" : `a key of an unknown type (${type})`;
+  throw new Failure(
+    "wallet-key-type",
+    `The key file ${path} is sound, but it holds ${name}, and networks know their members by sr25519 keys. It was left untouched: name a hotkey of type sr25519 (Bittensor's default) instead.`,
+  );
+}
+
 function refuseEncrypted(bytes: Uint8Array, path: string): void {
-  const start = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
-  if (!["$NACL", "$ANSIBLE_VAULT", "gAAAAA"].some((mark) => start.startsWith(mark))) return;
+  if (lockedForm(bytes) === null) return;
   throw new Failure(
     "wallet-encrypted",
-    `The hotkey file ${path} is locked with a password, so it cannot sign by itself. It was left untouched: use a hotkey without a password (Bittensor's default), or another hotkey name.`,
+    `The hotkey file ${path} is locked with a password. It was left untouched: give the password (in a terminal when asked, or in a file with --wallet-password-file), or name another hotkey with \`tah wallet use\`.`,
   );
 }
 
@@ -106,24 +177,25 @@ function parseKeyFile(bytes: Uint8Array, path: string): KeyFile {
     throw corrupt(path, "is not complete JSON");
   }
   const parsed = keyFile.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const field = parsed.error.issues[0]?.path.join(".") ?? "";
-  throw corrupt(path, field === "" ? "is not a key file" : `has a wrong field "${field}"`);
+  if (parsed.success && !Array.isArray(json)) return parsed.data;
+  throw corrupt(path, "is not a key file");
 }
 
 function secretOf(file: KeyFile, path: string): KeyPair {
   if (typeof file.secretPhrase === "string") {
     const seed = phraseToSeed(file.secretPhrase);
     if (seed === null) throw corrupt(path, "holds a secret phrase with a wrong word or checksum");
-    return pairFromSecret(schnorrkel.secretFromSeed(seed));
+    return keyPairFromSecret(schnorrkel.secretFromSeed(seed));
   }
   if (typeof file.secretSeed === "string") {
-    return pairFromSecret(schnorrkel.secretFromSeed(Buffer.from(file.secretSeed.slice(2), "hex")));
+    if (!isHex(file.secretSeed, 32)) throw corrupt(path, 'has a wrong field "secretSeed"');
+    return keyPairFromSecret(schnorrkel.secretFromSeed(Buffer.from(bare(file.secretSeed), "hex")));
   }
   if (typeof file.privateKey === "string") {
-    const secret = fromBittensorSecret(Buffer.from(file.privateKey.slice(2), "hex"));
+    if (!isHex(file.privateKey, 64)) throw corrupt(path, 'has a wrong field "privateKey"');
+    const secret = fromBittensorSecret(Buffer.from(bare(file.privateKey), "hex"));
     if (secret === null) throw corrupt(path, "holds a private key that is not an sr25519 key");
-    return pairFromSecret(secret);
+    return keyPairFromSecret(secret);
   }
   throw new Failure(
     "wallet-no-secret",
@@ -131,15 +203,16 @@ function secretOf(file: KeyFile, path: string): KeyPair {
   );
 }
 
-function pairFromSecret(secretKey: Uint8Array): KeyPair {
+/** The pair of a secret in `@scure/sr25519`'s form. */
+export function keyPairFromSecret(secretKey: Uint8Array): KeyPair {
   const publicKey = schnorrkel.getPublicKey(secretKey);
   return { address: encodeSs58(publicKey), publicKey, secretKey };
 }
 
 function publicFieldsMatch(file: KeyFile, pair: Pick<KeyPair, "address" | "publicKey">): boolean {
-  const expected = hex(pair.publicKey);
+  const expected = bare(hex(pair.publicKey));
   const named = [file.accountId, file.publicKey].filter((field) => typeof field === "string");
-  if (!named.every((field) => field.toLowerCase() === expected)) return false;
+  if (!named.every((field) => field === expected)) return false;
   return typeof file.ss58Address !== "string" || file.ss58Address === pair.address;
 }
 
@@ -166,6 +239,15 @@ function corrupt(path: string, what: string): Failure {
     "wallet-corrupt",
     `The key file ${path} ${what}. It was left untouched and no new key was made in its place: restore it from a backup, or move it away to get a new key.`,
   );
+}
+
+/** The digits alone, in small letters. */
+function bare(text: string): string {
+  return text.replace(/^0x/, "").toLowerCase();
+}
+
+function isHex(text: string | null | undefined, bytes: number): boolean {
+  return typeof text === "string" && new RegExp(`^(?:0x)?[0-9a-fA-F]{${bytes * 2}}$`).test(text);
 }
 
 function hex(bytes: Uint8Array): string {

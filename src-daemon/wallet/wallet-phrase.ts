@@ -10,9 +10,9 @@ const WORD_BITS = 11;
 const words: readonly string[] = wordList(english);
 const positions = new Map(words.map((word, position) => [word, position]));
 
-/** Twelve fresh words. */
-export function newPhrase(): string {
-  return phraseOf(randomBytes(16));
+/** Fresh words: 12, 15, 18, 21 or 24. */
+export function newPhrase(count = 12): string {
+  return phraseOf(randomBytes((count / 3) * 4));
 }
 
 /** The words of 16, 20, 24, 28 or 32 bytes of entropy. */

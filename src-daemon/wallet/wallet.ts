@@ -3,34 +3,41 @@ import type { Delegation, DelegationBody } from "../../src-protocol/delegation.t
 import { delegationText } from "../../src-protocol/delegation.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
+import { unlockKeyFile } from "./key-lock.ts";
+import { lockedForm } from "./locked-form.ts";
 import { createKeyFile, readKeyFile, removeTemporaryKeys } from "./wallet-folder.ts";
 import { walletHotkey } from "./wallet-hotkey.ts";
 import type { Hotkey, WalletHotkey } from "./wallet-hotkey.ts";
 import { decodeKeyFile, decodePublicKeyFile, encodeKeyFiles } from "./wallet-key-file.ts";
+import { locateHotkey } from "./wallet-names.ts";
+import type { WalletPlace } from "./wallet-names.ts";
 import { newPhrase } from "./wallet-phrase.ts";
 
 export type { Hotkey, WalletHotkey } from "./wallet-hotkey.ts";
 
-/** Where a hotkey stands in Bittensor's own layout: `<root>/<wallet>/hotkeys/<hotkey>`. */
-export interface WalletPlace {
-  readonly root: string;
-  readonly wallet: string;
-  readonly hotkey: string;
-}
+export type { WalletPlace } from "./wallet-names.ts";
 
 /**
- * The hotkey of this wallet, made on first use. A file that exists is only ever read: whatever is
+ * The hotkey of this wallet, made on first use unless its owner has chosen it by name. A file that exists is only ever read: whatever is
  * wrong with it is a `Failure` (`wallet-corrupt`, `wallet-encrypted`, `wallet-key-mismatch`,
  * `wallet-no-secret`, `wallet-unreadable`), and it stays as it is.
  */
-export async function openOrCreateHotkey(place: WalletPlace): Promise<WalletHotkey> {
-  const { folder, path } = locate(place);
-  const found = await openHotkey(path, folder, false);
+export async function openOrCreateHotkey(
+  place: WalletPlace & { readonly isChosen?: boolean },
+  password: PasswordSource = noPassword,
+): Promise<WalletHotkey> {
+  const { folder, path } = locateHotkey(place);
+  const found = await openHotkey(path, folder, password);
   if (found !== null) return found;
+  if (place.isChosen === true)
+    throw new Failure(
+      "wallet-missing",
+      `The hotkey that was chosen, ${path}, is not there (a disk that is not connected?). No other was made in its place: bring it back, or choose one with \`tah wallet use\`.`,
+    );
   const files = encodeKeyFiles(newPhrase());
   const created = await createKeyFile(path, folder, files.secret);
   // When another process was quicker, its key is the wallet's key.
-  const hotkey = await openHotkey(path, folder, created);
+  const hotkey = await openHotkey(path, folder, noPassword, created);
   if (hotkey === null) {
     throw new Failure(
       "wallet-unreadable",
@@ -46,7 +53,7 @@ export async function payoutAddress(
   place: Pick<WalletPlace, "root" | "wallet">,
   hotkey: Pick<Hotkey, "address">,
 ): Promise<Ss58Address> {
-  const path = join(locate({ ...place, hotkey: "default" }).folder, "coldkeypub.txt");
+  const path = join(locateHotkey({ ...place, hotkey: "default" }).folder, "coldkeypub.txt");
   const file = await readKeyFile(path, { secret: false });
   return file === null ? hotkey.address : decodePublicKeyFile(file.bytes, path);
 }
@@ -78,26 +85,23 @@ export function delegate(
   return { body, signature: hotkey.signText(delegationText(body)) };
 }
 
-async function openHotkey(path: string, folder: string, created: boolean): Promise<WalletHotkey | null> {
+/** Asked only when the file is locked; null: there is nobody to ask. */
+export type PasswordSource = (path: string) => Promise<string | null>;
+
+const noPassword: PasswordSource = () => Promise.resolve(null);
+
+async function openHotkey(
+  path: string,
+  folder: string,
+  password: PasswordSource,
+  created = false,
+): Promise<WalletHotkey | null> {
   const file = await readKeyFile(path, { secret: true });
   if (file === null) return null;
-  const pair = decodeKeyFile(file.bytes, path);
+  const given = lockedForm(file.bytes) === null ? null : await password(path);
+  const bytes = given === null ? file.bytes : await unlockKeyFile({ bytes: file.bytes, path }, given);
+  const pair = decodeKeyFile(bytes, path);
+  if (given !== null) bytes.fill(0);
   await removeTemporaryKeys(folder);
   return walletHotkey(pair, { path, created, warnings: file.warnings });
-}
-
-/** Names come from settings: they may name a file in the wallets' folder and nothing outside it. */
-const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
-
-function locate({ root, wallet, hotkey }: WalletPlace): { folder: string; path: string } {
-  for (const name of [wallet, hotkey]) {
-    if (!NAME.test(name) || name.endsWith("pub.txt")) {
-      throw new Failure(
-        "wallet-bad-name",
-        `"${name.slice(0, 80)}" cannot be the name of a wallet or hotkey. Use up to 64 letters, digits, "-", "_" and ".", not ending in "pub.txt".`,
-      );
-    }
-  }
-  const folder = join(root, wallet);
-  return { folder, path: join(folder, "hotkeys", hotkey) };
 }

@@ -1,0 +1,120 @@
+import { createDecipheriv, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from "node:crypto";
+import sodium from "libsodium-wrappers-sumo";
+import { Failure } from "../../src-protocol/failure.ts";
+import { NACL_MARK, lockedForm } from "./locked-form.ts";
+
+/**
+ * Of the three forms only NaCl's is written. Deriving a key takes seconds and, for NaCl, 512 MiB: run this
+ * on a thread of its own (key-lock.ts).
+ */
+
+/** Fixed in btwallet, so that one password gives one key in every wallet. */
+const NACL_SALT = Buffer.from("137183dff15a09bc9c90b5518739e9b1", "hex");
+const NACL_PASSES = 8;
+const NACL_MEMORY_BYTES = 512 * 1024 * 1024;
+const KEY_BYTES = 32;
+const NONCE_BYTES = 24;
+const MAC_BYTES = 16;
+
+const ANSIBLE_ROUNDS = 10_000;
+const FERNET_ROUNDS = 10_000_000;
+const FERNET_SALT = "Iguesscyborgslikemyselfhaveatendencytobeparanoidaboutourorigins";
+
+/** The file's content in NaCl's form: `$NACL`, nonce (24), MAC (16), ciphertext. */
+export async function lock(
+  content: Uint8Array,
+  password: string,
+  nonce: Uint8Array = randomBytes(NONCE_BYTES),
+): Promise<Uint8Array> {
+  const key = await naclKey(password);
+  try {
+    return Buffer.concat([Buffer.from(NACL_MARK), nonce, sodium.crypto_secretbox_easy(content, nonce, key)]);
+  } finally {
+    sodium.memzero(key);
+  }
+}
+
+/** @throws Failure `wallet-wrong-password`, or `wallet-corrupt` when the file is cut short */
+export async function unlock(bytes: Uint8Array, password: string, path: string): Promise<Uint8Array> {
+  switch (lockedForm(bytes)) {
+    case "nacl":
+      return unlockNacl(bytes, password, path);
+    case "ansible":
+      return unlockAnsible(bytes, password, path);
+    case "fernet":
+      return unlockFernet(bytes, password, path);
+    case null:
+      return bytes;
+  }
+}
+
+async function naclKey(password: string): Promise<Uint8Array> {
+  await sodium.ready;
+  return sodium.crypto_pwhash(
+    KEY_BYTES,
+    password,
+    NACL_SALT,
+    NACL_PASSES,
+    NACL_MEMORY_BYTES,
+    sodium.crypto_pwhash_ALG_ARGON2I13,
+  );
+}
+
+async function unlockNacl(bytes: Uint8Array, password: string, path: string): Promise<Uint8Array> {
+  const body = bytes.subarray(NACL_MARK.length);
+  if (body.length < NONCE_BYTES + MAC_BYTES) throw cutShort(path);
+  const key = await naclKey(password);
+  try {
+    return sodium.crypto_secretbox_open_easy(body.subarray(NONCE_BYTES), body.subarray(0, NONCE_BYTES), key);
+  } catch {
+    throw wrongPassword(path);
+  } finally {
+    sodium.memzero(key);
+  }
+}
+
+/** `$ANSIBLE_VAULT;1.1;AES256`, then hex of three lines of hex: salt, HMAC-SHA256, AES-256-CTR ciphertext. */
+function unlockAnsible(bytes: Uint8Array, password: string, path: string): Uint8Array {
+  const [, ...lines] = Buffer.from(bytes).toString("latin1").split(/\r?\n/);
+  const inner = Buffer.from(lines.join("").trim(), "hex").toString("latin1").split("\n");
+  const [salt, mac, cipher] = inner.map((line) => Buffer.from(line, "hex"));
+  if (salt === undefined || mac === undefined || cipher === undefined || cipher.length === 0)
+    throw cutShort(path);
+  const keys = pbkdf2Sync(password, salt, ANSIBLE_ROUNDS, 80, "sha256");
+  const expected = createHmac("sha256", keys.subarray(32, 64)).update(cipher).digest();
+  if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) throw wrongPassword(path);
+  const aes = createDecipheriv("aes-256-ctr", keys.subarray(0, 32), keys.subarray(64, 80));
+  const padded = Buffer.concat([aes.update(cipher), aes.final()]);
+  const padding = padded.at(-1) ?? 0;
+  if (padding < 1 || padding > 16 || padding > padded.length) throw cutShort(path);
+  return padded.subarray(0, -padding);
+}
+
+/** Version 0x80, time (8), IV (16), AES-128-CBC ciphertext, HMAC-SHA256 (32), in URL-safe base64. */
+function unlockFernet(bytes: Uint8Array, password: string, path: string): Uint8Array {
+  const token = Buffer.from(Buffer.from(bytes).toString("latin1").trim(), "base64url");
+  if (token.length < 1 + 8 + 16 + 16 + 32 || token[0] !== 0x80) throw cutShort(path);
+  const key = pbkdf2Sync(password, FERNET_SALT, FERNET_ROUNDS, 32, "sha256");
+  const expected = createHmac("sha256", key.subarray(0, 16)).update(token.subarray(0, -32)).digest();
+  if (!timingSafeEqual(token.subarray(-32), expected)) throw wrongPassword(path);
+  const aes = createDecipheriv("aes-128-cbc", key.subarray(16), token.subarray(9, 25));
+  try {
+    return Buffer.concat([aes.update(token.subarray(25, -32)), aes.final()]);
+  } catch {
+    throw cutShort(path);
+  }
+}
+
+function wrongPassword(path: string): Failure {
+  return new Failure(
+    "wallet-wrong-password",
+    `The password does not open ${path}. The file was left untouched: check capitals and keyboard, and try again.`,
+  );
+}
+
+function cutShort(path: string): Failure {
+  return new Failure(
+    "wallet-corrupt",
+    `The key file ${path} is locked and cut short. It was left untouched: restore it from a backup.`,
+  );
+}

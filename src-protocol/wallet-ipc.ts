@@ -1,0 +1,110 @@
+import { z } from "zod";
+import { ss58Address } from "./keys.ts";
+
+/**
+ * `tah wallet …` ↔ the process that holds the keys meanwhile, over Node's IPC channel. Passwords and
+ * phrases travel here and nowhere else: never as words of a command line.
+ */
+const name = z.string().min(1).max(64);
+const folder = z.string().min(1);
+const password = z.string().max(1024);
+
+/** Where keys lie: a folder of wallets in Bittensor's layout. */
+const place = { root: folder, wallet: name };
+
+export const keySource = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("phrase"), phrase: z.string().max(1000) }),
+  z.strictObject({ type: z.literal("seed"), seed: z.string().max(80) }),
+  /** A file of Bittensor's tools or of polkadot-js; the password, where it is locked. */
+  z.strictObject({ type: z.literal("file"), path: folder, password: password.nullable() }),
+]);
+export type KeySource = z.infer<typeof keySource>;
+
+export const walletRequest = z.discriminatedUnion("type", [
+  /** `home`: whose hotkey in use is to be marked. */
+  z.strictObject({ type: z.literal("list"), root: folder, home: folder }),
+  z.strictObject({
+    type: z.literal("create"),
+    ...place,
+    /** Name of the hotkey; null: the coldkey. */
+    hotkey: name.nullable(),
+    words: z.literal([12, 15, 18, 21, 24]),
+    password: password.nullable(),
+  }),
+  z.strictObject({
+    type: z.literal("import"),
+    ...place,
+    hotkey: name.nullable(),
+    from: keySource,
+    /** Of the new file. */
+    password: password.nullable(),
+  }),
+  z.strictObject({
+    type: z.literal("export"),
+    ...place,
+    hotkey: name.nullable(),
+    /** Of the file that is read, where it is locked. */
+    password: password.nullable(),
+    to: z.discriminatedUnion("type", [
+      z.strictObject({ type: z.literal("phrase") }),
+      z.strictObject({ type: z.literal("bittensor"), path: folder, password: password.nullable() }),
+      z.strictObject({ type: z.literal("polkadot"), path: folder, password }),
+    ]),
+  }),
+  /** The address that earnings go to, without its secret: `coldkeypub.txt`. */
+  z.strictObject({
+    type: z.literal("payout"),
+    ...place,
+    address: z.string().max(100),
+    replace: z.boolean(),
+  }),
+  /** Which hotkey the daemon of this data folder works with. */
+  z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: name }),
+]);
+export type WalletRequest = z.infer<typeof walletRequest>;
+
+/** A key file as it lies there. */
+export const listedKey = z.strictObject({
+  name: z.string(),
+  path: z.string(),
+  /** Null: it cannot be known without the password, or at all. */
+  address: ss58Address.nullable(),
+  /** `public`: the address alone. */
+  holds: z.enum(["secret", "locked", "public"]),
+  /** Why it cannot be used, as a sentence; null: it can. */
+  problem: z.string().nullable(),
+});
+export type ListedKey = z.infer<typeof listedKey>;
+
+export const listedWallet = z.strictObject({
+  name: z.string(),
+  coldkey: listedKey.nullable(),
+  hotkeys: z.array(listedKey),
+});
+export type ListedWallet = z.infer<typeof listedWallet>;
+
+export const walletAnswer = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("list"),
+    root: z.string(),
+    wallets: z.array(listedWallet),
+    /** Path of the hotkey that the daemon of the data folder works with. */
+    inUse: z.string(),
+  }),
+  z.strictObject({
+    type: z.literal("key"),
+    key: listedKey,
+    /** Null: it is not asked for, or the key has none. */
+    phrase: z.string().nullable(),
+  }),
+  z.strictObject({ type: z.literal("written"), path: z.string(), address: ss58Address }),
+  z.strictObject({ type: z.literal("used"), path: z.string(), address: ss58Address.nullable() }),
+]);
+export type WalletAnswer = z.infer<typeof walletAnswer>;
+
+export const walletMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("working"), seconds: z.number().nonnegative() }),
+  z.strictObject({ type: z.literal("done"), answer: walletAnswer }),
+  z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
+]);
+export type WalletMessage = z.infer<typeof walletMessage>;
