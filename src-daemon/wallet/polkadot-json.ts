@@ -1,4 +1,6 @@
 import { createRequire } from "node:module";
+import type * as PolkadotKeyring from "@polkadot/keyring";
+import type * as UtilCrypto from "@polkadot/util-crypto";
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
 import { keyPairFromSecret } from "./wallet-key-file.ts";
@@ -50,9 +52,7 @@ export function decodePolkadotJson(json: unknown, password: string, path: string
 
 function decrypted(file: z.infer<typeof exported>, password: string, path: string): Buffer {
   // On first use, and on a thread that ends: the package takes 30 MB.
-  const { jsonDecrypt } = createRequire(import.meta.url)(
-    "@polkadot/util-crypto",
-  ) as typeof import("@polkadot/util-crypto");
+  const { jsonDecrypt } = createRequire(import.meta.url)("@polkadot/util-crypto") as typeof UtilCrypto;
   try {
     return Buffer.from(jsonDecrypt(file as unknown as Parameters<typeof jsonDecrypt>[0], password));
   } catch {
@@ -66,7 +66,7 @@ function decrypted(file: z.infer<typeof exported>, password: string, path: strin
 /** The account as polkadot-js takes it in, under this password. */
 export function encodePolkadotJson(pair: KeyPair, password: string, name: string): string {
   const need = createRequire(import.meta.url);
-  const { createPair } = need("@polkadot/keyring") as typeof import("@polkadot/keyring");
+  const { createPair } = need("@polkadot/keyring") as typeof PolkadotKeyring;
   const { secretKey, publicKey, address } = pair;
   const account = createPair({ toSS58: () => address, type: "sr25519" }, { secretKey, publicKey }, { name });
   return JSON.stringify(account.toJson(password));

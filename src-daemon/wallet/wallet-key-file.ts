@@ -150,7 +150,10 @@ export function encodePublicKeyFile(address: Ss58Address): string {
 function refuseOtherType(file: KeyFile, path: string): void {
   const type = file.cryptoType ?? SR25519;
   // Without the field, a private key of half the length says the same.
-  const isShort = file.secretPhrase == null && file.secretSeed == null && isHex(file.privateKey, 32);
+  const isShort =
+    typeof file.secretPhrase !== "string" &&
+    typeof file.secretSeed !== "string" &&
+    isHex(file.privateKey, 32);
   if (type === SR25519 && !isShort) return;
   const name = type === ED25519 || isShort ? "an ed25519 key" : `a key of an unknown type (${type})`;
   throw new Failure(
