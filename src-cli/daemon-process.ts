@@ -48,7 +48,8 @@ export class DaemonProcess {
     while (performance.now() < deadline) {
       if (gone) throw new Failure("daemon-ended", this.#complaint.trim() || "The daemon ended at its start.");
       const path = join(this.#home, API_FILE_NAME);
-      if (readApiFile(path) !== null) return ApiClient.connect(path);
+      // One that was killed in this folder has left its own there.
+      if (readApiFile(path)?.pid === this.#child.pid) return ApiClient.connect(path);
       await wait(LOOK_EVERY_MS);
     }
     throw new Failure("daemon-silent", "The daemon did not start in a minute.");

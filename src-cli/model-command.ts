@@ -79,6 +79,13 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--exact", 'the same bits on every computer, a little slower: see "tah run verify"')
     .option("--out <file>", "the trained model (default: FILE.trained.onnx, beside the model)")
     .option("--force", "replace the file that is written if it is there already")
+    .option("--fresh", "begin anew, where the same training was stopped before it was done")
+    .option(
+      "--samples <count>",
+      "texts that are written before and after, from held-out beginnings",
+      whole(0, 20),
+      3,
+    )
     .option("--json", "print the figures as one line of JSON")
     .addHelpText("after", DATA_HELP)
     .action(async (file: string, words: TrainWords) => {
@@ -111,12 +118,84 @@ export function addModelCommands(program: Command, say: (text: string) => void):
           train: words.train ?? [],
           out: words.out ?? null,
           force: words.force === true,
+          fresh: words.fresh === true,
+          samples: words.samples,
         },
         (text) => void process.stderr.write(`${text}\n`),
       );
       say(words.json === true ? JSON.stringify(result) : resultText(result));
       if (result.interrupted) process.exitCode = EXIT_INTERRUPTED;
     });
+
+  addTry(model, say);
+}
+
+function addTry(model: Command, say: (text: string) => void): void {
+  model
+    .command("try")
+    .description("what a language model writes after a prompt, on this computer")
+    .argument("<file>", "the ONNX file, trained or not; its external data must lie in the same folder")
+    .requiredOption("--prompt <text...>", "what the text begins with; several, each for itself")
+    .option("--count <number>", "how many texts after each prompt", whole(1, 100), 3)
+    .option("--length <tokens>", "how many tokens to write", whole(1, 100_000), 60)
+    .option(
+      "--temperature <number>",
+      "how freely it chooses; 0: always the likeliest token",
+      temperature,
+      0.8,
+    )
+    .option("--seed <number>", "another seed, other texts", whole(0, 2 ** 31 - 1), 1)
+    .option("--tokenizer <path>", "a folder with a tokenizer.json (default: the model's own)")
+    .option(
+      "--sequence <count>",
+      "how many tokens it looks back (default: as the file fixes it, else 128)",
+      whole(2, 131_072),
+    )
+    .option("--size <name=number...>", "sizes of other dimensions that the file leaves open")
+    .option("--tokens <name>", "the input that takes token numbers (default: found by its type and name)")
+    .option("--scores <name>", "the output of scores of the next token (default: the only one, or logits)")
+    .option("--fixed <name=number...>", "another input, and the number that it is filled with")
+    .option("--json", "print JSON, for programs")
+    .action(async (file: string, words: TryWords) => {
+      const [{ parseSizes }, { tryModel, tryText }] = await Promise.all([
+        import("./model-inspect.ts"),
+        import("./model-try.ts"),
+      ]);
+      const { prompt, count, length, temperature: degree, seed } = words;
+      const result = await tryModel(
+        {
+          model: file,
+          prompts: prompt,
+          count: degree === 0 ? 1 : count,
+          length,
+          temperature: degree,
+          seed,
+          tokenizer: words.tokenizer ?? null,
+          sequence: words.sequence ?? null,
+          sizes: parseSizes(words.size ?? []),
+          tokens: words.tokens ?? null,
+          scores: words.scores ?? null,
+          fixed: parseNumbers(words.fixed ?? []),
+        },
+        (text) => void process.stderr.write(`${text}\n`),
+      );
+      say(words.json === true ? JSON.stringify(result) : tryText(result));
+    });
+}
+
+interface TryWords {
+  prompt: string[];
+  count: number;
+  length: number;
+  temperature: number;
+  seed: number;
+  tokenizer?: string;
+  sequence?: number;
+  size?: string[];
+  tokens?: string;
+  scores?: string;
+  fixed?: string[];
+  json?: true;
 }
 
 interface InspectWords {
@@ -150,6 +229,8 @@ interface TrainWords {
   exact?: true;
   out?: string;
   force?: true;
+  fresh?: true;
+  samples: number;
   json?: true;
 }
 
@@ -172,6 +253,12 @@ function whole(least: number, most: number): (text: string) => number {
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
   };
+}
+
+function temperature(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value <= 100) return value;
+  throw new InvalidArgumentError("Give a number from 0 to 100, for example 0.8.");
 }
 
 function positive(text: string): number {

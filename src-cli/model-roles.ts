@@ -16,6 +16,8 @@ export interface RoleOptions {
 export interface Roles extends Pick<OnnxSpec, "tokens" | "scores" | "fixed" | "sizes"> {
   readonly batch: number;
   readonly sequence: number;
+  /** Which of the two the file leaves open, and nothing was said of. */
+  readonly open: { readonly batch: boolean; readonly sequence: boolean };
 }
 
 /** Where neither the file nor a person says it. */
@@ -148,7 +150,7 @@ function sizesOf(
   tokens: Input,
   others: readonly Input[],
   options: RoleOptions,
-): Pick<Roles, "sizes" | "batch" | "sequence"> {
+): Pick<Roles, "sizes" | "batch" | "sequence" | "open"> {
   const batch = sizeOf(tokens, 0, "batch", options);
   const sequence = sizeOf(tokens, 1, "sequence", options);
   const sizes = new Map<string, number>();
@@ -166,7 +168,12 @@ function sizesOf(
     }
   }
   refuseUnknown("--size", Object.keys(options.sizes), [...sizes.keys()]);
-  return { sizes: Object.fromEntries(sizes), batch, sequence };
+  const isOpen = (axis: 0 | 1, said: number | null): boolean => {
+    const name = tokens.dimensions[axis]?.name ?? null;
+    return name !== null && said === null && own(options.sizes, name) === undefined;
+  };
+  const open = { batch: isOpen(0, options.batch), sequence: isOpen(1, options.sequence) };
+  return { sizes: Object.fromEntries(sizes), batch, sequence, open };
 }
 
 /** Of the tokens: as the file fixes it, else as it is given, in either of two ways. */

@@ -52,7 +52,13 @@ interface Ended {
 function start(...words: string[]): { child: ChildProcess; ended: Promise<Ended> } {
   const child = spawn(process.execPath, [join(import.meta.dirname, "tah.ts"), "model", "train", ...words], {
     // ONNX Runtime would leave its device id in the home folder.
-    env: { ...process.env, TMPDIR: join(folder, "tmp"), HOME: folder, XDG_CACHE_HOME: join(folder, "cache") },
+    env: {
+      ...process.env,
+      TMPDIR: join(folder, "tmp"),
+      TAH_HOME: join(folder, "home"),
+      HOME: folder,
+      XDG_CACHE_HOME: join(folder, "cache"),
+    },
     stdio: ["ignore", "pipe", "pipe"],
     // A group of its own, as a terminal makes: Ctrl-C reaches every process of it.
     detached: true,
@@ -63,6 +69,13 @@ function start(...words: string[]): { child: ChildProcess; ended: Promise<Ended>
   child.stderr.setEncoding("utf8").on("data", (text: string) => (error += text));
   const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ code, out, error })));
   return { child, ended };
+}
+
+/** What no later command needs would lie here. */
+function leftBehind(): string[] {
+  return [join(folder, "tmp"), join(folder, "home", "trainings")].flatMap((place) =>
+    existsSync(place) ? readdirSync(place).map((name) => join(place, name)) : [],
+  );
 }
 
 const train = (...words: string[]): Promise<Ended> => start(...words).ended;
@@ -195,7 +208,15 @@ describe("tah model train", () => {
     );
     const out = join(folder, "models", "gpt2-tied.trained.onnx");
     expect(result).toMatchObject({ out, writtenStep: 10, step: 10, steps: 10, stages: 3, processes: 5 });
-    expect(readdirSync(join(folder, "tmp"))).toEqual([]);
+    expect(result).toMatchObject({ resumedFrom: null, kept: null });
+    expect(leftBehind()).toEqual([]);
+    // Three beginnings of held-out data, and what the model made of each before and after.
+    expect(result.samples).toHaveLength(3);
+    for (const { prompt, untrained, trained } of result.samples) {
+      expect(prompt).toMatch(/^\d+( \d+){5}$/);
+      expect(trained).toMatch(/^( \d+){40}$/);
+      expect(trained).not.toEqual(untrained);
+    }
 
     const plan = await planned(model, 10);
     const corpus = readFileSync(plan.corpusFile);
@@ -228,7 +249,7 @@ describe("tah model train", () => {
       "--json",
     );
     const stored = (): boolean =>
-      globSync(join(folder, "tmp", "train-at-home-train-*", "network", "checkpoint.json")).length > 0;
+      globSync(join(folder, "home", "trainings", "train-*", "network", "checkpoint.json")).length > 0;
     while (!stored() && child.exitCode === null) await wait(20);
     process.kill(-(child.pid ?? 0), "SIGINT");
     const answer = await ended;
@@ -239,6 +260,8 @@ describe("tah model train", () => {
     expect(result.out !== null && existsSync(result.out)).toBe(true);
     expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow("ESRCH");
     expect(readdirSync(join(folder, "tmp"))).toEqual([]);
+    // What it goes on from, and nothing else.
+    expect(leftBehind()).toEqual([result.kept]);
   }, 60_000);
 
   it("refuses what cannot work before any process starts, in one sentence", async () => {
@@ -267,7 +290,7 @@ describe("tah model train", () => {
       refused("which-tokens", fixture("mlp.onnx"), ...data, "--steps", "3"),
       refused("bad-use", model, ...data, "--steps", "none"),
     ]);
-    expect(readdirSync(join(folder, "tmp"))).toEqual([]);
+    expect(leftBehind()).toEqual([]);
     expect(readdirSync(join(folder, "models"))).toEqual(["llama-tied.onnx", "mlp.onnx"]);
   }, 60_000);
 });

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
+import type { TokenText } from "../src-data/token-text.ts";
+import { plural, size } from "../src-protocol/amounts.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
@@ -15,6 +16,7 @@ import { endDaemon, refuseSurvivors } from "./daemon-end.ts";
 import { DaemonProcess, pidsOf } from "./daemon-process.ts";
 import { FollowedTraining } from "./follow-training.ts";
 import type { TrainingFigures } from "./follow-training.ts";
+import { TEXT_PROPERTY } from "./model-try.ts";
 import { withWeights } from "./model-weights.ts";
 import { outputFile, writeOutput } from "./output-file.ts";
 import type { OutputOptions } from "./output-file.ts";
@@ -23,6 +25,10 @@ import { Signals } from "./signals.ts";
 import { dataFigures, sayProgress } from "./data-text.ts";
 import { planTraining } from "./training-plan.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
+import { TrainingHomes } from "./training-homes.ts";
+import type { TrainingHome } from "./training-homes.ts";
+import { textOfRun, trainingSamples } from "./training-samples.ts";
+import type { TrainingSample } from "./training-samples.ts";
 import { planText } from "./training-text.ts";
 import { readManifest, readTrainedWeights } from "./trained-weights.ts";
 import type { TrainedWeights } from "./trained-weights.ts";
@@ -38,56 +44,186 @@ export interface TrainingResult extends TrainingFigures {
   readonly stages: number;
   readonly parameterCount: number;
   readonly interrupted: boolean;
+  /** The stored step that it went on from; null: it began anew. */
+  readonly resumedFrom: number | null;
+  /** Where its state is kept, for the same command to go on from; null: it is done. */
+  readonly kept: string | null;
+  /** What the model wrote before and after; empty where it was not tried. */
+  readonly samples: readonly TrainingSample[];
+  readonly notes: readonly string[];
   readonly data: DataFigures;
+}
+
+export interface TrainOptions extends TrainingOptions, OutputOptions {
+  /** Whether an unfinished training of the same model, data and settings is thrown away. */
+  readonly fresh: boolean;
+  /** How many texts are written before and after. */
+  readonly samples: number;
 }
 
 /** How long a daemon may take to end after Ctrl-C. */
 const END_MS = 10_000;
+/** In a training's home: what was found out when it was done. */
+const FIGURES_FILE = "figures.json";
 
 /**
- * `tah model train`: a daemon with an embedded network in a temporary folder trains a model of
- * somebody's own, in real processes; then the weights go back into a copy of its file.
+ * `tah model train`: a daemon with an embedded network trains a model of somebody's own, in real
+ * processes; then the weights go back into a copy of its file. Its state lies in a home of its own
+ * until then, so that the same command goes on where a run stopped, in whatever way.
  *
  * @throws Failure; what was trained until then is written all the same, and the message says so
  */
 export async function trainModel(
-  options: TrainingOptions & OutputOptions,
+  options: TrainOptions,
   say: (text: string) => void,
 ): Promise<TrainingResult> {
-  const out = outputFile(options);
+  const homes = new TrainingHomes();
+  const out = outputFile(options, (path) => homes.hasWritten(path));
   const signals = new Signals();
-  const home = mkdtempSync(join(tmpdir(), "train-at-home-train-"));
+  const stop = new AbortController();
+  signals.onFirst(() => stop.abort());
+  const scratch = homes.scratch();
   try {
-    const reading = new AbortController();
-    signals.onFirst(() => reading.abort());
-    const onProgress = sayProgress(say);
-    const plan = await planTraining(options, home, { signal: reading.signal, onProgress }).catch(
-      (error: unknown) => {
-        throw asFailure(error);
-      },
-    );
+    const plan = await planTraining(options, scratch, {
+      signal: stop.signal,
+      onProgress: sayProgress(say),
+    }).catch((error: unknown) => {
+      throw asFailure(error, homes.folder);
+    });
     // Ctrl-C during the planning is heard now.
     await wait(0);
-    say(planText(plan, { ...options, out }));
-    const isOn = signals.asked === 0;
-    const { figures, failure } = isOn ? await carryOut(plan, home, signals, say) : NOT_BEGUN;
-    const written = isOn && signals.asked < 2 ? write(plan, home, out, failure) : null;
-    if (failure !== null) throw withWritten(failure, written, out);
-    const { run, stages, parameterCount } = plan;
-    return {
-      model: options.model,
-      out: written === null ? null : out,
-      writtenStep: written,
-      steps: run.steps ?? 0,
-      stages: stages.length,
-      parameterCount,
-      interrupted: signals.asked > 0,
-      data: dataFigures(plan.data),
-      ...figures,
-    };
+    const home = await homes.open(plan.run.runId, options);
+    try {
+      outputFile({ ...options, out }, (path) => home.hasWritten(path));
+      return await trainedIn(
+        home,
+        { ...plan, ...moved(plan, scratch, home) },
+        { options, out, homes, signals, stop, say },
+      );
+    } finally {
+      home.release();
+    }
   } finally {
     signals.ignore();
-    rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+}
+
+interface Surroundings {
+  readonly options: TrainOptions;
+  readonly out: string;
+  readonly homes: TrainingHomes;
+  readonly signals: Signals;
+  readonly stop: AbortController;
+  readonly say: (text: string) => void;
+}
+
+/** What was made for the training moves in with it; files of the person stay where they are. */
+function moved(
+  { modelFiles, corpusFile }: TrainingPlan,
+  scratch: string,
+  home: TrainingHome,
+): Pick<TrainingPlan, "modelFiles" | "corpusFile"> {
+  const own = (file: string): string => (dirname(file) === scratch ? home.take(file) : file);
+  return { modelFiles: modelFiles.map(own), corpusFile: own(corpusFile) };
+}
+
+async function trainedIn(
+  home: TrainingHome,
+  plan: TrainingPlan,
+  { options, out, homes, signals, stop, say }: Surroundings,
+): Promise<TrainingResult> {
+  const { run, stages, parameterCount } = plan;
+  const text = await textOfRun(run, [dirname(options.model), options.data]);
+  const resumedFrom = storedStep(home, run);
+  const notes = [...plan.notes, ...othersNotes(homes, run)];
+  say(planText({ ...plan, notes }, { ...options, out }));
+  if (resumedFrom !== null) say(resumeText(resumedFrom, run, home));
+  const isOn = signals.asked === 0;
+  const { figures, failure } = !isOn
+    ? NOT_BEGUN
+    : resumedFrom !== null && resumedFrom === run.steps
+      ? alreadyDone(home, resumedFrom)
+      : await carryOut(plan, home.folder, signals, say);
+  const isFinished = failure === null && storedStep(home, run) === run.steps;
+  if (isFinished) writeFileSync(join(home.folder, FIGURES_FILE), JSON.stringify(figures), { mode: 0o600 });
+  const written = isOn && signals.asked < 2 ? write(plan, home, { out, text, failure }) : null;
+  // What breaks at the same step again is not worth keeping; all else goes on from here.
+  const isOver = isFinished || failure?.code === "training-broken" || storedStep(home, run, false) === null;
+  if (failure !== null) {
+    if (isOver) home.remove();
+    throw withWritten(failure, written, { out, kept: isOver ? null : home.folder });
+  }
+  const samples =
+    written !== null && signals.asked === 0 && options.samples > 0
+      ? await sampled(plan, text, { options, out, stop, say })
+      : [];
+  if (isOver) home.remove();
+  return {
+    model: options.model,
+    out: written === null ? null : out,
+    writtenStep: written,
+    steps: run.steps ?? 0,
+    stages: stages.length,
+    parameterCount,
+    interrupted: signals.asked > 0,
+    resumedFrom,
+    kept: isOver ? null : home.folder,
+    samples,
+    notes,
+    data: dataFigures(plan.data),
+    ...figures,
+  };
+}
+
+/** Of a training's home: the newest step that all stages have stored; null: none, or one of another run. */
+function storedStep(home: TrainingHome, run: RunSpec, mustFit = true): number | null {
+  try {
+    const manifest = readManifest(join(home.folder, NETWORK_FOLDER_NAME));
+    return manifest === null || (mustFit && manifest.runSha256 !== runDigest(run)) ? null : manifest.step;
+  } catch {
+    return null;
+  }
+}
+
+function resumeText(step: number, { steps }: RunSpec, { folder }: TrainingHome): string {
+  return step === steps
+    ? `Done before: all ${steps} steps of this training are in ${folder}. --fresh begins anew.`
+    : `Going on:  this training was stopped before; step ${step} is the last that all its stages stored, in ${folder}. --fresh begins anew.`;
+}
+
+function othersNotes(homes: TrainingHomes, { runId }: RunSpec): string[] {
+  const { count, bytes } = homes.others(runId);
+  if (count === 0) return [];
+  return [
+    `${plural(count, "other training")} ${count === 1 ? "is" : "are"} not finished and ${count === 1 ? "takes" : "take"} ${size(bytes)} in ${homes.folder}: the same command goes on, and what is not wanted can be deleted there.`,
+  ];
+}
+
+/** The samples are an extra: what goes wrong with them does not take the trained model away. */
+async function sampled(
+  { run, modelFiles, corpusFile }: TrainingPlan,
+  text: TokenText,
+  { options, out, stop, say }: Pick<Surroundings, "options" | "out" | "stop" | "say">,
+): Promise<TrainingSample[]> {
+  try {
+    const [untrained] = modelFiles;
+    if (run.model.kind !== "onnx" || untrained === undefined) return [];
+    const files = { corpusFile, untrained, trained: out };
+    return await trainingSamples({ run, text, ...files, count: options.samples, signal: stop.signal, say });
+  } catch (error) {
+    if (stop.signal.aborted) return [];
+    say(`No texts were written: ${failureBody(error).message}`);
+    return [];
+  }
+}
+
+function alreadyDone(home: TrainingHome, step: number): Outcome {
+  try {
+    const text = readFileSync(join(home.folder, FIGURES_FILE), "utf8");
+    return { figures: { ...NOT_BEGUN.figures, ...(JSON.parse(text) as TrainingFigures) }, failure: null };
+  } catch {
+    return { figures: { ...NOT_BEGUN.figures, step }, failure: null };
   }
 }
 
@@ -164,12 +300,17 @@ async function ended(daemon: DaemonProcess, client: ApiClient | null): Promise<v
 }
 
 /** The step that was written; null: none is stored. */
-function write(plan: TrainingPlan, home: string, out: string, failure: Failure | null): number | null {
+function write(
+  plan: TrainingPlan,
+  home: TrainingHome,
+  { out, text, failure }: { out: string; text: TokenText; failure: Failure | null },
+): number | null {
+  const network = join(home.folder, NETWORK_FOLDER_NAME);
   try {
-    const trained = readTrainedWeights(join(home, NETWORK_FOLDER_NAME), plan.run, plan.stages);
+    const trained = readTrainedWeights(network, plan.run, plan.stages);
     if (trained === null) return null;
-    const network = join(home, NETWORK_FOLDER_NAME);
-    writeOutput(out, withWeights(plan.packed, trained.weights, trainedProperties(plan.run, trained)));
+    const bytes = withWeights(plan.packed, trained.weights, trainedProperties(plan.run, trained, text));
+    writeElsewhereIfNot(out, bytes, home);
     // What `tah run verify` does the training again by.
     const record = readRecordText(join(network, RUN_RECORD_FILE));
     if (record !== null) writeOutput(recordBeside(out), Buffer.from(record));
@@ -181,9 +322,36 @@ function write(plan: TrainingPlan, home: string, out: string, failure: Failure |
   }
 }
 
+/** @throws Failure `output-not-writable`, which says where the weights are instead */
+function writeElsewhereIfNot(out: string, bytes: Uint8Array, home: TrainingHome): void {
+  try {
+    writeOutput(out, bytes);
+    home.remember(out, bytes);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const instead = join(home.folder, basename(out));
+    const again = `Its state is kept in ${home.folder}: the same command with another --out writes it without training again.`;
+    try {
+      writeOutput(instead, bytes);
+    } catch {
+      throw new Failure(error.code, `${error.message} ${again}`.slice(0, 2000), { cause: error });
+    }
+    throw new Failure(
+      error.code,
+      `${error.message} The trained model is in ${instead} instead. ${again}`.slice(0, 2000),
+      { cause: error },
+    );
+  }
+}
+
 /** What the file says of its training: see state-chain.ts and parameters-digest.ts. */
-function trainedProperties(run: RunSpec, { step, weights, links }: TrainedWeights): Record<string, string> {
+function trainedProperties(
+  run: RunSpec,
+  { step, weights, links }: TrainedWeights,
+  text: TokenText,
+): Record<string, string> {
   return {
+    [TEXT_PROPERTY]: text.kind,
     "train-at-home.run": runDigest(run),
     "train-at-home.step": String(step),
     "train-at-home.parameters": parametersSha256(weights),
@@ -192,21 +360,26 @@ function trainedProperties(run: RunSpec, { step, weights, links }: TrainedWeight
   };
 }
 
-function withWritten(failure: Failure, step: number | null, out: string): Failure {
+function withWritten(
+  failure: Failure,
+  step: number | null,
+  { out, kept }: { out: string; kept: string | null },
+): Failure {
   const saved =
     step === null
       ? "Nothing was written."
       : `The weights of step ${step}, the last that were stored, are in ${basename(out)}.`;
-  return new Failure(failure.code, `${failure.message} ${saved}`.slice(0, 2000), { cause: failure });
+  const on = kept === null ? "" : ` The same command goes on from what is kept in ${kept}.`;
+  return new Failure(failure.code, `${failure.message} ${saved}${on}`.slice(0, 2000), { cause: failure });
 }
 
-function asFailure(error: unknown): Failure {
+function asFailure(error: unknown, folder?: string): Failure {
   if (error instanceof Failure) return error;
   const errno = error instanceof Error && "code" in error ? error.code : "";
   if (errno === "ENOSPC" || errno === "EDQUOT")
     return new Failure(
       "disk-full",
-      `The folder for temporary files, ${tmpdir()}, is full. Free some room, or name another one with TMPDIR.`,
+      `The disk with the data folder${folder === undefined ? "" : `, ${folder},`} is full. Free some room, or name another data folder with TAH_HOME.`,
       { cause: error },
     );
   const { code, message } = failureBody(error);

@@ -11,11 +11,12 @@ export interface OutputOptions {
 }
 
 /**
- * Where the trained model goes to: known to be possible before hours are spent on it.
+ * Where the trained model goes to: known to be possible before hours are spent on it. `isOwn`: whether a
+ * file that is there is what this training itself has written before.
  *
  * @throws Failure `output-exists`, `output-not-writable`
  */
-export function outputFile({ model, out, force }: OutputOptions): string {
+export function outputFile({ model, out, force }: OutputOptions, isOwn: (path: string) => boolean): string {
   const path = resolve(
     out ?? join(dirname(model), `${basename(model).replace(/\.onnx$/i, "")}.trained.onnx`),
   );
@@ -25,7 +26,7 @@ export function outputFile({ model, out, force }: OutputOptions): string {
       "output-exists",
       `${path} is a folder. Name a file with --out, for example model.trained.onnx.`,
     );
-  if (existing !== undefined && !force)
+  if (existing !== undefined && !force && !isOwn(path))
     throw new Failure(
       "output-exists",
       `${path} is there already, and it is not replaced unasked. Name another file with --out, or add --force.`,

@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { importModel } from "../src-engine/import/import-model.ts";
 import { gatherData } from "../src-data/gather-data.ts";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { findTokenizer } from "../src-data/tokenizer.ts";
-import { withCrossEntropy } from "../src-engine/import/loss.ts";
 import { printable } from "../src-engine/import/model-bytes.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
@@ -17,6 +15,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
 import { openModel } from "./model-folder.ts";
+import { scoresOf } from "./model-scores.ts";
 import { rolesOf } from "./model-roles.ts";
 import type { RoleOptions } from "./model-roles.ts";
 import { packedModel } from "./model-weights.ts";
@@ -116,42 +115,6 @@ export async function planTraining(
   return { run, stages, data, packed, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
 }
 
-function scoresOf(
-  packed: Uint8Array,
-  { sizes, fixed, scores, batch, sequence }: ReturnType<typeof rolesOf>,
-  { freeze, train }: TrainingOptions,
-): { vocabulary: number; notes: readonly string[] } {
-  const options = { sizes, fixed, outputs: [scores], freeze, train };
-  const model = sized(() => importModel(packed, options), batch, sequence);
-  const { outputs } = model;
-  const shape = outputs[0]?.tensor.shape ?? [];
-  const vocabulary = shape.at(-1) ?? 0;
-  const places = shape.slice(0, -1).reduce((product, size) => product * size, 1);
-  if (vocabulary >= 2 && shape.length >= 2 && places === batch * sequence)
-    return { vocabulary, notes: withCrossEntropy(model, scores).notes };
-  throw new Failure(
-    "which-scores",
-    `The output "${scores}" has the shape [${shape.join(", ")}]. Scores of the next token would have [${batch}, ${sequence}, vocabulary]. Name another output with --scores, or other sizes.`,
-  );
-}
-
-/** A model that does not take such sizes says so of some node in its middle. */
-function sized<Result>(read: () => Result, batch: number, sequence: number): Result {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof Failure) || error.code !== "bad-shape") throw error;
-    throw new Failure(
-      "bad-shape",
-      `The model does not take ${batch} sequences of ${sequence} tokens; it may be made for shorter ones (--sequence). ${error.message}`.slice(
-        0,
-        2000,
-      ),
-      { cause: error },
-    );
-  }
-}
-
 function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage[] {
   if (wanted !== null) return cutModel(model, wanted);
   for (let count = USUAL_STAGES; count > 1; count--) {
@@ -191,7 +154,12 @@ function runOf(
   };
   const arithmetic = exact ? "exact" : DEFAULT_ARITHMETIC.ownComputer;
   const named = exact ? { ...mathematics, arithmetic } : mathematics;
-  const id = createHash("sha256").update(JSON.stringify(named)).digest("hex").slice(0, 16);
+  // What the data's folder is called changes no number.
+  const { name: _, ...tokens } = corpus;
+  const id = createHash("sha256")
+    .update(JSON.stringify({ ...named, corpus: tokens }))
+    .digest("hex")
+    .slice(0, 16);
   return {
     ...mathematics,
     arithmetic,

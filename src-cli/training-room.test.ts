@@ -17,5 +17,5 @@ it("memory is counted for all processes of this computer, and too much of it is 
 
 it("disk that snapshots and checkpoints would fill is refused", () => {
   expect(() => mustFitDisk(tmpdir(), { parameters: 1, files: 1 })).not.toThrow();
-  expect(() => mustFitDisk(tmpdir(), { parameters: 1e15, files: 0 })).toThrow(/TMPDIR/);
+  expect(() => mustFitDisk(tmpdir(), { parameters: 1e15, files: 0 })).toThrow(/TAH_HOME/);
 });

@@ -49,6 +49,6 @@ export function mustFitDisk(
   throw new Failure(
     "disk-too-small",
     `Snapshots and checkpoints of this training take up to ${size(needed)} in ${dirname(folder)}, where ${size(bavail * bsize)} are free. ` +
-      "Free some room, or name another folder for temporary files with TMPDIR.",
+      "Free some room, or name another data folder with TAH_HOME.",
   );
 }

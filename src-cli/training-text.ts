@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { number, plural, size } from "../src-protocol/amounts.ts";
 import { dataLines } from "./data-text.ts";
+import { shownText } from "./model-samples.ts";
 import type { TrainingResult } from "./model-train.ts";
 import type { TrainingOptions, TrainingPlan } from "./training-plan.ts";
 
@@ -38,8 +39,21 @@ export function resultText(result: TrainingResult): string {
     out === null
       ? "No state of all stages was stored yet, so nothing was written."
       : `the weights of step ${writtenStep} are in ${out}`,
+    ...(result.kept === null
+      ? []
+      : [`the same command goes on from there; the state is kept in ${result.kept} (--fresh begins anew)`]),
+    ...sampleLines(result.samples),
   ];
   return lines.join("\n");
+}
+
+function sampleLines(samples: TrainingResult["samples"]): string[] {
+  return samples.flatMap(({ prompt, untrained, trained }) => [
+    "",
+    `after      ${shownText(prompt)}`,
+    `  before:  ${shownText(untrained)}`,
+    `  trained: ${shownText(trained)}`,
+  ]);
 }
 
 function loss(value: number | null): string {

@@ -1,0 +1,53 @@
+import { z } from "zod";
+import { onnxSpec } from "./model.ts";
+
+/** `tah model try`, `train`, `inspect` ↔ the process that runs a model's file once or a few times, over Node's IPC channel. */
+const token = z.int().nonnegative();
+
+const model = z.strictObject({
+  modelFile: z.string().min(1),
+  spec: onnxSpec.pick({ tokens: true, scores: true, sizes: true, fixed: true }),
+  /** Sequences, and tokens of each, that one run of the graph takes. */
+  batch: z.int().min(1).max(4096),
+  sequence: z.int().min(1).max(131_072),
+});
+
+export const LARGEST_TRIAL_TOKENS = 100_000;
+
+export const trialRequest = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("write"),
+    model,
+    /** What each text begins with; at least one token. */
+    prompts: z.array(z.array(token).min(1)).min(1).max(1000),
+    /** How many tokens are written after each. */
+    tokens: z.int().positive().max(LARGEST_TRIAL_TOKENS),
+    /** 0: always the likeliest token. */
+    temperature: z.number().min(0).max(100),
+    seed: z.int().nonnegative(),
+    /** Larger token numbers are never written: no text has them. */
+    largestToken: token,
+    /** A text ends with it; null: with none. */
+    end: token.nullable(),
+    /** All texts end after so long, wherever they are; null: they take the time they need. */
+    mostMs: z.int().positive().nullable(),
+  }),
+  /** Which scores move when one token is another one. */
+  z.strictObject({ type: z.literal("look"), model }),
+]);
+export type TrialRequest = z.infer<typeof trialRequest>;
+export type WriteRequest = Extract<TrialRequest, { type: "write" }>;
+
+/** How a model looks at its text. */
+export const SIGHTS = ["causal", "ahead", "transposed", "blind"] as const;
+export const sight = z.enum(SIGHTS);
+export type Sight = z.infer<typeof sight>;
+
+export const trialMessage = z.discriminatedUnion("type", [
+  /** So many tokens of each text are there. */
+  z.strictObject({ type: z.literal("writing"), tokens: z.int().nonnegative() }),
+  z.strictObject({ type: z.literal("written"), texts: z.array(z.array(token)) }),
+  z.strictObject({ type: z.literal("looked"), sight }),
+  z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
+]);
+export type TrialMessage = z.infer<typeof trialMessage>;

@@ -1,0 +1,96 @@
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { closeGraph } from "../../src-engine/graph.ts";
+import { importModel } from "../../src-engine/import/import-model.ts";
+import { beforeSoftmax } from "../../src-engine/import/loss.ts";
+import { sizeOf } from "../../src-engine/shape.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { TrialRequest } from "../../src-protocol/model-trial.ts";
+import { type Runtime, loadRuntime } from "../compute/sessions.ts";
+import { sessionOptions } from "../compute/session-options.ts";
+
+/** The scores of the next token, as the engine reads a model's file: as in training, without a loss. */
+export class Scorer {
+  readonly batch: number;
+  readonly sequence: number;
+  readonly vocabulary: number;
+  readonly #runtime: Runtime;
+  readonly #session: InferenceSession;
+  readonly #feeds: Record<string, Tensor>;
+  readonly #tokens: { name: string; type: "int32" | "int64"; shape: readonly number[] };
+
+  private constructor(
+    runtime: Runtime,
+    session: InferenceSession,
+    feeds: Record<string, Tensor>,
+    tokens: { name: string; type: "int32" | "int64"; shape: readonly number[] },
+    sizes: { batch: number; sequence: number; vocabulary: number },
+  ) {
+    this.#runtime = runtime;
+    this.#session = session;
+    this.#feeds = feeds;
+    this.#tokens = tokens;
+    this.batch = sizes.batch;
+    this.sequence = sizes.sequence;
+    this.vocabulary = sizes.vocabulary;
+  }
+
+  /** @throws Failure as `importModel`, `bad-model`, `graph-refused` */
+  static async open(
+    file: Uint8Array,
+    spec: TrialRequest["model"]["spec"],
+    { batch, sequence, threads }: { batch: number; sequence: number; threads: number },
+  ): Promise<Scorer> {
+    const { sizes, fixed, scores: output } = spec;
+    const model = importModel(file, { sizes, fixed, outputs: [output] });
+    const [scores] = model.outputs;
+    const input = model.inputs.find(({ name }) => name === spec.tokens);
+    const type = input?.tensor.type;
+    if (scores === undefined || input === undefined || (type !== "int32" && type !== "int64"))
+      throw misfit(`it has no input "${spec.tokens}" of token numbers that the scores depend on`);
+    const vocabulary = scores.tensor.dim(-1);
+    const rows = sizeOf(scores.tensor.shape) / vocabulary;
+    if (rows !== batch * sequence || sizeOf(input.tensor.shape) !== rows)
+      throw misfit(
+        `its scores have the shape [${scores.tensor.shape}], not one row for each of ${batch} × ${sequence} tokens`,
+      );
+    const runtime = await loadRuntime();
+    const stored = [...model.parameters, ...model.tables];
+    // Of a last Softmax only the order is needed, and of probabilities that is lost to rounding.
+    const tensor = beforeSoftmax(model.graph, scores.tensor) ?? scores.tensor;
+    const graph = closeGraph(model.graph, { scores: tensor });
+    const feeds = stored
+      .filter(({ name }) => graph.inputs.includes(name))
+      .map(({ name, shape, read }) => [name, new runtime.Tensor("float32", read(), shape)] as const);
+    const session = await runtime.InferenceSession.create(graph.bytes, sessionOptions("fast", threads)).catch(
+      (cause: unknown) => {
+        throw new Failure(
+          "graph-refused",
+          `ONNX Runtime could not prepare the model: ${String(cause)}. Please report it with this text.`,
+          { cause },
+        );
+      },
+    );
+    const tokens = { name: input.name, type, shape: input.tensor.shape };
+    return new Scorer(runtime, session, Object.fromEntries(feeds), tokens, { batch, sequence, vocabulary });
+  }
+
+  /** `tokens` [batch · sequence]; the scores are [batch · sequence, vocabulary]. */
+  async scores(tokens: Int32Array): Promise<Float32Array> {
+    const { name, type, shape } = this.#tokens;
+    const data = type === "int64" ? BigInt64Array.from(tokens, BigInt) : tokens;
+    const fed = new this.#runtime.Tensor(type, data, shape);
+    const { scores } = await this.#session.run({ ...this.#feeds, [name]: fed });
+    return scores?.data as Float32Array;
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function misfit(why: string): Failure {
+  return new Failure(
+    "bad-model",
+    `The model does not give scores of the next token: ${why}. Name its input and output with --tokens and --scores.`,
+  );
+}
