@@ -47,7 +47,7 @@ const BENCHMARKS = {
   },
   link: {
     about:
-      "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial",
+      "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial; and an owner's limits on each",
     load: async () => (await import("./link.ts")).benchLink,
   },
   lab: {

@@ -6,6 +6,8 @@ import { memoryLinks } from "../src-worker/links/index.ts";
 import type { Progress } from "./bench.ts";
 import { LabProcess, spawnIn } from "./lab/lab-process.ts";
 import { measureHere } from "./lab/measure-here.ts";
+import { benchCaps } from "./link-caps.ts";
+import type { CapRow } from "./link-caps.ts";
 import { median } from "./median.ts";
 
 const ROUNDS = 4;
@@ -43,6 +45,7 @@ export interface LinkRow {
 
 export interface LinkResult {
   links: LinkRow[];
+  caps: CapRow[];
   rounds: number;
   megabytes: number;
 }
@@ -50,6 +53,7 @@ export interface LinkResult {
 /**
  * Every kind of link between two processes on this computer against raw TCP, in turn: so a slow moment
  * of the computer meets all. Messages of 1 MiB, 64 KiB there and back, and a fresh dial each round.
+ * Then what an owner's limit is worth on each of them (`caps`).
  */
 export async function benchLink(progress: Progress): Promise<LinkResult> {
   const relay = spawnIn(null, "lab-services.ts", [HOST]);
@@ -65,7 +69,9 @@ export async function benchLink(progress: Progress): Promise<LinkResult> {
         progress(`round ${round} of ${ROUNDS}, ${kind}: ${one.mbPerSecond.toFixed(0)} MB/s`);
       }
     }
-    return { links: KINDS.map((kind) => row(kind, measured)), rounds: ROUNDS, megabytes: BYTES / 2 ** 20 };
+    const caps = await benchCaps((kind) => opened(kind, services, relay, nodes), progress);
+    const links = KINDS.map((kind) => row(kind, measured));
+    return { links, caps, rounds: ROUNDS, megabytes: BYTES / 2 ** 20 };
   } finally {
     for (const node of nodes) node.close();
     relay.kill("SIGTERM");
@@ -79,52 +85,14 @@ async function between(
   relay: ReturnType<typeof spawnIn>,
   nodes: LabProcess[],
 ): Promise<Round> {
-  const [a, b] = await Promise.all([LabProcess.start(null, HOST), LabProcess.start(null, HOST)]);
-  nodes.push(a, b);
+  const raw = kind === "tcp";
+  const { a, b, dialMs, rawPort } = await opened(kind, services, relay, nodes);
   try {
-    const [from, to] = await Promise.all([a.who(), b.who()]);
-    const raw = kind === "tcp";
-    const nowhere = { ...to, address: { host: HOST, port: 9 }, others: [] };
-    let dialMs: number;
-    switch (kind) {
-      case "tcp":
-        dialMs = await a.rawDial(HOST, to.rawPort);
-        break;
-      case "tls":
-        ({ ms: dialMs } = await a.dial(to, DIAL_WITHIN_MS));
-        break;
-      case "hyperdht":
-      case "relay": {
-        relay.send([[from.key, to.key]]);
-        await once(relay, "message");
-        const offered: LinkServices =
-          kind === "hyperdht"
-            ? { ...services, byteRelay: null, datagramRelay: null }
-            : { ...services, datagramRelay: null };
-        for (const [node, other] of [
-          [a, to.key],
-          [b, from.key],
-        ] as const) {
-          await node.call({ do: "name", keys: [other] });
-          await node.call({ do: "offer", services: offered });
-        }
-        // A relay alone: the nodes must not find each other over UDP.
-        if (kind === "relay") {
-          await b.call({ do: "name", keys: [] });
-          await b.call({ do: "wait at relay", key: from.key, withinMs: DIAL_WITHIN_MS });
-        } else {
-          while ((await a.router()) === "unknown" || (await b.router()) === "unknown")
-            await new Promise((resolve) => setTimeout(resolve, 50));
-        }
-        ({ ms: dialMs } = await a.dial(nowhere, DIAL_WITHIN_MS));
-        break;
-      }
-    }
     const pings = await a.ping(PINGS, raw);
     if (raw) {
       // The listening side has decided to echo this connection: bytes go over a new one.
       await a.call({ do: "hang up" });
-      await a.rawDial(HOST, to.rawPort);
+      await a.rawDial(HOST, rawPort);
     }
     const before = await b.received();
     const begun = performance.now();
@@ -141,6 +109,55 @@ async function between(
     a.close();
     b.close();
   }
+}
+
+/** A link of one kind between two fresh processes. `nodes` gets them first, so that they end whatever happens. */
+async function opened(
+  kind: Exclude<Kind, "memory">,
+  services: LinkServices,
+  relay: ReturnType<typeof spawnIn>,
+  nodes: LabProcess[],
+): Promise<{ a: LabProcess; b: LabProcess; dialMs: number; rawPort: number }> {
+  const [a, b] = await Promise.all([LabProcess.start(null, HOST), LabProcess.start(null, HOST)]);
+  nodes.push(a, b);
+  const [from, to] = await Promise.all([a.who(), b.who()]);
+  const nowhere = { ...to, address: { host: HOST, port: 9 }, others: [] };
+  let dialMs: number;
+  switch (kind) {
+    case "tcp":
+      dialMs = await a.rawDial(HOST, to.rawPort);
+      break;
+    case "tls":
+      ({ ms: dialMs } = await a.dial(to, DIAL_WITHIN_MS));
+      break;
+    case "hyperdht":
+    case "relay": {
+      relay.send([[from.key, to.key]]);
+      await once(relay, "message");
+      const offered: LinkServices =
+        kind === "hyperdht"
+          ? { ...services, byteRelay: null, datagramRelay: null }
+          : { ...services, datagramRelay: null };
+      for (const [node, other] of [
+        [a, to.key],
+        [b, from.key],
+      ] as const) {
+        await node.call({ do: "name", keys: [other] });
+        await node.call({ do: "offer", services: offered });
+      }
+      // A relay alone: the nodes must not find each other over UDP.
+      if (kind === "relay") {
+        await b.call({ do: "name", keys: [] });
+        await b.call({ do: "wait at relay", key: from.key, withinMs: DIAL_WITHIN_MS });
+      } else {
+        while ((await a.router()) === "unknown" || (await b.router()) === "unknown")
+          await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      ({ ms: dialMs } = await a.dial(nowhere, DIAL_WITHIN_MS));
+      break;
+    }
+  }
+  return { a, b, dialMs, rawPort: to.rawPort };
 }
 
 async function inMemory(): Promise<Round> {

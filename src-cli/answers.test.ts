@@ -4,7 +4,7 @@ import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
-import { statusText, whyText } from "./answers.ts";
+import { limitsText, statusText, whyText } from "./answers.ts";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
 const DAY_MS = 86_400_000;
@@ -62,6 +62,18 @@ describe("tah status of links", () => {
         "Links:     Slice before mine: through the network's relay, encrypted end to end, 84 ms, 3.4 Mbit/s up, 13 Mbit/s down",
         "             Both routers change ports for every destination.",
       ].join("\n"),
+    );
+  });
+});
+
+describe("tah status of the line", () => {
+  it("says what is allowed beside what is used, and nothing where nothing is limited", () => {
+    expect(statusText(state(running), now)).not.toContain("Line:");
+    const traffic = { limits: { uploadMbit: 5, downloadMbit: null }, uploadMbit: 4.96, downloadMbit: 0.347 };
+    const limited = { ...state(running), traffic };
+    expect(statusText(limited, now)).toContain("Line:      sends 5 of 5 Mbit/s, receives 0.35 Mbit/s");
+    expect(limitsText(limited)).toBe(
+      "Upload:    5 Mbit/s; 5 Mbit/s in the last 10 seconds\nDownload:  no limit; 0.35 Mbit/s in the last 10 seconds",
     );
   });
 });

@@ -1,3 +1,5 @@
+import { limitText, mbitText } from "../src-protocol/line-limits.ts";
+import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { Rules } from "../src-protocol/policy.ts";
 import { networkWait } from "../src-protocol/network-text.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
@@ -27,6 +29,9 @@ export function statusText(state: DaemonState, now: number): string {
     if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held`);
   }
   if (working && network.links !== null) lines.push(...linksText(network.links));
+  const { limits } = state.traffic;
+  if (limits.uploadMbit !== null || limits.downloadMbit !== null)
+    lines.push(`Line:      ${trafficText(state.traffic)}`);
   lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} to claim`);
   return lines.join("\n");
 }
@@ -48,6 +53,23 @@ export function whyText(
 /** The rules' reason; where they allow work, what else keeps it from going on. */
 function whyNow({ decision, network }: Pick<DaemonState, "decision" | "network">, now: number): string {
   return (decision.action === "run" ? networkWait(network, now) : null) ?? explain(decision, now);
+}
+
+/** What is allowed, and what is used of it. */
+export function limitsText({ traffic, node }: Pick<DaemonState, "traffic" | "node">): string {
+  const { limits, uploadMbit, downloadMbit } = traffic;
+  const line = (limit: number | null, used: number): string =>
+    `${limitText(limit)}${node.phase === "paused" ? "" : `; ${mbitText(used)} Mbit/s in the last 10 seconds`}`;
+  return [
+    `Upload:    ${line(limits.uploadMbit, uploadMbit)}`,
+    `Download:  ${line(limits.downloadMbit, downloadMbit)}`,
+  ].join("\n");
+}
+
+function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string {
+  const of = (limit: number | null, used: number): string =>
+    `${mbitText(used)}${limit === null ? "" : ` of ${mbitText(limit)}`} Mbit/s`;
+  return `sends ${of(limits.uploadMbit, uploadMbit)}, receives ${of(limits.downloadMbit, downloadMbit)}`;
 }
 
 export function earningsText(state: DaemonState): string {
@@ -79,6 +101,9 @@ export function rulesText(rules: Rules): string {
       ? `Only after ${rules.idleMinutes} minutes without input.`
       : "Also while you are using the computer.",
   );
+  const { uploadMbit, downloadMbit } = rules.limits;
+  if (uploadMbit !== null) lines.push(`It sends at most ${limitText(uploadMbit)}.`);
+  if (downloadMbit !== null) lines.push(`It receives at most ${limitText(downloadMbit)}.`);
   return lines.join("\n");
 }
 

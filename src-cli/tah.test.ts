@@ -126,8 +126,14 @@ describe("tah", () => {
   });
 
   it("refuses what it does not know with exit code 2", async () => {
-    const answers = await Promise.all([tah("pause soon"), tah("pause --frobnicate"), tah("dance --json")]);
-    expect(answers.map(({ code }) => code)).toEqual([2, 2, 2]);
+    const answers = await Promise.all([
+      tah("pause soon"),
+      tah("pause --frobnicate"),
+      tah("dance --json"),
+      tah("limits --up 0"),
+    ]);
+    expect(answers.map(({ code }) => code)).toEqual([2, 2, 2, 2]);
+    expect(answers[3]?.error).toContain("it takes 0.5 to 100000 Mbit/s, or none");
     expect(answers[0]?.error).toMatch(/Say for example 45, 30m/);
     expect(answers[1]?.error).toContain("unknown option '--frobnicate'");
     expect(JSON.parse(answers[2]?.out ?? "")).toMatchObject({ error: { code: "bad-use" } });
@@ -148,6 +154,7 @@ describe("tah", () => {
       "up",
       "stop",
       "rules",
+      "limits",
       "providers",
     ])
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));

@@ -9,9 +9,10 @@ import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { THIS_COMPUTER } from "../src-protocol/networks.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
-import { claimText, earningsText, rulesText, statusText, whyText } from "./answers.ts";
+import { claimText, earningsText, limitsText, rulesText, statusText, whyText } from "./answers.ts";
 import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { askedLimits } from "./asked-limits.ts";
 import { parseDuration } from "./duration.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
@@ -30,6 +31,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "bad-option",
   "bad-address",
   "bad-duration",
+  "bad-limit",
   "bad-size",
   "consent-needed",
   "invitation-malformed",
@@ -47,6 +49,8 @@ interface Common {
   readonly home?: string;
   readonly again?: true;
   readonly yes?: true;
+  readonly up?: string;
+  readonly down?: string;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -92,6 +96,18 @@ command("rules", "when it may run", async (client) => {
   const { rules } = await client.call("state.get", {});
   return { data: rules, text: rulesText(rules) };
 });
+
+command("limits", "what it may send and receive; with an option, from now on", async (client, _, asked) => {
+  const limits = askedLimits(asked);
+  if (limits !== null) {
+    const { rules } = await client.call("state.get", {});
+    await client.call("policy.setRules", { rules: { ...rules, limits: { ...rules.limits, ...limits } } });
+  }
+  const { traffic, node } = await client.call("state.get", {});
+  return { data: traffic, text: limitsText({ traffic, node }) };
+})
+  .option("--up <mbit>", "all its workers together send at most so many Mbit/s (or: none)")
+  .option("--down <mbit>", "and receive at most so many (or: none)");
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});

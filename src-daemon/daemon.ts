@@ -192,6 +192,7 @@ async function assemble(
   const obey = (): void => {
     const { decision, rules, override } = policy;
     live.policy({ decision, rules, override });
+    membership.limit(rules.limits);
     providers.working(decision.action === "run");
     membership.setWorking(decision.action === "run", explain(decision, Date.now()));
   };

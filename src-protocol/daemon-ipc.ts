@@ -3,6 +3,7 @@ import { MOST_MODEL_FILES } from "./decoder.ts";
 import { delegation } from "./delegation.ts";
 import { invitation, invitationHost, networkAccess } from "./invitation.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
+import { lineShare, lineUse } from "./line-limits.ts";
 import { linkStatus } from "./link-report.ts";
 import { loadingProgress } from "./loading.ts";
 import { executionProvider } from "./providers.ts";
@@ -22,6 +23,8 @@ export const workerToDaemon = z.discriminatedUnion("type", [
   }),
   /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
   z.strictObject({ type: z.literal("links"), status: linkStatus }),
+  /** What it has sent and received, a few times a second. */
+  z.strictObject({ type: z.literal("traffic"), use: lineUse }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
 ]);
 export type WorkerToDaemon = z.infer<typeof workerToDaemon>;
@@ -48,6 +51,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     /** Why links over HyperDHT are not to be made here; null: they may. */
     hyperdhtOff: z.string().max(400).nullable(),
   }),
+  /** Its share of what the owner allows, from now on; before the first one there is no limit. */
+  z.strictObject({ type: z.literal("limits"), limits: lineShare }),
   /** Leave the network politely (drain), then exit 0. */
   stopMessage,
 ]);

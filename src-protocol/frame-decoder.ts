@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { Failure } from "./failure.ts";
-import { FLAG_ANSWER, goodbyeMeta, helloMeta, readFrameHeader } from "./frame.ts";
+import { FLAG_ANSWER, FLAG_DETACHED, goodbyeMeta, helloMeta, readFrameHeader } from "./frame.ts";
 import type { FrameHeader, HelloMeta } from "./frame.ts";
 import { CHUNK_BYTES, FRAME_HEADER_BYTES } from "./peer.ts";
 
@@ -91,7 +91,7 @@ export class FrameDecoder<Message> {
       case "chunk":
         return this.#expectChunk(header.payloadLength);
       case "message":
-        if (header.payloadLength > CHUNK_BYTES && this.#chunked !== null) {
+        if (hasChunks(header) && this.#chunked !== null) {
           throw new Failure(
             "frame-chunk",
             "The peer began a second large message inside the first. The link was closed.",
@@ -113,16 +113,17 @@ export class FrameDecoder<Message> {
       case "goodbye":
         return { type: "goodbye", reason: parseWith(goodbyeMeta, meta).reason };
       case "message":
-        return this.#messageBegins(this.#accept(meta, header.payloadLength), header.payloadLength);
+        return this.#messageBegins(this.#accept(meta, header.payloadLength), header);
       default:
         return null;
     }
   }
 
-  #messageBegins(message: Message, payloadBytes: number): FrameEvent<Message> | null {
-    const arriving = { message, payload: new Uint8Array(payloadBytes), received: 0 };
-    if (payloadBytes === 0) return { type: "message", message, payload: arriving.payload };
-    if (payloadBytes > CHUNK_BYTES) this.#chunked = arriving;
+  #messageBegins(message: Message, header: FrameHeader): FrameEvent<Message> | null {
+    const arriving = { message, payload: new Uint8Array(header.payloadLength), received: 0 };
+    if (header.payloadLength === 0) return { type: "message", message, payload: arriving.payload };
+    if (hasChunks(header)) this.#chunked = arriving;
+    if (isDetached(header)) return null;
     this.#arriving = arriving;
     return this.#fill("payload", arriving.payload.subarray(0, CHUNK_BYTES));
   }
@@ -154,6 +155,14 @@ export class FrameDecoder<Message> {
     if (arriving === this.#chunked) this.#chunked = null;
     return { type: "message", message: arriving.message, payload: arriving.payload };
   }
+}
+
+function isDetached({ flags }: FrameHeader): boolean {
+  return (flags & FLAG_DETACHED) !== 0;
+}
+
+function hasChunks(header: FrameHeader): boolean {
+  return header.payloadLength > CHUNK_BYTES || (isDetached(header) && header.payloadLength > 0);
 }
 
 function parseMeta(bytes: Uint8Array): unknown {

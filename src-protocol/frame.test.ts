@@ -84,6 +84,18 @@ describe("frames", () => {
     );
   });
 
+  test("a message cut into small pieces lets others through after each of them, whatever its length", () => {
+    for (const length of [0, 1, 9_999, 10_000, 10_001, 2 * CHUNK_BYTES + 5]) {
+      const frames = encodeMessage({ length }, pattern(length), 10_000);
+      for (const [, payload] of frames) expect(payload?.byteLength ?? 0).toBeLessThanOrEqual(10_000);
+      const between = frames.flatMap((frame) => [bytesOf(frame), bytesOf(encodeHeartbeat(false))]);
+      const events = newDecoder().push(Buffer.concat(between));
+      expect(digest(events.filter(({ type }) => type !== "heartbeat"))).toEqual(
+        digest([{ type: "message", message: { length }, payload: pattern(length).slice() }]),
+      );
+    }
+  });
+
   test("a payload can be viewed as float32 without a copy, whatever the length of the meta", () => {
     for (let extra = 0; extra < 9; extra++) {
       const sent = Float32Array.of(1.5, -2.25, 1e-20);
@@ -168,7 +180,11 @@ describe("any bytes", () => {
           fc.constantFrom(CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 9),
         ),
       )
-      .map(([meta, length]) => bytesOf(...encodeMessage(meta, pattern(length, length % 251)))),
+      .map(([meta, length]) =>
+        bytesOf(
+          ...encodeMessage(meta, pattern(length, length % 251), length % 2 === 0 ? 5_000 : CHUNK_BYTES),
+        ),
+      ),
   );
 
   /** The same bytes, cut at the given places. */

@@ -16,9 +16,11 @@ import {
  *     0 magic u32 | 4 version u8 | 5 type u8 | 6 flags u16 | 8 metaLength u32 | 12 payloadLength u32
  *
  * little-endian. A `message` frame's payloadLength is that of the whole message; of it, the frame
- * itself carries the first min(payloadLength, CHUNK_BYTES) bytes, and `chunk` frames the rest. Only
- * one message may have chunks outstanding; frames without chunks may come between them. That is
- * how a heartbeat or a receipt overtakes a tensor, and why a peer can make us hold one tensor only.
+ * itself carries the first min(payloadLength, CHUNK_BYTES) bytes, and `chunk` frames the rest; with
+ * the flag `detached` it carries none, and all of it comes in chunks as small as the sender's line
+ * wants them. Only one message may have chunks outstanding; frames without chunks may come between
+ * them. That is how a heartbeat or a receipt overtakes a tensor, and why a peer can make us hold one
+ * tensor only.
  */
 interface FrameRule {
   readonly code: number;
@@ -30,12 +32,19 @@ interface FrameRule {
 
 /** Heartbeat flag: this is the answer to yours. Answers come in the order of the questions. */
 export const FLAG_ANSWER = 1;
+/** Message flag: its payload comes in chunks from the first byte on. */
+export const FLAG_DETACHED = 2;
 
 // SECURITY: these limits are checked before anything is allocated; `hello` is all that a stranger may send.
 const FRAME_RULES = {
   hello: { code: 1, flags: 0, metaBytes: [2, 1024], payloadBytes: [0, 0] },
   heartbeat: { code: 2, flags: FLAG_ANSWER, metaBytes: [0, 0], payloadBytes: [0, 0] },
-  message: { code: 3, flags: 0, metaBytes: [2, META_LIMIT_BYTES], payloadBytes: [0, PAYLOAD_LIMIT_BYTES] },
+  message: {
+    code: 3,
+    flags: FLAG_DETACHED,
+    metaBytes: [2, META_LIMIT_BYTES],
+    payloadBytes: [0, PAYLOAD_LIMIT_BYTES],
+  },
   chunk: { code: 4, flags: 0, metaBytes: [0, 0], payloadBytes: [1, CHUNK_BYTES] },
   goodbye: { code: 5, flags: 0, metaBytes: [2, 2048], payloadBytes: [0, 0] },
 } as const satisfies Record<string, FrameRule>;
@@ -132,13 +141,18 @@ export function encodeGoodbye(reason: string): FramePieces {
   return [encodeHead("goodbye", 0, { reason: reason.slice(0, GOODBYE_REASON_LIMIT) }, 0)];
 }
 
-/** The frames of one message. Throws frame-length when meta or payload are over their limits. */
-export function encodeMessage(meta: object, payload: Uint8Array): FramePieces[] {
-  const head = encodeHead("message", 0, meta, payload.byteLength);
+/**
+ * The frames of one message, none of them with more than `pieceBytes` of payload. Throws frame-length
+ * when meta or payload are over their limits.
+ */
+export function encodeMessage(meta: object, payload: Uint8Array, pieceBytes = CHUNK_BYTES): FramePieces[] {
+  const detached = pieceBytes < Math.min(CHUNK_BYTES, payload.byteLength);
+  const head = encodeHead("message", detached ? FLAG_DETACHED : 0, meta, payload.byteLength);
   if (payload.byteLength === 0) return [[head]];
-  const frames: FramePieces[] = [[head, payload.subarray(0, CHUNK_BYTES)]];
-  for (let start = CHUNK_BYTES; start < payload.byteLength; start += CHUNK_BYTES) {
-    const part = payload.subarray(start, start + CHUNK_BYTES);
+  const frames: FramePieces[] = detached ? [[head]] : [[head, payload.subarray(0, CHUNK_BYTES)]];
+  const step = detached ? pieceBytes : CHUNK_BYTES;
+  for (let start = detached ? 0 : CHUNK_BYTES; start < payload.byteLength; start += step) {
+    const part = payload.subarray(start, start + step);
     frames.push([encodeHead("chunk", 0, undefined, part.byteLength), part]);
   }
   return frames;

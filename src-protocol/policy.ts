@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { lineLimits, NO_LIMITS } from "./line-limits.ts";
 import { isTimeZone } from "./zone.ts";
 
 /** Days on which a window starts; an overnight window belongs to the day it starts on. */
@@ -34,6 +35,7 @@ export const rules = z.strictObject({
     .max(64)
     .refine(isTimeZone, "a time zone like Europe/Berlin that this computer knows")
     .nullable(),
+  limits: lineLimits.default(NO_LIMITS),
 });
 export type Rules = z.infer<typeof rules>;
 
@@ -45,6 +47,7 @@ export const ALWAYS: Rules = {
   onlyWhenIdle: false,
   idleMinutes: 10,
   timeZone: null,
+  limits: NO_LIMITS,
 };
 
 /** "Only when I'm asleep": what the dashboard offers. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { failureSchema } from "./failure.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
+import { trafficState } from "./line-limits.ts";
 import { loadingProgress } from "./loading.ts";
 import { modelSpec } from "./model.ts";
 import { networkState } from "./networks.ts";
@@ -96,6 +97,8 @@ export const daemonState = z.strictObject({
   rules,
   override: override.nullable(),
   node: nodeState,
+  /** What all workers of this computer may use of its line, and what they did. */
+  traffic: trafficState,
   network: networkState,
   run: runState.nullable(),
   earnings: earningsState,

@@ -19,6 +19,7 @@ export function workingState(): DaemonState {
     rules: ALWAYS,
     override: null,
     node: { phase: "training", detail: "Training.", stage: 1, loading: null, hotkey: MINE },
+    traffic: { limits: ALWAYS.limits, uploadMbit: 0, downloadMbit: 0 },
     network: {
       kind: "embedded",
       id: null,

@@ -91,6 +91,7 @@ test("the three modes are told apart by the hours themselves", () => {
   );
   expect(inMode(ONLY_WHEN_ASLEEP, "any").windows).toEqual(ONLY_WHEN_ASLEEP.windows);
   expect(sameRules(ALWAYS, { ...ALWAYS, idleMinutes: 11 })).toBe(false);
+  expect(sameRules(ALWAYS, { ...ALWAYS, limits: { uploadMbit: 5, downloadMbit: null } })).toBe(false);
   expect(sameRules(ALWAYS, { ...ALWAYS })).toBe(true);
 });
 

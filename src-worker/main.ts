@@ -12,6 +12,7 @@ import { Control } from "./control/control.ts";
 import { diskFailure } from "./stage/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { Snapshots } from "./stage/snapshots.ts";
+import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
 import { OrchestratorRoute } from "./control/orchestrator-route.ts";
@@ -21,6 +22,8 @@ const NICENESS = 10;
 const COMPUTE_NICENESS = 15;
 /** The daemon kills after 800 ms. */
 const DRAIN_MS = 600;
+/** How often the daemon is told what was sent and received. */
+const TRAFFIC_MS = 250;
 /** A goodbye over UDP needs the event loop once more. */
 const GOODBYES_MS = 40;
 
@@ -41,6 +44,7 @@ async function main(): Promise<void> {
   process.on("unhandledRejection", fail);
   lowerPriority();
   const signer = createSessionSigner();
+  const throttle = new Throttle();
   let stop: ((reason: string) => void) | null = null;
   process.on("message", (message) => {
     const parsed = daemonToWorker.safeParse(message);
@@ -48,14 +52,20 @@ async function main(): Promise<void> {
       return fail(
         new Error(`The daemon sent a message that this worker does not know: ${parsed.error.message}`),
       );
-    if (parsed.data.type === "stop") {
-      if (stop === null) process.exit(0);
-      return stop(parsed.data.reason);
+    switch (parsed.data.type) {
+      case "limits":
+        return throttle.limit(parsed.data.limits);
+      case "stop":
+        if (stop === null) process.exit(0);
+        return stop(parsed.data.reason);
+      case "start": {
+        const started = start(parsed.data, signer, throttle);
+        stop = (reason) => void started.then((leave) => leave(reason), fail);
+        started.catch(fail);
+      }
     }
-    const started = start(parsed.data, signer);
-    stop = (reason) => void started.then((leave) => leave(reason), fail);
-    started.catch(fail);
   });
+  setInterval(() => tell({ type: "traffic", use: throttle.takeUse() }), TRAFFIC_MS).unref();
   tell({ type: "sessionKey", sessionKey: signer.publicKey });
 }
 
@@ -63,6 +73,7 @@ async function main(): Promise<void> {
 async function start(
   options: Start,
   signer: ReturnType<typeof createSessionSigner>,
+  throttle: Throttle,
 ): Promise<(reason: string) => Promise<void>> {
   const {
     network,
@@ -93,7 +104,7 @@ async function start(
     hyperdhtOff,
     onLink: (link) => peers.accepted(link),
   });
-  const peers = new Peers(station);
+  const peers = new Peers(station, throttle);
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const exact = await holdsExact(compute);
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
@@ -106,6 +117,7 @@ async function start(
     snapshots,
     outbox,
     peers,
+    throttle,
     onPhase: (phase) => tell({ type: "phase", ...phase }),
     onFatal: fail,
   });
@@ -116,6 +128,7 @@ async function start(
     capabilities: { platform: process.platform, threads, memoryBytes: totalmem(), executionProvider, exact },
     linkAddress: dialable(station.address),
     otherAddresses: () => otherAddresses(station.address),
+    throttle,
     onServices: (services) => station.offered(services),
     restorable: () => snapshots.restorable(),
     onInstruction: (instruction) =>

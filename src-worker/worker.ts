@@ -15,6 +15,7 @@ import { BlobCache } from "./loading/blob-cache.ts";
 import { ModelParts } from "./loading/model-parts.ts";
 import { LoadingMeter } from "./loading/loading-meter.ts";
 import type { LoadingFile } from "./loading/loading-meter.ts";
+import type { Throttle } from "./limits/throttle.ts";
 import { PeerUnreachable } from "./links/index.ts";
 import type { Peers } from "./links/index.ts";
 import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
@@ -40,6 +41,8 @@ export interface WorkerParts {
   readonly snapshots: Snapshots;
   readonly outbox: ReceiptOutbox;
   readonly peers: Peers;
+  /** What the owner allows, for its transfers. */
+  readonly throttle: Throttle;
   readonly onPhase: (phase: Phase) => void;
   /** Something that only a new process or a person can mend. */
   readonly onFatal: (failure: Failure) => void;
@@ -74,7 +77,7 @@ export class TrainingWorker {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
-    this.#blobs = new Blobs(parts.route, parts.signer);
+    this.#blobs = new Blobs(parts.route, parts.signer, parts);
     const { folder } = parts;
     const cache = (name: string, what: LoadingFile, onlyLast: boolean): BlobCache =>
       new BlobCache(join(folder, name), this.#blobs, {

@@ -5,6 +5,7 @@ import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { dialable, LinkStation, otherAddresses } from "../../src-worker/links/index.ts";
 import type { Link } from "../../src-worker/links/index.ts";
 import type { LabAnswer, LabCall } from "./lab-call.ts";
+import { Throttle } from "../../src-worker/limits/throttle.ts";
 import { MESSAGE, PROBE, tensorOf } from "./lab-message.ts";
 
 /**
@@ -16,6 +17,7 @@ const signer = createSessionSigner();
 let link: Link | null = null;
 let socket: Socket | null = null;
 let received = 0;
+const throttle = new Throttle();
 let answered: () => void = () => {};
 
 const station = await LinkStation.open({
@@ -86,12 +88,20 @@ async function answer(call: LabCall): Promise<LabAnswer> {
     }
     case "path":
       return { ...link?.path };
+    case "frames":
+      return { bytes: link?.stats.bytesReceived ?? 0, roundTripMs: link?.stats.roundTripMs ?? null };
     case "received":
       return { bytes: received, at: performance.now(), cpuMs: cpuMs() };
     case "send":
       return await send(call.bytes);
     case "ping":
       return { ms: await ping(call.count) };
+    case "limit":
+      throttle.limit(call.limits);
+      link?.limitBy(throttle);
+      return {};
+    case "saturate":
+      return await saturate(call.forMs);
     case "raw dial": {
       const begun = performance.now();
       await new Promise<void>((resolve, reject) => {
@@ -132,6 +142,21 @@ async function send(bytes: number): Promise<LabAnswer> {
   }
   await Promise.all(under);
   return { cpuMs: cpuMs() - before };
+}
+
+/** Two messages under way at once. `closed`: why the link broke meanwhile; null: it did not. */
+async function saturate(forMs: number): Promise<LabAnswer> {
+  const until = performance.now() + forMs;
+  const closed: string[] = [];
+  link?.onClose((reason) => closed.push(reason));
+  const one = async (): Promise<void> => {
+    while (performance.now() < until && closed.length === 0)
+      await link?.send(tensorOf(MESSAGE, "forward"), MESSAGE).catch(() => undefined);
+  };
+  one().catch(() => undefined);
+  one().catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, forMs));
+  return { closed: closed[0] ?? null };
 }
 
 async function ping(count: number): Promise<number[]> {

@@ -79,6 +79,11 @@ export class LabProcess {
     return counted.parse(await this.call({ do: "received" }));
   }
 
+  /** Of the link: bytes of frames that have come, and the last heartbeat's round trip. */
+  async frames(): Promise<z.infer<typeof framed>> {
+    return framed.parse(await this.call({ do: "frames" }));
+  }
+
   async path(): Promise<z.infer<typeof linkPath>> {
     return linkPath.parse(await this.call({ do: "path" }));
   }
@@ -103,6 +108,7 @@ export class LabProcess {
 
 const dialled = z.object({ ms: z.number(), ...linkPath.shape });
 const counted = z.object({ bytes: z.number(), at: z.number(), cpuMs: z.number() });
+const framed = z.object({ bytes: z.number(), roundTripMs: z.number().nullable() });
 const spent = z.object({ cpuMs: z.number() });
 const pings = z.object({ ms: z.array(z.number()) });
 const took = z.object({ ms: z.number() });

@@ -90,6 +90,7 @@ function membership(): Membership {
           events.push(`stop ${name}`);
         },
         setWorking: (working: boolean) => void events.push(`${working ? "work" : "rest"} ${name}`),
+        limit: () => undefined,
         use: () => undefined,
         refreshEarnings: () => undefined,
         kill: () => undefined,

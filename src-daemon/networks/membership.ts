@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../../src-protocol/failure.ts";
+import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
+import type { LineLimits } from "../../src-protocol/line-limits.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
 import type { KnownNetwork, NetworkId, NetworkOffer } from "../../src-protocol/networks.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
@@ -13,7 +15,7 @@ export interface Looked extends Pick<StoredNetwork, "id" | "address" | "access">
 
 type Session = Pick<
   NetworkSession,
-  "accounts" | "start" | "stop" | "setWorking" | "use" | "refreshEarnings" | "kill"
+  "accounts" | "start" | "stop" | "setWorking" | "limit" | "use" | "refreshEarnings" | "kill"
 >;
 
 export interface MembershipPorts {
@@ -41,6 +43,7 @@ export class Membership {
   /** What an invitation leads to that waits for its owner's yes or no. */
   #waiting: Looked | null = null;
   #work: { working: boolean; reason: string } = { working: false, reason: "" };
+  #limits: LineLimits = NO_LIMITS;
   #provider: ExecutionProvider | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -119,6 +122,12 @@ export class Membership {
     this.#session?.setWorking(working, reason);
   }
 
+  /** What its workers may use of the computer's line. */
+  limit(limits: LineLimits): void {
+    this.#limits = limits;
+    this.#session?.limit(limits);
+  }
+
   use(provider: ExecutionProvider): void {
     this.#provider = provider;
     this.#session?.use(provider);
@@ -184,6 +193,7 @@ export class Membership {
       this.#tell();
       onProblem(null);
       if (this.#provider !== null) session.use(this.#provider);
+      session.limit(this.#limits);
       session.setWorking(this.#work.working, this.#work.reason);
     } catch (error) {
       this.#tell();

@@ -1,4 +1,5 @@
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { LineLimits } from "../../src-protocol/line-limits.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
 import { Accounts } from "../earnings/accounts.ts";
@@ -106,6 +107,7 @@ export class NetworkSession {
           if (member.hotkey === own) live.worker(state, phase);
         },
         onLinks: (links) => live.links(links),
+        onTraffic: (traffic) => live.traffic(traffic),
         onProviderFault: (provider, ending) => ports.onProviderFault(provider, ending),
         onProblem: (name, problem) => live.problem(name, problem),
         onNote: (text) => live.note(text),
@@ -123,6 +125,10 @@ export class NetworkSession {
 
   setWorking(working: boolean, reason: string): void {
     this.#supervisor.setWorking(working, reason);
+  }
+
+  limit(limits: LineLimits): void {
+    this.#supervisor.limit(limits);
   }
 
   use(provider: ExecutionProvider): void {

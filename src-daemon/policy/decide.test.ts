@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
 import {
   ALWAYS,
   DAYS,
@@ -154,6 +155,7 @@ describe("for any rules, evidence and override", () => {
     onlyWhenIdle: fc.boolean(),
     idleMinutes: fc.constant(10),
     timeZone: fc.constantFrom(null, "America/New_York", "Australia/Lord_Howe"),
+    limits: fc.constant(NO_LIMITS),
   });
   const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
     idleSeconds: fc.constantFrom(null, 0, 599, 600, 9999),

@@ -19,6 +19,7 @@ export function initialState(beginning: StateBeginning): DaemonState {
     rules: policy.rules,
     override: policy.override,
     node: { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey },
+    traffic: { limits: policy.rules.limits, uploadMbit: 0, downloadMbit: 0 },
     network,
     run: null,
     earnings: nothingEarned(hotkey, "test"),

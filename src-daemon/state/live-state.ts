@@ -77,6 +77,10 @@ export class LiveState {
     this.#change((state) => ({ ...state, network: { ...state.network, links } }));
   }
 
+  traffic(traffic: DaemonState["traffic"]): void {
+    this.#change((state) => ({ ...state, traffic }));
+  }
+
   networkAway(away: DaemonState["network"]["away"]): void {
     this.#change((state) => this.#withNode({ ...state, network: { ...state.network, away } }));
   }

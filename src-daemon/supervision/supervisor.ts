@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { LineLimits, TrafficState } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import { startChild } from "./child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
+import { OwnerLine } from "./owner-line.ts";
 import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
 import type { ProcessList } from "./process-list.ts";
@@ -23,6 +25,8 @@ export interface SupervisorEvents {
   onMember(member: Member, state: KeptState, phase: WorkerPhase | null): void;
   /** How this computer's own worker reaches its neighbours; null: it has no links now. */
   onLinks(links: LinkStatus | null): void;
+  /** What is allowed, and what all workers here have used. */
+  onTraffic(traffic: TrafficState): void;
   /** What is wrong now, by process; null: that is over. */
   onProblem(process: string, problem: FailureBody | null): void;
   /** A worker has ended in a way that what it computes with may be the reason of. */
@@ -52,6 +56,7 @@ export class Supervisor {
   /** Null: it runs elsewhere. */
   readonly #orchestrator: OrchestratorProcess | null;
   readonly #workers: readonly WorkerProcess[];
+  readonly #line: OwnerLine;
   #working = false;
   #ending = false;
 
@@ -64,6 +69,11 @@ export class Supervisor {
             ...this.#ports("orchestrator", ORCHESTRATOR),
             onUrl: (url) => this.#networkAt(url),
           });
+    this.#line = new OwnerLine({
+      give: (name, limits) => this.#workers.find(({ member }) => member.name === name)?.limit(limits),
+      onState: (state) => options.events.onTraffic(state),
+      now: () => performance.now(),
+    });
     this.#workers = options.members.map((member) => this.#worker(member));
   }
 
@@ -82,6 +92,11 @@ export class Supervisor {
       if (working) worker.start();
       else void worker.stop(reason);
     }
+  }
+
+  /** What the owner allows all workers of this computer together; holds while they work. */
+  limit(limits: LineLimits): void {
+    this.#line.limit(limits);
   }
 
   /** What this computer's own worker computes with; neighbours stand for other homes, which have no card of ours. */
@@ -116,8 +131,9 @@ export class Supervisor {
     let phase: WorkerPhase | null = null;
     return new WorkerProcess(member, worker, {
       ...ports,
-      onState(next) {
+      onState: (next) => {
         state = next;
+        if (next.kind !== "running" && next.kind !== "stopping") this.#line.ended(member.name);
         ports.onState(next);
         events.onMember(member, state, phase);
         if (next.kind === "restarting")
@@ -128,6 +144,8 @@ export class Supervisor {
         if (next === null && isOwn) events.onLinks(null);
         events.onMember(member, state, phase);
       },
+      onBegun: () => this.#line.began(member.name),
+      onTraffic: (use) => this.#line.used(member.name, use),
       onLinks(status) {
         if (isOwn) events.onLinks(status);
       },

@@ -2,6 +2,8 @@ import { daemonToWorker, workerToDaemon } from "../../src-protocol/daemon-ipc.ts
 import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import type { NetworkAccess } from "../../src-protocol/invitation.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
+import type { LineLimits, LineUse } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import { KeptChild } from "./kept-child.ts";
@@ -38,6 +40,10 @@ export interface WorkerPorts extends ProcessPorts {
   onPhase(phase: WorkerPhase | null): void;
   /** Its links as they are now. */
   onLinks?(status: LinkStatus): void;
+  /** A process of it has begun: now it can be told its share of the owner's limits. */
+  onBegun?(): void;
+  /** What it has sent and received. */
+  onTraffic?(use: LineUse): void;
   /** The native code of the links' transport has ended it; one sentence for people. */
   onTransportCrash?(sentence: string): void;
   /** It has ended in a way that what it computes with may be the reason of. */
@@ -62,6 +68,8 @@ export class WorkerProcess {
   #provider: ExecutionProvider = "cpu";
   /** What the process of now was told to compute with. */
   #computesWith: ExecutionProvider = "cpu";
+  /** What the process of now was told. */
+  #limits: LineLimits = NO_LIMITS;
   readonly #transportCrashes = new TransportCrashes();
   /** Of the process of now: it has a link over HyperDHT, and what it wrote last. */
   #overHyperdht = false;
@@ -120,6 +128,14 @@ export class WorkerProcess {
       void this.#renew("it computes with something else from now on");
   }
 
+  /** Its share of what the owner allows, from now on. */
+  limit(limits: LineLimits): void {
+    const { uploadMbit, downloadMbit } = this.#limits;
+    if (limits.uploadMbit === uploadMbit && limits.downloadMbit === downloadMbit) return;
+    this.#limits = limits;
+    this.#child.send(daemonToWorker.parse({ type: "limits", limits }));
+  }
+
   async #renew(reason: string): Promise<void> {
     await this.#child.stop(reason);
     if (this.#wanted) this.#child.start();
@@ -161,6 +177,8 @@ export class WorkerProcess {
     switch (parsed.data.type) {
       case "sessionKey":
         this.#sessionKey = parsed.data.sessionKey;
+        this.#limits = NO_LIMITS;
+        this.#ports.onBegun?.();
         return this.#begin();
       case "phase":
         return this.#ports.onPhase(parsed.data);
@@ -169,6 +187,8 @@ export class WorkerProcess {
         this.#overHyperdht = status.links.some(({ transport }) => transport === "hyperdht");
         return this.#ports.onLinks?.(status);
       }
+      case "traffic":
+        return this.#ports.onTraffic?.(parsed.data.use);
       case "failed":
         return this.#child.failing(parsed.data.code, parsed.data.message);
       default:

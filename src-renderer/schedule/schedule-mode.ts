@@ -24,7 +24,7 @@ export function sameRules(a: Rules, b: Rules): boolean {
 }
 
 function inOrder(rules: Rules): unknown[] {
-  const { schedule, windows, onlyOnPower, onlyWhenIdle, idleMinutes, timeZone } = rules;
+  const { schedule, windows, onlyOnPower, onlyWhenIdle, idleMinutes, timeZone, limits } = rules;
   return [
     schedule,
     windows.map(({ days, from, to }) => [days, from, to]),
@@ -32,5 +32,7 @@ function inOrder(rules: Rules): unknown[] {
     onlyWhenIdle,
     idleMinutes,
     timeZone,
+    limits.uploadMbit,
+    limits.downloadMbit,
   ];
 }

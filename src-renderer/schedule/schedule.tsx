@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
+import { LEAST_MBIT, lineLimits, MOST_MBIT } from "../../src-protocol/line-limits.ts";
 import { type Rules, rules as rulesSchema } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
@@ -7,6 +8,7 @@ import { Conditions } from "./conditions.tsx";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
+import { LineCard } from "./line-card.tsx";
 import { ModeChoice } from "./mode-choice.tsx";
 import { previewOf } from "./next-runs.ts";
 import { inMode, modeOf, sameRules, type ScheduleMode } from "./schedule-mode.ts";
@@ -61,6 +63,7 @@ export function Schedule() {
         </section>
       )}
       <Conditions rules={rules} onChange={edit} />
+      <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
       <SaveBar rules={rules} changed={draft !== null} now={now} />
     </>
   );
@@ -129,6 +132,9 @@ function problemOf(rules: Rules): string {
   }
   if (rules.windows.some(({ days }) => days.length === 0)) {
     return "One of the windows has no day. Choose a day for it or remove it, and save again.";
+  }
+  if (!lineLimits.safeParse(rules.limits).success) {
+    return `A limit goes from ${LEAST_MBIT} to ${MOST_MBIT} Mbit/s. Correct it, or switch it off, and save again.`;
   }
   return "A time is missing or a number is out of range: idle minutes go from 1 to 240. Correct it and save again.";
 }

@@ -27,6 +27,7 @@ import type { Delegation } from "../../src-protocol/delegation.ts";
 import { Failure, failureSchema } from "../../src-protocol/failure.ts";
 import type { LinkServices } from "../../src-protocol/link-services.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
+import type { Throttle } from "../limits/throttle.ts";
 import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 const FIRST_RETRY_MS = 200;
@@ -55,6 +56,8 @@ export interface ControlOptions {
   /** Asked at every connect: it changes. */
   readonly restorable: () => Restorable[];
   readonly onInstruction: (instruction: Instruction) => void;
+  /** Counts what is said and heard; nothing of it waits. */
+  readonly throttle?: Throttle;
   /** What the network offers for finding each other; null: nodes dial each other directly. */
   readonly onServices?: (services: LinkServices | null) => void;
   readonly onConnection: (connected: boolean, detail: string) => void;
@@ -182,11 +185,14 @@ export class Control {
   }
 
   #write(message: NodeMessage): void {
-    this.#socket?.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    this.#options.throttle?.up.spend(Buffer.byteLength(text));
+    this.#socket?.send(text);
   }
 
   #receive(text: string): void {
     this.#lastHeard = performance.now();
+    this.#options.throttle?.down.spend(Buffer.byteLength(text));
     const message = parse(text);
     const theirs = message === null ? protocolOfChallenge(text) : null;
     if (theirs !== null)

@@ -6,9 +6,11 @@ import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { peerMessage } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
+import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
 import { LinkInbox } from "./link-inbox.ts";
 import { LinkOutbox } from "./link-outbox.ts";
+import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import type { CloseHandler, Link, LinkStats, LinkTiming, MessageHandler } from "./link.ts";
@@ -31,6 +33,13 @@ export class FramedLink implements Link {
   readonly #outbox = new LinkOutbox();
   readonly #inbox: LinkInbox;
   readonly #pulse: LinkPulse;
+  /** What the owner allows; null: it does not count. */
+  #throttle: Throttle | null = null;
+  /** Ends the wait for the turn to send a tensor's next part; null: it does not wait. */
+  #cancelTurn: (() => void) | null = null;
+  #hasTurn = false;
+  /** Ends the wait until more may be received; null: it does not wait. */
+  #cancelRest: (() => void) | null = null;
   #inFlightBytes = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
@@ -45,13 +54,13 @@ export class FramedLink implements Link {
     this.#pipe = pipe;
     this.#clock = clock;
     this.#inbox = new LinkInbox({
-      full: (full) => this.#setDeaf(full),
+      full: () => this.#listen(),
       goodbye: (reason) => this.#end(reason, "peer"),
       failed: (error) => this.#fail(error),
     });
     this.#pulse = new LinkPulse(clock, timing, {
       beat: () => this.#beat(),
-      deaf: () => this.#inbox.full,
+      deaf: () => this.#isDeaf,
       silent: () =>
         this.#end(`link-silent: nothing was heard from the peer for ${timing.deadAfterMs} ms`, "lost"),
     });
@@ -70,7 +79,7 @@ export class FramedLink implements Link {
 
   async send(message: PeerMessage, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
     if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
-    const sent = this.#outbox.add(message, payload);
+    const sent = this.#outbox.add(message, payload, this.#throttle?.up.pieceBytes);
     this.#pump();
     await sent;
   }
@@ -90,7 +99,11 @@ export class FramedLink implements Link {
   }
 
   get silentMs(): number {
-    return this.#inbox.full || this.#closedFor !== null ? 0 : this.#pulse.silentMs;
+    return this.#isDeaf || this.#closedFor !== null ? 0 : this.#pulse.silentMs;
+  }
+
+  limitBy(throttle: Throttle): void {
+    if (this.#closedFor === null) this.#throttle = throttle;
   }
 
   ask(): void {
@@ -116,12 +129,13 @@ export class FramedLink implements Link {
 
   #pump(): void {
     while (this.#closedFor === null && this.#inFlightBytes < OUTBOX_HIGH_WATER_BYTES) {
-      const shipment = this.#outbox.next();
+      const shipment = this.#outbox.nextUrgent() ?? this.#nextBulk();
       if (shipment === null) return;
       if (shipment.kind === "question") this.#pulse.asked();
       if (shipment.kind === "message") this.#messagesSent += 1;
       const bytes = shipment.pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
       this.#bytesSent += bytes;
+      this.#throttle?.up.spend(bytes);
       this.#inFlightBytes += bytes;
       this.#pipe.write(shipment.pieces, () => {
         this.#inFlightBytes -= bytes;
@@ -129,6 +143,22 @@ export class FramedLink implements Link {
         this.#pump();
       });
     }
+  }
+
+  /** Null: there is none, or it is not its turn; then `#pump` is called when it is. */
+  #nextBulk(): Shipment | null {
+    const up = this.#throttle?.up;
+    if (up === undefined || up.isFree || this.#hasTurn || !this.#outbox.hasBulk) {
+      this.#hasTurn = false;
+      return this.#outbox.nextBulk();
+    }
+    this.#cancelTurn ??= up.whenFree(() => {
+      this.#cancelTurn = null;
+      this.#hasTurn = true;
+      this.#pump();
+      this.#hasTurn = false;
+    });
+    return null;
   }
 
   #beat(): void {
@@ -147,6 +177,20 @@ export class FramedLink implements Link {
       if (event.type === "message" || event.type === "heartbeat") knocked?.();
       this.#take(event);
     }
+    this.#rest(bytes.byteLength);
+  }
+
+  /** Reads no more until the owner's limit allows it: the pipe's own back-pressure slows the sender. */
+  #rest(receivedBytes: number): void {
+    const down = this.#throttle?.down;
+    if (down === undefined || this.#closedFor !== null) return;
+    down.spend(receivedBytes);
+    if (down.isFree || this.#cancelRest !== null) return;
+    this.#cancelRest = down.whenFree(() => {
+      this.#cancelRest = null;
+      this.#listen();
+    });
+    this.#listen();
   }
 
   #take(event: FrameEvent<PeerMessage>): void {
@@ -167,8 +211,14 @@ export class FramedLink implements Link {
     }
   }
 
-  #setDeaf(deaf: boolean): void {
-    if (deaf) return this.#pipe.pause();
+  /** We do not read on purpose. */
+  get #isDeaf(): boolean {
+    return this.#inbox.full || this.#cancelRest !== null;
+  }
+
+  #listen(): void {
+    if (this.#closedFor !== null) return;
+    if (this.#isDeaf) return this.#pipe.pause();
     this.#pulse.heard();
     this.#pipe.resume();
   }
@@ -187,6 +237,8 @@ export class FramedLink implements Link {
     if (this.#closedFor !== null) return;
     this.#closedFor = reason;
     this.#pulse.stop();
+    this.#cancelTurn?.();
+    this.#cancelRest?.();
     this.#inbox.stop();
     this.#outbox.abandon(closedFailure(reason));
     switch (by) {

@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
-import { PAYLOAD_LIMIT_BYTES } from "../../src-protocol/peer.ts";
+import { CHUNK_BYTES, PAYLOAD_LIMIT_BYTES } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
+import { Throttle } from "../limits/throttle.ts";
 import { ManualClock, settled } from "./link-clock.ts";
 import type { Link } from "./link.ts";
+
+const MEGABYTE = 1_000_000;
 
 export interface LinkPair {
   readonly a: Link;
@@ -56,6 +59,54 @@ export function linkConformance(open: (clock?: ManualClock) => Promise<LinkPair>
       pair.end();
     }
   };
+
+  test(
+    "sends no more than its owner allows, and what is small does not wait for it",
+    withPair(async ({ a, b }, clock) => {
+      const throttle = new Throttle(clock);
+      throttle.limit({ uploadMbit: 8, downloadMbit: null });
+      a.limitBy(throttle);
+      const heard: string[] = [];
+      b.onMessage((message) => void heard.push(message.type));
+      const sent = a.send(tensor(0), new Uint8Array(2 * MEGABYTE));
+      for (let ms = 0; ms <= 1_500; ms += 250) {
+        const due = (ms / 1000) * MEGABYTE;
+        await until(() => a.stats.bytesSent >= due);
+        expect(a.stats.bytesSent).toBeLessThan(due + 0.25 * MEGABYTE + 1.1 * throttle.up.pieceBytes);
+        await a.send(counterSignature(1));
+        await until(() => heard.length === ms / 250 + 1);
+        await clock.advance(250);
+      }
+      throttle.limit({ uploadMbit: null, downloadMbit: null });
+      await sent;
+      await until(() => heard.includes("tensor"));
+    }),
+  );
+
+  test(
+    "reads no more than its owner allows, and the sender has to wait",
+    withPair(async ({ a, b }, clock) => {
+      const throttle = new Throttle(clock);
+      throttle.limit({ uploadMbit: null, downloadMbit: 8 });
+      b.limitBy(throttle);
+      let arrived = 0;
+      b.onMessage(() => void (arrived += 1));
+      const sending = Array.from({ length: 12 }, (_, index) =>
+        a.send(tensor(index), new Uint8Array(MEGABYTE)),
+      );
+      for (let ms = 0; ms <= 1_500; ms += 250) {
+        const due = (ms / 1000) * MEGABYTE;
+        await until(() => b.stats.bytesReceived >= due);
+        await settled();
+        expect(b.stats.bytesReceived).toBeLessThan(due + 0.25 * MEGABYTE + 1.1 * CHUNK_BYTES);
+        await clock.advance(250);
+      }
+      expect(arrived).toBeLessThan(3);
+      throttle.limit({ uploadMbit: null, downloadMbit: null });
+      await Promise.all(sending);
+      await until(() => arrived === 12);
+    }),
+  );
 
   test(
     "each side knows the other's key and hears what it sent, unchanged",

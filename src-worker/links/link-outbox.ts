@@ -34,8 +34,8 @@ export class LinkOutbox {
   readonly #leaving = new Set<Parcel>();
 
   /** Rejects with frame-length when over a limit. */
-  add(message: PeerMessage, payload: Uint8Array): Promise<void> {
-    const frames = encodeMessage(message, payload);
+  add(message: PeerMessage, payload: Uint8Array, pieceBytes?: number): Promise<void> {
+    const frames = encodeMessage(message, payload, pieceBytes);
     return new Promise((resolve, reject) => {
       const lane = payload.byteLength === 0 ? this.#small : this.#tensors;
       lane.push({ frames, next: 0, resolve, reject });
@@ -51,7 +51,13 @@ export class LinkOutbox {
     this.#answers = Math.min(this.#answers + 1, ANSWERS_KEPT);
   }
 
-  next(): Shipment | null {
+  /** A tensor waits to be sent, or a part of one. */
+  get hasBulk(): boolean {
+    return this.#tensors.length > 0;
+  }
+
+  /** Of what never waits for the owner's limit. */
+  nextUrgent(): Shipment | null {
     if (this.#question) {
       this.#question = false;
       return { kind: "question", pieces: encodeHeartbeat(false), written: NOTHING };
@@ -60,7 +66,15 @@ export class LinkOutbox {
       this.#answers -= 1;
       return { kind: "answer", pieces: encodeHeartbeat(true), written: NOTHING };
     }
-    const lane = this.#small.length > 0 ? this.#small : this.#tensors;
+    return this.#nextOf(this.#small);
+  }
+
+  /** The next part of a tensor; whatever is urgent goes before it. */
+  nextBulk(): Shipment | null {
+    return this.#nextOf(this.#tensors);
+  }
+
+  #nextOf(lane: Parcel[]): Shipment | null {
     const parcel = lane[0];
     const pieces = parcel?.frames[parcel.next];
     if (parcel === undefined || pieces === undefined) return null;

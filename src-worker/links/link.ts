@@ -2,6 +2,7 @@ import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
+import type { Throttle } from "../limits/throttle.ts";
 
 export interface LinkStats {
   /** Frame bytes, without what the transport adds. */
@@ -44,6 +45,12 @@ export interface Link {
   readonly silentMs: number;
   /** Asks the peer for a sign of life now, without waiting for the next heartbeat. */
   ask(): void;
+  /**
+   * From now on it counts towards what the owner allows, together with all else of this computer:
+   * heartbeats and messages without payload go at once, tensors take their turn; too much received
+   * stops reading.
+   */
+  limitBy(throttle: Throttle): void;
   /** Tells the peer why and ends. What was not sent yet is given up. */
   close(reason: string): void;
 }

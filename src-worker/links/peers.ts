@@ -3,6 +3,7 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { LINK_KINDS } from "../../src-protocol/link-report.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
+import { Throttle } from "../limits/throttle.ts";
 import { AddressWatch } from "./address-watch.ts";
 import type { Won } from "./dialling/dial-race.ts";
 import { whyNotBetter } from "./dialling/why-not-better.ts";
@@ -44,6 +45,7 @@ type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRe
  */
 export class Peers {
   readonly #station: Station;
+  readonly #throttle: Throttle;
   readonly #watch: AddressWatch;
   readonly #timer: NodeJS.Timeout;
   #previous: Link | null = null;
@@ -61,8 +63,9 @@ export class Peers {
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
 
-  constructor(station: Station) {
+  constructor(station: Station, throttle: Throttle = new Throttle()) {
     this.#station = station;
+    this.#throttle = throttle;
     this.#watch = new AddressWatch(() => this.#moved());
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
   }
@@ -203,6 +206,7 @@ export class Peers {
   }
 
   #hold(link: Link): Link {
+    link.limitBy(this.#throttle);
     const meter = new LinkMeter();
     meter.look(link.stats, performance.now());
     this.#meters.set(link, meter);

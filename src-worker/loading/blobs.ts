@@ -7,8 +7,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { ChunkSource } from "./chunk-download.ts";
 import type { OrchestratorRoute } from "../control/orchestrator-route.ts";
-import { freely } from "./throttle.ts";
-import type { Throttle } from "./throttle.ts";
+import { Throttle } from "../limits/throttle.ts";
 
 /** A transfer may take as long as it likes; this long without a byte it is a broken one. */
 const SILENT_MS = 30_000;
@@ -33,7 +32,7 @@ export class Blobs implements ChunkSource {
   constructor(
     route: OrchestratorRoute,
     signer: SessionSigner,
-    { throttle = freely, silentMs = SILENT_MS }: BlobOptions = {},
+    { throttle = new Throttle(), silentMs = SILENT_MS }: BlobOptions = {},
   ) {
     this.#route = route;
     this.#signer = signer;
@@ -171,8 +170,13 @@ function answerOf(request: http.ClientRequest): Promise<http.IncomingMessage> {
 
 function drained(request: http.ClientRequest): Promise<void> {
   return new Promise((resolve) => {
-    request.once("drain", resolve);
-    request.once("close", () => resolve());
+    const over = (): void => {
+      request.off("drain", over);
+      request.off("close", over);
+      resolve();
+    };
+    request.once("drain", over);
+    request.once("close", over);
   });
 }
 
