@@ -19,7 +19,7 @@ const KEY_BYTES = 32;
 const TOKEN_BYTES = 16;
 const EXPIRY_BYTES = 6;
 const CHECKSUM_BYTES = 4;
-const MOST_ADDRESSES = 4;
+export const MOST_ADDRESSES = 4;
 
 /** What an invitation admits with; whoever holds it may come in. Never logged. */
 export const invitationToken = z.string().regex(/^[0-9a-f]{32}$/, "16 bytes of lower-case hex");

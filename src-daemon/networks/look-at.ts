@@ -1,5 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
-import { parseInvitation } from "../../src-protocol/invitation.ts";
+import { addressUrl, parseInvitation } from "../../src-protocol/invitation.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { networkId } from "../../src-protocol/networks.ts";
 import type { Looked } from "./membership.ts";
@@ -19,6 +19,7 @@ export async function lookAt(text: string, hotkey: Ss58Address, now: number): Pr
   return {
     id: networkId.parse(keySha256.slice(0, ID_DIGITS)),
     address: url,
+    otherAddresses: invitation.addresses.map(addressUrl).filter((other) => other !== url),
     access: { keySha256, token },
     card,
   };

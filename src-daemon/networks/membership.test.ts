@@ -40,6 +40,7 @@ function looked(number: number): Looked {
   return {
     id: id(number),
     address: `https://10.0.0.${number}:4711`,
+    otherAddresses: [],
     access: { keySha256: number.toString(16).padStart(64, "0"), token: null },
     card,
   };

@@ -9,7 +9,7 @@ import type { NetworksStore, StoredNetwork } from "./networks-store.ts";
 import type { NetworkSession } from "./network-session.ts";
 
 /** What an invitation leads to. */
-export interface Looked extends Pick<StoredNetwork, "id" | "address" | "access"> {
+export interface Looked extends Pick<StoredNetwork, "id" | "address" | "otherAddresses" | "access"> {
   readonly card: NetworkCard;
 }
 
@@ -159,10 +159,10 @@ export class Membership {
     return { id, address, keySha256: access.keySha256, card, joined };
   }
 
-  #remember({ id, address, access, card: { name, operator, network } }: Looked): void {
+  #remember({ id, address, otherAddresses, access, card: { name, operator, network } }: Looked): void {
     const { store, now } = this.#ports;
     const joinedAt = store.find(id)?.joinedAt ?? now();
-    store.join({ id, name, operator, network, address, access, joinedAt });
+    store.join({ id, name, operator, network, address, otherAddresses, access, joinedAt });
   }
 
   /** What is written first is what a start after a kill goes by. */

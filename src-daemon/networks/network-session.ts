@@ -81,6 +81,7 @@ export class NetworkSession {
           // What was earned before is not nothing until the first step of today.
           if (connected) this.#earnings.now();
         },
+        onAddress: (url) => this.#supervisor.moved(url),
         onAway(away) {
           // The embedded network is started again by ourselves: that is told as what it is.
           if (plan.supervised.kind === "remote") live.networkAway(away);
@@ -101,7 +102,7 @@ export class NetworkSession {
       events: {
         onNetwork: (url) => {
           live.networkAt(url);
-          this.#watch.follow(url);
+          this.#watch.follow(url, plan.supervised.kind === "remote" ? plan.supervised.others : []);
         },
         onMember(member, state, phase) {
           if (member.hotkey === own) live.worker(state, phase);

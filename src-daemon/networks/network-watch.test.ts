@@ -61,6 +61,46 @@ it("says since when a network is away and when it is tried again, and that it is
   await new Promise((resolve) => back.close(resolve));
 });
 
+it("a network that is gone from one of its addresses is found at another, which is the first to be tried from then on", async () => {
+  const [one, other] = [createServer(), createServer()];
+  const sockets = [one, other].map((server) => new WebSocketServer({ server }));
+  const moved: string[] = [];
+  const following = new NetworkWatch(
+    {
+      onConnected: (connected) => tell(connected),
+      onAway: () => undefined,
+      onAddress: (url) => void moved.push(url),
+      onRun: () => undefined,
+      onPoint: () => undefined,
+    },
+    { ...LOOPBACK, retryMs: () => 20 },
+  );
+  const urls: string[] = [];
+  for (const server of [one, other]) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    urls.push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  }
+  const [first = "", second = ""] = urls;
+  following.follow(first, urls);
+  await until(() => heard.at(-1) === true);
+  expect(moved).toEqual([]);
+  const { port } = one.address() as AddressInfo;
+  for (const client of sockets[0]?.clients ?? []) client.terminate();
+  await new Promise((resolve) => one.close(resolve));
+  await until(() => heard.at(-1) === false);
+  await until(() => heard.at(-1) === true);
+  expect(moved).toEqual([second]);
+  await new Promise<void>((resolve) => one.listen(port, "127.0.0.1", resolve));
+  for (const client of sockets[1]?.clients ?? []) client.terminate();
+  await new Promise((resolve) => other.close(resolve));
+  await until(() => heard.at(-1) === false);
+  await until(() => heard.at(-1) === true);
+  expect(moved).toEqual([second, first]);
+  following.follow(null);
+  for (const server of sockets) server.close();
+  await new Promise((resolve) => one.close(resolve));
+});
+
 it("knocks more and more slowly, never all at once, and never slower than every 40 s", () => {
   expect([0, 1, 2, 3].map((failures) => remoteRetryMs(failures, 0.5))).toEqual([500, 1_000, 2_000, 4_000]);
   expect([0, 0.999].map((random) => remoteRetryMs(50, random))).toEqual([22_500, 37_485]);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
-import { networkAccess } from "../../src-protocol/invitation.ts";
+import { MOST_ADDRESSES, networkAccess } from "../../src-protocol/invitation.ts";
 import { networkCard } from "../../src-protocol/network-card.ts";
 import { knownNetwork, networkId } from "../../src-protocol/networks.ts";
 import type { KnownNetwork, NetworkId } from "../../src-protocol/networks.ts";
@@ -14,6 +14,8 @@ export const MOST_NETWORKS = 64;
 export const storedNetwork = knownNetwork.omit({ active: true, folder: true }).extend({
   /** What delegations, proofs and claims are made out to. */
   network: networkCard.shape.network,
+  /** The invitation's addresses beside the one that answered: tried, too, when it does not answer. */
+  otherAddresses: z.array(knownNetwork.shape.address).max(MOST_ADDRESSES).default([]),
   /** SECURITY: holds the token that admits this computer; it stays in this file, mode 0600. */
   access: networkAccess,
 });
@@ -67,7 +69,7 @@ export class NetworksStore {
   /** Newest first. */
   list(): KnownNetwork[] {
     return this.#content.networks
-      .map(({ access: _secret, network: _name, ...network }) => ({
+      .map(({ access: _secret, network: _name, otherAddresses: _others, ...network }) => ({
         ...network,
         active: network.id === this.#content.active,
         folder: this.#folderOf(network.id),

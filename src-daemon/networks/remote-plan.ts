@@ -18,7 +18,7 @@ export interface RemoteParts {
 
 /** A joined network: this computer's worker alone, with all its cores, and a folder of its own. */
 export function remotePlan({ home, own, known }: RemoteParts, joined: StoredNetwork): SessionPlan {
-  const { id, name, operator, address, network, access } = joined;
+  const { id, name, operator, address, otherAddresses, network, access } = joined;
   const { worker, claims } = home.joined(id);
   return {
     view: {
@@ -39,7 +39,7 @@ export function remotePlan({ home, own, known }: RemoteParts, joined: StoredNetw
     reach: pinnedReach(access, own.address),
     claimFolder: claims,
     members: [{ name: "worker", hotkey: own, folder: worker }],
-    supervised: { kind: "remote", url: address },
+    supervised: { kind: "remote", url: address, others: otherAddresses },
     worker: { network, access, threads: threadsPerWorker(availableParallelism(), 1) },
   };
 }

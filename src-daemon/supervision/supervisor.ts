@@ -39,7 +39,7 @@ export interface SupervisorEvents {
 export interface SupervisorOptions {
   readonly network:
     | { readonly kind: "embedded"; readonly orchestrator: OrchestratorSettings }
-    | { readonly kind: "remote"; readonly url: string };
+    | { readonly kind: "remote"; readonly url: string; readonly others: readonly string[] };
   readonly worker: WorkerSettings;
   /** This computer's own first. */
   readonly members: readonly Member[];
@@ -81,6 +81,11 @@ export class Supervisor {
   async start(): Promise<void> {
     if (this.#options.network.kind === "remote") this.#networkAt(this.#options.network.url);
     else await this.#orchestrator?.start();
+  }
+
+  /** The network has answered at another of its addresses: workers go there. */
+  moved(url: string): void {
+    if (!this.#ending) this.#networkAt(url);
   }
 
   /** Whether the workers shall run. Pausing frees their memory and cores; they go on from their snapshots. */
