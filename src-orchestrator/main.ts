@@ -26,7 +26,14 @@ process.on("message", (value) => {
     return fail(
       new Failure("bad-message", `The daemon's message was not understood: ${parsed.error.message}`),
     );
-  return void (parsed.data.type === "stop" ? stop() : start(parsed.data));
+  switch (parsed.data.type) {
+    case "ping":
+      return tell({ type: "pong" });
+    case "stop":
+      return void stop();
+    case "start":
+      return void start(parsed.data);
+  }
 });
 
 if (process.send === undefined) {

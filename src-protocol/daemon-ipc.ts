@@ -10,6 +10,12 @@ import { executionProvider } from "./providers.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
 
+/** Asked of either kind of child every few seconds; one that does not answer for long is ended and replaced. */
+const pingMessage = z.strictObject({ type: z.literal("ping") });
+export type PingMessage = z.infer<typeof pingMessage>;
+const pongMessage = z.strictObject({ type: z.literal("pong") });
+export type PongMessage = z.infer<typeof pongMessage>;
+
 /** First message of a worker: it has made a session key and waits to be allowed to use it. */
 export const workerToDaemon = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("sessionKey"), sessionKey }),
@@ -25,6 +31,9 @@ export const workerToDaemon = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("links"), status: linkStatus }),
   /** What it has sent and received, a few times a second. */
   z.strictObject({ type: z.literal("traffic"), use: lineUse }),
+  /** Something that its owner should read once. */
+  z.strictObject({ type: z.literal("note"), text: z.string().max(400) }),
+  pongMessage,
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
 ]);
 export type WorkerToDaemon = z.infer<typeof workerToDaemon>;
@@ -55,6 +64,7 @@ export const daemonToWorker = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("limits"), limits: lineShare }),
   /** Leave the network politely (drain), then exit 0. */
   stopMessage,
+  pingMessage,
 ]);
 export type DaemonToWorker = z.infer<typeof daemonToWorker>;
 
@@ -62,6 +72,7 @@ export type DaemonToWorker = z.infer<typeof daemonToWorker>;
 export const orchestratorToDaemon = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("listening"), url: z.url() }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
+  pongMessage,
 ]);
 export type OrchestratorToDaemon = z.infer<typeof orchestratorToDaemon>;
 
@@ -107,5 +118,6 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
   }),
   /** Write everything, close, exit 0. */
   stopMessage,
+  pingMessage,
 ]);
 export type DaemonToOrchestrator = z.infer<typeof daemonToOrchestrator>;

@@ -53,6 +53,8 @@ async function main(): Promise<void> {
         new Error(`The daemon sent a message that this worker does not know: ${parsed.error.message}`),
       );
     switch (parsed.data.type) {
+      case "ping":
+        return tell({ type: "pong" });
       case "limits":
         return throttle.limit(parsed.data.limits);
       case "stop":
@@ -97,7 +99,11 @@ async function start(
     throw diskFailure(error, folder);
   });
   const snapshots = await Snapshots.open(join(folder, "snapshots"), warn);
-  const outbox = await ReceiptOutbox.open(join(folder, "receipts.jsonl"));
+  const outbox = await ReceiptOutbox.open(
+    join(folder, "receipts.jsonl"),
+    snapshots.restorable().length > 0,
+    warn,
+  );
   const station = await LinkStation.open({
     host: linkHost,
     signer,
@@ -164,7 +170,7 @@ function tell(message: WorkerToDaemon): void {
 /** Not fatal, but somebody should be able to read it: the daemon keeps this process's stderr. */
 function warn({ code, message }: Failure): void {
   process.stderr.write(`worker: ${code}: ${message}\n`);
-  tell({ type: "phase", phase: "starting", detail: message, stage: null, loading: null });
+  tell({ type: "note", text: message.slice(0, 400) });
 }
 
 let isFailing = false;

@@ -11,7 +11,7 @@ export interface HandlerPorts {
   readonly policy: Pick<PolicyKeeper, "pause" | "start" | "resume" | "setRules" | "reportEvidence">;
   readonly membership: Pick<
     Membership,
-    "session" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
+    "session" | "retry" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   state(): DaemonState;
@@ -31,8 +31,16 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       points: thinOut(await membership.session.accounts.history(sinceStep), maxPoints),
     }),
     "policy.pause": ({ minutes, by }) => policy.pause(minutes, by),
-    "policy.start": ({ minutes, by }) => policy.start(minutes, by),
-    "policy.resume": () => policy.resume(),
+    "policy.start": ({ minutes, by }) => {
+      const state = policy.start(minutes, by);
+      membership.retry();
+      return state;
+    },
+    "policy.resume": () => {
+      const state = policy.resume();
+      membership.retry();
+      return state;
+    },
     "policy.setRules": ({ rules }) => policy.setRules(rules),
     "earnings.receipts": async ({ limit }) => ({
       receipts: await membership.session.accounts.receipts(limit),

@@ -93,6 +93,7 @@ function membership(): Membership {
         setWorking: (working: boolean) => void events.push(`${working ? "work" : "rest"} ${name}`),
         limit: () => undefined,
         use: () => undefined,
+        retry: () => undefined,
         refreshEarnings: () => undefined,
         kill: () => undefined,
       });

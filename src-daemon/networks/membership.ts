@@ -15,7 +15,7 @@ export interface Looked extends Pick<StoredNetwork, "id" | "address" | "otherAdd
 
 type Session = Pick<
   NetworkSession,
-  "accounts" | "start" | "stop" | "setWorking" | "limit" | "use" | "refreshEarnings" | "kill"
+  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "refreshEarnings" | "kill"
 >;
 
 export interface MembershipPorts {
@@ -126,6 +126,11 @@ export class Membership {
   limit(limits: LineLimits): void {
     this.#limits = limits;
     this.#session?.limit(limits);
+  }
+
+  /** Somebody asks for work: what was put aside is tried again at once. */
+  retry(): void {
+    this.#session?.retry();
   }
 
   use(provider: ExecutionProvider): void {

@@ -132,6 +132,11 @@ export class NetworkSession {
     this.#supervisor.limit(limits);
   }
 
+  /** What was put aside is tried again at once. */
+  retry(): void {
+    this.#supervisor.retry();
+  }
+
   use(provider: ExecutionProvider): void {
     this.#supervisor.use(provider);
   }

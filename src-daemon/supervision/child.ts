@@ -1,13 +1,17 @@
-import { fork } from "node:child_process";
+import { fork, spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { readBoundedLines } from "./bounded-lines.ts";
+import { CHANNEL_ENVIRONMENT, openChannel } from "./child-channel.ts";
+import type { ChannelEvents, ChildChannel } from "./child-channel.ts";
+import { leash } from "./leash.ts";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
 
 /** A process that the daemon has started. It speaks plain JSON values over Node's IPC channel. */
 export interface Child {
   readonly pid: number | null;
   send(message: object): void;
+  /** And with it every process that it has started. */
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -15,6 +19,8 @@ export interface ChildEvents {
   onMessage(message: unknown): void;
   /** One line that it wrote to its standard output or error. */
   onLine(line: string): void;
+  /** Its channel carried something that is no message: it is being ended. */
+  onGarbage?(): void;
   /** Called once, also when it could not be started at all. */
   onExit(code: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -44,11 +50,67 @@ export function childEnvironment(
   };
 }
 
-const LONGEST_LINE = 2_000;
+const LINE_LIMITS = {
+  lineBytes: 2_000,
+  linesPerSecond: 200,
+  bytesPerSecond: 2 * 1024 * 1024,
+  excess: "skip",
+} as const;
+/** Its last words are heard before its end is told; who inherited its channel may hold it open. */
+const LAST_WORDS_MS = 200;
+const isWindows = process.platform === "win32";
 
-/** Starts a script under this process's own Node. It must end by itself when the channel closes. */
+/**
+ * Starts a script under this process's own Node, in a process group of its own. It must end by itself when
+ * the channel closes; where the system can do it, it is ended with this process in any case.
+ */
 export function startChild(script: string, events: ChildEvents): Child {
-  const child = fork(script, [], {
+  const child = isWindows ? windowsProcess(script) : posixProcess(script);
+  let ended = false;
+  const kill = (signal: NodeJS.Signals): void => killAll(child, signal);
+  const channelEvents: ChannelEvents = {
+    onMessage: (message) => events.onMessage(message),
+    onGarbage() {
+      events.onGarbage?.();
+      kill("SIGKILL");
+    },
+  };
+  const channel = isWindows ? windowsChannel(child, channelEvents) : openChannel(child, channelEvents);
+  const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+    if (ended) return;
+    ended = true;
+    events.onExit(code, signal);
+  };
+  child.on("exit", (code, signal) => {
+    // What it had started has nobody to work for.
+    kill("SIGKILL");
+    const timer = setTimeout(() => end(code, signal), LAST_WORDS_MS);
+    void channel.drained.then(() => {
+      clearTimeout(timer);
+      end(code, signal);
+    });
+  });
+  child.on("error", (error) => {
+    events.onLine(`process error: ${error.message}`);
+    if (child.pid === undefined) end(null, null);
+  });
+  readText(child.stdout, events.onLine);
+  readText(child.stderr, events.onLine);
+  return { pid: child.pid ?? null, send: channel.send, kill };
+}
+
+function posixProcess(script: string): ChildProcess {
+  const [command = process.execPath, ...words] = [...leash(), process.execPath, script];
+  return spawn(command, words, {
+    detached: true,
+    env: { ...childEnvironment(), ...CHANNEL_ENVIRONMENT },
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+}
+
+/** There, Node's channel has a form of its own, and processes have no groups. */
+function windowsProcess(script: string): ChildProcess {
+  return fork(script, [], {
     execPath: process.execPath,
     // Neither a debugger's nor a test runner's flags are for the children.
     execArgv: [],
@@ -56,36 +118,37 @@ export function startChild(script: string, events: ChildEvents): Child {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "json",
   });
-  let ended = false;
-  const end = (code: number | null, signal: NodeJS.Signals | null): void => {
-    if (ended) return;
-    ended = true;
-    events.onExit(code, signal);
-  };
-  child.on("message", (message) => events.onMessage(message));
-  child.on("exit", end);
-  child.on("error", (error) => {
-    events.onLine(`process error: ${error.message}`);
-    if (child.pid === undefined) end(null, null);
-  });
-  readLines(child.stdout, events.onLine);
-  readLines(child.stderr, events.onLine);
+}
+
+function windowsChannel(child: ChildProcess, { onMessage }: ChannelEvents): ChildChannel {
+  child.on("message", (message) => onMessage(message));
   return {
-    pid: child.pid ?? null,
-    send: (message) => deliver(child, message),
-    kill: (signal) => void child.kill(signal),
+    send(message) {
+      // It may be ending just now: then its exit says so, and the message needs no reader.
+      if (child.connected) child.send(message, () => {});
+    },
+    drained: Promise.resolve(),
   };
 }
 
-function deliver(child: ChildProcess, message: object): void {
-  if (!child.connected) return;
-  // It may be ending just now: then its exit says so, and the message needs no reader.
-  child.send(message, () => {});
+function killAll(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  if (isWindows) {
+    if (signal === "SIGKILL") spawnSync("taskkill", ["/T", "/F", "/PID", String(child.pid)]);
+    child.kill(signal);
+    return;
+  }
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // Nobody is left.
+  }
 }
 
-function readLines(stream: Readable | null, onLine: (line: string) => void): void {
+function readText(stream: Readable | null, onLine: (line: string) => void): void {
   if (stream === null) return;
-  createInterface({ input: stream, crlfDelay: Infinity }).on("line", (line) =>
-    onLine(line.slice(0, LONGEST_LINE)),
-  );
+  readBoundedLines(stream, LINE_LIMITS, {
+    onLine: (text) => onLine(text),
+    onSkipped: (lines) => onLine(`(${lines} lines were left out: it writes too fast)`),
+  });
 }

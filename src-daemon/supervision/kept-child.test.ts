@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ChildEvents } from "./child.ts";
 import { childEnvironment } from "./child.ts";
-import { ASIDE_MS, KeptChild } from "./kept-child.ts";
+import { ASIDE_MS, DEAF_AFTER_MS, KeptChild, PING_EVERY_MS } from "./kept-child.ts";
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -69,6 +69,53 @@ describe("a kept process", () => {
     await stopped;
     expect(started).toHaveLength(2);
     expect(kept.state.kind).toBe("running");
+  });
+
+  it("F2: that is alive and deaf is ended and replaced, and one that answers is not", () => {
+    const { kept, started, last, messages } = setUp();
+    kept.start();
+    for (let round = 0; round < 20; round++) {
+      vi.advanceTimersByTime(PING_EVERY_MS);
+      expect(last().sent.at(-1)).toEqual({ type: "ping" });
+      last().events.onMessage({ type: "pong" });
+    }
+    expect(last().killed).toEqual([]);
+    vi.advanceTimersByTime(DEAF_AFTER_MS + PING_EVERY_MS);
+    expect(last().killed).toEqual(["SIGKILL"]);
+    last().events.onExit(null, "SIGKILL");
+    vi.advanceTimersByTime(1_000);
+    expect(started).toHaveLength(2);
+    expect(messages).toEqual([]);
+    kept.kill();
+    last().events.onExit(null, "SIGKILL");
+  });
+
+  it("is not taken for deaf because the computer slept", () => {
+    const { kept, last } = setUp();
+    kept.start();
+    vi.advanceTimersByTime(PING_EVERY_MS);
+    last().events.onMessage({ type: "pong" });
+    vi.setSystemTime(Date.now() + 8 * 3_600_000);
+    vi.advanceTimersByTime(PING_EVERY_MS);
+    expect(last().killed).toEqual([]);
+    kept.kill();
+    last().events.onExit(null, "SIGKILL");
+  });
+
+  it("that was put aside for a full disk is tried again within a minute", () => {
+    const { kept, started, last } = setUp();
+    kept.start();
+    for (let crash = 0; crash < 5; crash += 1) {
+      kept.failing("disk-full", "The disk is full.");
+      last().events.onExit(1, null);
+      if (crash < 4) vi.advanceTimersByTime(5_000);
+    }
+    expect(kept.state.kind).toBe("aside");
+    const before = started.length;
+    vi.advanceTimersByTime(60_000);
+    expect(started).toHaveLength(before + 1);
+    kept.kill();
+    last().events.onExit(null, "SIGKILL");
   });
 
   const keepFailing = ({ kept, last }: ReturnType<typeof setUp>): void => {

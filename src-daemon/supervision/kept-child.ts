@@ -1,12 +1,21 @@
-import type { StopMessage } from "../../src-protocol/daemon-ipc.ts";
+import type { PingMessage, PongMessage, StopMessage } from "../../src-protocol/daemon-ipc.ts";
 import type { Child, ChildEvents } from "./child.ts";
 import { CRASH_WINDOW_MS, afterCrash } from "./restart.ts";
 import type { Crash } from "./restart.ts";
 
 /** How long a polite `stop` may take before SIGKILL. */
 export const STOP_GRACE_MS = 800;
+/** A child is asked so often whether it answers, and has so long to do so, also on a busy computer. */
+export const PING_EVERY_MS = 10_000;
+export const DEAF_AFTER_MS = 45_000;
 /** Nobody may be there to help, and what was wrong (a full disk) may be over. */
 export const ASIDE_MS = 5 * 60_000;
+/** Room on a disk comes and goes; to find none again costs a start. */
+const ASIDE_FULL_DISK_MS = 30_000;
+
+export function asideMs(code: string): number {
+  return code === "disk-full" || code === "folder-full" ? ASIDE_FULL_DISK_MS : ASIDE_MS;
+}
 
 export type KeptState =
   | { readonly kind: "stopped" }
@@ -36,6 +45,9 @@ export class KeptChild {
   #crashes: Crash[] = [];
   #failure: { code: string; message: string } | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #pulse: NodeJS.Timeout | undefined;
+  #heardAt = 0;
+  #lookedAt = 0;
   #whenStopped: (() => void)[] = [];
 
   constructor(ports: KeptChildPorts, graceMs = STOP_GRACE_MS) {
@@ -94,7 +106,13 @@ export class KeptChild {
     let ended = false;
     const child = this.#ports.start({
       onMessage: (message) => {
-        if (this.#child === child) this.#ports.onMessage(message);
+        if (this.#child !== child) return;
+        this.#heardAt = this.#ports.now();
+        if (!isPong(message)) this.#ports.onMessage(message);
+      },
+      onGarbage: () => {
+        if (this.#child === child)
+          this.failing("child-garbage", "It sent something that is no message, so it was ended.");
       },
       onLine: (line) => this.#ports.onLine(line),
       onExit: (code, signal) => {
@@ -104,11 +122,28 @@ export class KeptChild {
     });
     if (ended) return;
     this.#child = child;
+    this.#listenFor(child);
     this.#become({ kind: "running", pid: child.pid });
+  }
+
+  /** One that is alive and deaf (it hangs, or has lost itself in a loop) is ended, and so replaced. */
+  #listenFor(child: Child): void {
+    this.#heardAt = this.#lookedAt = this.#ports.now();
+    this.#pulse = setInterval(() => {
+      const now = this.#ports.now();
+      // We slept (a closed lid): what it said meanwhile is still to be read.
+      if (now - this.#lookedAt > 2 * PING_EVERY_MS) this.#heardAt = now;
+      this.#lookedAt = now;
+      if (now - this.#heardAt < DEAF_AFTER_MS) return child.send({ type: "ping" } satisfies PingMessage);
+      const seconds = Math.round((now - this.#heardAt) / 1000);
+      this.failing("child-deaf", `It did not answer for ${seconds} seconds, so it was ended.`);
+      child.kill("SIGKILL");
+    }, PING_EVERY_MS);
   }
 
   #ended(code: number | null, signal: NodeJS.Signals | null): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#pulse);
     this.#child = null;
     if (!this.#wanted) {
       this.#become({ kind: "stopped" });
@@ -136,7 +171,7 @@ export class KeptChild {
     const next = afterCrash(this.#crashes, at);
     if (next.kind === "aside") {
       this.#wanted = false;
-      this.#timer = setTimeout(() => this.start(), ASIDE_MS);
+      this.#timer = setTimeout(() => this.start(), asideMs(crash.code));
       this.#become(next);
       return;
     }
@@ -149,4 +184,9 @@ export class KeptChild {
     this.#state = state;
     this.#ports.onState(state);
   }
+}
+
+function isPong(message: unknown): boolean {
+  const pong: PongMessage["type"] = "pong";
+  return typeof message === "object" && message !== null && "type" in message && message.type === pong;
 }

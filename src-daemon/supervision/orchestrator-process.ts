@@ -106,6 +106,8 @@ export class OrchestratorProcess {
         this.#port = Number(new URL(parsed.data.url).port);
         this.#tellUrl(parsed.data.url);
         return this.#firstAnswer?.resolve(parsed.data.url);
+      case "pong":
+        return undefined;
       case "failed":
         // Its old port may have been taken meanwhile: then any other will do.
         this.#port = this.#settings.port ?? 0;

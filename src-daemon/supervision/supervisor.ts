@@ -4,6 +4,7 @@ import type { LineLimits, TrafficState } from "../../src-protocol/line-limits.ts
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import { startChild } from "./child.ts";
+import { ASIDE_MS, asideMs } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
 import { OwnerLine } from "./owner-line.ts";
@@ -104,6 +105,13 @@ export class Supervisor {
     this.#line.limit(limits);
   }
 
+  /** Somebody asks for it: what was put aside is tried again at once. */
+  retry(): void {
+    if (this.#ending || !this.#working) return;
+    this.#orchestrator?.retry();
+    for (const worker of this.#workers) worker.start();
+  }
+
   /** What this computer's own worker computes with; neighbours stand for other homes, which have no card of ours. */
   use(provider: ExecutionProvider): void {
     if (!this.#ending) this.#workers[0]?.use(provider);
@@ -155,6 +163,7 @@ export class Supervisor {
         if (isOwn) events.onLinks(status);
       },
       onTransportCrash: (sentence) => events.onNote(sentence),
+      onNote: (text) => events.onNote(text),
       onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
     });
   }
@@ -177,9 +186,10 @@ export class Supervisor {
     if (state.kind === "running" || state.kind === "stopped") this.#options.events.onProblem(name, null);
     if (state.kind !== "aside") return;
     const { code, message } = state.crash;
+    const every = asideMs(code) === ASIDE_MS ? "five minutes" : "half minute";
     this.#options.events.onProblem(name, {
       code,
-      message: `The ${name} process keeps failing and was put aside: ${message} It is tried again every five minutes; pause and resume to try at once.`,
+      message: `The ${name} process keeps failing and was put aside: ${message} It is tried again every ${every}; resume to try at once.`,
     });
   }
 

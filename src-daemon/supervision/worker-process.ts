@@ -44,6 +44,8 @@ export interface WorkerPorts extends ProcessPorts {
   onBegun?(): void;
   /** What it has sent and received. */
   onTraffic?(use: LineUse): void;
+  /** Something that the owner should read once. */
+  onNote?(text: string): void;
   /** The native code of the links' transport has ended it; one sentence for people. */
   onTransportCrash?(sentence: string): void;
   /** It has ended in a way that what it computes with may be the reason of. */
@@ -189,6 +191,10 @@ export class WorkerProcess {
       }
       case "traffic":
         return this.#ports.onTraffic?.(parsed.data.use);
+      case "note":
+        return this.#ports.onNote?.(parsed.data.text);
+      case "pong":
+        return undefined;
       case "failed":
         return this.#child.failing(parsed.data.code, parsed.data.message);
       default:

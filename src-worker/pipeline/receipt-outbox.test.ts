@@ -58,14 +58,14 @@ it("a receipt is there after a kill until it was answered", async () => {
   expect(next.batches()).toEqual([[receipt(1)]]);
   await next.answered([receiptId(receipt(1))]);
   expect((await open()).batches()).toEqual([]);
-  expect(readFileSync(path, "utf8")).toBe("");
+  expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1);
 });
 
 it("a damaged line costs itself only, and the damaged file is kept", async () => {
   const outbox = await open();
   await outbox.add([receipt(0), receipt(1), receipt(2)]);
   const lines = readFileSync(path, "utf8").split("\n");
-  writeFileSync(path, [lines[0], "####", lines[2], ""].join("\n"));
+  writeFileSync(path, [lines[0], lines[1], "####", lines[3], ""].join("\n"));
   expect((await open()).batches()).toEqual([[receipt(0), receipt(2)]]);
   expect(readdirSync(folder).filter((name) => name.endsWith(".corrupt"))).toHaveLength(1);
 });
@@ -74,4 +74,25 @@ it("what waits is sent in messages that the orchestrator takes", async () => {
   const outbox = await open();
   await outbox.add(Array.from({ length: RECEIPTS_PER_MESSAGE + 1 }, (_, i) => receipt(i)));
   expect(outbox.batches().map((batch) => batch.length)).toEqual([RECEIPTS_PER_MESSAGE, 1]);
+});
+
+it("F14: what was lost with an emptied, cut or missing file is said, and only then", async () => {
+  const said: string[] = [];
+  const look = async (hasWorked: boolean): Promise<string[]> => {
+    said.splice(0);
+    opened.push(await ReceiptOutbox.open(path, hasWorked, ({ code }) => said.push(code)));
+    return [...said];
+  };
+  expect(await look(false)).toEqual([]);
+  expect(await look(true)).toEqual([]);
+  await opened.at(-1)?.add([receipt(0)]);
+  await opened.at(-1)?.answered([receiptId(receipt(0))]);
+  expect(await look(true)).toEqual([]);
+  writeFileSync(path, "");
+  expect(await look(true)).toEqual(["receipts-lost"]);
+  rmSync(path);
+  expect(await look(true)).toEqual(["receipts-lost"]);
+  appendFileSync(path, "\u0000\u0000\n");
+  expect(await look(true)).toEqual(["receipts-damaged"]);
+  expect(readdirSync(folder).filter((name) => name.endsWith(".corrupt"))).toHaveLength(1);
 });

@@ -4,11 +4,16 @@ import { z } from "zod";
 import { RECEIPTS_PER_MESSAGE } from "../../src-protocol/control.ts";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import { receiptText, signedReceipt } from "../../src-protocol/receipt.ts";
+import { Failure } from "../../src-protocol/failure.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { diskFailure } from "../stage/disk-failure.ts";
 
+const SCHEMA = "train-at-home/receipts/v1";
+
 const line = z.union([
+  /** The first line, so that a file that holds nothing is told from one that was emptied. */
+  z.strictObject({ schema: z.literal(SCHEMA) }),
   z.strictObject({ earned: signedReceipt }),
   z.strictObject({ answered: z.array(sha256Hex) }),
 ]);
@@ -34,9 +39,19 @@ export class ReceiptOutbox {
     this.#file = file;
   }
 
-  static async open(path: string): Promise<ReceiptOutbox> {
+  /**
+   * `hasWorked`: this node has trained before, so a file has to be there. `report` hears of receipts that
+   * cannot be read any more.
+   */
+  static async open(
+    path: string,
+    hasWorked = false,
+    report: (failure: Failure) => void = () => {},
+  ): Promise<ReceiptOutbox> {
     try {
-      const waiting = await read(path);
+      const { waiting, damaged, isEmptied, exists } = await read(path);
+      if (isEmptied || (!exists && hasWorked)) report(emptied(path, exists));
+      if (damaged > 0) report(unreadable(path, damaged));
       await rewrite(path, waiting);
       return new ReceiptOutbox(path, waiting, await open(path, "a", 0o600));
     } catch (error) {
@@ -107,11 +122,20 @@ export function inBatches(receipts: readonly SignedReceipt[]): SignedReceipt[][]
   return batches;
 }
 
-async function read(path: string): Promise<Map<string, SignedReceipt>> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
+interface Outbox {
+  readonly waiting: Map<string, SignedReceipt>;
+  readonly damaged: number;
+  readonly exists: boolean;
+  /** There is a file, and not even its first line is in it. */
+  readonly isEmptied: boolean;
+}
+
+async function read(path: string): Promise<Outbox> {
+  const found = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
     throw error;
   });
+  const text = found ?? "";
   const waiting = new Map<string, SignedReceipt>();
   // After the last newline stands nothing, or the line that a kill cut short: it was not counted.
   const lines = text.split("\n").slice(0, -1);
@@ -119,11 +143,27 @@ async function read(path: string): Promise<Map<string, SignedReceipt>> {
   for (const entry of lines) {
     const parsed = parse(entry);
     if (parsed === null) damaged += 1;
+    else if ("schema" in parsed) continue;
     else if ("earned" in parsed) waiting.set(receiptId(parsed.earned), parsed.earned);
     else for (const id of parsed.answered) waiting.delete(id);
   }
   if (damaged > 0) await copyFile(path, `${path}.${Date.now()}.corrupt`);
-  return waiting;
+  const exists = found !== null;
+  return { waiting, damaged, exists, isEmptied: exists && lines.length === 0 };
+}
+
+function emptied(path: string, exists: boolean): Failure {
+  return new Failure(
+    "receipts-lost",
+    `${path} ${exists ? "is empty" : "is missing"}, though this computer has trained: receipts that waited in it for the network's answer are lost, and their steps may stay unpaid. What was confirmed before is safe.`,
+  );
+}
+
+function unreadable(path: string, lines: number): Failure {
+  return new Failure(
+    "receipts-damaged",
+    `${lines} line${lines === 1 ? "" : "s"} of ${path} cannot be read, so what stood there may stay unpaid. A copy was kept beside it, and the others are used.`,
+  );
 }
 
 function parse(text: string): Line | null {
@@ -136,7 +176,9 @@ function parse(text: string): Line | null {
 
 async function rewrite(path: string, waiting: ReadonlyMap<string, SignedReceipt>): Promise<void> {
   const temporary = `${path}.writing`;
-  const text = [...waiting.values()].map((earned) => `${JSON.stringify({ earned })}\n`).join("");
+  const text = [{ schema: SCHEMA }, ...[...waiting.values()].map((earned) => ({ earned }))]
+    .map((entry) => `${JSON.stringify(entry)}\n`)
+    .join("");
   await writeFile(temporary, text, { mode: 0o600, flush: true });
   await rename(temporary, path);
 }
