@@ -76,6 +76,8 @@ const BENCHMARKS = {
 export interface BenchOptions {
   /** Train in the class exact; for benchmarks of whole trainings. */
   readonly exact: boolean;
+  /** Names of the parts to run; empty: all. For benchmarks that have parts. */
+  readonly only: readonly string[];
 }
 
 export interface Progress {
@@ -88,18 +90,22 @@ try {
     options: {
       json: { type: "boolean", default: false },
       exact: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const [name] = positionals;
   if (values.help || name === undefined) {
-    process.stdout.write(`Usage: npm run bench -- NAME [--json] [--exact]\n\n${list()}\n`);
+    process.stdout.write(`Usage: npm run bench -- NAME [--json] [--exact] [--only PART]…\n\n${list()}\n`);
     process.exitCode = values.help ? 0 : 2;
   } else if (!isBenchmark(name)) {
     throw new Failure("unknown-benchmark", `There is no benchmark called "${name}". There are:\n${list()}`);
   } else {
     const bench = await BENCHMARKS[name].load();
-    const result = await bench((text) => process.stderr.write(`${text}\n`), { exact: values.exact });
+    const result = await bench((text) => process.stderr.write(`${text}\n`), {
+      exact: values.exact,
+      only: values.only,
+    });
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
 } catch (error) {

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import type { Tensor } from "onnxruntime-node";
 import { randomStream } from "../src-engine/random.ts";
 import { stagesOf } from "../src-engine/stages.ts";
+import { Failure } from "../src-protocol/failure.ts";
 import { type Arithmetic, ARITHMETICS, KERNELS } from "../src-protocol/arithmetic.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import { sessionOptions } from "../src-worker/compute/session-options.ts";
 import { loadRuntime } from "../src-worker/compute/sessions.ts";
 import { StageCompute } from "../src-worker/compute/stage-compute.ts";
 import { stageBytes } from "../src-worker/stage/stage-memory.ts";
-import type { Progress } from "./bench.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 import type { BitsResult } from "./bits-case.ts";
 import { writeCases } from "./bits-cases.ts";
 import { emulated, type Machine, NATIVE, runCases } from "./bits-machine.ts";
@@ -19,33 +20,42 @@ import { median } from "./median.ts";
 
 const WIDTHS = [256, 512, 1024];
 const STEPS = 20;
+const PARTS = ["threads", "levels", "emulated", ...WIDTHS.map((width) => `cost-${width}`)];
 
 /**
  * The class exact: the same bits here on any number of threads, at any level of the optimiser, and on
  * emulated processors, for operators, networks and a training; and what it costs against the class fast.
  */
-export async function benchBits(progress: Progress) {
+export async function benchBits(progress: Progress, { only }: Pick<BenchOptions, "only">) {
+  const unknown = only.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined)
+    throw new Failure("unknown-part", `"bits" has no part "${unknown}". It has: ${PARTS.join(", ")}.`);
+  const isWanted = (part: string): boolean => only.length === 0 || only.includes(part);
   const folder = mkdtempSync(join(tmpdir(), "tah-bits-"));
   try {
     progress("Writing the cases …");
     const { cases, refused } = writeCases(folder);
     const options = { folder, steps: String(STEPS) };
-    progress(`Running ${cases.length} cases and ${STEPS} steps on this processor …`);
-    const reference = await runCases(NATIVE, options);
+    let reference: readonly BitsResult[] | null = null;
     const same: object[] = [];
     const compare = async (what: string, machine: Machine, more: Record<string, string>): Promise<void> => {
+      if (reference === null) {
+        progress(`Running ${cases.length} cases and ${STEPS} steps on this processor …`);
+        reference = await runCases(NATIVE, options);
+      }
       progress(`${what} …`);
       same.push(...comparison(what, reference, await runCases(machine, { ...options, ...more })));
     };
-    for (const threads of [2, 4, 16])
+    for (const threads of isWanted("threads") ? [2, 4, 16] : [])
       await compare(`${threads} threads`, NATIVE, { threads: String(threads) });
-    for (const level of ["disabled", "basic", "all"]) await compare(`level ${level}`, NATIVE, { level });
+    for (const level of isWanted("levels") ? ["disabled", "basic", "all"] : [])
+      await compare(`level ${level}`, NATIVE, { level });
     const { machines, missing } = emulated(folder, arm64Node());
-    for (const machine of machines) await compare(machine.name, machine, {});
+    for (const machine of isWanted("emulated") ? machines : []) await compare(machine.name, machine, {});
     for (const each of missing) progress(`Not compared: there is no ${each}.`);
     const passes: object[] = [];
     const trainings: object[] = [];
-    for (const width of WIDTHS) {
+    for (const width of WIDTHS.filter((each) => isWanted(`cost-${each}`))) {
       for (const threads of [1, 2]) {
         progress(`Cost at width ${width}, ${threads} threads …`);
         passes.push(...(await passCost(width, threads)));
