@@ -75,7 +75,7 @@ function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string
 export function earningsText(state: DaemonState): string {
   const { earnings } = state;
   const lines = [
-    `To claim:  ${amount(earnings.accruedRao, state)} from ${earnings.receipts} verified receipts`,
+    `To claim:  ${amount(earnings.accruedRao, state)} from ${earnings.receipts} counter-signed receipts`,
     `Claimed:   ${amount(earnings.claimedRao, state)}`,
     `Pays to:   ${earnings.payoutColdkey}`,
   ];

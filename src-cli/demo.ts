@@ -117,7 +117,7 @@ function summary(result: DemoResult & FinalParameters): string {
     `${result.steps} steps in ${result.stages} stages, ${result.processes} processes, ${result.tokensPerSecond} tokens a second`,
     `loss from ${result.lossFirst} to ${result.lossLast}, held out ${result.heldOutLoss}`,
     `parameters ${result.parametersSha256} (class ${result.arithmetic})`,
-    `${result.receipts} verified receipts earned this computer ${formatTao(BigInt(result.earnedRao), 6)} test units`,
+    `${result.receipts} counter-signed receipts earned this computer ${formatTao(BigInt(result.earnedRao), 6)} test units`,
   ];
   if (result.recoveredMs !== undefined)
     lines.push(`a killed neighbour was replaced in ${(result.recoveredMs / 1000).toFixed(1)} s`);

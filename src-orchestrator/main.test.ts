@@ -68,7 +68,7 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
   const first = await listening(folder, change);
   for (const number of [0, 1, 2]) net.node(first.url, number);
   const acknowledged = () => net.nodes.reduce((sum, node) => sum + node.stored.size, 0);
-  await until("receipts are stored", () => acknowledged() > 200);
+  await until("receipts are stored", () => acknowledged() > 100);
   first.process.kill("SIGKILL");
   await first.exit;
   const promised = new Set(net.nodes.flatMap((node) => [...node.stored]));
@@ -101,11 +101,14 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
   });
   const credited = new Map<string, ReceiptRow>();
   for (const row of (await Promise.all([0, 1, 2].map(receiptsOf))).flat()) {
-    const key = `${row.stage}/${row.step}/${row.microBatch}`;
+    const key = `${row.stage}/${row.step}`;
     expect(credited.has(key), `${key} is paid once`).toBe(false);
     credited.set(key, row);
   }
-  expect(all.filter((one) => !sender.stored.has(sha256(receiptText(one.body))))).toEqual([]);
+  // A step whose end was not on disk is not finished: the nodes go back before it, and earn it again.
+  const reached = ((await (await fetch(`${second.url}/v1/run`)).json()) as { step: number }).step;
+  const unpaid = all.filter((one) => !sender.stored.has(sha256(receiptText(one.body))));
+  expect(unpaid.filter(({ body }) => body.step < reached)).toEqual([]);
   for (const number of [0, 1, 2]) {
     const headers = signedHeaders(hotkey(number), "GET", "/v1/account", "");
     const account = (await (await fetch(`${second.url}/v1/account`, { headers })).json()) as {

@@ -28,7 +28,6 @@ import { takeFiles } from "./stores/run-files.ts";
 import type { RunFiles } from "./stores/run-files.ts";
 import {
   continuedRun,
-  firstGeneration,
   identify,
   keepRun,
   knownNetwork,
@@ -92,15 +91,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const block = (): number => blockAt(genesis, now());
     const blobs = new Blobs(join(folder, BLOBS_FOLDER));
     const facts = stageFacts(run, await takeFiles(blobs, run, options));
-    const ledger = new Ledger(store, {
-      network,
-      run,
-      flops: facts.map(({ flops }) => flops),
-      raoPerTeraflop,
-      firstGeneration: firstGeneration(life),
-      now,
-      block,
-    });
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey);
@@ -133,6 +123,16 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       },
       onForgotten: collect,
       onLink: (step, stage, link) => record.add(step, stage, link),
+    });
+    const ledger = new Ledger(store, {
+      network,
+      run,
+      flops: facts.map(({ flops }) => flops),
+      raoPerTeraflop,
+      pipeline: () => host.pipeline(),
+      keptFrom: () => host.oldestRestorable(),
+      now,
+      block,
     });
     collect();
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { RECEIPTS_PER_CLAIM } from "./claim.ts";
+import { STATEMENTS_PER_CLAIM } from "./claim.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { claimRow, historyPoint, receiptRow } from "./state.ts";
 import { raoText } from "./units.ts";
@@ -75,12 +75,12 @@ export const receiptsAnswer = z.strictObject({ receipts: z.array(receiptRow) });
 /** `GET /v1/account/claimable` (signed): what a claim made now would rest on. */
 export const claimableAnswer = z.strictObject({
   amountRao: raoText,
-  /** Unclaimed receipts, oldest first. */
-  receiptIds: z.array(sha256Hex).max(RECEIPTS_PER_CLAIM),
+  /** Of unclaimed statements, oldest first: each adds up receipts (`statementId`). */
+  statementIds: z.array(sha256Hex).max(STATEMENTS_PER_CLAIM),
   epochFrom: z.int().nonnegative(),
   epochTo: z.int().nonnegative(),
 });
 export type ClaimableAnswer = z.infer<typeof claimableAnswer>;
 
-/** `POST /v1/claims` (signed), body `{claim: SignedClaim, receiptIds}`; the answer is a claimRow. `GET /v1/claims` lists them. */
+/** `POST /v1/claims` (signed), body `{claim: SignedClaim, statementIds}`; the answer is a claimRow. `GET /v1/claims` lists them. */
 export const claimsAnswer = z.strictObject({ claims: z.array(claimRow) });

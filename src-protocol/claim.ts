@@ -3,7 +3,7 @@ import { canonicalJson } from "./canonical.ts";
 import { sha256Hex, sr25519Signature, ss58Address } from "./keys.ts";
 import { raoText } from "./units.ts";
 
-/** Asks for payment of verified receipts. The server trusts no amount in it: it only caps. */
+/** Asks for payment of counter-signed receipts, by the statements that add them up. The server trusts no amount in it: it only caps. */
 export const claimBody = z.strictObject({
   schema: z.literal("train-at-home/claim/v1"),
   network: z.string().min(1).max(64),
@@ -17,7 +17,7 @@ export const claimBody = z.strictObject({
   epochTo: z.int().nonnegative(),
   amountRao: raoText,
   asset: z.enum(["test", "alpha", "tao"]),
-  /** SHA-256 over the ids of the receipts it rests on: see `receiptsRoot`. */
+  /** SHA-256 over the ids of the statements it rests on: see `receiptsRoot`. */
   receiptsRoot: sha256Hex,
   nonce: sha256Hex,
   /** Unix milliseconds. */
@@ -34,7 +34,7 @@ export const signedClaim = z.strictObject({
 export type SignedClaim = z.infer<typeof signedClaim>;
 
 /** What one claim may rest on; who has more makes several. */
-export const RECEIPTS_PER_CLAIM = 10_000;
+export const STATEMENTS_PER_CLAIM = 10_000;
 
 export const CLAIM_FIRST_LINE = "Claim Train at Home rewards v1";
 

@@ -8,7 +8,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 2;
+export const CONTROL_PROTOCOL = 3;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -19,7 +19,7 @@ export const CONTROL_MESSAGE_LIMIT_BYTES = 1_048_576;
  */
 export const NODE_MESSAGE_LIMIT_BYTES = 65_536;
 /** So many fit into a node's message. */
-export const RECEIPTS_PER_MESSAGE = 48;
+export const RECEIPTS_PER_MESSAGE = 32;
 /** A refusal with this code is about the moment: coming back later helps. */
 export const TOO_BUSY = "too-busy";
 /** Addresses of one node beside its first. */

@@ -59,7 +59,7 @@ export const METHODS = {
   "earnings.receipts": {
     params: z.strictObject({ limit: z.int().min(1).max(500).default(50) }),
     result: z.strictObject({ receipts: z.array(receiptRow) }),
-    about: "Verified receipts, newest first",
+    about: "Counter-signed receipts, newest first",
   },
   "earnings.claims": {
     params: z.strictObject({}),

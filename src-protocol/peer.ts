@@ -28,13 +28,13 @@ export type TensorMeta = z.infer<typeof tensorMeta>;
 
 export const peerMessage = z.discriminatedUnion("type", [
   tensorMeta,
-  /** The worker asks the consumer of its output to counter-sign. */
+  /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
-  /** The consumer's answer; `receiptId` is the SHA-256 of the receipt's text. */
+  /** The peer's answer; `receiptId` is the SHA-256 of the receipt's text. */
   z.strictObject({
     type: z.literal("counterSignature"),
     receiptId: sha256Hex,
-    consumerSignature: ed25519Signature,
+    signature: ed25519Signature,
   }),
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;

@@ -4,45 +4,60 @@ import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 
 /**
- * Proof of one stage's whole work (forward and backward) on one micro-batch.
- * `consumer` is the peer that used the last output: the previous stage, which took `dx`;
- * for the head, whose gradient leaves nobody, the next stage, which took `y`.
+ * Proof of one stage's whole work (forward and backward) on the micro-batches of one step, by one node.
+ * `previous` and `next` are the peers that used what came out: `next` took the `y`s, `previous` the `dx`s.
  */
 export const receiptBody = z.strictObject({
   network: z.string().min(1).max(64),
   runId: z.string().min(1).max(64),
   stage: z.int().nonnegative().max(MOST_STAGES),
+  /** Steps taken before this one: the parameters that the work was done with. */
   step: z.int().nonnegative().max(MOST_STEPS),
-  microBatch: z.int().nonnegative().max(MOST_MICRO_BATCHES),
-  /** At most what a micro-batch can hold. */
+  microBatches: z.int().positive().max(MOST_MICRO_BATCHES),
+  /** Of all micro-batches. */
   tokens: z
     .int()
     .positive()
-    .max(2 ** 30),
+    .max(2 ** 42),
+  /** Counted by the run's plan for one micro-batch, forward and backward. */
+  flops: z.int().nonnegative(),
   worker: sessionKey,
-  consumer: sessionKey,
-  /** SHA-256 of the bytes that came in with the forward pass; null for the head. */
-  inputSha256: sha256Hex.nullable(),
-  /** SHA-256 of the bytes the consumer used. */
-  outputSha256: sha256Hex,
+  /** Null at the head. */
+  previous: sessionKey.nullable(),
+  /** Null at the tail. */
+  next: sessionKey.nullable(),
+  /** `tensorsDigest` of what came in, `x` from the previous stage and `dy` from the next; null at the ends. */
+  x: sha256Hex.nullable(),
+  dy: sha256Hex.nullable(),
+  /** And of what went out, `y` to the next stage and `dx` to the previous one. */
+  y: sha256Hex.nullable(),
+  dx: sha256Hex.nullable(),
+  /** Of the stage's chain at `step` (state-chain.ts). The link after it is not known before the state is hashed. */
+  link: sha256Hex,
   /** Unix milliseconds, by the worker's clock. */
   finishedAt: z.int().nonnegative(),
 });
 export type ReceiptBody = z.infer<typeof receiptBody>;
 
+/** Who used the work, as seen from the worker. */
+export const NEIGHBOURS = ["previous", "next"] as const;
+export type Neighbour = (typeof NEIGHBOURS)[number];
+
 export const signedReceipt = z.strictObject({
   body: receiptBody,
   workerSignature: ed25519Signature,
-  consumerSignature: ed25519Signature,
+  /** Null where there is no such peer, or it did not answer in time: one of the two is enough. */
+  previousSignature: ed25519Signature.nullable(),
+  nextSignature: ed25519Signature.nullable(),
 });
 export type SignedReceipt = z.infer<typeof signedReceipt>;
 
-/** The exact text that worker and consumer both sign. */
+/** The exact text that worker and peers sign. */
 export function receiptText(body: ReceiptBody): string {
-  return `Train at Home receipt v1\n${canonicalJson(body)}`;
+  return `Train at Home receipt v2\n${canonicalJson(body)}`;
 }
 
 /** What is paid at most once: the same work redone after a recovery has the same key. */
-export function receiptKey(body: Pick<ReceiptBody, "runId" | "stage" | "step" | "microBatch">): string {
-  return `${body.runId}/${body.stage}/${body.step}/${body.microBatch}`;
+export function receiptKey(body: Pick<ReceiptBody, "runId" | "stage" | "step">): string {
+  return `${body.runId}/${body.stage}/${body.step}`;
 }

@@ -66,10 +66,27 @@ export function sha256(data: Uint8Array | string): string {
   return createHash("sha256").update(data).digest("hex");
 }
 
+/** Of the tensors that crossed one border in one step: SHA-256 over their digests in the order of the micro-batches. */
+export function tensorsDigest(digests: readonly string[]): string {
+  return sha256(digests.join("\n"));
+}
+
 /**
- * The root a claim carries: SHA-256 over the receipt ids, sorted, one a line. A receipt's id is
- * the SHA-256 of its signed text.
+ * The id of a statement, which adds up receipts: a chain over the receipts' ids (SHA-256 of their
+ * signed texts) in the order of their steps. Whoever has the receipts can make it again, also when
+ * the network keeps them no more.
  */
-export function receiptsRoot(receiptIds: readonly string[]): string {
-  return sha256([...receiptIds].sort().join("\n"));
+export function statementId(receiptIds: readonly string[]): string {
+  return receiptIds.reduce(chainReceipt, STATEMENT_START);
+}
+
+export const STATEMENT_START = "";
+
+export function chainReceipt(chain: string, receiptId: string): string {
+  return sha256(`Train at Home statement v1\n${chain}\n${receiptId}`);
+}
+
+/** The root a claim carries: SHA-256 over the ids of the statements that it rests on, sorted, one a line. */
+export function receiptsRoot(statementIds: readonly string[]): string {
+  return sha256([...statementIds].sort().join("\n"));
 }

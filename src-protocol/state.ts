@@ -67,7 +67,7 @@ export const earningsState = z.strictObject({
   payoutColdkey: ss58Address,
   /** `test`: units of the embedded network, worth nothing. */
   asset: z.enum(["test", "alpha", "tao"]),
-  /** Credited from verified receipts, not yet claimed. */
+  /** Credited from counter-signed receipts, not yet claimed. */
   accruedRao: raoText,
   /** Claimed and granted. */
   claimedRao: raoText,
@@ -125,7 +125,7 @@ export const receiptRow = z.strictObject({
   runId: z.string(),
   stage: z.int().nonnegative(),
   step: z.int().nonnegative(),
-  microBatch: z.int().nonnegative(),
+  microBatches: z.int().positive(),
   tokens: z.int().positive(),
   amountRao: raoText,
   creditedAt: z.int().nonnegative(),

@@ -193,6 +193,7 @@ export class TrainingWorker {
       generation,
       network,
       resumeStep,
+      link: chain.link,
       signer,
       links,
       compute,

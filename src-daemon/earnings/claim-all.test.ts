@@ -65,29 +65,29 @@ class FakeNetwork {
   };
 
   #claimable() {
-    const receiptIds = this.unclaimed.slice(0, this.perClaim);
-    return { amountRao: String(receiptIds.length * 7), receiptIds, epochFrom: 3, epochTo: 9 };
+    const statementIds = this.unclaimed.slice(0, this.perClaim);
+    return { amountRao: String(statementIds.length * 7), statementIds, epochFrom: 3, epochTo: 9 };
   }
 
   #claim(text: string): ClaimRow | null {
     const sent = z
-      .strictObject({ claim: signedClaim, receiptIds: z.array(sha256Hex) })
+      .strictObject({ claim: signedClaim, statementIds: z.array(sha256Hex) })
       .parse(JSON.parse(text));
     const body = parseClaimText(sent.claim.text);
     if (body === null || !verifySr25519(body.hotkey, sent.claim.text, sent.claim.signature)) return null;
-    if (body.receiptsRoot !== receiptsRoot(sent.receiptIds)) return null;
+    if (body.receiptsRoot !== receiptsRoot(sent.statementIds)) return null;
     this.posted.push(body);
     const before = this.granted.get(body.claimId);
     if (before !== undefined) return before;
-    if (!sent.receiptIds.every((id) => this.unclaimed.includes(id))) return null;
-    this.unclaimed = this.unclaimed.filter((id) => !sent.receiptIds.includes(id));
+    if (!sent.statementIds.every((id) => this.unclaimed.includes(id))) return null;
+    this.unclaimed = this.unclaimed.filter((id) => !sent.statementIds.includes(id));
     const { claimId, amountRao, asset, payoutColdkey } = body;
     const row = {
       claimId,
       amountRao,
       asset,
       payoutColdkey,
-      receipts: sent.receiptIds.length,
+      receipts: sent.statementIds.length,
       status: "granted",
       at: NOW,
     } as const;
@@ -114,12 +114,12 @@ const claim = (network: FakeNetwork, changes: { hotkey?: Hotkey } = {}) =>
     orchestratorUrl: "http://network.test",
     fetch: network.fetch,
     now: () => NOW,
-    receiptsPerClaim: 10,
+    statementsPerClaim: 10,
   });
 
 describe("a claim", () => {
   it("is a readable text for exactly what is claimable, which its hotkey signed", () => {
-    const claimable = { amountRao: "21", receiptIds: ["aa".repeat(32)], epochFrom: 1, epochTo: 2 };
+    const claimable = { amountRao: "21", statementIds: ["aa".repeat(32)], epochFrom: 1, epochTo: 2 };
     const { claim: signed, body } = makeClaim({ ...terms, claimable, now: NOW });
     expect(signed.text.split("\n")[0]).toBe(CLAIM_FIRST_LINE);
     expect(parseClaimText(signed.text)).toEqual(body);

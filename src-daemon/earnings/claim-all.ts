@@ -1,5 +1,5 @@
 import { claimableAnswer } from "../../src-protocol/api.ts";
-import { RECEIPTS_PER_CLAIM } from "../../src-protocol/claim.ts";
+import { STATEMENTS_PER_CLAIM } from "../../src-protocol/claim.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { claimRow } from "../../src-protocol/state.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
@@ -15,10 +15,10 @@ export interface ClaimAll extends ClaimTerms, Pick<SignedRequest, "fetch" | "now
   readonly folder: string;
   readonly orchestratorUrl: string;
   /** The network's limit; a smaller one in tests. */
-  readonly receiptsPerClaim?: number;
+  readonly statementsPerClaim?: number;
 }
 
-/** One claim takes at most 10,000 receipts: this many claims are more than anybody has waiting. */
+/** One claim takes at most 10,000 statements: this many claims are more than anybody has waiting. */
 const MOST_CLAIMS = 1000;
 const underWay = new Map<string, Promise<ClaimRow[]>>();
 
@@ -51,13 +51,13 @@ async function claimUntilNothingIsLeft(request: ClaimAll): Promise<ClaimRow[]> {
       claimableAnswer,
       ports(request),
     );
-    if (claimable.amountRao === "0" || claimable.receiptIds.length === 0) break;
+    if (claimable.amountRao === "0" || claimable.statementIds.length === 0) break;
     const { claim } = makeClaim({ ...request, claimable, now: (request.now ?? Date.now)() });
-    const pending = { claim, receiptIds: claimable.receiptIds };
+    const pending = { claim, statementIds: claimable.statementIds };
     outbox.write(pending);
     granted.push(await send(pending, outbox, request));
     // Receipts keep coming while training goes on: what came since is for the next time.
-    if (claimable.receiptIds.length < (request.receiptsPerClaim ?? RECEIPTS_PER_CLAIM)) break;
+    if (claimable.statementIds.length < (request.statementsPerClaim ?? STATEMENTS_PER_CLAIM)) break;
   }
   return granted;
 }

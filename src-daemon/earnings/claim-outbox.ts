@@ -10,7 +10,7 @@ import { writePrivateFile } from "../data-folder/private-file.ts";
 /** A claim that was signed and whose answer has not been seen yet. */
 export const pendingClaim = z.strictObject({
   claim: signedClaim,
-  receiptIds: claimableAnswer.shape.receiptIds,
+  statementIds: claimableAnswer.shape.statementIds,
 });
 export type PendingClaim = z.infer<typeof pendingClaim>;
 

@@ -42,7 +42,7 @@ export function makeClaim({
     epochTo: claimable.epochTo,
     amountRao: claimable.amountRao,
     asset: terms.asset,
-    receiptsRoot: receiptsRoot(claimable.receiptIds),
+    receiptsRoot: receiptsRoot(claimable.statementIds),
     nonce,
     issuedAt: Math.floor(now),
     expiresAt: Math.floor(now) + CLAIM_VALID_MS,

@@ -35,7 +35,7 @@ export function accountRoutes(server: FastifyInstance, store: Store, options: Cl
   );
   server.get(
     "/v1/account/claimable",
-    signed((hotkey) => claimable(store, hotkey)),
+    signed((hotkey) => claimable(store, hotkey, options.now())),
   );
   server.get(
     "/v1/claims",

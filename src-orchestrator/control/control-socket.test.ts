@@ -20,7 +20,7 @@ test("three nodes form a pipeline and train to the end", async () => {
   await until("finished", () => orchestrator.host.view().phase === "finished");
   expect(orchestrator.host.view()).toMatchObject({ step: 5, heldOutLoss: 4, nodes: 3, recoveries: 0 });
   expect(orchestrator.host.view().loss).toBeCloseTo(4.6);
-  await until("all receipts are stored", () => net.nodes.every((node) => node.stored.size === 10));
+  await until("all receipts are stored", () => net.nodes.every((node) => node.stored.size === 5));
 });
 
 test("a node that dies is replaced by the spare one in less than two seconds", async () => {

@@ -5,6 +5,7 @@ import {
   CONTROL_PROTOCOL,
   DEAD_AFTER_MS,
   HEARTBEAT_MS,
+  RECEIPTS_PER_MESSAGE,
   TOO_BUSY,
   proofText,
 } from "../../src-protocol/control.ts";
@@ -15,7 +16,7 @@ import type { LinkServices } from "../../src-protocol/link-services.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import { verifyDelegation } from "../../src-protocol/sr25519.ts";
-import type { CreditAnswer } from "../ledger/ledger.ts";
+import type { Credited } from "../ledger/ledger.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import type { Capabilities } from "../../src-protocol/control.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
@@ -52,7 +53,7 @@ export interface ControlPorts {
   /** Milliseconds of a clock that nobody sets: silence is measured by it. */
   readonly steady: () => number;
   readonly strangers: Strangers;
-  readonly credit: (receipts: readonly SignedReceipt[]) => Promise<CreditAnswer>;
+  readonly credit: (receipts: readonly SignedReceipt[]) => Promise<Credited>;
   /** True when the store has this blob, and it is what it is said to be. */
   readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
   /** Resolves when the owner of this hotkey is in, or was before; rejects with the reason why not. */
@@ -87,6 +88,9 @@ const GOODBYE_MS = 1_000;
 const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
 /** Messages that wait for the disk; more wait in the node's own socket. */
 const MESSAGES_WAITING = 4;
+/** Receipts of steps that are not finished are looked at again so often, and so many are kept at most. */
+const EARLY_AGAIN_MS = 250;
+const EARLY_RECEIPTS = 128;
 
 type Hello = NodeMessage & { type: "hello" };
 
@@ -105,6 +109,8 @@ export class ControlSocket implements NodeConnection {
   private lastHeard: number;
   private lastCheck: number;
   private waiting = 0;
+  private early: readonly SignedReceipt[] = [];
+  private earlyTimer: NodeJS.Timeout | undefined;
   /** Messages whose handling has to wait for the disk keep their order. */
   private order: Promise<void> = Promise.resolve();
 
@@ -292,9 +298,25 @@ export class ControlSocket implements NodeConnection {
     const waitMs = strangers.receiptsWaitMs(body.hotkey, isHolder, receipts.length);
     if (waitMs > 0) await delay(waitMs);
     if (this.gone) return;
-    const answer = await credit(receipts);
+    const { answer, early } = await credit(receipts);
     strangers.receiptsRefused(body.hotkey, isHolder, answer.refused.length);
-    this.send({ type: "receiptsStored", ...answer });
+    if (answer.stored.length + answer.refused.length > 0) this.send({ type: "receiptsStored", ...answer });
+    this.lookAgainAt(early);
+  }
+
+  /** What does not fit is still in the node's outbox, and comes again with its next connection. */
+  private lookAgainAt(early: readonly SignedReceipt[]): void {
+    if (early.length === 0 || this.gone) return;
+    if (this.early.length === 0) this.earlyTimer = setTimeout(() => this.lookAgain(), EARLY_AGAIN_MS);
+    this.early = [...this.early, ...early].slice(0, EARLY_RECEIPTS);
+  }
+
+  private lookAgain(): void {
+    const batch = this.early.slice(0, RECEIPTS_PER_MESSAGE);
+    const rest = this.early.slice(RECEIPTS_PER_MESSAGE);
+    this.early = [];
+    this.lookAgainAt(rest);
+    this.store(batch);
   }
 
   /** SECURITY: who sends faster than we can store is read more slowly. */
@@ -345,6 +367,7 @@ export class ControlSocket implements NodeConnection {
     if (this.gone) return;
     this.gone = true;
     for (const timer of this.timers) clearTimeout(timer);
+    clearTimeout(this.earlyTimer);
     // Nothing more is heard, but the closing handshake has to be read.
     if (this.socket.isPaused) this.socket.resume();
     const key = this.hello?.delegation.body.sessionKey;

@@ -78,14 +78,20 @@ describe("F10: strangers hold nothing for long", () => {
   test("messages of a node fit what may be said in one", () => {
     const signer = createSessionSigner();
     const receipts = Array.from({ length: RECEIPTS_PER_MESSAGE }, () =>
-      receipt(signer, signer, {
-        runId: "r".repeat(64),
-        stage: 1023,
-        step: 2_000_000_000,
-        microBatch: 4096,
-        tokens: 2 ** 30,
-        finishedAt: Date.now(),
-      }),
+      receipt(
+        signer,
+        { previous: signer, next: signer },
+        {
+          runId: "r".repeat(64),
+          network: "n".repeat(64),
+          stage: 1023,
+          step: 2_000_000_000,
+          microBatches: 4096,
+          tokens: 2 ** 42,
+          flops: Number.MAX_SAFE_INTEGER,
+          finishedAt: Date.now(),
+        },
+      ),
     );
     expect(JSON.stringify({ type: "receipts", receipts }).length).toBeLessThan(NODE_MESSAGE_LIMIT_BYTES);
   });
@@ -112,15 +118,17 @@ describe("a flood", () => {
     const strangers = [3, 4, 5].map((number) => net.node(orchestrator.url, number));
     await until("they are in", () => orchestrator.host.view().nodes === 6);
     const signer = createSessionSigner();
-    const bogus = Array.from({ length: RECEIPTS_PER_MESSAGE }, (_, microBatch) =>
-      receipt(signer, signer, {
-        runId: "test",
-        stage: 1,
-        step: 0,
-        microBatch: microBatch % 2,
-        tokens: 32,
-        finishedAt: 1,
-      }),
+    const bogus = Array.from({ length: RECEIPTS_PER_MESSAGE }, () =>
+      receipt(
+        signer,
+        { previous: signer, next: signer },
+        {
+          runId: "test",
+          stage: 1,
+          step: 0,
+          finishedAt: 1,
+        },
+      ),
     );
     const before = orchestrator.host.view().step;
     for (let i = 0; i < 150; i++)

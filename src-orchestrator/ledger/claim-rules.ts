@@ -22,10 +22,12 @@ const CLOCK_SKEW_MS = 8_000;
 /** A signed claim that somebody finds must not be good for ever. */
 const LONGEST_CLAIM_MS = 24 * 3_600_000;
 
-export interface NamedReceipt {
+export interface NamedStatement {
   readonly id: string;
   readonly amountRao: bigint;
-  readonly block: number;
+  readonly receipts: number;
+  readonly fromBlock: number;
+  readonly toBlock: number;
   readonly claimId: string | null;
 }
 
@@ -63,8 +65,8 @@ export function readClaim(
 /** When and how much: the rules that a repeated claim need not pass again. */
 export function claimRefusal(
   body: ClaimBody,
-  named: readonly NamedReceipt[],
-  receiptIds: readonly string[],
+  named: readonly NamedStatement[],
+  statementIds: readonly string[],
   payout: Ss58Address,
   now: number,
   block: number,
@@ -89,25 +91,25 @@ export function claimRefusal(
       `The claim asks for payment to ${body.payoutColdkey}, but this hotkey is paid to ${payout} only. Nothing was granted.`,
     );
   }
-  if (receiptIds.length === 0 || new Set(receiptIds).size !== receiptIds.length) {
+  if (statementIds.length === 0 || new Set(statementIds).size !== statementIds.length) {
     return new Failure(
       "claim-bad-receipts",
       "The claim names no receipts, or one of them twice. Claim again.",
     );
   }
-  if (receiptsRoot(receiptIds) !== body.receiptsRoot) {
+  if (receiptsRoot(statementIds) !== body.receiptsRoot) {
     return new Failure(
       "claim-wrong-root",
       "The receipts sent with the claim are not the ones that were signed. Claim again.",
     );
   }
-  if (named.length !== receiptIds.length) {
+  if (named.length !== statementIds.length) {
     return new Failure(
       "claim-unknown-receipt",
       "The claim names receipts that this hotkey was not credited for. Nothing was granted.",
     );
   }
-  if (named.some((receipt) => receipt.claimId !== null)) {
+  if (named.some(({ claimId }) => claimId !== null)) {
     return new Failure(
       "claim-receipt-claimed",
       "The claim names receipts that were claimed before. Nothing was granted twice.",
@@ -115,11 +117,11 @@ export function claimRefusal(
   }
   if (
     body.epochTo > block ||
-    named.some((receipt) => receipt.block < body.epochFrom || receipt.block > body.epochTo)
+    named.some(({ fromBlock, toBlock }) => fromBlock < body.epochFrom || toBlock > body.epochTo)
   ) {
     return new Failure("claim-wrong-epoch", "The claim's blocks are not those of its receipts. Claim again.");
   }
-  const worth = named.reduce((sum, receipt) => sum + receipt.amountRao, 0n);
+  const worth = named.reduce((sum, { amountRao }) => sum + amountRao, 0n);
   const asked = BigInt(body.amountRao);
   if (asked > worth) {
     return new Failure(
@@ -127,11 +129,11 @@ export function claimRefusal(
       `The claim asks for ${formatTao(asked)}, but its receipts are worth ${formatTao(worth)}. Nothing was granted.`,
     );
   }
-  // A receipt is claimed whole: granting less would lose the rest.
+  // A statement is claimed whole: granting less would lose the rest.
   if (asked < worth || asked === 0n) {
     return new Failure(
       "claim-below-receipts",
-      `The claim asks for ${formatTao(asked)}, but its receipts are worth ${formatTao(worth)}. Name fewer receipts or ask for all of it.`,
+      `The claim asks for ${formatTao(asked)}, but its receipts are worth ${formatTao(worth)}. Name fewer statements or ask for all of it.`,
     );
   }
   return null;

@@ -1,20 +1,20 @@
 import { z } from "zod";
-import { RECEIPTS_PER_CLAIM, signedClaim } from "../../src-protocol/claim.ts";
+import { STATEMENTS_PER_CLAIM, signedClaim } from "../../src-protocol/claim.ts";
 import type { AccountAnswer, ClaimableAnswer } from "../../src-protocol/api.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { sha256Hex, ss58Address } from "../../src-protocol/keys.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
 import { claimRefusal, readClaim } from "./claim-rules.ts";
-import type { Asset, ClaimOptions, NamedReceipt } from "./claim-rules.ts";
-import { accruedAccount, balance, grantedAccount, hotkeyNumber, transfer } from "./ledger.ts";
+import type { Asset, ClaimOptions, NamedStatement } from "./claim-rules.ts";
+import { accruedAccount, accruedRao, addUp, grantedAccount, hotkeyNumber, transfer } from "./ledger.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store, StoredRow } from "../stores/store.ts";
 
 /** Body of `POST /v1/claims`. */
 export const claimRequest = z.strictObject({
   claim: signedClaim,
-  receiptIds: z.array(sha256Hex).max(RECEIPTS_PER_CLAIM),
+  statementIds: z.array(sha256Hex).max(STATEMENTS_PER_CLAIM),
 });
 export type ClaimRequest = z.infer<typeof claimRequest>;
 
@@ -23,7 +23,7 @@ export function grantClaim(
   store: Store,
   options: ClaimOptions,
   requester: Ss58Address,
-  { claim, receiptIds }: ClaimRequest,
+  { claim, statementIds }: ClaimRequest,
 ): Promise<ClaimRow> {
   return store.write(() => {
     const body = readClaim(claim, requester, options);
@@ -34,14 +34,9 @@ export function grantClaim(
       throw new Failure("claim-id-used", "Another claim has this id already. Claim again with a new id.");
     }
     const now = options.now();
-    const refusal = claimRefusal(
-      body,
-      namedReceipts(store, hotkey, receiptIds),
-      receiptIds,
-      payoutOf(store, hotkey),
-      now,
-      options.block(),
-    );
+    const named = namedStatements(store, hotkey, statementIds);
+    const receipts = named.reduce((sum, statement) => sum + statement.receipts, 0);
+    const refusal = claimRefusal(body, named, statementIds, payoutOf(store, hotkey), now, options.block());
     if (refusal !== null) throw refusal;
     const nonce = store.run("INSERT OR IGNORE INTO nonces VALUES (:nonce, :hotkey, :now)", {
       nonce: body.nonce,
@@ -65,12 +60,12 @@ export function grantClaim(
         amountRao,
         asset: body.asset,
         payoutColdkey: body.payoutColdkey,
-        receipts: receiptIds.length,
+        receipts,
         now,
       },
     );
-    for (const id of receiptIds) {
-      store.run("UPDATE receipts SET claimId = :claimId WHERE id = :id", {
+    for (const id of statementIds) {
+      store.run("UPDATE statements SET claimId = :claimId WHERE id = :id", {
         claimId,
         id: Buffer.from(id, "hex"),
       });
@@ -90,26 +85,26 @@ export function grantClaim(
       amountRao: body.amountRao,
       asset: body.asset,
       payoutColdkey: body.payoutColdkey,
-      receipts: receiptIds.length,
+      receipts,
       status: "granted",
       at: now,
     };
-  }, receiptIds.length + 5);
+  }, statementIds.length + 5);
 }
 
-/** All unclaimed receipts of a hotkey, oldest first, as many as one claim takes. */
-export function claimable(store: Store, hotkey: Ss58Address): ClaimableAnswer {
+/** All unclaimed statements of a hotkey, oldest first, as many as one claim takes; what is not added up yet is first. */
+export async function claimable(store: Store, hotkey: Ss58Address, now: number): Promise<ClaimableAnswer> {
+  await store.write(() => addUp(store, hotkey, now));
   const rows = store.all(
-    `SELECT r.id, r.amountRao, r.block FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
-     WHERE h.address = :hotkey AND r.claimId IS NULL ORDER BY r.number LIMIT :limit`,
-    { hotkey, limit: RECEIPTS_PER_CLAIM },
+    `SELECT s.id, s.amountRao, s.fromBlock, s.toBlock FROM statements s JOIN hotkeys h ON h.number = s.hotkey
+     WHERE h.address = :hotkey AND s.claimId IS NULL ORDER BY s.number LIMIT :limit`,
+    { hotkey, limit: STATEMENTS_PER_CLAIM },
   );
-  const blocks = rows.map((row) => numberOf(row.block));
   return {
     amountRao: String(rows.reduce((sum, row) => sum + bigintOf(row.amountRao), 0n)),
-    receiptIds: rows.map((row) => hexOf(row.id)),
-    epochFrom: blocks.reduce((low, block) => Math.min(low, block), blocks[0] ?? 0),
-    epochTo: blocks.reduce((high, block) => Math.max(high, block), 0),
+    statementIds: rows.map((row) => hexOf(row.id)),
+    epochFrom: rows.length === 0 ? 0 : Math.min(...rows.map((row) => numberOf(row.fromBlock))),
+    epochTo: rows.reduce((high, row) => Math.max(high, numberOf(row.toBlock)), 0),
   };
 }
 
@@ -125,7 +120,7 @@ export function account(store: Store, hotkey: Ss58Address, asset: Asset): Accoun
     hotkey,
     payoutColdkey: payoutOf(store, hotkey),
     asset,
-    accruedRao: String(balance(store, accruedAccount(hotkey))),
+    accruedRao: String(accruedRao(store, hotkey)),
     claimedRao: String(orNull(claimed?.rao, bigintOf) ?? 0n),
     receipts: orNull(known?.receipts, numberOf) ?? 0,
   };
@@ -156,18 +151,20 @@ function payoutOf(store: Store, hotkey: Ss58Address): Ss58Address {
   return bound === null ? hotkey : ss58Address.parse(bound);
 }
 
-function namedReceipts(store: Store, hotkey: Ss58Address, ids: readonly string[]): NamedReceipt[] {
+function namedStatements(store: Store, hotkey: Ss58Address, ids: readonly string[]): NamedStatement[] {
   return ids.flatMap((id) => {
     const row = store.get(
-      `SELECT r.amountRao, r.block, r.claimId FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
-       WHERE r.id = :id AND h.address = :hotkey`,
+      `SELECT s.amountRao, s.receipts, s.fromBlock, s.toBlock, s.claimId FROM statements s JOIN hotkeys h ON h.number = s.hotkey
+       WHERE s.id = :id AND h.address = :hotkey`,
       { id: Buffer.from(id, "hex"), hotkey },
     );
     if (row === null) return [];
     return {
       id,
       amountRao: bigintOf(row.amountRao),
-      block: numberOf(row.block),
+      receipts: numberOf(row.receipts),
+      fromBlock: numberOf(row.fromBlock),
+      toBlock: numberOf(row.toBlock),
       claimId: orNull(row.claimId, textOf),
     };
   });

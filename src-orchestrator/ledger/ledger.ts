@@ -2,13 +2,13 @@ import { ss58Address } from "../../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { receiptText } from "../../src-protocol/receipt.ts";
-import type { SignedReceipt } from "../../src-protocol/receipt.ts";
-import { sha256 } from "../../src-protocol/signing.ts";
+import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
+import { sha256, statementId } from "../../src-protocol/signing.ts";
 import type { ReceiptRow } from "../../src-protocol/state.ts";
-import { formRefusal, priceRao, signatureRefusal, tenant } from "./receipts.ts";
-import type { ReceiptRefusal, Tenure } from "./receipts.ts";
+import { formRefusal, leastStepMs, priceRao, signatureRefusal, tenant } from "./receipts.ts";
+import type { ReceiptRefusal, Tenant, Tenure } from "./receipts.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
-import type { Store } from "../stores/store.ts";
+import type { Store, StoredRow } from "../stores/store.ts";
 
 /** What all pay comes from: its balance is minus everything that was ever credited. */
 export const EMISSION = "emission";
@@ -27,10 +27,14 @@ export interface LedgerOptions {
   /** Counted for one micro-batch, by stage. */
   readonly flops: readonly number[];
   readonly raoPerTeraflop: bigint;
-  /** Generations below this one are of earlier lives of the orchestrator. */
-  readonly firstGeneration: number;
+  /** The pipeline at work, and for how long it has been. */
+  readonly pipeline: () => { readonly generation: number; readonly elapsedMs: number };
+  /** Receipts of earlier steps are deleted once they are added up: nobody can go back to those. */
+  readonly keptFrom: () => number;
   readonly now: () => number;
   readonly block: () => number;
+  /** A stage has said this of its chain with a receipt that was paid. */
+  readonly onLink?: (step: number, stage: number, link: string) => void;
 }
 
 export interface CreditAnswer {
@@ -39,128 +43,148 @@ export interface CreditAnswer {
   refused: { id: string; code: ReceiptRefusal }[];
 }
 
-/** Receipts of verified work, and the double-entry account of what they earned. */
+/** What was done is to be looked at again later: their steps are not finished yet. */
+export interface Credited {
+  readonly answer: CreditAnswer;
+  readonly early: readonly SignedReceipt[];
+}
+
+/** Counter-signed receipts, and the double-entry account of what they earned. */
 export class Ledger {
   private readonly store: Store;
   private readonly options: LedgerOptions;
-  /** Rao for one micro-batch, by stage. */
+  /** Rao for one step, by stage. */
   private readonly prices: readonly bigint[];
+  /** Of one step, by stage. */
+  private readonly leastMs: readonly number[];
 
   constructor(store: Store, options: LedgerOptions) {
+    const { run, flops, raoPerTeraflop } = options;
     this.store = store;
     this.options = options;
-    this.prices = options.flops.map((flops) => priceRao(flops, options.raoPerTeraflop));
+    this.prices = flops.map((each) => priceRao(each, run.microBatches, raoPerTeraflop));
+    this.leastMs = flops.map((each) => leastStepMs(run, each));
   }
 
   /** Verifies, stores and pays; resolves when that is on disk. The same receipt again is answered again and paid once. */
-  async credit(receipts: readonly SignedReceipt[]): Promise<CreditAnswer> {
-    const refused: CreditAnswer["refused"] = [];
+  async credit(receipts: readonly SignedReceipt[]): Promise<Credited> {
+    const answer: CreditAnswer = { stored: [], refused: [] };
+    const early: SignedReceipt[] = [];
     const sound: { id: string; receipt: SignedReceipt }[] = [];
-    const stored: string[] = [];
-    // A quick node's receipts may be here before the grant that they rest on can be read.
+    // A quick node's receipts may be here before the step that they rest on can be read.
     await this.store.settled();
     const tenures = this.tenuresOnce();
     let verified = 0;
     for (const receipt of receipts) {
       const id = sha256(receiptText(receipt.body));
-      // SECURITY: what can be refused for little is refused before the two signatures are looked at.
-      const { network, run } = this.options;
-      const known = formRefusal(receipt, network, run) ?? this.standing(id, receipt, tenures);
+      // SECURITY: what can be refused for little is refused before the signatures are looked at.
+      const { network, run, flops } = this.options;
+      const known = formRefusal(receipt, network, run, flops) ?? this.standing(id, receipt, tenures);
       if (known === "stored") {
-        stored.push(id);
+        answer.stored.push(id);
         continue;
       }
-      // Two signatures take a third of a millisecond: heartbeats go between.
-      if (known === null && verified++ % 32 === 31) await new Promise(setImmediate);
+      if (known === "early") {
+        early.push(receipt);
+        continue;
+      }
+      // Three signatures take half a millisecond: heartbeats go between.
+      if (known === null && verified++ % 16 === 15) await new Promise(setImmediate);
       const refusal = known ?? signatureRefusal(receipt);
       if (refusal === null) sound.push({ id, receipt });
-      else refused.push({ id, code: refusal });
+      else answer.refused.push({ id, code: refusal });
     }
-    if (sound.length === 0) return { stored, refused };
+    if (sound.length === 0) return { answer, early };
     return await this.store.write(() => {
-      const answer: CreditAnswer = { stored, refused };
-      const earned = new Map<Ss58Address, bigint>();
       for (const { id, receipt } of sound) {
-        const code = this.book(id, receipt, earned);
+        const code = this.book(id, receipt);
         if (code === null) answer.stored.push(id);
         else answer.refused.push({ id, code });
       }
-      this.pay(earned, sound[0]?.id ?? "");
-      return answer;
+      return { answer, early };
     }, sound.length);
   }
 
-  private book(
-    id: string,
-    { body, workerSignature, consumerSignature }: SignedReceipt,
-    earned: Map<Ss58Address, bigint>,
-  ): ReceiptRefusal | null {
-    const { runId, stage, step, microBatch, tokens, finishedAt } = body;
-    const key = { runId, stage, step, microBatch };
-    const booked = this.booked(id, key);
+  private book(id: string, receipt: SignedReceipt): ReceiptRefusal | null {
+    const { body, workerSignature, previousSignature, nextSignature } = receipt;
+    const { runId, stage, step, microBatches, tokens, flops, finishedAt } = body;
+    const booked = this.booked(id, body);
     if (booked !== null) return booked === "stored" ? null : booked;
-    const found = tenant(body, (session) => this.tenures(session));
+    const found = this.tenant(receipt, (session) => this.tenures(session));
+    if (found === "early") return "not-finished";
     if ("refusal" in found) return found.refusal;
-    const amountRao = this.prices[stage] ?? 0n;
+    const hotkey = hotkeyNumber(this.store, found.hotkey);
     this.store.run(
-      `INSERT INTO receipts VALUES (NULL, :id, :runId, :stage, :step, :microBatch, :tokens, :worker, :consumer, :inputSha256,
-        :outputSha256, :finishedAt, :workerSignature, :consumerSignature, :hotkey, :amountRao, :block, :creditedAt, NULL)`,
+      `INSERT INTO receipts VALUES (NULL, :id, :runId, :stage, :step, :microBatches, :tokens, :flops, :worker, :previous, :next,
+        :x, :dy, :y, :dx, :link, :finishedAt, :workerSignature, :previousSignature, :nextSignature, :hotkey, :amountRao, :block,
+        :creditedAt, NULL)`,
       {
-        ...key,
         id: bytes(id),
+        runId,
+        stage,
+        step,
+        microBatches,
         tokens,
+        flops,
         worker: bytes(body.worker),
-        consumer: bytes(body.consumer),
-        inputSha256: body.inputSha256 === null ? null : bytes(body.inputSha256),
-        outputSha256: bytes(body.outputSha256),
+        previous: bytesOrNull(body.previous),
+        next: bytesOrNull(body.next),
+        x: bytesOrNull(body.x),
+        dy: bytesOrNull(body.dy),
+        y: bytesOrNull(body.y),
+        dx: bytesOrNull(body.dx),
+        link: bytes(body.link),
         finishedAt,
         workerSignature: bytes(workerSignature),
-        consumerSignature: bytes(consumerSignature),
-        hotkey: hotkeyNumber(this.store, found.hotkey),
-        amountRao,
+        previousSignature: bytesOrNull(previousSignature),
+        nextSignature: bytesOrNull(nextSignature),
+        hotkey,
+        amountRao: this.prices[stage] ?? 0n,
         block: this.options.block(),
         creditedAt: this.options.now(),
       },
     );
-    this.store.run("UPDATE hotkeys SET receipts = receipts + 1 WHERE address = :hotkey", {
-      hotkey: found.hotkey,
-    });
-    earned.set(found.hotkey, (earned.get(found.hotkey) ?? 0n) + amountRao);
+    this.store.run("UPDATE hotkeys SET receipts = receipts + 1 WHERE number = :hotkey", { hotkey });
+    this.options.onLink?.(step, stage, body.link);
+    if (step % RECEIPTS_PER_STATEMENT === RECEIPTS_PER_STATEMENT - 1) {
+      addUp(this.store, found.hotkey, this.options.now());
+      forgetReceipts(this.store, runId, this.options.keptFrom());
+    }
     return null;
   }
 
-  private pay(earned: ReadonlyMap<Ss58Address, bigint>, firstId: string): void {
-    const entries = [...earned]
-      .filter(([, rao]) => rao > 0n)
-      .map(([hotkey, rao]) => [accruedAccount(hotkey), rao] as const);
-    if (entries.length === 0) return;
-    const total = entries.reduce((sum, [, rao]) => sum + rao, 0n);
-    transfer(this.store, "receipts", firstId, [[EMISSION, -total], ...entries], this.options.now());
-  }
-
-  /** What is known of a receipt without its signatures: stored before, refused for good, or (null) still to be looked at. */
+  /** What is known of a receipt without its signatures: stored before, refused for good, early, or (null) still to be looked at. */
   private standing(
     id: string,
-    { body }: SignedReceipt,
+    receipt: SignedReceipt,
     tenures: (key: SessionKey) => readonly Tenure[],
-  ): "stored" | ReceiptRefusal | null {
-    const { runId, stage, step, microBatch } = body;
-    const booked = this.booked(id, { runId, stage, step, microBatch });
+  ): "stored" | "early" | ReceiptRefusal | null {
+    const booked = this.booked(id, receipt.body);
     if (booked !== null) return booked;
-    const found = tenant(body, tenures);
+    const found = this.tenant(receipt, tenures);
+    if (found === "early") return found;
     return "refusal" in found ? found.refusal : null;
   }
 
-  private booked(
-    id: string,
-    key: { runId: string; stage: number; step: number; microBatch: number },
-  ): "stored" | "already-paid" | null {
-    if (this.store.get("SELECT 1 FROM receipts WHERE id = :id", { id: bytes(id) }) !== null) return "stored";
-    const paid = this.store.get(
-      "SELECT 1 FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step AND microBatch = :microBatch",
-      key,
+  private tenant(receipt: SignedReceipt, tenures: (key: SessionKey) => readonly Tenure[]): Tenant {
+    return tenant(receipt, this.leastMs[receipt.body.stage] ?? 0, tenures);
+  }
+
+  private booked(id: string, { runId, stage, step }: ReceiptBody): "stored" | "already-paid" | null {
+    const row = this.store.get(
+      "SELECT id FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step",
+      {
+        runId,
+        stage,
+        step,
+      },
     );
-    return paid === null ? null : "already-paid";
+    if (row !== null) return hexOf(row.id) === id ? "stored" : "already-paid";
+    const added = this.store.get(
+      `SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step AND fromStep <= :step LIMIT 1`,
+      { runId, stage, step },
+    );
+    return added === null ? null : "already-paid";
   }
 
   /** Looked up once for each session: a message is about few of them. */
@@ -174,23 +198,127 @@ export class Ledger {
   }
 
   private tenures(session: SessionKey): Tenure[] {
+    const live = this.options.pipeline();
     return this.store
       .all(
-        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.grantedStep,
+        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.finishedStep, g.elapsedMs,
            coalesce(h.payoutColdkey, a.hotkey) AS owner FROM assignments a
          JOIN generations g USING (runId, generation) LEFT JOIN hotkeys h ON h.address = a.hotkey WHERE a.sessionKey = :session AND a.runId = :runId`,
         { session, runId: this.options.run.runId },
       )
-      .map((row) => ({
-        generation: numberOf(row.generation),
-        stage: numberOf(row.stage),
-        hotkey: ss58Address.parse(textOf(row.hotkey)),
-        owner: ss58Address.parse(textOf(row.owner)),
-        resumeStep: numberOf(row.resumeStep),
-        grantedStep: numberOf(row.grantedStep),
-        ofEarlierLife: numberOf(row.generation) < this.options.firstGeneration,
-      }));
+      .map((row) => {
+        const isLive = numberOf(row.generation) === live.generation;
+        return {
+          generation: numberOf(row.generation),
+          stage: numberOf(row.stage),
+          hotkey: ss58Address.parse(textOf(row.hotkey)),
+          owner: ss58Address.parse(textOf(row.owner)),
+          resumeStep: numberOf(row.resumeStep),
+          finishedStep: numberOf(row.finishedStep),
+          elapsedMs: isLive ? live.elapsedMs : numberOf(row.elapsedMs),
+          isLive,
+        };
+      });
   }
+}
+
+/** So many at most wait to be added up, of each stage: what a claim makes anyway. */
+const RECEIPTS_PER_STATEMENT = 512;
+
+/**
+ * Adds a hotkey's receipts up into statements, one for each stage and steps without a gap, and books what
+ * they earned; inside `store.write` only.
+ */
+export function addUp(store: Store, address: Ss58Address, now: number): void {
+  const rows = store.all(
+    `SELECT r.number, r.id, r.hotkey, r.runId, r.stage, r.step, r.link, r.amountRao, r.block FROM receipts r
+     JOIN hotkeys h ON h.number = r.hotkey WHERE h.address = :address AND r.statement IS NULL
+     ORDER BY r.runId, r.stage, r.step`,
+    { address },
+  );
+  for (const group of withoutGaps(rows)) {
+    const [first, last] = [group[0], group.at(-1)];
+    if (first === undefined || last === undefined) continue;
+    const amountRao = group.reduce((sum, row) => sum + bigintOf(row.amountRao), 0n);
+    const id = statementId(group.map((row) => hexOf(row.id)));
+    const blocks = group.map((row) => numberOf(row.block));
+    const { lastRow } = store.run(
+      `INSERT INTO statements VALUES (NULL, :id, :runId, :stage, :hotkey, :fromStep, :toStep, :receipts, :link, :amountRao,
+        :fromBlock, :toBlock, :now, NULL)`,
+      {
+        id: bytes(id),
+        runId: textOf(first.runId),
+        stage: numberOf(first.stage),
+        hotkey: bigintOf(first.hotkey),
+        fromStep: numberOf(first.step),
+        toStep: numberOf(last.step),
+        receipts: group.length,
+        link: bytes(hexOf(last.link)),
+        amountRao,
+        fromBlock: Math.min(...blocks),
+        toBlock: Math.max(...blocks),
+        now,
+      },
+    );
+    for (const { number } of group)
+      store.run("UPDATE receipts SET statement = :statement WHERE number = :number", {
+        statement: lastRow,
+        number: bigintOf(number),
+      });
+    if (amountRao > 0n)
+      transfer(
+        store,
+        "receipts",
+        id,
+        [
+          [EMISSION, -amountRao],
+          [accruedAccount(address), amountRao],
+        ],
+        now,
+      );
+  }
+}
+
+function withoutGaps(rows: readonly StoredRow[]): StoredRow[][] {
+  const groups: StoredRow[][] = [];
+  for (const row of rows) {
+    const last = groups.at(-1)?.at(-1);
+    const goesOn =
+      last?.runId === row.runId &&
+      last?.stage === row.stage &&
+      numberOf(last?.step) + 1 === numberOf(row.step);
+    if (goesOn) groups.at(-1)?.push(row);
+    else groups.push([row]);
+  }
+  return groups;
+}
+
+/** More steps than this are not kept, however old the state is that the run could go back to. */
+const MOST_KEPT_STEPS = 10_000;
+
+/** Deletes receipts of steps below `keptFrom` that are in a statement; inside `store.write` only. */
+function forgetReceipts(store: Store, runId: string, keptFrom: number): void {
+  const newest = numberOf(
+    store.get("SELECT max(step) AS step FROM receipts WHERE runId = :runId", { runId })?.step,
+  );
+  store.run("DELETE FROM receipts WHERE statement IS NOT NULL AND (runId != :runId OR step < :below)", {
+    runId,
+    below: Math.max(keptFrom, newest - MOST_KEPT_STEPS),
+  });
+}
+
+/** What a hotkey has earned and not claimed: in its account, or not added up yet. */
+export function accruedRao(store: Store, hotkey: Ss58Address): bigint {
+  const loose = store.get(
+    `SELECT sum(r.amountRao) AS rao FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
+     WHERE h.address = :hotkey AND r.statement IS NULL`,
+    { hotkey },
+  );
+  return balance(store, accruedAccount(hotkey)) + (orNull(loose?.rao, bigintOf) ?? 0n);
+}
+
+function bytesOrNull(hex: string | null): Buffer | null {
+  return hex === null ? null : bytes(hex);
 }
 
 function bytes(hex: string): Buffer {
@@ -255,8 +383,8 @@ export function hotkeyNumber(store: Store, address: Ss58Address): bigint {
 export function receiptRows(store: Store, hotkey: Ss58Address, limit: number): ReceiptRow[] {
   return store
     .all(
-      `SELECT r.* FROM receipts r JOIN hotkeys h ON h.number = r.hotkey WHERE h.address = :hotkey
-       ORDER BY r.number DESC LIMIT :limit`,
+      `SELECT r.*, s.claimId FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
+       LEFT JOIN statements s ON s.number = r.statement WHERE h.address = :hotkey ORDER BY r.number DESC LIMIT :limit`,
       { hotkey, limit },
     )
     .map((row) => ({
@@ -264,7 +392,7 @@ export function receiptRows(store: Store, hotkey: Ss58Address, limit: number): R
       runId: textOf(row.runId),
       stage: numberOf(row.stage),
       step: numberOf(row.step),
-      microBatch: numberOf(row.microBatch),
+      microBatches: numberOf(row.microBatches),
       tokens: numberOf(row.tokens),
       amountRao: String(bigintOf(row.amountRao)),
       creditedAt: numberOf(row.creditedAt),

@@ -32,6 +32,8 @@ export interface NetworkState {
   readonly step: number;
   /** Where the current (or last) generation began. */
   readonly resumeStep: number;
+  /** When its stages were all ready to train, by `Moment.now`. */
+  readonly startedAt: number;
   /** Only steps up to this one are gone back to, until one is finished; null: any. */
   readonly ceiling: number | null;
   /** Owners who took part in a step that was then found good: doubted last, and their evaluations count. */
@@ -161,7 +163,13 @@ export type Row =
       readonly holders: readonly { readonly sessionKey: SessionKey; readonly hotkey: Ss58Address }[];
       readonly at: number;
     }
-  | { readonly kind: "granted"; readonly generation: number; readonly step: number }
+  /** All stages of the generation have taken the steps below `step` since it started to train. */
+  | {
+      readonly kind: "finished";
+      readonly generation: number;
+      readonly step: number;
+      readonly elapsedMs: number;
+    }
   | { readonly kind: "saved"; readonly stage: number; readonly step: number; readonly digest: string }
   /** What came after this step belongs to a past that did not happen. */
   | { readonly kind: "forgetSaves"; readonly stage: number; readonly steps: readonly number[] }
@@ -231,6 +239,7 @@ export function startNetwork(
     arrivals: 0,
     step,
     resumeStep: step,
+    startedAt: now,
     ceiling: null,
     trusted: new Set(remembered.trusted),
     proved: remembered.proved,

@@ -20,7 +20,8 @@ const PACE_SAMPLES = 9;
 
 export function ready(state: NetworkState, now: number, effects: Effect[]): NetworkState {
   if (!state.stages.every((stage) => stage.ready)) return state;
-  return grant({ ...state, phase: "training", pace: [{ step: state.step, at: now }] }, effects);
+  const pace = [{ step: state.step, at: now }];
+  return grant({ ...state, phase: "training", startedAt: now, pace }, effects);
 }
 
 /** Step `t` is granted when every stage can return to `t - 1`: so there is always a step they share. */
@@ -46,7 +47,6 @@ function grant(state: NetworkState, effects: Effect[]): NetworkState {
     });
   }
   if (step === state.nextGrant) return state;
-  effects.push({ type: "store", row: { kind: "granted", generation, step: step - 1 } });
   return { ...state, nextGrant: step };
 }
 
@@ -165,6 +165,11 @@ export function finishSteps(state: NetworkState, at: Moment, effects: Effect[]):
   const reached = Math.min(...state.stages.map((stage) => stage.stepped));
   let next = state;
   for (let step = state.step + 1; step <= reached; step++) next = finishStep(next, step, at, effects);
+  if (reached > state.step) {
+    const { generation, startedAt } = state;
+    const elapsedMs = Math.round(at.now - startedAt);
+    effects.push({ type: "store", row: { kind: "finished", generation, step: reached, elapsedMs } });
+  }
   if (state.step === state.resumeStep && reached > state.step) next = forgetOtherPast(next, effects);
   return finish(next, at.now);
 }

@@ -102,6 +102,24 @@ export class RunHost {
     return [...this.state.nodes.values()];
   }
 
+  /** The pipeline at work, or the last one, and how long ago it began to train. */
+  pipeline(): { readonly generation: number; readonly elapsedMs: number } {
+    const { generation, startedAt } = this.state;
+    return { generation, elapsedMs: this.steady() - startedAt };
+  }
+
+  /**
+   * The oldest step that a stage can be brought back to, by a checkpoint or by a node's own disk: work of
+   * before is never done again.
+   */
+  oldestRestorable(): number {
+    const steps = this.state.stages.flatMap(({ checkpoints, saves }) => [
+      ...checkpoints.keys(),
+      ...saves.keys(),
+    ]);
+    return steps.length === 0 ? 0 : Math.min(...steps);
+  }
+
   isConnected(key: SessionKey): boolean {
     return this.connections.has(key);
   }

@@ -152,12 +152,15 @@ export function storeRow(store: Store, runId: string, row: Row): void {
   switch (row.kind) {
     case "generation": {
       const { generation, resumeStep, at } = row;
-      store.run("INSERT INTO generations VALUES (:runId, :generation, :resumeStep, :resumeStep - 1, :at)", {
-        runId,
-        generation,
-        resumeStep,
-        at,
-      });
+      store.run(
+        "INSERT INTO generations (runId, generation, resumeStep, at) VALUES (:runId, :generation, :resumeStep, :at)",
+        {
+          runId,
+          generation,
+          resumeStep,
+          at,
+        },
+      );
       for (const [stage, { sessionKey, hotkey }] of row.holders.entries()) {
         store.run("INSERT INTO assignments VALUES (:sessionKey, :runId, :generation, :stage, :hotkey)", {
           sessionKey,
@@ -169,16 +172,15 @@ export function storeRow(store: Store, runId: string, row: Row): void {
       }
       return;
     }
-    case "granted":
+    case "finished": {
+      const { generation, step, elapsedMs } = row;
       store.run(
-        "UPDATE generations SET grantedStep = :step WHERE runId = :runId AND generation = :generation",
-        {
-          runId,
-          generation: row.generation,
-          step: row.step,
-        },
+        `UPDATE generations SET finishedStep = :step, elapsedMs = :elapsedMs
+         WHERE runId = :runId AND generation = :generation`,
+        { runId, generation, step, elapsedMs },
       );
       return;
+    }
     case "saved": {
       const { stage, step, digest } = row;
       const slot = step % KNOWN_SAVES;

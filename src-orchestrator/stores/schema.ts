@@ -1,7 +1,7 @@
 /**
  * Tables of `orchestrator.db`; `PRAGMA user_version` says which of these steps have been taken.
- * Amounts are whole rao in 64-bit integers and are read as `bigint`. A receipt's texts are rebuilt
- * from its columns, because receipts are most of what is stored.
+ * Amounts are whole rao in 64-bit integers and are read as `bigint`. A receipt's text is rebuilt from
+ * its columns. `chain(id)` is an aggregate: the `statementId` of the receipts in their order.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -164,5 +164,90 @@ export const MIGRATIONS: readonly string[] = [
     invitation TEXT NOT NULL REFERENCES invitations,
     at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- Steps below finishedStep were taken by all stages; of generations before this schema nothing more is paid.
+  ALTER TABLE generations DROP COLUMN grantedStep;
+  ALTER TABLE generations ADD COLUMN finishedStep INTEGER NOT NULL DEFAULT 0;
+  -- Since all stages were ready, until the last of those steps.
+  ALTER TABLE generations ADD COLUMN elapsedMs INTEGER NOT NULL DEFAULT 0;
+
+  -- Receipts of one hotkey for one stage over steps without a gap, added up: what is claimed. It stays
+  -- when its receipts are deleted, and its id is made of theirs.
+  CREATE TABLE statements (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    fromStep INTEGER NOT NULL,
+    toStep INTEGER NOT NULL CHECK (toStep >= fromStep),
+    receipts INTEGER NOT NULL,
+    -- Of the stage's chain at toStep; null: older than that.
+    link BLOB,
+    amountRao INTEGER NOT NULL CHECK (amountRao >= 0),
+    fromBlock INTEGER NOT NULL,
+    toBlock INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    claimId TEXT REFERENCES claims
+  ) STRICT;
+  CREATE INDEX statementsOfWork ON statements (runId, stage, toStep);
+  CREATE INDEX unclaimedStatements ON statements (hotkey, number) WHERE claimId IS NULL;
+
+  -- Receipts were one for each micro-batch. Their steps count as paid whole.
+  INSERT INTO statements
+    SELECT NULL, chain(id ORDER BY step, microBatch), runId, stage, hotkey, min(step), max(step), count(*), NULL,
+      sum(amountRao), min(block), max(block), max(creditedAt), claimId
+    FROM (SELECT *, step - dense_rank() OVER (PARTITION BY runId, stage, hotkey, claimId ORDER BY step) AS island FROM receipts)
+    GROUP BY runId, stage, hotkey, claimId, island ORDER BY max(number);
+  DROP TABLE receipts;
+
+  CREATE TABLE receipts (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    microBatches INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    flops INTEGER NOT NULL,
+    worker BLOB NOT NULL,
+    previous BLOB,
+    next BLOB,
+    x BLOB,
+    dy BLOB,
+    y BLOB,
+    dx BLOB,
+    link BLOB NOT NULL,
+    finishedAt INTEGER NOT NULL,
+    workerSignature BLOB NOT NULL,
+    previousSignature BLOB,
+    nextSignature BLOB,
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    amountRao INTEGER NOT NULL CHECK (amountRao >= 0),
+    block INTEGER NOT NULL,
+    creditedAt INTEGER NOT NULL,
+    -- Null: not added up yet. Then it is in no account either.
+    statement INTEGER REFERENCES statements,
+    -- The same work is paid once, however often it was redone.
+    UNIQUE (runId, stage, step)
+  ) STRICT;
+  CREATE INDEX receiptsOfHotkey ON receipts (hotkey, number);
+  CREATE INDEX looseReceipts ON receipts (hotkey, runId, stage, step) WHERE statement IS NULL;
+
+  -- An entry for every message of receipts, before: one for each account that they were paid to.
+  DROP TRIGGER transfersStay; DROP TRIGGER transfersLast; DROP TRIGGER entriesStay; DROP TRIGGER entriesLast;
+  CREATE TABLE addedUp AS SELECT account, sum(amountRao) AS rao FROM entries
+    WHERE transfer IN (SELECT number FROM transfers WHERE kind = 'receipts') GROUP BY account;
+  CREATE TABLE first AS SELECT min(number) AS number, max(at) AS at FROM transfers WHERE kind = 'receipts';
+  DELETE FROM entries WHERE transfer IN (SELECT number FROM transfers WHERE kind = 'receipts');
+  DELETE FROM transfers WHERE kind = 'receipts';
+  INSERT INTO transfers SELECT number, 'receipts', 'all before statements', at FROM first WHERE number IS NOT NULL;
+  INSERT INTO entries SELECT (SELECT number FROM first), account, rao FROM addedUp;
+  DROP TABLE addedUp; DROP TABLE first;
+  CREATE TRIGGER transfersStay BEFORE UPDATE ON transfers BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER transfersLast BEFORE DELETE ON transfers BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER entriesStay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER entriesLast BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
   `,
 ];

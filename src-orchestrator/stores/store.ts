@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import { Failure } from "../../src-protocol/failure.ts";
+import { STATEMENT_START, chainReceipt } from "../../src-protocol/signing.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { corruptDatabase, storageFailure } from "./storage-failure.ts";
 
@@ -202,6 +203,11 @@ function prepare(database: DatabaseSync, path: string, existingBytes: number): v
     );
   }
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  database.aggregate("chain", {
+    start: STATEMENT_START,
+    step: (chain: string, id) => chainReceipt(chain, Buffer.from(id as Uint8Array).toString("hex")),
+    result: (chain: string) => Buffer.from(chain, "hex"),
+  });
   for (const [index, sql] of MIGRATIONS.entries()) {
     if (index < version) continue;
     database.exec(`BEGIN IMMEDIATE; ${sql} PRAGMA user_version = ${index + 1}; COMMIT`);

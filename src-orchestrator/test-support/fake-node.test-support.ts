@@ -10,6 +10,8 @@ import type { Delegation } from "../../src-protocol/delegation.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import { stageFacts } from "../runs/stage-facts.ts";
 import { testDigest } from "../runs/fleet.test-support.ts";
 import { delegate, hotkey, receipt } from "./keys.test-support.ts";
 import type { TestHotkey } from "./keys.test-support.ts";
@@ -23,6 +25,8 @@ export class FakeNet {
   readonly nodes: FakeNode[] = [];
   /** Receipts made, by node number. */
   readonly receipts: { readonly node: FakeNode; readonly receipt: SignedReceipt }[] = [];
+
+  private flops: readonly number[] | null = null;
 
   node(url: string, number: number, options: FakeNodeOptions = {}): FakeNode {
     const node = new FakeNode(this, url, number, options);
@@ -51,8 +55,8 @@ export class FakeNet {
     for (const [place, { node, plan }] of members.entries()) {
       const loss = place === 0 ? 5 - step / 10 : null;
       node.send({ type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
-      const consumer = members.find((other) => other.plan.stage === (plan.stage === 0 ? 1 : plan.stage - 1));
-      if (consumer !== undefined) this.sign(node, consumer.node, plan, step, run.microBatches);
+      const of = (stage: number) => members.find((other) => other.plan.stage === stage)?.node.signer ?? null;
+      this.sign(node, { previous: of(plan.stage - 1), next: of(plan.stage + 1) }, plan, step);
       const digest = testDigest(generation, plan.stage, step + 1);
       node.save(plan.stage, step + 1, digest);
       node.send({ type: "saved", generation, step: step + 1, ...SAVED_STATE, digest });
@@ -61,23 +65,25 @@ export class FakeNet {
 
   private sign(
     node: FakeNode,
-    consumer: FakeNode,
+    peers: { previous: SessionSigner | null; next: SessionSigner | null },
     { run, stage }: Assignment,
     step: number,
-    count: number,
   ): void {
-    const receipts = Array.from({ length: count }, (_, microBatch) =>
-      receipt(node.signer, consumer.signer, {
-        runId: run.runId,
-        stage,
-        step,
-        microBatch,
-        tokens: run.batch * run.sequence,
-        finishedAt: Date.now(),
-      }),
-    );
-    this.receipts.push(...receipts.map((one) => ({ node, receipt: one })));
-    node.send({ type: "receipts", receipts });
+    const one = receipt(node.signer, peers, {
+      runId: run.runId,
+      stage,
+      step,
+      microBatches: run.microBatches,
+      tokens: run.batch * run.sequence * run.microBatches,
+      flops: this.flopsOf(run)[stage] ?? 0,
+      finishedAt: Date.now(),
+    });
+    this.receipts.push({ node, receipt: one });
+    node.send({ type: "receipts", receipts: [one] });
+  }
+
+  private flopsOf(run: RunSpec): readonly number[] {
+    return (this.flops ??= stageFacts(run, null).map(({ flops }) => flops));
   }
 }
 

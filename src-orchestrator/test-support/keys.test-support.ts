@@ -46,25 +46,36 @@ export function delegate(
   return { body, signature: by.sign(delegationText(body)) };
 }
 
+/** Of two micro-batches of 32 tokens, signed by the worker and by those of its peers that are given. */
 export function receipt(
   worker: SessionSigner,
-  consumer: SessionSigner,
+  { previous = null, next = null }: { previous?: SessionSigner | null; next?: SessionSigner | null },
   change: Partial<ReceiptBody> & Pick<ReceiptBody, "stage" | "step">,
 ): SignedReceipt {
   const body: ReceiptBody = {
     network: TEST_NETWORK,
     runId: "test",
-    microBatch: 0,
-    tokens: 32,
+    microBatches: 2,
+    tokens: 64,
+    flops: 155_400_000,
     worker: worker.publicKey,
-    consumer: consumer.publicKey,
-    inputSha256: change.stage === 0 ? null : sha256("input"),
-    outputSha256: sha256("output"),
+    previous: previous?.publicKey ?? null,
+    next: next?.publicKey ?? null,
+    x: previous === null ? null : sha256("x"),
+    dy: next === null ? null : sha256("dy"),
+    y: next === null ? null : sha256("y"),
+    dx: previous === null ? null : sha256("dx"),
+    link: sha256(`link ${change.step}`),
     finishedAt: 1_000,
     ...change,
   };
   const text = receiptText(body);
-  return { body, workerSignature: worker.sign(text), consumerSignature: consumer.sign(text) };
+  return {
+    body,
+    workerSignature: worker.sign(text),
+    previousSignature: previous?.sign(text) ?? null,
+    nextSignature: next?.sign(text) ?? null,
+  };
 }
 
 let uuids = 0;

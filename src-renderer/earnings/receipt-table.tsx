@@ -45,7 +45,7 @@ export function ReceiptTable() {
                 Step
               </th>
               <th scope="col" className={controls["number"]}>
-                Micro-batch
+                Micro-batches
               </th>
               <th scope="col" className={controls["number"]}>
                 Tokens
@@ -62,7 +62,7 @@ export function ReceiptTable() {
                 <th scope="row">{moment(receipt.creditedAt, now)}</th>
                 <td className={controls["number"]}>{receipt.stage + 1}</td>
                 <td className={controls["number"]}>{count(receipt.step)}</td>
-                <td className={controls["number"]}>{receipt.microBatch + 1}</td>
+                <td className={controls["number"]}>{count(receipt.microBatches)}</td>
                 <td className={controls["number"]}>{count(receipt.tokens)}</td>
                 <td className={controls["number"]}>{amount(receipt.amountRao)}</td>
                 <td>{receipt.claimId === null ? "pending" : "claimed"}</td>

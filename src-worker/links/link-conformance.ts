@@ -42,7 +42,7 @@ export function counterSignature(digit: number): PeerMessage {
   return {
     type: "counterSignature",
     receiptId: `${digit % 10}`.repeat(64),
-    consumerSignature: "0".repeat(128),
+    signature: "0".repeat(128),
   };
 }
 

@@ -56,6 +56,7 @@ beforeEach(() => {
     generation: 4,
     network: "n",
     resumeStep: 7,
+    link: "0".repeat(64),
     signer: own,
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },

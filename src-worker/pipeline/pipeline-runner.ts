@@ -41,6 +41,8 @@ export interface RunnerPorts {
   readonly generation: number;
   readonly network: string;
   readonly resumeStep: number;
+  /** Of the stage's chain at `resumeStep`. */
+  readonly link: string;
   readonly signer: SessionSigner;
   readonly links: Neighbours;
   readonly compute: Pick<Compute, "call">;
@@ -77,11 +79,14 @@ export class PipelineRunner {
       network,
       stage: stage.index,
       runId: spec.runId,
+      microBatches: spec.microBatches,
       tokens: spec.batch * spec.sequence,
+      flops: stage.flops.forward + stage.flops.backward,
       peers: { previous: links.previous?.remoteKey ?? null, next: links.next?.remoteKey ?? null },
       send: (to, message) => this.#send(to, message),
       now: ports.now,
     });
+    this.#receipts.linked(ports.resumeStep, ports.link);
     this.#attach("previous", links.previous);
     this.#attach("next", links.next);
   }
@@ -119,7 +124,7 @@ export class PipelineRunner {
       case "receipt":
         return this.#receipts.asked(from, message);
       case "counterSignature":
-        return this.#receipts.counterSigned(message);
+        return this.#receipts.counterSigned(from, message);
       case "tensor":
         return this.#receiveTensor(from, message, payload);
     }
@@ -155,7 +160,7 @@ export class PipelineRunner {
       case "send":
         return this.#sendTensor(effect);
       case "worked":
-        return this.#receipts.worked(effect.step, effect.microBatch);
+        return this.#receipts.worked(effect.step);
       case "stepped":
         return report({ ...effect, generation, loss: finite(effect.loss) });
       case "evaluated":
@@ -258,6 +263,7 @@ export class PipelineRunner {
     // Halted in between: the step has no snapshot, so it will be worked again and earned then.
     if (this.#stopped) return;
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
+    this.#receipts.linked(step, this.#saved.link);
     this.#feed({ type: "saved" });
   }
 

@@ -28,23 +28,29 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function receipt(microBatch: number): SignedReceipt {
+function receipt(step: number): SignedReceipt {
   return {
     body: {
       network: "n",
       runId: "r",
       stage: 0,
-      step: 0,
-      microBatch,
+      step,
+      microBatches: 1,
       tokens: 1,
+      flops: 1,
       worker: publicKey,
-      consumer: publicKey,
-      inputSha256: null,
-      outputSha256: sha256(String(microBatch)),
+      previous: null,
+      next: publicKey,
+      x: null,
+      dy: sha256("dy"),
+      y: sha256("y"),
+      dx: null,
+      link: sha256(String(step)),
       finishedAt: 0,
     },
     workerSignature: "0".repeat(128),
-    consumerSignature: "0".repeat(128),
+    previousSignature: null,
+    nextSignature: "0".repeat(128),
   };
 }
 

@@ -1,0 +1,93 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
+import { sha256, statementId } from "../../src-protocol/signing.ts";
+import { account, claimRows, claimable } from "../ledger/claims.ts";
+import { isBalanced } from "../ledger/ledger.ts";
+import { temporaryFolder } from "../test-support/folder.test-support.ts";
+import { hotkey } from "../test-support/keys.test-support.ts";
+import { MIGRATIONS } from "./schema.ts";
+import { DATABASE_FILE, Store } from "./store.ts";
+
+/** The schema in which a receipt was one micro-batch's. */
+const BEFORE_STATEMENTS = 4;
+const [ALICE, BOB] = [hotkey(0).address, hotkey(1).address];
+
+/** Alice worked on 4 micro-batches of steps 0, 1, 2 and 5 and has claimed step 0; Bob on stage 1, one micro-batch. */
+function oldDatabase(folder: string): void {
+  const database = new DatabaseSync(join(folder, DATABASE_FILE));
+  for (const sql of MIGRATIONS.slice(0, BEFORE_STATEMENTS)) database.exec(sql);
+  database.exec(`
+    PRAGMA user_version = ${BEFORE_STATEMENTS};
+    INSERT INTO generations VALUES ('r', 1, 0, 9, 1);
+    INSERT INTO hotkeys VALUES (1, '${ALICE}', 16, NULL), (2, '${BOB}', 1, NULL);
+    INSERT INTO claims VALUES ('c', 1, 'text', 'signature', 40, 'test', '${ALICE}', 4, 5);`);
+  const receipt = database.prepare(
+    `INSERT INTO receipts VALUES (NULL, :id, 'r', :stage, :step, :microBatch, 32, x'00', x'00', NULL, x'00', 1, x'00', x'00',
+      :hotkey, 10, 7, 5, :claimId)`,
+  );
+  const pay = (transfer: number, account: string): void =>
+    database.exec(`INSERT INTO transfers VALUES (${transfer}, 'receipts', 'id', 5);
+      INSERT INTO entries VALUES (${transfer}, 'emission', -10), (${transfer}, '${account}', 10);`);
+  let transfer = 0;
+  for (const step of [0, 1, 2, 5]) {
+    for (let microBatch = 0; microBatch < 4; microBatch++) {
+      const id = Buffer.from(sha256(`${step} ${microBatch}`), "hex");
+      receipt.run({ id, stage: 0, step, microBatch, hotkey: 1, claimId: step === 0 ? "c" : null });
+      pay(++transfer, `accrued:${ALICE}`);
+    }
+  }
+  receipt.run({
+    id: Buffer.from(sha256("bob"), "hex"),
+    stage: 1,
+    step: 5,
+    microBatch: 3,
+    hotkey: 2,
+    claimId: null,
+  });
+  pay(++transfer, `accrued:${BOB}`);
+  database.exec(`
+    INSERT INTO transfers VALUES (100, 'claim', 'c', 5);
+    INSERT INTO entries VALUES (100, 'accrued:${ALICE}', -40), (100, 'granted:${ALICE}', 40);
+    INSERT INTO balances SELECT account, sum(amountRao) FROM entries GROUP BY account;`);
+  database.close();
+}
+
+test("receipts of single micro-batches become statements: nothing that was earned or claimed is lost", async () => {
+  const folder = temporaryFolder();
+  oldDatabase(folder);
+  const store = Store.open(folder, () => {});
+  try {
+    expect(account(store, ALICE, "test")).toMatchObject({
+      accruedRao: "120",
+      claimedRao: "40",
+      receipts: 16,
+    });
+    expect(account(store, BOB, "test")).toMatchObject({ accruedRao: "10", claimedRao: "0", receipts: 1 });
+    expect(isBalanced(store)).toBe(true);
+    expect(
+      store.all(
+        "SELECT fromStep, toStep, receipts, claimId FROM statements WHERE hotkey = 1 ORDER BY number",
+      ),
+    ).toEqual([
+      { fromStep: 0n, toStep: 0n, receipts: 4n, claimId: "c" },
+      { fromStep: 1n, toStep: 2n, receipts: 8n, claimId: null },
+      { fromStep: 5n, toStep: 5n, receipts: 4n, claimId: null },
+    ]);
+    const ids = (step: number) => [0, 1, 2, 3].map((microBatch) => sha256(`${step} ${microBatch}`));
+    expect(await claimable(store, ALICE, 9)).toEqual({
+      amountRao: "120",
+      statementIds: [statementId([...ids(1), ...ids(2)]), statementId(ids(5))],
+      epochFrom: 7,
+      epochTo: 7,
+    });
+    expect(claimRows(store, ALICE, 9)).toMatchObject([{ claimId: "c", amountRao: "40", receipts: 4 }]);
+    expect(store.all("SELECT kind, count(*) AS n FROM transfers GROUP BY kind ORDER BY kind")).toEqual([
+      { kind: "claim", n: 1n },
+      { kind: "receipts", n: 1n },
+    ]);
+    await expect(store.write(() => store.run("DELETE FROM entries"))).rejects.toThrow("append-only");
+  } finally {
+    store.close();
+  }
+});
