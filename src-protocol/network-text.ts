@@ -52,7 +52,7 @@ export function offerRows({ address, keySha256, card }: NetworkOffer): readonly 
     { name: "Downloads", value: `about ${bytesText(asks.downloadBytes)} at first` },
     { name: "Memory", value: `about ${bytesText(asks.memoryBytes)} while it trains` },
     { name: "Connection", value: `about ${mbitText(asks.megabitsPerSecond)} up and down while it trains` },
-    { name: "Pays", value: card.testUnits ? "test units, worth nothing" : "for checked work" },
+    { name: "Pays", value: card.testUnits ? "test units, worth nothing" : "for counter-signed work" },
   ];
 }
 

@@ -30,7 +30,7 @@ export function Earnings() {
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.accruedRao))} ${unit}`}>
             <span data-testid="accrued">{amount(earnings.accruedRao)}</span> <small>{unit}</small>
           </p>
-          <p className={controls["hint"]}>for checked work, not claimed yet</p>
+          <p className={controls["hint"]}>for counter-signed work, not claimed yet</p>
           <ClaimButton accruedRao={earnings.accruedRao} />
         </section>
         <section className={controls["card"]} aria-labelledby="claimed-title">

@@ -42,7 +42,7 @@ export function SessionCard() {
           on text it never trained on
         </Figure>
         <Figure name="Receipts" value={count(earnings.receipts)}>
-          checked pieces of work
+          counter-signed steps
         </Figure>
       </dl>
     </section>
