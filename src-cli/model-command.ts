@@ -1,23 +1,30 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
+import { WRITTEN_TYPES } from "./folders/written-type.ts";
+import type { WrittenType } from "./folders/written-type.ts";
 import { Failure } from "../src-protocol/failure.ts";
 
 const MOST_COMPUTERS = 1000;
 /** The daemon's own worker, and the neighbours that it starts at most. */
 const MOST_WORKERS = 17;
 const EXIT_INTERRUPTED = 130;
+const MODEL_HELP =
+  "an ONNX file (its external data in the same folder), or a folder with config.json and model.safetensors";
 const FREEZE_HELP = "stored tensors that do not train, by name, with * and ?";
 const TRAIN_HELP =
   "stored tensors that train whatever they are; stronger than --freeze (--freeze '*' --train '*lora*')";
 
 /** `tah model …`: what can be done with ONNX files of one's own. The engine is loaded when one of them runs. */
 export function addModelCommands(program: Command, say: (text: string) => void): void {
-  const model = program.command("model").description("ONNX models of your own").helpCommand(false);
+  const model = program
+    .command("model")
+    .description("models of your own: ONNX files, or folders of Hugging Face")
+    .helpCommand(false);
 
   model
     .command("inspect")
-    .description("operators, parameters, cut points and a plan for an ONNX file")
-    .argument("<file>", "the ONNX file; its external data must lie in the same folder")
+    .description("operators, parameters, cut points and a plan for a model of your own")
+    .argument("<file>", MODEL_HELP)
     .option(
       "--stages <count>",
       "number of computers to divide it among (default: as few as fit)",
@@ -45,8 +52,8 @@ export function addModelCommands(program: Command, say: (text: string) => void):
 
   model
     .command("train")
-    .description("train a language model from an ONNX file, in a pipeline of real processes on this computer")
-    .argument("<file>", "the ONNX file; its external data must lie in the same folder")
+    .description("train a language model of your own, in a pipeline of real processes on this computer")
+    .argument("<file>", MODEL_HELP)
     .requiredOption("--data <path>", "a folder or a file to train on; see below")
     .option("--column <name>", "of records (JSON lines, CSV, parquet …): the one that holds the text")
     .option("--include <pattern...>", "names of files that are taken though they look like something else")
@@ -77,7 +84,18 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--freeze <pattern...>", FREEZE_HELP)
     .option("--train <pattern...>", TRAIN_HELP)
     .option("--exact", 'the same bits on every computer, a little slower: see "tah run verify"')
-    .option("--out <file>", "the trained model (default: FILE.trained.onnx, beside the model)")
+    .option(
+      "--out <path>",
+      "the trained model (default: FILE.trained.onnx or FOLDER.trained, beside the model)",
+    )
+    .addOption(
+      new Option(
+        "--dtype <type>",
+        "of a folder's trained numbers: as they are stored there, or as they were trained",
+      )
+        .choices(WRITTEN_TYPES)
+        .default("kept"),
+    )
     .option("--force", "replace the file that is written if it is there already")
     .option("--fresh", "begin anew, where the same training was stopped before it was done")
     .option(
@@ -120,6 +138,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
           force: words.force === true,
           fresh: words.fresh === true,
           samples: words.samples,
+          type: words.dtype,
         },
         (text) => void process.stderr.write(`${text}\n`),
       );
@@ -231,6 +250,7 @@ interface TrainWords {
   force?: true;
   fresh?: true;
   samples: number;
+  dtype: WrittenType;
   json?: true;
 }
 

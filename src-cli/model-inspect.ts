@@ -4,7 +4,6 @@ import { bytesOf } from "../src-engine/cut-cost.ts";
 import {
   type FreeDimension,
   freeDimensions,
-  type ImportedModel,
   importModel,
   type StoredRow,
 } from "../src-engine/import/import-model.ts";
@@ -14,6 +13,9 @@ import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
 import { number, scaled, size } from "../src-protocol/amounts.ts";
+import { type Cuttable } from "../src-engine/section.ts";
+import { inspectFolder } from "./folders/folder-inspect.ts";
+import { isModelFolder } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
 
 /** More computers than any plan here needs. */
@@ -42,7 +44,10 @@ interface Value {
 
 export interface Inspection {
   producer: string;
-  opset: number;
+  /** Of a folder: null. */
+  opset: number | null;
+  /** What the model is stored as, for a person. */
+  format: string;
   sizes: Readonly<Record<string, number>>;
   /** The names among `sizes` that were not given. */
   assumed: readonly string[];
@@ -64,9 +69,43 @@ export interface Inspection {
   problem: FailureBody | null;
 }
 
-/** What `tah model inspect` finds out about an ONNX file. */
+/** A model that was opened to be looked at. */
+export interface InspectedModel extends Pick<
+  Inspection,
+  "format" | "producer" | "opset" | "sizes" | "assumed" | "operators" | "notes"
+> {
+  readonly model: Cuttable;
+  readonly stored: readonly StoredRow[];
+}
+
+/** What `tah model inspect` finds out about an ONNX file or a folder. */
 export function inspectModel(path: string, options: InspectOptions): Inspection {
-  const { stages, sizes, outputs = null, freeze = [], train = [] } = options;
+  const { model, stored, ...found } = isModelFolder(path)
+    ? inspectFolder(path, options)
+    : inspectFile(path, options);
+  const [plan, problem] = planned(model, options.stages);
+  return {
+    ...found,
+    inputs: model.inputs.map(valueOf),
+    outputs: model.outputs.map(valueOf),
+    parameters: model.parameters.map(({ name, shape, size }) => ({ name, shape, size })),
+    parameterCount: model.parameters.reduce((sum, { size }) => sum + size, 0),
+    tables: (model.tables ?? []).map(({ name }) => name),
+    tensors: stored,
+    cutPoints: pointsOf(model).map(({ node, tensor }: CutPoint) => ({
+      node,
+      shape: tensor.shape,
+      bytes: bytesOf(tensor),
+    })),
+    computer: DEFAULT_NODE,
+    arithmetic: arithmeticOf(model),
+    plan,
+    problem,
+  };
+}
+
+function inspectFile(path: string, options: InspectOptions): InspectedModel {
+  const { sizes, outputs = null, freeze = [], train = [] } = options;
   const { bytes, readExternal } = openModel(path);
   const free = freeDimensions(bytes);
   const unknown = Object.keys(sizes).find((name) => !free.some((each) => each.name === name));
@@ -84,29 +123,16 @@ export function inspectModel(path: string, options: InspectOptions): Inspection 
     train,
     ...(outputs === null ? {} : { outputs }),
   });
-  const [plan, problem] = planned(model, stages);
   return {
+    model,
+    format: `ONNX operator set ${model.opset}`,
     producer: model.producer,
     opset: model.opset,
     sizes: all,
     assumed: Object.keys(all).filter((name) => !(name in sizes)),
-    inputs: model.inputs.map(valueOf),
-    outputs: model.outputs.map(valueOf),
     operators: model.operators,
-    parameters: model.parameters.map(({ name, shape, size }) => ({ name, shape, size })),
-    parameterCount: model.parameters.reduce((sum, { size }) => sum + size, 0),
-    tables: model.tables.map(({ name }) => name),
-    tensors: model.stored,
+    stored: model.stored,
     notes: model.notes,
-    cutPoints: pointsOf(model).map(({ node, tensor }: CutPoint) => ({
-      node,
-      shape: tensor.shape,
-      bytes: bytesOf(tensor),
-    })),
-    computer: DEFAULT_NODE,
-    arithmetic: arithmeticOf(model),
-    plan,
-    problem,
   };
 }
 
@@ -114,7 +140,7 @@ function assumed({ name, axis }: FreeDimension): number {
   return axis === 0 || /batch/i.test(name) ? ASSUMED.batch : ASSUMED.other;
 }
 
-function planned(model: ImportedModel, stages: number | null): [Plan | null, FailureBody | null] {
+function planned(model: Cuttable, stages: number | null): [Plan | null, FailureBody | null] {
   try {
     const nodes = Array.from({ length: stages ?? MOST_COMPUTERS }, () => DEFAULT_NODE);
     const [first] = model.inputs;
@@ -129,7 +155,7 @@ function planned(model: ImportedModel, stages: number | null): [Plan | null, Fai
 }
 
 /** Whether its forward and gradients can be written in kernels that give the same bits everywhere. */
-function arithmeticOf(model: ImportedModel): Inspection["arithmetic"] {
+function arithmeticOf(model: Cuttable): Inspection["arithmetic"] {
   const anywhere = { ...DEFAULT_NODE, memoryBytes: Number.POSITIVE_INFINITY };
   try {
     const exact = { ...model, arithmetic: "exact" as const };
@@ -142,7 +168,7 @@ function arithmeticOf(model: ImportedModel): Inspection["arithmetic"] {
   }
 }
 
-function valueOf({ name, tensor: { type, shape } }: ImportedModel["inputs"][number]): Value {
+function valueOf({ name, tensor: { type, shape } }: Cuttable["outputs"][number]): Value {
   return { name, type, shape };
 }
 
@@ -151,7 +177,7 @@ export function inspectionText(found: Inspection, allTensors = false): string {
   const count = Object.values(found.operators).reduce((a, b) => a + b, 0);
   const operators = Object.entries(found.operators).sort(([, a], [, b]) => b - a);
   const lines = [
-    `Made by:     ${found.producer || "unknown"}, ONNX operator set ${found.opset}`,
+    `Made by:     ${found.producer || "unknown"}, ${found.format}`,
     ...found.inputs.map((value) => `Input:       ${valueText(value)}`),
     ...found.outputs.map((value) => `Output:      ${valueText(value)}`),
     `Parameters:  ${number(found.parameterCount)} in ${found.parameters.length} tensors`,

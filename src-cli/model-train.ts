@@ -6,7 +6,7 @@ import type { TokenText } from "../src-data/token-text.ts";
 import { plural, size } from "../src-protocol/amounts.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
-import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { parametersDigest } from "../src-protocol/parameters-digest.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import { RUN_RECORD_FILE } from "../src-protocol/run-record.ts";
@@ -18,7 +18,10 @@ import { FollowedTraining } from "./follow-training.ts";
 import type { TrainingFigures } from "./follow-training.ts";
 import { TEXT_PROPERTY } from "./model-try.ts";
 import { withWeights } from "./model-weights.ts";
-import { outputFile, writeOutput } from "./output-file.ts";
+import { writeFolder } from "./folders/folder-output.ts";
+import type { ModelFolder } from "./folders/model-folder.ts";
+import type { WrittenType } from "./folders/written-type.ts";
+import { outputFile, writeOutput, writeOutputFolder } from "./output-file.ts";
 import type { OutputOptions } from "./output-file.ts";
 import { readRecordText, recordBeside } from "./run-record-file.ts";
 import { Signals } from "./signals.ts";
@@ -30,8 +33,8 @@ import type { TrainingHome } from "./training-homes.ts";
 import { textOfRun, trainingSamples } from "./training-samples.ts";
 import type { TrainingSample } from "./training-samples.ts";
 import { planText } from "./training-text.ts";
-import { readManifest, readTrainedWeights } from "./trained-weights.ts";
-import type { TrainedWeights } from "./trained-weights.ts";
+import { openTrainedWeights, readManifest } from "./trained-weights.ts";
+import type { StoredWeights } from "./trained-weights.ts";
 
 /** What a training found out, in figures. */
 export interface TrainingResult extends TrainingFigures {
@@ -59,6 +62,8 @@ export interface TrainOptions extends TrainingOptions, OutputOptions {
   readonly fresh: boolean;
   /** How many texts are written before and after. */
   readonly samples: number;
+  /** Of a folder: the type of the numbers that are written. */
+  readonly type: WrittenType;
 }
 
 /** How long a daemon may take to end after Ctrl-C. */
@@ -83,13 +88,16 @@ export async function trainModel(
   const stop = new AbortController();
   signals.onFirst(() => stop.abort());
   const scratch = homes.scratch();
+  let opened: ModelFolder | null = null;
   try {
     const plan = await planTraining(options, scratch, {
       signal: stop.signal,
       onProgress: sayProgress(say),
+      say,
     }).catch((error: unknown) => {
       throw asFailure(error, homes.folder);
     });
+    opened = plan.folder;
     // Ctrl-C during the planning is heard now.
     await wait(0);
     const home = await homes.open(plan.run.runId, options);
@@ -105,6 +113,7 @@ export async function trainModel(
     }
   } finally {
     signals.ignore();
+    opened?.close();
     rmSync(scratch, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
@@ -134,7 +143,7 @@ async function trainedIn(
   { options, out, homes, signals, stop, say }: Surroundings,
 ): Promise<TrainingResult> {
   const { run, stages, parameterCount } = plan;
-  const text = await textOfRun(run, [dirname(options.model), options.data]);
+  const text = await textOfRun(run, [options.model, options.data]);
   const resumedFrom = storedStep(home, run);
   const notes = [...plan.notes, ...othersNotes(homes, run)];
   say(planText({ ...plan, notes }, { ...options, out }));
@@ -147,7 +156,8 @@ async function trainedIn(
       : await carryOut(plan, home.folder, signals, say);
   const isFinished = failure === null && storedStep(home, run) === run.steps;
   if (isFinished) writeFileSync(join(home.folder, FIGURES_FILE), JSON.stringify(figures), { mode: 0o600 });
-  const written = isOn && signals.asked < 2 ? write(plan, home, { out, text, failure }) : null;
+  const written =
+    isOn && signals.asked < 2 ? write(plan, home, { out, text, failure, type: options.type }) : null;
   // What breaks at the same step again is not worth keeping; all else goes on from here.
   const isOver = isFinished || failure?.code === "training-broken" || storedStep(home, run, false) === null;
   if (failure !== null) {
@@ -303,14 +313,14 @@ async function ended(daemon: DaemonProcess, client: ApiClient | null): Promise<v
 function write(
   plan: TrainingPlan,
   home: TrainingHome,
-  { out, text, failure }: { out: string; text: TokenText; failure: Failure | null },
+  { out, text, failure, type }: { out: string; text: TokenText; failure: Failure | null; type: WrittenType },
 ): number | null {
   const network = join(home.folder, NETWORK_FOLDER_NAME);
   try {
-    const trained = readTrainedWeights(network, plan.run, plan.stages);
+    const trained = openTrainedWeights(network, plan.run, plan.stages);
     if (trained === null) return null;
-    const bytes = withWeights(plan.packed, trained.weights, trainedProperties(plan.run, trained, text));
-    writeElsewhereIfNot(out, bytes, home);
+    const properties = trainedProperties(plan.run, trained, text);
+    writeElsewhereIfNot(out, home, modelWriter(plan, trained, properties, type));
     // What `tah run verify` does the training again by.
     const record = readRecordText(join(network, RUN_RECORD_FILE));
     if (record !== null) writeOutput(recordBeside(out), Buffer.from(record));
@@ -322,17 +332,32 @@ function write(
   }
 }
 
+/** Writes the trained model to a path. */
+function modelWriter(
+  { packed, folder }: TrainingPlan,
+  trained: StoredWeights,
+  properties: Readonly<Record<string, string>>,
+  type: WrittenType,
+): (path: string) => void {
+  if (folder !== null)
+    return (path) => writeOutputFolder(path, () => writeFolder(folder, path, trained, { properties, type }));
+  if (packed === null) throw new RangeError("A model is a file or a folder.");
+  const weights = new Map([...trained.names].map((name) => [name, trained.read(name)]));
+  const bytes = withWeights(packed, weights, properties);
+  return (path) => writeOutput(path, bytes);
+}
+
 /** @throws Failure `output-not-writable`, which says where the weights are instead */
-function writeElsewhereIfNot(out: string, bytes: Uint8Array, home: TrainingHome): void {
+function writeElsewhereIfNot(out: string, home: TrainingHome, write: (path: string) => void): void {
   try {
-    writeOutput(out, bytes);
-    home.remember(out, bytes);
+    write(out);
+    home.remember(out);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const instead = join(home.folder, basename(out));
     const again = `Its state is kept in ${home.folder}: the same command with another --out writes it without training again.`;
     try {
-      writeOutput(instead, bytes);
+      write(instead);
     } catch {
       throw new Failure(error.code, `${error.message} ${again}`.slice(0, 2000), { cause: error });
     }
@@ -347,14 +372,14 @@ function writeElsewhereIfNot(out: string, bytes: Uint8Array, home: TrainingHome)
 /** What the file says of its training: see state-chain.ts and parameters-digest.ts. */
 function trainedProperties(
   run: RunSpec,
-  { step, weights, links }: TrainedWeights,
+  { step, names, read, links }: StoredWeights,
   text: TokenText,
 ): Record<string, string> {
   return {
     [TEXT_PROPERTY]: text.kind,
     "train-at-home.run": runDigest(run),
     "train-at-home.step": String(step),
-    "train-at-home.parameters": parametersSha256(weights),
+    "train-at-home.parameters": parametersDigest([...names], read),
     // One for each stage; none where a stage's snapshot did not say it.
     ...(links === null ? {} : { "train-at-home.links": links.join(" ") }),
   };

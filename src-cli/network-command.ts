@@ -41,7 +41,11 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       "--data <folder>",
       "text or token files to train on (default: books and speeches that are included)",
     )
-    .option("--model <size or file>", "default, tiny, or an ONNX file of your own (with --data)", "default")
+    .option(
+      "--model <size or path>",
+      "default, tiny, or a model of your own with --data: an ONNX file, or a folder of Hugging Face",
+      "default",
+    )
     .option("--stages <count>", "computers that one copy of the model is divided among", whole(1, 1000))
     .option("--steps <count>", "end the training after so many steps", whole(1, 1_000_000_000))
     .option("--fast", "train in the class fast: not the same bits on every computer (see docs/exact.md)")

@@ -1,5 +1,5 @@
 import { fork } from "node:child_process";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
@@ -29,7 +29,7 @@ export interface ServeOptions {
   readonly cert: string | null;
   readonly key: string | null;
   readonly data: string | null;
-  /** A size that is built in, or an ONNX file. */
+  /** A size that is built in, an ONNX file, or a folder of Hugging Face. */
   readonly model: string;
   readonly stages: number | null;
   readonly steps: number | null;
@@ -170,20 +170,25 @@ async function runWords({ home, data, model, stages, steps, fast }: ServeOptions
       ...(fast ? [] : [`--${DEFAULT_ARITHMETIC.strangers}`]),
     ];
   }
-  if (!existsSync(model) || !statSync(model).isFile())
+  if (!existsSync(model))
     throw new Failure(
       "model-missing",
-      `--model is default, tiny, or an ONNX file; there is no file ${resolve(model)}.`,
+      `--model is default, tiny, an ONNX file, or a folder of Hugging Face; there is no ${resolve(model)}.`,
     );
   if (data === null || steps === null)
     throw new Failure(
       "bad-option",
-      "A model file needs --data and --steps: what it is trained on, and how long.",
+      "A model of your own needs --data and --steps: what it is trained on, and how long.",
     );
   const { planTraining } = await import("./training-plan.ts");
   const folder = join(home, "run");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const { run, corpusFile, modelFiles } = await planTraining(
+  const {
+    run,
+    corpusFile,
+    modelFiles,
+    folder: opened,
+  } = await planTraining(
     {
       model,
       data,
@@ -206,6 +211,7 @@ async function runWords({ home, data, model, stages, steps, fast }: ServeOptions
     },
     folder,
   );
+  opened?.close();
   const file = join(dirname(corpusFile), "run.json");
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   return ["--run", file];

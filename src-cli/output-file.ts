@@ -1,10 +1,11 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { Failure } from "../src-protocol/failure.ts";
+import { isModelFolder } from "./folders/model-folder.ts";
 
 export interface OutputOptions {
   readonly model: string;
-  /** null: beside the model, `NAME.trained.onnx`. */
+  /** null: beside the model, `NAME.trained.onnx`, or for a folder `NAME.trained`. */
   readonly out: string | null;
   /** Whether a file that is there already may be replaced. */
   readonly force: boolean;
@@ -17,11 +18,17 @@ export interface OutputOptions {
  * @throws Failure `output-exists`, `output-not-writable`
  */
 export function outputFile({ model, out, force }: OutputOptions, isOwn: (path: string) => boolean): string {
-  const path = resolve(
-    out ?? join(dirname(model), `${basename(model).replace(/\.onnx$/i, "")}.trained.onnx`),
-  );
+  const isFolder = isModelFolder(model);
+  const source = resolve(model);
+  const ending = isFolder ? ".trained" : ".trained.onnx";
+  const path = resolve(out ?? join(dirname(source), `${basename(source).replace(/\.onnx$/i, "")}${ending}`));
   const existing = statSync(path, { throwIfNoEntry: false });
-  if (existing?.isDirectory())
+  if (isFolder && (path === source || (existing !== undefined && !isModelFolder(path))))
+    throw new Failure(
+      "output-exists",
+      `${path} is ${path === source ? "the model itself" : "a file"}. Name another folder with --out, for example model.trained.`,
+    );
+  if (existing?.isDirectory() && !isFolder)
     throw new Failure(
       "output-exists",
       `${path} is a folder. Name a file with --out, for example model.trained.onnx.`,
@@ -29,7 +36,7 @@ export function outputFile({ model, out, force }: OutputOptions, isOwn: (path: s
   if (existing !== undefined && !force && !isOwn(path))
     throw new Failure(
       "output-exists",
-      `${path} is there already, and it is not replaced unasked. Name another file with --out, or add --force.`,
+      `${path} is there already, and it is not replaced unasked. Name another with --out, or add --force.`,
     );
   const probe = beside(path);
   try {
@@ -66,6 +73,15 @@ export function writeOutput(path: string, bytes: Uint8Array): void {
 
 function beside(path: string): string {
   return join(dirname(path), `.${basename(path)}.writing-${process.pid}`);
+}
+
+/** @throws Failure `output-not-writable` */
+export function writeOutputFolder(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw error instanceof Failure ? error : notWritable(path, error);
+  }
 }
 
 function notWritable(path: string, cause: unknown): Failure {

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { BLOBS_FOLDER, blobFile } from "../src-protocol/blob-file.ts";
 import { Failure } from "../src-protocol/failure.ts";
@@ -10,6 +10,7 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
 import { verifyMessage } from "../src-protocol/verify.ts";
 import type { VerifyMessage, VerifyOutcome, VerifyRequest } from "../src-protocol/verify.ts";
+import { openModelFolder, SINGLE_FILE } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
 import { packedModel } from "./model-weights.ts";
 import { openRecord } from "./run-record-file.ts";
@@ -113,10 +114,28 @@ async function filesOf(
     modelFiles.push(modelFile);
     await mustBe(modelFile, sha256, "model", "--model");
   }
+  if (run.model.kind === "decoder") {
+    for (const [index, { sha256 }] of run.model.files.entries()) {
+      const file = stored(sha256) ?? fileOfFolder(options.model, index);
+      modelFiles.push(file);
+      await mustBe(file, sha256, "model", "--model");
+    }
+  }
   const corpusFile =
     stored(run.corpus.sha256) ?? (await gatheredAgain(run, options, join(temporary, "data")));
   await mustBe(corpusFile, run.corpus.sha256, "data", "--data");
   return { corpusFile, modelFiles };
+}
+
+function fileOfFolder(model: string | null, index: number): string {
+  if (model === null)
+    throw new Failure(
+      "model-needed",
+      "The record's folder does not have the model. Name the folder that was trained, as it was before, with --model.",
+    );
+  const folder = openModelFolder(model);
+  folder.close();
+  return folder.paths[index] ?? join(model, SINGLE_FILE);
 }
 
 function packedAgain(model: string | null, into: string): string {
@@ -140,7 +159,7 @@ async function gatheredAgain(
       "data-needed",
       "The record's folder does not have the data. Name the folder that was trained on with --data.",
     );
-  const tokenizer = await findTokenizer([...(model === null ? [] : [dirname(model)]), data]);
+  const tokenizer = await findTokenizer([...(model === null ? [] : [model]), data]);
   const name = basename(model ?? "the model");
   await gatherData(data, { vocabulary, model: name, into, tokenizer, column, include, exclude });
   return into;

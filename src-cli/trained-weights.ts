@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { join } from "node:path";
 import { CHECKPOINT_MANIFEST_FILE, checkpointManifest } from "../src-protocol/checkpoint-manifest.ts";
 import type { CheckpointManifest } from "../src-protocol/checkpoint-manifest.ts";
-import type { ParameterInfo, Stage } from "../src-engine/stage.ts";
+import type { Stage } from "../src-engine/stage.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { isFiniteTensor } from "../src-protocol/finite.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -30,25 +30,65 @@ export function readTrainedWeights(
   run: RunSpec,
   stages: readonly Pick<Stage, "parameters" | "parameterCount">[],
 ): TrainedWeights | null {
+  const stored = openTrainedWeights(networkFolder, run, stages);
+  if (stored === null) return null;
+  const { step, links, names, read } = stored;
+  return { step, links, weights: new Map([...names].map((name) => [name, read(name)])) };
+}
+
+/** The same, each parameter read when it is asked for. */
+export interface StoredWeights {
+  readonly step: number;
+  readonly names: ReadonlySet<string>;
+  /** A new array. */
+  read(name: string): Float32Array;
+  readonly links: readonly string[] | null;
+}
+
+/**
+ * All of the newest step is checked once, a piece at a time; of a large model nothing else is held.
+ *
+ * @throws Failure `checkpoint-unusable`
+ */
+export function openTrainedWeights(
+  networkFolder: string,
+  run: RunSpec,
+  stages: readonly Pick<Stage, "parameters" | "parameterCount">[],
+): StoredWeights | null {
   const manifest = readManifest(networkFolder);
   if (manifest === null) return null;
   if (manifest.runSha256 !== runDigest(run) || manifest.stages.length !== stages.length)
     throw unusable("it belongs to another run");
-  const weights = new Map<string, Float32Array>();
-  for (const [index, { parameters, parameterCount }] of stages.entries()) {
-    const entry = manifest.stages[index];
+  const places = new Map<string, { path: string; from: number; size: number }>();
+  for (const [stage, { parameters, parameterCount }] of stages.entries()) {
+    const entry = manifest.stages[stage];
     if (entry === undefined) throw unusable("a stage is missing");
     const path = join(networkFolder, ...entry.file.split("/"));
-    const values = readParameters(path, entry.sha256, {
-      run,
-      stage: index,
-      step: manifest.step,
-      parameterCount,
-    });
-    for (const [name, part] of partsOf(values, parameters)) weights.set(name, part);
+    checkSnapshot(path, entry.sha256, { run, stage, step: manifest.step, parameterCount });
+    let from = SNAPSHOT_HEADER_BYTES;
+    for (const { name, size } of parameters) {
+      places.set(name, { path, from, size });
+      from += size * Float32Array.BYTES_PER_ELEMENT;
+    }
   }
   const links = manifest.stages.flatMap(({ link }) => link ?? []);
-  return { step: manifest.step, weights, links: links.length === stages.length ? links : null };
+  return {
+    step: manifest.step,
+    names: new Set(places.keys()),
+    links: links.length === stages.length ? links : null,
+    read: (name) => {
+      const place = places.get(name);
+      if (place === undefined) throw new RangeError(`The run trains no parameter "${name}".`);
+      const values = new Float32Array(place.size);
+      const descriptor = opened(place.path);
+      try {
+        readWhole(descriptor, new Uint8Array(values.buffer), place.from);
+      } finally {
+        closeSync(descriptor);
+      }
+      return values;
+    },
+  };
 }
 
 /** @throws Failure `checkpoint-unusable` when the file is there and is none */
@@ -75,12 +115,12 @@ interface Place {
 
 const PIECE_BYTES = 4 * 1024 * 1024;
 
-/** The first third of a snapshot's `[parameters | m | v]`; all of it is hashed. */
-function readParameters(path: string, sha256: string, place: Place): Float32Array {
+/** A snapshot's `[parameters | m | v]`: all of it is hashed, and every parameter must be a number. */
+function checkSnapshot(path: string, sha256: string, place: Place): void {
   const { run, stage, step, parameterCount } = place;
   const payloadBytes = parameterCount * 3 * Float32Array.BYTES_PER_ELEMENT;
-  const values = new Float32Array(parameterCount);
-  const wanted = new Uint8Array(values.buffer);
+  const parameterBytes = parameterCount * Float32Array.BYTES_PER_ELEMENT;
+  let isFinite = true;
   const header = Buffer.alloc(SNAPSHOT_HEADER_BYTES);
   const hash = createHash("sha256");
   const descriptor = opened(path);
@@ -89,12 +129,13 @@ function readParameters(path: string, sha256: string, place: Place): Float32Arra
       throw unusable("a file of it has another length");
     readWhole(descriptor, header, 0);
     hash.update(header);
-    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, payloadBytes));
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, payloadBytes));
     for (let at = 0; at < payloadBytes; at += piece.length) {
       const part = piece.subarray(0, Math.min(piece.length, payloadBytes - at));
       readWhole(descriptor, part, SNAPSHOT_HEADER_BYTES + at);
       hash.update(part);
-      if (at < wanted.length) wanted.set(part.subarray(0, wanted.length - at), at);
+      const count = Math.min(part.length, parameterBytes - at) / Float32Array.BYTES_PER_ELEMENT;
+      if (count > 0) isFinite &&= isFiniteTensor(new Float32Array(piece.buffer, 0, count));
     }
   } finally {
     closeSync(descriptor);
@@ -104,19 +145,7 @@ function readParameters(path: string, sha256: string, place: Place): Float32Arra
   const fits =
     parsed.data?.runSha256 === runDigest(run) && parsed.data.stage === stage && parsed.data.step === step;
   if (!fits) throw unusable("a file of it belongs to another step or stage");
-  if (!isFiniteTensor(values)) throw unusable("a parameter of it is no number");
-  return values;
-}
-
-function* partsOf(
-  values: Float32Array,
-  parameters: readonly ParameterInfo[],
-): Generator<[name: string, part: Float32Array]> {
-  let at = 0;
-  for (const { name, size } of parameters) {
-    yield [name, values.subarray(at, at + size)];
-    at += size;
-  }
+  if (!isFinite) throw unusable("a parameter of it is no number");
 }
 
 function opened(path: string): number {

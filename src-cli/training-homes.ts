@@ -110,9 +110,9 @@ export class TrainingHome {
     return isOwn(join(this.folder, OUTPUT_FILE), path);
   }
 
-  /** `bytes` were written to `path`: they may be replaced by what comes after. */
-  remember(path: string, bytes: Uint8Array): void {
-    const text = JSON.stringify({ path, sha256: digestOf(bytes) } satisfies z.infer<typeof output>);
+  /** The file or folder `path` was written: it may be replaced by what comes after. */
+  remember(path: string): void {
+    const text = JSON.stringify({ path, sha256: digestAt(path) } satisfies z.infer<typeof output>);
     writeFileSync(join(this.folder, OUTPUT_FILE), text, { mode: 0o600 });
   }
 
@@ -171,12 +171,18 @@ async function daemonEnded(folder: string): Promise<void> {
 function isOwn(recordFile: string, path: string): boolean {
   try {
     const record = output.parse(JSON.parse(readFileSync(recordFile, "utf8")));
-    return record.path === path && existsSync(path) && digestOf(readFileSync(path)) === record.sha256;
+    return record.path === path && existsSync(path) && digestAt(path) === record.sha256;
   } catch {
     return false;
   }
 }
 
-function digestOf(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** Of a file its bytes; of a folder, which may have gigabytes, what tells that a file of it was changed. */
+function digestAt(path: string): string {
+  const digestOf = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+  if (!statSync(path).isDirectory()) return digestOf(readFileSync(path));
+  const files = readdirSync(path)
+    .sort()
+    .map((name) => [name, statSync(join(path, name)).size, statSync(join(path, name)).mtimeMs]);
+  return digestOf(JSON.stringify(files));
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { gatherData } from "../src-data/gather-data.ts";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { findTokenizer } from "../src-data/tokenizer.ts";
@@ -13,7 +13,11 @@ import type { TrainableModel } from "../src-engine/trainable-model.ts";
 import { DEFAULT_ARITHMETIC, KERNELS } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
+import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
+import { folderSource } from "./folders/folder-source.ts";
+import { isModelFolder, openModelFolder } from "./folders/model-folder.ts";
+import type { ModelFolder } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
 import { scoresOf } from "./model-scores.ts";
 import { rolesOf } from "./model-roles.ts";
@@ -46,8 +50,10 @@ export interface TrainingPlan {
   readonly run: RunSpec;
   readonly stages: readonly Stage[];
   readonly data: TrainingData;
-  /** The model in one file. */
-  readonly packed: Uint8Array;
+  /** An ONNX model in one file; null: the model is a folder. */
+  readonly packed: Uint8Array | null;
+  /** Open; its caller closes it. */
+  readonly folder: ModelFolder | null;
   /** Paths. */
   readonly modelFiles: readonly string[];
   readonly corpusFile: string;
@@ -57,13 +63,37 @@ export interface TrainingPlan {
   readonly notes: readonly string[];
 }
 
+/** A model as a person has it. */
+export interface ModelSource extends Pick<TrainingPlan, "packed" | "folder" | "notes"> {
+  readonly model: OnnxSpec | DecoderSpec;
+  readonly trainable: TrainableModel;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly fileBytes: number;
+}
+
 const USUAL_STAGES = 3;
 /** `folder`: an empty one of this training's own, which gets the model and the data. */
 export async function planTraining(
   options: TrainingOptions,
   folder: string,
-  reading: { signal?: AbortSignal; onProgress?: (progress: DataProgress) => void } = {},
+  reading: {
+    signal?: AbortSignal;
+    onProgress?: (progress: DataProgress) => void;
+    say?: (text: string) => void;
+  } = {},
 ): Promise<TrainingPlan> {
+  if (!isModelFolder(options.model)) return await planned(fileSource(options), options, folder, reading);
+  const opened = openModelFolder(options.model);
+  try {
+    return await planned(await folderSource(opened, options, reading), options, folder, reading);
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+}
+
+function fileSource(options: TrainingOptions): ModelSource {
   const { bytes, readExternal } = openModel(options.model);
   const packed = packedModel(bytes, readExternal);
   const roles = rolesOf(packed, options);
@@ -80,16 +110,37 @@ export async function planTraining(
     ...(options.freeze.length > 0 ? { freeze: [...options.freeze] } : {}),
     ...(options.train.length > 0 ? { train: [...options.train] } : {}),
   };
-  const stages = stagesFor(openTrainable(model, { batch, sequence }, packed), options.stages);
+  const counted = Object.keys(fixed).filter((name) => fixed[name] === "positions");
+  return {
+    model,
+    trainable: openTrainable(model, { batch, sequence }, packed),
+    batch,
+    sequence,
+    packed,
+    folder: null,
+    fileBytes: packed.length,
+    notes: [...imported, ...counted.map(positionsNote)],
+  };
+}
+
+async function planned(
+  source: ModelSource,
+  options: TrainingOptions,
+  into: string,
+  reading: { signal?: AbortSignal; onProgress?: (progress: DataProgress) => void },
+): Promise<TrainingPlan> {
+  const { model, batch, sequence, packed, folder, fileBytes } = source;
+  const { vocabulary } = model;
+  const stages = stagesFor(source.trainable, options.stages);
   const parameterCount = countOnce(stages);
   if (parameterCount === 0)
     throw new Failure(
       "nothing-to-train",
       "The model has no parameters in front of its scores, so there is nothing to train. Export it with its weights as initializers, or name another output with --scores.",
     );
-  const modelFile = join(folder, "model.onnx");
-  const corpusFile = join(folder, "data");
-  const tokenizer = await findTokenizer([dirname(options.model), options.data]);
+  const modelFile = join(into, "model.onnx");
+  const corpusFile = join(into, "data");
+  const tokenizer = await findTokenizer([options.model, options.data]);
   const { column, include, exclude } = options;
   const data = await gatherData(options.data, {
     vocabulary,
@@ -103,16 +154,16 @@ export async function planTraining(
   });
   const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
   mustBeLongEnough(run, data);
-  const memoryBytes = mustFitMemory(stages, packed.length);
-  mustFitDisk(folder, {
+  // Of a folder nobody holds more than a stage; on disk the store has it once, and the workers together.
+  const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes);
+  mustFitDisk(into, {
     parameters: stages.reduce((sum, stage) => sum + stage.parameterCount, 0),
-    files: (packed.length + data.corpus.bytes) * (stages.length + 2),
+    files: fileBytes * (packed === null ? 2 : stages.length + 2) + data.corpus.bytes * (stages.length + 2),
   });
-  writeFileSync(modelFile, packed, { mode: 0o600 });
-  const counted = Object.keys(fixed).filter((name) => fixed[name] === "positions");
-  const notes = [...imported, ...counted.map(positionsNote), ...data.notes];
-  const modelFiles = [modelFile];
-  return { run, stages, data, packed, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
+  if (packed !== null) writeFileSync(modelFile, packed, { mode: 0o600 });
+  const notes = [...source.notes, ...data.notes];
+  const modelFiles = folder === null ? [modelFile] : folder.paths;
+  return { run, stages, data, packed, folder, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
 }
 
 function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage[] {
@@ -135,7 +186,7 @@ function runOf(
     sequence,
     stages,
     data: { corpus },
-  }: { model: OnnxSpec; batch: number; sequence: number; stages: number; data: TrainingData },
+  }: { model: ModelSource["model"]; batch: number; sequence: number; stages: number; data: TrainingData },
 ): RunSpec {
   const mathematics = {
     model,

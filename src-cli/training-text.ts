@@ -12,7 +12,12 @@ export function planText(
 ): string {
   const { model, batch, sequence, microBatches, steps } = run;
   const perStep = batch * sequence * microBatches;
-  const named = model.kind === "onnx" ? `, tokens "${model.tokens}", scores "${model.scores}"` : "";
+  const named =
+    model.kind === "onnx"
+      ? `, tokens "${model.tokens}", scores "${model.scores}"`
+      : model.kind === "decoder"
+        ? `, of the family ${model.family}`
+        : "";
   const lines = [
     `Model:     ${basename(file)}: ${number(parameterCount)} parameters, ${number(model.vocabulary)} tokens known${named}`,
     ...dataLines(data),

@@ -7,7 +7,7 @@ export interface SingleOptions {
   readonly spec: RunSpec;
   readonly corpus: Uint8Array;
   /** The model's, for a model that has one. */
-  readonly file?: Uint8Array;
+  readonly file?: Uint8Array | null;
   /** Paths of the files of a decoder. */
   readonly files?: readonly string[];
   readonly steps: number;
