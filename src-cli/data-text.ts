@@ -42,12 +42,17 @@ export function sayProgress(
 ): (progress: DataProgress) => void {
   const began = now();
   let saidAt = began;
-  return ({ file, bytes, totalBytes, tokens }) => {
+  return ({ stage, file, bytes, totalBytes, tokens }) => {
     const at = now();
     if (at - saidAt < SAY_EVERY_MS) return;
     saidAt = at;
     const share = Math.min(1, bytes / Math.max(1, totalBytes));
     const left = share > 0 ? ((at - began) / share) * (1 - share) : 0;
+    if (stage === "looking") return say(`Looking through the data: ${size(totalBytes)} (${file})`);
+    if (stage === "resuming")
+      return say(
+        `Looking again at what was read before: ${Math.floor(share * 100)} % of ${size(totalBytes)}`,
+      );
     say(
       `Reading the data: ${Math.floor(share * 100)} % of ${size(totalBytes)}, ${number(Math.floor(tokens))} tokens, about ${seconds(left)} left (${file})`,
     );

@@ -101,7 +101,9 @@ async function planned(model: string, steps: number): Promise<TrainingPlan> {
   };
   const sizes = { batch: 4, sequence: 12, microBatches: 2, learningRate: 3e-3, seed: 1 };
   const data = { data: join(folder, "data"), include: [], exclude: [] };
-  return planTraining({ model, steps, ...data, ...none, ...sizes }, alone);
+  return planTraining({ model, steps, ...data, ...none, ...sizes }, alone, {
+    cache: join(folder, "prepared"),
+  });
 }
 
 /** Held-out loss of a model file, by ONNX Runtime alone. */

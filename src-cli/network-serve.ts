@@ -1,13 +1,15 @@
 import { fork } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
+import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
+import { sayProgress } from "./data-text.ts";
 import { invitationText, inviteText } from "./network-text.ts";
 import { OperatorClient } from "./operator-client.ts";
 
@@ -49,7 +51,8 @@ export async function serveNetwork(
 ): Promise<number> {
   const served = servedOf(options);
   const place = ["--home", options.home, "--host", options.host, "--port", String(options.port)];
-  const words = place.concat("--served", JSON.stringify(served), await runWords(options));
+  const progress = json ? () => {} : say;
+  const words = place.concat("--served", JSON.stringify(served), await runWords(options, progress));
   const child = fork(SERVE_SCRIPT, words, { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
   let askedAt: number | null = null;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -72,6 +75,8 @@ export async function serveNetwork(
           failure = error instanceof Failure ? error : new Failure("internal", String(error));
           child.kill("SIGTERM");
         });
+      case "reading":
+        return json ? undefined : say(loadingText(message.progress));
       case "trouble":
         return json ? undefined : say(`The orchestrator has ended and is started again: ${message.message}`);
       case "failed":
@@ -159,7 +164,10 @@ function ownAddresses(host: string): string[] {
 }
 
 /** What is trained: a model that is built in, or a file that is planned here. */
-async function runWords({ home, data, model, stages, steps, fast }: ServeOptions): Promise<string[]> {
+async function runWords(
+  { home, data, model, stages, steps, fast }: ServeOptions,
+  say: (text: string) => void,
+): Promise<string[]> {
   if (SIZES.has(model)) {
     return [
       "--model",
@@ -210,9 +218,10 @@ async function runWords({ home, data, model, stages, steps, fast }: ServeOptions
       train: [],
     },
     folder,
+    { cache: join(home, "corpus"), onProgress: sayProgress(say) },
   );
   opened?.close();
-  const file = join(dirname(corpusFile), "run.json");
+  const file = join(folder, "run.json");
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   return ["--run", file];
 }

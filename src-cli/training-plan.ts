@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { gatherData } from "../src-data/gather-data.ts";
+import { homedir } from "node:os";
+import { basename, join, resolve } from "node:path";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
-import { findTokenizer } from "../src-data/tokenizer.ts";
+import { prepareApart } from "../src-data/prepared/prepare-apart.ts";
 import { printable } from "../src-engine/import/model-bytes.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
@@ -15,6 +15,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
+import { dataFolder } from "../src-protocol/data-folder.ts";
 import { folderSource } from "./folders/folder-source.ts";
 import { isModelFolder, openModelFolder } from "./folders/model-folder.ts";
 import type { ModelFolder } from "./folders/model-folder.ts";
@@ -73,11 +74,21 @@ export interface ModelSource extends Pick<TrainingPlan, "packed" | "folder" | "n
 }
 
 const USUAL_STAGES = 3;
-/** `folder`: an empty one of this training's own, which gets the model and the data. */
+
+/** Where the user's daemon keeps what it prepared, too. */
+export function preparedFolder(): string {
+  return join(resolve(dataFolder(process.env, process.platform, homedir())), "corpus");
+}
+
+/**
+ * `folder`: an empty one of this training's own, which gets the model. The data is read once into
+ * `cache` (the user's data folder), and not again while its files stay as they are.
+ */
 export async function planTraining(
   options: TrainingOptions,
   folder: string,
   reading: {
+    cache?: string;
     signal?: AbortSignal;
     onProgress?: (progress: DataProgress) => void;
     say?: (text: string) => void;
@@ -127,7 +138,11 @@ async function planned(
   source: ModelSource,
   options: TrainingOptions,
   into: string,
-  reading: { signal?: AbortSignal; onProgress?: (progress: DataProgress) => void },
+  {
+    cache = preparedFolder(),
+    signal,
+    onProgress,
+  }: { cache?: string; signal?: AbortSignal; onProgress?: (progress: DataProgress) => void },
 ): Promise<TrainingPlan> {
   const { model, batch, sequence, packed, folder, fileBytes } = source;
   const { vocabulary } = model;
@@ -139,26 +154,32 @@ async function planned(
       "The model has no parameters in front of its scores, so there is nothing to train. Export it with its weights as initializers, or name another output with --scores.",
     );
   const modelFile = join(into, "model.onnx");
-  const corpusFile = join(into, "data");
-  const tokenizer = await findTokenizer([options.model, options.data]);
   const { column, include, exclude } = options;
-  const data = await gatherData(options.data, {
+  const wanted = {
+    given: options.data,
+    cache,
     vocabulary,
     model: basename(options.model),
-    into: corpusFile,
-    tokenizer,
+    tokenizers: [options.model, options.data],
     column,
-    include,
-    exclude,
-    ...reading,
+    include: [...include],
+    exclude: [...exclude],
+  };
+  const data = await prepareApart(wanted, {
+    ...(signal ? { signal } : {}),
+    ...(onProgress ? { onProgress } : {}),
   });
+  const corpusFile = data.file;
   const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
   mustBeLongEnough(run, data);
   // Of a folder nobody holds more than a stage; on disk the store has it once, and the workers together.
   const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes);
   mustFitDisk(into, {
     parameters: stages.reduce((sum, stage) => sum + stage.parameterCount, 0),
-    files: fileBytes * (packed === null ? 2 : stages.length + 2) + data.corpus.bytes * (stages.length + 2),
+    // A corpus that is read in chunks is read where it lies.
+    files:
+      fileBytes * (packed === null ? 2 : stages.length + 2) +
+      (data.corpus.chunks ? 0 : data.corpus.bytes * (stages.length + 2)),
   });
   if (packed !== null) writeFileSync(modelFile, packed, { mode: 0o600 });
   const notes = [...source.notes, ...data.notes];
@@ -205,8 +226,8 @@ function runOf(
   };
   const arithmetic = exact ? "exact" : DEFAULT_ARITHMETIC.ownComputer;
   const named = exact ? { ...mathematics, arithmetic } : mathematics;
-  // What the data's folder is called changes no number.
-  const { name: _, ...tokens } = corpus;
+  // What the data's folder is called, and in which parts the tokens are fetched, changes no number.
+  const { name: _, chunks: __, ...tokens } = corpus;
   const id = createHash("sha256")
     .update(JSON.stringify({ ...named, corpus: tokens }))
     .digest("hex")

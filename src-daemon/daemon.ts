@@ -18,6 +18,7 @@ import { Membership } from "./networks/membership.ts";
 import { NetworkSession } from "./networks/network-session.ts";
 import type { SessionPorts } from "./networks/network-session.ts";
 import { NetworksStore } from "./networks/networks-store.ts";
+import { DataReading } from "./runs/data-reading.ts";
 import type { DaemonOptions } from "./options.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
 import { writePrivateFile } from "./data-folder/private-file.ts";
@@ -52,14 +53,17 @@ export interface Daemon {
   readonly ended: Promise<void>;
 }
 
-/** Starts the daemon. Throws a `Failure`, with nothing left running or locked, when it cannot. */
-export async function runDaemon(options: DaemonOptions): Promise<Daemon> {
+/**
+ * Starts the daemon. Throws a `Failure`, with nothing left running or locked, when it cannot; `interrupted`
+ * when `wanted` is aborted while data is read.
+ */
+export async function runDaemon(options: DaemonOptions, wanted?: AbortSignal): Promise<Daemon> {
   const cleanUp: (() => Promise<void> | void)[] = [];
   const undo = async (): Promise<void> => {
     for (const action of cleanUp.splice(0).reverse()) await action();
   };
   try {
-    return await assemble(options, cleanUp, undo);
+    return await assemble(options, cleanUp, undo, wanted);
   } catch (error) {
     await undo();
     throw error;
@@ -70,6 +74,7 @@ async function assemble(
   options: DaemonOptions,
   cleanUp: (() => Promise<void> | void)[],
   undo: () => Promise<void>,
+  wanted: AbortSignal | undefined,
 ): Promise<Daemon> {
   const home = openHome(options.home);
   const lock = lockHome(home);
@@ -100,6 +105,11 @@ async function assemble(
   );
   chain?.onChange((state) => live.chain(state));
 
+  const reading = new DataReading({
+    isWorking: () => policy.decision.action === "run",
+    show: (progress) => live.reading(progress),
+    now: () => performance.now(),
+  });
   const points = new Set<(point: HistoryPoint) => void>();
   const ports: SessionPorts = {
     live,
@@ -117,7 +127,7 @@ async function assemble(
     async open(network) {
       const plan =
         network === null
-          ? await embeddedPlan({ home, own, payoutColdkey, known: networks.list() }, options)
+          ? await embeddedPlan({ home, own, payoutColdkey, known: networks.list(), reading }, options)
           : remotePlan({ home, own, known: networks.list() }, network);
       return new NetworkSession(plan, ports);
     },
@@ -189,9 +199,21 @@ async function assemble(
     rmSync(home.processesFile, { force: true });
   });
 
-  const obey = (): void => {
+  // While the first network starts, which may mean reading data for hours, the owner steers that already.
+  const heard = policy.onDecision(() => {
+    showPolicy();
+    reading.decided();
+  });
+  cleanUp.push(() => reading.stop());
+  wanted?.addEventListener("abort", () => reading.stop(), { once: true });
+  const showPolicy = (): void => {
     const { decision, rules, override } = policy;
     live.policy({ decision, rules, override });
+  };
+  const obey = (): void => {
+    const { decision, rules } = policy;
+    showPolicy();
+    reading.decided();
     membership.limit(rules.limits);
     providers.working(decision.action === "run");
     membership.setWorking(decision.action === "run", explain(decision, Date.now()));
@@ -200,6 +222,7 @@ async function assemble(
     // A client asked us to quit meanwhile: that is no failure.
     if (ending === null) throw error;
   });
+  heard();
   if (ending === null) {
     obey();
     policy.onDecision(obey);

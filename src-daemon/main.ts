@@ -45,8 +45,10 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
   let daemon: Daemon | null = null;
   let askedAt: number | null = null;
   const { promise: wanted, resolve: askToEnd } = Promise.withResolvers<void>();
+  const asked = new AbortController();
   const end = (): void => {
     askedAt ??= performance.now();
+    asked.abort();
     askToEnd();
   };
   process.on("SIGINT", () => {
@@ -62,10 +64,19 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
 
   say("Train at Home is starting …");
   const { runDaemon } = await import("./daemon.ts");
-  const starting = runDaemon(options);
+  const starting = runDaemon(options, asked.signal);
   // Nothing is lost by ending half-way through a start: all that is on disk is whole.
   const first = await Promise.race([starting, wanted]);
-  daemon = first ?? (await starting);
+  daemon =
+    first ??
+    (await starting.catch((error: unknown) => {
+      if (error instanceof Failure && error.code === "interrupted") return null;
+      throw error;
+    }));
+  if (daemon === null) {
+    say("Stopped. Starting again goes on reading the data from where it was.");
+    return 0;
+  }
   if (askedAt === null) onReady(daemon);
   const line = askedAt === null ? report(daemon) : undefined;
   const question = askedAt === null ? askForConsent(daemon) : null;

@@ -1,10 +1,13 @@
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
-import { DataSink } from "./data-sink.ts";
+import type { DataJournal, ReadingState } from "./prepared/data-journal.ts";
+import { diskFull, mustHaveRoom, roomAt } from "./prepared/data-room.ts";
+import { DataSink } from "./prepared/data-sink.ts";
 import { documentsOf, sourceOf } from "./documents.ts";
 import type { Source } from "./documents.ts";
 import { kindOf } from "./file-kind.ts";
 import type { FileKind } from "./file-kind.ts";
+import { interrupted } from "./interrupted.ts";
 import { findFiles } from "./found-files.ts";
 import type { FoundFile, FoundFiles, LeftOut } from "./found-files.ts";
 import { matchesAny } from "./name-pattern.ts";
@@ -39,9 +42,14 @@ export interface TrainingData {
 }
 
 export interface DataProgress {
+  /** Finding out what each file is; looking again at what an earlier reading left; reading. */
+  readonly stage: "looking" | "resuming" | "reading";
+  /** The one it is at. */
   readonly file: string;
+  /** Of all files, as they lie there. */
   readonly bytes: number;
   readonly totalBytes: number;
+  /** Until now. */
   readonly tokens: number;
 }
 
@@ -60,19 +68,27 @@ export interface DataOptions {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
   readonly largestBytes?: number;
+  /** Where it is written down how far the reading is; it goes on from what stands there. */
+  readonly journal?: DataJournal;
+  /** Milliseconds between two of its entries: what is read twice after a power cut. */
+  readonly keepEveryMs?: number;
+  /** Bytes that may be written; without: what the disk has. */
+  readonly roomBytes?: () => number;
+  /** Sees to it that so many bytes may be written, if that can be. */
+  readonly makeRoom?: (bytes: number) => void;
   readonly onProgress?: (progress: DataProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-export const LARGEST_DATA_BYTES = 1024 ** 3;
 const LISTED_IN_ERRORS = 8;
+const KEEP_EVERY_MS = 5_000;
 
 /**
  * All data of a file or folder in one file: token files where there are any, else all that is text, in
  * the order of the names; first what trains, then the validation set. Nothing is kept in memory.
  *
  * @throws Failure that begins with `data-` and says what is wrong, those of the tokenizer,
- * `tokenizer-too-large`, `interrupted`
+ * `tokenizer-too-large`, `disk-too-small`, `disk-full`, `interrupted`
  */
 export async function gatherData(given: string, options: DataOptions): Promise<TrainingData> {
   return await gatherFound(given, findFiles(given), options);
@@ -90,19 +106,15 @@ export async function gatherFound(
   if (!hasTokens) checkTokenizer(options);
   const tokenBytes = options.vocabulary <= 65_536 ? 2 : 4;
   const width = hasTokens || options.tokenizer !== null ? tokenBytes : 1;
-  const sink = new DataSink(options.into, options.largestBytes ?? LARGEST_DATA_BYTES);
+  const reading = await Reading.open([...parts.filter(trains), ...parts.filter((each) => !trains(each))], {
+    options,
+    tokenBytes,
+    width,
+  });
   try {
-    const writer = new TextWriter(sink, options.tokenizer, tokenBytes);
-    const progress = new Progress(parts, () => sink.bytes / width, options);
-    const taken: TakenFile[] = [];
-    let trainingTokens = 0;
-    for (const part of [...parts.filter(trains), ...parts.filter((each) => !trains(each))]) {
-      const before = sink.bytes;
-      const notes = await writePart(part, { sink, writer, tokenBytes, progress, options });
-      const tokens = (sink.bytes - before) / width;
-      taken.push({ name: part.file.name, as: asText(part, options), split: part.split, tokens, notes });
-      if (trains(part)) trainingTokens += tokens;
-    }
+    const taken = await reading.toTheEnd();
+    const sum = (files: readonly TakenFile[]): number => files.reduce((all, { tokens }) => all + tokens, 0);
+    const trainingTokens = sum(taken.filter(trains));
     if (trainingTokens === 0)
       throw new Failure(
         "data-empty",
@@ -111,13 +123,13 @@ export async function gatherFound(
           2000,
         ),
       );
-    const tokens = sink.bytes / width;
-    const hasHeldOut = parts.some((part) => !trains(part)) && tokens > trainingTokens;
+    const tokens = sum(taken);
+    const hasHeldOut = tokens > trainingTokens;
     return {
       corpus: {
         name: found.name,
-        sha256: sink.finish(),
-        bytes: sink.bytes,
+        ...reading.sink.finish(),
+        bytes: reading.sink.bytes,
         tokenBytes: width,
         ...(hasHeldOut ? { trainingTokens } : {}),
       },
@@ -129,7 +141,7 @@ export async function gatherFound(
       notes: hasTokens ? [] : textNotes(options, parts),
     };
   } finally {
-    sink.close();
+    reading.sink.close();
   }
 }
 
@@ -141,7 +153,7 @@ interface Part {
   readonly source: Source | null;
 }
 
-const trains = ({ split }: Part): boolean => split !== "validation";
+const trains = ({ split }: { readonly split: Split }): boolean => split !== "validation";
 
 /** What is taken of all that was found, and why the rest is not. */
 async function partsOf(
@@ -151,8 +163,10 @@ async function partsOf(
   const leftOut: LeftOut[] = [...found.leftOut];
   const taken: Omit<Part, "split">[] = [];
   const files = new Map(found.files.map(({ name, path }) => [name, path]));
+  const totalBytes = found.files.reduce((sum, { bytes }) => sum + bytes, 0);
   for (const file of found.files) {
     mustGoOn(options.signal);
+    options.onProgress?.({ stage: "looking", file: file.name, bytes: 0, totalBytes, tokens: 0 });
     const isAsked = found.isOneFile || matchesAny(options.include ?? [], file.name);
     const kind: FileKind = matchesAny(options.exclude ?? [], file.name)
       ? { as: "nothing", why: "as asked by --exclude" }
@@ -202,43 +216,153 @@ async function attempted<Result>(
   }
 }
 
-/** Everything of one file, in pieces; gives what was lost of it. */
-async function writePart(
-  { file, kind, source }: Part,
-  context: {
-    sink: DataSink;
-    writer: TextWriter;
-    tokenBytes: 2 | 4;
-    progress: Progress;
-    options: DataOptions;
-  },
-): Promise<readonly string[]> {
-  const { sink, writer, tokenBytes, progress, options } = context;
-  const { signal, vocabulary } = options;
-  const notes: string[] = [];
-  const onBytes = (count: number): void => progress.read(file.name, count);
-  if (kind.as === "tokens") {
-    for await (const chunk of tokensOf(file, kind.layout, { vocabulary, width: tokenBytes, onBytes })) {
-      mustGoOn(signal);
-      sink.write(chunk);
-    }
-  } else if (source !== null) {
-    const template = options.tokenizer?.chatTemplate ?? null;
-    for await (const text of documentsOf(source, { template, note: (note) => notes.push(note), onBytes })) {
-      mustGoOn(signal);
-      await writer.take(text);
-    }
-    await writer.flush();
+interface ReadingContext {
+  readonly options: DataOptions;
+  readonly tokenBytes: 2 | 4;
+  /** Of a token as it is written; 1: each byte is one. */
+  readonly width: 1 | 2 | 4;
+}
+
+/** All files into the sink, one after another, from the beginning or from where the journal says. */
+class Reading {
+  readonly sink: DataSink;
+  readonly #parts: readonly Part[];
+  readonly #context: ReadingContext;
+  readonly #writer: TextWriter;
+  readonly #progress: Progress;
+  readonly #done: { name: string; tokens: number; notes: readonly string[] }[] = [];
+  readonly #resumed: ReadingState | null;
+  #begins = 0;
+  #keptAt = performance.now();
+
+  private constructor(
+    parts: readonly Part[],
+    context: ReadingContext,
+    sink: DataSink,
+    resumed: ReadingState | null,
+  ) {
+    this.#parts = parts;
+    this.#context = context;
+    this.sink = sink;
+    this.#resumed = resumed;
+    const { options, tokenBytes, width } = context;
+    this.#writer = new TextWriter(sink, options.tokenizer, tokenBytes, () => this.#keep());
+    this.#progress = new Progress(parts, () => sink.bytes / width, options);
   }
-  return notes;
+
+  static async open(parts: readonly Part[], context: ReadingContext): Promise<Reading> {
+    const { into, journal, largestBytes: largest, signal, onProgress, roomBytes, makeRoom } = context.options;
+    const known = journal?.read() ?? null;
+    // A journal of other files belongs to nothing here.
+    const resumed = known?.done.every(({ name }, i) => parts[i]?.file.name === name) === true ? known : null;
+    const needed = leastBytes(parts, context) - (resumed?.bytes ?? 0);
+    makeRoom?.(needed);
+    mustHaveRoom(into, needed, roomBytes?.());
+    let bytes = 0;
+    const sink = await DataSink.open(into, {
+      kept: resumed?.bytes ?? 0,
+      ...(largest === undefined ? {} : { largest }),
+      onReread: (count) => {
+        mustGoOn(signal);
+        bytes += count;
+        onProgress?.({ stage: "resuming", file: "", bytes, totalBytes: resumed?.bytes ?? 0, tokens: 0 });
+      },
+    });
+    return new Reading(parts, context, sink, sink.bytes === resumed?.bytes ? resumed : null);
+  }
+
+  async toTheEnd(): Promise<TakenFile[]> {
+    const resumed = this.#resumed;
+    for (const [i, part] of this.#parts.entries()) {
+      const before = resumed?.done[i];
+      if (before !== undefined) {
+        this.#done.push(before);
+        this.#begins += before.tokens * this.#context.width;
+        this.#progress.read(part.file.name, part.file.bytes);
+        continue;
+      }
+      if (resumed !== null && i === resumed.done.length) this.#goOn(resumed);
+      else this.#writer.begin();
+      this.#begins = i === resumed?.done.length ? resumed.begins : this.sink.bytes;
+      const notes = await this.#write(part);
+      const tokens = (this.sink.bytes - this.#begins) / this.#context.width;
+      this.#done.push({ name: part.file.name, tokens, notes });
+      this.#begins = this.sink.bytes;
+      this.#writer.begin();
+      await this.#keep();
+    }
+    return this.#parts.map((part, i) => ({
+      name: part.file.name,
+      as: asText(part, this.#context.options),
+      split: part.split,
+      tokens: this.#done[i]?.tokens ?? 0,
+      notes: this.#done[i]?.notes ?? [],
+    }));
+  }
+
+  /** In the middle of a file: tokens by their pieces, everything else by its bytes. */
+  #goOn({ bytes, begins, pieces, last }: ReadingState): void {
+    this.#writer.begin({ pieces, last });
+    const { options } = this.#context;
+    const isEncoded = options.tokenizer !== null && this.#context.width !== 1;
+    const isText = this.#parts[this.#done.length]?.source !== null;
+    if (!isEncoded || !isText) this.sink.skip(bytes - begins);
+  }
+
+  /** Everything of one file, in pieces; gives what was lost of it. */
+  async #write({ file, kind, source }: Part): Promise<readonly string[]> {
+    const { options, tokenBytes } = this.#context;
+    const { signal, vocabulary } = options;
+    const notes: string[] = [];
+    const onBytes = (count: number): void => this.#progress.read(file.name, count);
+    if (kind.as === "tokens") {
+      for await (const chunk of tokensOf(file, kind.layout, { vocabulary, width: tokenBytes, onBytes })) {
+        mustGoOn(signal);
+        this.sink.write(chunk);
+        await this.#keep();
+      }
+    } else if (source !== null) {
+      const template = options.tokenizer?.chatTemplate ?? null;
+      for await (const text of documentsOf(source, { template, note: (note) => notes.push(note), onBytes })) {
+        mustGoOn(signal);
+        await this.#writer.take(text);
+      }
+      await this.#writer.flush();
+    }
+    return notes;
+  }
+
+  /** Now and then: what is there is made sure of, and written down. */
+  async #keep(): Promise<void> {
+    const { into, journal, roomBytes, keepEveryMs = KEEP_EVERY_MS } = this.#context.options;
+    if (journal === undefined || performance.now() - this.#keptAt < keepEveryMs) return;
+    const { bytes } = this.sink;
+    const state = {
+      bytes,
+      done: this.#done.map(({ name, tokens, notes }) => ({ name, tokens, notes: [...notes] })),
+      begins: this.#begins,
+      ...this.#writer.place,
+    };
+    await this.sink.sync();
+    journal.write(state);
+    if ((roomBytes?.() ?? roomAt(into)) === 0) throw diskFull(into);
+    this.#keptAt = performance.now();
+  }
+}
+
+/** Fewer bytes than these the tokens of all files never take; of text, six letters a token. */
+function leastBytes(parts: readonly Part[], { tokenBytes, width }: ReadingContext): number {
+  return parts.reduce((sum, { kind, file }) => {
+    if (kind.as === "tokens") return sum + kind.layout.count * tokenBytes;
+    const isWide = kind.as === "text" && kind.encoding.startsWith("utf-16");
+    const letters = isWide ? file.bytes / 2 : file.bytes;
+    // Of records an unknown part is the text.
+    return kind.as === "text" ? sum + (width === 1 ? letters : (letters / 6) * width) : sum;
+  }, 0);
 }
 
 function mustGoOn(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return;
-  throw new Failure(
-    "interrupted",
-    "Interrupted while the data was read. Nothing was trained, and nothing was written.",
-  );
+  if (signal?.aborted === true) throw interrupted();
 }
 
 /** Says how far it is, file by file. */
@@ -256,7 +380,8 @@ class Progress {
 
   read(file: string, count: number): void {
     this.#bytes += count;
-    this.#tell?.({ file, bytes: this.#bytes, totalBytes: this.#total, tokens: this.#tokens() });
+    const tokens = this.#tokens();
+    this.#tell?.({ stage: "reading", file, bytes: this.#bytes, totalBytes: this.#total, tokens });
   }
 }
 

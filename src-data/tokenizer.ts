@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Tokenizer } from "tokenizers";
@@ -60,10 +61,8 @@ const CONTEXT = "\n";
  * @throws Failure `bad-tokenizer`, `bad-chat-template`
  */
 export async function findTokenizer(places: readonly string[]): Promise<TextTokenizer | null> {
-  const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-  const folders = places.map((place) => (isFile(place) ? dirname(place) : place));
-  const folder = folders.find((each) => statSync(join(each, MAIN_FILE), { throwIfNoEntry: false })?.isFile());
-  if (folder === undefined) return null;
+  const folder = tokenizerFolder(places);
+  if (folder === null) return null;
   const file = join(folder, MAIN_FILE);
   const { Tokenizer: Native } = await import("tokenizers");
   const source = readText(file);
@@ -87,6 +86,25 @@ export async function findTokenizer(places: readonly string[]): Promise<TextToke
     chatTemplate: templateOf(folder, settings),
     encode,
   };
+}
+
+function tokenizerFolder(places: readonly string[]): string | null {
+  const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  const folders = places.map((place) => (isFile(place) ? dirname(place) : place));
+  return folders.find((each) => isFile(join(each, MAIN_FILE))) ?? null;
+}
+
+/** Of all that `findTokenizer` would read; null: there is none. */
+export function tokenizerDigest(places: readonly string[]): string | null {
+  const folder = tokenizerFolder(places);
+  if (folder === null) return null;
+  const hash = createHash("sha256");
+  for (const name of [MAIN_FILE, CONFIG_FILE, SPECIAL_FILE, TEMPLATE_FILE]) {
+    const path = join(folder, name);
+    const text = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readText(path) : "";
+    hash.update(`${name}\0${text.length}\0${text}`);
+  }
+  return hash.digest("hex");
 }
 
 function encoder(file: string, native: Tokenizer): TextTokenizer["encode"] {

@@ -101,6 +101,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const collect = (forgotten: readonly string[] = []): void => {
       store.flush();
       const keep = referencedBlobs(store).add(run.corpus.sha256);
+      if (run.corpus.chunks !== undefined) keep.add(run.corpus.chunks.sha256);
       for (const { sha256 } of modelFilesOf(run.model)) keep.add(sha256);
       // What cannot be deleted now is tried again later.
       blobs.collect(keep, now(), new Set(forgotten)).catch(() => {});

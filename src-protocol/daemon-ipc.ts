@@ -52,6 +52,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     access: networkAccess.nullable(),
     /** Snapshots, the corpus cache and the receipt outbox live here. */
     folder: z.string(),
+    /** The folder of blobs of a network on this computer, to be read where they lie; null: it is elsewhere. */
+    localBlobs: z.string().nullable(),
     delegation,
     threads: z.int().positive(),
     executionProvider,

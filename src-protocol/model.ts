@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { arithmetic, kernels, KERNELS } from "./arithmetic.ts";
+import { corpusChunks } from "./corpus-chunks.ts";
 import { decoderSpec } from "./decoder.ts";
 import { sha256Hex } from "./keys.ts";
 
@@ -135,6 +136,8 @@ export const runSpec = z.strictObject({
     tokenBytes: z.union([z.literal(1), z.literal(2), z.literal(4)]),
     /** Tokens that train, from its beginning; the rest is a validation set. Without: 95 % of all. */
     trainingTokens: z.int().positive().optional(),
+    /** Of one that is read in chunks (corpus-chunks.ts); absent: it is read as a whole. */
+    chunks: corpusChunks.optional(),
   }),
 });
 export type RunSpec = z.infer<typeof runSpec>;

@@ -56,6 +56,7 @@ function startMessage(
     orchestratorUrl: url,
     access: null,
     folder,
+    localBlobs: null,
     threads: threads ?? 1,
     executionProvider: "cpu",
     linkHost: "127.0.0.1",

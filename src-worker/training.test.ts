@@ -1,9 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CORPUS_CHUNK_BYTES } from "../src-protocol/corpus-chunks.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { sha256 } from "../src-protocol/signing.ts";
+import { memoryCorpus } from "./corpus/corpus-reader.ts";
 import { OfflineRun } from "./replay/offline-run.ts";
 import { TestOrchestrator } from "./control/orchestrator.test-support.ts";
 import { WorkerProcess } from "./processes.test-support.ts";
@@ -56,7 +60,13 @@ const finished = (step: number) => (): boolean =>
 
 /** Every link that a worker has told is the one of the run done again in this process, and so are the final parameters. */
 async function expectSameBits(spec: RunSpec, weights: ReadonlyMap<string, Float32Array>): Promise<void> {
-  const again = await OfflineRun.open({ spec, corpus: TINY_CORPUS, file: null, threads: 2, from: null });
+  const again = await OfflineRun.open({
+    spec,
+    corpus: memoryCorpus(TINY_CORPUS),
+    file: null,
+    threads: 2,
+    from: null,
+  });
   try {
     while (again.step < STEPS) {
       const { step, links } = await again.next();
@@ -78,6 +88,25 @@ function expectSameCurve(expected: readonly { step: number; loss: number }[]): v
 }
 
 describe("three stages in three processes", () => {
+  it("fetch of a text that is read in chunks what their samples need, and train the same", async () => {
+    const list = createHash("sha256").update(TINY_CORPUS).digest();
+    const { corpus } = tinyRun();
+    const chunks = { bytes: CORPUS_CHUNK_BYTES, sha256: sha256(list) } as const;
+    const spec = tinyRun({ steps: 6, corpus: { ...corpus, chunks } });
+    await begin(spec, 6);
+    orchestrator.blobs.set(chunks.sha256, list);
+    startThree();
+    const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps: 6, threads: 2 });
+    await orchestrator.until(finished(6));
+    expectSameCurve(alone);
+    // Head and tail have the chunk that they needed, nobody the whole text.
+    const kept = ["a", "b", "c"].flatMap((name) => {
+      const cache = join(folder, name, "corpus");
+      return existsSync(cache) ? [readdirSync(cache).sort()] : [];
+    });
+    expect(kept).toEqual(Array.from({ length: 2 }, () => [chunks.sha256, `${corpus.sha256}.kept`].sort()));
+  });
+
   it("give the same loss curve and the same bits as one process, and every stage and step its receipt", async () => {
     const spec = tinyRun({ steps: STEPS, digestEverySteps: 4 });
     await begin(spec, STEPS);

@@ -1,4 +1,7 @@
 import { join } from "node:path";
+import { blobFile } from "../src-protocol/blob-file.ts";
+import { DIGEST_BYTES, chunkCount } from "../src-protocol/corpus-chunks.ts";
+import type { CorpusChunks } from "../src-protocol/corpus-chunks.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -25,7 +28,10 @@ import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import type { Snapshots } from "./stage/snapshots.ts";
 import { StageChain } from "./stage/stage-chain.ts";
 import { StageLoader } from "./stage/stage-loader.ts";
-import { noSamples, samplesOf } from "./stage/stage-samples.ts";
+import { ChunkCache } from "./corpus/chunk-cache.ts";
+import { ChunkedCorpus } from "./corpus/chunked-corpus.ts";
+import { memoryCorpus } from "./corpus/corpus-reader.ts";
+import { noSamples, samplesAhead, samplesOf } from "./stage/stage-samples.ts";
 import type { Samples } from "./stage/stage-samples.ts";
 import type { OrchestratorRoute } from "./control/orchestrator-route.ts";
 
@@ -36,6 +42,8 @@ export interface WorkerParts {
   readonly network: string;
   readonly route: OrchestratorRoute;
   readonly folder: string;
+  /** The store of a network on this computer, which is read where it lies; null: it is elsewhere. */
+  readonly localBlobs: string | null;
   readonly signer: SessionSigner;
   readonly compute: Compute;
   readonly snapshots: Snapshots;
@@ -66,6 +74,7 @@ export class TrainingWorker {
   readonly #loader: StageLoader;
   #control: Control | null = null;
   #runner: PipelineRunner | null = null;
+  #corpus: ChunkedCorpus | null = null;
   /** Of the latest assignment. */
   #generation = -1;
   /** Ends the loading of an assignment that a newer one, or a halt, has made pointless. */
@@ -134,7 +143,7 @@ export class TrainingWorker {
   /** Starts nothing new and resolves when nothing is under way. */
   async drain(): Promise<void> {
     this.#loading?.abort();
-    this.#runner?.stop();
+    this.#stopRunner();
     await this.#runner?.quiet();
     await this.#parts.outbox.close();
   }
@@ -142,8 +151,14 @@ export class TrainingWorker {
   #halt(generation: number, reason: string): void {
     if (this.#generation > generation) return;
     this.#loading?.abort();
-    this.#runner?.stop();
+    this.#stopRunner();
     this.#phase("waiting", reason);
+  }
+
+  /** A micro-batch may be waiting for its tokens: they do not matter any more. */
+  #stopRunner(): void {
+    this.#runner?.stop();
+    this.#corpus?.giveUp();
   }
 
   #assign(assign: Assign): void {
@@ -153,7 +168,7 @@ export class TrainingWorker {
     // The neighbours may dial while the work before this one is still ending.
     this.#parts.peers.name(assign.previous, assign.next);
     this.#generation = assign.generation;
-    this.#runner?.stop();
+    this.#stopRunner();
     this.#phase(
       "loading",
       `Loading stage ${assign.stage + 1} of ${assign.run.stages} at step ${assign.resumeStep}.`,
@@ -208,7 +223,34 @@ export class TrainingWorker {
   }
 
   async #samples(spec: RunSpec, { data }: StageInfo, signal: AbortSignal): Promise<Samples> {
-    return data.length > 0 ? samplesOf(spec, await this.#corpora.get(spec.corpus, signal)) : noSamples;
+    if (data.length === 0) return noSamples;
+    if (spec.corpus.chunks !== undefined)
+      return samplesAhead(spec, await this.#chunked(spec.corpus, spec.corpus.chunks, signal));
+    return samplesOf(spec, memoryCorpus(await this.#corpora.get(spec.corpus, signal)));
+  }
+
+  /** Only what a stage's samples need is fetched, when they need it. */
+  async #chunked(
+    { sha256, bytes }: RunSpec["corpus"],
+    chunks: CorpusChunks,
+    signal: AbortSignal,
+  ): Promise<ChunkedCorpus> {
+    if (this.#corpus?.sha256 === sha256) return this.#corpus;
+    const { folder, localBlobs } = this.#parts;
+    const list = await this.#corpora.get(
+      { sha256: chunks.sha256, bytes: chunkCount(bytes) * DIGEST_BYTES },
+      signal,
+    );
+    await this.#corpus?.close();
+    this.#corpus = new ChunkedCorpus({
+      sha256,
+      bytes,
+      list,
+      file: localBlobs === null ? null : join(localBlobs, blobFile(sha256)),
+      cache: new ChunkCache(join(folder, "corpus", `${sha256}.kept`)),
+      source: this.#blobs,
+    });
+    return this.#corpus;
   }
 
   #loadFailed({ generation, stage }: Assign, error: unknown): void {

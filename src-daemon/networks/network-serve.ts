@@ -9,6 +9,7 @@ import { homeFailure, openHome } from "../data-folder/home.ts";
 import { lockHome } from "../data-folder/lock.ts";
 import { openLog } from "../data-folder/log-file.ts";
 import { OrchestratorProcess } from "../supervision/orchestrator-process.ts";
+import { DataReading } from "../runs/data-reading.ts";
 import { runJob } from "../runs/run-job.ts";
 import { MODEL_SIZES } from "../runs/run-plan.ts";
 import type { ModelSize } from "../runs/run-plan.ts";
@@ -21,6 +22,7 @@ import { VERSION } from "../version.ts";
 const ORCHESTRATOR = join(import.meta.dirname, "..", "..", "src-orchestrator", "main.ts");
 /** The name matters only for a folder of this computer's own network: a served one is named by its key. */
 const UNNAMED = "served";
+const SAY_EVERY_MS = 2_000;
 /** Test units: one for 1e14 counted floating-point operations. */
 const RAO_PER_TERAFLOP = "10000000";
 
@@ -49,7 +51,9 @@ try {
   tell({ type: "stopped" });
   process.exit(0);
 } catch (error) {
-  tell({ type: "failed", ...failureBody(error) }, () => process.exit(1));
+  if (error instanceof Failure && error.code === "interrupted")
+    tell({ type: "stopped" }, () => process.exit(0));
+  else tell({ type: "failed", ...failureBody(error) }, () => process.exit(1));
   setTimeout(() => process.exit(1), 1_000);
 }
 
@@ -60,6 +64,17 @@ async function serve(): Promise<void> {
   log.info({ version: VERSION, node: process.version, options: values }, "start");
   const model = (values.model ?? "default") as ModelSize;
   if (!Object.hasOwn(MODEL_SIZES, model)) throw new Failure("bad-option", `There is no model "${model}".`);
+  let saidAt = performance.now();
+  const reading = new DataReading({
+    isWorking: () => true,
+    show: (progress) => {
+      if (progress === null || performance.now() - saidAt < SAY_EVERY_MS) return;
+      saidAt = performance.now();
+      tell({ type: "reading", progress });
+    },
+    now: () => performance.now(),
+  });
+  void wanted.then(() => reading.stop());
   const orchestrator = new OrchestratorProcess(
     {
       network: UNNAMED,
@@ -75,6 +90,7 @@ async function serve(): Promise<void> {
         home.corpus,
         Number(values.stages ?? "3"),
         (files) => log.info({ files }, "the data"),
+        reading,
       )),
       raoPerTeraflop: RAO_PER_TERAFLOP,
       payouts: [],

@@ -112,14 +112,6 @@ describe("a folder of one's own", () => {
       },
       "data-too-small",
     ],
-    [
-      "holds too much",
-      () => {
-        writeFileSync(join(data, "a"), text("a"));
-        return ownCorpus(data, cache, 1000);
-      },
-      "data-too-large",
-    ],
   ])("that %s is refused with a sentence, and nothing is left behind", async (_case, action, code) => {
     expect(await codeOf(action)).toBe(code);
     expect(existsSync(cache) ? readdirSync(cache) : []).toEqual([]);

@@ -1,10 +1,13 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { BLOBS_FOLDER } from "../../src-protocol/blob-file.ts";
 import type { KnownNetwork } from "../../src-protocol/networks.ts";
 import type { Home } from "../data-folder/home.ts";
 import { embeddedNetwork } from "../state/initial-state.ts";
 import type { SessionPlan } from "../networks/network-session.ts";
 import type { DaemonOptions } from "../options.ts";
 import { LOOPBACK } from "../networks/reach.ts";
+import type { Reading } from "./data-reading.ts";
 import { runJob } from "./run-job.ts";
 import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
 import { DEFAULT_NAMES } from "../wallet/selected-wallet.ts";
@@ -21,11 +24,12 @@ export interface EmbeddedParts {
   readonly own: Hotkey;
   readonly payoutColdkey: Hotkey["address"];
   readonly known: KnownNetwork[];
+  readonly reading: Reading;
 }
 
 /** The network on this computer alone: an orchestrator, my worker, and neighbours with keys of their own. */
 export async function embeddedPlan(
-  { home, own, payoutColdkey, known }: EmbeddedParts,
+  { home, own, payoutColdkey, known, reading }: EmbeddedParts,
   options: DaemonOptions,
 ): Promise<SessionPlan> {
   const neighbours: Member[] = [];
@@ -47,7 +51,7 @@ export async function embeddedPlan(
       orchestrator: {
         network: EMBEDDED_NETWORK,
         folder: home.network,
-        ...(await runJob(options, home.corpus, workers, sayData)),
+        ...(await runJob(options, home.corpus, workers, sayData, reading)),
         raoPerTeraflop: RAO_PER_TERAFLOP,
         payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
       },
@@ -55,6 +59,7 @@ export async function embeddedPlan(
     worker: {
       network: EMBEDDED_NETWORK,
       access: null,
+      localBlobs: join(home.network, BLOBS_FOLDER),
       threads: threadsPerWorker(availableParallelism(), workers),
     },
   };

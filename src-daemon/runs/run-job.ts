@@ -2,7 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { Failure } from "../../src-protocol/failure.ts";
 import { RUN_FILE_LIMIT_BYTES, runFile } from "../../src-protocol/run-file.ts";
 import type { RunFile } from "../../src-protocol/run-file.ts";
-import { defaultCorpus, ownCorpus } from "./corpus.ts";
+import { FREELY, defaultCorpus, ownCorpus } from "./corpus.ts";
+import type { Reading } from "./data-reading.ts";
 import type { DaemonOptions } from "../options.ts";
 import { planRun } from "./run-plan.ts";
 
@@ -21,9 +22,10 @@ export async function runJob(
   corpusCache: string,
   workers: number,
   tell: (lines: readonly string[]) => void = () => {},
+  reading: Reading = FREELY,
 ): Promise<RunFile> {
   if (file !== null) return readRunFile(file);
-  const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache));
+  const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache, reading));
   tell(corpus.files);
   return {
     run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),

@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { type Arithmetic, DEFAULT_ARITHMETIC, KERNELS } from "../../src-protocol/arithmetic.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
-import type { Corpus } from "./corpus.ts";
 
 /** What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. */
 export const MODEL_SIZES = {
@@ -20,7 +19,7 @@ export const EMBEDDED_NETWORK = "embedded";
 const SEED = 1;
 
 export interface RunRequest {
-  readonly corpus: Pick<Corpus, "name" | "sha256" | "bytes"> & Partial<Pick<Corpus, "trainingTokens">>;
+  readonly corpus: Omit<RunSpec["corpus"], "tokenBytes">;
   readonly size: ModelSize;
   readonly steps: number | null;
   /** Processes that can hold a stage. */
@@ -54,7 +53,7 @@ export function planRun({
       sha256: corpus.sha256,
       bytes: corpus.bytes,
       tokenBytes: 1 as const,
-      ...(typeof corpus.trainingTokens === "number" ? { trainingTokens: corpus.trainingTokens } : {}),
+      ...(corpus.trainingTokens === undefined ? {} : { trainingTokens: corpus.trainingTokens }),
     },
   };
   const id = createHash("sha256")
@@ -67,7 +66,11 @@ export function planRun({
     kernels: KERNELS[arithmetic],
     runId: `run-${id}`,
     name: `A small language model on ${corpus.name}`.slice(0, 120),
-    corpus: { ...mathematics.corpus, name: corpus.name.slice(0, 200) },
+    corpus: {
+      ...mathematics.corpus,
+      name: corpus.name.slice(0, 200),
+      ...(corpus.chunks === undefined ? {} : { chunks: corpus.chunks }),
+    },
     steps,
     evaluateEverySteps: 10,
     evaluationMicroBatches: 4,

@@ -1,6 +1,7 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { LoadingProgress } from "../../src-protocol/loading.ts";
 import { explain } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { activityBetween } from "./activity.ts";
@@ -24,6 +25,7 @@ export class LiveState {
   readonly #ports: LiveStatePorts;
   readonly #problems = new Map<string, FailureBody>();
   #silent = false;
+  #reading: LoadingProgress | null = null;
   #neighbours: ReadonlySet<Ss58Address> = new Set();
   #worker: { process: KeptState; phase: WorkerPhase | null } = { process: { kind: "stopped" }, phase: null };
 
@@ -112,6 +114,12 @@ export class LiveState {
     this.#change((state) => ({ ...state, earnings }));
   }
 
+  /** How far the reading of the owner's data is; null: nothing is read. */
+  reading(progress: LoadingProgress | null): void {
+    this.#reading = progress;
+    this.#change((state) => this.#withNode(state));
+  }
+
   /** This computer's own worker: its process, and what it says it is doing. */
   worker(process: KeptState, phase: WorkerPhase | null): void {
     this.#worker = { process, phase };
@@ -129,7 +137,7 @@ export class LiveState {
   #withNode(state: DaemonState): DaemonState {
     const paused = state.decision.action === "pause" ? explain(state.decision, this.#ports.now()) : null;
     const { process, phase } = this.#worker;
-    return { ...state, node: nodePicture(state.node, paused, process, phase) };
+    return { ...state, node: nodePicture(state.node, paused, process, phase, this.#reading) };
   }
 
   #change(to: (state: DaemonState) => DaemonState): void {

@@ -1,5 +1,7 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { loadingText } from "../../src-protocol/loading.ts";
+import type { LoadingProgress } from "../../src-protocol/loading.ts";
 import type { DaemonState, HistoryPoint, RunState } from "../../src-protocol/state.ts";
 import type { KeptState } from "../supervision/kept-child.ts";
 import type { WorkerPhase } from "../supervision/worker-process.ts";
@@ -28,10 +30,14 @@ export function nodePicture(
   paused: string | null,
   process: KeptState,
   phase: WorkerPhase | null,
+  /** Of the owner's data that is being read, before there is a run. */
+  reading: LoadingProgress | null = null,
 ): DaemonState["node"] {
   if (process.kind === "aside")
     return { phase: "failed", detail: process.crash.message, stage: null, loading: null, hotkey };
   if (paused !== null) return { phase: "paused", detail: paused, stage: null, loading: null, hotkey };
+  if (reading !== null)
+    return { phase: "loading", detail: loadingText(reading), stage: null, loading: reading, hotkey };
   if (process.kind === "restarting")
     return {
       phase: "starting",

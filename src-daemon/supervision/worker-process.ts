@@ -31,6 +31,8 @@ export interface WorkerSettings {
   /** Null: the network of this computer. */
   readonly access: NetworkAccess | null;
   readonly threads: number;
+  /** Where the network keeps its blobs, if that is on this computer. */
+  readonly localBlobs?: string;
 }
 
 export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
@@ -146,7 +148,7 @@ export class WorkerProcess {
   /** As soon as both are known: the session key and the orchestrator's address. */
   #begin(): void {
     if (this.#sessionKey === null || this.#url === null) return;
-    const { network, access, threads } = this.#settings;
+    const { network, access, threads, localBlobs = null } = this.#settings;
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
     this.#sentTo = this.#url;
@@ -158,6 +160,7 @@ export class WorkerProcess {
         orchestratorUrl: this.#url,
         access,
         folder: this.member.folder,
+        localBlobs,
         delegation: delegate(this.member.hotkey, {
           network,
           sessionKey,

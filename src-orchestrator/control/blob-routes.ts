@@ -77,6 +77,7 @@ export function blobRoutes(
         `The blob has ${blob.bytes} bytes; "${String(asked).slice(0, 60)}" is no part of it. Ask for bytes=FIRST-LAST.`,
       );
     }
+    await sound(request, () => blob.check(part));
     reply.header("content-type", "application/octet-stream").header("content-length", part.to - part.from);
     if (asked !== undefined)
       reply.code(206).header("content-range", `bytes ${part.from}-${part.to - 1}/${blob.bytes}`);

@@ -1,5 +1,7 @@
 import { CONTROL_PROTOCOL } from "../../src-protocol/control.ts";
+import { CORPUS_CHUNK_BYTES, DIGEST_BYTES, chunkCount } from "../../src-protocol/corpus-chunks.ts";
 import { modelFilesOf } from "../../src-protocol/model.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
 import type { RunHost } from "../runs/run-host.ts";
 
@@ -48,7 +50,7 @@ export function networkCard({ network, name, operator, open }: NetworkNames, hos
       corpus: run.corpus.name,
     },
     asks: {
-      downloadBytes: run.corpus.bytes + modelBytes(host) + stageBytes,
+      downloadBytes: corpusDownload(run) + modelBytes(host) + stageBytes,
       memoryBytes: greatest(facts.map(({ memoryBytes }) => memoryBytes)),
       megabitsPerSecond: (boundary * run.microBatches * stepsPerSecond * 8) / 1e6,
     },
@@ -63,4 +65,11 @@ function modelBytes({ run: { model }, facts }: RunHost): number {
   return Math.round(
     (all * Math.max(...facts.map(({ parameterCount }) => parameterCount))) / Math.max(1, count),
   );
+}
+
+/** All of a small corpus; of a large one no more chunks than the run draws sequences (each may lie in two). */
+function corpusDownload({ corpus, steps, microBatches, batch }: RunSpec): number {
+  if (corpus.chunks === undefined || steps === null) return corpus.bytes;
+  const drawn = steps * microBatches * batch * 2 * CORPUS_CHUNK_BYTES;
+  return Math.min(corpus.bytes, drawn) + chunkCount(corpus.bytes) * DIGEST_BYTES;
 }

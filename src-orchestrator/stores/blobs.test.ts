@@ -1,7 +1,9 @@
-import { readdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { CORPUS_CHUNK_BYTES } from "../../src-protocol/corpus-chunks.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { Blobs, ORPHAN_GRACE_MS } from "./blobs.ts";
 import { keptSteps } from "./checkpoints.ts";
@@ -31,6 +33,42 @@ describe("blobs", () => {
       code: "blob-mismatch",
     });
     expect(readdirSync(join(folder, "sha256"), { recursive: true })).toEqual([DIGEST.slice(0, 2)]);
+  });
+
+  test("that lie on this computer already are linked, and each part is checked before it is served", async () => {
+    const folder = temporaryFolder();
+    const file = join(temporaryFolder(), "corpus");
+    writeFileSync(file, CONTENT);
+    const digests = [];
+    for (let at = 0; at < CONTENT.length; at += CORPUS_CHUNK_BYTES)
+      digests.push(
+        createHash("sha256")
+          .update(CONTENT.subarray(at, at + CORPUS_CHUNK_BYTES))
+          .digest(),
+      );
+    const list = Buffer.concat(digests);
+    const blobs = new Blobs(folder);
+    expect(await blobs.adopt(DIGEST, null, CONTENT.length, list)).toBe(false);
+    expect(await blobs.adopt(DIGEST, file, CONTENT.length + 1, list)).toBe(false);
+    expect(await blobs.adopt(DIGEST, file, CONTENT.length, list)).toBe(true);
+    expect(statSync(pathIn(folder)).ino).toBe(statSync(file).ino);
+    rmSync(file);
+    // A later life of the store needs the file no more.
+    const later = new Blobs(folder);
+    expect(await later.adopt(DIGEST, null, CONTENT.length, list)).toBe(true);
+    const blob = await later.get(DIGEST);
+    await blob.check({ from: 10, to: 100_000 });
+    expect(Buffer.concat(await blob.stream({ from: 10, to: 20 }).toArray())).toEqual(
+      CONTENT.subarray(10, 20),
+    );
+    const damaged = Buffer.from(CONTENT);
+    damaged[5 * CORPUS_CHUNK_BYTES + 3] = 0;
+    writeFileSync(pathIn(folder), damaged);
+    await expect(blob.check({ from: 5 * CORPUS_CHUNK_BYTES, to: CONTENT.length })).rejects.toMatchObject({
+      code: "blob-corrupt",
+      message: expect.stringMatching(/damaged near byte 327680, .* Delete the file/),
+    });
+    await blob.check({ from: 6 * CORPUS_CHUNK_BYTES, to: CONTENT.length });
   });
 
   test("that are damaged or cut on the disk are never served, and heal when they are sent again", async () => {

@@ -1,17 +1,36 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
-import { mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { blobFile } from "../../src-protocol/blob-file.ts";
 import { chunkBytesFor } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
+import { CORPUS_CHUNK_BYTES, DIGEST_BYTES } from "../../src-protocol/corpus-chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import { storageFailure } from "./storage-failure.ts";
 
 export interface Blob {
   readonly bytes: number;
+  /**
+   * Makes sure that the bytes of a part are right; of a blob that was hashed as a whole they are.
+   *
+   * @throws Failure `blob-corrupt`
+   */
+  check(part: { readonly from: number; readonly to: number }): Promise<void>;
   /** All of it, or the bytes `from` up to, not including, `to`. */
   stream(part?: { readonly from: number; readonly to: number }): ReadStream;
 }
@@ -30,6 +49,9 @@ export class Blobs {
   private readonly root: string;
   /** Length and time of change of files whose digest was found right. */
   private readonly verified = new Map<string, { readonly bytes: number; readonly changed: number }>();
+
+  /** Lists of digests of those that are checked chunk by chunk, when they are asked for. */
+  private readonly chunked = new Map<string, { readonly list: Uint8Array; readonly right: Uint8Array }>();
 
   /** Oldest first. A blob never changes, so its list does not. */
   private readonly lists = new Map<string, Promise<ChunkList>>();
@@ -71,6 +93,33 @@ export class Blobs {
   }
 
   /**
+   * Takes a file of this computer into the store where it lies, by its digest, if it has `bytes` bytes: a
+   * link, so that what is large is there once; a copy where no link can be. It is not hashed here: `list` has
+   * the digests of its chunks (corpus-chunks.ts), by which every part is checked before it is served.
+   */
+  async adopt(sha256: string, file: string | null, bytes: number, list: Uint8Array): Promise<boolean> {
+    const path = this.pathOf(sha256);
+    try {
+      if ((await this.look(sha256))?.bytes !== bytes) {
+        const found = file === null ? null : await stat(file).catch(() => null);
+        if (file === null || found?.isFile() !== true || found.size !== bytes) return false;
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        const temporary = join(this.root, `${randomUUID()}.part`);
+        const real = await realpath(file);
+        await link(real, temporary)
+          .catch(() => symlink(real, temporary))
+          .catch(() => copyFile(real, temporary));
+        await rename(temporary, path);
+        await syncFolder(dirname(path));
+      }
+    } catch (error) {
+      throw storageFailure(error, this.root);
+    }
+    this.chunked.set(sha256, { list, right: new Uint8Array(Math.ceil(list.length / DIGEST_BYTES / 8)) });
+    return true;
+  }
+
+  /**
    * @throws Failure `blob-unknown` when there is none, `blob-corrupt` when the file is not what its
    * name says: it is never served
    */
@@ -80,10 +129,12 @@ export class Blobs {
       throw new Failure("blob-unknown", `There is no blob ${sha256} here. Ask for one that the run names.`);
     }
     const known = this.verified.get(sha256);
-    if (known?.bytes !== found.bytes || known.changed !== found.changed) await this.verify(sha256);
+    const isKnown = known?.bytes === found.bytes && known.changed === found.changed;
+    if (!isKnown && !this.chunked.has(sha256)) await this.verify(sha256);
     const path = this.pathOf(sha256);
     return {
       bytes: found.bytes,
+      check: (part) => this.checkPart(sha256, part),
       stream: (part) =>
         createReadStream(path, part === undefined ? {} : { start: part.from, end: part.to - 1 }),
     };
@@ -141,6 +192,29 @@ export class Blobs {
       if (isBlob) gone.push(sha256);
     }
     return gone;
+  }
+
+  private async checkPart(sha256: string, { from, to }: { from: number; to: number }): Promise<void> {
+    const chunked = this.chunked.get(sha256);
+    if (chunked === undefined) return;
+    const { list, right } = chunked;
+    const file = await open(this.pathOf(sha256), "r");
+    try {
+      const bytes = Buffer.alloc(CORPUS_CHUNK_BYTES);
+      for (let index = Math.floor(from / CORPUS_CHUNK_BYTES); index * CORPUS_CHUNK_BYTES < to; index++) {
+        if ((right[index >> 3] ?? 0) & (1 << (index & 7))) continue;
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, index * CORPUS_CHUNK_BYTES);
+        const digest = createHash("sha256").update(bytes.subarray(0, bytesRead)).digest();
+        if (!digest.equals(list.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES)))
+          throw new Failure(
+            "blob-corrupt",
+            `The stored blob ${sha256} is damaged near byte ${index * CORPUS_CHUNK_BYTES}, so that part is not served. Delete the file ${await realpath(this.pathOf(sha256))}, check the disk, and start again.`,
+          );
+        right[index >> 3] = (right[index >> 3] ?? 0) | (1 << (index & 7));
+      }
+    } finally {
+      await file.close();
+    }
   }
 
   private async verify(sha256: string): Promise<void> {

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CHECKPOINT_MANIFEST_FILE, checkpointManifest } from "../../src-protocol/checkpoint-manifest.ts";
@@ -62,6 +63,36 @@ describe("a run whose model is a file", () => {
     expect(await start([MODEL_FILE])).toBe("started");
     expect(await start([])).toBe("started");
   });
+});
+
+test("a text that is read in chunks is linked, needs its list of chunks, and is served from there later", async () => {
+  const folder = temporaryFolder();
+  const options = embeddedOptions(folder, {});
+  const { corpus } = options.run;
+  const list = createHash("sha256").update(readFileSync(options.corpusFile)).digest();
+  const run = {
+    ...options.run,
+    corpus: { ...corpus, chunks: { bytes: 65_536, sha256: sha256(list) } as const },
+  };
+  const start = (): Promise<string> =>
+    startOrchestrator({ ...options, run }).then(
+      async (started) => {
+        await started.close();
+        return "started";
+      },
+      (error: { code: string }) => error.code,
+    );
+  expect(await start()).toBe("corpus-missing");
+  writeFileSync(`${options.corpusFile}.chunks`, "of another text");
+  expect(await start()).toBe("corpus-mismatch");
+  writeFileSync(`${options.corpusFile}.chunks`, list);
+  expect(await start()).toBe("started");
+  const stored = join(folder, "blobs", blobFile(corpus.sha256));
+  expect(statSync(stored).ino).toBe(statSync(options.corpusFile).ino);
+  rmSync(options.corpusFile);
+  expect(await start()).toBe("started");
+  rmSync(stored);
+  expect(await start()).toBe("corpus-missing");
 });
 
 test("the held-out loss of the beginning outlives the orchestrator", async () => {

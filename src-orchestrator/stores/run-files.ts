@@ -1,5 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { DIGEST_BYTES, chunkCount, chunkListFile } from "../../src-protocol/corpus-chunks.ts";
+import type { CorpusChunks } from "../../src-protocol/corpus-chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { modelFilesOf } from "../../src-protocol/model.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
@@ -23,13 +25,28 @@ export async function takeFiles(
   { corpus, model }: RunSpec,
   { corpusFile, modelFiles }: RunFiles,
 ): Promise<Uint8Array | null> {
-  await take(blobs, corpus, corpusFile, "corpus");
+  if (corpus.chunks === undefined) await take(blobs, corpus, corpusFile, "corpus");
+  else await takeChunked(blobs, corpus, corpus.chunks, corpusFile);
   for (const [index, file] of modelFilesOf(model).entries())
     await take(blobs, file, modelFiles[index] ?? null, "model");
   return model.kind === "onnx" ? await blobs.read(model.file.sha256) : null;
 }
 
 const NAMES = { corpus: "training text", model: "model file" } as const;
+
+/** Of a corpus that is read in chunks, the list of their digests is hashed now, and each chunk when it is asked for. */
+async function takeChunked(
+  blobs: Blobs,
+  { sha256, bytes }: RunSpec["corpus"],
+  chunks: CorpusChunks,
+  file: string,
+): Promise<void> {
+  const list = { sha256: chunks.sha256, bytes: chunkCount(bytes) * DIGEST_BYTES };
+  await take(blobs, list, chunkListFile(file), "corpus");
+  if (await blobs.adopt(sha256, file, bytes, await blobs.read(chunks.sha256))) return;
+  const found = await stat(file).catch(() => null);
+  throw found?.isFile() === true ? mismatch("corpus", file) : missing("corpus", file);
+}
 
 async function take(
   blobs: Blobs,
@@ -38,14 +55,8 @@ async function take(
   kind: keyof typeof NAMES,
 ): Promise<void> {
   if (await isIntact(blobs, sha256, bytes)) return;
-  const name = NAMES[kind];
   const found = file === null ? null : await stat(file).catch(() => null);
-  if (file === null || found === null || !found.isFile()) {
-    throw new Failure(
-      `${kind}-missing`,
-      `The ${name} ${file ?? sha256} is not there, and the store has no good copy. Give the path of the ${name}.`,
-    );
-  }
+  if (file === null || found === null || !found.isFile()) throw missing(kind, file ?? sha256);
   try {
     await blobs.put(sha256, createReadStream(file), bytes);
   } catch (error) {
@@ -61,6 +72,14 @@ async function isIntact(blobs: Blobs, sha256: string, bytes: number): Promise<bo
   return await blobs.get(sha256).then(
     () => true,
     () => false,
+  );
+}
+
+function missing(kind: keyof typeof NAMES, file: string): Failure {
+  const name = NAMES[kind];
+  return new Failure(
+    `${kind}-missing`,
+    `The ${name} ${file} is not there, and the store has no good copy. Give the path of the ${name}.`,
   );
 }
 

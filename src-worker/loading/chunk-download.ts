@@ -214,7 +214,7 @@ async function takeMissing(
 }
 
 /** Again and again with growing pauses, for as long as something comes now and then. */
-async function persistently<T>(
+export async function persistently<T>(
   { signal, now = () => performance.now() }: Pick<Download, "signal" | "now">,
   /** Calls back when a chunk has come: then patience begins anew. */
   attempt: (progressed: () => void) => Promise<T>,

@@ -1,7 +1,8 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import type { Activations, StageInfo } from "../compute/compute-call.ts";
+import type { Activations, StageData, StageInfo } from "../compute/compute-call.ts";
 import { Compute } from "../compute/compute.ts";
+import type { CorpusReader } from "../corpus/corpus-reader.ts";
 import { StageChain } from "../stage/stage-chain.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
@@ -10,7 +11,7 @@ import { restoreCheckpoint } from "../stage/snapshots.ts";
 
 export interface OfflineOptions {
   readonly spec: RunSpec;
-  readonly corpus: Uint8Array;
+  readonly corpus: CorpusReader;
   /** The model's, for a model that has one. */
   readonly file: Uint8Array | null;
   /** Paths of the files of a decoder. */
@@ -119,7 +120,9 @@ export class OfflineRun {
     const losses: Promise<number>[] = [];
     for (let microBatch = 0; microBatch < microBatches; microBatch++) {
       await losses[microBatch - this.#stages.length - 1];
-      const pass = this.#pass(microBatch);
+      // Before it starts, so that none overtakes another.
+      const data = await this.#samples({ pass: "forward", step: this.#step, microBatch });
+      const pass = this.#pass(microBatch, data);
       // It is awaited below, or the step has failed already.
       pass.catch(() => undefined);
       losses.push(pass);
@@ -128,15 +131,14 @@ export class OfflineRun {
   }
 
   /** Forward and backward of one micro-batch; its loss. */
-  async #pass(microBatch: number): Promise<number> {
+  async #pass(microBatch: number, data: StageData): Promise<number> {
     const before = this.#stages.slice(0, -1);
     const tail = this.#stages.at(-1);
     if (tail === undefined) throw new Failure("no-such-stage", "A run without stages cannot be repeated.");
-    const data = () => this.#samples({ pass: "forward", step: this.#step, microBatch });
     let x: Activations | null = null;
     for (const { compute } of before)
-      x = (await compute.call("forward", { microBatch, x, data: data(), keep: true })).answer.output;
-    const { loss, output } = (await tail.compute.call("tail", { x, data: data() })).answer;
+      x = (await compute.call("forward", { microBatch, x, data, keep: true })).answer.output;
+    const { loss, output } = (await tail.compute.call("tail", { x, data })).answer;
     let dy = output;
     for (const { compute } of before.toReversed()) {
       if (dy === null) throw new Failure("no-gradient", "A stage gave no gradient to the one before it.");

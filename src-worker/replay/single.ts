@@ -1,5 +1,6 @@
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { Compute } from "../compute/compute.ts";
+import { memoryCorpus } from "../corpus/corpus-reader.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 
@@ -32,7 +33,7 @@ export interface SingleStep {
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
   const { spec, corpus, file = null, files = [], steps, threads, onStep, evaluateAt } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
-  const samples = samplesOf(spec, corpus);
+  const samples = samplesOf(spec, memoryCorpus(corpus));
   try {
     const { answer: stage } = await compute.call("open", { spec: { ...spec, stages: 1, stage: 0 }, file });
     const memory = new SharedArrayBuffer(stageBytes(stage));
@@ -44,13 +45,17 @@ export async function trainSingle(options: SingleOptions): Promise<SingleStep[]>
       if (evaluateAt?.(step) === true) {
         heldOutLoss = await mean(spec.evaluationMicroBatches, async (microBatch) => {
           return (
-            await compute.call("loss", { x: null, data: samples({ pass: "evaluate", step, microBatch }) })
+            await compute.call("loss", {
+              x: null,
+              data: await samples({ pass: "evaluate", step, microBatch }),
+            })
           ).answer.loss;
         });
       }
       const loss = await mean(spec.microBatches, async (microBatch) => {
-        return (await compute.call("tail", { x: null, data: samples({ pass: "forward", step, microBatch }) }))
-          .answer.loss;
+        return (
+          await compute.call("tail", { x: null, data: await samples({ pass: "forward", step, microBatch }) })
+        ).answer.loss;
       });
       await compute.call("optimise", { optimizer: spec.optimizer, step, microBatches: spec.microBatches });
       const finished = { step: step + 1, loss, heldOutLoss, ms: performance.now() - begun };

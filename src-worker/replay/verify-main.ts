@@ -4,6 +4,7 @@ import { failureBody } from "../../src-protocol/failure.ts";
 import { parseRecord } from "../../src-protocol/run-record.ts";
 import { verifyRequest } from "../../src-protocol/verify.ts";
 import type { VerifyMessage, VerifyOutcome, VerifyRequest } from "../../src-protocol/verify.ts";
+import { FileCorpus } from "../corpus/corpus-reader.ts";
 import { OfflineRun } from "./offline-run.ts";
 import { verify } from "./verify.ts";
 
@@ -13,9 +14,10 @@ async function repeat(request: VerifyRequest): Promise<VerifyOutcome> {
   const { checkpoint, corpusFile, modelFiles } = request;
   const [onnxFile] = record.run.model.kind === "onnx" ? modelFiles : [];
   const checkpoints = await Promise.all((checkpoint?.files ?? []).map((file) => readFile(file)));
+  const corpus = new FileCorpus(corpusFile);
   const run = await OfflineRun.open({
     spec: record.run,
-    corpus: await readFile(corpusFile),
+    corpus,
     file: onnxFile === undefined ? null : await readFile(onnxFile),
     files: record.run.model.kind === "decoder" ? modelFiles : [],
     // The stages work side by side.
@@ -28,6 +30,7 @@ async function repeat(request: VerifyRequest): Promise<VerifyOutcome> {
     );
   } finally {
     await run.close();
+    corpus.close();
   }
 }
 

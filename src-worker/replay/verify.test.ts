@@ -1,5 +1,6 @@
 import { afterEach, expect, it } from "vitest";
 import { parseRecord, recordHeaderLine, recordLinkLine } from "../../src-protocol/run-record.ts";
+import { memoryCorpus } from "../corpus/corpus-reader.ts";
 import { OfflineRun } from "./offline-run.ts";
 import { TINY_CORPUS, tinyRun } from "../tiny-run.test-support.ts";
 import { verify } from "./verify.ts";
@@ -14,7 +15,13 @@ afterEach(async () => {
 });
 
 async function opened(threads = 1): Promise<OfflineRun> {
-  const run = await OfflineRun.open({ spec, corpus: TINY_CORPUS, file: null, threads, from: null });
+  const run = await OfflineRun.open({
+    spec,
+    corpus: memoryCorpus(TINY_CORPUS),
+    file: null,
+    threads,
+    from: null,
+  });
   open.push(run);
   return run;
 }

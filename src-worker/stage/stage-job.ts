@@ -6,7 +6,7 @@ import type { Samples } from "./stage-samples.ts";
 import type { Crossing } from "./tensor-message.ts";
 
 /** What goes to the compute thread is given away by transfer: nothing is copied. */
-export function runJob(
+export async function runJob(
   compute: Pick<Compute, "call">,
   job: TensorJob<Crossing>,
   samples: Samples,
@@ -15,34 +15,34 @@ export function runJob(
   switch (kind) {
     case "forward":
     case "evaluate": {
-      const { x, data, buffers } = inputOf(job, samples);
-      return compute.call("forward", { microBatch, x, data, keep: kind === "forward" }, buffers);
+      const { x, data, buffers } = await inputOf(job, samples);
+      return await compute.call("forward", { microBatch, x, data, keep: kind === "forward" }, buffers);
     }
     case "backward": {
       const dy = job.input?.values;
       if (dy === undefined)
         throw new Failure("no-gradient", `Micro-batch ${microBatch} came back without its gradient.`);
-      return compute.call("backward", { microBatch, dy }, [dy.buffer]);
+      return await compute.call("backward", { microBatch, dy }, [dy.buffer]);
     }
     case "tail":
     case "loss": {
-      const { x, data, buffers } = inputOf(job, samples);
-      return compute.call(kind, { x, data }, buffers);
+      const { x, data, buffers } = await inputOf(job, samples);
+      return await compute.call(kind, { x, data }, buffers);
     }
     case "tie": {
       const values = job.input?.values ?? null;
       const { add, set } = job;
-      return compute.call("tie", { values, add, set }, values === null ? [] : [values.buffer]);
+      return await compute.call("tie", { values, add, set }, values === null ? [] : [values.buffer]);
     }
   }
 }
 
-function inputOf(
+async function inputOf(
   job: TensorJob<Crossing>,
   samples: Samples,
-): { x: Activations | null; data: StageData; buffers: ArrayBuffer[] } {
+): Promise<{ x: Activations | null; data: StageData; buffers: ArrayBuffer[] }> {
   const x = job.input?.values ?? null;
-  const data = samples(job);
+  const data = await samples(job);
   const buffers = [x, ...Object.values(data)].flatMap((array) => (array ? [array.buffer] : []));
   return { x, data, buffers };
 }
