@@ -14,9 +14,9 @@ const DOUBTFUL_FAILURES = 3;
 export const FORMING_LIMIT_MS = 120_000;
 /**
  * SECURITY: less than this is no progress. So a node that only says it loads has an end: it can say
- * so no more often than its stage's files have megabytes.
+ * so no more often than its stage's files have quarters of a megabyte.
  */
-const PROGRESS_BYTES = 1_000_000;
+const PROGRESS_BYTES = 250_000;
 
 /** When each stage that is not ready counts as given up; null: it is ready, or nobody has it. */
 export function loadDeadlines({ stages, formingSince }: NetworkState): (number | null)[] {

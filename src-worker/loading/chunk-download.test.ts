@@ -48,12 +48,23 @@ function download(from: ChunkSource, signal?: AbortSignal, mostBytes = file.leng
   return downloadFile({ digest, path, mostBytes, source: from, signal, onProgress });
 }
 
-it("a line that breaks after every 1.5 chunks costs half a chunk each time, and nothing is fetched twice", async () => {
+it("a line that breaks again and again costs nothing that has come, within a chunk too", async () => {
   await download(source({ breakAfter: 1.5 * MIB, times: 3 }));
   expect(readFileSync(path).equals(file)).toBe(true);
-  expect(asked.map(([from]) => from / MIB)).toEqual([0, 1, 2, 3]);
+  expect(asked.map(([from]) => from / MIB)).toEqual([0, 1.5, 3, 4.5]);
   expect(progress.at(-1)).toBe(file.length);
+  expect(progress).toEqual(progress.toSorted((a, b) => a - b));
 });
+
+it("a line that brings a third of a chunk at a time, for hours, brings the file", async () => {
+  let hours = 0;
+  const slow = source({ breakAfter: MIB / 3 });
+  await downloadFile({
+    ...{ digest, path, mostBytes: file.length, source: slow, signal: undefined, onProgress: () => undefined },
+    now: () => (hours += 80_000),
+  });
+  expect(readFileSync(path).equals(file)).toBe(true);
+}, 20_000);
 
 it("what an earlier process left is hashed, and only what is missing or damaged is fetched", async () => {
   const left = Buffer.from(file.subarray(0, 4 * MIB + 17));

@@ -7,7 +7,7 @@ import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { diskFailure } from "../stage/disk-failure.ts";
 
-/** Without a right chunk for so long there is nobody to take it from. What has come is kept. */
+/** Without a byte for so long there is nobody to take it from. What has come is kept. */
 const FRUITLESS_MS = 90_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5_000;
@@ -31,7 +31,7 @@ export interface Download {
   readonly mostBytes: number;
   readonly source: ChunkSource;
   readonly signal: AbortSignal | undefined;
-  /** Bytes that are here and right. */
+  /** Bytes that are here; of the chunk that is under way unverified. */
   readonly onProgress: (bytes: number, ofBytes: number) => void;
   /** Milliseconds, of a clock that never jumps. */
   readonly now?: () => number;
@@ -57,9 +57,9 @@ export async function downloadFile(download: Download): Promise<void> {
   let whole = false;
   try {
     const all = list.sha256.map((_, index) => index);
-    const missing = await missingChunks(file, list, all, download);
+    const transfer = { missing: await missingChunks(file, list, all, download), begun: null };
     await persistently(download, (progressed) =>
-      takeMissing(file, list, missing, list.bytes, download, progressed),
+      takeMissing(file, list, transfer, list.bytes, download, progressed),
     );
     whole = (await digestOfFile(file, list.bytes)) === digest;
     if (whole) await file.sync();
@@ -119,9 +119,9 @@ export async function downloadParts(download: PartialDownload): Promise<void> {
   const file = await openPart(path, bytes);
   try {
     await file.truncate(bytes);
-    const missing = await missingChunks(file, list, wanted, download);
+    const transfer = { missing: await missingChunks(file, list, wanted, download), begun: null };
     await persistently(download, (progressed) =>
-      takeMissing(file, list, missing, total, download, progressed),
+      takeMissing(file, list, transfer, total, download, progressed),
     );
     await file.sync();
   } catch (error) {
@@ -166,57 +166,73 @@ async function missingChunks(
   return missing;
 }
 
+/** The part of a chunk that has come before a source broke off: it is not asked for again. */
+interface Begun {
+  readonly index: number;
+  readonly buffer: Buffer;
+  filled: number;
+}
+
 async function takeMissing(
   file: FileHandle,
   list: ChunkList,
-  missing: Set<number>,
+  transfer: { readonly missing: Set<number>; begun: Begun | null },
   /** Bytes of all chunks that are wanted. */
   total: number,
   { digest, source, signal, onProgress }: Pick<Download, "digest" | "source" | "signal" | "onProgress">,
   progressed: () => void,
 ): Promise<void> {
+  const { missing } = transfer;
   let wrong = 0;
   let here = total;
   for (const index of missing) here -= lengthOf(list, index);
   for (let first = nextOf(missing); first !== null; first = nextOf(missing)) {
     let end = first;
     while (missing.has(end)) end += 1;
-    let index = first;
-    let filled = 0;
-    let buffer = Buffer.alloc(placeOf(list, index).to - placeOf(list, index).from);
-    const pieces = source.range(digest, placeOf(list, first).from, placeOf(list, end - 1).to, signal);
+    let begun = transfer.begun?.index === first ? transfer.begun : begin(list, first);
+    const from = placeOf(list, first).from + begun.filled;
+    const pieces = source.range(digest, from, placeOf(list, end - 1).to, signal);
     for await (const piece of pieces) {
-      for (let at = 0; at < piece.byteLength;) {
-        const taken = piece.subarray(at, at + buffer.byteLength - filled);
-        buffer.set(taken, filled);
-        filled += taken.byteLength;
+      for (let at = 0; at < piece.byteLength && begun.index < end;) {
+        const taken = piece.subarray(at, at + begun.buffer.byteLength - begun.filled);
+        begun.buffer.set(taken, begun.filled);
+        begun.filled += taken.byteLength;
         at += taken.byteLength;
-        if (filled < buffer.byteLength) continue;
-        if (hashOf(buffer) !== list.sha256[index]) {
+        transfer.begun = begun;
+        // Bytes that come are progress, however slow the line is; what is wrong with them ends by itself.
+        progressed();
+        if (begun.filled < begun.buffer.byteLength) {
+          onProgress(here + begun.filled, total);
+          continue;
+        }
+        transfer.begun = null;
+        if (hashOf(begun.buffer) !== list.sha256[begun.index]) {
           wrong += 1;
           if (wrong >= WRONG_CHUNKS) throw corrupt(digest);
         } else {
-          await file.write(buffer, 0, buffer.byteLength, placeOf(list, index).from);
-          missing.delete(index);
-          here += buffer.byteLength;
-          progressed();
-          onProgress(here, total);
+          await file.write(begun.buffer, 0, begun.buffer.byteLength, placeOf(list, begun.index).from);
+          missing.delete(begun.index);
+          here += begun.buffer.byteLength;
         }
-        index += 1;
-        filled = 0;
-        if (index === end) break;
-        buffer = Buffer.alloc(placeOf(list, index).to - placeOf(list, index).from);
+        onProgress(here, total);
+        begun = begin(list, begun.index + 1);
       }
-      if (index === end) break;
+      if (begun.index >= end) break;
     }
-    if (index < end) throw new Failure("blob-unavailable", `Of blob ${digest} less came than was asked for.`);
+    if (begun.index < end)
+      throw new Failure("blob-unavailable", `Of blob ${digest} less came than was asked for.`);
   }
+}
+
+/** A buffer of its own: of the last one the file may still be taking bytes. */
+function begin(list: ChunkList, index: number): Begun {
+  return { index, buffer: Buffer.alloc(index < list.sha256.length ? lengthOf(list, index) : 0), filled: 0 };
 }
 
 /** Again and again with growing pauses, for as long as something comes now and then. */
 export async function persistently<T>(
   { signal, now = () => performance.now() }: Pick<Download, "signal" | "now">,
-  /** Calls back when a chunk has come: then patience begins anew. */
+  /** Calls back when something has come: then patience begins anew. */
   attempt: (progressed: () => void) => Promise<T>,
 ): Promise<T> {
   let goodAt = now();
