@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/state/initial-state.ts";
 import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
+import { loadingText } from "../src-protocol/loading.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
@@ -34,6 +35,24 @@ describe("tah status", () => {
     const text = statusText(state(paused), now);
     expect(text).toMatch(/^Waiting: you paused it\. Starts tomorrow about /);
     expect(text).not.toContain("Looking for a stage.");
+  });
+});
+
+describe("tah status while files come", () => {
+  it("says which file, how much of it, how fast and how long still", () => {
+    const loading = {
+      what: "text",
+      bytes: 1e6,
+      ofBytes: 4e6,
+      bytesPerSecond: 62_500,
+      secondsLeft: 48,
+    } as const;
+    const { node, ...rest } = state(running);
+    const text = statusText(
+      { ...rest, node: { ...node, phase: "loading", detail: loadingText(loading), loading } },
+      now,
+    );
+    expect(text).toContain("Worker:    Loading the text: 1.0 of 4.0 MB, 0.1 MB/s, 48 s left.");
   });
 });
 

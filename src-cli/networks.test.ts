@@ -47,7 +47,12 @@ const offer: NetworkOffer = {
       loss: 3,
       corpus: "Moby-Dick",
     },
-    asks: { downloadBytes: 31_000_000, memoryBytes: 1_400_000_000, megabitsPerSecond: 6.42 },
+    asks: {
+      downloadBytes: 31_000_000,
+      memoryBytes: 1_400_000_000,
+      bytesPerStep: 8_400_000,
+      megabitsPerSecond: 6.42,
+    },
   }),
 };
 

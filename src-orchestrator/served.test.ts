@@ -134,8 +134,10 @@ describe("a served network", () => {
       run: { model: "llama", stages: 3, step: 0, loss: null },
     });
     expect(card.asks.downloadBytes).toBe(orchestrator.host.run.corpus.bytes);
-    expect(card.asks.memoryBytes).toBeGreaterThan(0);
-    expect(card.asks.megabitsPerSecond).toBeGreaterThan(0);
+    // A worker's own program is most of what a small model takes.
+    expect(card.asks.memoryBytes).toBeGreaterThan(200e6);
+    expect(card.asks.bytesPerStep).toBeGreaterThan(0);
+    expect(card.asks.megabitsPerSecond).toBeNull();
     await orchestrator.close();
     await serve();
     expect((await invite()).keySha256).toBe(invitation.keySha256);

@@ -60,9 +60,12 @@ export const networkCard = z.object({
   asks: z.object({
     /** At first: the text, the model's file, a stage's newest checkpoint. */
     downloadBytes: count,
+    /** The whole worker process while it trains. */
     memoryBytes: count,
-    /** Up and down each while it trains, as fast as the run goes now, or as it would at 1 step a second. */
-    megabitsPerSecond: z.number().nonnegative(),
+    /** Up, and as many down, for one step. */
+    bytesPerStep: count,
+    /** Up and down each at the run's pace of now; null: it does not train just now. */
+    megabitsPerSecond: z.number().nonnegative().nullable(),
   }),
 });
 export type NetworkCard = z.infer<typeof networkCard>;

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { awayText, bytesText, mbitText, networkWait } from "./network-text.ts";
+import { CONTROL_PROTOCOL } from "./control.ts";
+import { networkCard } from "./network-card.ts";
+import { awayText, bytesText, mbitText, networkWait, offerRows } from "./network-text.ts";
 import type { NetworkView } from "./networks.ts";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
@@ -32,6 +34,52 @@ describe("a network that cannot be reached", () => {
   it("is not spoken of while it answers", () => {
     expect(networkWait(network(null), now)).toBeNull();
   });
+});
+
+it("says what a run asks of a connection by its pace of now, or by the step while it does not train", () => {
+  const card = networkCard.parse({
+    protocol: CONTROL_PROTOCOL,
+    network: "n",
+    name: "Maple Street",
+    operator: "",
+    testUnits: true,
+    open: false,
+    nodes: 2,
+    run: {
+      runId: "run-1",
+      name: "A run",
+      model: "llama",
+      parameterCount: 46_000,
+      stages: 3,
+      phase: "waiting",
+      detail: "",
+      step: 0,
+      steps: null,
+      loss: null,
+      corpus: "Texts",
+    },
+    asks: { downloadBytes: 1_300_000, memoryBytes: 271e6, bytesPerStep: 32_768, megabitsPerSecond: null },
+  });
+  const said = (megabitsPerSecond: number | null, bytesPerStep = 32_768): string[] => {
+    const asks = { ...card.asks, bytesPerStep, megabitsPerSecond };
+    const offer = {
+      id: "0".repeat(16),
+      address: "https://10.0.0.2:1",
+      keySha256: "ab".repeat(32),
+      joined: false,
+    };
+    return offerRows({ ...offer, card: { ...card, asks } })
+      .filter(({ name }) => name === "Memory" || name === "Connection")
+      .map(({ value }) => value);
+  };
+  expect(said(null)).toEqual([
+    "about 271 MB while it trains",
+    "about 33 kB up and as much down for each step",
+  ]);
+  expect(said(5.24)[1]).toBe(
+    "about 5.2 Mbit/s up and down at its pace of now (33 kB up and as much down for each step)",
+  );
+  expect(said(null, 0)[1]).toBe("next to nothing while it trains");
 });
 
 it("says amounts with two figures below ten, and in the units that they are sold in", () => {

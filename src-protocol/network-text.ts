@@ -51,9 +51,17 @@ export function offerRows({ address, keySha256, card }: NetworkOffer): readonly 
     { name: "Now", value: `${step}, ${counted(card.nodes, "computer")} taking part` },
     { name: "Downloads", value: `about ${bytesText(asks.downloadBytes)} at first` },
     { name: "Memory", value: `about ${bytesText(asks.memoryBytes)} while it trains` },
-    { name: "Connection", value: `about ${mbitText(asks.megabitsPerSecond)} up and down while it trains` },
+    { name: "Connection", value: lineText(asks) },
     { name: "Pays", value: card.testUnits ? "test units, worth nothing" : "for counter-signed work" },
   ];
+}
+
+function lineText({ bytesPerStep, megabitsPerSecond }: NetworkOffer["card"]["asks"]): string {
+  if (bytesPerStep === 0) return "next to nothing while it trains";
+  const each = `${bytesText(bytesPerStep)} up and as much down for each step`;
+  return megabitsPerSecond === null
+    ? `about ${each}`
+    : `about ${mbitText(megabitsPerSecond)} up and down at its pace of now (${each})`;
 }
 
 export interface OfferRow {

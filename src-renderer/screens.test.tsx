@@ -1,6 +1,7 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { DialDrawing } from "./home/dial.tsx";
+import { LoadingFigure } from "./network/loading-bar.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
 
 test("the dial tells in words what it draws", () => {
@@ -24,4 +25,14 @@ test("a failure is announced with its own sentence", () => {
   );
   expect(html).toContain('role="alert"');
   expect(html).toContain("There is nothing to claim.");
+});
+
+test("a download shows how far it is as a bar and in words", () => {
+  const html = renderToStaticMarkup(
+    <LoadingFigure
+      loading={{ what: "checkpoint", bytes: 60e6, ofBytes: 240e6, bytesPerSecond: 2e6, secondsLeft: 90 }}
+    />,
+  );
+  expect(html).toContain('<progress max="240000000" value="60000000" aria-label="Loading">');
+  expect(html).toContain("Loading the checkpoint: 60 of 240 MB, 2.0 MB/s, 2 minutes left.");
 });

@@ -35,7 +35,7 @@ function looked(number: number): Looked {
       loss: null,
       corpus: "Texts",
     },
-    asks: { downloadBytes: 1, memoryBytes: 1, megabitsPerSecond: 1 },
+    asks: { downloadBytes: 1, memoryBytes: 1, bytesPerStep: 1, megabitsPerSecond: 1 },
   });
   return {
     id: id(number),

@@ -34,7 +34,7 @@ const CARD: NetworkCard = {
     loss: 2.5,
     corpus: "Moby Dick",
   },
-  asks: { downloadBytes: 1, memoryBytes: 2, megabitsPerSecond: 3 },
+  asks: { downloadBytes: 1, memoryBytes: 2, bytesPerStep: 4, megabitsPerSecond: 3 },
 };
 
 let certificate: { cert: string; key: string };
