@@ -60,7 +60,12 @@ it("a line that brings a third of a chunk at a time, for hours, brings the file"
   let hours = 0;
   const slow = source({ breakAfter: MIB / 3 });
   await downloadFile({
-    ...{ digest, path, mostBytes: file.length, source: slow, signal: undefined, onProgress: () => undefined },
+    digest,
+    path,
+    mostBytes: file.length,
+    source: slow,
+    signal: undefined,
+    onProgress: () => undefined,
     now: () => (hours += 80_000),
   });
   expect(readFileSync(path).equals(file)).toBe(true);
