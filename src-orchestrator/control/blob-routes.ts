@@ -3,6 +3,7 @@ import { parseRange } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "../../src-protocol/keys.ts";
+import { uploadText } from "../../src-protocol/upload-text.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { Blobs } from "../stores/blobs.ts";
@@ -50,21 +51,29 @@ export function blobRoutes(
         "The upload does not say how long it is. Send it with Content-Length.",
       );
     }
-    const by = authorise(request, host, `blob\n${sha256}\n${length}`);
+    const { from, total } = placeIn(request, length);
+    const by = authorise(request, host, uploadText(sha256, total, from));
     if (host.stageOf(by) === null)
       throw new Failure("not-a-holder", "Only a node that holds a stage stores checkpoints here.");
-    if (length > limitBytes) {
-      throw new Failure("blob-too-large", `The blob has ${length} bytes; ${limitBytes} are allowed here.`);
+    if (total > limitBytes) {
+      throw new Failure("blob-too-large", `The blob has ${total} bytes; ${limitBytes} are allowed here.`);
     }
     const refusal = quota.begin(by, sha256, performance.now());
     if (refusal !== null) throw new Failure(refusal, REFUSALS[refusal]);
     try {
       const body = movingBody(request.raw, () => host.isConnected(by), bodyLimits);
-      const { bytes } = await blobs.put(sha256, body, length);
+      const { bytes } = await blobs.put(sha256, body, total, from);
       return { sha256, bytes };
     } finally {
       quota.ended(by, sha256);
     }
+  }
+
+  /** How much of an upload is here, so that the rest of it can be sent. */
+  async function begun(request: BlobRequest): Promise<{ bytes: number }> {
+    const sha256 = digestOf(request);
+    authorise(request, host, `blob-get\n${sha256}`);
+    return { bytes: await blobs.begun(sha256) };
   }
 
   async function get(request: BlobRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -103,6 +112,19 @@ export function blobRoutes(
   server.route({ method: "PUT", url, bodyLimit: limitBytes, handler: put });
   server.route({ method: "GET", url, handler: get });
   server.route({ method: "GET", url: `${url}/chunks`, handler: chunks });
+  server.route({ method: "GET", url: `${url}/upload`, handler: begun });
+}
+
+/** Where a body of `length` bytes belongs: `Content-Range: bytes FROM-LAST/TOTAL`, else it is all of the blob. */
+function placeIn(request: BlobRequest, length: number): { from: number; total: number } {
+  const range = request.headers["content-range"];
+  if (range === undefined) return { from: 0, total: length };
+  const [, from, last, total] = (/^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(range) ?? []).map(Number);
+  if (from !== undefined && last === from + length - 1 && total === last + 1) return { from, total };
+  throw new Failure(
+    "bad-range",
+    "The upload's Content-Range does not go on to the blob's end, or is not as long as its body. Send bytes FROM-LAST/TOTAL.",
+  );
 }
 
 function digestOf(request: BlobRequest): string {

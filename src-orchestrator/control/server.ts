@@ -81,6 +81,7 @@ const STATUS: Readonly<Record<string, number>> = {
   "too-many-uploads": 429,
   "too-many-requests": 429,
   "upload-under-way": 429,
+  "upload-gap": 409,
   "upload-stalled": 408,
   "upload-abandoned": 408,
   "blob-too-large": 413,

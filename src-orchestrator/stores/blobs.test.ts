@@ -71,6 +71,36 @@ describe("blobs", () => {
     await blob.check({ from: 6 * CORPUS_CHUNK_BYTES, to: CONTENT.length });
   });
 
+  test("whose upload breaks off go on where it was, after a restart too, and never become another file", async () => {
+    const folder = temporaryFolder();
+    const large = Buffer.alloc(3 * 1024 * 1024, "weights ");
+    const digest = sha256(large);
+    const breaking = Readable.from(
+      (function* () {
+        yield large.subarray(0, 2 * 1024 * 1024);
+        throw new Error("the line broke");
+      })(),
+    );
+    await expect(new Blobs(folder).put(digest, breaking, large.length)).rejects.toThrow("the line broke");
+    const blobs = new Blobs(folder);
+    const begun = await blobs.begun(digest);
+    expect(begun).toBe(2 * 1024 * 1024);
+    expect(await blobs.length(digest)).toBeNull();
+    const rest = () => Readable.from([large.subarray(begun)]);
+    await expect(blobs.put(digest, rest(), large.length, begun + 1)).rejects.toMatchObject({
+      code: "upload-gap",
+    });
+    const [one, other] = [blobs.put(digest, rest(), large.length, begun), blobs.put(digest, rest(), 1, 0)];
+    await expect(other).rejects.toMatchObject({ code: "upload-under-way" });
+    expect(await one).toEqual({ bytes: large.length });
+    expect(await blobs.begun(digest)).toBe(0);
+    const wrong = Buffer.alloc(large.length);
+    await expect(blobs.put(DIGEST, Readable.from([wrong]), wrong.length)).rejects.toMatchObject({
+      code: "blob-mismatch",
+    });
+    expect(await blobs.begun(DIGEST)).toBe(0);
+  });
+
   test("that are damaged or cut on the disk are never served, and heal when they are sent again", async () => {
     const folder = temporaryFolder();
     await new Blobs(folder).put(DIGEST, source(), CONTENT.length);

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import type { Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ReadStream } from "node:fs";
 import {
@@ -14,6 +15,7 @@ import {
   stat,
   symlink,
 } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { blobFile } from "../../src-protocol/blob-file.ts";
 import { chunkBytesFor } from "../../src-protocol/chunks.ts";
@@ -37,6 +39,9 @@ export interface Blob {
 
 /** Uploads that no checkpoint names yet are left alone this long. */
 export const ORPHAN_GRACE_MS = 10 * 60_000;
+/** Less than this is quickly sent again. SECURITY: who has left keeps no room for what it did not bring. */
+const LEAST_KEPT_BYTES = 1024 * 1024;
+const WRONG_UPLOADS = new Set(["blob-too-large", "blob-mismatch"]);
 /** Lists of chunks in memory: those of a run's files and of a checkpoint of each stage. */
 const LISTS_KEPT = 64;
 
@@ -56,6 +61,9 @@ export class Blobs {
   /** Oldest first. A blob never changes, so its list does not. */
   private readonly lists = new Map<string, Promise<ChunkList>>();
 
+  /** Digests of which an upload is written just now: it has the part file for itself. */
+  private readonly writing = new Set<string>();
+
   constructor(folder: string) {
     this.folder = folder;
     this.root = join(folder, "sha256");
@@ -66,29 +74,44 @@ export class Blobs {
     return (await this.look(sha256))?.bytes ?? null;
   }
 
+  /** Bytes of an upload that broke off and may be gone on with. */
+  async begun(sha256: string): Promise<number> {
+    return (await stat(this.partOf(sha256)).catch(() => null))?.size ?? 0;
+  }
+
   /**
-   * Stores a stream under its digest.
+   * Stores a stream under its digest. With `from` it is the rest of an upload that broke off before;
+   * what has come of one that breaks off is kept for a while.
    *
-   * @throws Failure `blob-too-large` beyond `limitBytes`, `blob-mismatch` when the digest is another one
+   * @throws Failure `blob-too-large` beyond `limitBytes`, `blob-mismatch` when the digest is another
+   * one, `upload-gap` when there is less than `from`, `upload-under-way` while another one writes
    */
   async put(
     sha256: string,
     source: AsyncIterable<Uint8Array>,
     limitBytes: number,
+    from = 0,
   ): Promise<{ bytes: number }> {
+    if (this.writing.has(sha256))
+      throw new Failure("upload-under-way", "This blob is being sent just now. Send it again in a moment.");
+    this.writing.add(sha256);
     const path = this.pathOf(sha256);
-    const temporary = join(this.root, `${randomUUID()}.part`);
+    const part = this.partOf(sha256);
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const bytes = await writeWhole(temporary, sha256, source, limitBytes);
-      await rename(temporary, path);
+      const bytes = await writeWhole(part, sha256, source, limitBytes, from);
+      await rename(part, path);
       await syncFolder(dirname(path));
       const stored = await this.look(sha256);
       if (stored !== null) this.verified.set(sha256, stored);
       return { bytes };
     } catch (error) {
-      await rm(temporary, { force: true });
+      // What broke off may be gone on with; what is wrong, or little, may not.
+      const isWrong = error instanceof Failure && WRONG_UPLOADS.has(error.code);
+      if (isWrong || (await this.begun(sha256)) < LEAST_KEPT_BYTES) await rm(part, { force: true });
       throw storageFailure(error, this.root);
+    } finally {
+      this.writing.delete(sha256);
     }
   }
 
@@ -242,6 +265,10 @@ export class Blobs {
     }
   }
 
+  private partOf(sha256: string): string {
+    return join(this.root, `${sha256Hex.parse(sha256)}.part`);
+  }
+
   private pathOf(sha256: string): string {
     return join(this.folder, blobFile(sha256));
   }
@@ -272,22 +299,28 @@ async function writeWhole(
   sha256: string,
   source: AsyncIterable<Uint8Array>,
   limitBytes: number,
+  from: number,
 ): Promise<number> {
-  const file = await open(path, "wx", 0o600);
+  const file = await open(path, from === 0 ? "w+" : "r+", 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? gap(0, from) : error;
+  });
   try {
     const hash = createHash("sha256");
-    let bytes = 0;
+    let bytes = await rehashed(file, hash, from);
+    await file.truncate(from);
     for await (const chunk of source) {
-      bytes += chunk.length;
-      if (bytes > limitBytes) {
+      if (bytes + chunk.length > limitBytes) {
         throw new Failure(
           "blob-too-large",
           `The blob is larger than the ${limitBytes} bytes that are allowed here.`,
         );
       }
       hash.update(chunk);
-      // At the handle's position: it appends.
-      await file.writeFile(chunk);
+      for (let at = 0; at < chunk.length;) {
+        const { bytesWritten } = await file.write(chunk, at, chunk.length - at, bytes + at);
+        at += bytesWritten;
+      }
+      bytes += chunk.length;
     }
     const found = hash.digest("hex");
     if (found !== sha256) {
@@ -301,6 +334,26 @@ async function writeWhole(
   } finally {
     await file.close();
   }
+}
+
+/** What came before goes through the hash again: a restart has no other memory of it. */
+async function rehashed(file: FileHandle, hash: Hash, upTo: number): Promise<number> {
+  const buffer = Buffer.alloc(Math.min(upTo, 1 << 20));
+  let at = 0;
+  while (at < upTo) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.byteLength, upTo - at), at);
+    if (bytesRead === 0) throw gap(at, upTo);
+    hash.update(buffer.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  return at;
+}
+
+function gap(here: number, from: number): Failure {
+  return new Failure(
+    "upload-gap",
+    `Of this upload ${here} bytes are here, and it goes on from ${from}. Ask how much is here, and send the rest.`,
+  );
 }
 
 /** A rename is durable when its folder is; Windows has no such call and needs none. */

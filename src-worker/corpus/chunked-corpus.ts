@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { CORPUS_CHUNK_BYTES, DIGEST_BYTES, chunkCount } from "../../src-protocol/corpus-chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { persistently } from "../loading/chunk-download.ts";
+import { persistently } from "../loading/persistently.ts";
 import type { ChunkSource } from "../loading/chunk-download.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import type { CorpusReader } from "./corpus-reader.ts";

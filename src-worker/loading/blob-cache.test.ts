@@ -95,6 +95,6 @@ it("a store that refuses a checkpoint is quoted", async () => {
   writeFileSync(file, text);
   await expect(blobs().put(corpus.sha256, file, text.length)).rejects.toThrow(/HTTP 413 too large/);
   await expect(blobs().put(corpus.sha256, join(folder, "gone"), 5)).rejects.toMatchObject({
-    code: "blob-unavailable",
+    code: "disk-failed",
   });
 });

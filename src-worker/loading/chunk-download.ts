@@ -1,20 +1,14 @@
 import { createHash } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { setTimeout as wait } from "node:timers/promises";
 import { chunksDigest } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { diskFailure } from "../stage/disk-failure.ts";
+import { persistently } from "./persistently.ts";
 
-/** Without a byte for so long there is nobody to take it from. What has come is kept. */
-const FRUITLESS_MS = 90_000;
-const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 5_000;
 /** A chunk that comes wrong so often does not come right. */
 const WRONG_CHUNKS = 3;
-/** Failures after which asking again is of no use. */
-const FINAL = new Set(["blob-refused", "blob-too-large", "blob-corrupt"]);
 
 /** Where chunks come from: the orchestrator's store, or a peer that has the file. */
 export interface ChunkSource {
@@ -227,32 +221,6 @@ async function takeMissing(
 /** A buffer of its own: of the last one the file may still be taking bytes. */
 function begin(list: ChunkList, index: number): Begun {
   return { index, buffer: Buffer.alloc(index < list.sha256.length ? lengthOf(list, index) : 0), filled: 0 };
-}
-
-/** Again and again with growing pauses, for as long as something comes now and then. */
-export async function persistently<T>(
-  { signal, now = () => performance.now() }: Pick<Download, "signal" | "now">,
-  /** Calls back when something has come: then patience begins anew. */
-  attempt: (progressed: () => void) => Promise<T>,
-): Promise<T> {
-  let goodAt = now();
-  let retryMs = FIRST_RETRY_MS;
-  const progressed = (): void => {
-    goodAt = now();
-    retryMs = FIRST_RETRY_MS;
-  };
-  for (;;) {
-    try {
-      return await attempt(progressed);
-    } catch (error) {
-      signal?.throwIfAborted();
-      // Of a source there is nothing but Failures: the rest is about the disk.
-      const isOver = now() - goodAt >= FRUITLESS_MS;
-      if (!(error instanceof Failure) || FINAL.has(error.code) || isOver) throw error;
-      await wait(retryMs, undefined, signal === undefined ? {} : { signal });
-      retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-    }
-  }
 }
 
 function placeOf({ bytes, chunkBytes }: ChunkList, index: number): { from: number; to: number } {
