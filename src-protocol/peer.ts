@@ -26,8 +26,33 @@ export const tensorMeta = z.strictObject({
 });
 export type TensorMeta = z.infer<typeof tensorMeta>;
 
+/** Of a file that a neighbour has, so much is asked for at once: what is urgent waits for no more than that. */
+export const BLOB_PART_BYTES = 64 * 1024;
+/** Asks of one neighbour that may be under way; whoever asks for more hears that there is nothing. */
+export const BLOB_ASKS = 8;
+
+/** Chunks of the run's files, from a neighbour that has them. Answers carry the number of the ask. */
+const askId = z.int().nonnegative();
+export const blobMessage = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("blobAsk"),
+    id: askId,
+    sha256: sha256Hex,
+    from: z
+      .int()
+      .nonnegative()
+      .max(2 ** 42),
+    length: z.int().min(1).max(BLOB_PART_BYTES),
+  }),
+  /** The bytes are the payload. */
+  z.strictObject({ type: z.literal("blobPart"), id: askId }),
+  z.strictObject({ type: z.literal("blobNone"), id: askId }),
+]);
+export type BlobMessage = z.infer<typeof blobMessage>;
+
 export const peerMessage = z.discriminatedUnion("type", [
   tensorMeta,
+  ...blobMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
   /** The peer's answer; `receiptId` is the SHA-256 of the receipt's text. */
@@ -38,6 +63,18 @@ export const peerMessage = z.discriminatedUnion("type", [
   }),
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
+/** What the stages say to each other. */
+export type StageMessage = Exclude<PeerMessage, BlobMessage>;
+
+export function isBlobMessage(message: PeerMessage): message is BlobMessage {
+  return message.type === "blobAsk" || message.type === "blobPart" || message.type === "blobNone";
+}
+
+/** How much payload a message has. */
+export function payloadRange({ type }: PeerMessage): readonly [min: number, max: number] {
+  if (type === "tensor") return [1, PAYLOAD_LIMIT_BYTES];
+  return type === "blobPart" ? [1, BLOB_PART_BYTES] : [0, 0];
+}
 
 /** Frame of design section 5: `magic u32 | version u8 | type u8 | flags u16 | metaLength u32 | payloadLength u32`, little-endian. */
 export const FRAME_MAGIC = 0x31484154; // "TAH1"

@@ -12,6 +12,7 @@ import { Control } from "./control/control.ts";
 import { diskFailure } from "./stage/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { Snapshots } from "./stage/snapshots.ts";
+import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { TrainingWorker } from "./worker.ts";
@@ -111,7 +112,9 @@ async function start(
     hyperdhtOff,
     onLink: (link) => peers.accepted(link),
   });
-  const peers = new Peers(station, throttle);
+  const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));
+  const exchange = new BlobExchange(blobsIn(files));
+  const peers = new Peers(station, throttle, (link) => exchange.join(link));
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const exact = await holdsExact(compute);
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
@@ -125,6 +128,7 @@ async function start(
     snapshots,
     outbox,
     peers,
+    exchange,
     throttle,
     onPhase: (phase) => tell({ type: "phase", ...phase }),
     onFatal: fail,

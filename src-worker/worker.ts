@@ -16,6 +16,8 @@ import type { Compute } from "./compute/compute.ts";
 import type { Control, Instruction, Report } from "./control/control.ts";
 import { BlobCache } from "./loading/blob-cache.ts";
 import { ModelParts } from "./loading/model-parts.ts";
+import type { BlobExchange } from "./loading/blob-exchange.ts";
+import { NeighbourFirst } from "./loading/neighbour-first.ts";
 import { LoadingMeter } from "./loading/loading-meter.ts";
 import type { LoadingFile } from "./loading/loading-meter.ts";
 import type { Throttle } from "./limits/throttle.ts";
@@ -49,6 +51,8 @@ export interface WorkerParts {
   readonly snapshots: Snapshots;
   readonly outbox: ReceiptOutbox;
   readonly peers: Peers;
+  /** Files of the run that neighbours have. */
+  readonly exchange: BlobExchange;
   /** What the owner allows, for its transfers. */
   readonly throttle: Throttle;
   readonly onPhase: (phase: Phase) => void;
@@ -87,9 +91,10 @@ export class TrainingWorker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#blobs = new Blobs(parts.route, parts.signer, parts);
-    const { folder } = parts;
+    const { folder, exchange } = parts;
+    const source = new NeighbourFirst(this.#blobs, exchange);
     const cache = (name: string, what: LoadingFile, onlyLast: boolean): BlobCache =>
-      new BlobCache(join(folder, name), this.#blobs, {
+      new BlobCache(join(folder, name), source, {
         onProgress: (bytes, ofBytes) => this.#meter.count(what, bytes, ofBytes, performance.now()),
         onlyLast,
       });
@@ -99,7 +104,7 @@ export class TrainingWorker {
       ...parts,
       blobs: { get: (digest, mostBytes, signal) => checkpoints.atMost(digest, mostBytes, signal) },
       models: cache("models", "model", false),
-      parts: new ModelParts(join(folder, "models"), this.#blobs, {
+      parts: new ModelParts(join(folder, "models"), source, {
         onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),
       }),
       availableMemory: () => process.availableMemory(),

@@ -4,7 +4,7 @@ import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
 import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { peerMessage } from "../../src-protocol/peer.ts";
+import { isBlobMessage, payloadRange, peerMessage } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
@@ -13,7 +13,7 @@ import { LinkOutbox } from "./link-outbox.ts";
 import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
-import type { CloseHandler, Link, LinkStats, LinkTiming, MessageHandler } from "./link.ts";
+import type { BlobHandler, CloseHandler, Link, LinkStats, LinkTiming, MessageHandler } from "./link.ts";
 
 /**
  * Bytes given to the pipe and not yet out of memory. Two chunks keep a fast pipe busy; more would
@@ -48,6 +48,7 @@ export class FramedLink implements Link {
   #closeHandlers: CloseHandler[] = [];
   #closedFor: string | null = null;
   #knocked: (() => void) | null = null;
+  #blobHandler: BlobHandler | null = null;
 
   constructor(remoteKey: SessionKey, pipe: LinkPipe, clock: LinkClock, timing: LinkTiming) {
     this.remoteKey = remoteKey;
@@ -86,6 +87,10 @@ export class FramedLink implements Link {
 
   onMessage(handler: MessageHandler): void {
     this.#inbox.handleWith(handler);
+  }
+
+  onBlob(handler: BlobHandler): void {
+    this.#blobHandler = handler;
   }
 
   onClose(handler: CloseHandler): void {
@@ -196,8 +201,7 @@ export class FramedLink implements Link {
   #take(event: FrameEvent<PeerMessage>): void {
     switch (event.type) {
       case "message":
-        this.#messagesReceived += 1;
-        return this.#inbox.add(event);
+        return this.#hear(event.message, event.payload);
       case "heartbeat":
         if (event.answer) return this.#pulse.answered();
         this.#outbox.answer();
@@ -209,6 +213,13 @@ export class FramedLink implements Link {
       case "refused":
         return this.#fail(event.failure);
     }
+  }
+
+  #hear(message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+    this.#messagesReceived += 1;
+    // Not after what waits for a stage: each side bounds what it asks for and what it answers.
+    if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
+    else this.#inbox.add({ type: "message", message, payload });
   }
 
   /** We do not read on purpose. */
@@ -263,10 +274,11 @@ export class FramedLink implements Link {
   }
 }
 
-/** Runs before the payload gets memory. Only a tensor has one. */
+/** Runs before the payload gets memory. Only a tensor and a part of a file have one. */
 function acceptMessage(meta: unknown, payloadBytes: number): PeerMessage {
   const message = parseWith(peerMessage, meta);
-  if ((message.type === "tensor") !== payloadBytes > 0) {
+  const [least, most] = payloadRange(message);
+  if (payloadBytes < least || payloadBytes > most) {
     throw new Failure(
       "frame-length",
       `The peer sent a ${message.type} message with a payload of ${payloadBytes} bytes. The link was closed.`,

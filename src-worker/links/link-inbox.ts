@@ -1,4 +1,4 @@
-import type { PeerMessage } from "../../src-protocol/peer.ts";
+import type { StageMessage } from "../../src-protocol/peer.ts";
 import type { MessageHandler } from "./link.ts";
 
 /** Queued bytes above which the link stops reading. One message may be larger than this. */
@@ -7,7 +7,7 @@ export const INBOX_HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const MESSAGE_BYTES = 1024;
 
 type Item =
-  | { readonly type: "message"; readonly message: PeerMessage; readonly payload: Uint8Array<ArrayBuffer> }
+  | { readonly type: "message"; readonly message: StageMessage; readonly payload: Uint8Array<ArrayBuffer> }
   | { readonly type: "goodbye"; readonly reason: string };
 
 export interface LinkInboxEvents {
@@ -70,7 +70,7 @@ export class LinkInbox {
     }
   }
 
-  #handle(message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+  #handle(message: StageMessage, payload: Uint8Array<ArrayBuffer>): void {
     this.#state = "handling";
     const done = (): void => {
       this.#queuedBytes -= payload.byteLength + MESSAGE_BYTES;

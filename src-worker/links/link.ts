@@ -1,7 +1,7 @@
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import type { PeerMessage } from "../../src-protocol/peer.ts";
+import type { BlobMessage, PeerMessage, StageMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 
 export interface LinkStats {
@@ -19,7 +19,13 @@ export interface LinkStats {
  * bytes the link stops reading: so a slow consumer slows the sender, not this node's memory.
  * `payload` is the handler's to keep and starts at offset 0 of its own buffer.
  */
-export type MessageHandler = (message: PeerMessage, payload: Uint8Array<ArrayBuffer>) => void | Promise<void>;
+export type MessageHandler = (
+  message: StageMessage,
+  payload: Uint8Array<ArrayBuffer>,
+) => void | Promise<void>;
+
+/** Chunks of files, asked for and given; called at once, also while the stage's own messages wait. */
+export type BlobHandler = (message: BlobMessage, payload: Uint8Array<ArrayBuffer>) => void;
 
 /** Why a link closed, in one sentence; the same text on both sides when one of them closed it. */
 export type CloseHandler = (reason: string) => void;
@@ -39,6 +45,8 @@ export interface Link {
   send(message: PeerMessage, payload?: Uint8Array): Promise<void>;
   /** The one receiver; what arrives before it is set is kept. */
   onMessage(handler: MessageHandler): void;
+  /** The one receiver of what is said about files; without one it is left unheard. */
+  onBlob(handler: BlobHandler): void;
   /** Called once, also when the link is closed already; no message is handed over after it. */
   onClose(handler: CloseHandler): void;
   /** How long nothing was heard, in ms; 0 while we do not read on purpose. */

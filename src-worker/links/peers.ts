@@ -46,6 +46,7 @@ type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRe
 export class Peers {
   readonly #station: Station;
   readonly #throttle: Throttle;
+  readonly #onHeld: (link: Link) => void;
   readonly #watch: AddressWatch;
   readonly #timer: NodeJS.Timeout;
   #previous: Link | null = null;
@@ -63,8 +64,14 @@ export class Peers {
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
 
-  constructor(station: Station, throttle: Throttle = new Throttle()) {
+  /** @param onHeld a link to a neighbour of the newest assignment is there */
+  constructor(
+    station: Station,
+    throttle: Throttle = new Throttle(),
+    onHeld: (link: Link) => void = () => undefined,
+  ) {
     this.#station = station;
+    this.#onHeld = onHeld;
     this.#throttle = throttle;
     this.#watch = new AddressWatch(() => this.#moved());
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -207,6 +214,7 @@ export class Peers {
 
   #hold(link: Link): Link {
     link.limitBy(this.#throttle);
+    this.#onHeld(link);
     const meter = new LinkMeter();
     meter.look(link.stats, performance.now());
     this.#meters.set(link, meter);
