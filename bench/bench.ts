@@ -63,6 +63,11 @@ const BENCHMARKS = {
     about: "1,000,000 mutated frames and messages through every parser of foreign bytes",
     load: async () => (await import("./fuzz.ts")).benchFuzz,
   },
+  "fuzz-data": {
+    about:
+      "10,000 damaged files of every kind through the readers of data: tokens, a clear sentence, or a crash",
+    load: async () => (await import("./fuzz-data.ts")).benchFuzzData,
+  },
   tfjs: {
     about: "A small model's training step against TensorFlow.js in WebAssembly (installs it on first use)",
     load: async () => (await import("./tfjs.ts")).benchTfjs,

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { READING_ENVIRONMENT } from "../src-data/prepared/prepare-apart.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { Progress } from "./bench.ts";
 import { makeData, makeTokenizers } from "./data-made.ts";
@@ -27,6 +28,8 @@ export interface DataCase {
   /** null: there is no Python that has tokenizers and pyarrow. */
   pythonMegabytesPerSecond: number | null;
   ratioToPython: number | null;
+  /** The same by processor time of whole processes, loading included: also right on a busy computer. */
+  cpuRatioToPython: number | null;
   /** Whether both gave the same tokens, byte for byte; text is divided differently, so null. */
   sameTokens: boolean | null;
 }
@@ -42,6 +45,7 @@ export interface DataResult {
 
 const answer = z.object({
   seconds: z.number().positive(),
+  cpuSeconds: z.number().positive(),
   tokens: z.int().positive(),
   sha256: z.string(),
   peakBytes: z.int().positive(),
@@ -82,6 +86,7 @@ export async function benchData(progress: Progress): Promise<DataResult> {
           tokens: own.tokens,
           pythonMegabytesPerSecond: peer === null ? null : rounded(speed(peer.seconds)),
           ratioToPython: peer === null ? null : rounded(peer.seconds / own.seconds),
+          cpuRatioToPython: peer === null ? null : rounded(peer.cpuSeconds / own.cpuSeconds),
           sameTokens: peer === null || format === "text" ? null : peer.sha256 === own.sha256,
         };
         if (result.sameTokens === false)
@@ -90,7 +95,7 @@ export async function benchData(progress: Progress): Promise<DataResult> {
             `${format} with ${name}: the reference has other tokens (${peer?.tokens} of them, here ${own.tokens}).`,
           );
         progress(
-          `${format}, ${name}: ${result.megabytesPerSecond} MB/s, ${result.peakMegabytes} MB at most, ratio ${result.ratioToPython}`,
+          `${format}, ${name}: ${result.megabytesPerSecond} MB/s, ${result.peakMegabytes} MB at most, ratio ${result.ratioToPython}, by processor time ${result.cpuRatioToPython}`,
         );
         cases.push(result);
       }
@@ -123,7 +128,10 @@ function findPython(): { command: string; versions: string } | null {
 }
 
 async function run(command: string, words: readonly string[]): Promise<z.infer<typeof answer>> {
-  const child = spawn(command, words, { stdio: ["ignore", "pipe", process.stderr] });
+  const child = spawn(command, words, {
+    env: { ...process.env, ...READING_ENVIRONMENT },
+    stdio: ["ignore", "pipe", process.stderr],
+  });
   let out = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
   const code = await new Promise<number | null>((resolve, reject) => {

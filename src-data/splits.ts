@@ -14,6 +14,9 @@ const WORDS: Readonly<Record<string, Split>> = {
   testing: "test",
 };
 
+/** What Megatron's preprocessing adds to the name that it is given: the column, and what was cut. */
+const MEGATRON_ENDING = /_[a-z]+_(document|sentence)$/;
+
 /**
  * By the usual names: `train.bin`, `val.bin`, `wiki.valid.txt`, `validation-00000-of-00002.parquet`,
  * `test/a.txt`. null: the name says nothing. The file's own name counts more than its folders'.
@@ -24,6 +27,7 @@ export function splitNamed(name: string): Split | null {
     const words = part
       .toLowerCase()
       .replace(/(\.[a-z0-9]+){1,2}$/, (endings) => keepWord(endings))
+      .replace(MEGATRON_ENDING, "")
       .split(/[^a-z0-9]+/)
       .filter(Boolean);
     const [first = "", ...others] = words;

@@ -72,5 +72,7 @@ with open(into, "wb") as out:
         digest.update(numbers)
         count += len(ids)
 seconds = time.perf_counter() - began
+used = resource.getrusage(resource.RUSAGE_SELF)
+cpu = used.ru_utime + used.ru_stime
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": seconds, "tokens": count, "sha256": digest.hexdigest(), "peakBytes": peak}))
+print(json.dumps({"seconds": seconds, "cpuSeconds": cpu, "tokens": count, "sha256": digest.hexdigest(), "peakBytes": peak}))

@@ -9,6 +9,9 @@ import type { Preparation, PreparedData } from "./prepared-data.ts";
 
 const SCRIPT = join(import.meta.dirname, "prepare-main.ts");
 
+/** glibc gives each thread that encodes a heap of its own, and none gives back: two are enough. */
+export const READING_ENVIRONMENT = process.platform === "linux" ? { MALLOC_ARENA_MAX: "2" } : {};
+
 export interface ApartOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DataProgress) => void;
@@ -26,7 +29,11 @@ export async function prepareApart(wanted: Preparation, options: ApartOptions = 
   if (signal?.aborted === true) throw interrupted();
   const known = preparedBefore(wanted);
   if (known !== null) return known;
-  const child = fork(SCRIPT, [], { execArgv: [], env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const child = fork(SCRIPT, [], {
+    execArgv: [],
+    env: { ...env, ...READING_ENVIRONMENT },
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
   const { promise, resolve, reject } = Promise.withResolvers<PreparedData>();
   let complaint = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
