@@ -15,9 +15,10 @@ import { openModel } from "./model-folder.ts";
 import { packedModel } from "./model-weights.ts";
 import { openRecord } from "./run-record-file.ts";
 import type { RecordOnDisk } from "./run-record-file.ts";
-import { findTokenizer } from "../src-data/tokenizer.ts";
+import { prepareApart } from "../src-data/prepared/prepare-apart.ts";
+import { sayProgress } from "./data-text.ts";
+import { preparedFolder } from "./prepared-folder.ts";
 import { readManifest } from "./trained-weights.ts";
-import { gatherData } from "../src-data/gather-data.ts";
 
 const VERIFY_SCRIPT = join(import.meta.dirname, "..", "src-worker", "replay", "verify-main.ts");
 const SAY_EVERY_MS = 2_000;
@@ -57,7 +58,7 @@ export async function verifyRun(options: VerifyOptions, say: (text: string) => v
   try {
     const checkpoint = checkpointBefore(record, options.steps === null ? Infinity : range.from);
     const from = options.steps === null ? Math.max(range.from, (checkpoint?.step ?? 0) + 1) : range.from;
-    const files = await filesOf(record, options, temporary);
+    const files = await filesOf(record, options, temporary, say);
     const request = { ...files, record: record.path, checkpoint, stage: options.stage, from, to: range.to };
     say(
       `Doing steps ${(checkpoint?.step ?? 0) + 1} to ${range.to} again, from ${checkpoint === null ? "the seed" : `the checkpoint of step ${checkpoint.step}`} …`,
@@ -102,6 +103,7 @@ async function filesOf(
   { run, folder }: RecordOnDisk,
   options: VerifyOptions,
   temporary: string,
+  say: (text: string) => void,
 ): Promise<Pick<VerifyRequest, "corpusFile" | "modelFiles">> {
   const stored = (sha256: string): string | null => {
     const path = join(folder, BLOBS_FOLDER, ...blobFile(sha256).split("/"));
@@ -121,8 +123,7 @@ async function filesOf(
       await mustBe(file, sha256, "model", "--model");
     }
   }
-  const corpusFile =
-    stored(run.corpus.sha256) ?? (await gatheredAgain(run, options, join(temporary, "data")));
+  const corpusFile = stored(run.corpus.sha256) ?? (await preparedAgain(run, options, say));
   await mustBe(corpusFile, run.corpus.sha256, "data", "--data");
   return { corpusFile, modelFiles };
 }
@@ -149,20 +150,27 @@ function packedAgain(model: string | null, into: string): string {
   return into;
 }
 
-async function gatheredAgain(
+async function preparedAgain(
   { model: { vocabulary } }: RunSpec,
   { data, model, column, include, exclude }: VerifyOptions,
-  into: string,
+  say: (text: string) => void,
 ): Promise<string> {
   if (data === null)
     throw new Failure(
       "data-needed",
       "The record's folder does not have the data. Name the folder that was trained on with --data.",
     );
-  const tokenizer = await findTokenizer([...(model === null ? [] : [model]), data]);
-  const name = basename(model ?? "the model");
-  await gatherData(data, { vocabulary, model: name, into, tokenizer, column, include, exclude });
-  return into;
+  const wanted = {
+    given: data,
+    cache: preparedFolder(),
+    vocabulary,
+    model: basename(model ?? "the model"),
+    tokenizers: [...(model === null ? [] : [model]), data],
+    column,
+    include: [...include],
+    exclude: [...exclude],
+  };
+  return (await prepareApart(wanted, { onProgress: sayProgress(say) })).file;
 }
 
 async function mustBe(path: string, sha256: string, what: string, option: string): Promise<void> {

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { prepareApart } from "../src-data/prepared/prepare-apart.ts";
 import { printable } from "../src-engine/import/model-bytes.ts";
@@ -15,7 +14,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
-import { dataFolder } from "../src-protocol/data-folder.ts";
+import { preparedFolder } from "./prepared-folder.ts";
 import { folderSource } from "./folders/folder-source.ts";
 import { isModelFolder, openModelFolder } from "./folders/model-folder.ts";
 import type { ModelFolder } from "./folders/model-folder.ts";
@@ -74,11 +73,6 @@ export interface ModelSource extends Pick<TrainingPlan, "packed" | "folder" | "n
 }
 
 const USUAL_STAGES = 3;
-
-/** Where the user's daemon keeps what it prepared, too. */
-export function preparedFolder(): string {
-  return join(resolve(dataFolder(process.env, process.platform, homedir())), "corpus");
-}
 
 /**
  * `folder`: an empty one of this training's own, which gets the model. The data is read once into
