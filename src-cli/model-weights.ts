@@ -77,7 +77,8 @@ export function withWeights(
     const [copy, values] = [stored.get(name), weights.get(of)];
     // A copy that was trained by itself has numbers of its own.
     if (copy === undefined || values === undefined || weights.has(name)) continue;
-    write(copy, inForm(form, values, stored.get(of)?.dims.map(Number) ?? []));
+    const size = copy.dims.reduce((product, dim) => product * Number(dim), 1);
+    write(copy, inForm(form, values, stored.get(of)?.dims.map(Number) ?? [], size));
   }
   for (const [key, value] of Object.entries(properties)) {
     model.metadataProps = model.metadataProps.filter((entry) => entry.key !== key);

@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import nn
 
-from golden_file import FIXTURES, tidy, write_golden
+from golden_file import FIXTURES, as_recurrent, tidy, write_golden
 
 PLACES = 6
 
@@ -108,6 +108,31 @@ class Convolution(nn.Module):
         return self.head(x + self.conv(h).tanh().transpose(1, 2))
 
 
+class Recurrent(nn.Module):
+    """A recurrent layer between an embedding and a head, [batch, places, width]."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.embed = nn.Embedding(24, 6)
+        self.cell = getattr(nn, kind)(6, 8, batch_first=True, **options)
+        self.head = nn.Linear(16 if options.get("bidirectional") else 8, 24)
+
+    def forward(self, ids):
+        return self.head(self.cell(self.embed(ids))[0])
+
+
+class Started(nn.Module):
+    """A recurrent layer that begins with a learned state."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.cell, self.head = nn.Embedding(24, 6), nn.GRU(6, 8), nn.Linear(8, 24)
+        self.start = nn.Parameter(torch.randn(1, 2, 8))
+
+    def forward(self, ids):
+        return self.head(self.cell(self.embed(ids).transpose(0, 1), self.start)[0].transpose(0, 1))
+
+
 def constants(path):
     """The convolution's weights as Constant nodes, as some exporters write them."""
     model = onnx.load(path)
@@ -142,6 +167,12 @@ def models():
         "tied-folded": lambda: (Tied(), ids, {}),
         "tied-old": lambda: (Tied(), ids, {"dynamo": False, "opset_version": 17}),
         "encoder": lambda: (encoder(), torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(2)), {}),
+        "lstm": lambda: (Recurrent("LSTM", num_layers=2), ids, {}),
+        "lstm-old": lambda: (Recurrent("LSTM", bidirectional=True), ids, {"dynamo": False, "opset_version": 17}),
+        "gru": lambda: (Recurrent("GRU", bidirectional=True), ids, {}),
+        "gru-state": lambda: (Started(), ids, {"dynamo": False, "opset_version": 17}),
+        "rnn": lambda: (Recurrent("RNN", nonlinearity="relu"), ids, {}),
+        "rnn-old": lambda: (Recurrent("RNN", bidirectional=True), ids, {"dynamo": False, "opset_version": 17}),
         "constants": lambda: (Convolution(), ids, {"dynamo": False, "opset_version": 17}),
     }
 
@@ -160,6 +191,9 @@ def write(name, model, data, options):
     dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(3))
     (y * dy).sum().backward()
     gradients = {key: each.grad for key, each in model.named_parameters() if each.grad is not None}
+    # The exporter stores a recurrent layer's gates in another order, and its directions and biases together.
+    if {"LSTM", "GRU", "RNN"} & {node.op_type for node in onnx.load(path).graph.node}:
+        gradients = as_recurrent({key: each for key, each in model.named_modules() if isinstance(each, nn.RNNBase)}, gradients)
     write_golden(name, {"input": data}, y.detach(), dy, gradients)
 
 

@@ -83,3 +83,30 @@ def write_golden(name, inputs, output, dy, gradients):
     (FIXTURES / f"{name}.json").write_text(json.dumps(golden, indent=1) + "\n")
     size = (FIXTURES / f"{name}.onnx").stat().st_size
     print(f"{name}: {size} bytes, {sum(numpy.asarray(value).size for value in gradients.values())} parameters")
+
+
+# Where each gate of PyTorch's stands in ONNX's order: i f g o as i o f c, r z n as z r h.
+GATES = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}
+
+
+def as_recurrent(layers, values):
+    """Of PyTorch's recurrent modules, by prefix: the values in the form of ONNX's W, R and B, one for all directions."""
+    found = {}
+    for prefix, module in layers.items():
+        order = GATES[module.mode.split("_")[0]]
+
+        def gated(array):
+            gates = numpy.split(numpy.asarray(array), len(order), axis=0)
+            return numpy.concatenate([gates[i] for i in order])
+
+        directions = ["", "_reverse"] if module.bidirectional else [""]
+        for layer in range(module.num_layers):
+            def each(kind):
+                return [gated(values[f"{prefix}.{kind}_l{layer}{end}"]) for end in directions]
+            found[f"{prefix}.W{layer}"] = numpy.stack(each("weight_ih"))
+            found[f"{prefix}.R{layer}"] = numpy.stack(each("weight_hh"))
+            if module.bias:
+                both = zip(each("bias_ih"), each("bias_hh"))
+                found[f"{prefix}.B{layer}"] = numpy.stack([numpy.concatenate(pair) for pair in both])
+    others = {key: value for key, value in values.items() if not any(key.startswith(f"{each}.") for each in layers)}
+    return {**found, **others}

@@ -1,8 +1,8 @@
 import type { TensorProto } from "../onnx_pb.js";
 import { sizeOf, type Shape } from "../shape.ts";
 
-/** How a stored tensor holds the numbers of another one: as they are, in another shape, or transposed. */
-export type Form = "same" | "reshaped" | "transposed";
+/** How a stored tensor holds the numbers of another one: as they are, in another shape, transposed, or in each of its rows. */
+export type Form = "same" | "reshaped" | "transposed" | "repeated";
 
 export interface Copy {
   /** The stored tensor that is trained. */
@@ -51,7 +51,29 @@ export function copiesAmong(
       }
     }
   }
+  for (const table of candidates) {
+    const row = copies.has(table.name)
+      ? undefined
+      : candidates.find((each) => isRowOf(each, table, at, read));
+    if (row !== undefined) copies.set(table.name, { of: row.name, form: "repeated" });
+  }
   return copies;
+}
+
+/**
+ * Whether the file says that `table` was computed from the parameter `row` (and others), and it holds that
+ * vector again and again: a bias that was added to a product with zeros, the first step of a loop.
+ */
+function isRowOf(row: FormCandidate, table: FormCandidate, at: At, read: Read): boolean {
+  const length = row.shape[0] ?? 0;
+  const isSaid =
+    table.parametersIn.includes(row.name) &&
+    row.shape.length === 1 &&
+    table.shape.length > 1 &&
+    table.shape.at(-1) === length;
+  if (!isSaid || at(row, 0) !== at(table, 0)) return false;
+  const [numbers, all] = [read(row), read(table)];
+  return all.every((value, index) => value === numbers[index % length]);
 }
 
 function formOf(first: FormCandidate, second: FormCandidate, at: At, read: Read): Form | null {
@@ -105,8 +127,10 @@ function isItsOwnTranspose(numbers: Float32Array, side: number): boolean {
   return true;
 }
 
-/** The numbers of the trained tensor as its copy stores them. `shape`: of the trained one. */
-export function inForm(form: Form, numbers: Float32Array, shape: Shape): Float32Array {
+/** The numbers of the trained tensor as its copy, of `size` numbers, stores them. `shape`: of the trained one. */
+export function inForm(form: Form, numbers: Float32Array, shape: Shape, size: number): Float32Array {
+  if (form === "repeated")
+    return Float32Array.from({ length: size }, (_, index) => numbers[index % numbers.length] ?? 0);
   if (form !== "transposed") return numbers;
   const [rows = 1, columns = 1] = shape;
   const result = new Float32Array(numbers.length);

@@ -44,5 +44,11 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: "tied-old", kind: "a tied matrix stored twice, TorchScript exporter", sizes: SIZES },
   // The biases of the attention's output, which are 0.
   { name: "encoder", kind: "copied layers whose equal tensors were merged", dropped: 32 },
+  { name: "lstm", kind: "an LSTM of two layers, dynamo exporter" },
+  { name: "lstm-old", kind: "an LSTM in both directions, TorchScript exporter" },
+  { name: "gru", kind: "a GRU in both directions, reset after the product" },
+  { name: "gru-state", kind: "a GRU that begins with a learned state" },
+  { name: "rnn", kind: "an RNN, written out by the dynamo exporter" },
+  { name: "rnn-old", kind: "an RNN in both directions, TorchScript exporter" },
   { name: "constants", kind: "weights in Constant nodes" },
 ];

@@ -6,6 +6,7 @@ type Value =
   | { readonly kind: "number"; readonly value: number }
   | { readonly kind: "numbers"; readonly value: readonly number[] }
   | { readonly kind: "text"; readonly value: string }
+  | { readonly kind: "texts"; readonly value: readonly string[] }
   | { readonly kind: "tensor"; readonly value: TensorProto }
   | { readonly kind: "graph" };
 
@@ -45,6 +46,12 @@ export class NodeAttributes {
     return found.kind === "text" ? found.value : this.#wrong(name, "a text");
   }
 
+  texts(name: string): readonly string[] | undefined {
+    const found = this.#values.get(name);
+    if (!found) return undefined;
+    return found.kind === "texts" ? found.value : this.#wrong(name, "a list of texts");
+  }
+
   tensor(name: string): TensorProto | undefined {
     const found = this.#values.get(name);
     if (!found) return undefined;
@@ -63,6 +70,8 @@ export class NodeAttributes {
         return { kind: "numbers", value: attribute.floats };
       case Kind.STRING:
         return { kind: "text", value: new TextDecoder().decode(attribute.s) };
+      case Kind.STRINGS:
+        return { kind: "texts", value: attribute.strings.map((each) => new TextDecoder().decode(each)) };
       case Kind.TENSOR:
         return attribute.t ? { kind: "tensor", value: attribute.t } : { kind: "graph" };
       default:

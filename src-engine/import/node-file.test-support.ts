@@ -15,18 +15,23 @@ export interface Case {
   inputs: readonly (Operand | null)[];
   attributes?: Record<
     string,
-    number | readonly number[] | string | { float: number } | { floats: readonly number[] }
+    | number
+    | readonly number[]
+    | string
+    | { float: number }
+    | { floats: readonly number[] }
+    | { texts: readonly string[] }
   >;
   opset?: number;
   outputs?: number;
 }
 export interface Operand {
-  type: "float32" | "int64" | "bool";
+  type: "float32" | "int64" | "int32" | "bool";
   shape: readonly number[];
   values: readonly number[];
 }
 
-const ONNX_TYPE = { float32: 1, int64: 7, bool: 9 } as const;
+const ONNX_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
 
 export function numbers(shape: readonly number[], from = -1.7, step = 0.37): Operand {
   return {
@@ -59,6 +64,8 @@ function attribute(name: string, value: NonNullable<Case["attributes"]>[string])
   if (typeof value === "string") return { name, type: Kind.STRING, s: new TextEncoder().encode(value) };
   if (typeof value === "object" && "floats" in value)
     return { name, type: Kind.FLOATS, floats: [...value.floats] };
+  if (typeof value === "object" && "texts" in value)
+    return { name, type: Kind.STRINGS, strings: value.texts.map((each) => new TextEncoder().encode(each)) };
   if ("float" in value) return { name, type: Kind.FLOAT, f: value.float };
   return { name, type: Kind.INTS, ints: value.map(BigInt) };
 }

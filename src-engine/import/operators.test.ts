@@ -13,6 +13,7 @@ import {
   ints,
   list,
   numbers,
+  type Operand,
   positive,
   ratios,
   single,
@@ -199,6 +200,72 @@ const SHAPES_ONLY = ["NonZero", "Range", "ConstantOfShape", "Mod", "ReduceProd",
   (op) => !lowering(op),
 );
 
+/** X [4, 2, 3], hidden 5, and what a recurrent layer of so many gates and directions reads beside it. */
+const recurrent = (gates: number, directions = 1): Operand[] => [
+  numbers([4, 2, 3], -0.9, 0.17),
+  numbers([directions, gates * 5, 3], -0.6, 0.11),
+  numbers([directions, gates * 5, 5], -0.4, 0.09),
+  numbers([directions, 2 * gates * 5], -0.3, 0.05),
+];
+const state = (directions = 1): Operand => numbers([directions, 2, 5], -0.5, 0.1);
+const lengths: Operand = { type: "int32", shape: [2], values: [4, 4] };
+const RECURRENT: readonly Case[] = [
+  ...[
+    { op: "RNN", gates: 1 },
+    { op: "GRU", gates: 3 },
+    { op: "LSTM", gates: 4 },
+  ].flatMap(({ op, gates }): Case[] => {
+    const outputs = op === "LSTM" ? 3 : 2;
+    const sizes = { hidden_size: 5 };
+    const [x, w, r] = recurrent(gates) as [Operand, Operand, Operand];
+    return [
+      { op, inputs: recurrent(gates), attributes: sizes, outputs },
+      { op, inputs: [x, w, r], attributes: sizes, outputs },
+      {
+        op,
+        inputs: [...recurrent(gates), lengths, state()],
+        attributes: sizes,
+        outputs,
+      },
+      { op, inputs: recurrent(gates), attributes: { ...sizes, direction: "reverse" }, outputs },
+      {
+        op,
+        inputs: [...recurrent(gates, 2), null, state(2), ...(op === "LSTM" ? [state(2)] : [])],
+        attributes: { ...sizes, direction: "bidirectional" },
+        outputs,
+      },
+    ].map((each) => ({ ...each, opset: 14 }));
+  }),
+  {
+    op: "GRU",
+    inputs: recurrent(3),
+    attributes: { hidden_size: 5, linear_before_reset: 1 },
+    outputs: 2,
+    opset: 14,
+  },
+  {
+    op: "GRU",
+    inputs: [...recurrent(3, 2), null, state(2)],
+    attributes: { hidden_size: 5, linear_before_reset: 1, direction: "bidirectional" },
+    outputs: 2,
+    opset: 22,
+  },
+  {
+    op: "LSTM",
+    inputs: [...recurrent(4), null, state(), state(), numbers([1, 15], -0.2, 0.04)],
+    attributes: { hidden_size: 5 },
+    outputs: 3,
+    opset: 14,
+  },
+  {
+    op: "RNN",
+    inputs: recurrent(1, 2),
+    attributes: { hidden_size: 5, direction: "bidirectional", activations: { texts: ["Relu", "Softsign"] } },
+    outputs: 2,
+    opset: 14,
+  },
+];
+
 /** The file as the runtime computes it, and as the engine's graph of it computes. */
 async function both(
   each: Case,
@@ -244,6 +311,17 @@ describe("a node of a file", () => {
     async (_, each) => {
       const [expected, found] = await both(each, 1);
       expect(differences(found, expected)).toEqual([]);
+    },
+  );
+
+  it.each(RECURRENT.map((each) => [title(each), each] as const))(
+    "%s: written out step by step, computes what it computed",
+    async (_, each) => {
+      // Of the lengths all are known, so they are never fed.
+      for (const fed of [1, Math.min(4, each.inputs.length)]) {
+        const [expected, found] = await both(each, fed);
+        expect(differences(found, expected)).toEqual([]);
+      }
     },
   );
 

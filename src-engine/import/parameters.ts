@@ -132,6 +132,7 @@ export class StoredTensors {
 }
 
 function inForm(tensor: Tensor, { form }: Copy, shape: Shape): Tensor {
+  if (form === "repeated") return tensor.expand(shape);
   return form === "transposed" ? tensor.transpose(1, 0) : tensor.reshape(shape);
 }
 

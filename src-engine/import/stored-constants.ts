@@ -17,6 +17,9 @@ const WEIGHTS: Readonly<Record<string, readonly [number, number]>> = {
   BatchNormalization: [1, 2],
   GroupNormalization: [1, 2],
   PRelu: [1, 1],
+  LSTM: [1, 3],
+  GRU: [1, 3],
+  RNN: [1, 3],
 };
 /** What changes the form of a weight and not its numbers. */
 const FORMS: ReadonlySet<string> = new Set([

@@ -22,6 +22,15 @@ const UNTRAINED_FROM: Readonly<Record<string, number>> = {
   Upsample: 1,
 };
 
+/** Of these operators, the inputs that they begin with, from one number to before another; zeros there do not train. */
+const STATES: Readonly<Record<string, readonly [from: number, to: number]>> = {
+  LSTM: [5, 7],
+  GRU: [5, 6],
+  RNN: [5, 6],
+  Loop: [2, Infinity],
+  Scan: [0, Infinity],
+};
+
 /** Beyond this, a stored tensor is not looked through for equal values. */
 const LARGEST_COMPARED = 2 ** 20;
 
@@ -47,6 +56,7 @@ export class StoredFile {
   readonly #readExternal: ReadExternal | undefined;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #statistics = new Set<string>();
+  readonly #states = new Set<string>();
   #copies: ReadonlyMap<string, Copy> | null = null;
 
   /** @throws Failure `bad-model-file` when two tensors have one name */
@@ -65,6 +75,8 @@ export class StoredFile {
     for (const { opType, input } of nodes) {
       const from = Object.hasOwn(UNTRAINED_FROM, opType) ? UNTRAINED_FROM[opType] : input.length;
       for (const name of input.slice(from)) this.#statistics.add(name);
+      const [first, last] = (Object.hasOwn(STATES, opType) ? STATES[opType] : undefined) ?? [0, 0];
+      for (const name of input.slice(first, last)) this.#states.add(name);
     }
     this.ownership = new Ownership(graph, nodes, tensors, (name) => this.#isOneNumber(name));
   }
@@ -114,6 +126,8 @@ export class StoredFile {
             signature: this.ownership.signature,
             parametersIn: this.ownership.parametersIn(name),
             isStatistics: this.#statistics.has(owner),
+            isState: this.#states.has(owner),
+            isZero: () => tensorFloats(whatIs(name), proto, this.#readExternal).every((value) => value === 0),
             table: () => this.#table(name, proto, shape),
           }),
         )

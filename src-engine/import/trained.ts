@@ -18,6 +18,7 @@ export const WHY = {
   constant: "the file lists it as a constant",
   "folded-constant": "computed from constants when the model was exported",
   statistics: "statistics or sizes that an operator only reads",
+  state: "the zeros that a loop or a recurrent layer begins with",
   mask: "a mask: 0, or so negative that it hides",
   "non-finite": "it holds numbers that are not finite",
   positions: "a table of positions: waves or straight lines",
@@ -37,6 +38,9 @@ export interface StoredFacts {
   readonly parametersIn: readonly string[];
   /** Operators read it as what never trains. */
   readonly isStatistics: boolean;
+  /** Operators read it as what they begin with. */
+  readonly isState: boolean;
+  isZero(): boolean;
   /** Reads its numbers, so it is asked last. */
   table(): TableKind | null;
 }
@@ -58,6 +62,7 @@ export function verdictOf(facts: StoredFacts): Verdict {
   // A parameter stays one whatever its numbers are, as long as it can be stored.
   if (said !== null) return facts.table() === "non-finite" ? no("non-finite", true) : said;
   if (STATISTICS_NAME.test(facts.name)) return no("name", false);
+  if (facts.isState && facts.isZero()) return no("state", false);
   const table = facts.table();
   if (table !== null) return no(table, table === "mask" || table === "non-finite");
   if (TABLE_NAME.test(facts.name)) return no("name", false);
