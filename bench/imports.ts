@@ -1,5 +1,5 @@
 import { withWeights } from "../src-cli/model-weights.ts";
-import { GOLDEN_CASES, type GoldenCase } from "../src-engine/import/golden-cases.test-support.ts";
+import { GOLDEN_CASES, type GoldenCase, optionsOf } from "../src-engine/import/golden-cases.test-support.ts";
 import { matchGradients } from "../src-engine/import/golden-match.test-support.ts";
 import {
   evaluate,
@@ -11,7 +11,8 @@ import {
   type Golden,
 } from "../src-engine/import/golden.test-support.ts";
 import { importModel } from "../src-engine/import/import-model.ts";
-import type { ImportedModel } from "../src-engine/import/import-model.ts";
+import { decodeModel } from "../src-engine/import/model-bytes.ts";
+import type { ImportedModel, ImportOptions } from "../src-engine/import/import-model.ts";
 import type { Progress } from "./bench.ts";
 
 /** Relative to the framework's numbers, in the Euclidean norm. */
@@ -30,7 +31,7 @@ export interface ImportRow {
   readonly outputError: number;
   /** The worst of all parameters. */
   readonly gradientError: number;
-  /** The trained file in ONNX Runtime against the trained weights here; null: it runs batch statistics, which that does not. */
+  /** The trained file in ONNX Runtime against the trained weights here; null: that does not run it. */
   readonly trainedError: number | null;
   readonly ok: boolean;
 }
@@ -60,9 +61,10 @@ export async function benchImports(progress: Progress): Promise<ImportsResult> {
 }
 
 async function measured(given: GoldenCase): Promise<ImportRow> {
-  const { name, kind, sizes = {}, dropped = 0, trainingMode } = given;
+  const { name, kind, dropped = 0, notRun } = given;
+  const options = optionsOf(given);
   const [file, numbers] = [fixture(name), golden(name)];
-  const model = importModel(file, { sizes });
+  const model = importModel(file, options);
   const { output, gradients } = await evaluate(model, numbers);
   const { errors, left } = matchGradients(gradients, numbers.gradients);
   const parameters = model.parameters.reduce((sum, { size }) => sum + size, 0);
@@ -76,7 +78,7 @@ async function measured(given: GoldenCase): Promise<ImportRow> {
     outputError: relativeError(output, numbers.output.data),
     gradientError: Math.max(...errors.values()),
     trainedError:
-      trainingMode === true ? null : await trainedError(file, sizes, numbers, moved(model, gradients)),
+      notRun === undefined ? await trainedError(file, options, numbers, moved(model, gradients)) : null,
   };
   const isRight =
     row.parameters + dropped === framework &&
@@ -103,22 +105,47 @@ function moved(
 
 async function trainedError(
   file: Uint8Array,
-  sizes: Readonly<Record<string, number>>,
+  options: ImportOptions,
   numbers: Golden,
   weights: ReadonlyMap<string, Float32Array>,
 ): Promise<number> {
-  const model = importModel(file, { sizes });
+  const model = importModel(file, options);
   const parameters = model.parameters.map((each) => ({
     ...each,
     read: () => weights.get(each.name) ?? each.read(),
   }));
   const here = await evaluate({ ...model, parameters }, numbers);
   const [output] = model.outputs;
-  const inputs = model.inputs.map(({ name }) => name);
+  const constant = fixedInputs(file, options);
   const found = await run(
-    { bytes: withWeights(file, weights), inputs },
-    inputTypes(model.inputs),
-    numbers.inputs,
+    { bytes: withWeights(file, weights), inputs: [...model.inputs, ...constant].map(({ name }) => name) },
+    new Map([...inputTypes(model.inputs), ...constant.map((each) => [each.name, each] as const)]),
+    { ...numbers.inputs, ...Object.fromEntries(constant.map(({ name, values }) => [name, values])) },
   );
   return relativeError(found[output?.name ?? ""], here.output ?? []);
+}
+
+interface FixedInput {
+  readonly name: string;
+  readonly type: "int64" | "float32";
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** Inputs that are constant in training, as the file takes them. */
+function fixedInputs(file: Uint8Array, { fixed = {}, sizes = {} }: ImportOptions): FixedInput[] {
+  const { graph } = decodeModel(file);
+  return graph.input.flatMap(({ name, type }): FixedInput[] => {
+    const given = fixed[name];
+    if (given === undefined || type?.value.case !== "tensorType") return [];
+    const { elemType, shape: stated } = type.value.value;
+    const shape = (stated?.dim ?? []).map(({ value }) =>
+      value.case === "dimParam" ? (sizes[value.value] ?? 0) : Number(value.value),
+    );
+    const places = shape.at(-1) ?? 1;
+    const values = Array.from({ length: shape.reduce((product, size) => product * size, 1) }, (_, i) =>
+      given === "positions" ? i % places : Number(given),
+    );
+    return [{ name, type: elemType === 7 ? "int64" : "float32", shape, values }];
+  });
 }

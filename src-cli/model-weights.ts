@@ -1,4 +1,5 @@
 import { clone, create, toBinary } from "@bufbuild/protobuf";
+import { branchesOf } from "../src-engine/import/branches.ts";
 import { STORED } from "../src-engine/import/element-types.ts";
 import { externalPath } from "../src-engine/import/external-data.ts";
 import type { ReadExternal } from "../src-engine/import/external-data.ts";
@@ -56,8 +57,16 @@ export function withWeights(
   properties: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const { model, graph } = decodeModel(file);
-  const found = new StoredFile(graph, graph.node, graph.initializer);
-  const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const branches = branchesOf(graph.node);
+  const found = new StoredFile(
+    graph,
+    [...graph.node, ...branches.nodes],
+    [...graph.initializer, ...branches.tensors],
+  );
+  const stored = new Map([
+    ...graph.initializer.map((tensor) => [tensor.name, tensor] as const),
+    ...branches.originals,
+  ]);
   const apart = readersByOwner(found);
   const copies = [...found.copies()].filter(([, { of }]) => weights.has(of) && stored.has(of));
   // Before IR 4 every stored tensor had to be an input too, which those that are added are not.

@@ -1,16 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { evaluate, fixture, golden, relativeError } from "./golden.test-support.ts";
 import { importModel } from "./import-model.ts";
-import { GOLDEN_CASES } from "./golden-cases.test-support.ts";
+import { GOLDEN_CASES, optionsOf } from "./golden-cases.test-support.ts";
 import { matchGradients } from "./golden-match.test-support.ts";
 
 /** Of both exporters and several libraries; by name where names were kept (import-model.test.ts). */
 describe("a file of an exporter", () => {
   it.each(GOLDEN_CASES.map((each) => [each.name, each] as const))(
     "%s: what trains is what trained in its framework, by the same gradients",
-    async (name, { sizes = {}, dropped = 0 }) => {
+    async (name, each) => {
+      const { dropped = 0 } = each;
       const numbers = golden(name);
-      const model = importModel(fixture(name), { sizes });
+      const model = importModel(fixture(name), optionsOf(each));
       const count = (rows: Iterable<{ length: number }>): number =>
         [...rows].reduce((sum, { length }) => sum + length, 0);
       expect(model.parameters.reduce((sum, { size }) => sum + size, 0)).toBe(

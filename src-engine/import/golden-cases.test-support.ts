@@ -1,3 +1,5 @@
+import type { ImportOptions } from "./import-model.ts";
+
 /** A file in ../fixtures with another framework's numbers beside it: see bench/peers. */
 export interface GoldenCase {
   readonly name: string;
@@ -7,8 +9,12 @@ export interface GoldenCase {
   readonly sizes?: Readonly<Record<string, number>>;
   /** Numbers of the framework's parameters that the file has not: biases of 0 that its exporter left out. */
   readonly dropped?: number;
-  /** It draws random numbers, or takes statistics of a batch, which ONNX Runtime's inference build does not run. */
-  readonly trainingMode?: true;
+  /** Other inputs than the one that takes data. */
+  readonly fixed?: Readonly<Record<string, number | "positions">>;
+  /** The output that the framework's numbers are of, if there are several. */
+  readonly output?: string;
+  /** Why ONNX Runtime's inference build does not run the file. */
+  readonly notRun?: string;
 }
 
 const SIZES = { batch: 2, sequence: 6 };
@@ -20,7 +26,7 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: "llama-dynamo", kind: "Llama, dynamo exporter, weights transposed and renamed" },
   { name: "gpt2-tied", kind: "GPT-2, TorchScript exporter, tied", sizes: SIZES },
   { name: "gpt2-dynamo", kind: "GPT-2, dynamo exporter", sizes: SIZES },
-  { name: "resnet", kind: "ResNet in training: batch statistics", trainingMode: true },
+  { name: "resnet", kind: "ResNet in training: batch statistics", notRun: "batch statistics" },
   { name: "resnet-eval", kind: "ResNet in inference" },
   { name: "bert", kind: "BERT with its loss, TorchScript exporter", sizes: SIZES },
   { name: "bert-dynamo", kind: "BERT with its loss, dynamo exporter" },
@@ -50,5 +56,33 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: "gru-state", kind: "a GRU that begins with a learned state" },
   { name: "rnn", kind: "an RNN, written out by the dynamo exporter" },
   { name: "rnn-old", kind: "an RNN in both directions, TorchScript exporter" },
+  { name: "lists", kind: "a list of tensors that is read at fixed places" },
+  { name: "bag", kind: "an EmbeddingBag: Loop over a list" },
+  { name: "scan", kind: "a loop over places as Scan" },
+  { name: "turns", kind: "a loop of a scripted model as Loop", sizes: SIZES },
+  {
+    name: "cached",
+    kind: "a cache, mask and positions as inputs, present as outputs (Optimum)",
+    sizes: {
+      batch_size: 2,
+      sequence_length: 6,
+      past_sequence_length: 0,
+      "past_sequence_length + sequence_length": 6,
+    },
+    fixed: {
+      attention_mask: 1,
+      position_ids: "positions",
+      "past_key_values.0.key": 0,
+      "past_key_values.0.value": 0,
+    },
+    output: "logits",
+  },
+  { name: "pooled", kind: "a pooling over axes of window 1", notRun: "poolings over four axes" },
+  { name: "functions", kind: "functions inside of the file" },
   { name: "constants", kind: "weights in Constant nodes" },
 ];
+
+/** How its file is imported. */
+export function optionsOf({ sizes = {}, fixed = {}, output }: GoldenCase): ImportOptions {
+  return { sizes, fixed, ...(output === undefined ? {} : { outputs: [output] }) };
+}

@@ -37,7 +37,9 @@ export function readInput(
       const key = freeName(name, dim, axis);
       if (key === null) return dim.value.case === "dimValue" ? dim.value.value : 0;
       const size = sizes[key];
-      if (size !== undefined && Number.isSafeInteger(size) && size > 0) return size;
+      // Of what is empty, such as the cache of what came before, nothing is computed.
+      const least = Object.hasOwn(fixed, name) ? 0 : 1;
+      if (size !== undefined && Number.isSafeInteger(size) && size >= least) return size;
       throw new Failure(
         "free-dimension",
         `${what} has the free dimension "${printable(key)}". Say its size: shapes are fixed when a model is trained.`,

@@ -105,7 +105,10 @@ export const lowerShapes: Readonly<Record<string, Lowering>> = {
         "bad-shape",
         `Node ${name} joins tensors that do not fit together along axis ${axis}.`,
       );
-    return [others.length === 0 ? first : first.concat(others, axis)];
+    // An empty cache in front of what is computed: nothing is left of it.
+    const [some, ...rest] = [first, ...others].filter(({ shape }) => shape[axis] !== 0);
+    if (some === undefined) return [first];
+    return [rest.length === 0 ? some : some.concat(rest, axis)];
   },
   Split: (call) => {
     const x = call.tensor(0);

@@ -1,5 +1,6 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Tensor } from "../tensor.ts";
+import { NodeAttributes } from "./node-attributes.ts";
 import { asRow, type ImportCall, type Lowering } from "./import-call.ts";
 
 /** Of an axis that a window moves along, and of whatever a file says about windows. */
@@ -52,6 +53,67 @@ function checkWindow(call: ImportCall, x: Tensor): void {
     throw refused(`its pads [${pads}] are not smaller than the window`);
 }
 
+/** ONNX Runtime's kernels have no more axes that a window moves along. */
+const MOST_AXES = 3;
+
+/**
+ * A window of 1 along an axis leaves it alone: such axes go into the batch, where there are more than the
+ * kernels have. JAX and Keras write poolings over batch and channels too.
+ */
+function withoutIdleAxes(call: ImportCall, x: Tensor): readonly Tensor[] {
+  const { attributes, op, outputs, name } = call;
+  const space = x.rank - 2;
+  const weights = op.startsWith("Conv") ? call.tensor(1) : undefined;
+  const kernel = attributes.numbers("kernel_shape") ?? weights?.shape.slice(2) ?? [];
+  const at = (key: keyof typeof PER_AXIS, axis: number, otherwise: number): number =>
+    attributes.numbers(key)?.[axis] ?? otherwise;
+  const isIdle = (axis: number): boolean =>
+    kernel[axis] === 1 &&
+    at("strides", axis, 1) === 1 &&
+    at("pads", axis, 0) === 0 &&
+    at("pads", axis + space, 0) === 0 &&
+    at("output_padding", axis, 0) === 0 &&
+    !attributes.has("output_shape");
+  const axes = Array.from({ length: space }, (_, axis) => axis);
+  const [idle, active] = [axes.filter(isIdle), axes.filter((axis) => !isIdle(axis))];
+  if (active.length > MOST_AXES || outputs > 1)
+    throw new Failure(
+      "unsupported-operator",
+      `Node ${name} (${op}) moves a window along ${active.length} axes${outputs > 1 ? " and gives where the greatest were" : ""}; at most ${MOST_AXES} are taken. Reshape some of them into the batch before exporting.`,
+    );
+  // One axis stays, if all are idle.
+  const kept = active.length > 0 ? active : idle.splice(-1);
+  const own = (values: readonly number[] | undefined): readonly number[] | undefined =>
+    values && kept.map((axis) => values[axis] ?? 0);
+  const order = [0, ...idle.map((axis) => axis + 2), 1, ...kept.map((axis) => axis + 2)];
+  const moved = x.transpose(...order);
+  const batch = moved.shape.slice(0, idle.length + 1);
+  const flat = moved.reshape([
+    batch.reduce((product, size) => product * size, 1),
+    ...moved.shape.slice(idle.length + 1),
+  ]);
+  const given: Record<string, number | readonly number[] | string> = {};
+  for (const key of attributes.names) {
+    if (key === "pads") {
+      const pads = attributes.numbers("pads");
+      given["pads"] = [...(own(pads) ?? []), ...(own(pads?.slice(space)) ?? [])];
+    } else if (Object.hasOwn(PER_AXIS, key)) given[key] = own(attributes.numbers(key)) ?? [];
+    else if (key === "auto_pad") given[key] = attributes.text(key, "");
+    else given[key] = attributes.number(key, 0);
+  }
+  const w = weights?.reshape([...weights.shape.slice(0, 2), ...kept.map((axis) => weights.dim(axis + 2))]);
+  const operand = (i: number): Tensor | undefined => (i === 0 ? flat : i === 1 ? w : call.optional(i));
+  const [y] = asRow({
+    ...call,
+    attributes: NodeAttributes.of(given),
+    optional: operand,
+    tensor: (i) => operand(i) ?? call.tensor(i),
+  });
+  if (!y) return [];
+  const spread = y.reshape([...batch, ...y.shape.slice(1)]);
+  return [spread.transpose(...order.map((_, axis) => order.indexOf(axis)))];
+}
+
 /** Convolutions and poolings. */
 function windowed(call: ImportCall): readonly Tensor[] {
   const x = call.tensor(0);
@@ -63,7 +125,7 @@ function windowed(call: ImportCall): readonly Tensor[] {
   const bias = call.op.startsWith("Conv") ? call.optional(2) : undefined;
   if (bias && bias.rank !== 1)
     throw new Failure("bad-shape", `The bias of a convolution has the shape [${bias.shape}].`);
-  const [y] = asRow(call);
+  const [y] = x.rank - 2 > MOST_AXES ? withoutIdleAxes(call, x) : asRow(call);
   if (!y || (bias && bias.dim(0) !== y.dim(1)))
     throw new Failure("bad-shape", `${y?.dim(1)} channels do not fit a bias of [${bias?.shape}].`);
   return [y];

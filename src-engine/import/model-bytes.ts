@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Failure } from "../../src-protocol/failure.ts";
 import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto } from "../onnx_pb.js";
 import { readsOf } from "./branches.ts";
+import { writeOutFunctions } from "./functions.ts";
 import { IMPORT_LIMITS } from "./limits.ts";
 import { storeConstantWeights } from "./stored-constants.ts";
 
@@ -16,7 +17,8 @@ export interface ModelFile {
 const OPSETS = { oldest: 7, newest: 25 };
 
 /**
- * Decodes an ONNX file. Tensors stay views of `bytes`; weights in `Constant` nodes are stored tensors.
+ * Decodes an ONNX file. Tensors stay views of `bytes`; functions are written out, and weights in
+ * `Constant` nodes are stored tensors.
  *
  * @throws Failure `model-too-large`, `bad-model-file` or `unsupported-opset`
  */
@@ -52,6 +54,7 @@ export function decodeModel(bytes: Uint8Array): ModelFile {
         "Export it again with a version between them, for example opset_version=17.",
     );
   }
+  writeOutFunctions(model);
   storeConstantWeights(graph);
   return { model, graph, opset };
 }

@@ -1,5 +1,11 @@
+import { create } from "@bufbuild/protobuf";
 import { Failure } from "../../src-protocol/failure.ts";
-import { type AttributeProto, AttributeProto_AttributeType as Kind, type TensorProto } from "../onnx_pb.js";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType as Kind,
+  AttributeProtoSchema,
+  type TensorProto,
+} from "../onnx_pb.js";
 import { asElement } from "./known.ts";
 
 type Value =
@@ -18,6 +24,19 @@ export class NodeAttributes {
   constructor(node: string, attributes: readonly AttributeProto[]) {
     this.#node = node;
     this.#values = new Map(attributes.map((each) => [each.name, this.#valueOf(each)]));
+  }
+
+  /** Whole numbers, lists of them and texts, as a node would have them. */
+  static of(values: Readonly<Record<string, number | readonly number[] | string>>): NodeAttributes {
+    const attributes = Object.entries(values).map(([name, value]) => {
+      if (typeof value === "number") return { name, type: Kind.INT, i: BigInt(value) };
+      if (typeof value === "string") return { name, type: Kind.STRING, s: new TextEncoder().encode(value) };
+      return { name, type: Kind.INTS, ints: value.map(BigInt) };
+    });
+    return new NodeAttributes(
+      "",
+      attributes.map((each) => create(AttributeProtoSchema, each)),
+    );
   }
 
   get names(): readonly string[] {

@@ -4,14 +4,19 @@ import { MOST_LETTERS, nodesByOperator } from "../refusal-text.ts";
 import { FOLDS } from "./fold.ts";
 import { lowering } from "./lowering.ts";
 import { nodePlace, printable } from "./model-bytes.ts";
+import { isSequenceOperator } from "./sequence.ts";
 
 /** What the walk itself answers, without a row in the table. */
-const OF_THE_WALK: ReadonlySet<string> = new Set(["Shape", "Size", "If"]);
+const OF_THE_WALK: ReadonlySet<string> = new Set(["Shape", "Size", "If", "Loop", "Scan"]);
 
 function isKnown({ opType, domain }: NodeProto): boolean {
   const isStandard = domain === "" || domain === "ai.onnx";
   return (
-    isStandard && (OF_THE_WALK.has(opType) || Object.hasOwn(FOLDS, opType) || lowering(opType) !== undefined)
+    isStandard &&
+    (OF_THE_WALK.has(opType) ||
+      isSequenceOperator(opType) ||
+      Object.hasOwn(FOLDS, opType) ||
+      lowering(opType) !== undefined)
   );
 }
 

@@ -9,6 +9,7 @@ import { FOLDS } from "./fold.ts";
 import { readInput } from "./graph-input.ts";
 import type { ImportedModel, ImportOptions, NamedTensor } from "./import-model.ts";
 import { type Known, known } from "./known.ts";
+import { MOST_LOOP_NODES, writtenOut } from "./loops.ts";
 import { ConstantBudget } from "./limits.ts";
 import { lowering } from "./lowering.ts";
 import { type ModelFile, nodePlace, printable } from "./model-bytes.ts";
@@ -16,9 +17,8 @@ import { missing, mustHaveElements, named, shapeOf } from "./node-check.ts";
 import { NodeAttributes } from "./node-attributes.ts";
 import { checkTypes } from "./operand-types.ts";
 import { StoredTensors } from "./parameters.ts";
+import { type Apply, isSequenceOperator, Sequence, sequenceResult, type Value } from "./sequence.ts";
 import { refuseUnknownOperators } from "./supported.ts";
-
-type Value = Tensor | Known;
 
 /** The one walk over a file's nodes: each becomes numbers, or nodes of the graph. */
 export class Walk {
@@ -31,6 +31,9 @@ export class Walk {
   readonly #inputs: NamedTensor[] = [];
   readonly #values = new Map<string, Value>();
   readonly #lifted = new Map<Known, Tensor>();
+  /** Loops around the node that is taken; nodes that loops have become. */
+  #loops = 0;
+  #loopNodes = 0;
 
   constructor(file: ModelFile, nodes: readonly NodeProto[], options: ImportOptions) {
     this.#file = file;
@@ -56,14 +59,13 @@ export class Walk {
 
   take(node: NodeProto): void {
     const name = nodePlace(node);
-    const results = this.#graph.within(name, () =>
-      named(node, () => (node.opType === "If" ? this.#branch(node, name) : this.#compute(node, name))),
-    );
+    const results = this.#graph.within(name, () => named(node, () => this.#results(node, name)));
     for (const [i, output] of node.output.entries()) {
       const result = results[i];
       if (output === "" || !result) continue;
       if (result instanceof Tensor) mustHaveElements(name, result);
-      if (this.#values.has(output) || this.#stored.has(output))
+      // Each turn of a loop computes its values anew.
+      if ((this.#values.has(output) && this.#loops === 0) || this.#stored.has(output))
         throw new Failure(
           "bad-model-file",
           `Two nodes of the model compute "${printable(output)}". Export it again.`,
@@ -100,11 +102,64 @@ export class Walk {
     };
   }
 
+  #results(node: NodeProto, name: string): readonly Value[] {
+    const { opType: op } = node;
+    if (op === "If") return this.#branch(node, name);
+    const attributes = new NodeAttributes(name, node.attribute);
+    const apply: Apply = (other, given, inputs, outputs) =>
+      this.#apply({ op: other, name, attributes: given, outputs }, inputs);
+    if (op === "Loop" || op === "Scan") return this.#loop(node, { name, attributes, apply });
+    if (isSequenceOperator(op)) {
+      const inputs = node.input.map((input) => this.#value(input, node));
+      return [sequenceResult({ name, op, attributes, inputs, apply })];
+    }
+    return this.#compute(node, name, attributes);
+  }
+
+  #loop(node: NodeProto, call: { name: string; attributes: NodeAttributes; apply: Apply }): readonly Value[] {
+    const body = this.#branches.bodies.get(node);
+    if (body === undefined) throw new Failure("bad-node", `The loop ${call.name} has no body.`);
+    refuseUnknownOperators(body.nodes);
+    const turn = (given: readonly Value[]): readonly Value[] => {
+      for (const [i, input] of body.inputs.entries()) this.#values.set(input, given[i] as Value);
+      this.#loopNodes += body.nodes.length;
+      if (this.#loopNodes > MOST_LOOP_NODES)
+        throw new Failure(
+          "model-too-large",
+          `The model's loops become more than ${MOST_LOOP_NODES} nodes when they are written out. Train with shorter sequences, or export it without its loops.`,
+        );
+      for (const inner of body.nodes) this.take(inner);
+      return body.outputs.map((output) => this.#value(output, node) ?? missing(node.opType, 0));
+    };
+    this.#loops += 1;
+    try {
+      const { opType: op } = node;
+      const inputs = node.input.map((input) => this.#value(input, node));
+      return writtenOut({
+        ...call,
+        op,
+        opset: this.#file.opset,
+        inputs,
+        body,
+        outputs: node.output.length,
+        turn,
+      });
+    } finally {
+      this.#loops -= 1;
+    }
+  }
+
   /** The branch that is taken stands in the If's place; the other one is never looked at. */
   #branch(node: NodeProto, name: string): readonly Value[] {
     const branches = this.#branches.of.get(node);
     const condition = this.#value(node.input[0] ?? "", node);
-    if (!branches || !condition || condition instanceof Tensor || condition.values.length !== 1) {
+    if (
+      !branches ||
+      !condition ||
+      condition instanceof Tensor ||
+      condition instanceof Sequence ||
+      condition.values.length !== 1
+    ) {
       throw new Failure(
         "unsupported-operator",
         `Node ${name} (If) chooses what to compute by the model's data. The engine trains one fixed graph: ` +
@@ -117,25 +172,37 @@ export class Walk {
     return outputs.map((output) => this.#value(output, node) ?? missing("If", 0));
   }
 
-  #compute(node: NodeProto, name: string): readonly Value[] {
+  #compute(node: NodeProto, name: string, attributes: NodeAttributes): readonly Value[] {
     const { opType: op } = node;
-    const { opset } = this.#file;
-    const attributes = new NodeAttributes(name, node.attribute);
     if (op === "Shape" || op === "Size") {
       const source = node.input[0] ?? "";
-      const shape = this.#stored.shapeOf(source) ?? this.#value(source, node)?.shape ?? missing(op, 0);
+      const shape = this.#stored.shapeOf(source) ?? this.#single(source, node)?.shape ?? missing(op, 0);
       return [op === "Size" ? known("int64", [], [sizeOf(shape)]) : shapeOf(shape, attributes)];
     }
-    const inputs = node.input.map((input) => this.#value(input, node));
+    const value = this.#value(node.input[0] ?? "", node);
+    if (op === "Identity" && value instanceof Sequence) return [value];
+    const inputs = node.input.map((input) => this.#single(input, node));
+    return this.#apply({ op, name, attributes, outputs: node.output.length }, inputs);
+  }
 
+  #apply(
+    {
+      op,
+      name,
+      attributes,
+      outputs,
+    }: { op: string; name: string; attributes: NodeAttributes; outputs: number },
+    inputs: readonly (Tensor | Known | undefined)[],
+  ): readonly (Tensor | Known)[] {
+    const { opset } = this.#file;
     const fold = Object.hasOwn(FOLDS, op) ? FOLDS[op] : undefined;
     if (fold && !inputs.some((input) => input instanceof Tensor)) {
-      const values = inputs as (Known | undefined)[];
+      const values = inputs as readonly (Known | undefined)[];
       return fold({
         inputs: values,
         attributes,
         opset,
-        outputs: node.output.length,
+        outputs,
         float: this.#graph.float,
         budget: this.#budget,
         at: (i) => values[i] ?? missing(op, i),
@@ -165,7 +232,7 @@ export class Walk {
       attributes,
       opset,
       inputs: inputs.length,
-      outputs: node.output.length,
+      outputs,
       optional,
       tensor: (i) => optional(i) ?? missing(op, i),
       known: (i) => {
@@ -179,6 +246,15 @@ export class Walk {
     });
   }
 
+  #single(name: string, node: NodeProto): Tensor | Known | undefined {
+    const value = this.#value(name, node);
+    if (!(value instanceof Sequence)) return value;
+    throw new Failure(
+      "unsupported-operator",
+      `Node ${nodePlace(node)} (${printable(node.opType)}) reads a list of tensors, which it does not know. Join or choose what it reads before exporting.`,
+    );
+  }
+
   #value(name: string, node: NodeProto): Value | undefined {
     if (name === "") return undefined;
     const value = this.#values.get(name);
@@ -190,7 +266,7 @@ export class Walk {
     );
   }
 
-  #tensor(value: Value): Tensor {
+  #tensor(value: Tensor | Known): Tensor {
     if (value instanceof Tensor) return value;
     const made = this.#lifted.get(value) ?? this.#graph.constant(value.type, value.shape, value.values);
     this.#lifted.set(value, made);
