@@ -39,7 +39,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .action(async (file: string, words: InspectWords) => {
       const { inspectModel, inspectionText, parseSizes } = await import("./model-inspect.ts");
       const { stages, size, output, freeze, train } = words;
-      const found = inspectModel(file, {
+      const found = await inspectModel(file, {
         stages: stages ?? null,
         sizes: parseSizes(size ?? []),
         outputs: output ?? null,

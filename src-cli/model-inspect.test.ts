@@ -24,8 +24,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("inspecting a model", () => {
-  it("tells operators, parameters, cut points and a plan", () => {
-    const found = inspectModel(fixture("llama-tied"), { stages: 3, sizes: LANGUAGE });
+  it("tells operators, parameters, cut points and a plan", async () => {
+    const found = await inspectModel(fixture("llama-tied"), { stages: 3, sizes: LANGUAGE });
     expect(found.operators).toMatchObject({ MatMul: 19, Softmax: 2 });
     expect(found.parameterCount).toBe(4816);
     expect(found.cutPoints.map(({ shape }) => shape)).toContainEqual([2, 6, 16]);
@@ -37,20 +37,20 @@ describe("inspecting a model", () => {
     expect(text).not.toContain("Assumed");
   });
 
-  it("assumes the sizes that are left open, and says which", () => {
-    const found = inspectModel(fixture("mlp"), { stages: null, sizes: {} });
+  it("assumes the sizes that are left open, and says which", async () => {
+    const found = await inspectModel(fixture("mlp"), { stages: null, sizes: {} });
     expect(found.sizes).toEqual({ batch: 1 });
     expect(inspectionText(found)).toContain("Assumed:     batch 1. Other sizes: --size batch=N");
   });
 
-  it("says what there is when a size is given that the model does not leave open", () => {
-    expect(() => inspectModel(fixture("mlp"), { stages: null, sizes: { seq: 4 } })).toThrow(
+  it("says what there is when a size is given that the model does not leave open", async () => {
+    await expect(inspectModel(fixture("mlp"), { stages: null, sizes: { seq: 4 } })).rejects.toThrow(
       expect.objectContaining({ code: "bad-size", message: expect.stringContaining("batch") }),
     );
   });
 
-  it("tells why there is no plan, and everything else all the same", () => {
-    const found = inspectModel(fixture("mlp"), { stages: 50, sizes: {} });
+  it("tells why there is no plan, and everything else all the same", async () => {
+    const found = await inspectModel(fixture("mlp"), { stages: 50, sizes: {} });
     expect(found).toMatchObject({ plan: null, problem: { code: "too-many-stages" }, parameterCount: 516 });
     expect(inspectionText(found)).toContain("Problem:");
   });

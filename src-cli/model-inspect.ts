@@ -13,10 +13,14 @@ import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";
 import { number, scaled, size } from "../src-protocol/amounts.ts";
-import { type Cuttable } from "../src-engine/section.ts";
+import type { Cuttable } from "../src-engine/section.ts";
 import { inspectFolder } from "./folders/folder-inspect.ts";
 import { isModelFolder } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
+import { fixedNotes, rolesOf } from "./model-roles.ts";
+import type { Roles } from "./model-roles.ts";
+import { lookAt } from "./model-sight.ts";
+import { withPacked } from "./model-try.ts";
 
 /** More computers than any plan here needs. */
 const MOST_COMPUTERS = 1000;
@@ -76,16 +80,20 @@ export interface InspectedModel extends Pick<
 > {
   readonly model: Cuttable;
   readonly stored: readonly StoredRow[];
+  /** What is found by running it, where that can be. */
+  readonly look?: (plan: Plan) => Promise<readonly string[]>;
 }
 
 /** What `tah model inspect` finds out about an ONNX file or a folder. */
-export function inspectModel(path: string, options: InspectOptions): Inspection {
-  const { model, stored, ...found } = isModelFolder(path)
+export async function inspectModel(path: string, options: InspectOptions): Promise<Inspection> {
+  const { model, stored, look, ...found } = isModelFolder(path)
     ? inspectFolder(path, options)
     : inspectFile(path, options);
   const [plan, problem] = planned(model, options.stages);
+  const looked = plan === null ? [] : ((await look?.(plan)) ?? []);
   return {
     ...found,
+    notes: [...found.notes, ...looked],
     inputs: model.inputs.map(valueOf),
     outputs: model.outputs.map(valueOf),
     parameters: model.parameters.map(({ name, shape, size }) => ({ name, shape, size })),
@@ -115,9 +123,13 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
       `The model leaves no dimension "${unknown}" open. ${free.length === 0 ? "All its sizes are fixed." : `It leaves open: ${free.map(({ name }) => name).join(", ")}.`}`,
     );
   }
-  const all = Object.fromEntries(free.map((each) => [each.name, sizes[each.name] ?? assumed(each)]));
+  const language = asLanguageModel(bytes, sizes, outputs);
+  const all = Object.fromEntries(
+    free.map((each) => [each.name, sizes[each.name] ?? language?.sizes[each.name] ?? assumed(each)]),
+  );
   const model = importModel(bytes, {
     sizes: all,
+    fixed: language?.fixed ?? {},
     readExternal,
     freeze,
     train,
@@ -132,8 +144,46 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
     assumed: Object.keys(all).filter((name) => !(name in sizes)),
     operators: model.operators,
     stored: model.stored,
-    notes: model.notes,
+    notes: [...model.notes, ...(language === null ? [] : fixedNotes(language))],
+    look: async (plan) => (language === null ? [] : await lookedAt(path, model, language, plan)),
   };
+}
+
+/** What `train` would make of its inputs, with small sizes; null: it is no language model, or not for sure. */
+function asLanguageModel(
+  bytes: Uint8Array,
+  sizes: Readonly<Record<string, number>>,
+  outputs: readonly string[] | null,
+): Roles | null {
+  const scores = outputs?.length === 1 ? (outputs[0] ?? null) : null;
+  const options = { tokens: null, scores, fixed: {}, sizes: {}, batch: null, sequence: null };
+  try {
+    const { open, tokens } = rolesOf(bytes, options);
+    const own = (axis: number): number | undefined => {
+      const free = freeDimensions(bytes).find((each) => each.input === tokens && each.axis === axis);
+      return free && sizes[free.name];
+    };
+    const batch = open.batch ? (own(0) ?? ASSUMED.batch) : null;
+    return rolesOf(bytes, { ...options, batch, sequence: open.sequence ? (own(1) ?? ASSUMED.other) : null });
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+/** Whether its scores see later tokens, found by running it; nothing where it cannot be run so. */
+async function lookedAt(path: string, model: Cuttable, roles: Roles, plan: Plan): Promise<readonly string[]> {
+  const scores = model.outputs.find(({ name }) => name === roles.scores)?.tensor.shape ?? [];
+  const places = scores.slice(0, -1).reduce((product, size) => product * size, 1);
+  if (scores.length < 2 || places !== roles.batch * roles.sequence) return [];
+  const flops = plan.stages.reduce((sum, stage) => sum + stage.flops.forward, 0);
+  const parameters = plan.stages.reduce((sum, { parameterCount }) => sum + parameterCount, 0);
+  try {
+    return await withPacked(path, async (file) => (await lookAt(file, roles, { flops, parameters })).notes);
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
+  }
 }
 
 function assumed({ name, axis }: FreeDimension): number {

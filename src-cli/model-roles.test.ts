@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ModelProtoSchema, NodeProtoSchema, ValueInfoProtoSchema } from "../src-engine/onnx_pb.js";
-import { rolesOf } from "./model-roles.ts";
+import { fixedNotes, rolesOf } from "./model-roles.ts";
 import type { RoleOptions } from "./model-roles.ts";
 
 const [FLOAT, INT64, BOOL] = [1, 7, 9];
@@ -74,7 +74,32 @@ describe("the inputs and outputs of a language model", () => {
       sizes: { batch: 4, sequence: 128, "past + sequence": 128 },
       batch: 4,
       sequence: 128,
+      open: { batch: true, sequence: true },
     });
+  });
+
+  it("are those of Optimum's files: a cache is empty, for nothing came before the first token", () => {
+    const model = file([
+      ["input_ids", INT64, ["batch_size", "sequence_length"]],
+      ["attention_mask", INT64, ["batch_size", "past_sequence_length + sequence_length"]],
+      ["position_ids", INT64, ["batch_size", "sequence_length"]],
+      ["past_key_values.0.key", FLOAT, ["batch_size", 2, "past_sequence_length", 8]],
+    ]);
+    const roles = rolesOf(model, { ...NOTHING, batch: 2, sequence: 6 });
+    expect(roles).toMatchObject({
+      fixed: { attention_mask: 1, position_ids: "positions", "past_key_values.0.key": 0 },
+      sizes: {
+        batch_size: 2,
+        sequence_length: 6,
+        past_sequence_length: 0,
+        "past_sequence_length + sequence_length": 6,
+      },
+    });
+    expect(fixedNotes(roles)).toEqual([
+      expect.stringContaining('"attention_mask" is filled with 1'),
+      expect.stringContaining('"position_ids" is filled with 0, 1, 2'),
+      expect.stringContaining('"past_key_values.0.key", a cache of earlier tokens, is empty'),
+    ]);
   });
 
   it("may have any name, and no name for their dimensions", () => {
@@ -127,6 +152,7 @@ describe("the inputs and outputs of a language model", () => {
     ).toEqual({
       tokens: "b",
       scores: "q",
+      open: { batch: false, sequence: true },
       fixed: { a: 3, scale: 0.5 },
       sizes: { n: 8, t: 128, k: 2 },
       batch: 8,

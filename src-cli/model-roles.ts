@@ -1,3 +1,4 @@
+import { readsOf } from "../src-engine/import/branches.ts";
 import { decodeModel, neededNodes, printable } from "../src-engine/import/model-bytes.ts";
 import type { ValueInfoProto } from "../src-engine/onnx_pb.js";
 import { Failure } from "../src-protocol/failure.ts";
@@ -54,7 +55,8 @@ export function rolesOf(file: Uint8Array, options: RoleOptions): Roles {
     graph.output.map(({ name }) => name),
     options.scores,
   );
-  const read = new Set(neededNodes(graph, [scores]).flatMap(({ input }) => input));
+  // What a loop's body reads from around it, too.
+  const read = new Set(neededNodes(graph, [scores]).flatMap((node) => readsOf(node)));
   const stored = new Set(graph.initializer.map(({ name }) => name));
   const inputs = graph.input.filter(({ name }) => read.has(name) && !stored.has(name)).map(inputOf);
   const tokens = tokensOf(inputs, options);
@@ -128,17 +130,26 @@ function usualRole(name: string): UsualRole | null {
   return null;
 }
 
+/** The axis of a cache, [batch, heads, places, size] or alike, that its places lie along; null: the file fixes it. */
+function pastAxis(dimensions: readonly Dimension[]): number | null {
+  const open = dimensions.flatMap(({ name }, axis) => (name === null || axis === 0 ? [] : [{ name, axis }]));
+  const named = open.find(({ name }) => /past|cache|seq|len/i.test(name));
+  return named?.axis ?? open[0]?.axis ?? null;
+}
+
 /** What an input holds all through training. */
-function constantFor({ name, type }: Input): number | "positions" {
+function constantFor({ name, type, dimensions }: Input): number | "positions" {
   const shown = printable(name);
   const role = usualRole(name);
   if (role === "mask" && (WHOLE.has(type) || type === BOOLEAN)) return 1;
   if (role === "types" && WHOLE.has(type)) return 0;
   if (role === "positions" && WHOLE.has(type)) return "positions";
+  // A cache of what came before: nothing came before.
+  if (role === "past" && pastAxis(dimensions) !== null) return 0;
   if (role === "past")
     throw new Failure(
       "model-input",
-      `The input "${shown}" takes what was computed for earlier tokens. Training has no such thing: export the model without a cache (use_cache=False).`,
+      `The input "${shown}" takes what was computed for earlier tokens, and the file fixes for how many. Training has nothing there: export the model with that dimension open, or without a cache (use_cache=False).`,
     );
   throw new Failure(
     "model-input",
@@ -157,7 +168,16 @@ function sizesOf(
   for (const input of [tokens, ...others]) {
     for (const [axis, { name }] of input.dimensions.entries()) {
       if (name === null || sizes.has(name)) continue;
-      const usual = input.dimensions.length === 2 ? [batch, sequence][axis] : undefined;
+      const isPast = usualRole(input.name) === "past";
+      const usual = isPast
+        ? axis === 0
+          ? batch
+          : axis === pastAxis(input.dimensions)
+            ? 0
+            : undefined
+        : input.dimensions.length === 2
+          ? [batch, sequence][axis]
+          : undefined;
       const size = own(options.sizes, name) ?? usual;
       if (size === undefined)
         throw new Failure(
@@ -220,4 +240,23 @@ function described(inputs: readonly Input[]): string {
 
 function listed(names: readonly string[]): string {
   return names.map(printable).join(", ");
+}
+
+/** What the other inputs hold, for a person. */
+export function fixedNotes({ fixed, sizes }: Pick<Roles, "fixed" | "sizes">): string[] {
+  const names = Object.keys(fixed);
+  const past = names.filter((name) => usualRole(name) === "past");
+  const noted = names.flatMap((name) => {
+    if (fixed[name] === "positions")
+      return [`The input "${printable(name)}" is filled with 0, 1, 2, … along the sequence.`];
+    if (past.includes(name)) return [];
+    return [`The input "${printable(name)}" is filled with ${fixed[name]}.`];
+  });
+  const [first] = past;
+  if (first === undefined || !Object.values(sizes).includes(0)) return noted;
+  const more = past.length > 1 ? ` and ${past.length - 1} more like it` : "";
+  return [
+    ...noted,
+    `The input "${printable(first)}"${more}, a cache of earlier tokens, is empty: nothing came before.`,
+  ];
 }

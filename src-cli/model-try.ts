@@ -60,23 +60,46 @@ export async function tryModel(options: TryOptions, say: (text: string) => void)
   const text = await textOf(packed, vocabulary, options);
   const encoded = await Promise.all(prompts.map(async (prompt) => await text.encode(prompt)));
   // A model in several files is put together first.
-  const folder = packed === bytes ? null : new TrainingHomes().scratch();
   try {
-    const modelFile = folder === null ? options.model : join(folder, "model.onnx");
-    if (folder !== null) writeFileSync(modelFile, packed, { mode: 0o600 });
-    const { length, temperature, seed } = options;
-    const samples = await samplesOf(trialModel(modelFile, roles), text, encoded, {
-      tokens: length,
-      temperature,
-      seed,
-      mostMs: null,
-      signal: stop.signal,
-      onTokens: sayWriting(say, length),
+    return await inOneFile(options.model, { bytes, packed }, async (modelFile) => {
+      const { length, temperature, seed } = options;
+      const samples = await samplesOf(trialModel(modelFile, roles), text, encoded, {
+        tokens: length,
+        temperature,
+        seed,
+        mostMs: null,
+        signal: stop.signal,
+        onTokens: sayWriting(say, length),
+      });
+      return { model: options.model, tokens: text.kind, window: roles.sequence, samples };
     });
-    return { model: options.model, tokens: text.kind, window: roles.sequence, samples };
   } finally {
     signals.ignore();
-    if (folder !== null) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs `use` with the model in one file: itself, where it is one. */
+export async function withPacked<Result>(
+  path: string,
+  use: (file: string) => Promise<Result>,
+): Promise<Result> {
+  const { bytes, readExternal } = openModel(path);
+  return await inOneFile(path, { bytes, packed: packedModel(bytes, readExternal) }, use);
+}
+
+async function inOneFile<Result>(
+  path: string,
+  { bytes, packed }: { bytes: Uint8Array; packed: Uint8Array },
+  use: (file: string) => Promise<Result>,
+): Promise<Result> {
+  if (packed === bytes) return await use(path);
+  const folder = new TrainingHomes().scratch();
+  try {
+    const file = join(folder, "model.onnx");
+    writeFileSync(file, packed, { mode: 0o600 });
+    return await use(file);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -3,7 +3,6 @@ import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { prepareApart } from "../src-data/prepared/prepare-apart.ts";
-import { printable } from "../src-engine/import/model-bytes.ts";
 import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
@@ -20,8 +19,9 @@ import { isModelFolder, openModelFolder } from "./folders/model-folder.ts";
 import type { ModelFolder } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
 import { scoresOf } from "./model-scores.ts";
-import { rolesOf } from "./model-roles.ts";
-import type { RoleOptions } from "./model-roles.ts";
+import { fixedNotes, rolesOf } from "./model-roles.ts";
+import type { RoleOptions, Roles } from "./model-roles.ts";
+import { lookAt, mustSeeItsText } from "./model-sight.ts";
 import { packedModel } from "./model-weights.ts";
 import { mustFitDisk, mustFitMemory } from "./training-room.ts";
 
@@ -70,6 +70,8 @@ export interface ModelSource extends Pick<TrainingPlan, "packed" | "folder" | "n
   readonly batch: number;
   readonly sequence: number;
   readonly fileBytes: number;
+  /** Of its inputs and outputs; null: they are known to be right. */
+  readonly roles: Roles | null;
 }
 
 const USUAL_STAGES = 3;
@@ -115,7 +117,6 @@ function fileSource(options: TrainingOptions): ModelSource {
     ...(options.freeze.length > 0 ? { freeze: [...options.freeze] } : {}),
     ...(options.train.length > 0 ? { train: [...options.train] } : {}),
   };
-  const counted = Object.keys(fixed).filter((name) => fixed[name] === "positions");
   return {
     model,
     trainable: openTrainable(model, { batch, sequence }, packed),
@@ -124,7 +125,8 @@ function fileSource(options: TrainingOptions): ModelSource {
     packed,
     folder: null,
     fileBytes: packed.length,
-    notes: [...imported, ...counted.map(positionsNote)],
+    roles,
+    notes: [...imported, ...fixedNotes(roles)],
   };
 }
 
@@ -176,9 +178,27 @@ async function planned(
       (data.corpus.chunks ? 0 : data.corpus.bytes * (stages.length + 2)),
   });
   if (packed !== null) writeFileSync(modelFile, packed, { mode: 0o600 });
-  const notes = [...source.notes, ...data.notes];
+  const looked =
+    source.roles && (await lookedAt(modelFile, source.roles, { stages, parameterCount, signal }));
+  const notes = [...source.notes, ...(looked ?? []), ...data.notes];
   const modelFiles = folder === null ? [modelFile] : folder.paths;
   return { run, stages, data, packed, folder, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
+}
+
+/** @throws Failure `which-scores` */
+async function lookedAt(
+  modelFile: string,
+  roles: Roles,
+  {
+    stages,
+    parameterCount: parameters,
+    signal,
+  }: { stages: readonly Stage[]; parameterCount: number; signal: AbortSignal | undefined },
+): Promise<readonly string[]> {
+  const flops = stages.reduce((sum, stage) => sum + stage.flops.forward, 0);
+  const looked = await lookAt(modelFile, roles, { flops, parameters }, signal);
+  mustSeeItsText(looked);
+  return looked.notes;
 }
 
 function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage[] {
@@ -251,8 +271,4 @@ function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens, corpus }
 function countOnce(stages: readonly Stage[]): number {
   const sizes = new Map(stages.flatMap(({ parameters }) => parameters.map(({ name, size }) => [name, size])));
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
-function positionsNote(name: string): string {
-  return `The input "${printable(name)}" is filled with 0, 1, 2, … along the sequence.`;
 }

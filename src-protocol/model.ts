@@ -51,8 +51,8 @@ export const onnxSpec = z.strictObject({
   tokens: fileName,
   /** The output of scores, `[batch, sequence, vocabulary]` or `[batch·sequence, vocabulary]`. */
   scores: fileName,
-  /** Sizes of the dimensions that the file leaves open. */
-  sizes: fewNames(z.int().positive().max(LARGEST_MODEL_FILE_BYTES)),
+  /** Sizes of the dimensions that the file leaves open; 0 for a cache of what came before. */
+  sizes: fewNames(z.int().nonnegative().max(LARGEST_MODEL_FILE_BYTES)),
   /** Other inputs, each filled with one number (an attention mask with 1) or with 0, 1, 2, … along its last axis. */
   fixed: fewNames(z.union([z.number(), z.literal("positions")])),
   /** Stored tensors that do not train whatever they are, as patterns with `*` and `?`. */

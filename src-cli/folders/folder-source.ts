@@ -64,6 +64,7 @@ export async function folderSource(
     packed: null,
     folder,
     fileBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    roles: null,
     notes: stored.notes,
   };
 }

@@ -131,10 +131,10 @@ describe("an If", () => {
   });
 
   it("is refused for what its taken branch holds, not for the other one", () => {
-    const file = fileOf([choice("isLong", branch("Mul", 3), branch("Loop", 7))]);
+    const file = fileOf([choice("isLong", branch("Mul", 3), branch("Unique", 7))]);
     expect(importModel(file, { sizes: { length: 5 } }).outputs.length).toBe(1);
     expect(() => importModel(file, { sizes: { length: 1 } })).toThrow(
-      expect.objectContaining({ code: "unsupported-operator", message: expect.stringMatching(/Loop/) }),
+      expect.objectContaining({ code: "unsupported-operator", message: expect.stringMatching(/Unique/) }),
     );
   });
 
@@ -151,16 +151,16 @@ describe("an If", () => {
 describe("operators without a rule", () => {
   it("are refused at once, each with all its nodes and the modules that they come from", () => {
     const scopes = (module: string) => [
-      { key: "pkg.torch.onnx.name_scopes", value: `['', 'encoder', '${module}', 'lstm']` },
+      { key: "pkg.torch.onnx.name_scopes", value: `['', 'encoder', '${module}', 'nms']` },
     ];
-    const lstm = Array.from({ length: 8 }, (_, i) => ({
-      opType: "LSTM",
-      name: `node_LSTM_${i}`,
+    const unknown = Array.from({ length: 8 }, (_, i) => ({
+      opType: "NonMaxSuppression",
+      name: `node_NMS_${i}`,
       input: ["input", "bias"],
       output: [`h${i}`],
       metadataProps: scopes(`encoder.layer.${i}`),
     }));
-    const sum = { opType: "Sum", input: lstm.map(({ output }) => output[0] ?? ""), output: ["sum"] };
+    const sum = { opType: "Sum", input: unknown.map(({ output }) => output[0] ?? ""), output: ["sum"] };
     const last = {
       opType: "GridSample",
       domain: "",
@@ -168,11 +168,11 @@ describe("operators without a rule", () => {
       input: ["sum", "input"],
       output: ["chosen"],
     };
-    expect(() => importModel(fileOf([...lstm, sum, last], []), { sizes: { length: 1 } })).toThrow(
+    expect(() => importModel(fileOf([...unknown, sum, last], []), { sizes: { length: 1 } })).toThrow(
       expect.objectContaining({
         code: "unsupported-operator",
         message: expect.stringMatching(
-          /LSTM \(encoder\.layer\.0\/node_LSTM_0, .*encoder\.layer\.7\/node_LSTM_7\); GridSample \(warp\)/,
+          /NonMaxSuppression \(encoder\.layer\.0\/node_NMS_0, .*encoder\.layer\.7\/node_NMS_7\); GridSample \(warp\)/,
         ),
       }),
     );

@@ -33,9 +33,13 @@ export function refuseUnknownOperators(nodes: readonly NodeProto[]): void {
   );
   if (refused.size === 0) return;
   const places = new Map([...refused].map(([op, its]) => [op, its.map(nodePlace)]));
+  const isForeign = [...refused.keys()].some((op) => op.includes("."));
   throw new Failure(
     "unsupported-operator",
     `The engine has no rule for ${nodesByOperator(places)}. `.slice(0, MOST_LETTERS) +
-      "Export the model with standard ONNX operators, or add a row for each to src-engine/operators.",
+      (isForeign
+        ? "What stands before the point is a domain of its own, which only one runtime knows: export the model for plain ONNX. "
+        : "") +
+      "Leave that part out of the model, name an output that does not need it, or compute it with other operators, and export again.",
   );
 }

@@ -8,6 +8,7 @@ import { type Branches, branchesOf, readsOf } from "./branches.ts";
 import { FOLDS } from "./fold.ts";
 import { readInput } from "./graph-input.ts";
 import type { ImportedModel, ImportOptions, NamedTensor } from "./import-model.ts";
+import { nodeNotes } from "./import-notes.ts";
 import { type Known, known } from "./known.ts";
 import { MOST_LOOP_NODES, writtenOut } from "./loops.ts";
 import { ConstantBudget } from "./limits.ts";
@@ -98,7 +99,7 @@ export class Walk {
       opset: this.#file.opset,
       producer: `${this.#file.model.producerName} ${this.#file.model.producerVersion}`.trim(),
       stored: [...this.#stored.rows.values()],
-      notes: this.#stored.notes(),
+      notes: [...this.#stored.notes(), ...nodeNotes([...this.#nodes, ...this.#branches.nodes])],
     };
   }
 
