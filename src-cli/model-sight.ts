@@ -40,10 +40,10 @@ const TEXTS: Readonly<Record<Sight, (scores: string) => string | null>> = {
   transposed: (scores) =>
     `The scores "${scores}" have their places last, [batch, vocabulary, places]: a token moves the column of its place. Export the model with the vocabulary last, without the transpose at its end.`,
   blind: (scores) =>
-    `The scores "${scores}" do not depend on the tokens. Is it the right output (--scores) and input (--tokens)?`,
+    `With its weights as they are, the scores "${scores}" do not depend on the tokens: the model begins with zeros, or it is not the right output (--scores) or input (--tokens).`,
 };
 
 /** @throws Failure `which-scores` where training would teach the wrong thing for sure */
 export function mustSeeItsText({ sight, notes }: Looked): void {
-  if (sight === "transposed" || sight === "blind") throw new Failure("which-scores", notes.join(" "));
+  if (sight === "transposed") throw new Failure("which-scores", notes.join(" "));
 }
