@@ -234,7 +234,7 @@ const RECURRENT: readonly Case[] = [
         attributes: { ...sizes, direction: "bidirectional" },
         outputs,
       },
-    ].map((each) => ({ ...each, opset: 14 }));
+    ].map((each) => Object.assign(each, { opset: 14 }));
   }),
   {
     op: "GRU",
