@@ -8,6 +8,8 @@ import { RECOMPUTE } from "../src-engine/recompute.ts";
 import type { Recompute } from "../src-engine/recompute.ts";
 import type { Progress } from "./bench.ts";
 import { median } from "./median.ts";
+import { measureFolder } from "./memory-folder.ts";
+import type { FolderMemory } from "./memory-folder.ts";
 import type { MemoryCase, MemoryStage } from "./memory-stage.ts";
 
 /** 101 M parameters: two blocks of width 2048. */
@@ -30,7 +32,12 @@ export interface MemoryResult {
   threads: number;
   tokens: number;
   stages: Measured[];
+  /** A folder of Hugging Face of 1 GB (BENCH_FOLDER_GB: another size) in three stages, each in a process; Linux only. */
+  folder: FolderMemory | null;
 }
+
+/** Bytes; beyond 2 GB no process could have read the file at once. */
+const FOLDER_BYTES = Number(process.env["BENCH_FOLDER_GB"] ?? 1) * 1e9;
 
 /** What training a stage of 100 M parameters takes in memory, against what is said before it is accepted. */
 export async function benchMemory(progress: Progress): Promise<MemoryResult> {
@@ -64,6 +71,10 @@ export async function benchMemory(progress: Progress): Promise<MemoryResult> {
     threads,
     tokens: STAGE.tokens,
     stages,
+    folder:
+      process.platform === "linux"
+        ? await measureFolder(FOLDER_BYTES, process.env["BENCH_FOLDER_TIED"] === "1", progress)
+        : null,
   };
 }
 

@@ -69,6 +69,9 @@ const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
  * until its last reader has run and `outputs` to the end. Without what is fed, the graph's inputs and
  * `known`, and what is written `elsewhere`, to memory that is there already. The runtime may use
  * less, where it computes in place, or more, where it packs matrices.
+ *
+ * Results of `apart` bytes count each for itself, wherever they begin and end: so large ones that come
+ * among other sizes find the place of the one before taken by small ones.
  */
 export function peakBytes(
   graph: GraphBuilder,
@@ -76,7 +79,8 @@ export function peakBytes(
   {
     known = new Set(),
     elsewhere = new Set(),
-  }: { known?: ReadonlySet<Tensor>; elsewhere?: ReadonlySet<Tensor> } = {},
+    apart = null,
+  }: { known?: ReadonlySet<Tensor>; elsewhere?: ReadonlySet<Tensor>; apart?: number | null } = {},
 ): number {
   const nodes = nodesBehind(producersOf(graph.nodes), outputs, known);
   /** The tensor whose memory a view uses. */
@@ -94,16 +98,21 @@ export function peakBytes(
   const free = new Map<number, number>();
   let live = 0;
   let peak = 0;
+  let apartBytes = 0;
   for (const [i, { outputs: results }] of nodes.entries()) {
     for (const owner of new Set(results.map(ownerOf))) {
       const last = lastUse.get(owner);
       if (made.has(owner) || !results.includes(owner) || elsewhere.has(owner) || last === undefined) continue;
       made.add(owner);
+      if (bytesOf(owner) === apart) {
+        apartBytes += apart;
+        continue;
+      }
       live += bytesOf(owner);
       free.set(last, (free.get(last) ?? 0) + bytesOf(owner));
     }
     peak = Math.max(peak, live);
     live -= free.get(i) ?? 0;
   }
-  return peak;
+  return peak + apartBytes;
 }

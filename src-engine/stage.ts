@@ -189,13 +189,14 @@ function measure(section: Section, bytes: TrainingBytes): Measured {
   const stateBytes = count * (bytes.weight + bytes.optimizer);
   // Parameters and sums are among the inputs, and counted apart.
   const fedBytes = sumOf(graph.inputs.keys()) - 2 * sumOf(trained);
+  const apart = scoresBytes(section);
   const peak = (wanted: readonly Tensor[], known: readonly Tensor[]): number => {
     if (section.model.arithmetic !== "exact")
-      return peakBytes(graph, wanted, { known: new Set(known), elsewhere });
+      return peakBytes(graph, wanted, { known: new Set(known), elsewhere, apart });
     // As it will be written: a softmax is five nodes then, and products have parts.
     const exact = exactGraph(graph, named(wanted), withKept(stage, known));
     const sums = wanted.filter((each) => elsewhere.has(each)).flatMap((each) => exact.of(each) ?? []);
-    return peakBytes(exact.graph, Object.values(exact.outputs), { elsewhere: new Set(sums) });
+    return peakBytes(exact.graph, Object.values(exact.outputs), { elsewhere: new Set(sums), apart });
   };
   const memory = (recompute: Recompute): StageMemory => {
     const kept = recompute === "selective" ? keptOf(section, stage, forwardNodes, gradients) : [];
@@ -210,6 +211,20 @@ function measure(section: Section, bytes: TrainingBytes): Measured {
     flops: { forward: flopsOf(before), backward: flopsOf(added) },
     memory: Object.fromEntries(RECOMPUTE.map((each) => [each, memory(each)])) as Stage["memory"],
   };
+}
+
+/** Below this, memory that one result leaves is found by the next. */
+const LARGE_SCORES_BYTES = 32 * 2 ** 20;
+
+/**
+ * The bytes of a tail's scores, if they are large: a loss makes eight results of their size, of which
+ * three are needed at a time, and was measured to take the room of all (32,000 tokens known, 512 in a
+ * micro-batch: 1.4 to 1.5 GB, where three would make 1.0).
+ */
+function scoresBytes({ nodes }: Section): number | null {
+  const [scores] = nodes.find(({ op }) => op === "SoftmaxCrossEntropyLoss")?.inputs ?? [];
+  const bytes = scores ? bytesOf(scores) : 0;
+  return bytes >= LARGE_SCORES_BYTES ? bytes : null;
 }
 
 function flopsOf(nodes: Iterable<Node>): number {

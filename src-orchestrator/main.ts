@@ -41,6 +41,10 @@ if (process.send === undefined) {
   process.exit(2);
 }
 
+/** Of a run's files, between two words about it. */
+const TELL_BYTES = 100e6;
+let toldBytes = 0;
+
 async function start(message: DaemonToOrchestrator & { type: "start" }): Promise<void> {
   if (state !== "idle")
     return fail(new Failure("already-started", "The orchestrator was told to start twice."));
@@ -67,6 +71,11 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
       raoPerTeraflop,
       payouts,
       served,
+      onReading: (bytes) => {
+        if (bytes < toldBytes + TELL_BYTES) return;
+        toldBytes = bytes;
+        tell({ type: "reading", bytes });
+      },
       onBroken: fail,
     });
     if (isEnding()) await orchestrator.close();

@@ -58,6 +58,8 @@ export interface OrchestratorOptions extends RunFiles {
   /** The wall clock, and one that nobody sets: both in milliseconds. */
   readonly now?: () => number;
   readonly steady?: () => number;
+  /** Before it listens: so many bytes of the run's files were read. */
+  readonly onReading?: (bytes: number) => void;
   /** The disk gave up: nothing more can be stored. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -90,7 +92,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const run = continuedRun(store, options.run);
     const block = (): number => blockAt(genesis, now());
     const blobs = new Blobs(join(folder, BLOBS_FOLDER));
-    const facts = stageFacts(run, await takeFiles(blobs, run, options));
+    const facts = stageFacts(run, await takeFiles(blobs, run, options, options.onReading));
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey);

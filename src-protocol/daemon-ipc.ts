@@ -72,6 +72,8 @@ export type DaemonToWorker = z.infer<typeof daemonToWorker>;
 
 /** Orchestrator → daemon. */
 export const orchestratorToDaemon = z.discriminatedUnion("type", [
+  /** It reads the run's files before it listens, which takes its time: so many bytes so far. */
+  z.strictObject({ type: z.literal("reading"), bytes: z.int().nonnegative() }),
   z.strictObject({ type: z.literal("listening"), url: z.url() }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
   pongMessage,

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -55,7 +56,7 @@ export function writeFolder(
     let written = 0;
     for (const [file, name] of folder.names.entries())
       written += writeFile(join(temporary, name), folder, file, parameters, properties, type);
-    writeJson(join(temporary, CONFIG_FILE), configOf(folder, type));
+    writeFileSync(join(temporary, CONFIG_FILE), configText(folder, type));
     if (folder.index !== null)
       writeJson(join(temporary, INDEX_FILE), {
         ...folder.index,
@@ -117,11 +118,13 @@ function writeFile(
   }
 }
 
-/** What Transformers loads it as by default must be what it was written as. */
-function configOf({ config }: ModelFolder, type: WrittenType): Record<string, unknown> {
-  if (type === "kept") return { ...config };
-  const { torch_dtype: _, ...rest } = config;
-  return { ...rest, dtype: "float32" };
+/**
+ * The config as its author wrote it: read and written again, 30.0 would become 30, which Transformers
+ * refuses where it wants a float. What it loads the model as by default must be what it was written as.
+ */
+function configText({ path }: ModelFolder, type: WrittenType): string {
+  const text = readFileSync(join(path, CONFIG_FILE), "utf8");
+  return type === "kept" ? text : text.replaceAll(/("(?:torch_)?dtype"\s*:\s*)"\w*"/g, '$1"float32"');
 }
 
 function writeJson(path: string, value: unknown): void {

@@ -10,6 +10,7 @@ import type { ProcessPorts } from "./process-ports.ts";
 
 /** It writes its books before it ends. */
 const GRACE_MS = 2_000;
+/** Without an answer, and without a word of what it reads meanwhile. */
 const START_MS = 30_000;
 
 export interface OrchestratorSettings extends RunFile {
@@ -40,6 +41,7 @@ export class OrchestratorProcess {
   /** Kept over restarts, so that the workers find it again. */
   #port: number;
   #firstAnswer: PromiseWithResolvers<string> | null = null;
+  #startTimer: NodeJS.Timeout | null = null;
 
   constructor(settings: OrchestratorSettings, ports: OrchestratorPorts) {
     this.#settings = settings;
@@ -64,11 +66,13 @@ export class OrchestratorProcess {
     const answer = Promise.withResolvers<string>();
     this.#firstAnswer = answer;
     const timer = setTimeout(() => answer.reject(tooSlow()), START_MS);
+    this.#startTimer = timer;
     this.#child.start();
     try {
       return await answer.promise;
     } finally {
       clearTimeout(timer);
+      this.#startTimer = null;
       this.#firstAnswer = null;
     }
   }
@@ -106,6 +110,9 @@ export class OrchestratorProcess {
         this.#port = Number(new URL(parsed.data.url).port);
         this.#tellUrl(parsed.data.url);
         return this.#firstAnswer?.resolve(parsed.data.url);
+      case "reading":
+        this.#startTimer?.refresh();
+        return undefined;
       case "pong":
         return undefined;
       case "failed":

@@ -144,16 +144,16 @@ export class Blobs {
 
   /**
    * @throws Failure `blob-unknown` when there is none, `blob-corrupt` when the file is not what its
-   * name says: it is never served
+   * name says: it is never served. `onBytes` hears of each piece that is read to find that out.
    */
-  async get(sha256: string): Promise<Blob> {
+  async get(sha256: string, onBytes?: (bytes: number) => void): Promise<Blob> {
     const found = await this.look(sha256);
     if (found === null) {
       throw new Failure("blob-unknown", `There is no blob ${sha256} here. Ask for one that the run names.`);
     }
     const known = this.verified.get(sha256);
     const isKnown = known?.bytes === found.bytes && known.changed === found.changed;
-    if (!isKnown && !this.chunked.has(sha256)) await this.verify(sha256);
+    if (!isKnown && !this.chunked.has(sha256)) await this.verify(sha256, onBytes);
     const path = this.pathOf(sha256);
     return {
       bytes: found.bytes,
@@ -240,11 +240,13 @@ export class Blobs {
     }
   }
 
-  private async verify(sha256: string): Promise<void> {
+  private async verify(sha256: string, onBytes: (bytes: number) => void = () => undefined): Promise<void> {
     const before = await this.look(sha256);
     const hash = createHash("sha256");
-    for await (const chunk of createReadStream(this.pathOf(sha256), { highWaterMark: 1 << 20 }))
+    for await (const chunk of createReadStream(this.pathOf(sha256), { highWaterMark: 1 << 20 })) {
       hash.update(chunk as Uint8Array);
+      onBytes((chunk as Uint8Array).length);
+    }
     if (before === null || hash.digest("hex") !== sha256) {
       this.verified.delete(sha256);
       throw new Failure(
