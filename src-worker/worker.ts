@@ -102,7 +102,7 @@ export class TrainingWorker {
     const checkpoints = cache("checkpoints", "checkpoint", true);
     this.#loader = new StageLoader({
       ...parts,
-      blobs: { get: (digest, mostBytes, signal) => checkpoints.atMost(digest, mostBytes, signal) },
+      checkpoints,
       models: cache("models", "model", false),
       parts: new ModelParts(join(folder, "models"), source, {
         onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),

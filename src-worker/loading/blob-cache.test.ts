@@ -98,3 +98,15 @@ it("a store that refuses a checkpoint is quoted", async () => {
     code: "disk-failed",
   });
 });
+
+it("a checkpoint's file is fetched once, and again when the disk has spoilt it", async () => {
+  const file = (): Promise<string> => new BlobCache(folder, blobs()).file(corpus.sha256, 1000);
+  expect(new Uint8Array(readFileSync(await file()))).toEqual(text);
+  expect(await file()).toBe(join(folder, corpus.sha256));
+  expect(requests).toHaveLength(2);
+  writeFileSync(join(folder, corpus.sha256), "Call me Ahab.");
+  expect(new Uint8Array(readFileSync(await file()))).toEqual(text);
+  await expect(new BlobCache(join(folder, "other"), blobs()).file(corpus.sha256, 5)).rejects.toMatchObject({
+    code: "blob-too-large",
+  });
+});

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -64,6 +66,17 @@ export class BlobCache {
     return bytes;
   }
 
+  /** The path of the verified file, of which nothing is held in memory. Rejects as `downloadFile`. */
+  async file(digest: string, mostBytes: number, signal?: AbortSignal): Promise<string> {
+    const path = join(this.#folder, digest);
+    const found = await stat(path).catch(() => null);
+    if (found !== null && found.size <= mostBytes && (await digestOfFile(path)) === digest) return path;
+    await this.#prepare(digest);
+    const { onProgress = () => undefined } = this.#options;
+    await downloadFile({ digest, path, mostBytes, source: this.#source, signal, onProgress });
+    return path;
+  }
+
   async #prepare(digest: string): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
@@ -74,6 +87,18 @@ export class BlobCache {
       throw diskFailure(error, this.#folder);
     }
   }
+}
+
+async function digestOfFile(path: string): Promise<string | null> {
+  const hash = createHash("sha256");
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: 2 ** 20 }))
+      hash.update(piece as Buffer);
+  } catch {
+    // As good as none: it is fetched again.
+    return null;
+  }
+  return hash.digest("hex");
 }
 
 /** In pieces: a single read ends at 2 GiB. Null when there is no such file, or a larger one. */

@@ -315,6 +315,23 @@ export async function restoreCheckpoint(
   return (await restoreFrom(memorySource(bytes), stage, step, memory)).link ?? null;
 }
 
+/** The same from a file, a piece at a time: besides `memory` nothing of it is held. */
+export async function restoreCheckpointFile(
+  path: string,
+  stage: StageOfRun,
+  step: number,
+  memory: SharedArrayBuffer,
+): Promise<string | null> {
+  const source = await openSource(path).catch((error: unknown) => {
+    throw diskFailure(error, path);
+  });
+  try {
+    return (await restoreFrom(source, stage, step, memory)).link ?? null;
+  } finally {
+    await source.close();
+  }
+}
+
 async function restoreFrom(
   source: SnapshotSource,
   { spec, stage }: StageOfRun,

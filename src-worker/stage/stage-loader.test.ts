@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -28,7 +28,7 @@ let folder: string;
 let snapshots: Snapshots;
 let now: number;
 let loader: StageLoader;
-const blobs = new Map<string, Uint8Array<ArrayBuffer>>();
+const checkpoints = new Map<string, string>();
 
 function memoryOf(value: number): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(stageBytes(info));
@@ -49,7 +49,7 @@ function loaderOf(of: Snapshots): StageLoader {
   return new StageLoader({
     compute: { call: call as unknown as Compute["call"] },
     snapshots: of,
-    blobs: { get: async (digest) => blobs.get(digest) ?? new Uint8Array() },
+    checkpoints: { file: async (digest) => checkpoints.get(digest) ?? "" },
     models: { get: async () => new Uint8Array() },
     parts: { get: async () => [] },
     availableMemory: () => 2 ** 34,
@@ -69,10 +69,11 @@ async function stored(step: number, value: number): Promise<string> {
   const elsewhere = mkdtempSync(join(tmpdir(), "tah-elsewhere-"));
   const others = await Snapshots.open(elsewhere, () => undefined);
   const { path } = await others.save(stage, step, memoryOf(value));
-  const bytes = new Uint8Array(readFileSync(path));
+  const kept = join(folder, `checkpoint-${step}`);
+  renameSync(path, kept);
   rmSync(elsewhere, { recursive: true, force: true });
-  const digest = sha256(bytes);
-  blobs.set(digest, bytes);
+  const digest = sha256(new Uint8Array(readFileSync(kept)));
+  checkpoints.set(digest, kept);
   return digest;
 }
 

@@ -8,7 +8,7 @@ import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import { chooseRecompute } from "./memory-budget.ts";
-import { restoreCheckpoint } from "./snapshots.ts";
+import { restoreCheckpointFile } from "./snapshots.ts";
 import type { Snapshots, StageOfRun } from "./snapshots.ts";
 import { stageBytes } from "./stage-memory.ts";
 
@@ -35,9 +35,9 @@ export interface LinkedAt {
 export interface LoaderPorts {
   readonly compute: Pick<Compute, "call">;
   readonly snapshots: Snapshots;
-  /** Checkpoints: a digest, and how many bytes it has at most. */
-  readonly blobs: {
-    get(digest: string, mostBytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** By a digest, with how many bytes it has at most: the path of the verified file. */
+  readonly checkpoints: {
+    file(digest: string, mostBytes: number, signal?: AbortSignal): Promise<string>;
   };
   /** Files of models, by digest. */
   readonly models: { get(file: NamedBlob, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> };
@@ -146,13 +146,14 @@ export class StageLoader {
     signal: AbortSignal,
   ): Promise<{ seed: number | null; link: string | null }> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
-    const { snapshots, blobs } = this.#ports;
+    const { snapshots, checkpoints } = this.#ports;
     const isOwn = resumeStep > 0 && this.#ownsResumed(request);
     if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
       return { seed: null, link: snapshots.linkAt(request, resumeStep) };
     if (checkpointSha256 !== null) {
-      const bytes = await blobs.get(checkpointSha256, SNAPSHOT_HEADER_BYTES + memory.byteLength, signal);
-      const link = await restoreCheckpoint(bytes, request, resumeStep, memory);
+      const most = SNAPSHOT_HEADER_BYTES + memory.byteLength;
+      const path = await checkpoints.file(checkpointSha256, most, signal);
+      const link = await restoreCheckpointFile(path, request, resumeStep, memory);
       await snapshots.keepNewest(request);
       return { seed: null, link };
     }
