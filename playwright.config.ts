@@ -7,8 +7,11 @@ const executablePath = systemChromium();
 
 export default defineConfig({
   testDir: "e2e",
-  // Draws a file of the repository: on request only.
-  testIgnore: process.env["TAH_README_PICTURE"] === undefined ? ["readme-picture.spec.ts"] : [],
+  // Pictures are drawn on request only.
+  testIgnore: [
+    ...(process.env["TAH_README_PICTURE"] === undefined ? ["readme-picture.spec.ts"] : []),
+    ...(process.env["TAH_SCREENS"] === undefined ? ["screens.spec.ts"] : []),
+  ],
   // A folder of its own: Playwright empties it, and other runners leave their reports next to it.
   outputDir: "test-results/browser",
   // The tests share one daemon, and a computer that trains at the same time.

@@ -35,7 +35,7 @@ test("the loss falls while it trains, as a line, as a number and as a table", as
   await stepsLater(daemon, 40);
   await expect(dashboard.getByTestId("state")).toHaveText("Working");
   await expect(dashboard.getByTestId("loss-plot").locator("canvas")).toBeVisible();
-  await expect(dashboard.getByText(/↓ \d+\.\d+ this session/)).toBeVisible();
+  await expect(dashboard.getByText(/↓ \d+\.\d+ since it knew nothing/)).toBeVisible();
   const { points } = await daemon.call("run.history", {});
   expect(points.at(-1)?.loss).toBeLessThan((points[0]?.loss ?? 0) - 0.5);
 
@@ -154,7 +154,7 @@ test("pausing stops the work with an end in sight, resuming goes on", async ({ d
   await expect(dashboard.getByRole("region", { name: "Why" })).toContainText("You paused it");
   const stopped = (await daemon.call("state.get", {})).run?.step;
 
-  await dashboard.getByRole("button", { name: "Resume" }).click();
+  await dashboard.getByRole("button", { name: "End pause" }).click();
   await expect(dashboard.getByTestId("state")).toHaveText("Working");
   await expect.poll(async () => (await daemon.call("state.get", {})).run?.step).toBeGreaterThan(stopped ?? 0);
 });
@@ -171,7 +171,7 @@ test("a pause of one's own length, and a start against the schedule", async ({ d
   await expect(dashboard.getByTestId("state")).toHaveText("Paused");
   const { override } = await daemon.call("state.get", {});
   expect((override?.until ?? 0) - (override?.since ?? 0)).toBe(45 * 60_000);
-  await dashboard.getByRole("button", { name: "Resume" }).click();
+  await dashboard.getByRole("button", { name: "End pause" }).click();
 
   const { rules } = await daemon.call("state.get", {});
   await daemon.call("policy.setRules", { rules: { ...rules, schedule: "windows", windows: [] } });

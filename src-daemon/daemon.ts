@@ -6,6 +6,7 @@ import { startApiServer } from "./api/api-server.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./api/browser-memory.ts";
 import { chainClock } from "./chain/chain-connection.ts";
 import { makeHandlers } from "./api/handlers.ts";
+import { HistoryKeeper } from "./history/history-keeper.ts";
 import { homeFailure, openHome } from "./data-folder/home.ts";
 import type { Home } from "./data-folder/home.ts";
 import { embeddedPlan } from "./runs/embedded-plan.ts";
@@ -110,6 +111,15 @@ async function assemble(
     show: (progress) => live.reading(progress),
     now: () => performance.now(),
   });
+  const history = new HistoryKeeper(home.historyFile, {
+    state: () => live.get(),
+    now: Date.now,
+    steady: () => performance.now(),
+    failed: (error) => log.warn({ err: error }, "the history of hours cannot be kept"),
+  });
+  cleanUp.push(() => history.stop());
+  live.onChange(() => history.look());
+
   const points = new Set<(point: HistoryPoint) => void>();
   const ports: SessionPorts = {
     live,
@@ -118,6 +128,7 @@ async function assemble(
     onPoint(point) {
       for (const listener of points) listener(point);
     },
+    onEarnings: (earnings) => history.earned(earnings),
     onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
     onProcesses: (list) => writeProcessList(home.processesFile, list),
   };
@@ -174,6 +185,7 @@ async function assemble(
       policy,
       membership,
       providers,
+      history,
       state: () => live.get(),
       note: (text) => live.note(text),
       loginUrl: () => api.loginUrl(),

@@ -85,8 +85,12 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
   question?.close();
   if (askedAt !== null) say("Stopping …");
   await daemon.stop();
-  const step = daemon.state().run?.step ?? 0;
-  say(`Stopped. Starting again continues from step ${step}.`);
+  const step = daemon.state().run?.step ?? null;
+  say(
+    step === null || step === 0
+      ? "Stopped before a step was finished here. What was trained earlier is kept."
+      : `Stopped. Starting again continues from step ${step}.`,
+  );
   return 0;
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { failureSchema } from "./failure.ts";
+import { workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
@@ -27,6 +28,15 @@ export const METHODS = {
     }),
     result: z.strictObject({ points: z.array(historyPoint) }),
     about: "Finished steps of the run, oldest first, thinned out evenly to maxPoints",
+  },
+  "history.hours": {
+    params: z.strictObject({
+      /** Unix milliseconds; `to` is not in it. */
+      from: z.int().nonnegative(),
+      to: z.int().nonnegative(),
+    }),
+    result: z.strictObject({ hours: z.array(workedHour) }),
+    about: "What this computer did, by the hour: time, tokens and what was earned. Kept here alone",
   },
   "policy.pause": {
     params: z.strictObject({

@@ -11,7 +11,8 @@ test("the dial tells in words what it draws", () => {
       coming={[{ start: 1380, end: 1860 }]}
       ran={[{ start: 0, end: 90 }]}
       tone="waiting"
-      word="Waiting"
+      centre="8:55 h"
+      word="Waiting, starts in"
     />,
   );
   expect(html).toContain(

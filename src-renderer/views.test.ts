@@ -1,13 +1,12 @@
 import { expect, test } from "vitest";
-import type { HistoryPoint } from "../src-protocol/state.ts";
 import { clockFrom } from "./schedule/clock-text.ts";
 import { blockOf, moved, placeAt, placeName } from "./schedule/grid-block.ts";
 import { untilMorning } from "../src-protocol/pause-choices.ts";
+import { centreOf } from "./home/dial.tsx";
 import { customMinutes } from "./frame/custom-minutes.ts";
 import { inMode, modeOf, sameRules } from "./schedule/schedule-mode.ts";
 import { screenOf } from "./screen.ts";
-import { sessionNumbers } from "./home/session-numbers.ts";
-import { workingState } from "./state.test-support.ts";
+import { workingState } from "../src-protocol/working-state.test-support.ts";
 import { towerRows } from "./home/tower-rows.ts";
 import { nextChangeText, whyRows } from "./home/why-rows.ts";
 import { ALWAYS, ONLY_WHEN_ASLEEP } from "../src-protocol/policy.ts";
@@ -16,10 +15,34 @@ test("the tower stands on slice 1, mine is lit, a lost slice says so", () => {
   const { run } = workingState();
   if (run === null) throw new Error("no run");
   const lost = { ...run, stages: run.stages.toSpliced(2, 1, { index: 2, parameterCount: 1, holder: null }) };
-  expect(towerRows(lost).map(({ name, kind, holder }) => [name, kind, holder])).toEqual([
+  expect(towerRows(lost, false).map(({ name, kind, holder }) => [name, kind, holder])).toEqual([
     ["Slice 3", "lost", "no home, looking for one"],
     ["Slice 2", "mine", "you"],
     ["Slice 1", "neighbour", "a neighbour on this computer"],
+  ]);
+});
+
+test("the dial says how long this lasts, and the time where nothing changes", () => {
+  const now = new Date(2026, 10, 23, 14, 5).getTime();
+  const at = new Date(2026, 10, 23, 23, 0).getTime();
+  const run = { action: "run" as const, reasons: [], nextChange: { at, action: "pause" as const } };
+  const wait = { action: "pause" as const, reasons: [], nextChange: { at, action: "run" as const } };
+  expect(centreOf(run, "Working", 845, now)).toEqual({ centre: "23:00", word: "Working until" });
+  expect(centreOf(wait, "Waiting", 845, now)).toEqual({ centre: "8:55 h", word: "Waiting, starts in" });
+  expect(centreOf({ ...run, nextChange: null }, "Working", 845, now).centre).toBe("14:05");
+});
+
+test("a tower at rest is no breakdown", () => {
+  const { run } = workingState();
+  if (run === null) throw new Error("no run");
+  const stages = run.stages.map(({ holder, ...stage }) => ({
+    ...stage,
+    holder: holder && { ...holder, connected: false },
+  }));
+  expect(towerRows({ ...run, stages }, true).map(({ kind, holder }) => [kind, holder])).toEqual([
+    ["resting", "a neighbour, resting"],
+    ["resting", "you, resting"],
+    ["resting", "a neighbour, resting"],
   ]);
 });
 
@@ -41,20 +64,6 @@ test("the next change names the day only when it is not today", () => {
   expect(change(new Date(2026, 10, 23, 23, 0))).toBe("Pauses at 23:00.");
   expect(change(new Date(2026, 10, 24, 7, 0))).toBe("Pauses tomorrow at 07:00.");
   expect(change(new Date(2026, 10, 26, 7, 0))).toBe("Pauses Thursday at 07:00.");
-});
-
-test("this session counts from the daemon's start, not from the run's", () => {
-  const point = (step: number, at: number, loss: number): HistoryPoint => ({
-    step,
-    at,
-    loss,
-    heldOutLoss: null,
-    tokensPerSecond: null,
-  });
-  const state = { startedAt: 100_000, run: workingState().run };
-  const points = [point(1, 5_000, 5), point(10, 101_000, 4), point(11, 103_000, 3.5), point(12, 161_000, 3)];
-  expect(sessionNumbers(state, points, 161_000)).toEqual({ tokens: 3 * 3072, workedMs: 60_000, lossFell: 1 });
-  expect(sessionNumbers(state, [], 161_000).lossFell).toBeNull();
 });
 
 test("until 07:00 is the next 07:00, also after midnight", () => {

@@ -1,7 +1,9 @@
+import { LONGEST_HISTORY_MS } from "../../src-protocol/history.ts";
 import { METHODS } from "../../src-protocol/methods.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import type { Handlers } from "./api-calls.ts";
+import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
 import type { PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
@@ -14,6 +16,7 @@ export interface HandlerPorts {
     "session" | "retry" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
+  readonly history: Pick<HistoryKeeper, "hours">;
   state(): DaemonState;
   note(text: string): void;
   loginUrl(): string;
@@ -29,6 +32,9 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "state.get": () => ports.state(),
     "run.history": async ({ sinceStep, maxPoints }) => ({
       points: thinOut(await membership.session.accounts.history(sinceStep), maxPoints),
+    }),
+    "history.hours": ({ from, to }) => ({
+      hours: ports.history.hours(Math.max(from, to - LONGEST_HISTORY_MS), to),
     }),
     "policy.pause": ({ minutes, by }) => policy.pause(minutes, by),
     "policy.start": ({ minutes, by }) => {

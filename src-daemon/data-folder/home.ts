@@ -27,6 +27,7 @@ export interface Home {
   readonly browserFile: string;
   readonly processesFile: string;
   readonly providersFile: string;
+  readonly historyFile: string;
   readonly wallets: string;
   readonly worker: string;
   readonly network: string;
@@ -66,6 +67,7 @@ export function openHome(folder: string, room = ROOM): Home {
     browserFile: join(path, "browser.json"),
     processesFile: join(path, "processes.json"),
     providersFile: join(path, "providers.json"),
+    historyFile: join(path, "history.db"),
     wallets: join(path, "wallets"),
     worker: join(path, "worker"),
     network,

@@ -33,6 +33,8 @@ export interface SessionPorts {
   readonly payoutColdkey: Ss58Address;
   readonly log: Log;
   onPoint(point: HistoryPoint): void;
+  /** What was earned, as the network says it. */
+  onEarnings(earnings: DaemonState["earnings"]): void;
   onProviderFault(provider: ExecutionProvider, ending: string): void;
   onProcesses(list: ProcessList): void;
 }
@@ -66,6 +68,7 @@ export class NetworkSession {
       tell(answer) {
         live.problem("clock", null);
         live.earnings(answer);
+        ports.onEarnings(answer);
       },
       failed(error) {
         log.debug({ err: error }, "earnings could not be read");

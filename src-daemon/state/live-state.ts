@@ -26,6 +26,7 @@ export class LiveState {
   readonly #problems = new Map<string, FailureBody>();
   #silent = false;
   #reading: LoadingProgress | null = null;
+  #listener: () => void = () => undefined;
   #neighbours: ReadonlySet<Ss58Address> = new Set();
   #worker: { process: KeptState; phase: WorkerPhase | null } = { process: { kind: "stopped" }, phase: null };
 
@@ -36,6 +37,11 @@ export class LiveState {
 
   get(): DaemonState {
     return this.store.get();
+  }
+
+  /** Called after each change, of whatever part. */
+  onChange(listener: () => void): void {
+    this.#listener = listener;
   }
 
   /** The daemon is ending: what its parts still report is true, but no news to anybody. */
@@ -143,6 +149,7 @@ export class LiveState {
   #change(to: (state: DaemonState) => DaemonState): void {
     const before = this.store.get();
     this.store.update(to);
+    this.#listener();
     if (this.#silent) return;
     const after = this.store.get();
     const reason = explain(after.decision, this.#ports.now());

@@ -9,6 +9,8 @@ export interface Dashboard {
   /** Null until the first snapshot; kept, and marked as old, while the connection is lost. */
   readonly state: DaemonState | null;
   readonly points: readonly HistoryPoint[];
+  /** Whether the steps before this page was opened are among `points`: until then "none" is not known. */
+  readonly pointsKnown: boolean;
   /** Rules being edited; null: as saved. They outlive a visit to another screen. */
   readonly draft: Rules | null;
 }
@@ -17,5 +19,6 @@ export const useDashboard = create<Dashboard>(() => ({
   connection: "connecting",
   state: null,
   points: [],
+  pointsKnown: false,
   draft: null,
 }));

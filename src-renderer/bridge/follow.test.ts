@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { Bridge, Connection, DaemonEvent } from "./bridge.ts";
 import { useDashboard } from "./dashboard.ts";
 import { follow } from "./follow.ts";
-import { workingState } from "../state.test-support.ts";
+import { workingState } from "../../src-protocol/working-state.test-support.ts";
 
 /** A daemon of which the test holds the strings. */
 function fakeDaemon() {

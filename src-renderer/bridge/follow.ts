@@ -38,9 +38,9 @@ export function follow(bridge: Bridge, after = later): void {
 
   const loadHistory = async () => {
     const runId = getState().state?.run?.runId;
-    if (runId === undefined) return setState({ points: [] });
+    if (runId === undefined) return setState({ points: [], pointsKnown: true });
     const { points } = await bridge.call("run.history", { maxPoints: FIRST_POINTS });
-    if (getState().state?.run?.runId === runId) setState({ points });
+    if (getState().state?.run?.runId === runId) setState({ points, pointsKnown: true });
   };
 
   bridge.onEvent((event) => {

@@ -4,6 +4,7 @@ import type { ClaimRow } from "../../src-protocol/state.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import styles from "./claim-button.module.css";
 import controls from "../parts/controls.module.css";
+import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { money } from "../parts/format.ts";
 
@@ -16,7 +17,8 @@ type Claiming =
 /** Claims all that is pending, and says what came of it. */
 export function ClaimButton({ accruedRao }: { accruedRao: string }) {
   const [claiming, setClaiming] = useState<Claiming>({ step: "idle" });
-  const nothing = accruedRao === "0";
+  const isOpen = useDashboard(({ connection }) => connection === "open");
+  const nothing = accruedRao === "0" || !isOpen;
 
   const claim = async () => {
     // Stays focusable while it does nothing: a reader must find it and hear why.
@@ -42,7 +44,9 @@ export function ClaimButton({ accruedRao }: { accruedRao: string }) {
       <output className={controls["hint"]}>
         {claiming.step === "granted" &&
           `Granted: ${money(claiming.claim.amountRao, claiming.claim.asset)} for ${claiming.claim.receipts} receipts.`}
-        {claiming.step === "idle" && nothing && "Nothing to claim yet. It grows with every finished step."}
+        {claiming.step === "idle" &&
+          accruedRao === "0" &&
+          "Nothing to claim yet. It grows with every finished step."}
       </output>
       {claiming.step === "refused" && <FailureNotice failure={claiming.failure} />}
     </div>

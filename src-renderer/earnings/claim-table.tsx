@@ -11,6 +11,7 @@ const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
 
 export function ClaimTable() {
   const version = useDashboard(({ state, connection }) => `${connection} ${state?.earnings.claimedRao}`);
+  const isOpen = useDashboard(({ connection }) => connection === "open");
   const now = useNow(60_000);
   const { rows, failure } = useRows(ask, version, 0);
   return (
@@ -20,7 +21,7 @@ export function ClaimTable() {
           Claims
         </h2>
       </div>
-      {failure !== null && <FailureNotice failure={failure} />}
+      {failure !== null && isOpen && <FailureNotice failure={failure} />}
       {rows !== null && rows.length === 0 && (
         <p className={controls["hint"]}>No claim yet. The first one appears here when you press Claim.</p>
       )}

@@ -6,6 +6,7 @@ import { CopyText } from "../parts/copy-text.tsx";
 import { useDashboard } from "../bridge/dashboard.ts";
 import styles from "./earnings.module.css";
 import { amount, count, unitOf } from "../parts/format.ts";
+import { EarnedChart } from "./earned-chart.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
 
 /** What did I earn, and for which work? */
@@ -40,7 +41,9 @@ export function Earnings() {
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.claimedRao))} ${unit}`}>
             <span data-testid="claimed">{amount(earnings.claimedRao)}</span> <small>{unit}</small>
           </p>
-          <p className={controls["hint"]}>from {count(earnings.receipts)} receipts in all</p>
+          <p className={controls["hint"]}>
+            granted by the network; {count(earnings.receipts)} receipts with what is pending
+          </p>
         </section>
         <section className={controls["card"]} aria-labelledby="account-title">
           <h2 id="account-title" className={styles["label"]}>
@@ -48,7 +51,7 @@ export function Earnings() {
           </h2>
           <dl className={styles["account"]}>
             <div>
-              <dt>Hotkey</dt>
+              <dt>Your key (hotkey)</dt>
               <dd>
                 <CopyText text={earnings.hotkey} what="hotkey" />
               </dd>
@@ -57,7 +60,7 @@ export function Earnings() {
               <dt>Payout address</dt>
               <dd>
                 {earnings.payoutColdkey === earnings.hotkey ? (
-                  "the hotkey itself"
+                  "your key itself; name another with tah wallet payout"
                 ) : (
                   <CopyText text={earnings.payoutColdkey} what="payout address" />
                 )}
@@ -71,11 +74,13 @@ export function Earnings() {
             )}
             <div>
               <dt>{chain.source === "chain" ? "Chain" : "Network clock"}</dt>
-              <dd>block {count(chain.block)}</dd>
+              <dd>{chain.connected ? `block ${count(chain.block)}` : "not reached"}</dd>
             </div>
+            {!chain.connected && chain.detail !== "" && <p className={controls["hint"]}>{chain.detail}</p>}
           </dl>
         </section>
       </div>
+      <EarnedChart />
       <ClaimTable />
       <ReceiptTable />
     </>

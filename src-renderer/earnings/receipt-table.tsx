@@ -16,6 +16,7 @@ export function ReceiptTable() {
     ({ state, connection }) => `${connection} ${state?.earnings.receipts} ${state?.earnings.claimedRao}`,
   );
   const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
+  const isOpen = useDashboard(({ connection }) => connection === "open");
   const now = useNow(60_000);
   const { rows, failure } = useRows(ask, version, REFRESH_MS);
   return (
@@ -28,7 +29,7 @@ export function ReceiptTable() {
           One for each piece of work, signed by you and by the home that used it. The newest {SHOWN}.
         </p>
       </div>
-      {failure !== null && <FailureNotice failure={failure} />}
+      {failure !== null && isOpen && <FailureNotice failure={failure} />}
       {rows !== null && rows.length === 0 && (
         <p className={controls["hint"]}>No receipt yet. The first ones come with the first finished step.</p>
       )}

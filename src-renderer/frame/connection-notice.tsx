@@ -19,7 +19,7 @@ export function ConnectionNotice() {
       {connection === "lost" && (known ? "What you see is from before. " : "")}
       {connection === "lost" && "Trying again …"}
       {long &&
-        " Work does not stop when this page loses it. If it does not come back, start Train at Home again and open the address it prints."}
+        " Train at Home is not answering. If you stopped it, it is not working: start it again. If not, this page comes back by itself."}
     </output>
   );
 }

@@ -7,17 +7,19 @@ import { type PauseChoice, pauseChoices } from "../../src-protocol/pause-choices
 
 export interface PauseMenuProps {
   kind: "pause" | "start";
+  /** Stands beside the main action. */
+  isSecond?: boolean;
   onChoose: (minutes: number) => void;
   /** Offered when a manual start is what makes it run. */
   onBackToSchedule?: () => void;
 }
 
 /** Pause ▾ or Start now ▾. A manual choice always has an end. */
-export function PauseMenu({ kind, onChoose, onBackToSchedule }: PauseMenuProps) {
+export function PauseMenu({ kind, isSecond = false, onChoose, onBackToSchedule }: PauseMenuProps) {
   const [open, setOpen] = useState(false);
   const [custom, setCustom] = useState(false);
   const [choices, setChoices] = useState<readonly PauseChoice[]>([]);
-  const look = `${controls["button"]} ${kind === "start" ? controls["primary"] : ""}`;
+  const look = `${controls["button"]} ${kind === "start" && !isSecond ? controls["primary"] : ""}`;
   const change = (opens: boolean) => {
     // "Until 07:00" must be right when the menu opens, not when the page was drawn.
     if (opens) setChoices(pauseChoices(Date.now()));

@@ -70,13 +70,17 @@ function Actions({
 
   if (override?.action === "pause") {
     return (
-      <button
-        type="button"
-        className={`${controls["button"]} ${controls["primary"]}`}
-        onClick={() => void resume()}
-      >
-        Resume
-      </button>
+      <div className={styles["actions"]}>
+        <button
+          type="button"
+          className={`${controls["button"]} ${controls["primary"]}`}
+          title="The rules decide again: it may go on, or wait for its hours"
+          onClick={() => void resume()}
+        >
+          End pause
+        </button>
+        <PauseMenu kind="start" isSecond onChoose={choose("policy.start")} />
+      </div>
     );
   }
   if (decision.action === "pause" && override === null) {

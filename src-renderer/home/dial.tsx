@@ -5,7 +5,7 @@ import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { arcPath, comingSpans, dialPoint, gapBetween, ranSpans, type Span } from "./dial-geometry.ts";
 import styles from "./dial.module.css";
-import { listed } from "../parts/format.ts";
+import { clock, listed } from "../parts/format.ts";
 import { headline } from "./headline.ts";
 import { weekMinute } from "../schedule/next-runs.ts";
 import { clockOf, DAY_MINUTES, hoursOf } from "../schedule/week-hours.ts";
@@ -32,7 +32,7 @@ export function Dial() {
         coming={spansOf(state.rules, now)}
         ran={ranSpans(times, now, minute, gapBetween(times))}
         tone={headline(state, now).tone}
-        word={headline(state, now).word}
+        {...centreOf(state.decision, headline(state, now).word, minute, now)}
       />
       <ul className={styles["legend"]} data-whole={state.rules.schedule === "always" || undefined}>
         <li data-kind="coming">may run</li>
@@ -48,10 +48,33 @@ export interface DialDrawingProps {
   coming: readonly Span[];
   ran: readonly Span[];
   tone: string;
+  /** In the middle, large: when it changes; and small beneath it what it does now. */
+  centre: string;
   word: string;
 }
 
-export function DialDrawing({ minute, coming, ran, tone, word }: DialDrawingProps) {
+/** What a person wants to know of the clock is how long this lasts. */
+export function centreOf(
+  { action, nextChange }: DaemonState["decision"],
+  word: string,
+  minute: number,
+  now: number,
+): { centre: string; word: string } {
+  if (nextChange === null || nextChange.at <= now) return { centre: clockOf(minute), word };
+  if (action === "run") return { centre: clock(nextChange.at), word: `${word} until` };
+  return { centre: countdown(nextChange.at - now), word: `${word}, starts in` };
+}
+
+function countdown(ms: number): string {
+  const minutes = Math.max(1, Math.round(ms / 60_000));
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48
+    ? `${hours}:${String(minutes % 60).padStart(2, "0")} h`
+    : `${Math.round(hours / 24)} days`;
+}
+
+export function DialDrawing({ minute, coming, ran, tone, centre, word }: DialDrawingProps) {
   const tip = dialPoint(minute, HOURS_RADIUS);
   const base = dialPoint(minute, 72);
   return (
@@ -90,11 +113,11 @@ export function DialDrawing({ minute, coming, ran, tone, word }: DialDrawingProp
       })}
       <path className={styles["hand"]} d={`M${base.x} ${base.y}L${tip.x} ${tip.y}`} />
       <circle className={styles["tip"]} cx={tip.x} cy={tip.y} r="7.5" />
-      <text className={styles["time"]} y="-2">
-        {clockOf(minute)}
-      </text>
-      <text className={styles["word"]} y="26">
+      <text className={styles["word"]} y={word.includes(" ") ? -30 : 26}>
         {word}
+      </text>
+      <text className={styles["time"]} y={word.includes(" ") ? 14 : -2}>
+        {centre}
       </text>
     </svg>
   );

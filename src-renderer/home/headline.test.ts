@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { DaemonState } from "../../src-protocol/state.ts";
-import { workingState } from "../state.test-support.ts";
+import { workingState } from "../../src-protocol/working-state.test-support.ts";
 import { headline } from "./headline.ts";
 
 const now = Date.parse("2026-11-23T22:00:00Z");

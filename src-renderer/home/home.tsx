@@ -2,7 +2,7 @@ import { Dial } from "./dial.tsx";
 import styles from "./home.module.css";
 import { Lately } from "./lately.tsx";
 import { LossChart } from "./loss-chart.tsx";
-import { SessionCard } from "./session-card.tsx";
+import { TodayCard } from "./today-card.tsx";
 import { Tower } from "./tower.tsx";
 import { Why } from "./why.tsx";
 
@@ -15,7 +15,7 @@ export function Home() {
         <Tower />
       </div>
       <div className={styles["wide"]}>
-        <SessionCard />
+        <TodayCard />
         <LossChart />
         <div className={styles["pair"]}>
           <Why />

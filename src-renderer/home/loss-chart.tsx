@@ -21,7 +21,9 @@ export function LossChart() {
   const [hoveredIndex, setHoveredIndex] = useState<number | null>(null);
   const appearance = useAppearance();
   const tableId = useId();
-  const heldOut = points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? null;
+  const known = useDashboard(({ pointsKnown }) => pointsKnown);
+  const measured = useDashboard(({ state }) => state?.run?.heldOutLoss ?? null);
+  const heldOut = points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? measured;
   const drawn = thinned(points, MOST_DRAWN);
   const hovered = hoveredIndex === null ? null : (drawn[hoveredIndex] ?? null);
   const shown = hovered ?? points.at(-1) ?? null;
@@ -59,7 +61,7 @@ export function LossChart() {
       </div>
       <div id={tableId}>
         {points.length === 0 ? (
-          <NoPoint />
+          <div className={styles["noPoint"]}>{known && <NoPoint />}</div>
         ) : asTable ? (
           <LossTable points={points} />
         ) : (

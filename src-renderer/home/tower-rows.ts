@@ -1,33 +1,32 @@
 import type { RunState } from "../../src-protocol/state.ts";
-import { rough } from "../parts/format.ts";
 
 export interface TowerRow {
   readonly index: number;
-  readonly kind: "mine" | "neighbour" | "other" | "lost";
+  readonly kind: "mine" | "neighbour" | "other" | "lost" | "resting";
   readonly name: string;
   readonly holder: string;
-  readonly size: string;
 }
 
-/** The model from its last slice, on top, to its first. */
-export function towerRows(run: RunState): TowerRow[] {
+/** The model from its last slice, on top, to its first. `isResting`: its owner or the rules want no work now. */
+export function towerRows(run: RunState, isResting: boolean): TowerRow[] {
   return run.stages
     .map((stage): TowerRow => {
       const { holder } = stage;
-      const kind =
-        holder === null || !holder.connected
-          ? "lost"
-          : holder.mine
-            ? "mine"
-            : holder.neighbour
-              ? "neighbour"
-              : "other";
+      const isAway = holder === null || !holder.connected;
+      const kind = isAway
+        ? isResting
+          ? "resting"
+          : "lost"
+        : holder.mine
+          ? "mine"
+          : holder.neighbour
+            ? "neighbour"
+            : "other";
       return {
         index: stage.index,
         kind,
         name: `Slice ${stage.index + 1}`,
         holder: holderText(kind, holder),
-        size: `${rough(stage.parameterCount)} parameters`,
       };
     })
     .sort((a, b) => b.index - a.index);
@@ -37,6 +36,14 @@ function holderText(kind: TowerRow["kind"], holder: RunState["stages"][number]["
   if (kind === "mine") return "you";
   if (kind === "neighbour") return "a neighbour on this computer";
   if (kind === "other") return "another home";
+  if (kind === "resting")
+    return holder === null
+      ? "nobody now"
+      : holder.mine
+        ? "you, resting"
+        : holder.neighbour
+          ? "a neighbour, resting"
+          : "another home";
   if (holder === null) return "no home, looking for one";
   return holder.mine
     ? "you, not connected"

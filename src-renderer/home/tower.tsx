@@ -8,6 +8,7 @@ import { towerRows } from "./tower-rows.ts";
 /** The whole model as a tower of slices, mine lit. */
 export function Tower() {
   const run = useDashboard(({ state }) => state?.run ?? null);
+  const isResting = useDashboard(({ state }) => state?.decision.action === "pause");
   return (
     <section className={controls["card"]} aria-labelledby="tower-title">
       <div className={controls["cardHead"]}>
@@ -23,24 +24,27 @@ export function Tower() {
       ) : (
         <>
           <ol className={styles["tower"]} reversed>
-            {towerRows(run).map((row) => (
+            {towerRows(run, isResting).map((row) => (
               <li key={row.index} data-kind={row.kind}>
                 <span className={styles["name"]}>{row.name}</span>
-                <span className={styles["size"]}>{row.size}</span>
                 <span className={styles["holder"]}>{row.holder}</span>
               </li>
             ))}
           </ol>
-          <p className={styles["flow"]}>
-            Text goes in at slice 1, the answer comes out on top; what was wrong travels back down.
-          </p>
-          {run.phase !== "training" && <p className={styles["detail"]}>{run.detail}</p>}
+          {run.phase !== "training" && !isResting && <p className={styles["detail"]}>{run.detail}</p>}
           <details className={styles["details"]}>
             <summary>Details</summary>
+            <p className={styles["flow"]}>
+              Text goes in at slice 1, the answer comes out on top; what was wrong travels back down.
+            </p>
             <dl>
               <Row name="Run" value={run.name} />
               <Row name="Text" value={run.corpus} />
               <ModelRows run={run} />
+              <Row
+                name="Parameters"
+                value={run.stages.map(({ parameterCount }) => rough(parameterCount)).join(" + ")}
+              />
               <Row name="Tokens a step" value={count(run.tokensPerStep)} />
               <Row
                 name="Recoveries"

@@ -1,6 +1,6 @@
-import { ALWAYS } from "../src-protocol/policy.ts";
-import { DEFAULT_MODEL } from "../src-protocol/model.ts";
-import { type DaemonState, daemonState } from "../src-protocol/state.ts";
+import { ALWAYS } from "./policy.ts";
+import { DEFAULT_MODEL } from "./model.ts";
+import { type DaemonState, daemonState } from "./state.ts";
 
 const MINE = "5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX";
 const OTHERS = [

@@ -1,0 +1,94 @@
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "@playwright/test";
+import { ALWAYS, ONLY_WHEN_ASLEEP, type Rules } from "../src-protocol/policy.ts";
+import { expect, goTo, stepsLater, test } from "./fixture.ts";
+
+// `npm run e2e -- --screens`: pictures of every screen and state, in both themes and two sizes, to look at.
+const FOLDER = join(import.meta.dirname, "artifacts");
+const SCREENS = ["Home", "Schedule", "Earnings", "Network"] as const;
+const THEMES = ["dark", "light"] as const;
+const SIZES = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
+
+async function picture(page: Page, name: string): Promise<void> {
+  for (const theme of THEMES) {
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      await page.setViewportSize(viewport);
+      await page.waitForTimeout(250);
+      await page.screenshot({ path: join(FOLDER, `${name}-${theme}-${size}.png`), fullPage: true });
+    }
+  }
+}
+
+/** Hours that are neither now nor soon, whatever the time is. */
+function notNow(): Rules {
+  const hour = (new Date().getHours() + 9) % 24;
+  const text = (value: number) => `${String(value % 24).padStart(2, "0")}:00`;
+  return {
+    ...ALWAYS,
+    schedule: "windows",
+    windows: [
+      {
+        days: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+        from: text(hour),
+        to: text(hour + 3),
+      },
+    ],
+  };
+}
+
+test("pictures of every screen and state", async ({ dashboard, daemon }) => {
+  test.setTimeout(300_000);
+  rmSync(FOLDER, { recursive: true, force: true });
+  mkdirSync(FOLDER, { recursive: true });
+  await stepsLater(daemon, 60);
+  // What is counted by the hour is shown a moment later.
+  await dashboard.reload();
+  for (const screen of SCREENS) {
+    await goTo(dashboard, screen);
+    await picture(dashboard, `working-${screen.toLowerCase()}`);
+  }
+
+  await goTo(dashboard, "Earnings");
+  await dashboard.getByRole("button", { name: "Claim", exact: true }).click();
+  await expect(dashboard.getByText(/Granted/)).toBeVisible();
+  await dashboard.getByRole("radio", { name: "Today" }).check();
+  await picture(dashboard, "claimed-earnings");
+
+  await daemon.call("policy.pause", { minutes: 45, by: "dashboard" });
+  await expect(dashboard.getByTestId("state")).toHaveText("Paused");
+  await expect.poll(async () => (await daemon.call("state.get", {})).node.phase).toBe("paused");
+  await goTo(dashboard, "Home");
+  await dashboard.waitForTimeout(1500);
+  await picture(dashboard, "paused-home");
+
+  await daemon.call("policy.resume", {});
+  await daemon.call("policy.setRules", { rules: notNow() });
+  await expect(dashboard.getByTestId("state")).toHaveText("Waiting");
+  await dashboard.waitForTimeout(1500);
+  await picture(dashboard, "waiting-home");
+
+  await goTo(dashboard, "Schedule");
+  await dashboard.getByLabel("Only when I'm asleep").check();
+  await picture(dashboard, "asleep-schedule");
+  await daemon.call("policy.setRules", { rules: ONLY_WHEN_ASLEEP });
+  await daemon.call("policy.setRules", { rules: ALWAYS });
+
+  let cut: (() => Promise<void>) | undefined;
+  await dashboard.routeWebSocket("**/rpc", async (socket) => {
+    if (cut === undefined) {
+      socket.connectToServer();
+      cut = () => socket.close();
+    } else await socket.close();
+  });
+  await dashboard.reload();
+  await expect(dashboard.getByTestId("state")).toBeVisible();
+  await cut?.();
+  await expect(dashboard.getByText(/not answering/)).toBeVisible({ timeout: 20_000 });
+  for (const screen of ["Home", "Earnings"] as const) {
+    await goTo(dashboard, screen);
+    await picture(dashboard, `offline-${screen.toLowerCase()}`);
+  }
+  process.stdout.write(`${readdirSync(FOLDER).length} pictures in e2e/artifacts\n`);
+});

@@ -1,0 +1,113 @@
+import { renameSync, rmSync } from "node:fs";
+import type { WorkedHour } from "../../src-protocol/history.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
+import { HistoryStore } from "./history-store.ts";
+
+/** Often enough that a kill costs the report less than a minute of work; what was earned it never costs. */
+const SAVE_EVERY_MS = 30_000;
+/** Two looks further apart than this: the computer slept between them, or hung. */
+const LONGEST_LOOK_MS = 2 * SAVE_EVERY_MS;
+const THIS_COMPUTER = "";
+
+export interface HistoryPorts {
+  state(): DaemonState;
+  /** Unix milliseconds. */
+  now(): number;
+  /** A clock that nobody sets, milliseconds. */
+  steady(): number;
+  failed(error: unknown): void;
+}
+
+/** Watches the state and writes down, by the hour, how long it worked and what that earned. */
+export class HistoryKeeper {
+  readonly #ports: HistoryPorts;
+  readonly #store: HistoryStore | null;
+  readonly #timer: NodeJS.Timeout;
+  #lookedAt: number;
+  #worked = 0;
+  #wasWorking = false;
+  #total: { network: string; asset: WorkedHour["asset"]; rao: bigint } | null = null;
+  #savedTotal = -1n;
+  #step: { runId: string; step: number } | null = null;
+
+  constructor(path: string, ports: HistoryPorts) {
+    this.#ports = ports;
+    this.#store = opened(path, ports);
+    this.#lookedAt = ports.steady();
+    this.#timer = setInterval(() => this.save(), SAVE_EVERY_MS).unref();
+  }
+
+  /** The state has changed: what passed since the last look is counted by what it was then. */
+  look(): void {
+    const now = this.#ports.steady();
+    if (this.#wasWorking) this.#worked += Math.min(now - this.#lookedAt, LONGEST_LOOK_MS);
+    this.#lookedAt = now;
+    const { decision, node } = this.#ports.state();
+    this.#wasWorking = decision.action === "run" && node.phase === "training";
+  }
+
+  /** An answer about what was earned, and no guess. */
+  earned({ asset, accruedRao, claimedRao }: DaemonState["earnings"]): void {
+    const network = this.#ports.state().network.id ?? THIS_COMPUTER;
+    this.#total = { network, asset, rao: BigInt(accruedRao) + BigInt(claimedRao) };
+  }
+
+  hours(from: number, to: number): WorkedHour[] {
+    this.save();
+    return this.#store?.hours(from, to) ?? [];
+  }
+
+  save(): void {
+    this.look();
+    const { network, earnings, run } = this.#ports.state();
+    const tokens = run === null ? 0 : this.#tokensSince(run);
+    const here = network.id ?? THIS_COMPUTER;
+    const known =
+      this.#total?.network === here && this.#total.asset === earnings.asset ? this.#total.rao : null;
+    const workedMs = Math.round(this.#worked);
+    if (workedMs === 0 && tokens === 0 && (known === null || known === this.#savedTotal)) return;
+    this.#worked = 0;
+    try {
+      this.#store?.add(this.#ports.now(), {
+        network: here,
+        asset: earnings.asset,
+        workedMs,
+        tokens,
+        totalRao: known,
+      });
+      if (known !== null) this.#savedTotal = known;
+    } catch (error) {
+      this.#ports.failed(error);
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.save();
+    this.#store?.close();
+  }
+
+  #tokensSince({ runId, step, tokensPerStep }: NonNullable<DaemonState["run"]>): number {
+    const before = this.#step;
+    this.#step = { runId, step };
+    if (before === null || before.runId !== runId || step <= before.step) return 0;
+    return (step - before.step) * tokensPerStep;
+  }
+}
+
+function opened(path: string, { failed }: HistoryPorts): HistoryStore | null {
+  try {
+    return HistoryStore.open(path);
+  } catch (error) {
+    failed(error);
+  }
+  try {
+    // Somebody may still read it; what follows is counted anew.
+    renameSync(path, `${path}.unreadable`);
+    for (const ending of ["-wal", "-shm"]) rmSync(path + ending, { force: true });
+    return HistoryStore.open(path);
+  } catch (error) {
+    failed(error);
+    return null;
+  }
+}

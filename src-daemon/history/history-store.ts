@@ -1,0 +1,145 @@
+import { DatabaseSync } from "node:sqlite";
+import { HOUR_MS } from "../../src-protocol/history.ts";
+import type { WorkedHour } from "../../src-protocol/history.ts";
+
+/** Each step once and in order; `PRAGMA user_version` says how many have been taken. */
+const MIGRATIONS = [
+  `CREATE TABLE hours (
+     at INTEGER NOT NULL,
+     network TEXT NOT NULL,
+     asset TEXT NOT NULL,
+     earned_rao TEXT NOT NULL,
+     worked_ms INTEGER NOT NULL,
+     tokens INTEGER NOT NULL,
+     PRIMARY KEY (at, network, asset)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE totals (
+     network TEXT NOT NULL,
+     asset TEXT NOT NULL,
+     earned_rao TEXT NOT NULL,
+     PRIMARY KEY (network, asset)
+   ) STRICT, WITHOUT ROWID;`,
+] as const;
+
+export interface HourPart {
+  readonly network: string;
+  readonly asset: WorkedHour["asset"];
+  readonly workedMs: number;
+  readonly tokens: number;
+  /** All that was ever earned there; null: not known now. */
+  readonly totalRao: bigint | null;
+}
+
+/**
+ * `history.db`: what this computer did, by the hour. A file that cannot be used is set aside, and a new
+ * one begins: it is a report, and work does not wait for it.
+ */
+export class HistoryStore {
+  readonly #database: DatabaseSync;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /** @throws when the folder cannot be written, or the file is no database of ours */
+  static open(path: string): HistoryStore {
+    const database = new DatabaseSync(path);
+    try {
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+      const { user_version: taken } = database.prepare("PRAGMA user_version").get() as {
+        user_version: number;
+      };
+      if (taken > MIGRATIONS.length) throw new Error("made by a newer version");
+      for (const [index, migration] of MIGRATIONS.entries()) {
+        if (index < taken) continue;
+        database.exec(`BEGIN; ${migration}; PRAGMA user_version = ${index + 1}; COMMIT`);
+      }
+      return new HistoryStore(database);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  /** Adds to the hour of `now` (Unix milliseconds). What was earned since the last total counts there. */
+  add(now: number, part: HourPart): void {
+    const at = Math.floor(now / HOUR_MS) * HOUR_MS;
+    const { network, asset, workedMs, tokens } = part;
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      const earned = part.totalRao === null ? 0n : this.#sinceLastTotal(network, asset, part.totalRao);
+      const row = this.#hour(at, network, asset);
+      this.#database
+        .prepare(
+          `INSERT INTO hours VALUES (:at, :network, :asset, :earned, :workedMs, :tokens)
+           ON CONFLICT DO UPDATE SET earned_rao = :earned, worked_ms = :workedMs, tokens = :tokens`,
+        )
+        .run({
+          at,
+          network,
+          asset,
+          earned: (row.earned + earned).toString(),
+          workedMs: row.workedMs + Math.round(workedMs),
+          tokens: row.tokens + tokens,
+        });
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** Of all networks, by hour and asset, oldest first. */
+  hours(from: number, to: number): WorkedHour[] {
+    const rows = this.#database
+      .prepare("SELECT * FROM hours WHERE at >= :from AND at < :to ORDER BY at, asset")
+      .all({ from, to });
+    const sums = new Map<
+      string,
+      { at: number; asset: WorkedHour["asset"]; earned: bigint; workedMs: number; tokens: number }
+    >();
+    for (const row of rows) {
+      const { at, asset, earned_rao, worked_ms, tokens } = row as {
+        at: number;
+        asset: WorkedHour["asset"];
+        earned_rao: string;
+        worked_ms: number;
+        tokens: number;
+      };
+      const key = `${at} ${asset}`;
+      const sum = sums.get(key) ?? { at, asset, earned: 0n, workedMs: 0, tokens: 0 };
+      sum.earned += BigInt(earned_rao);
+      sum.workedMs += worked_ms;
+      sum.tokens += tokens;
+      sums.set(key, sum);
+    }
+    return [...sums.values()].map(({ earned, ...rest }) => ({ ...rest, earnedRao: earned.toString() }));
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** The first total of a network is where counting begins: nobody knows when it was earned. */
+  #sinceLastTotal(network: string, asset: string, total: bigint): bigint {
+    const row = this.#database
+      .prepare("SELECT earned_rao FROM totals WHERE network = :network AND asset = :asset")
+      .get({ network, asset }) as { earned_rao: string } | undefined;
+    this.#database
+      .prepare(
+        "INSERT INTO totals VALUES (:network, :asset, :total) ON CONFLICT DO UPDATE SET earned_rao = :total",
+      )
+      .run({ network, asset, total: total.toString() });
+    const before = row === undefined ? total : BigInt(row.earned_rao);
+    return total > before ? total - before : 0n;
+  }
+
+  #hour(at: number, network: string, asset: string): { earned: bigint; workedMs: number; tokens: number } {
+    const row = this.#database
+      .prepare("SELECT * FROM hours WHERE at = :at AND network = :network AND asset = :asset")
+      .get({ at, network, asset }) as { earned_rao: string; worked_ms: number; tokens: number } | undefined;
+    return row === undefined
+      ? { earned: 0n, workedMs: 0, tokens: 0 }
+      : { earned: BigInt(row.earned_rao), workedMs: row.worked_ms, tokens: row.tokens };
+  }
+}

@@ -1,0 +1,88 @@
+import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
+import type { Asset } from "../parts/format.ts";
+
+export const RANGES = ["today", "week", "month", "all"] as const;
+export type Range = (typeof RANGES)[number];
+
+/** One bar: an hour, a day or a month on this computer's clock. */
+export interface Bar {
+  /** Unix milliseconds; `to` is not in it. */
+  readonly from: number;
+  readonly to: number;
+  readonly earnedRao: bigint;
+  readonly workedMs: number;
+  readonly tokens: number;
+}
+
+export interface EarnedSum {
+  readonly earnedRao: bigint;
+  readonly workedMs: number;
+  readonly tokens: number;
+  /** For an hour of work; null until there was some. */
+  readonly perHourRao: bigint | null;
+}
+
+const MONTHS_SHOWN = 12;
+/** Less work than this says nothing about an hour. */
+const LEAST_WORK_MS = 60_000;
+
+/** Where the bars of a range begin and end, oldest first, the last one holding `now`. */
+export function barEdges(range: Range, now: number): { from: number; to: number }[] {
+  const day = new Date(now);
+  day.setHours(0, 0, 0, 0);
+  if (range === "today") {
+    const end = startOfDay(day, 1);
+    const edges = [];
+    // A day has 23, 24 or 25 hours.
+    for (let from = day.getTime(); from < end; from += HOUR_MS) edges.push({ from, to: from + HOUR_MS });
+    return edges;
+  }
+  if (range === "all") {
+    return Array.from({ length: MONTHS_SHOWN }, (_, index) => {
+      const month = day.getMonth() - (MONTHS_SHOWN - 1) + index;
+      return {
+        from: new Date(day.getFullYear(), month, 1).getTime(),
+        to: new Date(day.getFullYear(), month + 1, 1).getTime(),
+      };
+    });
+  }
+  const days = range === "week" ? 7 : 30;
+  return Array.from({ length: days }, (_, index) => ({
+    from: startOfDay(day, index - days + 1),
+    to: startOfDay(day, index - days + 2),
+  }));
+}
+
+export function barsOf(hours: readonly WorkedHour[], asset: Asset, range: Range, now: number): Bar[] {
+  return barEdges(range, now).map(({ from, to }) => {
+    const mine = hours.filter((hour) => hour.asset === asset && hour.at >= from && hour.at < to);
+    return { from, to, ...sumOf(mine) };
+  });
+}
+
+export function sumOf(hours: readonly (WorkedHour | Bar)[]): EarnedSum {
+  let earnedRao = 0n;
+  let workedMs = 0;
+  let tokens = 0;
+  for (const hour of hours) {
+    earnedRao += BigInt(hour.earnedRao);
+    workedMs += hour.workedMs;
+    tokens += hour.tokens;
+  }
+  const perHourRao =
+    workedMs < LEAST_WORK_MS ? null : (earnedRao * BigInt(HOUR_MS)) / BigInt(Math.round(workedMs));
+  return { earnedRao, workedMs, tokens, perHourRao };
+}
+
+/** What spreadsheets take: a line a bar, amounts in whole units with nine digits. */
+export function barsAsCsv(bars: readonly Bar[], exact: (rao: bigint) => string, unit: string): string {
+  const lines = bars.map(
+    ({ from, earnedRao, workedMs, tokens }) =>
+      `${new Date(from).toISOString()},${exact(earnedRao)},${unit},${(workedMs / HOUR_MS).toFixed(3)},${tokens}`,
+  );
+  return `${["from,earned,unit,hours worked,tokens", ...lines].join("\r\n")}\r\n`;
+}
+
+function startOfDay(day: Date, offset: number): number {
+  return new Date(day.getFullYear(), day.getMonth(), day.getDate() + offset).getTime();
+}

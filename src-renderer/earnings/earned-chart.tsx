@@ -1,0 +1,207 @@
+import { useState } from "react";
+import { formatTao } from "../../src-protocol/units.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { amount, clock, count, duration, unitOf } from "../parts/format.ts";
+import { TableBox } from "../parts/table-box.tsx";
+import { type Bar, barsAsCsv, barsOf, type Range, RANGES, sumOf } from "./earned-bars.ts";
+import styles from "./earned-chart.module.css";
+import { useWorkedHours } from "./worked-hours.ts";
+
+const NAMES: Record<Range, string> = { today: "Today", week: "7 days", month: "30 days", all: "12 months" };
+const WIDTH = 640;
+const HEIGHT = 150;
+const GAP = 3;
+
+/** Earnings as people count them: by hours, days and months. */
+export function EarnedChart() {
+  const [range, setRange] = useState<Range>("week");
+  const [asTable, setAsTable] = useState(false);
+  const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
+  const now = useNow(60_000);
+  const { rows } = useWorkedHours(range);
+  const bars = barsOf(rows ?? [], asset, range, now);
+  const sum = sumOf(bars);
+  const unit = unitOf(asset);
+  return (
+    <section className={controls["card"]} aria-labelledby="earned-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="earned-title" className={controls["cardTitle"]}>
+          Earned
+        </h2>
+        <fieldset className={styles["ranges"]}>
+          <legend className={controls["hidden"]}>Which time</legend>
+          {RANGES.map((name) => (
+            <label key={name}>
+              <input
+                type="radio"
+                name="earned-range"
+                checked={name === range}
+                onChange={() => setRange(name)}
+              />
+              <span>{NAMES[name]}</span>
+            </label>
+          ))}
+        </fieldset>
+      </div>
+      <dl className={styles["sums"]}>
+        <div>
+          <dt>{NAMES[range]}</dt>
+          <dd>
+            <span data-testid="earned-range">{amount(sum.earnedRao.toString())}</span> <small>{unit}</small>
+          </dd>
+        </div>
+        <div>
+          <dt>Worked</dt>
+          <dd>{duration(sum.workedMs)}</dd>
+        </div>
+        <div>
+          <dt>An hour of work</dt>
+          <dd>
+            {sum.perHourRao === null ? (
+              "–"
+            ) : (
+              <>
+                {amount(sum.perHourRao.toString())} <small>{unit}</small>
+              </>
+            )}
+          </dd>
+        </div>
+      </dl>
+      {asTable ? (
+        <BarTable bars={bars} range={range} unit={unit} />
+      ) : (
+        <BarDrawing bars={bars} range={range} unit={unit} isKnown={rows !== null} />
+      )}
+      <div className={styles["foot"]}>
+        <button
+          type="button"
+          className={`${controls["button"]} ${controls["quiet"]}`}
+          onClick={() => setAsTable(!asTable)}
+        >
+          {asTable ? "Show as chart" : "Show as table"}
+        </button>
+        <a
+          className={`${controls["button"]} ${controls["quiet"]}`}
+          download={`train-at-home-${range}.csv`}
+          href={`data:text/csv;charset=utf-8,${encodeURIComponent(barsAsCsv(bars, formatTao, unit))}`}
+        >
+          Export CSV
+        </a>
+        <p className={controls["hint"]}>Counted on this computer since it was installed or updated.</p>
+      </div>
+    </section>
+  );
+}
+
+function BarDrawing({
+  bars,
+  range,
+  unit,
+  isKnown,
+}: {
+  bars: readonly Bar[];
+  range: Range;
+  unit: string;
+  isKnown: boolean;
+}) {
+  const most = bars.reduce((top, { earnedRao }) => (earnedRao > top ? earnedRao : top), 0n);
+  const step = WIDTH / Math.max(1, bars.length);
+  const height = (rao: bigint) =>
+    most === 0n ? 0 : Math.max(2, Number((rao * BigInt(HEIGHT * 100)) / most) / 100);
+  const every = Math.ceil(bars.length / 8);
+  return (
+    <div className={styles["plot"]}>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT + 22}`}
+        role="img"
+        aria-label={summary(bars, range, unit)}
+        className={styles["bars"]}
+      >
+        <path className={styles["base"]} d={`M0 ${HEIGHT + 0.5}H${WIDTH}`} />
+        {bars.map((bar, index) => (
+          <g key={bar.from} data-now={index === bars.length - 1 && range !== "today" ? true : undefined}>
+            {bar.earnedRao > 0n && (
+              <rect
+                x={index * step + GAP / 2}
+                y={HEIGHT - height(bar.earnedRao)}
+                width={Math.max(1, step - GAP)}
+                height={height(bar.earnedRao)}
+                rx={Math.min(3, step / 4)}
+              >
+                <title>{`${label(bar, range, true)}: ${amount(bar.earnedRao.toString())} ${unit} in ${duration(bar.workedMs)}`}</title>
+              </rect>
+            )}
+            {(bars.length - 1 - index) % every === 0 && (
+              <text x={(index + 0.5) * step} y={HEIGHT + 17}>
+                {label(bar, range, false)}
+              </text>
+            )}
+          </g>
+        ))}
+      </svg>
+      {isKnown && most === 0n && (
+        <p className={styles["nothing"]}>
+          Nothing in this time. A bar appears a few seconds after a step of training.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function BarTable({ bars, range, unit }: { bars: readonly Bar[]; range: Range; unit: string }) {
+  const rows = bars.filter(({ earnedRao, workedMs }) => earnedRao > 0n || workedMs > 0).toReversed();
+  if (rows.length === 0) return <p className={controls["empty"]}>Nothing in this time.</p>;
+  return (
+    <TableBox name="Earned as a table">
+      <caption className={controls["hidden"]}>Earned, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col">When</th>
+          <th scope="col" className={controls["number"]}>
+            Worked
+          </th>
+          <th scope="col" className={controls["number"]}>
+            Tokens
+          </th>
+          <th scope="col" className={controls["number"]}>
+            Earned ({unit})
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((bar) => (
+          <tr key={bar.from}>
+            <th scope="row">{label(bar, range, true)}</th>
+            <td className={controls["number"]}>{duration(bar.workedMs)}</td>
+            <td className={controls["number"]}>{count(bar.tokens)}</td>
+            <td className={controls["number"]}>{amount(bar.earnedRao.toString())}</td>
+          </tr>
+        ))}
+      </tbody>
+    </TableBox>
+  );
+}
+
+function label({ from }: Bar, range: Range, isWhole: boolean): string {
+  const date = new Date(from);
+  if (range === "today") return isWhole ? `${clock(from)}–${clock(from + 3_600_000)}` : clock(from);
+  if (range === "all")
+    return date.toLocaleString("en-US", isWhole ? { month: "long", year: "numeric" } : { month: "short" });
+  if (range === "week")
+    return date.toLocaleString(
+      "en-US",
+      isWhole ? { weekday: "long", day: "numeric", month: "short" } : { weekday: "short" },
+    );
+  const month = date.toLocaleString("en-US", { month: "short" });
+  return `${date.getDate()} ${month}`;
+}
+
+function summary(bars: readonly Bar[], range: Range, unit: string): string {
+  const some = bars.filter(({ earnedRao }) => earnedRao > 0n);
+  const { earnedRao } = sumOf(bars);
+  if (some.length === 0) return `${NAMES[range]}: nothing earned.`;
+  const best = some.reduce((top, bar) => (bar.earnedRao > top.earnedRao ? bar : top));
+  return `${NAMES[range]}: ${amount(earnedRao.toString())} ${unit}, most of it ${label(best, range, true)} with ${amount(best.earnedRao.toString())}.`;
+}

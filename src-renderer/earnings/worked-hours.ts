@@ -1,0 +1,20 @@
+import type { WorkedHour } from "../../src-protocol/history.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import { useNow } from "../parts/clock-now.ts";
+import { barEdges, type Range } from "./earned-bars.ts";
+import { type Rows, useRows } from "./rows-of.ts";
+
+const ASK_EVERY_MS = 15_000;
+
+/** What this computer did in a range, fresh while it works. */
+export function useWorkedHours(range: Range): Rows<WorkedHour> {
+  const connection = useDashboard(({ connection }) => connection);
+  const earned = useDashboard(({ state }) => state?.earnings.accruedRao);
+  const now = useNow(60_000);
+  const edges = barEdges(range, now);
+  const from = edges[0]?.from ?? 0;
+  const to = edges.at(-1)?.to ?? 0;
+  const ask = async () => (await getBridge().call("history.hours", { from, to })).hours;
+  return useRows(ask, `${connection} ${from} ${earned}`, ASK_EVERY_MS);
+}
