@@ -130,7 +130,7 @@ test("hours are given in words, to the minute", async ({ dashboard, daemon }) =>
   await expect(dashboard.getByText("A time like 23:00")).toBeVisible();
   await dashboard.getByLabel("To", { exact: true }).fill("6:10");
   await dashboard.getByLabel("To", { exact: true }).blur();
-  await dashboard.getByRole("switch", { name: "When nobody uses the computer" }).click();
+  await dashboard.getByRole("switch", { name: "Nobody uses the computer" }).click();
   await dashboard.getByLabel("after").fill("25");
   await expect(dashboard.getByTestId("preview")).toContainText("22:15–06:10");
   await expect(dashboard.getByTestId("preview")).toContainText("after 25 minutes without mouse or keyboard");

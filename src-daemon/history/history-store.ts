@@ -113,7 +113,9 @@ export class HistoryStore {
       sum.tokens += tokens;
       sums.set(key, sum);
     }
-    return [...sums.values()].map(({ earned, ...rest }) => ({ ...rest, earnedRao: earned.toString() }));
+    return [...sums.values()].map(({ at, asset, earned, workedMs, tokens }) => {
+      return { at, asset, earnedRao: earned.toString(), workedMs, tokens };
+    });
   }
 
   close(): void {

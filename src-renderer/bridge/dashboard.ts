@@ -13,6 +13,8 @@ export interface Dashboard {
   readonly pointsKnown: boolean;
   /** Rules being edited; null: as saved. They outlive a visit to another screen. */
   readonly draft: Rules | null;
+  /** The last draft became the rules, and was not thrown away. */
+  readonly justSaved: boolean;
 }
 
 export const useDashboard = create<Dashboard>(() => ({
@@ -21,4 +23,5 @@ export const useDashboard = create<Dashboard>(() => ({
   points: [],
   pointsKnown: false,
   draft: null,
+  justSaved: false,
 }));

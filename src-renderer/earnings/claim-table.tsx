@@ -31,9 +31,13 @@ export function ClaimTable() {
           <thead>
             <tr>
               <th scope="col">When</th>
-              <th scope="col">Claim</th>
+              <th scope="col" data-spare>
+                Claim
+              </th>
               <th scope="col">State</th>
-              <th scope="col">Paid to</th>
+              <th scope="col" data-spare>
+                Paid to
+              </th>
               <th scope="col" className={controls["number"]}>
                 Receipts
               </th>
@@ -46,12 +50,17 @@ export function ClaimTable() {
             {rows.map((claim) => (
               <tr key={claim.claimId}>
                 <th scope="row">{moment(claim.at, now)}</th>
-                <td title={claim.claimId}>{shortened(claim.claimId, 8, 4)}</td>
+                <td title={claim.claimId} data-spare>
+                  {shortened(claim.claimId, 8, 4)}
+                </td>
                 <td>{claim.status}</td>
-                <td title={claim.payoutColdkey}>{shortened(claim.payoutColdkey)}</td>
+                <td title={claim.payoutColdkey} data-spare>
+                  {shortened(claim.payoutColdkey)}
+                </td>
                 <td className={controls["number"]}>{count(claim.receipts)}</td>
                 <td className={controls["number"]}>
-                  {amount(claim.amountRao)} {unitOf(claim.asset)}
+                  {amount(claim.amountRao)}
+                  <span data-spare> {unitOf(claim.asset)}</span>
                 </td>
               </tr>
             ))}

@@ -56,7 +56,8 @@ export function barEdges(range: Range, now: number): { from: number; to: number 
 export function barsOf(hours: readonly WorkedHour[], asset: Asset, range: Range, now: number): Bar[] {
   return barEdges(range, now).map(({ from, to }) => {
     const mine = hours.filter((hour) => hour.asset === asset && hour.at >= from && hour.at < to);
-    return { from, to, ...sumOf(mine) };
+    const { earnedRao, workedMs, tokens } = sumOf(mine);
+    return { from, to, earnedRao, workedMs, tokens };
   });
 }
 

@@ -13,6 +13,7 @@ const NAMES: Record<Range, string> = { today: "Today", week: "7 days", month: "3
 const WIDTH = 640;
 const HEIGHT = 150;
 const GAP = 3;
+const MOST_LABELS = 7;
 
 /** Earnings as people count them: by hours, days and months. */
 export function EarnedChart() {
@@ -49,12 +50,13 @@ export function EarnedChart() {
         <div>
           <dt>{NAMES[range]}</dt>
           <dd>
-            <span data-testid="earned-range">{amount(sum.earnedRao.toString())}</span> <small>{unit}</small>
+            <span data-testid="earned-range">{rows === null ? "–" : amount(sum.earnedRao.toString())}</span>{" "}
+            <small>{unit}</small>
           </dd>
         </div>
         <div>
           <dt>Worked</dt>
-          <dd>{duration(sum.workedMs)}</dd>
+          <dd>{rows === null ? "–" : duration(sum.workedMs)}</dd>
         </div>
         <div>
           <dt>An hour of work</dt>
@@ -110,11 +112,12 @@ function BarDrawing({
   const step = WIDTH / Math.max(1, bars.length);
   const height = (rao: bigint) =>
     most === 0n ? 0 : Math.max(2, Number((rao * BigInt(HEIGHT * 100)) / most) / 100);
-  const every = Math.ceil(bars.length / 8);
+  const every = Math.ceil(bars.length / MOST_LABELS);
   return (
     <div className={styles["plot"]}>
       <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT + 22}`}
+        viewBox={`0 0 ${WIDTH} ${HEIGHT + 1}`}
+        preserveAspectRatio="none"
         role="img"
         aria-label={summary(bars, range, unit)}
         className={styles["bars"]}
@@ -133,14 +136,16 @@ function BarDrawing({
                 <title>{`${label(bar, range, true)}: ${amount(bar.earnedRao.toString())} ${unit} in ${duration(bar.workedMs)}`}</title>
               </rect>
             )}
-            {(bars.length - 1 - index) % every === 0 && (
-              <text x={(index + 0.5) * step} y={HEIGHT + 17}>
-                {label(bar, range, false)}
-              </text>
-            )}
           </g>
         ))}
       </svg>
+      <div className={styles["labels"]} aria-hidden="true">
+        {bars.map((bar, index) => (
+          <span key={bar.from}>
+            {(bars.length - 1 - index) % every === 0 && <span>{label(bar, range, false)}</span>}
+          </span>
+        ))}
+      </div>
       {isKnown && most === 0n && (
         <p className={styles["nothing"]}>
           Nothing in this time. A bar appears a few seconds after a step of training.

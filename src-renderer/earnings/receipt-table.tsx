@@ -39,20 +39,20 @@ export function ReceiptTable() {
           <thead>
             <tr>
               <th scope="col">Credited</th>
-              <th scope="col" className={controls["number"]}>
+              <th scope="col" className={controls["number"]} data-spare>
                 Slice
               </th>
               <th scope="col" className={controls["number"]}>
                 Step
               </th>
-              <th scope="col" className={controls["number"]}>
+              <th scope="col" className={controls["number"]} data-spare>
                 Micro-batches
               </th>
-              <th scope="col" className={controls["number"]}>
+              <th scope="col" className={controls["number"]} data-spare>
                 Tokens
               </th>
               <th scope="col" className={controls["number"]}>
-                Amount ({unitOf(asset)})
+                Amount<span data-spare> ({unitOf(asset)})</span>
               </th>
               <th scope="col">Claim</th>
             </tr>
@@ -61,10 +61,16 @@ export function ReceiptTable() {
             {rows.map((receipt) => (
               <tr key={receipt.id}>
                 <th scope="row">{moment(receipt.creditedAt, now)}</th>
-                <td className={controls["number"]}>{receipt.stage + 1}</td>
+                <td className={controls["number"]} data-spare>
+                  {receipt.stage + 1}
+                </td>
                 <td className={controls["number"]}>{count(receipt.step)}</td>
-                <td className={controls["number"]}>{count(receipt.microBatches)}</td>
-                <td className={controls["number"]}>{count(receipt.tokens)}</td>
+                <td className={controls["number"]} data-spare>
+                  {count(receipt.microBatches)}
+                </td>
+                <td className={controls["number"]} data-spare>
+                  {count(receipt.tokens)}
+                </td>
                 <td className={controls["number"]}>{amount(receipt.amountRao)}</td>
                 <td>{receipt.claimId === null ? "pending" : "claimed"}</td>
               </tr>

@@ -62,7 +62,10 @@ export function centreOf(
 ): { centre: string; word: string } {
   if (nextChange === null || nextChange.at <= now) return { centre: clockOf(minute), word };
   if (action === "run") return { centre: clock(nextChange.at), word: `${word} until` };
-  return { centre: countdown(nextChange.at - now), word: `${word}, starts in` };
+  return {
+    centre: countdown(nextChange.at - now),
+    word: word === "Paused" ? "Paused, goes on in" : `${word}, starts in`,
+  };
 }
 
 function countdown(ms: number): string {

@@ -88,7 +88,12 @@ function Figure({
       <dd>
         <span className={styles["value"]}>
           <span data-testid={testId}>{value}</span>
-          {unit !== undefined && <small> {unit}</small>}
+          {unit !== undefined && (
+            <>
+              {" "}
+              <small>{unit}</small>
+            </>
+          )}
         </span>
         <span className={styles["note"]}>{children}</span>
       </dd>

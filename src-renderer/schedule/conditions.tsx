@@ -11,18 +11,18 @@ export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules
     <section className={controls["card"]} aria-labelledby="conditions-title">
       <div className={controls["cardHead"]}>
         <h2 id="conditions-title" className={controls["cardTitle"]}>
-          And only
+          Only if
         </h2>
       </div>
       <div className={styles["list"]}>
         <Condition
-          title="On power"
+          title="It is on power"
           about="On battery it waits, and goes on when it is plugged in."
           on={rules.onlyOnPower}
           onChange={(onlyOnPower) => onChange({ ...rules, onlyOnPower })}
         />
         <Condition
-          title="When nobody uses the computer"
+          title="Nobody uses the computer"
           about="When it cannot tell, it counts as in use."
           on={rules.onlyWhenIdle}
           onChange={(onlyWhenIdle) => onChange({ ...rules, onlyWhenIdle })}

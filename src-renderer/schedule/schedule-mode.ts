@@ -1,14 +1,23 @@
-import { ONLY_WHEN_ASLEEP, type Rules } from "../../src-protocol/policy.ts";
-import { hoursOf } from "./week-hours.ts";
+import { DAYS, ONLY_WHEN_ASLEEP, type Rules } from "../../src-protocol/policy.ts";
 
 /** The three ways to say when; they are one and the same rules underneath. */
 export type ScheduleMode = "any" | "asleep" | "own";
 
-const ASLEEP_HOURS = JSON.stringify(hoursOf(ONLY_WHEN_ASLEEP.windows));
-
 export function modeOf(rules: Rules): ScheduleMode {
   if (rules.schedule === "always") return "any";
-  return JSON.stringify(hoursOf(rules.windows)) === ASLEEP_HOURS ? "asleep" : "own";
+  return nightOf(rules.windows) === null ? "own" : "asleep";
+}
+
+/** The hours of sleep that these windows are: every night the same, over midnight. Null: they are something else. */
+export function nightOf(windows: Rules["windows"]): { from: string; to: string } | null {
+  const [night, ...more] = windows;
+  if (night === undefined || more.length > 0 || night.days.length !== DAYS.length) return null;
+  const isOverMidnight = night.from > night.to && night.to !== "00:00";
+  return isOverMidnight ? { from: night.from, to: night.to } : null;
+}
+
+export function withNight(rules: Rules, { from, to }: { from: string; to: string }): Rules {
+  return { ...rules, schedule: "windows", windows: [{ days: [...DAYS], from, to }] };
 }
 
 /** `rules` after choosing a mode. Hours painted before are kept, so that going back finds them. */
@@ -16,7 +25,13 @@ export function inMode(rules: Rules, mode: ScheduleMode): Rules {
   if (mode === "any") return { ...rules, schedule: "always" };
   if (mode === "own") return { ...rules, schedule: "windows" };
   const { windows, onlyOnPower } = ONLY_WHEN_ASLEEP;
-  return { ...rules, schedule: "windows", windows, onlyOnPower };
+  // Somebody's own nights are kept.
+  return {
+    ...rules,
+    schedule: "windows",
+    windows: nightOf(rules.windows) === null ? windows : rules.windows,
+    onlyOnPower,
+  };
 }
 
 export function sameRules(a: Rules, b: Rules): boolean {

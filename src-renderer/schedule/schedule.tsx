@@ -11,8 +11,9 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { LineCard } from "./line-card.tsx";
 import { ModeChoice } from "./mode-choice.tsx";
 import { previewOf } from "./next-runs.ts";
-import { inMode, modeOf, sameRules, type ScheduleMode } from "./schedule-mode.ts";
+import { inMode, modeOf, nightOf, sameRules, type ScheduleMode, withNight } from "./schedule-mode.ts";
 import styles from "./schedule.module.css";
+import { SleepCard } from "./sleep-card.tsx";
 import { WeekGrid } from "./week-grid.tsx";
 import { hoursOf, type Interval, painted, windowsOf } from "./week-hours.ts";
 import { WindowList } from "./window-list.tsx";
@@ -28,7 +29,9 @@ export function Schedule() {
 
   const rules = draft ?? saved;
   const mode = own && rules.schedule === "windows" ? "own" : modeOf(rules);
-  const edit = (next: Rules) => useDashboard.setState({ draft: sameRules(next, saved) ? null : next });
+  const night = nightOf(rules.windows);
+  const edit = (next: Rules) =>
+    useDashboard.setState({ draft: sameRules(next, saved) ? null : next, justSaved: false });
   const choose = (chosen: ScheduleMode) => {
     setOwn(chosen === "own");
     edit(inMode(rules, chosen));
@@ -42,7 +45,11 @@ export function Schedule() {
   return (
     <>
       <ModeChoice mode={mode} onChoose={choose} />
-      {mode !== "any" && (
+      <Preview rules={rules} changed={draft !== null} now={now} />
+      {mode === "asleep" && night !== null && (
+        <SleepCard {...night} onChange={(changed) => edit(withNight(rules, changed))} />
+      )}
+      {mode === "own" && (
         <section className={controls["card"]} aria-labelledby="week-title">
           <div className={controls["cardHead"]}>
             <h2 id="week-title" className={controls["cardTitle"]}>
@@ -64,15 +71,31 @@ export function Schedule() {
       )}
       <Conditions rules={rules} onChange={edit} />
       <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
-      <SaveBar rules={rules} changed={draft !== null} now={now} />
+      {draft !== null && <SaveBar rules={rules} />}
     </>
   );
 }
 
-function SaveBar({ rules, changed, now }: { rules: Rules; changed: boolean; now: number }) {
+/** What the rules mean, in a sentence; and whether they hold already. */
+function Preview({ rules, changed, now }: { rules: Rules; changed: boolean; now: number }) {
+  const justSaved = useDashboard(({ justSaved }) => justSaved);
+  return (
+    <section id="preview" tabIndex={-1} className={styles["preview"]} aria-label="What this means">
+      <p data-testid="preview">{previewOf(rules, now).join(" ")}</p>
+      <output className={controls["hint"]}>
+        {changed
+          ? "Not saved yet."
+          : justSaved
+            ? "Saved. It applies from now on."
+            : "This is what applies now."}
+      </output>
+    </section>
+  );
+}
+
+function SaveBar({ rules }: { rules: Rules }) {
   const [failure, setFailure] = useState<FailureBody | null>(null);
   const [busy, setBusy] = useState(false);
-  const [savedOnce, setSavedOnce] = useState(false);
 
   const save = async () => {
     const checked = rulesSchema.safeParse(rules);
@@ -81,8 +104,9 @@ function SaveBar({ rules, changed, now }: { rules: Rules; changed: boolean; now:
     setFailure(null);
     try {
       await getBridge().call("policy.setRules", { rules: checked.data });
-      useDashboard.setState({ draft: null });
-      setSavedOnce(true);
+      useDashboard.setState({ draft: null, justSaved: true });
+      // The bar goes; whoever stood on it stands on what it has led to.
+      document.getElementById("preview")?.focus({ preventScroll: true });
     } catch (error) {
       setFailure(failureBody(error));
     } finally {
@@ -90,32 +114,21 @@ function SaveBar({ rules, changed, now }: { rules: Rules; changed: boolean; now:
     }
   };
   const undo = () => {
-    setFailure(null);
-    useDashboard.setState({ draft: null });
+    useDashboard.setState({ draft: null, justSaved: false });
+    document.getElementById("preview")?.focus({ preventScroll: true });
   };
 
   return (
-    <section className={styles["bar"]} aria-label="What this means">
-      <div className={styles["preview"]}>
-        <p data-testid="preview">{previewOf(rules, now).join(" ")}</p>
-        <output className={controls["hint"]}>
-          {busy
-            ? "Saving …"
-            : changed
-              ? "Not saved yet."
-              : savedOnce
-                ? "Saved. It applies from now on."
-                : "This is what applies now."}
-        </output>
-      </div>
+    <section className={styles["bar"]} aria-label="Save or undo">
+      <p className={styles["changed"]}>{busy ? "Saving …" : "You have changed when it runs."}</p>
       <div className={styles["actions"]}>
-        <button type="button" className={controls["button"]} disabled={!changed || busy} onClick={undo}>
+        <button type="button" className={controls["button"]} disabled={busy} onClick={undo}>
           Undo
         </button>
         <button
           type="button"
-          className={`${controls["button"]} ${changed ? controls["primary"] : ""}`}
-          disabled={!changed || busy}
+          className={`${controls["button"]} ${controls["primary"]}`}
+          disabled={busy}
           onClick={() => void save()}
         >
           Save

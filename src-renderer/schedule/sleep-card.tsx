@@ -1,0 +1,31 @@
+import controls from "../parts/controls.module.css";
+import styles from "./sleep-card.module.css";
+import { TimeField } from "./time-field.tsx";
+
+/** "I sleep from … to …": the one thing to know of somebody's nights. */
+export function SleepCard({
+  from,
+  to,
+  onChange,
+}: {
+  from: string;
+  to: string;
+  onChange: (night: { from: string; to: string }) => void;
+}) {
+  return (
+    <section className={controls["card"]} aria-labelledby="sleep-title">
+      <h2 id="sleep-title" className={controls["hidden"]}>
+        Your nights
+      </h2>
+      <div className={styles["line"]}>
+        <span>I sleep from</span>
+        <TimeField as="from" value={from} onChange={(value) => onChange({ from: value, to })} />
+        <span>to</span>
+        <TimeField as="to" value={to} onChange={(value) => onChange({ from, to: value })} />
+      </div>
+      <p className={controls["hint"]}>
+        Other hours at the weekend? Choose “My own hours”: your nights are painted there already.
+      </p>
+    </section>
+  );
+}
