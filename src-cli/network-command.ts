@@ -32,8 +32,9 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       DEFAULT_PORT,
     )
     .option(
-      "--address <host[:port]...>",
-      "how others reach this computer: its public name or address, and the port if the router changes it",
+      // Several only where a letter is before the dots.
+      "--address <host...>",
+      "how others reach this computer: its public name or address, with :port if the router changes it",
     )
     .option("--cert <file>", "a TLS certificate of your own (PEM), with --key; else one is made")
     .option("--key <file>", "its private key (PEM)")

@@ -24,7 +24,20 @@ afterEach(async () => {
 
 /** A network in processes of its own, as an operator starts it. */
 async function serve() {
-  const words = ["network", "serve", "--home", home, "--host", "127.0.0.1", "--port", "0", "--model", "tiny"];
+  const words = [
+    "network",
+    "serve",
+    "--home",
+    home,
+    "--host",
+    "127.0.0.1",
+    "--port",
+    "0",
+    "--model",
+    "tiny",
+    "--address",
+    "127.0.0.1",
+  ];
   const child = spawn(process.execPath, [TAH, ...words, "--stages", "2", "--json"], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -38,7 +38,9 @@ function sweep(cache: string, now: number): void {
     const dot = name.indexOf(".");
     const [stem, ending] = [name.slice(0, dot), name.slice(dot + 1)];
     const isUnnamed = /^(tokens(\.chunks)?|txt)$/.test(ending) && !named.has(stem);
-    const isOld = /^(part(\.chunks)?|journal|json\.new)$/.test(ending) && now - modified(path) > FORGOTTEN_MS;
+    const isOld =
+      /^(part(\.chunks)?|journal|json\.new|lock(-journal)?)$/.test(ending) &&
+      now - modified(path) > FORGOTTEN_MS;
     if (isUnnamed || isOld) rmSync(path, { force: true });
   }
 }
