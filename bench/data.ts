@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { READING_ENVIRONMENT } from "../src-data/prepared/prepare-apart.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import type { Progress } from "./bench.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 import { makeData, makeTokenizers } from "./data-made.ts";
 import { installPeer } from "./peer-install.ts";
 
@@ -56,7 +56,7 @@ const answer = z.object({
  * the reference does the same: Hugging Face's tokenizers in Python, in batches on all cores. Speed is
  * megabytes of text (unpacked) a second of wall time, reading and writing included.
  */
-export async function benchData(progress: Progress): Promise<DataResult> {
+export async function benchData(progress: Progress, { only }: BenchOptions): Promise<DataResult> {
   const megabytes = Number(process.env["BENCH_DATA_MB"] ?? USUAL_MB);
   const parts = await installPeer(PARTS, progress);
   const folder = mkdtempSync(join(tmpdir(), "tah-bench-data-"));
@@ -68,6 +68,7 @@ export async function benchData(progress: Progress): Promise<DataResult> {
     const cases: DataCase[] = [];
     for (const [name, home] of Object.entries(tokenizers)) {
       for (const format of FORMATS) {
+        if (only.length > 0 && !only.includes(format) && !only.includes(name)) continue;
         const data = join(folder, format);
         const into = join(folder, "tokens");
         const own = await run(process.execPath, [

@@ -1,6 +1,6 @@
 import { DataFuzz, FUZZED } from "../src-data/fuzz.test-support.ts";
 import { randomStream } from "../src-engine/random.ts";
-import type { Progress } from "./bench.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 
 /** Of each kind; `BENCH_FUZZ_FILES` tries another number. */
 const TRIES = 10_000;
@@ -15,11 +15,12 @@ export interface FuzzDataResult {
 }
 
 /** Damaged files of every kind through the readers of data, as a training reads them. */
-export async function benchFuzzData(progress: Progress): Promise<FuzzDataResult> {
+export async function benchFuzzData(progress: Progress, { only }: BenchOptions): Promise<FuzzDataResult> {
   const tries = Number(process.env["BENCH_FUZZ_FILES"] ?? TRIES);
   const begun = performance.now();
   const kinds: Record<string, { read: number; refused: number; crashed: number }> = {};
   for (const name of FUZZED) {
+    if (only.length > 0 && !only.includes(name)) continue;
     const count = { read: 0, refused: 0, crashed: 0 };
     const fuzz = new DataFuzz(name, randomStream("fuzz", name));
     try {
