@@ -8,6 +8,7 @@ import {
   AttributeProtoSchema,
   type ModelProto,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
 } from "../onnx_pb.js";
 import { DEFAULT_NODE } from "../plan.ts";
@@ -64,19 +65,25 @@ function misstated(bytes: Uint8Array, random: Random): Uint8Array {
   return toBinary(ModelProtoSchema, model);
 }
 
-function misstate({ graph, opsetImport }: ModelProto, random: Random): void {
+/** Those of functions, and inside of branches and loops, too. */
+function nodesOf(nodes: readonly NodeProto[]): NodeProto[] {
+  return nodes.flatMap((node) => [node, ...nodesOf(node.attribute.flatMap(({ g }) => g?.node ?? []))]);
+}
+
+function misstate({ graph, opsetImport, functions }: ModelProto, random: Random): void {
   if (!graph) return;
-  const node = pick(random, graph.node);
-  const other = pick(random, graph.node);
+  const nodes = nodesOf([...graph.node, ...functions.flatMap((each) => each.node)]);
+  const node = pick(random, nodes);
+  const other = pick(random, nodes);
   const names = [
-    ...graph.node.flatMap(({ output }) => output),
+    ...nodes.flatMap(({ output }) => output),
     ...graph.initializer.map(({ name }) => name),
     "",
     "?",
   ];
   const tensors = [
     ...graph.initializer,
-    ...graph.node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? [])),
+    ...nodes.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? [])),
   ];
   const tensor = pick(random, tensors);
   const far = pick(random, FAR);
@@ -100,7 +107,12 @@ function misstate({ graph, opsetImport }: ModelProto, random: Random): void {
       node.input.splice(below(random, node.input.length), 1);
       return;
     case 4:
-      node.attribute.splice(below(random, node.attribute.length + 1), 1, ...other.attribute);
+      // Without graphs: one inside of itself is no file.
+      node.attribute.splice(
+        below(random, node.attribute.length + 1),
+        1,
+        ...other.attribute.filter(({ g }) => !g),
+      );
       return;
     case 5:
       for (const attribute of node.attribute) disturb(attribute, random);
@@ -189,11 +201,17 @@ async function runs(model: ImportedModel): Promise<void> {
 }
 
 const CAMPAIGNS = [
-  { name: "mlp", files: 5000 },
-  { name: "resnet-eval", files: 1500 },
-  { name: "shapes", files: 1200 },
-  { name: "images", files: 800 },
-  { name: "keras-cnn", files: 600 },
+  { name: "mlp", files: 3400 },
+  { name: "resnet-eval", files: 1200 },
+  { name: "shapes", files: 1000 },
+  { name: "lstm-old", files: 300 },
+  { name: "functions", files: 600 },
+  { name: "lists", files: 500 },
+  { name: "turns", files: 400 },
+  { name: "scan", files: 400 },
+  { name: "bag", files: 300 },
+  { name: "images", files: 600 },
+  { name: "keras-cnn", files: 400 },
   { name: "attentive", files: 500 },
   { name: "llama-tied", files: 200 },
   { name: "bert", files: 100 },

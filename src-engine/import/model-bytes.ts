@@ -4,6 +4,7 @@ import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto } fr
 import { readsOf } from "./branches.ts";
 import { writeOutFunctions } from "./functions.ts";
 import { IMPORT_LIMITS } from "./limits.ts";
+import { restoreBiases } from "./restored-biases.ts";
 import { storeConstantWeights } from "./stored-constants.ts";
 
 /** An ONNX file as it lies there, with what every later step relies on checked. */
@@ -56,6 +57,7 @@ export function decodeModel(bytes: Uint8Array): ModelFile {
   }
   writeOutFunctions(model);
   storeConstantWeights(graph);
+  restoreBiases(graph);
   return { model, graph, opset };
 }
 

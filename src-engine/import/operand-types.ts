@@ -21,13 +21,14 @@ const ONE_TYPE: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Operators whose second input are places in the first. */
+/** Operators whose second input are places in the first, or an axis of it. */
 const INDEXED: ReadonlySet<string> = new Set([
   "Gather",
   "GatherElements",
   "GatherND",
   "ScatterElements",
   "ScatterND",
+  "CumSum",
 ]);
 
 /** @throws Failure `unsupported-type` where an operator would compute with numbers of the wrong type */

@@ -21,7 +21,8 @@ const SIGNATURE = "pkg.torch.export.ExportedProgram.graph_signature";
 /** Of a value's metadata: what the module's input is that it holds. */
 export const KIND = "pkg.torch.export.graph_signature.InputSpec.kind";
 const FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from";
-const FX_NODE = "pkg.torch.onnx.fx_node";
+/** Of a node's: the operation that it was written for, with its operands. */
+export const FX_NODE = "pkg.torch.onnx.fx_node";
 
 /** A file can hold anything: more letters than this are not looked at. */
 const MOST_LETTERS = 16 * 2 ** 20;
