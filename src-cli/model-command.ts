@@ -153,7 +153,7 @@ function addTry(model: Command, say: (text: string) => void): void {
   model
     .command("try")
     .description("what a language model writes after a prompt, on this computer")
-    .argument("<file>", "the ONNX file, trained or not; its external data must lie in the same folder")
+    .argument("<file>", MODEL_HELP)
     .requiredOption("--prompt <text...>", "what the text begins with; several, each for itself")
     .option("--count <number>", "how many texts after each prompt", whole(1, 100), 3)
     .option("--length <tokens>", "how many tokens to write", whole(1, 100_000), 60)

@@ -212,14 +212,13 @@ function othersNotes(homes: TrainingHomes, { runId }: RunSpec): string[] {
 
 /** The samples are an extra: what goes wrong with them does not take the trained model away. */
 async function sampled(
-  { run, modelFiles, corpusFile }: TrainingPlan,
+  { run, modelFiles, corpusFile, folder }: TrainingPlan,
   text: TokenText,
   { options, out, stop, say }: Pick<Surroundings, "options" | "out" | "stop" | "say">,
 ): Promise<TrainingSample[]> {
   try {
-    const [untrained] = modelFiles;
-    if (run.model.kind !== "onnx" || untrained === undefined) return [];
-    const files = { corpusFile, untrained, trained: out };
+    const trained = folder === null ? [out] : folder.names.map((name) => join(out, name));
+    const files = { corpusFile, untrained: modelFiles, trained };
     return await trainingSamples({ run, text, ...files, count: options.samples, signal: stop.signal, say });
   } catch (error) {
     if (stop.signal.aborted) return [];

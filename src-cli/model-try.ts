@@ -1,11 +1,13 @@
 import { rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { tokenText } from "../src-data/token-text.ts";
 import type { TokenText, TokenTextKind } from "../src-data/token-text.ts";
 import { findTokenizer } from "../src-data/tokenizer.ts";
 import { decodeModel } from "../src-engine/import/model-bytes.ts";
 import { plural } from "../src-protocol/amounts.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import { folderTrial } from "./folders/folder-trial.ts";
+import { isModelFolder } from "./folders/model-folder.ts";
 import { openModel } from "./model-folder.ts";
 import { rolesOf } from "./model-roles.ts";
 import type { RoleOptions, Roles } from "./model-roles.ts";
@@ -46,33 +48,44 @@ const MOST_ROWS = 8;
 /**
  * `tah model try`: what a model writes after a prompt, on this computer.
  *
- * @throws Failure as `openModel`, `rolesOf`, `scoresOf`, `tokenText`, `samplesOf`; `no-tokenizer`
+ * @throws Failure as `openModel`, `openModelFolder`, `rolesOf`, `scoresOf`, `tokenText`, `samplesOf`; `no-tokenizer`
  */
 export async function tryModel(options: TryOptions, say: (text: string) => void): Promise<TryResult> {
   const signals = new Signals();
   const stop = new AbortController();
   signals.onFirst(() => stop.abort());
-  const { bytes, readExternal } = openModel(options.model);
-  const packed = packedModel(bytes, readExternal);
   const prompts = options.prompts.flatMap((prompt) => Array.from({ length: options.count }, () => prompt));
-  const roles = fitted(packed, options, Math.min(prompts.length, MOST_ROWS));
-  const { vocabulary } = scoresOf(packed, roles, { freeze: [], train: [] });
-  const text = await textOf(packed, vocabulary, options);
-  const encoded = await Promise.all(prompts.map(async (prompt) => await text.encode(prompt)));
-  // A model in several files is put together first.
-  try {
-    return await inOneFile(options.model, { bytes, packed }, async (modelFile) => {
-      const { length, temperature, seed } = options;
-      const samples = await samplesOf(trialModel(modelFile, roles), text, encoded, {
-        tokens: length,
-        temperature,
-        seed,
-        mostMs: null,
-        signal: stop.signal,
-        onTokens: sayWriting(say, length),
-      });
-      return { model: options.model, tokens: text.kind, window: roles.sequence, samples };
+  const rows = Math.min(prompts.length, MOST_ROWS);
+  const written = async (model: TrialModel, said: string | undefined, vocabulary: number) => {
+    const text = await textOf(said, vocabulary, options);
+    const encoded = await Promise.all(prompts.map(async (prompt) => await text.encode(prompt)));
+    const { length, temperature, seed } = options;
+    const samples = await samplesOf(model, text, encoded, {
+      tokens: length,
+      temperature,
+      seed,
+      mostMs: null,
+      signal: stop.signal,
+      onTokens: sayWriting(say, length),
     });
+    return { model: options.model, tokens: text.kind, window: model.sequence, samples };
+  };
+  try {
+    if (isModelFolder(options.model)) {
+      const { trial, properties } = folderTrial(options, rows);
+      return await written(trial, properties[TEXT_PROPERTY], trial.spec.vocabulary);
+    }
+    const { bytes, readExternal } = openModel(options.model);
+    const packed = packedModel(bytes, readExternal);
+    const roles = fitted(packed, options, rows);
+    const { vocabulary } = scoresOf(packed, roles, { freeze: [], train: [] });
+    const said = decodeModel(packed).model.metadataProps.find(({ key }) => key === TEXT_PROPERTY)?.value;
+    // A model in several files is put together first.
+    return await inOneFile(
+      options.model,
+      { bytes, packed },
+      async (modelFile) => await written(trialModel(modelFile, roles), said, vocabulary),
+    );
   } finally {
     signals.ignore();
   }
@@ -116,12 +129,11 @@ export function trialModel(modelFile: string, roles: Roles): TrialModel {
 
 /** How the model's tokens are read: as it was trained, where its file says so. */
 async function textOf(
-  packed: Uint8Array,
+  said: string | undefined,
   vocabulary: number,
   { model, tokenizer: place }: Pick<TryOptions, "model" | "tokenizer">,
 ): Promise<TokenText> {
-  const said = decodeModel(packed).model.metadataProps.find(({ key }) => key === TEXT_PROPERTY)?.value;
-  const tokenizer = await findTokenizer([place ?? dirname(model)]);
+  const tokenizer = await findTokenizer([place ?? model]);
   if (tokenizer === null && place !== null)
     throw new Failure("no-tokenizer", `There is no tokenizer.json in ${place}.`);
   if (tokenizer !== null && (place !== null || (said !== "bytes" && said !== "numbers")))

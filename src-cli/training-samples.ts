@@ -19,9 +19,9 @@ export interface TrainingSamplesOptions {
   /** How the data's tokens are read. */
   readonly text: TokenText;
   readonly corpusFile: string;
-  /** The model before the training, and after it. */
-  readonly untrained: string;
-  readonly trained: string;
+  /** Files of the model before the training, and after it. */
+  readonly untrained: readonly string[];
+  readonly trained: readonly string[];
   readonly count: number;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
@@ -68,8 +68,11 @@ export async function trainingSamples(options: TrainingSamplesOptions): Promise<
   }));
 }
 
-function trialOf({ model, batch, sequence }: RunSpec, modelFile: string): TrialModel {
-  if (model.kind !== "onnx") throw new RangeError("Only a model of a file is tried.");
+function trialOf({ model, batch, sequence }: RunSpec, modelFiles: readonly string[]): TrialModel {
+  if (model.kind === "decoder") return { modelFiles, spec: model, batch, sequence };
+  const [modelFile] = modelFiles;
+  if (model.kind !== "onnx" || modelFile === undefined)
+    throw new RangeError("Only a model of a file is tried.");
   const { tokens, scores, sizes, fixed } = model;
   return { modelFile, spec: { tokens, scores, sizes, fixed }, batch, sequence };
 }

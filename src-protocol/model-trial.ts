@@ -1,16 +1,29 @@
 import { z } from "zod";
+import { decoderSpec, MOST_MODEL_FILES } from "./decoder.ts";
 import { onnxSpec } from "./model.ts";
 
 /** `tah model try`, `train`, `inspect` ↔ the process that runs a model's file once or a few times, over Node's IPC channel. */
 const token = z.int().nonnegative();
 
-const model = z.strictObject({
-  modelFile: z.string().min(1),
-  spec: onnxSpec.pick({ tokens: true, scores: true, sizes: true, fixed: true }),
-  /** Sequences, and tokens of each, that one run of the graph takes. */
+/** Sequences, and tokens of each, that one run of the graph takes. */
+const shape = {
   batch: z.int().min(1).max(4096),
   sequence: z.int().min(1).max(131_072),
-});
+};
+
+const model = z.union([
+  z.strictObject({
+    modelFile: z.string().min(1),
+    spec: onnxSpec.pick({ tokens: true, scores: true, sizes: true, fixed: true }),
+    ...shape,
+  }),
+  /** Of a folder: its safetensors files. */
+  z.strictObject({
+    modelFiles: z.array(z.string().min(1)).min(1).max(MOST_MODEL_FILES).readonly(),
+    spec: decoderSpec,
+    ...shape,
+  }),
+]);
 
 export const LARGEST_TRIAL_TOKENS = 100_000;
 

@@ -65,6 +65,13 @@ it("a sharded folder trains in three processes as in one, and is written back", 
   const out = join(home, "model.trained");
   expect(result).toMatchObject({ out, writtenStep: STEPS, stages: 3, processes: 5 });
 
+  // Three beginnings of held-out data, and what the model made of each before and after.
+  expect(result.samples).toHaveLength(3);
+  for (const { prompt, trained } of result.samples) {
+    expect(prompt).toMatch(/^\d+( \d+){5}$/);
+    expect(trained).toMatch(/^( \d+){40}$/);
+  }
+
   const { run } = parseRecord(readFileSync(`${out}.record.jsonl`, "utf8"));
   const [before, after] = [openModelFolder(model), openModelFolder(out)];
   const last = new Map<string, Float32Array>();

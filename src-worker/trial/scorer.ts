@@ -1,11 +1,16 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { decoderScores } from "../../src-engine/families/decoder-model.ts";
+import { decoderParameters } from "../../src-engine/families/decoder-parameters.ts";
+import { readParameter } from "../../src-engine/families/stored-parameter.ts";
 import { closeGraph } from "../../src-engine/graph.ts";
 import { importModel } from "../../src-engine/import/import-model.ts";
 import { beforeSoftmax } from "../../src-engine/import/loss.ts";
 import { sizeOf } from "../../src-engine/shape.ts";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { TrialRequest } from "../../src-protocol/model-trial.ts";
 import { type Runtime, loadRuntime } from "../compute/sessions.ts";
+import { OpenFiles } from "../compute/open-files.ts";
 import { sessionOptions } from "../compute/session-options.ts";
 
 /** The scores of the next token, as the engine reads a model's file: as in training, without a loss. */
@@ -37,7 +42,7 @@ export class Scorer {
   /** @throws Failure as `importModel`, `bad-model`, `graph-refused` */
   static async open(
     file: Uint8Array,
-    spec: TrialRequest["model"]["spec"],
+    spec: Extract<TrialRequest["model"], { modelFile: string }>["spec"],
     { batch, sequence, threads }: { batch: number; sequence: number; threads: number },
   ): Promise<Scorer> {
     const { sizes, fixed, scores: output } = spec;
@@ -61,17 +66,35 @@ export class Scorer {
     const feeds = stored
       .filter(({ name }) => graph.inputs.includes(name))
       .map(({ name, shape, read }) => [name, new runtime.Tensor("float32", read(), shape)] as const);
-    const session = await runtime.InferenceSession.create(graph.bytes, sessionOptions("fast", threads)).catch(
-      (cause: unknown) => {
-        throw new Failure(
-          "graph-refused",
-          `ONNX Runtime could not prepare the model: ${String(cause)}. Please report it with this text.`,
-          { cause },
-        );
-      },
-    );
+    const session = await sessionOf(runtime, graph.bytes, threads);
     const tokens = { name: input.name, type, shape: input.tensor.shape };
     return new Scorer(runtime, session, Object.fromEntries(feeds), tokens, { batch, sequence, vocabulary });
+  }
+
+  /** The same of a folder, all of it in memory. @throws Failure as `decoderScores` and `readParameter` */
+  static async openDecoder(
+    paths: readonly string[],
+    spec: DecoderSpec,
+    { batch, sequence, threads }: { batch: number; sequence: number; threads: number },
+  ): Promise<Scorer> {
+    const { graph, tokens, scores } = decoderScores(spec, { batch, sequence });
+    const closed = closeGraph(graph, { scores });
+    const runtime = await loadRuntime();
+    const files = OpenFiles.open(paths);
+    const feeds: Record<string, Tensor> = {};
+    try {
+      for (const info of decoderParameters(spec)) {
+        const values = new Float32Array(info.size);
+        readParameter(files, info, values);
+        feeds[info.name] = new runtime.Tensor("float32", values, info.shape);
+      }
+    } finally {
+      files.close();
+    }
+    const session = await sessionOf(runtime, closed.bytes, threads);
+    const input = { name: "tokens", type: "int32" as const, shape: tokens.shape };
+    const { vocabulary } = spec;
+    return new Scorer(runtime, session, feeds, input, { batch, sequence, vocabulary });
   }
 
   /** `tokens` [batch · sequence]; the scores are [batch · sequence, vocabulary]. */
@@ -86,6 +109,18 @@ export class Scorer {
   async close(): Promise<void> {
     await this.#session.release();
   }
+}
+
+async function sessionOf(runtime: Runtime, bytes: Uint8Array, threads: number): Promise<InferenceSession> {
+  return await runtime.InferenceSession.create(bytes, sessionOptions("fast", threads)).catch(
+    (cause: unknown) => {
+      throw new Failure(
+        "graph-refused",
+        `ONNX Runtime could not prepare the model: ${String(cause)}. Please report it with this text.`,
+        { cause },
+      );
+    },
+  );
 }
 
 function misfit(why: string): Failure {

@@ -9,9 +9,13 @@ import { writeTexts } from "./write-text.ts";
 
 /** A child of `tah model …`, spoken to over Node's IPC channel (model-trial.ts of the protocol). */
 async function answer(request: TrialRequest): Promise<TrialMessage> {
-  const { modelFile, spec, batch, sequence } = request.model;
-  const file = await readFile(modelFile);
-  const scorer = await Scorer.open(file, spec, { batch, sequence, threads: availableParallelism() });
+  const { model } = request;
+  const { batch, sequence } = model;
+  const sizes = { batch, sequence, threads: availableParallelism() };
+  const scorer =
+    "modelFiles" in model
+      ? await Scorer.openDecoder(model.modelFiles, model.spec, sizes)
+      : await Scorer.open(await readFile(model.modelFile), model.spec, sizes);
   try {
     if (request.type === "look") return { type: "looked", sight: await sightOf(scorer) };
     const texts = await writeTexts(scorer, request, (tokens) => tell({ type: "writing", tokens }));
