@@ -93,6 +93,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const block = (): number => blockAt(genesis, now());
     const blobs = new Blobs(join(folder, BLOBS_FOLDER));
     const facts = stageFacts(run, await takeFiles(blobs, run, options, options.onReading));
+    // Assignments commit to the chunks of what is loaded as a whole.
+    if (run.corpus.chunks === undefined) await blobs.chunks(run.corpus.sha256);
+    if (run.model.kind === "onnx") await blobs.chunks(run.model.file.sha256);
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey);
@@ -125,6 +128,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         }
       },
       onForgotten: collect,
+      chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
     });
     const ledger = new Ledger(store, {
@@ -169,10 +173,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
           const parameterCount = facts[stage]?.parameterCount ?? 0;
           const place = { run, stage, step, parameterCount, digest };
           // It may vanish while it is read: then it is none.
-          return await blobs.get(sha256).then(
-            (blob) => isCheckpointOf(place, blob.stream()).catch(() => false),
-            () => false,
-          );
+          try {
+            const isRight = await isCheckpointOf(place, (await blobs.get(sha256)).stream());
+            if (isRight) await blobs.chunks(sha256);
+            return isRight;
+          } catch {
+            return false;
+          }
         },
       },
       claims: { network, netuid: options.netuid, asset: "test", now, block },

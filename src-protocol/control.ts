@@ -167,6 +167,14 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     resumeDigest: sha256Hex.nullable(),
     /** Where to take `resumeStep` from when this node has no snapshot of it; null: it is step 0, or the node has one. */
     checkpointSha256: sha256Hex.nullable(),
+    /**
+     * Of files that are loaded as a whole, what their chunks are known by (`chunksDigest`): so whoever
+     * brings one, it is checked against what was assigned. Absent: not known yet.
+     */
+    chunkLists: z
+      .array(z.strictObject({ sha256: sha256Hex, chunksSha256: sha256Hex }))
+      .max(8)
+      .optional(),
     /** Dial `next`; expect `previous` to dial you. Null at the ends. */
     previous: peer.nullable(),
     next: peer.nullable(),

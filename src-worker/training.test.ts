@@ -181,10 +181,29 @@ describe("three stages in three processes", () => {
     expectSameCurve(alone);
     expect(readFileSync(`${slot}.corrupt`, "utf8")).toBe("damaged");
     expect(
-      returned.said.some((said) => said.type === "phase" && said.detail.includes("slot-2.snapshot.corrupt")),
+      returned.said.some((said) => said.type === "note" && said.text.includes("slot-2.snapshot.corrupt")),
     ).toBe(true);
     expect(replaced.said.some((said) => said.type === "failed")).toBe(false);
   });
+
+  it("give each other what they have of the run's files: who lost its disk asks the orchestrator for nothing of them", async () => {
+    const spec = tinyRun({ stages: 2 });
+    await begin(spec, 4);
+    startWorker("a");
+    startWorker("b");
+    await orchestrator.until(() => [0, 1].every((stage) => orchestrator.savedOf(stage) >= 4));
+    const text = spec.corpus.sha256;
+    expect(orchestrator.given.filter((digest) => digest === text).length).toBeGreaterThan(0);
+    const tail = await holderOf(1);
+    await tail.kill();
+    rmSync(join(folder, folderOf(tail), "corpus"), { recursive: true });
+    orchestrator.given.length = 0;
+    orchestrator.allowUpTo(8);
+    startWorker(folderOf(tail));
+    await orchestrator.until(() => [0, 1].every((stage) => orchestrator.savedOf(stage) >= 8));
+    expect(orchestrator.given).not.toContain(text);
+    expect(existsSync(join(folder, folderOf(tail), "corpus", text))).toBe(true);
+  }, 60_000);
 
   it("keep receipts that nobody has confirmed through a kill", async () => {
     const spec = tinyRun();

@@ -74,6 +74,7 @@ const FATAL = new Set([
 export class TrainingWorker {
   readonly #parts: WorkerParts;
   readonly #blobs: Blobs;
+  readonly #source: NeighbourFirst;
   readonly #corpora: BlobCache;
   readonly #loader: StageLoader;
   #control: Control | null = null;
@@ -93,6 +94,7 @@ export class TrainingWorker {
     this.#blobs = new Blobs(parts.route, parts.signer, parts);
     const { folder, exchange } = parts;
     const source = new NeighbourFirst(this.#blobs, exchange);
+    this.#source = source;
     const cache = (name: string, what: LoadingFile, onlyLast: boolean): BlobCache =>
       new BlobCache(join(folder, name), source, {
         onProgress: (bytes, ofBytes) => this.#meter.count(what, bytes, ofBytes, performance.now()),
@@ -191,6 +193,7 @@ export class TrainingWorker {
     if (signal.aborted) return;
     await this.#runner?.quiet();
     const { run: spec, stage, generation, resumeStep } = assign;
+    this.#source.commit(assign.chunkLists ?? []);
     this.#meter = new LoadingMeter((progress, total) => {
       if (signal.aborted) return;
       this.#report({ type: "loading", generation, bytes: total });

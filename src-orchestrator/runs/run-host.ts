@@ -54,6 +54,7 @@ export class RunHost {
   private readonly watchers = new Set<Watcher>();
   private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
   private readonly onForgotten: (digests: readonly string[]) => void;
+  private readonly chunksSha256: (sha256: string) => string | null;
   private readonly onLink: (step: number, stage: number, link: string) => void;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
@@ -75,6 +76,8 @@ export class RunHost {
     onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
     /** These checkpoints are no longer needed by this run. */
     onForgotten: (digests: readonly string[]) => void;
+    /** What the chunks of a stored file are known by; null: not known yet. */
+    chunksSha256?: (sha256: string) => string | null;
     /** A stage has saved a step that counts, and says this of its chain there. */
     onLink?: (step: number, stage: number, link: string) => void;
   }) {
@@ -85,6 +88,7 @@ export class RunHost {
     this.block = options.block;
     this.onNewestCheckpoint = options.onNewestCheckpoint;
     this.onForgotten = options.onForgotten;
+    this.chunksSha256 = options.chunksSha256 ?? (() => null);
     this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
@@ -213,8 +217,24 @@ export class RunHost {
       this.publish(rows);
     }
     for (const effect of effects) {
-      if (effect.type === "send") this.connections.get(effect.to)?.send(effect.message);
+      if (effect.type === "send") this.connections.get(effect.to)?.send(this.committed(effect.message));
     }
+  }
+
+  /** An assignment says what the chunks of its files are known by. */
+  private committed(message: OrchestratorMessage): OrchestratorMessage {
+    if (message.type !== "assign") return message;
+    const { corpus, model } = this.run;
+    const files = [
+      ...(corpus.chunks === undefined ? [corpus.sha256] : []),
+      ...(model.kind === "onnx" ? [model.file.sha256] : []),
+      ...(message.checkpointSha256 === null ? [] : [message.checkpointSha256]),
+    ];
+    const chunkLists = files.flatMap((sha256) => {
+      const chunksSha256 = this.chunksSha256(sha256);
+      return chunksSha256 === null ? [] : [{ sha256, chunksSha256 }];
+    });
+    return chunkLists.length === 0 ? message : { ...message, chunkLists };
   }
 
   private newestCheckpoint(): CompleteCheckpoint | null {

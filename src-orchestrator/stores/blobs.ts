@@ -18,7 +18,7 @@ import {
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { blobFile } from "../../src-protocol/blob-file.ts";
-import { chunkBytesFor } from "../../src-protocol/chunks.ts";
+import { chunkBytesFor, chunksDigest } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { CORPUS_CHUNK_BYTES, DIGEST_BYTES } from "../../src-protocol/corpus-chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -60,6 +60,7 @@ export class Blobs {
 
   /** Oldest first. A blob never changes, so its list does not. */
   private readonly lists = new Map<string, Promise<ChunkList>>();
+  private readonly listDigests = new Map<string, string>();
 
   /** Digests of which an upload is written just now: it has the part file for itself. */
   private readonly writing = new Set<string>();
@@ -172,14 +173,23 @@ export class Blobs {
     const { bytes } = await this.get(sha256);
     const known = this.lists.get(sha256);
     if (known !== undefined) return await known;
-    const list = listChunks(this.pathOf(sha256), bytes);
+    const list = listChunks(this.pathOf(sha256), bytes).then((made) => {
+      this.listDigests.set(sha256, chunksDigest(made.sha256));
+      return made;
+    });
     this.lists.set(sha256, list);
     list.catch(() => this.lists.delete(sha256));
     for (const oldest of this.lists.keys()) {
       if (this.lists.size <= LISTS_KEPT) break;
       this.lists.delete(oldest);
+      this.listDigests.delete(oldest);
     }
     return await list;
+  }
+
+  /** What those chunks are known by; null: they were not listed yet. */
+  listedAs(sha256: string): string | null {
+    return this.listDigests.get(sha256) ?? null;
   }
 
   /**

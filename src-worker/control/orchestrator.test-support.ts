@@ -44,6 +44,8 @@ export class TestOrchestrator {
   readonly links = new Map<string, Set<string>>();
   readonly troubles: string[] = [];
   readonly blobs = new Map<string, Uint8Array>();
+  /** Digests of files that somebody took bytes of, once for each time. */
+  readonly given: string[] = [];
   /** Most recent last. */
   readonly resumedAt: number[] = [];
   generation = 0;
@@ -283,6 +285,7 @@ export class TestOrchestrator {
       return end(201);
     }
     const blob = this.blobs.get(digest);
+    if (blob !== undefined && request.url?.endsWith("/chunks") !== true) this.given.push(digest);
     return blob === undefined ? end(404) : serveBlob(request, response, blob);
   }
 }

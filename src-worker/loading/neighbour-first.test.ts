@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { BLOB_ASKS, BLOB_PART_BYTES } from "../../src-protocol/peer.ts";
+import { chunksDigest } from "../../src-protocol/chunks.ts";
 import type { BlobMessage } from "../../src-protocol/peer.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { memoryLinks } from "../links/index.ts";
@@ -71,6 +72,25 @@ it("a file that a neighbour has comes from there, and nothing of it from the orc
   expect((await download(mine)).equals(file)).toBe(true);
   expect(asked).toEqual([]);
   expect(mine.bytes).toBe(file.length);
+});
+
+it("a list of chunks that is not the one of the assignment is refused before anything is fetched", async () => {
+  const source = new NeighbourFirst(orchestrator, new BlobExchange(async () => null));
+  const path = join(folder, "file");
+  const fetching = {
+    digest,
+    path,
+    mostBytes: file.length,
+    source,
+    signal: undefined,
+    onProgress: () => undefined,
+  };
+  source.commit([{ sha256: digest, chunksSha256: sha256("of another file") }]);
+  await expect(downloadFile(fetching)).rejects.toMatchObject({ code: "blob-corrupt" });
+  expect(asked).toEqual([]);
+  source.commit([{ sha256: digest, chunksSha256: chunksDigest(chunksOf(file).sha256) }]);
+  await downloadFile(fetching);
+  expect(readFileSync(path).equals(file)).toBe(true);
 });
 
 it("what no neighbour has, or one that lies or has half of it gives, comes from the orchestrator", async () => {

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { Failure } from "../../src-protocol/failure.ts";
+import { chunksDigest } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import type { BlobExchange } from "./blob-exchange.ts";
 import type { ChunkSource } from "./chunk-download.ts";
@@ -9,20 +11,33 @@ const LISTS_KEPT = 8;
 /**
  * Chunks from whichever neighbour has the file, and from the orchestrator what none of them has. A
  * neighbour's chunk is checked here, before anybody sees it: one that lies costs one chunk and is not
- * asked for that file again. Which chunks there are is the orchestrator's word.
+ * asked for that file again. Which chunks there are is bound by the assignment, or is the orchestrator's
+ * word where that says nothing.
  */
 export class NeighbourFirst implements ChunkSource {
   readonly #orchestrator: ChunkSource;
   readonly #exchange: Pick<BlobExchange, "mayHave" | "fetch">;
   readonly #lists = new Map<string, ChunkList>();
+  #assigned: ReadonlyMap<string, string> = new Map();
 
   constructor(orchestrator: ChunkSource, exchange: Pick<BlobExchange, "mayHave" | "fetch">) {
     this.#orchestrator = orchestrator;
     this.#exchange = exchange;
   }
 
+  /** What an assignment says the chunks of its files are known by; a list that is another one is refused. */
+  commit(lists: readonly { readonly sha256: string; readonly chunksSha256: string }[]): void {
+    this.#assigned = new Map(lists.map(({ sha256, chunksSha256 }) => [sha256, chunksSha256]));
+  }
+
   async chunks(digest: string, signal?: AbortSignal): Promise<ChunkList> {
     const list = await this.#orchestrator.chunks(digest, signal);
+    const assigned = this.#assigned.get(digest);
+    if (assigned !== undefined && assigned !== chunksDigest(list.sha256))
+      throw new Failure(
+        "blob-corrupt",
+        `The list of the chunks of ${digest} is not the one that was assigned. It was thrown away.`,
+      );
     this.#lists.delete(digest);
     this.#lists.set(digest, list);
     for (const oldest of this.#lists.keys()) {
