@@ -14,6 +14,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { sha256 } from "../src-protocol/signing.ts";
 import { gatherData } from "./gather-data.ts";
 import type { DataOptions, TrainingData } from "./gather-data.ts";
+import { openParquet } from "./parquet-records.ts";
 import { findTokenizer } from "./tokenizer.ts";
 
 const fixtures = join(import.meta.dirname, "fixtures");
@@ -168,6 +169,20 @@ describe("records", () => {
       const data = await gather({ exclude: ["README*"] });
       expect(as(data)).toEqual({ [`text-${codec}.parquet`]: 'parquet, column "text"' });
       expect(text()).toBe(Array.from({ length: 200 }, (_, i) => `Text ${i}: ä€😀\nsecond line\n\n`).join(""));
+    },
+  );
+
+  it.each(["text-none", "text-snappy", "text-zstd", "text-lz4", "chat"])(
+    "of parquet are the same in slices as in one go: %s",
+    async (name) => {
+      const parquet = await openParquet(join(fixtures, `${name}.parquet`));
+      const column = name === "chat" ? "messages" : "text";
+      const all = async (bytes?: number): Promise<unknown[]> =>
+        await collected(parquet.records(column, (why) => expect(why).toBe(""), undefined, bytes));
+      const whole = await all();
+      expect(whole).toHaveLength(parquet.rows);
+      for (const bytes of [1, 100]) expect(await all(bytes)).toEqual(whole);
+      await parquet.close();
     },
   );
 
@@ -538,6 +553,12 @@ describe("data that cannot be used", () => {
     expect(said.at(-1)).toBe(1);
   });
 });
+
+async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
 
 function npy(type: string, values: NodeJS.ArrayBufferView): Buffer {
   const width = Number(type.slice(2));

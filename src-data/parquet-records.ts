@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
@@ -7,8 +8,10 @@ import { compressors as others } from "hyparquet-compressors";
 import { Failure } from "../src-protocol/failure.ts";
 import { unreadable } from "./found-files.ts";
 
-/** A column's part in a row group is unpacked as a whole. */
+/** Of a column in a row group, as it is packed, so much is held. */
 const LARGEST_PART_BYTES = 1024 ** 3;
+/** About so many bytes of it are unpacked and made into records at once. */
+const SLICE_BYTES = 4 * 1024 * 1024;
 
 const unpacked =
   (how: (input: Uint8Array, options: { maxOutputLength: number }) => Buffer) =>
@@ -40,11 +43,12 @@ export interface ParquetFile {
   /** Columns at the top, and of what kind they are. */
   readonly columns: readonly { name: string; isText: boolean }[];
   readonly rows: number;
-  /** Rows of one column, as objects with that one; a group of rows that cannot be read costs itself. */
+  /** Rows of one column, as objects with that one; rows that cannot be read cost themselves. */
   records(
     column: string,
     onDamage: (why: string) => void,
     onShare?: (share: number) => void,
+    sliceBytes?: number,
   ): AsyncGenerator<unknown>;
   close(): Promise<void>;
 }
@@ -62,7 +66,8 @@ export async function openParquet(path: string): Promise<ParquetFile> {
     return {
       columns,
       rows: Number(metadata.num_rows),
-      records: (column, onDamage, onShare) => recordsOf(file, metadata, column, onDamage, onShare),
+      records: (column, onDamage, onShare, sliceBytes) =>
+        recordsOf(file, metadata, { column, onDamage, onShare, sliceBytes }),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -78,34 +83,104 @@ export async function openParquet(path: string): Promise<ParquetFile> {
   }
 }
 
+/**
+ * A slice of rows at a time: pages before it are passed over unopened. A column with parts (a list of
+ * messages) has to be read from its group's beginning, so its groups are read whole.
+ */
 async function* recordsOf(
   file: AsyncBuffer,
   metadata: FileMetaData,
-  column: string,
-  onDamage: (why: string) => void,
-  onShare?: (share: number) => void,
+  {
+    column,
+    onDamage,
+    onShare,
+    sliceBytes = SLICE_BYTES,
+  }: {
+    column: string;
+    onDamage: (why: string) => void;
+    onShare: ((share: number) => void) | undefined;
+    sliceBytes: number | undefined;
+  },
 ): AsyncGenerator<unknown> {
-  let rowStart = 0;
-  for (const [i, group] of metadata.row_groups.entries()) {
-    const rowEnd = rowStart + Number(group.num_rows);
-    let rows: unknown[] = [];
-    try {
-      rows = await parquetReadObjects({
-        file,
-        metadata,
-        columns: [column],
-        rowStart,
-        rowEnd,
-        compressors: COMPRESSORS,
-        useOffsetIndex: false,
-      });
-    } catch (error) {
-      onDamage(`rows ${rowStart + 1} to ${rowEnd} cannot be read (${messageOf(error)})`);
+  const total = Number(metadata.num_rows);
+  const isFlat = metadata.schema.some(({ name, num_children: parts }) => name === column && !parts);
+  let groupStart = 0;
+  const damage: { from: number; to: number; why: string }[] = [];
+  /** Neighbours that cannot be read are one gap. */
+  const tell = (): void => {
+    const [first, last] = [damage[0], damage.at(-1)];
+    if (first && last) onDamage(`rows ${first.from} to ${last.to} cannot be read (${first.why})`);
+    damage.length = 0;
+  };
+  for (const group of metadata.row_groups) {
+    const groupEnd = groupStart + Number(group.num_rows);
+    const part = group.columns.find(({ meta_data: data }) => data?.path_in_schema[0] === column)?.meta_data;
+    const bytes = Number(part?.total_uncompressed_size ?? 0);
+    const slices = isFlat ? Math.max(1, Math.ceil(bytes / sliceBytes)) : 1;
+    const step = Math.max(1, Math.ceil((groupEnd - groupStart) / slices));
+    const held = heldParts(file);
+    for (let rowStart = groupStart; rowStart < groupEnd; rowStart += step) {
+      const rowEnd = Math.min(groupEnd, rowStart + step);
+      let rows: unknown[] = [];
+      try {
+        rows = await withGate(held, (file) =>
+          parquetReadObjects({
+            file,
+            metadata,
+            columns: [column],
+            rowStart,
+            rowEnd,
+            compressors: COMPRESSORS,
+            useOffsetIndex: false,
+          }),
+        );
+      } catch (error) {
+        damage.push({ from: rowStart + 1, to: rowEnd, why: messageOf(error) });
+      }
+      if (rows.length > 0) tell();
+      yield* rows;
+      onShare?.(rowEnd / total);
     }
-    yield* rows;
-    rowStart = rowEnd;
-    onShare?.((i + 1) / metadata.row_groups.length);
+    groupStart = groupEnd;
   }
+  tell();
+}
+
+/**
+ * The library asks for the bytes of all columns and then looks at how they fit together: if it throws there
+ * (a damaged schema), nobody hears what becomes of the columns, and one that fails would end the process. So
+ * no bytes come before it is past that.
+ */
+async function withGate<Result>(
+  file: AsyncBuffer,
+  read: (file: AsyncBuffer) => Promise<Result>,
+): Promise<Result> {
+  const gate = Promise.withResolvers<void>();
+  const reading = read({
+    byteLength: file.byteLength,
+    slice: async (start, end) => {
+      await gate.promise;
+      return await file.slice(start, end);
+    },
+  });
+  let hasFailed = false;
+  reading.catch(() => (hasFailed = true));
+  await setImmediate();
+  if (!hasFailed) gate.resolve();
+  return await reading;
+}
+
+/** The part that was asked for last is not read again for the next slice of it. */
+function heldParts(file: AsyncBuffer): AsyncBuffer {
+  let held: { start: number; end: number | undefined; bytes: ArrayBuffer } | null = null;
+  return {
+    byteLength: file.byteLength,
+    async slice(start, end) {
+      if (held?.start !== start || held.end !== end)
+        held = { start, end, bytes: await file.slice(start, end) };
+      return held.bytes;
+    },
+  };
 }
 
 function columnsOf({ schema }: FileMetaData): { name: string; isText: boolean }[] {
