@@ -18,7 +18,7 @@ import { isCheckpointOf } from "./stores/checkpoint-content.ts";
 import { writeManifest } from "./stores/checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control/control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control/control-socket.ts";
-import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "./control/door.ts";
+import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "../src-protocol/door.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { startRelay } from "./relay/index.ts";
 import type { RelayProcess } from "./relay/index.ts";

@@ -21,9 +21,9 @@ import { history } from "../stores/run-store.ts";
 import { RunPages } from "./run-pages.ts";
 import type { Store } from "../stores/store.ts";
 import type { TlsIdentity } from "./tls-identity.ts";
-import { Budget } from "./budget.ts";
-import { addressOf } from "./door.ts";
-import type { Door } from "./door.ts";
+import { Budget } from "../../src-protocol/budget.ts";
+import { addressOf } from "../../src-protocol/door.ts";
+import type { Door } from "../../src-protocol/door.ts";
 import { Watchers } from "./watch-socket.ts";
 
 export interface ServerPorts {
@@ -53,6 +53,8 @@ const SIGNED_REQUESTS = { perSecond: 50, burst: 200 };
 const HEADERS = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
 const BODY_MS = 15_000;
 const IDLE_MS = 10_000;
+/** To read why it is refused. */
+const GOODBYE_MS = 500;
 /** 10,000 receipt ids and a claim. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
 const HEALTH = "/healthz";
@@ -129,8 +131,9 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
     const failure = access.refuse(request.headers);
     if (failure !== null) throw failure;
   });
-  server.setErrorHandler(async (error: FastifyError, _request, reply) => {
+  server.setErrorHandler(async (error: FastifyError, request, reply) => {
     const failure = asFailure(error);
+    endUnreadBody(request, reply);
     return await reply.code(STATUS[failure.code] ?? 400).send(failure.body());
   });
   server.setNotFoundHandler(async (request) => {
@@ -203,7 +206,18 @@ function endSlowBody({ raw }: FastifyRequest): void {
   raw.once("close", done);
 }
 
-/** SECURITY: a web page in the user's browser can reach loopback; it cannot forge these two headers. */
+/** SECURITY: who is refused and goes on sending a body would hold the connection for as long as it likes. */
+function endUnreadBody({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.complete) return;
+  reply.header("connection", "close");
+  reply.raw.once("finish", () => {
+    // What comes while it reads our answer is thrown away: unread, it would turn the end into a reset.
+    raw.resume();
+    setTimeout(() => raw.socket.destroy(), GOODBYE_MS).unref();
+  });
+}
+
+/** SECURITY: a web page in the user's browser can reach loopback; it cannot forge these three headers. */
 function checkSource(request: FastifyRequest, loopback: boolean): void {
   const { host, origin } = request.headers;
   const name = (host ?? "").replace(/:\d+$/, "").toLowerCase();
@@ -213,7 +227,10 @@ function checkSource(request: FastifyRequest, loopback: boolean): void {
       "This orchestrator answers only requests for this computer by its loopback address.",
     );
   }
-  if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
+  // An image or a script of another site comes without an origin, but says this.
+  const site = request.headers["sec-fetch-site"];
+  const isForeign = site === "cross-site" || site === "same-site";
+  if (isForeign || (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`)) {
     throw new Failure("wrong-host", "Web pages of other sites are not answered here.");
   }
 }

@@ -1,4 +1,4 @@
-import { Budget } from "./budget.ts";
+import { Budget } from "../../src-protocol/budget.ts";
 
 /** What a hotkey that holds a stage may have checked in a second, and one that does not. */
 const HOLDER_RECEIPTS = { perSecond: 4_000, burst: 20_000 };

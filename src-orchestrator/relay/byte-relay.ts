@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
+import { Door } from "../../src-protocol/door.ts";
+import type { DoorLimits } from "../../src-protocol/door.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import {
   RELAY_GREETING_LIMIT_BYTES,
@@ -15,9 +17,8 @@ import type { RelayRates } from "./relay-rates.ts";
 const GREETING_MS = 5_000;
 /** A pairing that waits longer has no other side; who still wants it asks again. */
 export const WAITING_MS = 15_000;
-/** Connections that have not proved a key, in all and from one address. */
-const HALF_OPEN_LIMIT = 256;
-const HALF_OPEN_PER_ADDRESS = 16;
+/** Of those that have not proved a key. */
+const HALF_OPEN: DoorLimits = { unproved: 256, unprovedOfAddress: 32, connectionsPerSecond: 100 };
 /** Of one key: two neighbours, and a new connection beside each old one. */
 const CONNECTIONS_PER_KEY = 8;
 
@@ -28,6 +29,7 @@ export interface ByteRelayOptions {
   readonly rates: RelayRates;
   readonly now?: () => number;
   readonly greetingMs?: number;
+  readonly door?: DoorLimits;
   readonly waitingMs?: number;
 }
 
@@ -53,14 +55,15 @@ export class ByteRelay {
   readonly #now: () => number;
   readonly #server: Server;
   #pairs = new PairList();
-  readonly #halfOpen = new Map<Socket, string>();
+  readonly #door: Door;
   readonly #ends = new Set<End>();
 
   constructor(options: ByteRelayOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
-    this.#server.maxConnections = options.connections + HALF_OPEN_LIMIT;
+    this.#server.maxConnections = options.connections + 2 * HALF_OPEN.unproved;
+    this.#door = new Door(options.door ?? HALF_OPEN);
   }
 
   listen(): Promise<number> {
@@ -97,26 +100,18 @@ export class ByteRelay {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#halfOpen.keys()) socket.destroy();
+    this.#door.close();
     for (const { socket } of this.#ends) socket.destroy();
   }
 
   #accept(socket: Socket): void {
-    const from = socket.remoteAddress ?? "";
-    const sameAddress = [...this.#halfOpen.values()].filter((address) => address === from).length;
+    socket.on("error", () => {});
     // SECURITY: who has not proved a key holds a bounded place for a bounded time.
-    if (this.#halfOpen.size >= HALF_OPEN_LIMIT || sameAddress >= HALF_OPEN_PER_ADDRESS) {
-      this.#count("relay-busy");
-      return void socket.destroy();
-    }
-    this.#halfOpen.set(socket, from);
+    this.#door.enter(socket);
+    if (socket.destroyed) return this.#count("relay-busy");
     const nonce = randomBytes(32);
     const timer = setTimeout(() => socket.destroy(), this.#options.greetingMs ?? GREETING_MS);
-    const greeted = (): void => {
-      clearTimeout(timer);
-      this.#halfOpen.delete(socket);
-    };
-    socket.on("error", () => {});
+    const greeted = (): void => clearTimeout(timer);
     socket.once("close", greeted);
     socket.write(nonce);
     readLine(socket, (line) => {
@@ -142,6 +137,7 @@ export class ByteRelay {
       throw new Failure("relay-full", "The relay has no room for another stream.");
     if (!verifySession(key, relayProofText(nonce, peer), signature))
       throw new Failure("relay-proof", "The relay was not shown that you hold this session key.");
+    this.#door.proved(socket);
     this.#wait(socket, key, peer);
   }
 

@@ -29,7 +29,12 @@ export class FramedLink implements Link {
   readonly remoteKey: SessionKey;
   readonly #pipe: LinkPipe;
   readonly #clock: LinkClock;
-  readonly #decoder = new FrameDecoder(acceptMessage);
+  readonly #decoder = new FrameDecoder((meta, payloadBytes) => {
+    if (payloadBytes > this.#mostPayloadBytes)
+      throw new Failure("peer-not-named", "A tensor came from a peer that no assignment names.");
+    return acceptMessage(meta, payloadBytes);
+  });
+  #mostPayloadBytes = Infinity;
   readonly #outbox = new LinkOutbox();
   readonly #inbox: LinkInbox;
   readonly #pulse: LinkPulse;
@@ -105,6 +110,10 @@ export class FramedLink implements Link {
 
   get silentMs(): number {
     return this.#isDeaf || this.#closedFor !== null ? 0 : this.#pulse.silentMs;
+  }
+
+  limitPayload(bytes: number): void {
+    this.#mostPayloadBytes = bytes;
   }
 
   limitBy(throttle: Throttle): void {

@@ -59,6 +59,11 @@ export interface Link {
    * stops reading.
    */
   limitBy(throttle: Throttle): void;
+  /**
+   * A message with more payload ends the link before memory is given to it; before this is called there is
+   * no limit but the frame's own.
+   */
+  limitPayload(bytes: number): void;
   /** Tells the peer why and ends. What was not sent yet is given up. */
   close(reason: string): void;
 }

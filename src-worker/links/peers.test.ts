@@ -1,10 +1,13 @@
+import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import type { PeerAddress } from "../../src-protocol/control.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { AddressWatch, moved } from "./address-watch.ts";
-import { collect, counterSignature, rejection, until } from "./link-conformance.ts";
+import { closed, collect, counterSignature, rejection, tensor, until } from "./link-conformance.ts";
 import { LinkStation } from "./link-station.ts";
 import { Peers } from "./peers.ts";
+import { dialLink } from "./tls/tls-link.ts";
 
 const never = new AbortController().signal;
 const opened: { peers: Peers; station: LinkStation }[] = [];
@@ -66,6 +69,56 @@ describe("the links of a node to its neighbours", () => {
     const failure = await rejection(head.peers.connect(null, tail.address, AbortSignal.timeout(500)));
     expect(failure).toMatchObject({ code: "peer-unreachable", peer: tail.address.sessionKey });
   });
+});
+
+describe("peers that nobody named", () => {
+  test("give a node no tensor to keep, and neighbours are heard as ever", async () => {
+    const [victim, neighbour, stranger] = [await node(), await node(), await node()];
+    const dial = { timeoutMs: 5_000, expect: victim.address.sessionKey, address: victim.address.address };
+    const payload = new Uint8Array(4 * 1024 * 1024);
+    const reasons: Promise<string>[] = [];
+    for (let count = 0; count < 8; count++) {
+      const link = await dialLink({ ...dial, signer: createSessionSigner() });
+      reasons.push(closed(link));
+      link.send(tensor(count), payload).catch(() => {});
+    }
+    for (const reason of await Promise.all(reasons))
+      expect(reason).toContain("A tensor came from a peer that no assignment names");
+    const [from, to] = await Promise.all([
+      neighbour.peers.connect(null, victim.address, never),
+      victim.peers.connect(neighbour.address, null, never),
+    ]);
+    if (from.next === null || to.previous === null) throw new Error("no link");
+    const heard = collect(to.previous, 1);
+    await from.next.send(tensor(1), payload);
+    expect(await heard).toHaveLength(1);
+    expect(stranger.peers.reports()).toEqual([]);
+  });
+
+  test("drip their greeting and hold no place, and neighbours come in meanwhile", async () => {
+    const [victim, neighbour] = [await node(), await node()];
+    const { host, port } = victim.address.address;
+    let closedCount = 0;
+    const sockets = Array.from({ length: 300 }, (_, index) => {
+      const socket =
+        index % 2 === 0 ? connect(port, host) : connectTls({ port, host, rejectUnauthorized: false });
+      socket.on("error", () => {});
+      socket.on("close", () => (closedCount += 1));
+      const timer = setInterval(() => socket.writable && socket.write("x"), 300);
+      socket.on("close", () => clearInterval(timer));
+      return socket;
+    });
+    const [from, to] = await Promise.all([
+      neighbour.peers.connect(null, victim.address, never),
+      victim.peers.connect(neighbour.address, null, never),
+    ]);
+    expect([from.next?.remoteKey, to.previous?.remoteKey]).toEqual([
+      victim.address.sessionKey,
+      neighbour.address.sessionKey,
+    ]);
+    await until(() => closedCount === sockets.length);
+    expect(victim.peers.reports()).toHaveLength(1);
+  }, 30_000);
 });
 
 describe("the watch over this computer's addresses", () => {

@@ -13,6 +13,8 @@ import type { Link } from "./link.ts";
 
 /** How long a stage waits for its neighbours' links before it calls that trouble. */
 export const LINKS_WITHIN_MS = 8_000;
+/** Of one message of a peer that no assignment names (yet). */
+const STRANGER_PAYLOAD_BYTES = 64 * 1024;
 /** Links from peers that no assignment has named yet. */
 const UNCLAIMED_LIMIT = 8;
 const UNCLAIMED_MS = 10_000;
@@ -87,6 +89,8 @@ export class Peers {
   /** A peer has dialled us and proved its key. */
   accepted(link: Link): void {
     this.#unclaimed.unshift(link);
+    // SECURITY: a tensor is 32 MB, and honest ones come only when both ends know their neighbours.
+    if (!this.#named.has(link.remoteKey)) link.limitPayload(STRANGER_PAYLOAD_BYTES);
     link.onClose(() => {
       this.#unclaimed = this.#unclaimed.filter((other) => other !== link);
     });
@@ -215,6 +219,7 @@ export class Peers {
   #hold(link: Link): Link {
     link.limitBy(this.#throttle);
     this.#onHeld(link);
+    link.limitPayload(Infinity);
     const meter = new LinkMeter();
     meter.look(link.stats, performance.now());
     this.#meters.set(link, meter);

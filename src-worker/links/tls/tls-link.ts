@@ -1,7 +1,7 @@
-import type { Socket } from "node:net";
 import { connect, createServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { LinkAddress } from "../../../src-protocol/control.ts";
+import { Door } from "../../../src-protocol/door.ts";
 import { Failure, failureBody } from "../../../src-protocol/failure.ts";
 import { encodeGoodbye } from "../../../src-protocol/frame.ts";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
@@ -20,6 +20,8 @@ import type { Link, LinkTiming } from "../link.ts";
 const GREETING_MS = 5_000;
 /** More than one attacker keeps filled between a neighbour's first packet and its hello. */
 const HALF_OPEN_LIMIT = 128;
+/** Not limited: neighbours may share an address with a stranger, and a place is taken back from who has many. */
+const CONNECTIONS_PER_SECOND = 1e9;
 
 export interface ListenOptions {
   readonly host: string;
@@ -48,29 +50,27 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
     greetingMs = GREETING_MS,
     halfOpenLimit = HALF_OPEN_LIMIT,
   } = options;
-  /** TCP connections that have not proved a key yet. */
-  const halfOpen = new Map<string, HalfOpen>();
+  const door = new Door({
+    unproved: halfOpenLimit,
+    unprovedOfAddress: halfOpenLimit,
+    connectionsPerSecond: CONNECTIONS_PER_SECOND,
+  });
   const server = createServer({ ...(await linkCertificate()), minVersion: "TLSv1.3", noDelay: true });
   server.on("connection", (socket) => {
     // SECURITY: a stranger may hold neither time nor many places: this bounds what unproved peers cost. A
     // neighbour that comes late finds one all the same: it is taken from whoever holds the most, longest.
-    if (halfOpen.size >= halfOpenLimit) evict(halfOpen);
-    const place = placeOf(socket);
-    halfOpen.set(place, socket);
+    door.enter(socket);
     const cancel = clock.after(greetingMs, () => {
-      if (halfOpen.get(place) === socket) socket.destroy();
+      if (door.holds(socket)) socket.destroy();
     });
-    socket.once("close", () => {
-      cancel();
-      if (halfOpen.get(place) === socket) halfOpen.delete(place);
-    });
+    socket.once("close", cancel);
   });
   server.on("secureConnection", async (socket) => {
     socket.on("error", ignoreHere);
     try {
       const remoteKey = await hearHello(socket, "dialer");
       sayHello(socket, "listener", options.signer);
-      halfOpen.delete(placeOf(socket));
+      door.proved(socket);
       options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing));
     } catch (error) {
       refuse(socket, error, clock);
@@ -83,7 +83,7 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
     address,
     close() {
       server.close();
-      for (const socket of halfOpen.values()) socket.destroy();
+      door.close();
     },
   };
 }
@@ -223,27 +223,6 @@ function listening(
       if (bound !== null && typeof bound === "object") resolve({ host: bound.address, port: bound.port });
     });
   });
-}
-
-type HalfOpen = Pick<Socket, "destroy" | "remoteAddress">;
-
-/** Ends the oldest connection of the address that holds most of them; they are in the order in which they came. */
-function evict(halfOpen: Map<string, HalfOpen>): void {
-  const counts = new Map<string, number>();
-  for (const { remoteAddress = "" } of halfOpen.values())
-    counts.set(remoteAddress, (counts.get(remoteAddress) ?? 0) + 1);
-  const most = Math.max(...counts.values());
-  for (const [place, socket] of halfOpen) {
-    if (counts.get(socket.remoteAddress ?? "") !== most) continue;
-    halfOpen.delete(place);
-    socket.destroy();
-    return;
-  }
-}
-
-/** The two socket objects of one connection share nothing public but the remote end. */
-function placeOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 /** The error also ends the read that waits for it, where it is told; without a listener it would end the process. */

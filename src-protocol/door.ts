@@ -1,6 +1,6 @@
 import { Budget } from "./budget.ts";
 
-/** The end of a TCP connection, as far as the door cares. */
+/** The end of a TCP connection, as far as the door cares: any socket is one. */
 export interface Visitor {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
@@ -65,6 +65,16 @@ export class Door {
     const own = this.#unproved.get(addressOf(visitor));
     const known = own?.get(placeOf(visitor));
     if (known !== undefined) this.#forget(addressOf(visitor), placeOf(visitor), known);
+  }
+
+  /** It is there, and has not said who it is. */
+  holds(visitor: Visitor): boolean {
+    return this.#unproved.get(addressOf(visitor))?.get(placeOf(visitor)) === visitor;
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    for (const own of this.#unproved.values()) for (const visitor of own.values()) visitor.destroy();
   }
 
   #evictFromLargest(): void {
