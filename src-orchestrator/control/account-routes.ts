@@ -51,7 +51,8 @@ function bodyOf(request: FastifyRequest): Uint8Array {
   return request.body instanceof Uint8Array ? request.body : new Uint8Array();
 }
 
-function readBody(body: Uint8Array): z.infer<typeof claimRequest> {
+/** SECURITY: whoever has signed it, a body may be anything. Throws `bad-request`. */
+export function readBody(body: Uint8Array): z.infer<typeof claimRequest> {
   try {
     return claimRequest.parse(JSON.parse(Buffer.from(body).toString("utf8")));
   } catch {
