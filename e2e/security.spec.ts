@@ -44,17 +44,27 @@ test("the policy allows no inline code, no eval and no other origin", async ({ d
   expect(ran).toBe(false);
 });
 
-test("a login address works once, and without a login there is nothing to see", async ({
+test("a login address works once; a browser that it signed in stays so; others see nothing", async ({
   daemon,
   browser,
 }) => {
   const address = await daemon.loginUrl();
-  const first = await browser.newContext();
-  const second = await browser.newContext();
+  const [first, second] = [await browser.newContext(), await browser.newContext()];
   try {
-    expect((await first.request.get(address)).status()).toBe(200);
-    expect((await second.request.get(address)).status()).toBe(403);
-    expect((await second.request.get(daemon.url)).status()).toBe(401);
+    const [own, other] = [await first.newPage(), await second.newPage()];
+    await own.goto(address);
+    await expect(own.getByTestId("state")).toBeVisible();
+    expect(own.url()).not.toContain("login");
+    await other.goto(address);
+    await expect(other.getByTestId("signed-out")).toBeVisible();
+    await expect(other.getByTestId("state")).toHaveCount(0);
+    const tab = await first.newPage();
+    await tab.goto(daemon.url);
+    await expect(tab.getByTestId("state")).toBeVisible();
+    // What other programs on this computer could be sent: nothing.
+    expect(await first.cookies()).toEqual([]);
+    const stored = await own.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+    expect(stored).not.toMatch(/[0-9a-f]{32}/);
   } finally {
     await first.close();
     await second.close();

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { Failure } from "../src-protocol/failure.ts";
 import { METHODS, apiFile, apiMessage } from "../src-protocol/methods.ts";
@@ -10,6 +11,8 @@ import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
 
 const CONNECT_MS = 5_000;
 const ANSWER_MS = 60_000;
+
+const OPTIONS = { handshakeTimeout: CONNECT_MS, perMessageDeflate: false } as const;
 
 export interface Followed {
   onState?(state: DaemonState): void;
@@ -45,16 +48,22 @@ export class ApiClient {
   static async connect(path: string): Promise<ApiClient> {
     const file = readApiFile(path);
     if (file === null) throw notRunning();
-    const socket = new WebSocket(`${file.url.replace(/^http/, "ws")}/rpc`, {
-      headers: { Authorization: `Bearer ${file.token}` },
-      handshakeTimeout: CONNECT_MS,
-      perMessageDeflate: false,
-    });
-    await new Promise<void>((resolve, reject) => {
-      socket.once("open", resolve);
-      // Refused, or answered by a stranger on that port: the file is left over from a killed daemon.
-      socket.once("error", (error) => reject(isAlive(file.pid) ? busy(error) : notRunning(error)));
-    });
+    // A program that was given less than the owner may use has to use that.
+    const { TAH_TOKEN: token = file.token } = process.env;
+    const local = token === file.token && file.socket !== null ? await overSocket(file.socket) : null;
+    const socket =
+      local ??
+      new WebSocket(`${file.url.replace(/^http/, "ws")}/rpc`, {
+        ...OPTIONS,
+        headers: { Authorization: `Bearer ${token}` },
+      });
+    if (local === null) {
+      await new Promise<void>((resolve, reject) => {
+        socket.once("open", resolve);
+        // Refused, or answered by a stranger on that port: the file is left over from a killed daemon.
+        socket.once("error", (error) => reject(isAlive(file.pid) ? busy(error) : notRunning(error)));
+      });
+    }
     return new ApiClient(socket, file.pid);
   }
 
@@ -140,6 +149,15 @@ export function readApiFile(path: string): ApiFile | null {
   }
 }
 
+/** Null: nobody is there, and the port is tried. */
+function overSocket(path: string): Promise<WebSocket | null> {
+  const socket = new WebSocket("ws://localhost/rpc", { ...OPTIONS, createConnection: () => connect(path) });
+  return new Promise((resolve) => {
+    socket.once("open", () => resolve(socket));
+    socket.once("error", () => resolve(null));
+  });
+}
+
 function parse(text: string): ApiMessage | null {
   try {
     return apiMessage.safeParse(JSON.parse(text)).data ?? null;
@@ -164,6 +182,12 @@ function isAlive(pid: number): boolean {
 
 /** A connection that is refused says that nobody listens; one that is cut, or not answered, says that somebody does. */
 function busy(cause: Error): Failure {
+  if (/\b403\b/.test(cause.message))
+    return new Failure(
+      "token-refused",
+      "Train at Home does not take this token: it has ended, was revoked, or is not for this data folder. Its owner can make another one with `tah token`.",
+      { cause },
+    );
   if ("code" in cause && cause.code === "ECONNREFUSED") return notRunning(cause);
   return new Failure(
     "daemon-busy",

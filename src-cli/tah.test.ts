@@ -4,6 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Handlers } from "../src-daemon/api/api-calls.ts";
+import { ApiTokens } from "../src-daemon/api/api-tokens.ts";
+import { AuditLog } from "../src-daemon/api/audit-log.ts";
+import { FakeBrowser, loginOf } from "../src-daemon/api/browser.test-support.ts";
+import { localSocketPath } from "../src-daemon/api/local-socket.ts";
 import { startApiServer } from "../src-daemon/api/api-server.ts";
 import type { ApiServer } from "../src-daemon/api/api-server.ts";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../src-daemon/state/initial-state.ts";
@@ -24,7 +28,7 @@ let server: ApiServer;
 const calls: unknown[] = [];
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "tah cli "));
-  const signIn = new SignIn({ dataFolder: home, now: Date.now });
+  const signIn = new SignIn({ browsers: [], keep: () => {}, now: Date.now });
   const store = new StateStore(
     initialState({
       version: "1",
@@ -47,8 +51,19 @@ beforeAll(async () => {
       throw new Failure("nothing-to-claim", "There is nothing to claim yet.");
     },
   } as unknown as Handlers;
+  const tokens = new ApiTokens(join(home, "tokens.json"), Date.now);
+  const audit = new AuditLog(join(home, "audit.jsonl"), Date.now);
+  Object.assign(handlers, {
+    "session.newToken": ({ name, scopes, days }) => tokens.create(name, scopes, days),
+    "session.tokens": () => ({ tokens: tokens.list() }),
+    "session.revokeToken": ({ id }) => (tokens.revoke(id), { tokens: tokens.list() }),
+    "session.audit": ({ limit }) => ({ entries: audit.newest(limit) }),
+  } satisfies Partial<Handlers>);
   server = await startApiServer({
     signIn,
+    tokens,
+    socketPath: localSocketPath(home),
+    onCall: (who, method, code) => audit.note(who, method, code),
     store,
     handlers,
     bundle: home,
@@ -57,7 +72,7 @@ beforeAll(async () => {
   });
   writeFileSync(
     join(home, "api.json"),
-    JSON.stringify({ url: server.url, token: signIn.bearer, pid: process.pid }),
+    JSON.stringify({ url: server.url, token: signIn.bearer, pid: process.pid, socket: server.socketPath }),
   );
 });
 afterAll(async () => {
@@ -65,9 +80,13 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-function tah(words: string, folder = home): Promise<{ code: number | null; out: string; error: string }> {
+function tah(
+  words: string,
+  folder = home,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{ code: number | null; out: string; error: string }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, "tah.ts"), ...words.split(" ")], {
-    env: { ...process.env, TAH_HOME: folder },
+    env: { ...process.env, TAH_HOME: folder, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";
@@ -98,9 +117,28 @@ describe("tah", () => {
 
   it("prints an address that opens a browser once", async () => {
     const { out } = await tah("open");
-    const first = await fetch(out.trim(), { redirect: "manual" });
-    const again = await fetch(out.trim(), { redirect: "manual" });
-    expect([first.status, again.status]).toEqual([303, 403]);
+    const visit = { url: server.url, login: loginOf(out.trim()) };
+    const first = await new FakeBrowser().visit(visit);
+    expect(typeof first).toBe("object");
+    if (typeof first === "object") first.terminate();
+    expect(await new FakeBrowser().visit(visit)).toBe("not-signed-in");
+  });
+
+  it("does with a token what its scopes say, and no more; the owner sees who did what", async () => {
+    const made = await tah("token Night agent --scopes read,control --days 1 --json");
+    const { id, token } = JSON.parse(made.out) as { id: string; token: string };
+    const agent = { TAH_TOKEN: token };
+    expect(await tah("pause 30m", home, agent)).toMatchObject({ code: 0 });
+    const claim = await tah("claim --json", home, agent);
+    expect(JSON.parse(claim.out)).toMatchObject({ error: { code: "scope-needed" } });
+    expect((await tah("open", home, agent)).error).toMatch(/for the owner alone/);
+    const audit = await tah("audit");
+    expect(audit.out).toMatch(/token Night agent +session\.newLogin {2}\(refused: scope-needed\)/);
+    expect(audit.out).toMatch(/token Night agent +policy\.pause\n/);
+    expect((await tah("tokens")).out).toMatch(new RegExp(`^${id} {2}Night agent`));
+    expect((await tah(`token-revoke ${id}`)).out).toMatch(/^Revoked\./);
+    expect(await tah("status --json", home, agent)).toMatchObject({ code: 1 });
+    calls.splice(0);
   });
 
   it("passes on the daemon's own sentence", async () => {

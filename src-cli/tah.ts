@@ -4,11 +4,14 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
+import { z } from "zod";
+import { API_SCOPES, SCOPE_TEXT, apiScope } from "../src-protocol/api-scopes.ts";
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { THIS_COMPUTER } from "../src-protocol/networks.ts";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
+import { auditText, tokensText } from "./access-text.ts";
 import { claimText, earningsText, limitsText, rulesText, statusText, whyText } from "./answers.ts";
 import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
@@ -45,6 +48,8 @@ const BAD_USE: ReadonlySet<string> = new Set([
 ]);
 
 interface Common {
+  readonly scopes?: string;
+  readonly days?: string;
   readonly json?: true;
   readonly home?: string;
   readonly again?: true;
@@ -171,6 +176,43 @@ command(
     return { data: { signedOut: true }, text: "Every browser is signed out. `tah open` signs one in again." };
   },
 );
+
+command(
+  "token",
+  "make a token for a program (an agent): set TAH_TOKEN to it, and tah may do what its scopes say",
+  async (client, words, { scopes = "read", days = "30" }) => {
+    const wanted = z.array(apiScope).min(1).safeParse(scopes.split(","));
+    if (!wanted.success)
+      throw new Failure("bad-option", `--scopes takes a list of: ${API_SCOPES.join(", ")}.`);
+    if (!/^[1-9]\d{0,3}$/.test(days) || Number(days) > 3650)
+      throw new Failure("bad-option", "--days is a whole number from 1 to 3650.");
+    const name = words.join(" ");
+    const made = await client.call("session.newToken", { name, scopes: wanted.data, days: Number(days) });
+    const may = wanted.data.map((scope) => SCOPE_TEXT[scope]).join("; ");
+    return {
+      data: made,
+      text: `${made.token}\n\nShown once. With it ${name} may, for ${days} days: ${may}.`,
+    };
+  },
+)
+  .argument("<name...>", "who gets it, for the audit")
+  .option("--scopes <list>", `of ${API_SCOPES.join(", ")}`, "read")
+  .option("--days <days>", "until it ends by itself", "30");
+
+command("tokens", "the tokens that hold, and what they allow", async (client) => {
+  const { tokens } = await client.call("session.tokens", {});
+  return { data: { tokens }, text: tokensText(tokens) };
+});
+
+command("token-revoke", "take a token back; connections that use it end", async (client, words) => {
+  const { tokens } = await client.call("session.revokeToken", { id: words.join("") });
+  return { data: { tokens }, text: `Revoked.\n${tokensText(tokens)}` };
+}).argument("<id...>", "as `tah tokens` lists it");
+
+command("audit", "who did what over the local API, newest first", async (client) => {
+  const { entries } = await client.call("session.audit", {});
+  return { data: { entries }, text: auditText(entries) };
+});
 
 command("stop", "end Train at Home and everything it has started", async (client) => {
   await client.call("daemon.quit", {});

@@ -1,9 +1,14 @@
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { explain } from "../src-protocol/reason-text.ts";
+import type { ApiFile } from "../src-protocol/methods.ts";
 import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
 import { startApiServer } from "./api/api-server.ts";
+import { ApiTokens } from "./api/api-tokens.ts";
+import { AuditLog } from "./api/audit-log.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./api/browser-memory.ts";
+import { localSocketPath } from "./api/local-socket.ts";
 import { chainClock } from "./chain/chain-connection.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { HistoryKeeper } from "./history/history-keeper.ts";
@@ -172,9 +177,28 @@ async function assemble(
   const stop = (): Promise<void> => (ending ??= undo().then(hasEnded));
 
   const memory = readBrowserMemory(home.browserFile);
-  const signIn = new SignIn({ dataFolder: home.path, now: Date.now });
+  let browsers = memory.browsers;
+  let port = memory.port;
+  const signIn = new SignIn({
+    browsers,
+    keep(next) {
+      browsers = [...next];
+      try {
+        writeBrowserMemory(home.browserFile, { port, browsers });
+      } catch (error) {
+        // Who is signed in stays so until the daemon ends.
+        log.warn({ err: error }, "browsers could not be remembered");
+      }
+    },
+    now: Date.now,
+  });
+  const tokens = new ApiTokens(join(home.path, "tokens.json"), Date.now);
+  const audit = new AuditLog(join(home.path, "audit.jsonl"), Date.now);
   const api = await startApiServer({
     signIn,
+    tokens,
+    socketPath: localSocketPath(home.path),
+    onCall: (who, method, code) => audit.note(who, method, code),
     store: live.store,
     bundle: options.bundle,
     port:
@@ -190,6 +214,9 @@ async function assemble(
       note: (text) => live.note(text),
       loginUrl: () => api.loginUrl(),
       signOut: () => api.signOut(),
+      tokens,
+      endToken: (id) => api.endToken(id),
+      audit: (limit) => audit.newest(limit),
       // The answer goes out first.
       quit: () => void setTimeout(() => void stop(), 50),
     }),
@@ -202,7 +229,9 @@ async function assemble(
     rmSync(home.apiFile, { force: true });
     await api.close();
   });
-  remember(home, { ...memory, port: api.port }, { url: api.url, token: signIn.bearer, pid: process.pid });
+  port = api.port;
+  const reached = { url: api.url, token: signIn.bearer, pid: process.pid, socket: api.socketPath };
+  remember(home, { port, browsers }, reached);
 
   // First of all to be undone: until no process is left, clients are told how it goes.
   cleanUp.push(async () => {
@@ -273,11 +302,7 @@ async function openOwnKey(home: Home, password: PasswordSource): Promise<OwnKey>
   return { own, payoutColdkey: await payoutAddress(place, own), warnings: own.warnings };
 }
 
-function remember(
-  home: Home,
-  memory: Parameters<typeof writeBrowserMemory>[1],
-  api: { url: string; token: string; pid: number },
-): void {
+function remember(home: Home, memory: Parameters<typeof writeBrowserMemory>[1], api: ApiFile): void {
   try {
     writeBrowserMemory(home.browserFile, memory);
     writePrivateFile(home.apiFile, JSON.stringify(api));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { apiScope } from "./api-scopes.ts";
 import { failureSchema } from "./failure.ts";
 import { workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
@@ -8,6 +9,24 @@ import { providersReport } from "./providers.ts";
 import { claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 
 const knownNetworks = z.strictObject({ networks: z.array(knownNetwork) });
+
+/** One call of the local API that could change something. */
+export const auditEntry = z.strictObject({
+  at: z.int().nonnegative(),
+  who: z.string(),
+  method: z.string(),
+  /** Of the refusal; null: it was done. */
+  code: z.string().nullable(),
+});
+export type AuditEntry = z.infer<typeof auditEntry>;
+
+const apiToken = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(apiScope),
+  createdAt: z.int(),
+  endsAt: z.int(),
+});
 
 /**
  * The daemon's local API, all of it. The preload bridge, the WebSocket server, the CLI and the
@@ -138,6 +157,30 @@ export const METHODS = {
     result: z.strictObject({}),
     about: "End the sign-in of every browser, and every address that was not used yet",
   },
+  "session.newToken": {
+    params: z.strictObject({
+      name: z.string().trim().min(1).max(40),
+      scopes: z.array(apiScope).min(1).max(4),
+      days: z.int().min(1).max(3650).default(30),
+    }),
+    result: z.strictObject({ id: z.string(), token: z.string() }),
+    about: "A token with which a program may do what its scopes say. It is told once",
+  },
+  "session.tokens": {
+    params: z.strictObject({}),
+    result: z.strictObject({ tokens: z.array(apiToken) }),
+    about: "The tokens that hold, without the tokens themselves",
+  },
+  "session.revokeToken": {
+    params: z.strictObject({ id: z.string().max(64) }),
+    result: z.strictObject({ tokens: z.array(apiToken) }),
+    about: "Take a token back, and end the connections that were opened with it",
+  },
+  "session.audit": {
+    params: z.strictObject({ limit: z.int().min(1).max(1000).default(50) }),
+    result: z.strictObject({ entries: z.array(auditEntry) }),
+    about: "Who did what over this API, newest first",
+  },
   "daemon.quit": {
     params: z.strictObject({}),
     result: z.strictObject({}),
@@ -172,5 +215,7 @@ export const apiFile = z.strictObject({
   /** Sent as `Authorization: Bearer …` when opening `/rpc`. */
   token: z.string().regex(/^[0-9a-f]{64}$/),
   pid: z.int().positive(),
+  /** A Unix socket, or Windows' named pipe, for who may use this file: no token is needed there. */
+  socket: z.string().nullable().default(null),
 });
 export type ApiFile = z.infer<typeof apiFile>;

@@ -7,13 +7,11 @@ import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
 import { getBridge } from "./bridge/bridge.ts";
 import { follow } from "./bridge/follow.ts";
-import { leaveWhenSignedOut } from "./frame/signed-out.ts";
 import { applyTheme } from "./frame/theme.ts";
 
 applyTheme();
 const bridge = getBridge();
 follow(bridge);
-leaveWhenSignedOut(bridge);
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

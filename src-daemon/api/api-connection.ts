@@ -1,9 +1,11 @@
 import type { WebSocket } from "ws";
 import { Failure } from "../../src-protocol/failure.ts";
-import type { ApiMessage } from "../../src-protocol/methods.ts";
+import type { ApiMessage, MethodName } from "../../src-protocol/methods.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { readCall } from "./api-calls.ts";
 import type { Handlers } from "./api-calls.ts";
+import { refusalOf } from "./api-tokens.ts";
+import type { ApiCaller } from "./api-tokens.ts";
 import type { StateStore } from "../state/state-store.ts";
 
 /** A client that reads this slowly is cut off; it comes back and gets the whole state. */
@@ -13,6 +15,9 @@ const CALLS_AT_ONCE = 32;
 export interface ApiPorts {
   readonly handlers: Handlers;
   readonly store: StateStore;
+  readonly caller: ApiCaller;
+  /** What was done, and by whom; `code` is the refusal's, null when it was done. */
+  onCall(who: string, method: MethodName, code: string | null): void;
   /** Finished steps, as they come. */
   onPoint(listener: (point: HistoryPoint) => void): () => void;
 }
@@ -48,6 +53,12 @@ export function serveClient(socket: WebSocket, ports: ApiPorts): void {
       socket.close(1007, "not a call");
       return;
     }
+    const refusal = call.method === null ? null : refusalOf(ports.caller, call.method);
+    if (call.method !== null && refusal !== null) {
+      ports.onCall(ports.caller.who, call.method, refusal.code);
+      send({ type: "error", id: call.id, error: refusal.body() });
+      return;
+    }
     if (call.method === "state.subscribe") {
       subscribe(call.id);
       return;
@@ -60,6 +71,8 @@ export function serveClient(socket: WebSocket, ports: ApiPorts): void {
     running += 1;
     void call.run(ports.handlers).then((outcome) => {
       running -= 1;
+      const code = outcome.type === "error" ? outcome.error.code : null;
+      if (call.method !== null) ports.onCall(ports.caller.who, call.method, code);
       send(outcome);
     });
   });

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,10 @@ import type { Handlers } from "./api-calls.ts";
 import { CALL_LIMIT_BYTES, startApiServer } from "./api-server.ts";
 import type { ApiServer } from "./api-server.ts";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../state/initial-state.ts";
+import { ApiTokens } from "./api-tokens.ts";
+import type { Browser } from "./browser-memory.ts";
+import { FakeBrowser, loginOf } from "./browser.test-support.ts";
+import { localSocketPath } from "./local-socket.ts";
 import { SignIn } from "./sign-in.ts";
 import { StateStore } from "../state/state-store.ts";
 
@@ -40,9 +44,21 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let server: ApiServer;
 let signIn: SignIn;
 let later = 0;
+let kept: readonly Browser[] = [];
+let tokens: ApiTokens;
+const done: [who: string, method: string, code: string | null][] = [];
 let store: StateStore;
 let points: Set<(point: HistoryPoint) => void>;
 const sockets: WebSocket[] = [];
+
+function signInFor(browsers: readonly Browser[]): SignIn {
+  return new SignIn({
+    browsers,
+    keep: (next) => (kept = next),
+    now: () => Date.now() + later,
+    steady: () => performance.now() + later,
+  });
+}
 
 async function start(port: Parameters<typeof startApiServer>[0]["port"] = { kind: "likely", number: 0 }) {
   points = new Set();
@@ -59,7 +75,9 @@ async function start(port: Parameters<typeof startApiServer>[0]["port"] = { kind
     Date.now,
   );
   later = 0;
-  signIn = new SignIn({ dataFolder: folder, now: () => Date.now() + later });
+  kept = [];
+  signIn = signInFor(kept);
+  tokens = new ApiTokens(join(folder, "tokens.json"), () => Date.now() + later);
   const handlers = {
     "state.get": () => store.get(),
     "policy.pause": () => {
@@ -69,6 +87,9 @@ async function start(port: Parameters<typeof startApiServer>[0]["port"] = { kind
   } as unknown as Handlers;
   return startApiServer({
     signIn,
+    tokens,
+    socketPath: localSocketPath(folder),
+    onCall: (...call) => void done.push(call),
     bundle,
     port,
     store,
@@ -111,9 +132,13 @@ function get(path: string, headers: Record<string, string> = {}, method = "GET")
   });
 }
 
-async function cookie(): Promise<string> {
-  const answer = await get(new URL(server.loginUrl()).pathname + new URL(server.loginUrl()).search);
-  return (answer.headers["set-cookie"]?.[0] ?? "").split(";")[0] ?? "";
+/** A browser that is signed in, with its open connection. */
+async function signedIn(): Promise<{ browser: FakeBrowser; tab: WebSocket }> {
+  const browser = new FakeBrowser();
+  const tab = await browser.visit({ url: server.url, login: loginOf(server.loginUrl()) });
+  if (typeof tab === "string") throw new Error(`refused: ${tab}`);
+  sockets.push(tab);
+  return { browser, tab };
 }
 
 /** Resolves with the open socket, or with the status it was refused with. */
@@ -142,84 +167,139 @@ function ask(socket: WebSocket, text: string): Promise<unknown> {
 }
 
 describe("signing in", () => {
-  it("turns a one-time address into a cookie that scripts cannot read and other sites cannot send", async () => {
-    const url = new URL(server.loginUrl());
-    expect(url.searchParams.get("token")).toMatch(/^[0-9a-f]{64}$/);
-    const answer = await get(url.pathname + url.search);
-    expect(answer.status).toBe(303);
-    expect(answer.headers.location).toBe("/");
-    expect(answer.headers["set-cookie"]?.[0]).toMatch(/^tah-\w+=.*; HttpOnly; SameSite=Strict; Path=\//);
+  it("F12: sets no cookie anywhere: a cookie would go to every port of this computer", async () => {
+    await signedIn();
+    for (const path of ["/", "/assets/app-1a2b.js", "/login", "/missing"])
+      expect((await get(path)).headers["set-cookie"]).toBeUndefined();
   });
 
-  it("refuses an address that was used before", async () => {
+  it("is by an address whose secret never reaches a server, works once, and not for long", async () => {
     const url = new URL(server.loginUrl());
-    await get(url.pathname + url.search);
-    const again = await get(url.pathname + url.search);
-    expect(again.status).toBe(403);
-    expect(again.headers["set-cookie"]).toBeUndefined();
-    expect(again.body).toMatch(/tah open/);
+    expect([url.search, url.pathname]).toEqual(["", "/"]);
+    const login = loginOf(url.href);
+    expect(login).toMatch(/^[0-9a-f]{64}$/);
+    expect(await new FakeBrowser().visit({ url: server.url, login })).toBeInstanceOf(WebSocket);
+    expect(await new FakeBrowser().visit({ url: server.url, login })).toBe("not-signed-in");
+    const late = loginOf(server.loginUrl());
+    later += 121_000;
+    expect(await new FakeBrowser().visit({ url: server.url, login: late })).toBe("not-signed-in");
   });
 
-  it("leaves a browser that is signed in alone when it opens a used address again", async () => {
-    const url = new URL(server.loginUrl());
-    const first = await get(url.pathname + url.search);
-    const Cookie = (first.headers["set-cookie"]?.[0] ?? "").split(";")[0] ?? "";
-    const again = await get(url.pathname + url.search, { Cookie });
-    expect([again.status, again.headers["set-cookie"]]).toEqual([303, undefined]);
+  it("is remembered over a restart, by the browser's public key alone", async () => {
+    const { browser } = await signedIn();
+    const remembered = kept;
+    expect(JSON.stringify(remembered)).not.toMatch(/[0-9a-f]{64}/);
+    await server.close();
+    server = await start();
+    expect(await browser.visit({ url: server.url })).toBe("not-signed-in");
+    await server.close();
+    const before = remembered;
+    server = await start();
+    signIn = signInFor(before);
+    await expect(
+      signIn.admit(await browser.hello(server.url, "ab".repeat(32), null), server.url, "ab".repeat(32)),
+    ).resolves.toBeUndefined();
+    later += 91 * 24 * 3600 * 1000;
+    await expect(
+      signIn.admit(await browser.hello(server.url, "ab".repeat(32), null), server.url, "ab".repeat(32)),
+    ).rejects.toMatchObject({ code: "not-signed-in" });
   });
 
-  it("is not used up by a preview of the link", async () => {
-    const url = new URL(server.loginUrl());
-    expect((await get(url.pathname + url.search, {}, "HEAD")).status).toBe(403);
-    expect((await get(url.pathname + url.search)).status).toBe(303);
+  it("F12: what a page of another port signs or hears opens nothing", async () => {
+    const { browser } = await signedIn();
+    const { url } = server;
+    const elsewhere = await browser.hello("http://127.0.0.1:1", "ab".repeat(32), null);
+    expect(await browser.visit({ url, change: () => elsewhere })).toBe("not-signed-in");
+    expect(await browser.visit({ url, origin: "http://127.0.0.1:1" })).toBe("403");
+    const stranger = new FakeBrowser();
+    const { publicKey } = elsewhere;
+    expect(await stranger.visit({ url, change: (hello) => ({ ...hello, publicKey }) })).toBe("not-signed-in");
+    for (const change of [
+      () => null,
+      () => [],
+      () => ({ type: "hello" }),
+      () => ({ ...elsewhere, extra: 1 }),
+    ])
+      expect(await browser.visit({ url, change })).toBe("not-signed-in");
+    expect(await browser.visit({ url })).toBeInstanceOf(WebSocket);
   });
 
-  it.each(["", "?token=", `?token=${"0".repeat(64)}`, "?token=__proto__"])(
-    "refuses /login%s",
-    async (query) => {
-      expect((await get(`/login${query}`)).status).toBe(403);
-    },
-  );
-
-  it("F12: ends with the daemon, with a sign-out, and with time: its cookie goes to every port of this computer", async () => {
-    const Cookie = await cookie();
-    const Origin = `http://127.0.0.1:${server.port}`;
-    const tab = await open({ Cookie, Origin });
-    if (typeof tab === "number") throw new Error(`refused with ${tab}`);
+  it("ends with a sign-out, for every browser and every unused address; programs stay", async () => {
+    const { browser, tab } = await signedIn();
     const own = await program();
-    const unused = new URL(server.loginUrl());
+    const unused = loginOf(server.loginUrl());
     const closed = new Promise((resolve) => tab.once("close", resolve));
     server.signOut();
     await closed;
     expect(own.readyState).toBe(WebSocket.OPEN);
-    expect(await open({ Cookie, Origin })).toBe(403);
-    expect((await get(unused.pathname + unused.search)).status).toBe(403);
-
-    const next = await cookie();
-    expect(signIn.cookieHolds(next)).toBe(true);
-    expect(new SignIn({ dataFolder: folder, now: Date.now }).cookieHolds(next)).toBe(false);
-    expect(signIn.cookieHolds(next.replace("=", "=9"))).toBe(false);
-    expect(signIn.cookieHolds(undefined)).toBe(false);
-    later = 8 * 24 * 3600 * 1000;
-    expect(signIn.cookieHolds(next)).toBe(false);
+    expect(await browser.visit({ url: server.url })).toBe("not-signed-in");
+    expect(await browser.visit({ url: server.url, login: unused })).toBe("not-signed-in");
   });
 
-  it("F12: an address that was not used within two minutes opens nothing", async () => {
-    const url = new URL(server.loginUrl());
-    later += 121_000;
-    expect((await get(url.pathname + url.search)).status).toBe(403);
-  });
-
-  it("forgets the oldest of too many unused addresses", () => {
-    const first = signIn.newLogin();
+  it("forgets the oldest of too many unused addresses", async () => {
+    const login = signIn.newLogin();
     for (let count = 0; count < 16; count += 1) signIn.newLogin();
-    expect(signIn.redeem(first)).toBe(false);
+    expect(await new FakeBrowser().visit({ url: server.url, login })).toBe("not-signed-in");
+  });
+});
+
+describe("tokens", () => {
+  const asks = async (socket: WebSocket, method: string): Promise<unknown> =>
+    ask(socket, JSON.stringify({ id: 1, method, params: {} }));
+
+  it("allow what their scopes say, end by time, and are worth nothing once revoked", async () => {
+    const { id, token } = tokens.create("Agent", ["read"], 1);
+    const socket = await open({ Authorization: `Bearer ${token}` });
+    if (typeof socket === "number") throw new Error(`refused with ${socket}`);
+    expect(await asks(socket, "state.get")).toMatchObject({ type: "result" });
+    for (const method of ["policy.pause", "daemon.quit", "session.newLogin", "earnings.claim"])
+      expect(await asks(socket, method)).toMatchObject({ error: { code: "scope-needed" } });
+    expect(done.at(-1)).toEqual(["token Agent", "earnings.claim", "scope-needed"]);
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    tokens.revoke(id);
+    server.endToken(id);
+    await ended;
+    expect(await open({ Authorization: `Bearer ${token}` })).toBe(403);
+    const { token: short } = tokens.create("Short", ["control"], 1);
+    later += 25 * 3600 * 1000;
+    expect(await open({ Authorization: `Bearer ${short}` })).toBe(403);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("the local socket", () => {
+  it("is its owner's alone, and needs no token", async () => {
+    const path = server.socketPath;
+    if (path === null) throw new Error("there is no socket");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const socket = new WebSocket("ws://localhost/rpc", { createConnection: () => connect(path) });
+    sockets.push(socket);
+    await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+    expect(await ask(socket, '{"id":1,"method":"daemon.quit"}')).toMatchObject({ type: "result" });
+    expect(done.at(-1)).toEqual(["owner (local socket)", "daemon.quit", null]);
+    expect(localSocketPath(`/${"x".repeat(120)}`)).toBeNull();
+  });
+
+  it("answers while strangers hold every place of the port, who hold none of them for long", async () => {
+    const slow = Array.from({ length: 400 }, (_, index) => {
+      const socket = connect(server.port, "127.0.0.1");
+      socket.on("error", () => {});
+      if (index % 2 === 0) socket.write("GET / HTTP/1.1\r\nHost: ");
+      return socket;
+    });
+    const path = server.socketPath ?? "";
+    const socket = new WebSocket("ws://localhost/rpc", { createConnection: () => connect(path) });
+    sockets.push(socket);
+    await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+    expect(await ask(socket, '{"id":1,"method":"state.get"}')).toMatchObject({ type: "result" });
+    // And a browser comes in beside them.
+    expect(await signedIn()).toBeDefined();
+    for (const each of slow) each.destroy();
   });
 });
 
 describe("the dashboard's files", () => {
-  it("are served to a signed-in browser with a strict policy", async () => {
-    const answer = await get("/", { Cookie: await cookie() });
+  it("are served with a strict policy", async () => {
+    const answer = await get("/");
     expect(answer.body).toContain("<title>Train at Home</title>");
     const policy = String(answer.headers["content-security-policy"]);
     for (const part of [
@@ -233,15 +313,15 @@ describe("the dashboard's files", () => {
       expect(policy.split("; ")).toContain(part);
     expect(policy).not.toMatch(/unsafe|\*/);
     expect(answer.headers["x-content-type-options"]).toBe("nosniff");
-    expect((await get("/assets/app-1a2b.js", { Cookie: await cookie() })).headers["content-type"]).toMatch(
-      /javascript/,
-    );
+    expect((await get("/assets/app-1a2b.js")).headers["content-type"]).toMatch(/javascript/);
   });
 
-  it("are not served to anybody else", async () => {
-    expect((await get("/")).status).toBe(401);
-    expect((await get("/assets/app-1a2b.js")).status).toBe(401);
-    expect((await get("/", { Cookie: "tah=1" })).status).toBe(401);
+  it("are no picture or script for a page of another site, though a link may lead to them", async () => {
+    for (const site of ["cross-site", "same-site"]) {
+      const sec = { "Sec-Fetch-Site": site };
+      expect((await get("/icon.svg", { ...sec, "Sec-Fetch-Mode": "no-cors" })).status).toBe(403);
+      expect((await get("/", { ...sec, "Sec-Fetch-Mode": "navigate" })).status).toBe(200);
+    }
   });
 
   it.each([
@@ -262,14 +342,14 @@ describe("the dashboard's files", () => {
     "/notes.md",
     "/assets",
     "/missing.js",
-  ])("and nothing else is, even with a cookie: %s", async (path) => {
-    const answer = await get(path, { Cookie: await cookie() });
+  ])("and nothing else is: %s", async (path) => {
+    const answer = await get(path);
     expect(answer.status).toBe(404);
     expect(answer.body).not.toMatch(/token|next door|root:/);
   });
 
   it("answer to GET alone", async () => {
-    expect((await get("/", { Cookie: await cookie() }, "POST")).status).toBe(405);
+    expect((await get("/", {}, "POST")).status).toBe(405);
   });
 });
 
@@ -277,33 +357,30 @@ describe("foreign pages", () => {
   it.each(["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:80", "[::1]:80"])(
     "reach nothing under the host name %s",
     async (Host) => {
-      const Cookie = await cookie();
-      expect((await get("/", { Cookie, Host })).status).toBe(421);
-      expect(await open({ Cookie, Host, Origin: `http://${Host}` })).toBe(421);
+      expect((await get("/", { Host })).status).toBe(421);
+      expect(await open({ Host, Origin: `http://${Host}` })).toBe(421);
     },
   );
 
   it.each(["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"])(
-    "open no socket from the origin %s, with a good cookie or a good token",
+    "open no socket from the origin %s, with a good token or without",
     async (Origin) => {
-      const Cookie = await cookie();
-      expect(await open({ Cookie, Origin })).toBe(403);
+      expect(await open({ Origin })).toBe(403);
       expect(await open({ Authorization: `Bearer ${signIn.bearer}`, Origin })).toBe(403);
-      expect((await get("/", { Cookie, Origin })).status).toBe(403);
+      expect((await get("/", { Origin })).status).toBe(403);
     },
   );
 });
 
 describe("the socket", () => {
   it("opens for a signed-in browser and for a program with the token", async () => {
-    const Cookie = await cookie();
-    expect(await open({ Cookie, Origin: server.url })).toBeInstanceOf(WebSocket);
+    await signedIn();
     expect(await program()).toBeInstanceOf(WebSocket);
   });
 
   it("opens for nobody else", async () => {
-    expect(await open({ Origin: server.url })).toBe(403);
-    expect(await open({ Cookie: await cookie() })).toBe(403);
+    expect(await new FakeBrowser().visit({ url: server.url })).toBe("not-signed-in");
+    expect(await open({})).toBe(403);
     expect(await open({ Authorization: `Bearer ${"0".repeat(64)}` })).toBe(403);
     expect(await open({ Authorization: "Bearer " })).toBe(403);
     expect(await open({ Authorization: `Bearer ${signIn.bearer}` }, "/elsewhere")).toBe(404);

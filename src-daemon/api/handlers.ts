@@ -1,5 +1,7 @@
 import { LONGEST_HISTORY_MS } from "../../src-protocol/history.ts";
 import { METHODS } from "../../src-protocol/methods.ts";
+import type { AuditEntry } from "../../src-protocol/methods.ts";
+import type { ApiTokens } from "./api-tokens.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import type { Handlers } from "./api-calls.ts";
@@ -21,6 +23,10 @@ export interface HandlerPorts {
   note(text: string): void;
   loginUrl(): string;
   signOut(): void;
+  readonly tokens: Pick<ApiTokens, "create" | "list" | "revoke">;
+  /** Its connections end. */
+  endToken(id: string): void;
+  audit(limit: number): AuditEntry[];
   quit(): void;
 }
 
@@ -73,6 +79,14 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       ports.signOut();
       return {};
     },
+    "session.newToken": ({ name, scopes, days }) => ports.tokens.create(name, scopes, days),
+    "session.tokens": () => ({ tokens: ports.tokens.list() }),
+    "session.revokeToken": ({ id }) => {
+      ports.tokens.revoke(id);
+      ports.endToken(id);
+      return { tokens: ports.tokens.list() };
+    },
+    "session.audit": ({ limit }) => ({ entries: ports.audit(limit) }),
     "daemon.quit": () => {
       ports.quit();
       return METHODS["daemon.quit"].result.parse({});

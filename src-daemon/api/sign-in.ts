@@ -1,73 +1,79 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { BROWSER_KEY, BROWSER_SIGNATURE, browserProofText } from "../../src-protocol/browser-sign-in.ts";
+import type { BrowserHello } from "../../src-protocol/browser-sign-in.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { Browser } from "./browser-memory.ts";
 
-/** At most; it ends with the daemon, and with `signOut`. */
-const COOKIE_LIFE_MS = 7 * 24 * 3600 * 1000;
+/** Of a browser that has not come back. */
+const BROWSER_LIFE_MS = 90 * 24 * 3600 * 1000;
+const MOST_BROWSERS = 32;
 /** Long enough to copy an address into a browser. */
 const LOGIN_LIFE_MS = 2 * 60_000;
 /** More unused login addresses than anybody needs; the oldest is forgotten. */
 const OPEN_LOGINS = 16;
 
 export interface SignInOptions {
-  /** Names the cookie: cookies do not tell ports apart, and two daemons must not sign each other out. */
-  readonly dataFolder: string;
+  /** Those that were signed in before. */
+  readonly browsers: readonly Browser[];
+  /** Keeps those that are signed in from now on. */
+  keep(browsers: readonly Browser[]): void;
+  /** The wall clock, and one that nobody sets: both in milliseconds. */
   now(): number;
+  steady?(): number;
 }
 
 /**
- * SECURITY: who may use the local API. A browser shows a one-time token once and gets a cookie. Browsers send
- * it to every port of this computer, so it is worth nothing when the daemon has ended or somebody has
- * signed out: the secret behind it is never written down. A program shows the bearer token, which only those can read who can read the data folder.
+ * SECURITY: who may use the local API as the owner. A browser shows a one-time token once and is known by a key of
+ * its own from then on; only public keys are kept. A program shows the bearer token, which only those can
+ * read who can read the data folder.
  */
 export class SignIn {
   readonly bearer = randomBytes(32).toString("hex");
   readonly #bearerDigest = digest(this.bearer);
-  readonly #cookieName: string;
-  #secret = randomBytes(32);
   readonly #now: () => number;
+  readonly #steady: () => number;
+  readonly #keep: SignInOptions["keep"];
   /** When unused tokens end, by their digests, so that looking one up takes the same time for every guess. */
   readonly #open = new Map<string, number>();
+  #browsers: readonly Browser[];
 
-  constructor({ dataFolder, now }: SignInOptions) {
-    this.#cookieName = `tah-${digest(dataFolder).toString("hex").slice(0, 8)}`;
+  constructor({ browsers, keep, now, steady = () => performance.now() }: SignInOptions) {
+    this.#browsers = browsers;
+    this.#keep = keep;
     this.#now = now;
+    this.#steady = steady;
   }
 
-  /** A token that opens one browser, once. */
+  /** A token that signs one browser in, once. */
   newLogin(): string {
     const token = randomBytes(32).toString("hex");
-    this.#open.set(digest(token).toString("hex"), this.#now() + LOGIN_LIFE_MS);
+    this.#open.set(digest(token).toString("hex"), this.#steady() + LOGIN_LIFE_MS);
     const [oldest] = this.#open.keys();
     if (this.#open.size > OPEN_LOGINS && oldest !== undefined) this.#open.delete(oldest);
     return token;
   }
 
-  /** True once a token, for as long as it lasts. */
-  redeem(token: string): boolean {
-    const name = digest(token).toString("hex");
-    const ends = this.#open.get(name) ?? -Infinity;
-    this.#open.delete(name);
-    return this.#now() < ends;
-  }
-
-  /** Every cookie and every unused address is worth nothing from now on. */
+  /** Every browser and every unused address is worth nothing from now on. */
   signOut(): void {
-    this.#secret = randomBytes(32);
     this.#open.clear();
+    this.#change([]);
   }
 
-  /** A `Set-Cookie` value. */
-  newCookie(): string {
-    const body = `${this.#now() + COOKIE_LIFE_MS}.${randomBytes(16).toString("hex")}`;
-    return `${this.#cookieName}=${body}.${this.#seal(body)}; HttpOnly; SameSite=Strict; Path=/`;
-  }
-
-  cookieHolds(header: string | undefined): boolean {
-    const prefix = `${this.#cookieName}=`;
-    return (header ?? "")
-      .split(";")
-      .map((part) => part.trim())
-      .filter((part) => part.startsWith(prefix))
-      .some((part) => this.#sealHolds(part.slice(prefix.length)));
+  /**
+   * Lets a browser in that is known, or shows a good login. Rejects with `not-signed-in`.
+   *
+   * @param origin what the connection's own `Origin` says, checked before
+   */
+  async admit(hello: BrowserHello, origin: string, nonce: string): Promise<void> {
+    const { publicKey, login } = hello;
+    if (!(await isProved(hello, browserProofText(origin, nonce)))) throw notSignedIn();
+    // Whatever is known of the key: an address that was shown is used up.
+    const isNew = login !== null && this.#redeem(login);
+    const now = this.#now();
+    const others = this.#browsers.filter((browser) => browser.publicKey !== publicKey);
+    const known = others.length < this.#browsers.length && now < (this.#of(publicKey)?.endsAt ?? 0);
+    if (!isNew && !known) throw notSignedIn();
+    this.#change([...others, { publicKey, endsAt: now + BROWSER_LIFE_MS }].slice(-MOST_BROWSERS));
   }
 
   bearerHolds(header: string | undefined): boolean {
@@ -75,16 +81,41 @@ export class SignIn {
     return token !== undefined && timingSafeEqual(digest(token), this.#bearerDigest);
   }
 
-  #sealHolds(value: string): boolean {
-    const [, body, seal] = /^(\d{1,16}\.[0-9a-f]{32})\.([0-9a-f]{64})$/.exec(value) ?? [];
-    if (body === undefined || seal === undefined) return false;
-    const expected = Buffer.from(this.#seal(body), "hex");
-    return timingSafeEqual(Buffer.from(seal, "hex"), expected) && Number.parseInt(body, 10) > this.#now();
+  #of(publicKey: string): Browser | undefined {
+    return this.#browsers.find((browser) => browser.publicKey === publicKey);
   }
 
-  #seal(body: string): string {
-    return createHmac("sha256", this.#secret).update(`${this.#cookieName}|${body}`).digest("hex");
+  #change(browsers: readonly Browser[]): void {
+    this.#browsers = browsers;
+    this.#keep(browsers);
   }
+
+  /** True once a token, for as long as it lasts. */
+  #redeem(token: string): boolean {
+    const name = digest(token).toString("hex");
+    const ends = this.#open.get(name) ?? -Infinity;
+    this.#open.delete(name);
+    return this.#steady() < ends;
+  }
+}
+
+async function isProved({ publicKey, signature }: BrowserHello, text: string): Promise<boolean> {
+  try {
+    const point = Buffer.from(publicKey, "base64");
+    const key = await crypto.subtle.importKey("raw", point, BROWSER_KEY, false, ["verify"]);
+    const bytes = Buffer.from(signature, "base64");
+    return await crypto.subtle.verify(BROWSER_SIGNATURE, key, bytes, Buffer.from(text));
+  } catch {
+    // No point on the curve.
+    return false;
+  }
+}
+
+export function notSignedIn(): Failure {
+  return new Failure(
+    "not-signed-in",
+    "Please sign in: run `npm run tah open` where you started Train at Home, and open the address that it prints. It works once, within two minutes.",
+  );
 }
 
 function digest(text: string): Buffer {

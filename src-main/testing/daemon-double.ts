@@ -120,7 +120,7 @@ export class DaemonDouble {
 
   #run(): void {
     this.running = true;
-    this.#address = { url: "http://127.0.0.1:4711", token: "0".repeat(64), pid: 1 };
+    this.#address = { url: "http://127.0.0.1:4711", token: "0".repeat(64), pid: 1, socket: null };
   }
 
   #open(): ReturnType<DaemonLinkPorts["open"]> {

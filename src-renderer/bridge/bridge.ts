@@ -6,11 +6,13 @@ import {
   type MethodResult,
 } from "../../src-protocol/methods.ts";
 import type { ShellBridge } from "../../src-protocol/shell-bridge.ts";
+import { LOGIN_MARK } from "../../src-protocol/browser-sign-in.ts";
+import { browserHello, takeLogin } from "./browser-key.ts";
 import { preloadBridge } from "./preload-bridge.ts";
 import { socketBridge } from "./socket-bridge.ts";
 
-/** `lost`: it was open or could not be opened, and is being tried again. */
-export type Connection = "connecting" | "open" | "lost";
+/** `lost`: it was open or could not be opened, and is being tried again. `signed-out`: the daemon does not know this browser. */
+export type Connection = "connecting" | "open" | "lost" | "signed-out";
 
 /** What the daemon says by itself. */
 export type DaemonEvent = Extract<ApiMessage, { type: "patch" | "point" }>;
@@ -34,11 +36,24 @@ declare global {
 let bridge: Bridge | undefined;
 
 export function getBridge(): Bridge {
-  bridge ??=
-    window.trainAtHome === undefined
-      ? socketBridge({ open: () => new WebSocket(rpcAddress(window.location.href)) })
-      : preloadBridge(window.trainAtHome);
+  bridge ??= window.trainAtHome === undefined ? browserBridge() : preloadBridge(window.trainAtHome);
   return bridge;
+}
+
+function browserBridge(): Bridge {
+  let login = takeLogin();
+  // Another login address, pasted into this very tab.
+  window.addEventListener("hashchange", () => {
+    if (window.location.hash.startsWith(LOGIN_MARK)) window.location.reload();
+  });
+  return socketBridge({
+    open: () => new WebSocket(rpcAddress(window.location.href)),
+    async hello(nonce) {
+      const shown = login;
+      login = null;
+      return await browserHello(nonce, shown);
+    },
+  });
 }
 
 /** `http://127.0.0.1:4711/#home` → `ws://127.0.0.1:4711/rpc`. */

@@ -19,7 +19,8 @@ class Line extends EventTarget {
     );
   }
   opens() {
-    this.dispatchEvent(new Event("open"));
+    this.says({ type: "challenge", nonce: "ab".repeat(32) });
+    this.says({ type: "welcome" });
   }
 }
 
@@ -32,6 +33,7 @@ function setUp() {
       lines.push(line);
       return line;
     },
+    hello: async (nonce) => ({ type: "hello", publicKey: "", signature: nonce, login: null }),
     after: (ms, action) => {
       const timer = { ms, action, on: true };
       timers.push(timer);

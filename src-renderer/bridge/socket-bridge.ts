@@ -1,3 +1,4 @@
+import { type BrowserAnswer, type BrowserHello, browserAnswer } from "../../src-protocol/browser-sign-in.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { type ApiMessage, apiMessage } from "../../src-protocol/methods.ts";
 import { type Bridge, type Connection, type DaemonEvent, resultOf } from "./bridge.ts";
@@ -6,11 +7,13 @@ import { type Bridge, type Connection, type DaemonEvent, resultOf } from "./brid
 export interface Socket {
   send(text: string): void;
   close(): void;
-  addEventListener(type: "open" | "message" | "close", listener: (event: Event) => void): void;
+  addEventListener(type: "message" | "close", listener: (event: Event) => void): void;
 }
 
 export interface SocketBridgeOptions {
   open: () => Socket;
+  /** What to say to the daemon's challenge. */
+  hello: (nonce: string) => Promise<BrowserHello>;
   /** `setTimeout`, or a test's clock. Returns how to cancel. */
   after?: (ms: number, action: () => void) => () => void;
 }
@@ -26,7 +29,7 @@ interface Pending {
 }
 
 /** The bridge over `/rpc`. It reconnects by itself; calls that were under way then fail. */
-export function socketBridge({ open, after = later }: SocketBridgeOptions): Bridge {
+export function socketBridge({ open, hello, after = later }: SocketBridgeOptions): Bridge {
   const pending = new Map<number, Pending>();
   const eventListeners: ((event: DaemonEvent) => void)[] = [];
   const connectionListeners: ((connection: Connection) => void)[] = [];
@@ -44,12 +47,35 @@ export function socketBridge({ open, after = later }: SocketBridgeOptions): Brid
   const connect = () => {
     const opening = open();
     socket = opening;
-    opening.addEventListener("open", () => {
-      retryMs = FIRST_RETRY_MS;
-      become("open");
-    });
+    let refused = false;
+    const greet = (answer: BrowserAnswer) => {
+      switch (answer.type) {
+        case "challenge":
+          hello(answer.nonce).then(
+            (said) => opening.send(JSON.stringify(said)),
+            () => opening.close(),
+          );
+          return;
+        case "welcome":
+          retryMs = FIRST_RETRY_MS;
+          become("open");
+          return;
+        case "refused":
+          refused = true;
+          // Another tab may sign this browser in meanwhile.
+          retryMs = LONGEST_RETRY_MS;
+          become("signed-out");
+      }
+    };
+    let welcomed = false;
     opening.addEventListener("message", (event) => {
-      const message = parsed(event);
+      const answer = welcomed ? null : parsed(browserAnswer, event);
+      if (answer !== null) {
+        welcomed = answer.type === "welcome";
+        greet(answer);
+        return;
+      }
+      const message = welcomed ? parsed(apiMessage, event) : null;
       // A message that is not the API's is not answered and not believed: start afresh.
       if (message === null) opening.close();
       else take(message);
@@ -62,7 +88,7 @@ export function socketBridge({ open, after = later }: SocketBridgeOptions): Brid
         call.reject(lost());
       }
       pending.clear();
-      become("lost");
+      if (!refused) become("lost");
       after(retryMs, connect);
       retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     });
@@ -107,10 +133,10 @@ export function socketBridge({ open, after = later }: SocketBridgeOptions): Brid
   };
 }
 
-function parsed(event: Event): ApiMessage | null {
+function parsed<Message>(schema: { parse(value: unknown): Message }, event: Event): Message | null {
   if (!(event instanceof MessageEvent) || typeof event.data !== "string") return null;
   try {
-    return apiMessage.parse(JSON.parse(event.data));
+    return schema.parse(JSON.parse(event.data));
   } catch {
     return null;
   }

@@ -1,0 +1,47 @@
+import { z } from "zod";
+import type { MethodName } from "./methods.ts";
+
+/**
+ * What a token of the local API allows. `owner` is no scope of a token: what is asked for there would give
+ * all others.
+ */
+export const API_SCOPES = ["read", "control", "rules", "wallet"] as const;
+export const apiScope = z.enum(API_SCOPES);
+export type ApiScope = z.infer<typeof apiScope>;
+
+export const SCOPE_TEXT: Readonly<Record<ApiScope, string>> = {
+  read: "see what it does, why, and what was earned",
+  control: "pause, start and end it",
+  rules: "change when it runs, and for which network",
+  wallet: "claim what was earned",
+};
+
+/** What each method of the local API needs. */
+export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
+  "state.subscribe": "read",
+  "state.get": "read",
+  "run.history": "read",
+  "policy.pause": "control",
+  "policy.start": "control",
+  "policy.resume": "control",
+  "policy.setRules": "rules",
+  "earnings.receipts": "read",
+  "earnings.claims": "read",
+  "earnings.claim": "wallet",
+  "providers.get": "read",
+  "providers.test": "control",
+  "network.list": "read",
+  "network.look": "rules",
+  "network.join": "rules",
+  "network.answer": "rules",
+  "network.switch": "rules",
+  "network.leave": "rules",
+  "evidence.report": "owner",
+  "session.newLogin": "owner",
+  "session.signOut": "owner",
+  "session.newToken": "owner",
+  "session.tokens": "owner",
+  "session.revokeToken": "owner",
+  "session.audit": "owner",
+  "daemon.quit": "control",
+};
