@@ -1,5 +1,6 @@
 import type { IpcMain, IpcMainEvent, WebContents, WebFrameMain } from "electron";
 import { z } from "zod";
+import { SCOPE_OF } from "../src-protocol/api-scopes.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { METHODS, type MethodName } from "../src-protocol/methods.ts";
 import type { ShellAnswer, ShellMessage } from "../src-protocol/shell-bridge.ts";
@@ -11,11 +12,7 @@ import { isOurs } from "./origin.ts";
 const CALLS_AT_ONCE = 32;
 
 /** SECURITY: the shell speaks for the computer, and sign-in addresses are for browsers. */
-const NOT_FOR_THE_PAGE: ReadonlySet<MethodName> = new Set([
-  "evidence.report",
-  "session.newLogin",
-  "session.signOut",
-]);
+const isForThePage = (method: MethodName): boolean => SCOPE_OF[method] !== "owner";
 
 const pageCall = z.strictObject({
   id: z.int().nonnegative(),
@@ -90,7 +87,7 @@ export class PageBridge {
 
   async #ask(frame: WebFrameMain, method: string, params: unknown): Promise<ShellAnswer> {
     // SECURITY: own keys only: "constructor" is in every object.
-    if (!isMethod(method) || NOT_FOR_THE_PAGE.has(method)) {
+    if (!isMethod(method) || !isForThePage(method)) {
       return { error: new Failure("no-such-method", `The page may not call ${method}.`).body() };
     }
     const parsed = METHODS[method].params.safeParse(params);

@@ -216,6 +216,8 @@ describe("the bridge", () => {
     "evidence.report",
     "session.newLogin",
     "session.signOut",
+    "session.newToken",
+    "session.audit",
   ])("has no method %s for the page", async (method) => {
     const running = await runShell();
     const got = await answers(running, { id: 1, method, params: {} });

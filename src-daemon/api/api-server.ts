@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
+import { API_SCOPES } from "../../src-protocol/api-scopes.ts";
 import { LOGIN_MARK } from "../../src-protocol/browser-sign-in.ts";
 import { Door } from "../../src-protocol/door.ts";
 import type { DoorLimits } from "../../src-protocol/door.ts";
@@ -27,7 +28,8 @@ const PING_EVERY_MS = 15_000;
 const DOOR: DoorLimits = { unproved: 128, unprovedOfAddress: 128, connectionsPerSecond: 400 };
 const OWNER_BY_SOCKET: ApiCaller = { who: "owner (local socket)", scopes: "owner" };
 const OWNER_BY_TOKEN: ApiCaller = { who: "owner (this account's token)", scopes: "owner" };
-const OWNER_IN_BROWSER: ApiCaller = { who: "owner (browser)", scopes: "owner" };
+/** SECURITY: what a page could be made to ask for must not open doors that stay open. */
+const OWNER_IN_BROWSER: ApiCaller = { who: "owner (browser)", scopes: new Set(API_SCOPES) };
 
 export interface ApiServerOptions extends Omit<ApiPorts, "caller"> {
   readonly signIn: SignIn;

@@ -53,7 +53,13 @@ export class ApiTokens {
 
   /** Without digests; those that have ended are left out. */
   list(): Omit<Stored, "digest">[] {
-    return this.#live().map(({ digest: _, ...shown }) => shown);
+    return this.#live().map(({ id, name, scopes, createdAt, endsAt }) => ({
+      id,
+      name,
+      scopes,
+      createdAt,
+      endsAt,
+    }));
   }
 
   create(name: string, scopes: readonly ApiScope[], days: number): { id: string; token: string } {

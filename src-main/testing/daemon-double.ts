@@ -40,6 +40,7 @@ export function someState(changes: Partial<DaemonState> = {}): DaemonState {
       receipts: 0,
       neighboursAccruedRao: "0",
     },
+    traffic: { limits: ALWAYS.limits, uploadMbit: 0, downloadMbit: 0 },
     chain: { source: "embedded", url: null, connected: false, block: 0, balanceRao: null, detail: "" },
     activity: [],
     problem: null,
