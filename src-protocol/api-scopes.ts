@@ -21,6 +21,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
   "state.subscribe": "read",
   "state.get": "read",
   "run.history": "read",
+  "history.hours": "read",
   "policy.pause": "control",
   "policy.start": "control",
   "policy.resume": "control",
