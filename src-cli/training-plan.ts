@@ -8,7 +8,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
-import { DEFAULT_ARITHMETIC, KERNELS } from "../src-protocol/arithmetic.ts";
+import { DEFAULT_ARITHMETIC, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
@@ -249,7 +249,7 @@ function runOf(
   return {
     ...mathematics,
     arithmetic,
-    kernels: KERNELS[arithmetic],
+    kernels: kernelsFor(arithmetic, mathematics.model),
     runId: `train-${id}`,
     name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
     steps,

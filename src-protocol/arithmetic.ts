@@ -30,3 +30,13 @@ export const KERNELS: Readonly<Record<Arithmetic, Kernels>> = {
   exact: { onnxruntime: "1.30.0", level: "extended" },
   fast: { onnxruntime: "1.30.0", level: "all" },
 };
+
+/**
+ * What a run of a model is computed with. In the class exact, models from elsewhere are not fused: what
+ * the optimiser fuses depends on where the model is cut, and GPT-2's normalisations then have other
+ * bits in three stages than in one.
+ */
+export function kernelsFor(arithmetic: Arithmetic, model: { readonly kind: string }): Kernels {
+  const own = KERNELS[arithmetic];
+  return arithmetic === "exact" && model.kind !== "llama" ? { ...own, level: "disabled" } : own;
+}

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Arithmetic, DEFAULT_ARITHMETIC, KERNELS } from "../../src-protocol/arithmetic.ts";
+import { type Arithmetic, DEFAULT_ARITHMETIC, kernelsFor } from "../../src-protocol/arithmetic.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
 
@@ -63,7 +63,7 @@ export function planRun({
   return {
     ...mathematics,
     arithmetic,
-    kernels: KERNELS[arithmetic],
+    kernels: kernelsFor(arithmetic, model),
     runId: `run-${id}`,
     name: `A small language model on ${corpus.name}`.slice(0, 120),
     corpus: {

@@ -1,3 +1,4 @@
+import type { Kernels } from "../../src-protocol/arithmetic.ts";
 import type * as Onnxruntime from "onnxruntime-node";
 import type { Graph } from "../../src-engine/graph.ts";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -25,16 +26,21 @@ export class Sessions {
   readonly #options: ComputeOptions;
   readonly #sessions = new Map<GraphKind, InferenceSession>();
   #stage: string | null = null;
+  #level: Kernels["level"] | undefined;
 
   constructor(runtime: Runtime, options: ComputeOptions) {
     this.#runtime = runtime;
     this.#options = options;
   }
 
-  /** From here on sessions are those of `stage`, a name of all that decides its graphs. */
-  async keepOnly(stage: string): Promise<void> {
+  /**
+   * From here on sessions are those of `stage`, a name of all that decides its graphs. `level`: of ONNX
+   * Runtime's optimiser, where the run names one; else it is that of the graphs' class.
+   */
+  async keepOnly(stage: string, level?: Kernels["level"]): Promise<void> {
     if (this.#stage === stage) return;
     this.#stage = stage;
+    this.#level = level;
     const others = [...this.#sessions.values()];
     this.#sessions.clear();
     for (const session of others) await session.release();
@@ -69,7 +75,7 @@ export class Sessions {
               ),
             }
           : {}),
-        ...sessionOptions(arithmetic, threads),
+        ...sessionOptions(arithmetic, threads, this.#level),
       });
     } catch (error) {
       throw new Failure(

@@ -85,7 +85,8 @@ export class StageCompute {
     const { spec, stage, model, info } = this.#opened;
     // The model's file may be large: what is needed of it is copied below.
     this.#opened = null;
-    await this.#sessions.keepOnly(JSON.stringify([spec, recompute]));
+    const level = spec.arithmetic === "exact" ? spec.kernels?.level : undefined;
+    await this.#sessions.keepOnly(JSON.stringify([spec, recompute]), level);
     const memory = stageMemory(info, buffer);
     const files = OpenFiles.open(paths);
     let tables: Table[];
@@ -268,14 +269,14 @@ export class StageCompute {
   }
 }
 
-/** An exact run names the kernels that its bits come from. */
+/** An exact run names the kernels that its bits come from; any level of their optimiser is here. */
 function mustHaveKernels({ arithmetic = "fast", kernels }: StageSpec): void {
   const own = KERNELS.exact;
   if (arithmetic === "fast" || kernels === undefined) return;
-  if (kernels.onnxruntime === own.onnxruntime && kernels.level === own.level) return;
+  if (kernels.onnxruntime === own.onnxruntime) return;
   throw new Failure(
     "other-kernels",
-    `The run is computed exactly by ONNX Runtime ${kernels.onnxruntime} at level ${kernels.level}, and this program has ${own.onnxruntime} at level ${own.level}, whose bits may differ. Use the program's version that the run was begun with.`,
+    `The run is computed exactly by ONNX Runtime ${kernels.onnxruntime}, and this program has ${own.onnxruntime}, whose bits may differ. Use the program's version that the run was begun with.`,
   );
 }
 
