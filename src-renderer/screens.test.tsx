@@ -2,6 +2,7 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { DialDrawing } from "./home/dial.tsx";
 import { LoadingFigure } from "./network/loading-bar.tsx";
+import { LineCard } from "./schedule/line-card.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
 
 test("the dial tells in words what it draws", () => {
@@ -36,4 +37,13 @@ test("a download shows how far it is as a bar and in words", () => {
   );
   expect(html).toContain('<progress max="240000000" value="60000000" aria-label="Loading">');
   expect(html).toContain("Loading the checkpoint: 60 of 240 MB, 2.0 MB/s, 2 minutes left.");
+});
+
+test("the line's limits are two fields, and an empty one is no limit", () => {
+  const html = renderToStaticMarkup(
+    <LineCard limits={{ uploadMbit: 5, downloadMbit: null }} onChange={() => undefined} />,
+  );
+  expect(html).toMatch(/Upload<\/label><input[^>]*value="5"/);
+  expect(html).toMatch(/Download<\/label><input[^>]*placeholder="no limit"[^>]*value=""/);
+  expect(html).toContain("An empty field is no limit.");
 });
