@@ -1,0 +1,296 @@
+import type { SessionKey } from "../../src-protocol/keys.ts";
+
+/**
+ * Who does what of one step, where every stage may have many replicas: a pure machine. A micro-batch
+ * has one owner on each stage, and what the owner adds to its gradient sum counts once. A replica
+ * that is lost, or breaks the rules, is fenced: nothing of it counts in this step, and what it owned
+ * is done again by others of its stage alone, from what the neighbours kept. The step is committed
+ * when every stage has counted every micro-batch; then sums are added up, and the digests of the
+ * results compared.
+ */
+
+interface Cell {
+  /** Null: nobody yet, or the one before was fenced. */
+  readonly owner: SessionKey | null;
+  /** Its gradient is in the owner's sum. */
+  readonly isCounted: boolean;
+  /** At the head, until the micro-batch has been sent on; null: no lease runs. */
+  readonly leasedUntil: number | null;
+}
+
+export interface StageBook {
+  /** Replicas that may work in this step. */
+  readonly live: ReadonlySet<SessionKey>;
+  readonly cells: readonly Cell[];
+  /** After the commit: digests of the parameters after the optimiser step. */
+  readonly results: ReadonlyMap<SessionKey, string>;
+}
+
+export interface StepBook {
+  readonly step: number;
+  readonly stages: readonly StageBook[];
+  readonly fenced: ReadonlySet<SessionKey>;
+  readonly isCommitted: boolean;
+}
+
+export type StepEvent =
+  /** A head's replica asks for its next micro-batch. `until`: of the orchestrator's own clock. */
+  | { readonly type: "lease"; readonly by: SessionKey; readonly until: number }
+  /** A replica of the stage before has sent the micro-batch to `to`; `by` keeps it. */
+  | {
+      readonly type: "routed";
+      readonly stage: number;
+      readonly microBatch: number;
+      readonly by: SessionKey;
+      readonly to: SessionKey;
+    }
+  | {
+      readonly type: "counted";
+      readonly step: number;
+      readonly stage: number;
+      readonly microBatch: number;
+      readonly by: SessionKey;
+    }
+  /** Lost, too late, or caught by a peer at what `code` says. */
+  | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
+  | { readonly type: "joined"; readonly stage: number; readonly replica: SessionKey }
+  | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string }
+  | { readonly type: "tick"; readonly now: number };
+
+export type StepEffect =
+  | { readonly type: "leased"; readonly to: SessionKey; readonly microBatch: number }
+  | { readonly type: "fenced"; readonly replica: SessionKey; readonly code: string }
+  /**
+   * To be done again by another replica of `stage`: `y` is kept by `input` and `dx` by `gradient`; null:
+   * it comes by itself, as that stage has not done it (yet, or is doing it again).
+   */
+  | {
+      readonly type: "redo";
+      readonly stage: number;
+      readonly microBatch: number;
+      readonly input: SessionKey | null;
+      readonly gradient: SessionKey | null;
+    }
+  /** Micro-batches that each replica's sum has, by stage. */
+  | { readonly type: "commit"; readonly sums: readonly ReadonlyMap<SessionKey, readonly number[]>[] }
+  /** A sum was lost between commit and optimiser step, so its part is done again first. */
+  | { readonly type: "reopened"; readonly stage: number }
+  /** Replicas of the stage whose result is not the others' take the state from one that has it. */
+  | {
+      readonly type: "reload";
+      readonly stage: number;
+      readonly replica: SessionKey;
+      readonly from: SessionKey;
+    }
+  /** All live replicas of the stage have told a result, and no digest has more than half of them. */
+  | { readonly type: "disagreed"; readonly stage: number }
+  | { readonly type: "closed"; readonly stage: number; readonly digest: string };
+
+export interface StepOutcome {
+  readonly book: StepBook;
+  readonly effects: readonly StepEffect[];
+}
+
+export function openStep(
+  step: number,
+  microBatches: number,
+  replicas: readonly (readonly SessionKey[])[],
+): StepBook {
+  const cell: Cell = { owner: null, isCounted: false, leasedUntil: null };
+  return {
+    step,
+    stages: replicas.map((live) => ({
+      live: new Set(live),
+      cells: Array.from({ length: microBatches }, () => cell),
+      results: new Map<SessionKey, string>(),
+    })),
+    fenced: new Set(),
+    isCommitted: false,
+  };
+}
+
+export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
+  switch (event.type) {
+    case "lease":
+      return lease(event, book);
+    case "routed":
+      return routed(event, book);
+    case "counted":
+      return counted(event, book);
+    case "lost":
+      return fence(book, event.replica, event.code);
+    case "joined":
+      return joined(event, book);
+    case "result":
+      return told(event, book);
+    case "tick":
+      return expire(event.now, book);
+  }
+}
+
+type Of<T extends StepEvent["type"]> = Extract<StepEvent, { type: T }>;
+
+function unchanged(book: StepBook): StepOutcome {
+  return { book, effects: [] };
+}
+
+function lease({ by, until }: Of<"lease">, book: StepBook): StepOutcome {
+  const head = book.stages[0];
+  const microBatch = head?.cells.findIndex(({ owner }) => owner === null) ?? -1;
+  if (head?.live.has(by) !== true || microBatch === -1) return unchanged(book);
+  const next = withCell(book, 0, microBatch, { owner: by, isCounted: false, leasedUntil: until });
+  return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
+}
+
+/** A lease that ran out: what its holder still adds must not count, so it has no part in this step any more. */
+function expire(now: number, book: StepBook): StepOutcome {
+  const late = new Set(
+    book.stages[0]?.cells.flatMap(({ owner, leasedUntil }) =>
+      owner !== null && leasedUntil !== null && leasedUntil <= now ? [owner] : [],
+    ),
+  );
+  return each(book, [...late], (next, replica) => fence(next, replica, "lease-expired"));
+}
+
+function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
+  const sender = book.stages[stage - 1]?.cells[microBatch];
+  const cell = book.stages[stage]?.cells[microBatch];
+  if (book.fenced.has(by) || sender === undefined || cell === undefined) return unchanged(book);
+  // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
+  if (sender.owner !== by) return fence(book, by, "not-its-micro-batch");
+  const sent = stage === 1 ? withCell(book, 0, microBatch, { ...sender, leasedUntil: null }) : book;
+  if (cell.owner === to) return unchanged(sent);
+  // One owner at a time: the other one has to be fenced first.
+  if (cell.owner !== null) return fence(sent, by, "sent-to-two");
+  if (book.stages[stage]?.live.has(to) !== true)
+    return { book: sent, effects: [redo(sent, stage, microBatch)] };
+  return unchanged(withCell(sent, stage, microBatch, { owner: to, isCounted: false, leasedUntil: null }));
+}
+
+function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
+  const cell = book.stages[stage]?.cells[microBatch];
+  if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
+  if (step !== book.step) return fence(book, by, "other-step");
+  if (cell === undefined || cell.owner !== by) return fence(book, by, "not-its-micro-batch");
+  // The same message again says nothing new: its sender adds a gradient once, or its result differs.
+  if (cell.isCounted) return unchanged(book);
+  return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true, leasedUntil: null }));
+}
+
+function commit(book: StepBook): StepOutcome {
+  const isWhole = book.stages.every(({ cells }) => cells.every(({ isCounted }) => isCounted));
+  if (!isWhole || book.isCommitted) return unchanged(book);
+  const sums = book.stages.map(({ cells }) => {
+    const sum = new Map<SessionKey, readonly number[]>();
+    for (const [microBatch, { owner }] of cells.entries())
+      if (owner !== null) sum.set(owner, [...(sum.get(owner) ?? []), microBatch]);
+    // Everybody adds in the same order.
+    return new Map([...sum].sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+  return { book: { ...book, isCommitted: true }, effects: [{ type: "commit", sums }] };
+}
+
+function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
+  const index = book.stages.findIndex(({ live }) => live.has(replica));
+  const stage = book.stages[index];
+  if (stage === undefined) return unchanged(book);
+  const live = new Set([...stage.live].filter((key) => key !== replica));
+  const results = new Map([...stage.results].filter(([key]) => key !== replica));
+  const fencedBook: StepBook = {
+    ...book,
+    fenced: new Set([...book.fenced, replica]),
+    stages: book.stages.map((each, i) => (i === index ? { ...each, live, results } : each)),
+  };
+  const effects: StepEffect[] = [{ type: "fenced", replica, code }];
+  // Others have the whole sum already, and took their step with it.
+  if (book.isCommitted && results.size > 0) return then({ book: fencedBook, effects }, close(index));
+  const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
+  if (owned.length === 0) return then({ book: fencedBook, effects }, close(index));
+  const open = owned.reduce(
+    (next, microBatch) =>
+      withCell(next, index, microBatch, { owner: null, isCounted: false, leasedUntil: null }),
+    fencedBook,
+  );
+  if (book.isCommitted) effects.push({ type: "reopened", stage: index });
+  // The head's are leased again, by whoever asks.
+  for (const microBatch of owned) effects.push(redo(open, index, microBatch));
+  return { book: { ...open, isCommitted: false }, effects };
+}
+
+function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
+  const behind = book.stages[stage + 1]?.cells[microBatch];
+  return {
+    type: "redo",
+    stage,
+    microBatch,
+    input: book.stages[stage - 1]?.cells[microBatch]?.owner ?? null,
+    gradient: behind?.isCounted === true ? behind.owner : null,
+  };
+}
+
+/** Who was fenced comes back with the next step. */
+function joined({ stage, replica }: Of<"joined">, book: StepBook): StepOutcome {
+  const isTaken = book.stages.some(({ live }) => live.has(replica));
+  const joining = book.stages[stage];
+  if (isTaken || joining === undefined || book.isCommitted || book.fenced.has(replica))
+    return unchanged(book);
+  const live = new Set([...joining.live, replica]);
+  const stages = book.stages.map((each, i) => (i === stage ? { ...each, live } : each));
+  return unchanged({ ...book, stages });
+}
+
+function told({ stage, by, digest }: Of<"result">, book: StepBook): StepOutcome {
+  const here = book.stages[stage];
+  if (here?.live.has(by) !== true) return unchanged(book);
+  if (!book.isCommitted) return fence(book, by, "result-before-commit");
+  const before = here.results.get(by);
+  if (before === digest) return unchanged(book);
+  if (before !== undefined) return fence(book, by, "two-results");
+  const results = new Map([...here.results, [by, digest] as const]);
+  const stages = book.stages.map((each, i) => (i === stage ? { ...each, results } : each));
+  return close(stage)({ ...book, stages });
+}
+
+/** The result of more than half of the live replicas is the stage's; all have to have told theirs. */
+function close(stage: number): (book: StepBook) => StepOutcome {
+  return (book) => {
+    const here = book.stages[stage];
+    if (here === undefined || !book.isCommitted || here.live.size === 0) return unchanged(book);
+    if (here.results.size < here.live.size) return unchanged(book);
+    const told = [...here.results];
+    const agree = (digest: string): SessionKey[] =>
+      told.flatMap(([key, its]) => (its === digest ? [key] : []));
+    const winner = told.find(([, digest]) => 2 * agree(digest).length > told.length);
+    if (winner === undefined) return { book, effects: [{ type: "disagreed", stage }] };
+    const [from, digest] = winner;
+    const reloads = told.flatMap(([replica, its]): StepEffect[] =>
+      its === digest ? [] : [{ type: "reload", stage, replica, from }],
+    );
+    return { book, effects: [...reloads, { type: "closed", stage, digest }] };
+  };
+}
+
+function withCell(book: StepBook, stage: number, microBatch: number, cell: Cell): StepBook {
+  return {
+    ...book,
+    stages: book.stages.map((each, i) =>
+      i === stage ? { ...each, cells: each.cells.map((old, at) => (at === microBatch ? cell : old)) } : each,
+    ),
+  };
+}
+
+function then({ book, effects }: StepOutcome, next: (book: StepBook) => StepOutcome): StepOutcome {
+  const after = next(book);
+  return { book: after.book, effects: [...effects, ...after.effects] };
+}
+
+function each(
+  book: StepBook,
+  replicas: readonly SessionKey[],
+  act: (book: StepBook, replica: SessionKey) => StepOutcome,
+): StepOutcome {
+  return replicas.reduce<StepOutcome>(
+    (outcome, replica) => then(outcome, (next) => act(next, replica)),
+    unchanged(book),
+  );
+}
