@@ -55,6 +55,26 @@ describe("inspecting a model", () => {
     expect(inspectionText(found)).toContain("Problem:");
   });
 
+  it.each<[string, string, Record<string, number>, RegExp]>([
+    ["gru", "reads in both directions", {}, /sees ahead: scores of "output" move.*Export it with the mask/],
+    [
+      "cached",
+      "has Optimum's inputs",
+      { sequence_length: 6 },
+      /"past_key_values\.0\.key" and 1 more like it, a cache .* is empty/,
+    ],
+    ["resnet", "takes statistics of its batch", {}, /statistics of each micro-batch .*model\.eval\(\)/],
+  ])("says of %s, which %s, what a person should know before it trains", async (name, _, sizes, note) => {
+    const found = await inspectModel(fixture(name), { stages: 1, sizes });
+    expect(found.problem).toBe(null);
+    expect(found.notes).toContainEqual(expect.stringMatching(note));
+  });
+
+  it("says nothing of a model that looks back only", async () => {
+    const { notes } = await inspectModel(fixture("lstm"), { stages: 1, sizes: {} });
+    expect(notes).toEqual([]);
+  });
+
   it("reads sizes as they are typed", () => {
     expect(parseSizes(["batch=4", "input[1]=7"])).toEqual({ batch: 4, "input[1]": 7 });
     for (const word of ["batch", "batch=", "=4", "batch=0", "batch=-1", "batch=x"])

@@ -4,6 +4,7 @@ import { bytesOf } from "../src-engine/cut-cost.ts";
 import {
   type FreeDimension,
   freeDimensions,
+  type ImportedModel,
   importModel,
   type StoredRow,
 } from "../src-engine/import/import-model.ts";
@@ -123,18 +124,19 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
       `The model leaves no dimension "${unknown}" open. ${free.length === 0 ? "All its sizes are fixed." : `It leaves open: ${free.map(({ name }) => name).join(", ")}.`}`,
     );
   }
-  const language = asLanguageModel(bytes, sizes, outputs);
-  const all = Object.fromEntries(
-    free.map((each) => [each.name, sizes[each.name] ?? language?.sizes[each.name] ?? assumed(each)]),
-  );
-  const model = importModel(bytes, {
-    sizes: all,
-    fixed: language?.fixed ?? {},
-    readExternal,
-    freeze,
-    train,
-    ...(outputs === null ? {} : { outputs }),
-  });
+  const given = { readExternal, freeze, train, ...(outputs === null ? {} : { outputs }) };
+  const sizedBy = (roles: Roles | null): Record<string, number> =>
+    Object.fromEntries(
+      free.map((each) => [each.name, sizes[each.name] ?? roles?.sizes[each.name] ?? assumed(each)]),
+    );
+  const importedAs = (roles: Roles | null): ImportedModel =>
+    importModel(bytes, { ...given, sizes: sizedBy(roles), fixed: roles?.fixed ?? {} });
+  const roles = asLanguageModel(bytes, sizes, outputs);
+  // With sizes that are assumed, positions may be more than the model has places for.
+  const asLanguage = roles === null ? null : attempted(() => importedAs(roles));
+  const language = asLanguage === null ? null : roles;
+  const model = asLanguage ?? importedAs(null);
+  const all = sizedBy(language);
   return {
     model,
     format: `ONNX operator set ${model.opset}`,
@@ -147,6 +149,16 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
     notes: [...model.notes, ...(language === null ? [] : fixedNotes(language))],
     look: async (plan) => (language === null ? [] : await lookedAt(path, model, language, plan)),
   };
+}
+
+/** null: it is refused. */
+function attempted<Result>(act: () => Result): Result | null {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
 }
 
 /** What `train` would make of its inputs, with small sizes; null: it is no language model, or not for sure. */
