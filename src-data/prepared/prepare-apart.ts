@@ -36,6 +36,7 @@ export async function prepareApart(wanted: Preparation, options: ApartOptions = 
   });
   const { promise, resolve, reject } = Promise.withResolvers<PreparedData>();
   let complaint = "";
+  let file = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-2_000);
   });
@@ -48,6 +49,7 @@ export async function prepareApart(wanted: Preparation, options: ApartOptions = 
     const message = preparingMessage.parse(words);
     switch (message.type) {
       case "progress":
+        ({ file } = message.progress);
         return onProgress?.(message.progress);
       case "failed":
         return reject(new Failure(message.code, message.message));
@@ -60,7 +62,7 @@ export async function prepareApart(wanted: Preparation, options: ApartOptions = 
     reject(
       new Failure(
         "data-reader-ended",
-        `The process that reads the data ended before it was done (${by ?? code}). What it had read is kept: start again, and it goes on from there. ${complaint.trim()}`.slice(
+        `The process that reads the data ended before it was done (${by ?? code})${file === "" ? "" : `, at or after the file ${file}`}. What it had read is kept: start again, and it goes on from there; leave a file that it ends at again out with --exclude. ${complaint.trim()}`.slice(
           0,
           2000,
         ),
