@@ -114,7 +114,10 @@ try {
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
 } catch (error) {
-  process.stderr.write(`${failureBody(error).message}\n`);
+  const body = failureBody(error);
+  // Whoever asked for JSON gets JSON, also of what went wrong.
+  if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: body })}\n`);
+  else process.stderr.write(`${body.message}\n`);
   process.exitCode = error instanceof Failure && error.code === "unknown-benchmark" ? 2 : 1;
 }
 

@@ -32,7 +32,8 @@ export function statusText(state: DaemonState, now: number): string {
   const { limits } = state.traffic;
   if (limits.uploadMbit !== null || limits.downloadMbit !== null)
     lines.push(`Line:      ${trafficText(state.traffic)}`);
-  lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} to claim`);
+  lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} pending`);
+  lines.push(...chainLines(state));
   return lines.join("\n");
 }
 
@@ -75,13 +76,20 @@ function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string
 export function earningsText(state: DaemonState): string {
   const { earnings } = state;
   const lines = [
-    `To claim:  ${amount(earnings.accruedRao, state)} from ${earnings.receipts} counter-signed receipts`,
+    `Pending:   ${amount(earnings.accruedRao, state)} from ${earnings.receipts} counter-signed receipts`,
     `Claimed:   ${amount(earnings.claimedRao, state)}`,
     `Pays to:   ${earnings.payoutColdkey}`,
   ];
+  lines.push(...chainLines(state));
   if (earnings.asset === "test")
     lines.push("Test units of the network on this computer: they are worth nothing.");
   return lines.join("\n");
+}
+
+/** Of a chain that was named: a dead one must not look like one that is not there. */
+function chainLines({ chain }: Pick<DaemonState, "chain">): string[] {
+  if (chain.source !== "chain") return [];
+  return [`Chain:     ${chain.connected ? `block ${chain.block.toLocaleString("en-US")}` : chain.detail}`];
 }
 
 export function claimText(row: ClaimRow): string {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -66,6 +67,7 @@ interface Answer {
 
 const program = new Command("tah")
   .description("Train at Home from the terminal: the same as the dashboard, over the same local API.")
+  .version(productVersion(), "-V, --version", "print the version")
   .helpCommand(false)
   .showHelpAfterError("(tah --help lists all commands)")
   .exitOverride();
@@ -262,6 +264,11 @@ function command(
         client.close();
       }
     });
+}
+
+function productVersion(): string {
+  const file: unknown = JSON.parse(readFileSync(join(import.meta.dirname, "..", "package.json"), "utf8"));
+  return z.object({ version: z.string() }).parse(file).version;
 }
 
 function apiFileOf(home: string | undefined): string {

@@ -37,7 +37,7 @@ export function earned({ accruedRao, claimedRao, asset }: DaemonState["earnings"
   return asset === "test" ? `${amount} test units` : `${amount} ${asset}`;
 }
 
-/** 12 345: a thin group, whatever the system's language is. */
+/** 12,345 as in the dashboard, whatever the system's language is. */
 function grouped(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, " ");
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
