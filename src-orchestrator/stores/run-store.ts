@@ -147,6 +147,22 @@ function pointOf(row: StoredRow): HistoryPoint {
   };
 }
 
+const THINNED_EVERY_STEPS = 1_000;
+
+/**
+ * Of the loss curve every step is kept for ten thousand steps, then every tenth, then every hundredth, and
+ * so on: a run of months has some ten thousand points. Held-out losses go with the second thinning.
+ */
+function thinHistory(store: Store, runId: string, step: number): void {
+  for (let [age, every] = [10_000, 10]; age < step; age *= 10, every *= 10) {
+    store.run(
+      `DELETE FROM points WHERE runId = :runId AND step < :before AND step % :every != 0
+         AND (heldOutLoss IS NULL OR :every > 10)`,
+      { runId, before: step - age, every },
+    );
+  }
+}
+
 /** Writes what the network wants remembered; inside `store.write` only. */
 export function storeRow(store: Store, runId: string, row: Row): void {
   switch (row.kind) {
@@ -217,6 +233,7 @@ export function storeRow(store: Store, runId: string, row: Row): void {
            heldOutLoss = coalesce(excluded.heldOutLoss, heldOutLoss), tokensPerSecond = excluded.tokensPerSecond`,
         { runId, ...row.point },
       );
+      if (row.point.step % THINNED_EVERY_STEPS === 0) thinHistory(store, runId, row.point.step);
       return;
     case "heldOut":
       if (row.step === 0) {
