@@ -1,10 +1,9 @@
+import { fork } from "node:child_process";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FakeNet, until } from "../src-orchestrator/test-support/fake-node.test-support.ts";
-import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
-import { CONTROL_PROTOCOL } from "../src-protocol/control.ts";
-import { createSessionSigner } from "../src-protocol/signing.ts";
 import type { Progress } from "./bench.ts";
 import { startFlooded } from "./flood-orchestrator.ts";
 
@@ -12,12 +11,11 @@ const SILENT = 5_000;
 const HELLOS_PER_SECOND = 10_000;
 const SECONDS = 10;
 const QUIET_MS = 3_000;
-/** This computer has only so many ports. */
-const MOST_OPEN = 12_000;
 
 export interface FloodResult {
   readonly silentSockets: number;
   readonly hellosSent: number;
+  readonly hellosPerSecond: number;
   readonly seconds: number;
   /** Honest nodes that were lost: must be 0. */
   readonly lostHeartbeats: number;
@@ -28,39 +26,29 @@ export interface FloodResult {
   readonly worstPingMs: number;
 }
 
-/** What a node says first, with a proof that is nobody's, in one write behind the request. */
-const GREETING = Buffer.concat([
-  Buffer.from(
-    "GET /v1/control HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16, 1).toString("base64")}\r\n\r\n`,
-  ),
-  frame(forgedHello()),
-  frame({ type: "proof", signature: "0".repeat(128) }),
-]);
+/** Processes that send greetings: one alone reaches about a thousand a second. */
+const SENDERS = 4;
 
-function forgedHello(): object {
-  const { publicKey } = createSessionSigner();
-  return {
-    type: "hello",
-    protocol: CONTROL_PROTOCOL,
-    delegation: delegate(hotkey(9), publicKey),
-    capabilities: { platform: "x", threads: 1, memoryBytes: 1e9, executionProvider: "cpu" },
-    linkAddress: { host: "127.0.0.1", port: 9 },
-    restorable: [],
-  };
+interface Sent {
+  readonly sent: number;
+  readonly seconds: number;
 }
 
-/** One masked text frame of a WebSocket's client; the mask is zero (RFC 6455, 5.2). */
-function frame(message: object): Buffer {
-  const text = Buffer.from(JSON.stringify(message));
-  const head = Buffer.from([0x81, 0x80 | 126, text.length >> 8, text.length & 255, 0, 0, 0, 0]);
-  return Buffer.concat([head, text]);
+function sender(port: string, number: number): { readonly result: Promise<Sent>; end(): void } {
+  const words = [port, String(number), String(HELLOS_PER_SECOND / SENDERS), String(SECONDS)];
+  const child = fork(join(import.meta.dirname, "flood-sender.ts"), words, { execArgv: [] });
+  const result = new Promise<Sent>((resolve, reject) => {
+    child.on("message", (message) => resolve(message as Sent));
+    child.on("exit", (code) => reject(new Error(`a sender ended with ${code} before it was done`)));
+  });
+  return { result, end: () => void child.kill("SIGKILL") };
 }
 
 /** 5,000 sockets that never speak, and as many greetings a second as this computer can send, up to 10,000: against three honest nodes. */
 export async function benchFlood(progress: Progress): Promise<FloodResult> {
   const orchestrator = await startFlooded();
   const sockets = new Set<Socket>();
+  const senders: ReturnType<typeof sender>[] = [];
   try {
     const net = new FakeNet();
     for (const number of [0, 1, 2]) {
@@ -74,41 +62,36 @@ export async function benchFlood(progress: Progress): Promise<FloodResult> {
     const quiet = ((orchestrator.view().step - before.step) * 1000) / QUIET_MS;
     progress(`${quiet.toFixed(1)} steps/s before`);
     const { hostname, port } = new URL(orchestrator.url);
-    const dial = (greeting: Buffer | null): void => {
+    for (let i = 0; i < SILENT; i++) {
       const socket = connect(Number(port), hostname);
       sockets.add(socket);
       socket.on("error", () => undefined);
       socket.on("close", () => sockets.delete(socket));
-      if (greeting !== null) socket.write(greeting);
       socket.resume();
-    };
-    for (let i = 0; i < SILENT; i++) {
-      dial(null);
       if (i % 100 === 99) await delay(1);
     }
     progress("5,000 silent sockets are dialled");
-    let hellos = 0;
+    senders.push(...Array.from({ length: SENDERS }, (_, number) => sender(port, number)));
     let worstPingMs = 0;
-    let pinging = false;
     const start = performance.now();
     const first = orchestrator.view();
-    while (performance.now() - start < SECONDS * 1000) {
-      const due = ((performance.now() - start) / 1000) * HELLOS_PER_SECOND - hellos;
-      for (let i = 0; i < Math.min(due, 200) && sockets.size < MOST_OPEN; i++, hellos++) dial(GREETING);
-      if (!pinging) {
-        pinging = true;
-        void orchestrator.pingMs().then((ms) => {
-          worstPingMs = Math.max(worstPingMs, ms);
-          pinging = false;
-        });
+    let isOver = false;
+    const sent = Promise.all(senders.map(({ result }) => result)).finally(() => (isOver = true));
+    const pings = async (): Promise<void> => {
+      for (;;) {
+        if (isOver) return;
+        worstPingMs = Math.max(worstPingMs, await orchestrator.pingMs());
+        await delay(20);
       }
-      await delay(1);
-    }
+    };
+    const [results] = await Promise.all([sent, pings()]);
+    const hellos = results.reduce((sum, one) => sum + one.sent, 0);
     const seconds = (performance.now() - start) / 1000;
     const last = orchestrator.view();
     return {
       silentSockets: SILENT,
       hellosSent: hellos,
+      hellosPerSecond: results.reduce((sum, one) => sum + one.sent / one.seconds, 0),
       seconds,
       lostHeartbeats: net.nodes.filter(({ closeCode }) => closeCode !== null).length,
       stepsPerSecondBefore: quiet,
@@ -118,6 +101,7 @@ export async function benchFlood(progress: Progress): Promise<FloodResult> {
     };
   } finally {
     for (const socket of sockets) socket.destroy();
+    for (const each of senders) each.end();
     await orchestrator.stop();
   }
 }
