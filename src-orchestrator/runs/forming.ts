@@ -1,7 +1,14 @@
 import type { PeerAddress } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { modelFilesOf } from "../../src-protocol/model.ts";
-import { bankSaves, candidates, withStage } from "./network-state.ts";
+import {
+  bankSaves,
+  candidates,
+  LONGEST_WAIT_MS,
+  SETTLE_MS,
+  WAIT_PER_STEP_MS,
+  withStage,
+} from "./network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
@@ -47,13 +54,18 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   if (placement === null) return state;
   const { holders, resumeStep } = placement;
   const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
-  const settled = now >= (hasStrangers ? state.strangersAfter : state.settleUntil);
-  if (!settled && resumeStep < state.knownStep - SNAPSHOT_LAG_STEPS) return state;
+  const lost = state.knownStep - resumeStep;
+  if (lost > SNAPSHOT_LAG_STEPS) {
+    const first = hasStrangers ? state.strangersAfter : state.settleUntil;
+    const until = isOwnerAway(state) ? Math.max(first, state.openedAt + patienceMs(lost)) : first;
+    if (now < until) return { ...state, wouldLose: lost, settleUntil: until };
+  }
   const generation = state.generation + 1;
   const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
   const next: NetworkState = {
     ...banked,
     phase: "forming",
+    wouldLose: 0,
     generation,
     formingSince: now,
     step: resumeStep,
@@ -104,6 +116,17 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     });
   }
   return next;
+}
+
+/** How long after the start owners of lost steps are waited for: they may have much to read from their disks. */
+function patienceMs(lostSteps: number): number {
+  return Math.min(LONGEST_WAIT_MS, SETTLE_MS + WAIT_PER_STEP_MS * lostSteps);
+}
+
+/** Somebody whose work was found good before is not there, and could bring what the others lack. */
+function isOwnerAway({ nodes, trusted }: NetworkState): boolean {
+  const here = new Set([...nodes.values()].map(({ hotkey }) => hotkey));
+  return [...trusted].some((owner) => !here.has(owner));
 }
 
 /** Steps of the stage, up to the one it goes on from, that its new holder has on its own disk. */

@@ -69,7 +69,12 @@ export interface NetworkState {
   readonly settleUntil: number;
   /** And until then it is formed with strangers only if it keeps that. */
   readonly strangersAfter: number;
+  /** Found in the store at the start; 0 as soon as a step has been finished after it. */
   readonly knownStep: number;
+  /** What it now waits for: so many steps would be lost without it. 0: it does not wait. */
+  readonly wouldLose: number;
+  /** When the orchestrator started. */
+  readonly openedAt: number;
   readonly formingSince: number;
   /** When the nodes of a finished run are told to stop; null when they were. */
   readonly haltAt: number | null;
@@ -208,6 +213,9 @@ export interface Remembered {
 export const SETTLE_MS = 3_000;
 /** And how long before strangers may take a stage when work of those who were there would be lost. */
 export const STRANGERS_AFTER_MS = 20_000;
+/** Longer for each step that would be lost, while an owner of good work has not come yet. */
+export const WAIT_PER_STEP_MS = 1_000;
+export const LONGEST_WAIT_MS = 600_000;
 
 export function startNetwork(
   run: RunSpec,
@@ -261,6 +269,8 @@ export function startNetwork(
     settleUntil: now + SETTLE_MS,
     strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
     knownStep: step,
+    wouldLose: 0,
+    openedAt: now,
     formingSince: now,
     haltAt: null,
   };

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { OrchestratorMessage } from "../../src-protocol/control.ts";
 import { Fleet, testKey, testRun } from "./fleet.test-support.ts";
 import { FORMING_LIMIT_MS } from "./forming.ts";
-import { SETTLE_MS, STRANGERS_AFTER_MS } from "./network-state.ts";
+import { SETTLE_MS, STRANGERS_AFTER_MS, WAIT_PER_STEP_MS } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import { tokensPerSecond } from "./progress.ts";
 import { runView } from "./run-view.ts";
@@ -479,6 +479,25 @@ describe("an orchestrator that starts again", () => {
     fleet.tick(STRANGERS_AFTER_MS - SETTLE_MS);
     expect(fleet.state.phase).toBe("forming");
     expect(resumed(fleet)).toBe(0);
+  });
+
+  test("waits longer for an owner who has not come the more steps would be lost, and says so", () => {
+    const fleet = training(4, { steps: null, checkpointEverySteps: 1000 });
+    run(fleet, 40);
+    fleet.restart();
+    for (const number of [3, 0, 1]) fleet.join(number);
+    fleet.tick(STRANGERS_AFTER_MS);
+    expect(fleet.state.phase).toBe("waiting");
+    expect(runView(fleet.state, [], 0).detail).toContain("40 steps would be lost");
+    fleet.join(2);
+    expect(resumed(fleet)).toBe(40);
+    fleet.restart();
+    for (const number of [3, 0, 1]) fleet.join(number);
+    fleet.tick(SETTLE_MS + 40 * WAIT_PER_STEP_MS - 1);
+    expect(fleet.state.phase).toBe("waiting");
+    fleet.tick(1);
+    expect(resumed(fleet)).toBe(0);
+    expect(runView(fleet.state, [], 0).detail).toContain("40 steps of work are lost");
   });
 
   test("knows that a finished run is finished", () => {

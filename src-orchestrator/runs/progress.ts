@@ -193,6 +193,7 @@ function finishStep(
     fruitless: 0,
     lastTrouble: null,
     settleUntil: 0,
+    knownStep: 0,
     strangersAfter: 0,
   };
   if (loss !== undefined) {

@@ -55,11 +55,18 @@ function phaseDetail(state: NetworkState): string {
       const missing = stages.length - nodes.size;
       if (missing > 0)
         return `Waiting for ${missing} more ${missing === 1 ? "node" : "nodes"}: ${seeking(state)}`;
+      if (state.wouldLose > 0)
+        return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
       return tooLarge(state) ?? "The nodes are about to form a pipeline.";
     }
     case "forming": {
       const ready = stages.filter((stage) => stage.ready).length;
-      return `${ready} of ${stages.length} stages are loaded, to go on from step ${step}.`;
+      const lost = state.knownStep - step;
+      const told =
+        lost > 0
+          ? ` ${steps(lost)} of work ${lost === 1 ? "is" : "are"} lost: no connected computer has all of it.`
+          : "";
+      return `${ready} of ${stages.length} stages are loaded, to go on from step ${step}.${told}`;
     }
     case "training":
       return run.steps === null
@@ -93,6 +100,10 @@ function tooLarge({ needs, nodes }: NetworkState): string | null {
 
 function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(bytes < 1e10 ? 2 : 0)} GB`;
+}
+
+function steps(count: number): string {
+  return `${count} ${count === 1 ? "step" : "steps"}`;
 }
 
 /** People count stages from 1. */
