@@ -39,7 +39,14 @@ interface Ended {
   error: string;
 }
 
-function start(steps: number, ...words: string[]): { child: ChildProcess; ended: Promise<Ended> } {
+interface Started {
+  child: ChildProcess;
+  ended: Promise<Ended>;
+  /** Resolves when it has said so on standard error. */
+  said(text: string): Promise<void>;
+}
+
+function start(steps: number, ...words: string[]): Started {
   const given = [
     model,
     "--data",
@@ -77,7 +84,13 @@ function start(steps: number, ...words: string[]): { child: ChildProcess; ended:
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (error += text));
   const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ code, out, error })));
-  return { child, ended };
+  const said = async (text: string): Promise<void> => {
+    while (!error.includes(text)) {
+      if (child.exitCode !== null) throw new Error(`It ended without saying "${text}": ${out} ${error}`);
+      await wait(10);
+    }
+  };
+  return { child, ended, said };
 }
 
 const resultOf = ({ out, error }: Ended): TrainingResult => {
@@ -106,7 +119,7 @@ function daemonPid(): number {
 describe("a training that was stopped", () => {
   it("goes on after its daemon was killed, after the command was killed, and after Ctrl-C", async () => {
     // The number of steps decides the learning rate, so it must be the same for all.
-    const STEPS = 4000;
+    const STEPS = 100_000;
     const first = start(STEPS);
     await untilStored(20, first.child);
     process.kill(daemonPid(), "SIGKILL");
@@ -126,14 +139,16 @@ describe("a training that was stopped", () => {
     await second.ended;
 
     const third = start(STEPS);
-    await untilStored(before + 60, third.child);
+    await third.said("Going on:");
+    const between = stored();
+    await untilStored(between + 20, third.child);
     third.child.kill("SIGINT");
     const ended = await third.ended;
     const result = resultOf(ended);
     expect(ended.error).toMatch(/Going on: .*--fresh begins anew/);
     expect(result.resumedFrom).toBeGreaterThanOrEqual(before + 20);
     expect(result).toMatchObject({ interrupted: true, out: join(folder, "models", "small.trained.onnx") });
-    expect(result.writtenStep).toBeGreaterThanOrEqual(before + 60);
+    expect(result.writtenStep).toBeGreaterThanOrEqual(between + 20);
     expect(readdirSync(trainings()).map((name) => join(trainings(), name))).toEqual([result.kept]);
   }, 180_000);
 
@@ -156,13 +171,14 @@ describe("a training that was stopped", () => {
   }, 180_000);
 
   it("begins anew with --fresh", async () => {
-    const first = start(4000);
+    const first = start(100_000);
     await untilStored(20, first.child);
     first.child.kill("SIGKILL");
     await first.ended;
-    const other = start(4000, "--fresh");
-    await wait(50);
-    const second = await start(4000).ended;
+    const other = start(100_000, "--fresh");
+    // The plan is said by whoever has the home.
+    await other.said("Training:");
+    const second = await start(100_000).ended;
     expect(JSON.parse(second.out)).toMatchObject({ error: { code: "training-running" } });
     await untilStored(20, other.child);
     other.child.kill("SIGINT");
