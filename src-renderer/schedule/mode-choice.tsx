@@ -3,7 +3,7 @@ import styles from "./mode-choice.module.css";
 
 const CHOICES: readonly { mode: ScheduleMode; title: string; about: string }[] = [
   { mode: "any", title: "Any time", about: "It works whenever the computer is on." },
-  { mode: "asleep", title: "Only when I'm asleep", about: "At night, on power. You say from when to when." },
+  { mode: "asleep", title: "Only when I'm asleep", about: "At night, on power, in the hours you say." },
   { mode: "own", title: "My own hours", about: "You paint the week." },
 ];
 
