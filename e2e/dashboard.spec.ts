@@ -15,6 +15,8 @@ async function cellBox(page: Page, day: number, cell: number) {
 }
 
 async function paint(page: Page, from: [day: number, cell: number], to: [day: number, cell: number]) {
+  // A click on Save may have scrolled the page, and then the top line lies over the grid.
+  await page.evaluate(() => window.scrollTo(0, 0));
   const start = await cellBox(page, ...from);
   const end = await cellBox(page, ...to);
   await page.mouse.move(start.x, start.y);
