@@ -50,9 +50,21 @@ export const blobMessage = z.discriminatedUnion("type", [
 ]);
 export type BlobMessage = z.infer<typeof blobMessage>;
 
+/** Of the messages with a payload and of those without, each counted from the beginning of the session. */
+const counts = { tensors: z.int().nonnegative(), notes: z.int().nonnegative() };
+/** What both ends of a link say about the link itself, so that it outlives the path that carries it. */
+export const upkeepMessage = z.discriminatedUnion("type", [
+  /** The first word on every path, the dialler's first: so many messages of the other side have come whole. */
+  z.strictObject({ type: z.literal("resume"), session: z.string().regex(/^[0-9a-f]{32}$/), ...counts }),
+  /** The same while it goes on: the sender may forget them. */
+  z.strictObject({ type: z.literal("received"), ...counts }),
+]);
+export type UpkeepMessage = z.infer<typeof upkeepMessage>;
+
 export const peerMessage = z.discriminatedUnion("type", [
   tensorMeta,
   ...blobMessage.options,
+  ...upkeepMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
   /** The peer's answer; `receiptId` is the SHA-256 of the receipt's text. */
@@ -64,7 +76,11 @@ export const peerMessage = z.discriminatedUnion("type", [
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
 /** What the stages say to each other. */
-export type StageMessage = Exclude<PeerMessage, BlobMessage>;
+export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage>;
+
+export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
+  return message.type === "resume" || message.type === "received";
+}
 
 export function isBlobMessage(message: PeerMessage): message is BlobMessage {
   return message.type === "blobAsk" || message.type === "blobPart" || message.type === "blobNone";

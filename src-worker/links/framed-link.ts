@@ -4,8 +4,8 @@ import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
 import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { isBlobMessage, payloadRange, peerMessage } from "../../src-protocol/peer.ts";
-import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { isBlobMessage, isUpkeepMessage, payloadRange, peerMessage } from "../../src-protocol/peer.ts";
+import type { PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
 import { LinkInbox } from "./link-inbox.ts";
@@ -13,7 +13,15 @@ import { LinkOutbox } from "./link-outbox.ts";
 import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
-import type { BlobHandler, CloseHandler, Link, LinkStats, LinkTiming, MessageHandler } from "./link.ts";
+import type {
+  BlobHandler,
+  CloseHandler,
+  Link,
+  LinkStats,
+  LinkTiming,
+  MessageHandler,
+  UpkeepHandler,
+} from "./link.ts";
 
 /**
  * Bytes given to the pipe and not yet out of memory. Two chunks keep a fast pipe busy; more would
@@ -54,6 +62,8 @@ export class FramedLink implements Link {
   #closedFor: string | null = null;
   #knocked: (() => void) | null = null;
   #blobHandler: BlobHandler | null = null;
+  #upkeepHandler: UpkeepHandler | null = null;
+  #firstWord: UpkeepMessage | null = null;
 
   constructor(remoteKey: SessionKey, pipe: LinkPipe, clock: LinkClock, timing: LinkTiming) {
     this.remoteKey = remoteKey;
@@ -96,6 +106,13 @@ export class FramedLink implements Link {
 
   onBlob(handler: BlobHandler): void {
     this.#blobHandler = handler;
+  }
+
+  onUpkeep(handler: UpkeepHandler): void {
+    this.#upkeepHandler = handler;
+    const word = this.#firstWord;
+    this.#firstWord = null;
+    if (word !== null) queueMicrotask(() => handler(word));
   }
 
   onClose(handler: CloseHandler): void {
@@ -228,7 +245,13 @@ export class FramedLink implements Link {
     this.#messagesReceived += 1;
     // Not after what waits for a stage: each side bounds what it asks for and what it answers.
     if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
+    else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
+  }
+
+  #upkeep(message: UpkeepMessage): void {
+    if (this.#upkeepHandler !== null) this.#upkeepHandler(message);
+    else this.#firstWord ??= message;
   }
 
   /** We do not read on purpose. */

@@ -1,7 +1,7 @@
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import type { BlobMessage, PeerMessage, StageMessage } from "../../src-protocol/peer.ts";
+import type { BlobMessage, PeerMessage, StageMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 
 export interface LinkStats {
@@ -27,6 +27,9 @@ export type MessageHandler = (
 /** Chunks of files, asked for and given; called at once, also while the stage's own messages wait. */
 export type BlobHandler = (message: BlobMessage, payload: Uint8Array<ArrayBuffer>) => void;
 
+/** What the other end says about the link itself; called at once. */
+export type UpkeepHandler = (message: UpkeepMessage) => void;
+
 /** Why a link closed, in one sentence; the same text on both sides when one of them closed it. */
 export type CloseHandler = (reason: string) => void;
 
@@ -47,6 +50,8 @@ export interface Link {
   onMessage(handler: MessageHandler): void;
   /** The one receiver of what is said about files; without one it is left unheard. */
   onBlob(handler: BlobHandler): void;
+  /** The one receiver of what is said about the link itself; a first word before it is set is kept. */
+  onUpkeep(handler: UpkeepHandler): void;
   /** Called once, also when the link is closed already; no message is handed over after it. */
   onClose(handler: CloseHandler): void;
   /** How long nothing was heard, in ms; 0 while we do not read on purpose. */

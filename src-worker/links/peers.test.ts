@@ -7,6 +7,7 @@ import { AddressWatch, moved } from "./address-watch.ts";
 import { closed, collect, counterSignature, rejection, tensor, until } from "./link-conformance.ts";
 import { LinkStation } from "./link-station.ts";
 import { Peers } from "./peers.ts";
+import { SessionLink } from "./session/session-link.ts";
 import { dialLink } from "./tls/tls-link.ts";
 
 const never = new AbortController().signal;
@@ -47,18 +48,35 @@ describe("the links of a node to its neighbours", () => {
     expect(tail.peers.reports()).toMatchObject([{ ...path, side: "previous", dialMs: null }]);
   });
 
-  test("are looked for again as soon as one is lost, before anybody says so", async () => {
+  test("go on over another path when theirs breaks: nothing is lost, and neither end sees a link close", async () => {
     const [head, tail] = [await node(), await node()];
-    const [first] = await Promise.all([
+    const [{ next }, { previous }] = await Promise.all([
       head.peers.connect(null, tail.address, never),
       tail.peers.connect(head.address, null, never),
     ]);
+    if (!(next instanceof SessionLink) || previous === null) throw new Error("no link");
+    const closed: string[] = [];
+    for (const link of [next, previous]) link.onClose((reason) => closed.push(reason));
+    const heard = collect(previous, 2);
+    await next.send(counterSignature(1));
+    next.dropPath("as a router that gives another port would");
+    await next.send(counterSignature(2));
+    expect(await heard).toHaveLength(2);
+    expect(closed).toEqual([]);
+    await until(() => head.peers.reports().length === 1 && tail.peers.reports().length === 1);
+  });
+
+  test("are dialled anew for the next pipeline after one was closed on purpose", async () => {
+    const [head, tail] = [await node(), await node()];
+    const connect = () =>
+      Promise.all([
+        head.peers.connect(null, tail.address, never),
+        tail.peers.connect(head.address, null, never),
+      ]);
+    const [first] = await connect();
     first.next?.close("cut");
-    await until(() => head.peers.reports().length === 1);
-    const [again, arrived] = await Promise.all([
-      head.peers.connect(null, tail.address, never),
-      tail.peers.connect(head.address, null, never),
-    ]);
+    await until(() => tail.peers.reports().length === 0);
+    const [again, arrived] = await connect();
     expect(again.next).not.toBe(first.next);
     expect(arrived.previous?.remoteKey).toBe(head.address.sessionKey);
   });

@@ -8,8 +8,10 @@ import { AddressWatch } from "./address-watch.ts";
 import type { Won } from "./dialling/dial-race.ts";
 import { whyNotBetter } from "./dialling/why-not-better.ts";
 import { LinkMeter } from "./link-meter.ts";
+import { systemClock } from "./link-clock.ts";
 import type { LinkStation } from "./link-station.ts";
 import type { Link } from "./link.ts";
+import { SessionLink } from "./session/session-link.ts";
 
 /** How long a stage waits for its neighbours' links before it calls that trouble. */
 export const LINKS_WITHIN_MS = 8_000;
@@ -39,11 +41,17 @@ export interface Neighbours {
 
 type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRelay" | "router">;
 
+/** A peer has dialled. `link` once it has said for what. */
+interface Arrival {
+  readonly path: Link;
+  link: SessionLink | null;
+}
+
 /**
  * The links of this node: one from the previous stage, one to the next. A link that is still good
  * serves the next generation too, so that a re-formed pipeline need not dial the survivors. The side
- * that dials also mends: it looks for another path when a link falls silent, and for a better one
- * while a relay carries it.
+ * that dials also mends: it looks for another path when a link falls silent or loses its path, and
+ * for a better one while a relay carries it; the link goes on over it where it was.
  */
 export class Peers {
   readonly #station: Station;
@@ -51,18 +59,20 @@ export class Peers {
   readonly #onHeld: (link: Link) => void;
   readonly #watch: AddressWatch;
   readonly #timer: NodeJS.Timeout;
-  #previous: Link | null = null;
-  #next: Link | null = null;
+  #previous: SessionLink | null = null;
+  #next: SessionLink | null = null;
   /** Whom the assignment names as next; null: nobody. */
   #wanted: PeerAddress | null = null;
   /** Latest first. They dialled before we heard of the assignment that makes them our neighbour. */
-  #unclaimed: Link[] = [];
+  #unclaimed: Arrival[] = [];
   /** Neighbours of the newest assignment. */
   #named: ReadonlySet<SessionKey> = new Set();
   #watchers: (() => void)[] = [];
   readonly #tales = new WeakMap<Link, Won>();
   readonly #meters = new WeakMap<Link, LinkMeter>();
   #mending: AbortController | null = null;
+  #isUpgrading = false;
+  #expecting: AbortController | null = null;
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
 
@@ -86,24 +96,41 @@ export class Peers {
     this.#station.name(this.#named);
   }
 
-  /** A peer has dialled us and proved its key. */
-  accepted(link: Link): void {
-    this.#unclaimed.unshift(link);
+  /** A peer has dialled us and proved its key; its first word says which link it means. */
+  accepted(path: Link): void {
+    const arrival: Arrival = { path, link: null };
+    const forget = (): void => {
+      this.#unclaimed = this.#unclaimed.filter((other) => other !== arrival);
+    };
     // SECURITY: a tensor is 32 MB, and honest ones come only when both ends know their neighbours.
-    if (!this.#named.has(link.remoteKey)) link.limitPayload(STRANGER_PAYLOAD_BYTES);
-    link.onClose(() => {
-      this.#unclaimed = this.#unclaimed.filter((other) => other !== link);
+    if (!this.#named.has(path.remoteKey)) path.limitPayload(STRANGER_PAYLOAD_BYTES);
+    this.#unclaimed.unshift(arrival);
+    path.onClose(forget);
+    path.onUpkeep((message) => {
+      if (message.type !== "resume" || arrival.link !== null)
+        return path.close("a link begins with what it goes on from");
+      const held = this.#previous;
+      if (held?.session === message.session && held.remoteKey === path.remoteKey) {
+        forget();
+        held.carry(path, message);
+      } else if (message.tensors + message.notes > 0) {
+        return path.close("the link that this was to go on with is gone");
+      } else {
+        const link = SessionLink.answer(path, message, systemClock);
+        arrival.link = link;
+        link.onClose(forget);
+      }
+      for (const watcher of this.#watchers.splice(0)) watcher();
     });
     // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time. Whom an
     // assignment has named keeps its place.
-    const unasked = this.#unclaimed.filter(({ remoteKey }) => !this.#named.has(remoteKey));
-    for (const old of unasked.slice(UNCLAIMED_LIMIT)) old.close("too many links wait here");
+    const unasked = this.#unclaimed.filter(({ path: { remoteKey } }) => !this.#named.has(remoteKey));
+    for (const old of unasked.slice(UNCLAIMED_LIMIT)) closeArrival(old, "too many links wait here");
     setTimeout(() => {
-      const isNeighbour = this.#previous?.remoteKey === link.remoteKey;
-      if (this.#unclaimed.includes(link) && !isNeighbour)
-        link.close("no assignment names you as a neighbour");
+      const isNeighbour = this.#previous?.remoteKey === path.remoteKey && arrival.link !== null;
+      if (this.#unclaimed.includes(arrival) && !isNeighbour)
+        closeArrival(arrival, "no assignment names you as a neighbour");
     }, UNCLAIMED_MS).unref();
-    for (const watcher of this.#watchers.splice(0)) watcher();
   }
 
   /** Links to both neighbours. Rejects with `peer-unreachable`, or when `signal` aborts. */
@@ -133,11 +160,13 @@ export class Peers {
     this.#watch.stop();
     clearInterval(this.#timer);
     this.#mending?.abort();
-    for (const link of [this.#previous, this.#next, ...this.#unclaimed]) link?.close(reason);
+    this.#expecting?.abort();
+    for (const link of [this.#previous, this.#next]) link?.close(reason);
+    for (const arrival of this.#unclaimed) closeArrival(arrival, reason);
   }
 
-  #report(side: LinkReport["side"], link: Link | null): LinkReport[] {
-    if (link === null) return [];
+  #report(side: LinkReport["side"], link: SessionLink | null): LinkReport[] {
+    if (link === null || !link.isCarried) return [];
     const tale = this.#tales.get(link) ?? null;
     const { path, stats, remoteKey: peer } = link;
     return [
@@ -153,7 +182,7 @@ export class Peers {
     ];
   }
 
-  #keep(link: Link | null, peer: PeerAddress | null): Link | null {
+  #keep(link: SessionLink | null, peer: PeerAddress | null): SessionLink | null {
     if (link === null || link.remoteKey === peer?.sessionKey) return link;
     link.close("another node is the neighbour now");
     return null;
@@ -162,18 +191,17 @@ export class Peers {
   async #expectPrevious(peer: PeerAddress | null, signal: AbortSignal): Promise<Link | null> {
     if (peer === null) return null;
     const arrived = new AbortController();
-    if (this.#station.hasByteRelay)
-      void this.#waitAtRelay(peer.sessionKey, AbortSignal.any([signal, arrived.signal]));
+    void this.#waitAtRelay(peer.sessionKey, AbortSignal.any([signal, arrived.signal]));
     try {
       for (;;) {
         // One that came later wins: the peer has given up the link we held.
-        const link = this.#unclaimed.find(({ remoteKey }) => remoteKey === peer.sessionKey);
-        if (link !== undefined) {
-          this.#unclaimed = this.#unclaimed.filter((other) => other !== link);
+        const arrival = this.#unclaimed.find(({ link }) => link?.remoteKey === peer.sessionKey);
+        if (arrival !== undefined && arrival.link !== null) {
+          this.#unclaimed = this.#unclaimed.filter((other) => other !== arrival);
           this.#previous?.close("you have dialled again");
-          this.#previous = this.#hold(link);
+          this.#previous = this.#hold(arrival.link);
         }
-        if (this.#previous !== null) return this.#previous;
+        if (this.#previous?.isCarried === true) return this.#previous;
         if (signal.aborted) throw unreachable("previous", "it has not dialled");
         await new Promise<void>((resolve) => {
           this.#watchers.push(resolve);
@@ -185,9 +213,11 @@ export class Peers {
     }
   }
 
+  /** Where it cannot dial us, it comes by way of the relay: until it is there, or heard again. */
   async #waitAtRelay(peer: SessionKey, signal: AbortSignal): Promise<void> {
+    if (!this.#station.hasByteRelay) return;
     await pause(RELAY_AFTER_MS, signal);
-    while (!signal.aborted && this.#previous === null) {
+    while (!signal.aborted && !isAlive(this.#previous)) {
       try {
         this.accepted(await this.#station.take(peer, signal));
       } catch {
@@ -198,39 +228,54 @@ export class Peers {
   }
 
   async #reachNext(peer: PeerAddress | null, signal: AbortSignal): Promise<Link | null> {
-    if (peer === null || this.#next !== null) return this.#next;
+    if (peer === null) return this.#next;
+    if (this.#next?.isCarried === true) return this.#next;
+    this.#next?.close("a path to you was not found in time");
     this.#mending?.abort();
     try {
       const won = await this.#station.dial(peer, LINKS_WITHIN_MS, signal);
-      return this.#take(won);
+      const link = SessionLink.begin(won.link, systemClock);
+      this.#next = this.#hold(link);
+      this.#carriedBy(link, won);
+      return link;
     } catch (error) {
       throw unreachable("next", failureBody(error).message, peer.sessionKey);
     }
   }
 
-  #take(won: Won): Link {
-    this.#tales.set(won.link, won);
-    this.#next = this.#hold(won.link);
+  #carriedBy(link: SessionLink, won: Won): void {
+    this.#tales.set(link, won);
     this.#upgradePauseMs = UPGRADE_MS;
     this.#upgradeAt = performance.now() + UPGRADE_MS;
-    return won.link;
   }
 
-  #hold(link: Link): Link {
+  #hold(link: SessionLink): SessionLink {
     link.limitBy(this.#throttle);
     this.#onHeld(link);
     link.limitPayload(Infinity);
     const meter = new LinkMeter();
     meter.look(link.stats, performance.now());
     this.#meters.set(link, meter);
+    link.onPathLost(() => {
+      if (this.#next === link) {
+        if (this.#isUpgrading) this.#mending?.abort();
+        void this.#mend(link);
+      }
+      if (this.#previous === link) this.#expectAgain(link);
+    });
     link.onClose(() => {
       if (this.#previous === link) this.#previous = null;
-      if (this.#next !== link) return;
-      this.#next = null;
-      // The orchestrator is about to form the pipeline again: the path is looked for meanwhile.
-      void this.#mend(null);
+      if (this.#next === link) this.#next = null;
     });
     return link;
+  }
+
+  #expectAgain(link: SessionLink): void {
+    if (this.#expecting !== null) return;
+    const abort = new AbortController();
+    this.#expecting = abort;
+    const limit = AbortSignal.any([abort.signal, AbortSignal.timeout(LINKS_WITHIN_MS)]);
+    void this.#waitAtRelay(link.remoteKey, limit).finally(() => (this.#expecting = null));
   }
 
   /** Each half second: asks links that are silent, doubts those that stay so, looks for better paths. */
@@ -241,6 +286,8 @@ export class Peers {
       this.#meters.get(link)?.look(link.stats, now);
       if (link.silentMs > ASK_AFTER_MS) link.ask();
     }
+    if (this.#previous !== null && this.#previous.silentMs > DOUBT_AFTER_MS)
+      this.#expectAgain(this.#previous);
     if (this.#next === null) return;
     // There is no event for a router that gives a live link another port: silence is all there is.
     if (this.#next.silentMs > DOUBT_AFTER_MS) void this.#mend(this.#next);
@@ -251,42 +298,47 @@ export class Peers {
     }
   }
 
-  /** Looks for another path to the next node; `doubted` is given up only when that is there and it is still silent. */
-  async #mend(doubted: Link | null): Promise<void> {
-    const peer = this.#wanted;
-    if (peer === null || this.#mending !== null) return;
-    const abort = new AbortController();
-    this.#mending = abort;
-    try {
-      const won = await this.#station.dial(peer, LINKS_WITHIN_MS, abort.signal);
-      const stillWanted = this.#wanted?.sessionKey === peer.sessionKey && this.#next === doubted;
-      if (!stillWanted || (doubted !== null && doubted.silentMs < DOUBT_AFTER_MS))
-        return won.link.close("the link before it is alive");
-      this.#take(won);
-      doubted?.close("another path was found after this one fell silent");
-    } catch {
-      // The heartbeat has the last word about the old link.
-    } finally {
-      if (this.#mending === abort) this.#mending = null;
-    }
+  /** Looks for another path to the next node; the one of now is given up only when that is there and it is still silent. */
+  async #mend(link: SessionLink): Promise<void> {
+    if (this.#mending?.signal.aborted === true) this.#isUpgrading = false;
+    await this.#dialAgain(link, LINKS_WITHIN_MS, true, () =>
+      link.silentMs < DOUBT_AFTER_MS && link.isCarried ? "the path before it is alive" : null,
+    );
   }
 
-  async #upgrade(relayed: Link): Promise<void> {
+  async #upgrade(relayed: SessionLink): Promise<void> {
+    this.#isUpgrading = this.#mending === null;
+    const rank = (link: Link): number => LINK_KINDS.indexOf(link.path.kind);
+    await this.#dialAgain(relayed, UPGRADE_WITHIN_MS, false, (path) =>
+      rank(path) >= rank(relayed) ? "it is no better than the path before" : null,
+    );
+  }
+
+  /** @param refusal why a path that was found is not to be used; null: it is */
+  async #dialAgain(
+    link: SessionLink,
+    withinMs: number,
+    relays: boolean,
+    refusal: (path: Link) => string | null,
+  ): Promise<void> {
     const peer = this.#wanted;
-    if (peer === null || this.#mending !== null) return;
+    if (peer === null || (this.#mending !== null && !this.#mending.signal.aborted)) return;
     const abort = new AbortController();
     this.#mending = abort;
     try {
-      const won = await this.#station.dial(peer, UPGRADE_WITHIN_MS, abort.signal, false);
-      const rank = (link: Link): number => LINK_KINDS.indexOf(link.path.kind);
-      if (this.#next !== relayed || rank(won.link) >= rank(relayed))
-        return won.link.close("it is no better than the link before");
-      this.#take(won);
-      relayed.close("a better path was found");
+      const won = await this.#station.dial(peer, withinMs, abort.signal, relays);
+      const isWanted = this.#wanted?.sessionKey === peer.sessionKey && this.#next === link;
+      const why = isWanted ? refusal(won.link) : "it is not needed any more";
+      if (why !== null) return won.link.close(why);
+      link.carry(won.link);
+      this.#carriedBy(link, won);
     } catch {
-      // Tried again later.
+      // The heartbeat has the last word about the path before; a better one is looked for again later.
     } finally {
-      if (this.#mending === abort) this.#mending = null;
+      if (this.#mending === abort) {
+        this.#mending = null;
+        this.#isUpgrading = false;
+      }
     }
   }
 
@@ -298,9 +350,18 @@ export class Peers {
     setTimeout(() => {
       for (const link of links)
         if (link.silentMs >= MOVED_MS)
-          link.close("link-silent: this computer has moved or slept, and the link with it");
+          link.dropPath("this computer has moved or slept, and the path with it");
     }, MOVED_MS).unref();
   }
+}
+
+function isAlive(link: SessionLink | null): boolean {
+  return link?.isCarried === true && link.silentMs < DOUBT_AFTER_MS;
+}
+
+function closeArrival({ path, link }: Arrival, reason: string): void {
+  if (link === null) path.close(reason);
+  else link.close(reason);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
