@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,6 +7,8 @@ export default defineConfig({
     // ONNX Runtime must never write its telemetry files, in tests neither.
     env: { ORT_DISABLE_TELEMETRY: "1" },
     pool: "forks",
+    // Many files wait for processes and clocks more than they compute: two at once on two cores too.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

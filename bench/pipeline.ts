@@ -151,7 +151,7 @@ async function oneProcess(exact: boolean): Promise<Contestant & { parameters(): 
 /** The embedded network; the daemon itself lives in this process. */
 async function embeddedNetwork(exact: boolean): Promise<Contestant & { tokensPerStep: number }> {
   const home = mkdtempSync(join(tmpdir(), "tah-bench-"));
-  const options = parseOptions(["--home", home, ...(exact ? ["--exact"] : [])]);
+  const options = parseOptions(["--home", home, "--yes", ...(exact ? ["--exact"] : [])]);
   if (options === null) throw new Failure("bench-failed", "The daemon's options are not understood.");
   const daemon = await runDaemon(options);
   const end = async () => {

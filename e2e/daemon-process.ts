@@ -28,7 +28,15 @@ export interface DaemonProcess {
 }
 
 /** Starts a daemon that trains a small model, with further options. Whoever starts it must stop it. */
-export async function startDaemon(
+export function startDaemon(
+  model: "tiny" | "default",
+  ...options: readonly string[]
+): Promise<DaemonProcess> {
+  return startNewDaemon(model, "--no-probe", "--yes", ...options);
+}
+
+/** As a new user's: it waits for its owner's first yes. */
+export async function startNewDaemon(
   model: "tiny" | "default",
   ...options: readonly string[]
 ): Promise<DaemonProcess> {
@@ -36,7 +44,7 @@ export async function startDaemon(
   const home = mkdtempSync(join(tmpdir(), "tah e2e "));
   const child = spawn(
     process.execPath,
-    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--no-probe", "--exit-with-parent", ...options],
+    [join(ROOT, "src-daemon", "main.ts"), "--model", model, "--exit-with-parent", ...options],
     {
       cwd: ROOT,
       // The channel tells the daemon when this process is gone, however it goes.

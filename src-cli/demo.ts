@@ -90,6 +90,7 @@ async function runDemo(options: Options): Promise<DemoResult & FinalParameters> 
   say(`A daemon, an orchestrator and three workers train for ${options.steps} steps …`);
   const daemon = new DaemonProcess(home, [
     "--no-probe",
+    "--yes",
     "--steps",
     String(options.steps),
     "--model",

@@ -264,7 +264,14 @@ async function carryOut(
   const runFile = join(home, "run.json");
   writeFileSync(runFile, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   const neighbours = String(stages.length - 1);
-  const daemon = new DaemonProcess(home, ["--no-probe", "--run", runFile, "--neighbours", neighbours]);
+  const daemon = new DaemonProcess(home, [
+    "--no-probe",
+    "--yes",
+    "--run",
+    runFile,
+    "--neighbours",
+    neighbours,
+  ]);
   const network = join(home, NETWORK_FOLDER_NAME);
   const training = new FollowedTraining(daemon, {
     steps: run.steps ?? 0,

@@ -23,6 +23,7 @@ import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
 import { addRunCommands } from "./run-command.ts";
+import { setUp } from "./set-up.ts";
 import { addWalletCommands } from "./wallet-command.ts";
 
 /** Without a duration. A manual pause or start always has an end. */
@@ -55,6 +56,7 @@ interface Common {
   readonly home?: string;
   readonly again?: true;
   readonly yes?: true;
+  readonly asleep?: true;
   readonly up?: string;
   readonly down?: string;
 }
@@ -84,6 +86,25 @@ command("why", "why it is running or waiting, and what changes next", async (cli
     text: whyText({ decision, override, network }, Date.now()),
   };
 });
+
+command(
+  "setup",
+  "say yes for the first time: before that nothing is downloaded or computed",
+  async (client, _, asked) => {
+    const begun = await setUp(client, {
+      yes: asked.yes === true,
+      asleep: asked.asleep === true,
+      ask: asked.json === true ? null : terminalQuestion("Begin?"),
+      show: (text) => process.stderr.write(`${text}\n`),
+    });
+    return { data: begun.decision, text: begun.text };
+  },
+)
+  .option(
+    "--asleep",
+    "only from 23:00 to 07:00, on power (else: at any time; `tah rules` and the dashboard change it)",
+  )
+  .option("--yes", "without being asked");
 
 command("pause", `pause for a while (${DURATION_HELP}; else ${DEFAULT_DURATION})`, async (client, words) =>
   decided(await client.call("policy.pause", { minutes: minutes(words), by: "cli" })),

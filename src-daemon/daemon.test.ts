@@ -39,9 +39,13 @@ interface Run {
 }
 
 function daemon(...options: string[]): Run {
-  const child = spawn(process.execPath, [MAIN, "--home", home, "--model", "tiny", "--no-probe", ...options], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(
+    process.execPath,
+    [MAIN, "--home", home, "--model", "tiny", "--no-probe", "--yes", ...options],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   started.push(child);
   let output = "";
   let complaint = "";

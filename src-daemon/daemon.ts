@@ -26,6 +26,7 @@ import type { SessionPorts } from "./networks/network-session.ts";
 import { NetworksStore } from "./networks/networks-store.ts";
 import { DataReading } from "./runs/data-reading.ts";
 import type { DaemonOptions } from "./options.ts";
+import { SetUp } from "./data-folder/set-up.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
 import { writePrivateFile } from "./data-folder/private-file.ts";
 import { writeProcessList } from "./supervision/process-list.ts";
@@ -49,7 +50,7 @@ export interface Daemon {
   /** An address that signs one browser in. */
   loginUrl(): string;
   state(): DaemonState;
-  /** The owner's yes or no to the invitation that it was started with. */
+  /** The owner's yes or no: to the invitation that it was started with, else to beginning at all. */
   answer(yes: boolean): Promise<unknown>;
   /** Ends everything it has started, politely. */
   stop(): Promise<void>;
@@ -89,7 +90,9 @@ async function assemble(
   cleanUp.push(close);
   log.info({ version: VERSION, node: process.version, options }, "start");
 
-  const policy = new PolicyKeeper({ folder: home.path });
+  const setUp = new SetUp(home);
+  if (options.yes) firstYes(home, setUp);
+  const policy = new PolicyKeeper({ folder: home.path, begun: setUp.isDone });
   cleanUp.push(() => policy.close());
   const { own, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
   for (const warning of warnings) log.warn(warning);
@@ -151,6 +154,7 @@ async function assemble(
     onNote: (text) => live.note(text),
     onProblem: (failure) => live.problem("network", failure === null ? null : failure.body()),
     now: Date.now,
+    mayOpen: () => setUp.isDone,
   });
 
   const threads = threadsPerWorker(
@@ -194,6 +198,26 @@ async function assemble(
   });
   const tokens = new ApiTokens(join(home.path, "tokens.json"), Date.now);
   const audit = new AuditLog(join(home.path, "audit.jsonl"), Date.now);
+  const handlers = makeHandlers({
+    policy,
+    membership,
+    providers,
+    history,
+    state: () => live.get(),
+    note: (text) => live.note(text),
+    setUp() {
+      if (setUp.isDone) return;
+      firstYes(home, setUp);
+      policy.begin();
+    },
+    loginUrl: () => api.loginUrl(),
+    signOut: () => api.signOut(),
+    tokens,
+    endToken: (id) => api.endToken(id),
+    audit: (limit) => audit.newest(limit),
+    // The answer goes out first.
+    quit: () => void setTimeout(() => void stop(), 50),
+  });
   const api = await startApiServer({
     signIn,
     tokens,
@@ -205,21 +229,7 @@ async function assemble(
       options.port === null || options.port === 0
         ? { kind: "likely", number: options.port ?? memory.port }
         : { kind: "exact", number: options.port },
-    handlers: makeHandlers({
-      policy,
-      membership,
-      providers,
-      history,
-      state: () => live.get(),
-      note: (text) => live.note(text),
-      loginUrl: () => api.loginUrl(),
-      signOut: () => api.signOut(),
-      tokens,
-      endToken: (id) => api.endToken(id),
-      audit: (limit) => audit.newest(limit),
-      // The answer goes out first.
-      quit: () => void setTimeout(() => void stop(), 50),
-    }),
+    handlers,
     onPoint(listener) {
       points.add(listener);
       return () => void points.delete(listener);
@@ -274,7 +284,11 @@ async function assemble(
     url: api.url,
     loginUrl: () => api.loginUrl(),
     state: () => live.get(),
-    answer: (yes) => membership.answer(yes),
+    async answer(yes) {
+      if (live.get().network.offer !== null) return handlers["network.answer"]({ consent: yes });
+      const { rules } = policy;
+      return yes ? handlers["setup.begin"]({ rules, invitation: null, consent: true }) : null;
+    },
     stop,
     kill() {
       providers.stop();
@@ -282,6 +296,14 @@ async function assemble(
     },
     ended,
   };
+}
+
+function firstYes(home: Home, setUp: SetUp): void {
+  try {
+    setUp.finish(Date.now());
+  } catch (error) {
+    throw homeFailure(home.path, error);
+  }
 }
 
 interface OwnKey {

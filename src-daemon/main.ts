@@ -96,13 +96,16 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
 
 /** What it is and where; then a line every few seconds, as long as there is something new to say. */
 function report(daemon: Daemon): NodeJS.Timeout {
-  const { network, dataFolder } = daemon.state();
+  const { network, dataFolder, decision } = daemon.state();
+  const isNew = decision.reasons.includes("not-set-up");
   say(
-    network.offer !== null || network.kind === "remote"
-      ? `Your computer ${network.offer === null ? "works for" : "was invited to"} ${network.offer?.card.name ?? network.name}.`
-      : network.neighbours === 0
-        ? "Your computer trains a language model, in one process."
-        : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
+    isNew && network.offer === null
+      ? "Train at Home is ready. Nothing is downloaded or computed before you say yes."
+      : network.offer !== null || network.kind === "remote"
+        ? `Your computer ${network.offer === null ? "works for" : "was invited to"} ${network.offer?.card.name ?? network.name}.`
+        : network.neighbours === 0
+          ? "Your computer trains a language model, in one process."
+          : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
   );
   say(`Dashboard:   ${daemon.loginUrl()}`);
   say(`Data folder: ${dataFolder}`);
@@ -117,17 +120,24 @@ function report(daemon: Daemon): NodeJS.Timeout {
 
 /** Shows what it was invited to, and asks where there is a terminal; the dashboard asks too. */
 function askForConsent(daemon: Daemon): Interface | null {
+  const isNew = (): boolean => daemon.state().decision.reasons.includes("not-set-up");
   const { offer } = daemon.state().network;
-  if (offer === null) return null;
-  for (const { name, value } of offerRows(offer)) say(`  ${`${name}:`.padEnd(14)}${value}`);
-  say("Nothing is downloaded or computed before you have said yes: in the dashboard, or here.");
+  if (offer === null && !isNew()) return null;
+  if (offer !== null) {
+    for (const { name, value } of offerRows(offer)) say(`  ${`${name}:`.padEnd(14)}${value}`);
+    say("Nothing is downloaded or computed before you have said yes: in the dashboard, or here.");
+  }
   if (!process.stdin.isTTY || !process.stdout.isTTY) return null;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   // Whoever reads the keys has to hand on what a terminal would have: Ctrl-C.
   terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
-  terminal.question("Join this network and work for it? [y/N] ", (text) => {
+  const question =
+    offer === null
+      ? "Begin now, on this computer alone, at any time? (The dashboard asks when, and for whom.) [y/N] "
+      : "Join this network and work for it? [y/N] ";
+  terminal.question(question, (text) => {
     terminal.close();
-    if (daemon.state().network.offer === null) return;
+    if (offer === null ? !isNew() : daemon.state().network.offer === null) return;
     const yes = /^y(es)?$/i.test(text.trim());
     daemon.answer(yes).catch((error: unknown) => say(failureBody(error).message));
   });

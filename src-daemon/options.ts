@@ -20,6 +20,8 @@ export interface DaemonOptions {
   readonly chain: string | null;
   /** An invitation to join; null: none. Without `yes` its owner is asked first. */
   readonly join: { readonly text: string; readonly yes: boolean } | null;
+  /** Whether the owner's yes comes with the start; else it is asked for in a data folder that is new. */
+  readonly yes: boolean;
   readonly model: ModelSize;
   /** Whether a new run's numbers are to be the same bits on every computer. */
   readonly exact: boolean;
@@ -46,7 +48,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
   --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
   --join INVITATION  join the network of an invitation (a line that begins with tah1)
-  --yes              with --join: say yes to what the network asks, without being asked
+  --yes              begin at once, without being asked: also to what the network of --join asks
   --wallet-password-file FILE  the password of your hotkey, if it is under one (else it is asked for)
   --help             this text
 `;
@@ -60,8 +62,6 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   if (values.help === true) return null;
   if (values["no-neighbours"] === true && values.neighbours !== undefined)
     throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
-  if (values.yes === true && values.join === undefined)
-    throw bad("--yes is the answer to --join, which is missing. Give both, or neither.");
   const said = (["data", "model", "steps", "exact"] as const).find((option) => values[option] !== undefined);
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
@@ -78,6 +78,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),
     chain: values.chain === undefined ? null : parseChainUrl(values.chain),
     join: values.join === undefined ? null : { text: invitation(values.join), yes: values.yes === true },
+    yes: values.yes === true,
     model: modelSize(values.model ?? "default"),
     exact: values.exact === true,
     runFile: values.run === undefined ? null : path("--run", "file", values.run),

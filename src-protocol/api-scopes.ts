@@ -22,6 +22,8 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
   "state.get": "read",
   "run.history": "read",
   "history.hours": "read",
+  "setup.computer": "read",
+  "setup.begin": "rules",
   "policy.pause": "control",
   "policy.start": "control",
   "policy.resume": "control",

@@ -57,6 +57,28 @@ export const METHODS = {
     result: z.strictObject({ hours: z.array(workedHour) }),
     about: "What this computer did, by the hour: time, tokens and what was earned. Kept here alone",
   },
+  "setup.computer": {
+    params: z.strictObject({}),
+    result: z.strictObject({
+      cores: z.int().positive(),
+      memoryBytes: z.int().positive(),
+      /** Where the data folder is. */
+      freeDiskBytes: z.int().nonnegative(),
+    }),
+    about: "What this computer has",
+  },
+  "setup.begin": {
+    params: z.strictObject({
+      /** When it may run, from its first moment on. */
+      rules,
+      /** To join at once; null: the network on this computer alone. */
+      invitation: invitationText.nullable(),
+      /** SECURITY: the owner's first yes. Before it nothing is downloaded and nothing computes. */
+      consent: z.literal(true),
+    }),
+    result: decision,
+    about: "Say yes for the first time: the rules are stored, and work begins when they allow it",
+  },
   "policy.pause": {
     params: z.strictObject({
       minutes: z

@@ -82,11 +82,12 @@ export type Evidence = z.infer<typeof evidence>;
 export const UNKNOWN_EVIDENCE: Evidence = { idleSeconds: null, power: "unknown", batteryPercent: null };
 
 /**
- * Every reason there is, strongest first: of those that apply, the first one decides. So a manual
- * pause beats all, power (a safety rule) beats a manual start, and a manual start beats the rest.
+ * Every reason there is, strongest first: of those that apply, the first one decides. Before the
+ * owner's first yes nothing runs; then a manual pause beats all, power (a safety rule) beats a manual start, and a manual start beats the rest.
  * Texts for window, tray, CLI and agents come from this one table.
  */
 export const REASONS = {
+  "not-set-up": { verdict: "pause", text: "you have not said yet that it may begin" },
   "manual-pause": { verdict: "pause", text: "you paused it" },
   "on-battery": { verdict: "pause", text: "the computer is on battery" },
   "power-unknown": { verdict: "pause", text: "it cannot tell whether the computer is on power" },

@@ -20,6 +20,7 @@ const say = (reasons: ReasonCode[], change: string | null = null, now = NOW): st
 
 /** Golden: window, tray, terminal and CLI all show exactly this. */
 const GOLDEN: Record<ReasonCode, string> = {
+  "not-set-up": "Waiting: you have not said yet that it may begin.",
   "manual-pause": "Waiting: you paused it.",
   "on-battery": "Waiting: the computer is on battery.",
   "power-unknown": "Waiting: it cannot tell whether the computer is on power.",

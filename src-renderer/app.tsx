@@ -9,6 +9,7 @@ import { DialMark, EarningsIcon, HomeIcon, NetworkIcon, ScheduleIcon } from "./p
 import { Network } from "./network/network.tsx";
 import { Schedule } from "./schedule/schedule.tsx";
 import { type Screen, SCREENS, useScreen } from "./screen.ts";
+import { SetUp } from "./setup/setup.tsx";
 import { ThemeSwitch } from "./frame/theme-switch.tsx";
 import { TopLine } from "./frame/top-line.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
@@ -25,6 +26,7 @@ export function App() {
   const ready = useDashboard(({ state }) => state !== null);
   const connection = useDashboard(({ connection }) => connection);
   const problem = useDashboard(({ state }) => state?.problem ?? null);
+  const isNew = useDashboard(({ state }) => state?.decision.reasons[0] === "not-set-up");
   const heading = useRef<HTMLHeadingElement>(null);
   const { title, content: Content } = RAIL[screen];
 
@@ -39,6 +41,7 @@ export function App() {
     return () => window.removeEventListener("hashchange", arrive);
   }, []);
 
+  if (isNew) return <SetUp />;
   return (
     <div className={styles["frame"]}>
       <a className={styles["skip"]} href="#main" onClick={skipToMain}>

@@ -28,6 +28,8 @@ export interface Home {
   readonly processesFile: string;
   readonly providersFile: string;
   readonly historyFile: string;
+  /** That its owner has said yes. */
+  readonly setUpFile: string;
   readonly wallets: string;
   readonly worker: string;
   readonly network: string;
@@ -68,6 +70,7 @@ export function openHome(folder: string, room = ROOM): Home {
     processesFile: join(path, "processes.json"),
     providersFile: join(path, "providers.json"),
     historyFile: join(path, "history.db"),
+    setUpFile: join(path, "setup.json"),
     wallets: join(path, "wallets"),
     worker: join(path, "worker"),
     network,

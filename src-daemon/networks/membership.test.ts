@@ -65,7 +65,7 @@ function store(): NetworksStore {
   return new NetworksStore(join(folder, "networks.json"), (network) => join(folder, network));
 }
 
-function membership(): Membership {
+function membership(mayOpen = () => true): Membership {
   const networks = store();
   return new Membership({
     store: networks,
@@ -102,6 +102,7 @@ function membership(): Membership {
     onNote: (text) => void events.push(text),
     onProblem: (failure) => void (failure === null ? undefined : events.push(`problem ${failure.code}`)),
     now: () => 7,
+    mayOpen,
   });
 }
 
@@ -123,6 +124,21 @@ describe("the network that this computer works for", () => {
     expect(await joining).toMatchObject([{ name: "Street 1", active: true, joinedAt: 7 }]);
     expect(events.slice(1)).toEqual(["stop embedded", "start Street 1, on disk Street 1", "work Street 1"]);
     expect(await member.look("tah11")).toMatchObject({ joined: true });
+  });
+
+  it("is none before the owner's first yes, and a no to an invitation is no yes to another", async () => {
+    let said = false;
+    const member = membership(() => said);
+    await member.start({ text: "tah11", yes: false });
+    await member.answer(false);
+    member.setWorking(true, "");
+    expect(events).toEqual([]);
+    expect(() => member.session).toThrow(expect.objectContaining({ code: "not-set-up" }));
+    said = true;
+    await member.begin();
+    expect(events).toEqual(["start embedded, on disk embedded", "work embedded"]);
+    await member.begin();
+    expect(events).toHaveLength(2);
   });
 
   it("is the joined one after a restart, without a question", async () => {

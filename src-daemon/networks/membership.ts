@@ -31,6 +31,8 @@ export interface MembershipPorts {
   /** The active network cannot be started; null: it could. */
   onProblem(failure: Failure | null): void;
   now(): number;
+  /** Whether the owner has said yes, to anything at all: before that no network is opened. */
+  mayOpen(): boolean;
 }
 
 /**
@@ -55,6 +57,11 @@ export class Membership {
   /** Throws `network-changing` in the moments between two networks. */
   get session(): Session {
     if (this.#session !== null) return this.#session;
+    if (!this.#ports.mayOpen() && this.#waiting === null)
+      throw new Failure(
+        "not-set-up",
+        "Nothing has begun yet: say in the dashboard when it may run, or type `tah setup`.",
+      );
     throw this.#waiting === null
       ? new Failure("network-changing", "The network is being changed just now. Try again in a few seconds.")
       : new Failure(
@@ -82,6 +89,13 @@ export class Membership {
     }
     this.#waiting = looked;
     this.#tell();
+  }
+
+  /** After the owner's first yes: opens the active network, if none is open yet. */
+  begin(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#session === null && this.#waiting === null) await this.#open();
+    });
   }
 
   async look(invitation: string): Promise<NetworkOffer> {
@@ -190,6 +204,7 @@ export class Membership {
   async #open(): Promise<void> {
     if (this.#ended) return;
     const { store, open, onProblem } = this.#ports;
+    if (!this.#ports.mayOpen()) return this.#tell();
     try {
       const session = await open(store.active());
       if (this.#isEnding()) return;

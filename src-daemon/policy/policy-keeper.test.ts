@@ -66,6 +66,15 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+describe("before the owner's first yes", () => {
+  it("nothing runs, whatever else is said; afterwards what was said holds", () => {
+    const keeper = keep({ begun: false });
+    keeper.start(60, "dashboard");
+    expect(keeper.decision).toEqual({ action: "pause", reasons: ["not-set-up"], nextChange: null });
+    expect(keeper.begin()).toMatchObject({ action: "run", reasons: ["manual-run", "always-allowed"] });
+  });
+});
+
 describe("rules and overrides", () => {
   it("a new folder has the default rules and writes nothing; a daemon at rest has no timer", () => {
     expect(keep().decision).toMatchObject({ action: "run", reasons: ["always-allowed"] });

@@ -32,6 +32,8 @@ export interface PolicyKeeperOptions {
   probes?: Probes;
   /** The computer's own zone; asked again at every review, since computers travel. */
   zone?: () => string;
+  /** Whether its owner has said yes; until `begin` nothing else decides. */
+  begun?: boolean;
 }
 
 export interface PolicyState {
@@ -53,6 +55,7 @@ export class PolicyKeeper implements PolicyState {
   readonly #overrideFile: StoredJson<Override>;
   readonly #watch: EvidenceWatch;
   readonly #handlers = new Set<(state: PolicyState) => void>();
+  #begun: boolean;
   #rules: Rules;
   #override: Override | null;
   #decision: Decision;
@@ -64,6 +67,7 @@ export class PolicyKeeper implements PolicyState {
     this.#now = options.now ?? Date.now;
     this.#timers = options.timers ?? systemTimers;
     this.#zone = options.zone ?? ownTimeZone;
+    this.#begun = options.begun ?? true;
     this.#rulesFile = storedJson(join(options.folder, "rules.json"), rulesSchema, "the rules");
     this.#overrideFile = storedJson(
       join(options.folder, "override.json"),
@@ -112,6 +116,12 @@ export class PolicyKeeper implements PolicyState {
 
   start(minutes: number, by: Override["by"]): Decision {
     return this.#overrideFor("run", minutes, by);
+  }
+
+  /** The owner has said yes. */
+  begin(): Decision {
+    this.#begun = true;
+    return this.#refresh();
   }
 
   /** Ends a pause or a start: the rules apply again. */
@@ -202,6 +212,7 @@ export class PolicyKeeper implements PolicyState {
   #decide(): Decision {
     const now = this.#now();
     this.#settleOverride(now);
+    if (!this.#begun) return { action: "pause", reasons: ["not-set-up"], nextChange: null };
     return decide(this.#rules, this.#watch.evidence(), this.#override, now, this.#zone());
   }
 

@@ -77,14 +77,17 @@ export class Providers {
     else this.#ports.onProvider(this.provider);
   }
 
-  /** Takes the test again. Throws a `Failure` when it may not run now. */
-  again(): ProvidersReport {
+  /**
+   * Takes the test again. Throws a `Failure` when it may not run now; `wanted`: its owner asks for it in
+   * the set-up, where nothing else runs yet.
+   */
+  again(wanted = false): ProvidersReport {
     if (this.#ports.machine === null)
       throw new Failure(
         "providers-off",
         "This Train at Home was started without the test of what it can compute with, and uses the processor.",
       );
-    if (!this.#working)
+    if (!this.#working && !wanted)
       throw new Failure(
         "providers-paused",
         "The test runs only while training may run, and it may not now. `tah why` says why; `tah start` starts it by hand.",

@@ -1,3 +1,4 @@
+import controls from "../parts/controls.module.css";
 import type { ScheduleMode } from "./schedule-mode.ts";
 import styles from "./mode-choice.module.css";
 
@@ -9,15 +10,21 @@ const CHOICES: readonly { mode: ScheduleMode; title: string; about: string }[] =
 
 export function ModeChoice({
   mode,
+  modes = CHOICES.map(({ mode }) => mode),
+  isTitled = true,
   onChoose,
 }: {
   mode: ScheduleMode;
+  /** Those to choose from, in this order. */
+  modes?: readonly ScheduleMode[];
+  /** Whether the question stands above; else a heading asks it already. */
+  isTitled?: boolean;
   onChoose: (mode: ScheduleMode) => void;
 }) {
   return (
     <fieldset className={styles["choices"]}>
-      <legend>When may it run?</legend>
-      {CHOICES.map(({ mode: value, title, about }) => (
+      <legend className={isTitled ? undefined : controls["hidden"]}>When may it run?</legend>
+      {chosen(modes).map(({ mode: value, title, about }) => (
         <label key={value}>
           <input
             type="radio"
@@ -32,4 +39,8 @@ export function ModeChoice({
       ))}
     </fieldset>
   );
+}
+
+function chosen(modes: readonly ScheduleMode[]): typeof CHOICES {
+  return modes.flatMap((wanted) => CHOICES.filter(({ mode }) => mode === wanted));
 }

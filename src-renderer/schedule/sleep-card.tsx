@@ -6,10 +6,13 @@ import { TimeField } from "./time-field.tsx";
 export function SleepCard({
   from,
   to,
+  hasOwnHours = true,
   onChange,
 }: {
   from: string;
   to: string;
+  /** Whether hours can be painted here too. */
+  hasOwnHours?: boolean;
   onChange: (night: { from: string; to: string }) => void;
 }) {
   return (
@@ -24,7 +27,9 @@ export function SleepCard({
         <TimeField as="to" value={to} onChange={(value) => onChange({ from, to: value })} />
       </div>
       <p className={controls["hint"]}>
-        Other hours at the weekend? Choose “My own hours”: your nights are painted there already.
+        {hasOwnHours
+          ? "Other hours at the weekend? Choose “My own hours”: your nights are painted there already."
+          : "Other hours at the weekend can be painted later, on the Schedule screen."}
       </p>
     </section>
   );

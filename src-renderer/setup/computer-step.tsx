@@ -1,0 +1,119 @@
+import { useEffect, useState } from "react";
+import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
+import type { MethodResult } from "../../src-protocol/methods.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import controls from "../parts/controls.module.css";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { count, plural, rough } from "../parts/format.ts";
+import { useAction } from "../parts/use-action.ts";
+import { largestSlice, tokensPerSecond } from "./steps.ts";
+import styles from "./setup.module.css";
+
+const LOOK_EVERY_MS = 400;
+/** What speeds are told in: a model of this many parameters. */
+const YARDSTICK = 100e6;
+
+/** Cores, memory, room; and, when it is asked for, a test of what it trains fastest with. */
+export function ComputerStep() {
+  const [computer, setComputer] = useState<MethodResult<"setup.computer"> | null>(null);
+  const [report, setReport] = useState<ProvidersReport | null>(null);
+  const { busy, failure, run } = useAction();
+  useEffect(() => {
+    void run("look", async () => {
+      setComputer(await getBridge().call("setup.computer", {}));
+      setReport(await getBridge().call("providers.get", {}));
+    });
+    // Once, when the step is shown.
+    // oxlint-disable-next-line react/exhaustive-deps
+  }, []);
+  const isTesting = report?.phase === "testing";
+  useEffect(() => {
+    if (!isTesting) return;
+    const timer = setInterval(() => {
+      getBridge()
+        .call("providers.get", {})
+        .then(setReport, () => undefined);
+    }, LOOK_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [isTesting]);
+  const test = () => void run("test", async () => setReport(await getBridge().call("providers.test", {})));
+
+  return (
+    <>
+      <section className={controls["card"]} aria-label="This computer">
+        {computer === null ? (
+          <p className={controls["hint"]}>Looking …</p>
+        ) : (
+          <dl className={styles["rows"]}>
+            <Row name="Processor">
+              {report?.machine?.processor ?? "Processor"}, {plural(computer.cores, "core")}
+            </Row>
+            <Row name="Memory">
+              {(computer.memoryBytes / 1e9).toFixed(0)} GB: half of it holds a slice of about{" "}
+              {rough(Number(largestSlice(computer.memoryBytes).toPrecision(2)))} parameters while it trains
+            </Row>
+            <Row name="Free disk">{(computer.freeDiskBytes / 1e9).toFixed(0)} GB</Row>
+          </dl>
+        )}
+      </section>
+      {report !== null && report.phase !== "off" && (
+        <section className={controls["card"]} aria-labelledby="speed-title">
+          <div className={controls["cardHead"]}>
+            <h2 id="speed-title" className={controls["cardTitle"]}>
+              How fast is it?
+            </h2>
+            {report.phase !== "testing" && (
+              <button
+                type="button"
+                className={controls["button"]}
+                aria-disabled={busy !== null}
+                onClick={test}
+              >
+                {report.phase === "tested" ? "Test again" : "Test it"}
+              </button>
+            )}
+          </div>
+          <Speed report={report} />
+        </section>
+      )}
+      {failure !== null && <FailureNotice failure={failure} />}
+    </>
+  );
+}
+
+function Speed({ report: { phase, results, choice } }: { report: ProvidersReport }) {
+  return (
+    <>
+      <output className={controls["hint"]}>
+        {phase === "waiting" &&
+          "It tries the processor and each graphics card, for about half a minute in all. You can leave it out: it is tested at the first start."}
+        {phase === "testing" && `Testing … ${plural(results.length, "result")} so far.`}
+        {phase === "tested" && choice?.text}
+      </output>
+      {phase === "testing" && <progress className={styles["bar"]} aria-label="Testing" />}
+      <ul className={styles["results"]}>
+        {results.map(({ provider, outcome }) =>
+          outcome.kind === "absent" ? null : (
+            <li key={provider}>
+              <span>{PROVIDER_NAMES[provider]}</span>
+              <span>
+                {outcome.kind === "right"
+                  ? `about ${count(Number(tokensPerSecond(outcome.gflops, YARDSTICK).toPrecision(2)))} tokens a second, of a model of 100M parameters`
+                  : "cannot be used here"}
+              </span>
+            </li>
+          ),
+        )}
+      </ul>
+    </>
+  );
+}
+
+function Row({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
