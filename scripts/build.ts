@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { ensureRenderer } from "./renderer.ts";
 import { buildShell } from "./shell-bundle.ts";
-import { stage } from "./stage.ts";
+import { productVersion } from "./package/product-version.ts";
+import { stage, stageFolder } from "./package/stage.ts";
+import { hostTarget } from "./package/target.ts";
 
-/** `npm run build`: everything that electron-builder packages. Then: `npx electron-builder`. */
+/** `npm run build`: everything that electron-builder packages for this system. Then: `npx electron-builder`. */
 const root = join(import.meta.dirname, "..");
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
@@ -11,7 +13,9 @@ await ensureRenderer(root, say);
 say("Building the desktop shell …");
 await buildShell(root);
 say("Collecting what the app ships …");
-const { packages } = stage(root);
+const target = hostTarget();
+const folder = stageFolder(root, target);
+const { packages } = await stage(root, { target, folder, version: productVersion(root), nodeArchive: null });
 say(
-  `dist/renderer, dist/main and dist/stage are ready: the daemon with ${packages} packages and its own Node.`,
+  `dist/renderer, dist/main and ${folder} are ready: the daemon with ${packages.length} packages and its own Node.`,
 );

@@ -88,7 +88,7 @@ describe("where the daemon's program is", () => {
 
   it("in a package: beside the archive", () => {
     const node = join("/app/resources", "node", "node");
-    const entry = join("/app/resources", "daemon", "src-daemon", "main.ts");
+    const entry = join("/app/resources", "daemon", "src-daemon", "main.js");
     const places = { resources: "/app/resources", checkout: "/app/resources/app.asar", arch: "x64" } as const;
     expect(findDaemonProgram({ ...places, platform: "linux", exists: at([node, entry]) })).toEqual({
       node,

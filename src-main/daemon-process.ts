@@ -33,7 +33,8 @@ export function findDaemonProgram(places: ProgramPlaces): DaemonProgram | null {
         )
       : [join(resources, "node", binary)];
   const node = nodes.find((path) => exists(path));
-  const entry = join(root, "src-daemon", "main.ts");
+  // A package holds the same files as plain JavaScript.
+  const entry = join(root, "src-daemon", resources === null ? "main.ts" : "main.js");
   return node !== undefined && exists(entry) ? { node, entry } : null;
 }
 
