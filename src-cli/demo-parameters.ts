@@ -20,13 +20,17 @@ const STORED_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 
 /** What an embedded network has trained, from its folder, as soon as every stage has stored its last step. */
-export async function finalParameters(network: string, steps: number): Promise<FinalParameters> {
-  const deadline = performance.now() + STORED_WITHIN_MS;
+export async function finalParameters(
+  network: string,
+  steps: number,
+  withinMs = STORED_WITHIN_MS,
+): Promise<FinalParameters> {
+  const deadline = performance.now() + withinMs;
   while (readManifest(network)?.step !== steps) {
     if (performance.now() > deadline)
       throw new Failure(
         "demo-not-stored",
-        `The parameters of step ${steps} were not stored in half a minute.`,
+        `The parameters of step ${steps} were not stored in ${withinMs / 1000} seconds.`,
       );
     await wait(LOOK_EVERY_MS);
   }

@@ -35,7 +35,13 @@ export function openRecord(file: string): RecordOnDisk {
   const given = resolve(file);
   const candidates = /\.onnx$/i.test(given)
     ? [recordBeside(given)]
-    : [given, join(given, RUN_RECORD_FILE), join(given, NETWORK_FOLDER_NAME, RUN_RECORD_FILE)];
+    : [
+        given,
+        join(given, RUN_RECORD_FILE),
+        join(given, NETWORK_FOLDER_NAME, RUN_RECORD_FILE),
+        // Of a folder of Hugging Face that was written back.
+        recordBeside(given),
+      ];
   const path = candidates.find((each) => statSync(each, { throwIfNoEntry: false })?.isFile());
   if (path === undefined) {
     throw new Failure(

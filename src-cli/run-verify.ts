@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, linkSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
@@ -43,6 +43,8 @@ export interface VerifyResult extends VerifyOutcome {
   readonly record: string;
   readonly runSha256: string;
   readonly arithmetic: Arithmetic;
+  /** The first step whose links were compared. */
+  readonly from: number;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function verifyRun(options: VerifyOptions, say: (text: string) => v
   const range = rangeOf(record, options);
   const temporary = mkdtempSync(join(tmpdir(), "train-at-home-verify-"));
   try {
-    const checkpoint = checkpointBefore(record, options.steps === null ? Infinity : range.from);
+    const checkpoint = checkpointBefore(record, options.steps === null ? Infinity : range.from, temporary);
     const from = options.steps === null ? Math.max(range.from, (checkpoint?.step ?? 0) + 1) : range.from;
     const files = await filesOf(record, options, temporary, say);
     const request = { ...files, record: record.path, checkpoint, stage: options.stage, from, to: range.to };
@@ -65,7 +67,7 @@ export async function verifyRun(options: VerifyOptions, say: (text: string) => v
     );
     const outcome = await repeated(request, say);
     const { run, path } = record;
-    return { record: path, runSha256: runDigest(run), arithmetic: run.arithmetic, ...outcome };
+    return { record: path, runSha256: runDigest(run), arithmetic: run.arithmetic, from, ...outcome };
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
@@ -89,13 +91,32 @@ function rangeOf(
   );
 }
 
-/** The network's newest checkpoint, if it lies before the first step that is to be compared. */
-function checkpointBefore({ folder, run, links }: RecordOnDisk, from: number): VerifyRequest["checkpoint"] {
+/** The network's newest checkpoint before the first step that is to be compared, if it has one. */
+function checkpointBefore(
+  { folder, run, links }: RecordOnDisk,
+  from: number,
+  temporary: string,
+): VerifyRequest["checkpoint"] {
   const manifest = readManifest(folder);
-  if (manifest === null || manifest.runSha256 !== runDigest(run) || manifest.step >= from) return null;
+  if (manifest === null || manifest.runSha256 !== runDigest(run)) return null;
+  const { step, stages, earlier = [] } = manifest;
   // Without a recorded step after it there would be nothing to compare.
-  if (!links.has(manifest.step + 1)) return null;
-  return { step: manifest.step, files: manifest.stages.map(({ file }) => join(folder, ...file.split("/"))) };
+  const found = [{ step, stages }, ...earlier].find((each) => each.step < from && links.has(each.step + 1));
+  if (found === undefined) return null;
+  const files = found.stages.map(({ file }, stage) =>
+    held(join(folder, ...file.split("/")), join(temporary, `stage-${stage}.snapshot`)),
+  );
+  return { step: found.step, files };
+}
+
+/** A network that goes on may let an old checkpoint go meanwhile: a second name keeps it, where the disk can. */
+function held(file: string, name: string): string {
+  try {
+    linkSync(file, name);
+    return name;
+  } catch {
+    return file;
+  }
 }
 
 /** Text and model, by their digests: from the network's store, or made again from what they were made of. */
@@ -226,18 +247,22 @@ function answerOf(
 
 /** What came of it, for a person. */
 export function verifyText(result: VerifyResult): string {
-  const { differs, same, startStep, step, parametersSha256, arithmetic } = result;
+  const { differs, same, startStep, from, step, parametersSha256, arithmetic } = result;
   const links = `${same} ${same === 1 ? "link" : "links"}`;
   if (differs === null)
     return [
-      `The same: ${links} of steps ${startStep + 1} to ${step}.`,
+      `The same: ${links} of steps ${from} to ${step}.`,
       `The parameters after step ${step}: ${parametersSha256}`,
     ].join("\n");
   const stages = differs.stages.map(({ stage }) => stage + 1).join(", ");
+  const isStart = differs.step === startStep;
   return [
-    `Different from step ${differs.step} on, stage ${stages}; before it ${links} are the same.`,
+    isStart
+      ? `The stored state of step ${startStep} is not that of the record, stage ${stages}; nothing was done again.`
+      : `Different from step ${differs.step} on, stage ${stages}; before it ${links} are the same.`,
     ...differs.stages.map(
-      ({ stage, recorded, repeated: again }) => `  stage ${stage + 1}: recorded ${recorded}, again ${again}`,
+      ({ stage, recorded, repeated: again }) =>
+        `  stage ${stage + 1}: recorded ${recorded}, ${isStart ? "stored" : "again"} ${again}`,
     ),
     ...(arithmetic === "exact"
       ? []

@@ -120,9 +120,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       steady,
       date: now,
       block,
-      onNewestCheckpoint: (newest) => {
+      onCheckpoints: (complete) => {
         try {
-          writeManifest(folder, run, newest);
+          writeManifest(folder, run, complete);
         } catch (error) {
           options.onBroken(storageFailure(error, folder));
         }

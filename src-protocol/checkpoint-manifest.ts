@@ -7,10 +7,7 @@ import { sha256Hex } from "./keys.ts";
  */
 export const CHECKPOINT_MANIFEST_FILE = "checkpoint.json";
 
-export const checkpointManifest = z.strictObject({
-  schema: z.literal("train-at-home/checkpoint/v1"),
-  runId: z.string().min(1).max(64),
-  runSha256: sha256Hex,
+const completeCheckpoint = z.strictObject({
   step: z.int().positive(),
   /** In the order of the stages: snapshot files (snapshot.ts). */
   stages: z
@@ -26,5 +23,13 @@ export const checkpointManifest = z.strictObject({
     )
     .min(1)
     .max(1024),
+});
+
+export const checkpointManifest = completeCheckpoint.extend({
+  schema: z.literal("train-at-home/checkpoint/v1"),
+  runId: z.string().min(1).max(64),
+  runSha256: sha256Hex,
+  /** Steps before it that every stage still has, the newest first: where a part of the run can be done again from. */
+  earlier: z.array(completeCheckpoint).max(1024).optional(),
 });
 export type CheckpointManifest = z.infer<typeof checkpointManifest>;

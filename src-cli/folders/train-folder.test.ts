@@ -39,29 +39,24 @@ it("a sharded folder trains in three processes as in one, and is written back", 
     "--learning-rate",
     "3e-3",
   ];
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [
-      join(import.meta.dirname, "..", "tah.ts"),
-      "model",
-      "train",
-      model,
-      ...words,
-      "--freeze",
-      "*.0.mlp.*",
-      "--json",
-    ],
-    {
-      env: {
-        ...process.env,
-        TMPDIR: home,
-        TAH_HOME: join(home, "tah"),
-        HOME: home,
-        XDG_CACHE_HOME: join(home, "cache"),
+  const tah = async (...given: string[]): Promise<unknown> => {
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [join(import.meta.dirname, "..", "tah.ts"), ...given, "--json"],
+      {
+        env: {
+          ...process.env,
+          TMPDIR: home,
+          TAH_HOME: join(home, "tah"),
+          HOME: home,
+          XDG_CACHE_HOME: join(home, "cache"),
+        },
       },
-    },
-  );
-  const result = JSON.parse(stdout) as TrainingResult;
+    );
+    return JSON.parse(stdout);
+  };
+  const freeze = ["--freeze", "*.0.mlp.*"];
+  const result = (await tah("model", "train", model, ...words, ...freeze, "--exact")) as TrainingResult;
   const out = join(home, "model.trained");
   expect(result).toMatchObject({ out, writtenStep: STEPS, stages: 3, processes: 5 });
 
@@ -104,4 +99,7 @@ it("a sharded folder trains in three processes as in one, and is written back", 
     "train-at-home.step": String(STEPS),
   });
   for (const folder of [before, after]) folder.close();
+  // Done again from the folder before, link by link.
+  const verified = await tah("run", "verify", out, "--model", model, "--data", join(home, "data"));
+  expect(verified).toMatchObject({ startStep: 0, step: STEPS, same: 3 * STEPS, differs: null });
 }, 120_000);

@@ -3,7 +3,7 @@ import type { OrchestratorMessage } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
-import { newestComplete } from "../stores/checkpoints.ts";
+import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
 import { stageOf, startNetwork } from "./network-state.ts";
 import { apply, nextWake } from "./network.ts";
@@ -52,7 +52,7 @@ export class RunHost {
   readonly block: () => number;
   private readonly connections = new Map<SessionKey, NodeConnection>();
   private readonly watchers = new Set<Watcher>();
-  private readonly onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
+  private readonly onCheckpoints: (complete: readonly CompleteCheckpoint[]) => void;
   private readonly onForgotten: (digests: readonly string[]) => void;
   private readonly chunksSha256: (sha256: string) => string | null;
   private readonly onLink: (step: number, stage: number, link: string) => void;
@@ -73,7 +73,7 @@ export class RunHost {
     date: () => number;
     block: () => number;
     /** What all stages can be brought back from, at the start and whenever that changes. */
-    onNewestCheckpoint: (newest: CompleteCheckpoint | null) => void;
+    onCheckpoints: (complete: readonly CompleteCheckpoint[]) => void;
     /** These checkpoints are no longer needed by this run. */
     onForgotten: (digests: readonly string[]) => void;
     /** What the chunks of a stored file are known by; null: not known yet. */
@@ -86,14 +86,14 @@ export class RunHost {
     this.steady = options.steady;
     this.date = options.date;
     this.block = options.block;
-    this.onNewestCheckpoint = options.onNewestCheckpoint;
+    this.onCheckpoints = options.onCheckpoints;
     this.onForgotten = options.onForgotten;
     this.chunksSha256 = options.chunksSha256 ?? (() => null);
     this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
     this.state = startNetwork(options.run, needs, options.remembered, options.steady());
-    this.onNewestCheckpoint(this.newestCheckpoint());
+    this.onCheckpoints(this.complete());
     this.setWake();
   }
 
@@ -237,8 +237,8 @@ export class RunHost {
     return chunkLists.length === 0 ? message : { ...message, chunkLists };
   }
 
-  private newestCheckpoint(): CompleteCheckpoint | null {
-    return newestComplete(this.state.stages.map(({ checkpoints }) => checkpoints));
+  private complete(): readonly CompleteCheckpoint[] {
+    return completeCheckpoints(this.state.stages.map(({ checkpoints }) => checkpoints));
   }
 
   private publish(rows: readonly Row[]): void {
@@ -246,7 +246,7 @@ export class RunHost {
       if (row.kind === "point") for (const watcher of this.watchers) watcher.point(row.point);
     }
     if (rows.some(({ kind }) => kind === "checkpoint" || kind === "forgetCheckpoint"))
-      this.onNewestCheckpoint(this.newestCheckpoint());
+      this.onCheckpoints(this.complete());
     const forgotten = rows.flatMap((row) => (row.kind === "forgetCheckpoint" ? [row.sha256] : []));
     if (forgotten.length > 0) this.onForgotten(forgotten);
   }

@@ -9,22 +9,30 @@ import { blobFile } from "../../src-protocol/blob-file.ts";
 import type { CompleteCheckpoint } from "./checkpoints.ts";
 import { BLOBS_FOLDER } from "./store.ts";
 
-/** Says on disk what the whole run can be brought back from; null: nothing yet. */
-export function writeManifest(folder: string, run: RunSpec, newest: CompleteCheckpoint | null): void {
+/** Says on disk what the whole run can be brought back from, the newest first; empty: nothing yet. */
+export function writeManifest(folder: string, run: RunSpec, complete: readonly CompleteCheckpoint[]): void {
   const path = join(folder, CHECKPOINT_MANIFEST_FILE);
-  if (newest === null) return rmSync(path, { force: true });
+  const [newest, ...earlier] = complete.map((each) => onDisk(folder, each));
+  if (newest === undefined) return rmSync(path, { force: true });
   const manifest: CheckpointManifest = {
     schema: "train-at-home/checkpoint/v1",
     runId: run.runId,
     runSha256: runDigest(run),
-    step: newest.step,
-    stages: newest.stages.map(({ sha256, bytes }) => {
+    ...newest,
+    ...(earlier.length === 0 ? {} : { earlier }),
+  };
+  writeFileSync(`${path}.writing`, JSON.stringify(manifest), { mode: 0o600 });
+  return renameSync(`${path}.writing`, path);
+}
+
+function onDisk(folder: string, { step, stages }: CompleteCheckpoint) {
+  return {
+    step,
+    stages: stages.map(({ sha256, bytes }) => {
       const file = `${BLOBS_FOLDER}/${blobFile(sha256)}`;
       return { sha256, bytes, file, ...linkIn(join(folder, file)) };
     }),
   };
-  writeFileSync(`${path}.writing`, JSON.stringify(manifest), { mode: 0o600 });
-  return renameSync(`${path}.writing`, path);
 }
 
 /** As the header of the snapshot says, which was checked when it was stored. */

@@ -30,18 +30,19 @@ export interface CompleteCheckpoint {
   readonly stages: readonly Checkpoint[];
 }
 
-export function newestComplete(stages: readonly StageCheckpoints[]): CompleteCheckpoint | null {
-  const step = newestCompleteStep(stages);
-  return step === null ? null : { step, stages: stages.flatMap((stage) => stage.get(step) ?? []) };
+/** The newest first. */
+export function completeCheckpoints(stages: readonly StageCheckpoints[]): readonly CompleteCheckpoint[] {
+  return completeSteps(stages)
+    .sort((a, b) => b - a)
+    .map((step) => ({ step, stages: stages.flatMap((stage) => stage.get(step) ?? []) }));
 }
 
 /** Up to `limit`. */
-export function newestCompleteStep(
-  [first, ...others]: readonly StageCheckpoints[],
-  limit = Infinity,
-): number | null {
-  const complete = [...(first?.keys() ?? [])].filter(
-    (step) => step <= limit && others.every((stage) => stage.has(step)),
-  );
+export function newestCompleteStep(stages: readonly StageCheckpoints[], limit = Infinity): number | null {
+  const complete = completeSteps(stages).filter((step) => step <= limit);
   return complete.length === 0 ? null : Math.max(...complete);
+}
+
+function completeSteps([first, ...others]: readonly StageCheckpoints[]): number[] {
+  return [...(first?.keys() ?? [])].filter((step) => others.every((stage) => stage.has(step)));
 }

@@ -105,15 +105,19 @@ test("the held-out loss of the beginning outlives the orchestrator", async () =>
   expect(again.orchestrator.host.view()).toMatchObject({ phase: "finished", heldOutLossAtStart: 4, step: 3 });
 });
 
-test("the newest complete checkpoint is named on disk, and no longer when there is none", () => {
+test("complete checkpoints are named on disk, and no longer when there is none", () => {
   const folder = temporaryFolder();
   const path = join(folder, CHECKPOINT_MANIFEST_FILE);
   const run = testRun();
   const stages = ["a", "b", "c"].map((digit) => ({ sha256: digit.repeat(64), bytes: 10 }));
-  writeManifest(folder, run, { step: 8, stages });
+  writeManifest(folder, run, [
+    { step: 8, stages },
+    { step: 4, stages: stages.toReversed() },
+  ]);
   const manifest = checkpointManifest.parse(JSON.parse(readFileSync(path, "utf8")));
   expect(manifest).toMatchObject({ runId: "test", step: 8, stages });
   expect(manifest.stages[1]?.file).toBe(`blobs/sha256/bb/${"b".repeat(64)}`);
-  writeManifest(folder, run, null);
+  expect(manifest.earlier).toMatchObject([{ step: 4, stages: stages.toReversed() }]);
+  writeManifest(folder, run, []);
   expect(existsSync(path)).toBe(false);
 });

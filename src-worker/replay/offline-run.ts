@@ -7,7 +7,7 @@ import { StageChain } from "../stage/stage-chain.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
 import type { Samples } from "../stage/stage-samples.ts";
-import { restoreCheckpoint } from "../stage/snapshots.ts";
+import { restoreCheckpointFile } from "../stage/snapshots.ts";
 
 export interface OfflineOptions {
   readonly spec: RunSpec;
@@ -17,8 +17,8 @@ export interface OfflineOptions {
   /** Paths of the files of a decoder. */
   readonly files?: readonly string[];
   readonly threads: number;
-  /** Where to begin: the stages' snapshots of `step`, in their order. Null: at the seed. */
-  readonly from: { readonly step: number; readonly checkpoints: readonly Uint8Array[] } | null;
+  /** Where to begin: files of the stages' snapshots of `step`, in their order. Null: at the seed. */
+  readonly from: { readonly step: number; readonly checkpoints: readonly string[] } | null;
 }
 
 /** One step done again. */
@@ -36,6 +36,8 @@ interface OfflineStage {
   readonly memory: SharedArrayBuffer;
   readonly compute: Compute;
   readonly chain: StageChain;
+  /** What its checkpoint says of itself; null where it says nothing. */
+  readonly startLink: string | null;
 }
 
 /**
@@ -80,8 +82,9 @@ export class OfflineRun {
     return this.#step;
   }
 
-  links(): string[] {
-    return this.#stages.map(({ chain }) => chain.link);
+  /** Of the stages' chains where it began, as the checkpoints say; null where one says none, and at the seed. */
+  startLinks(): readonly (string | null)[] {
+    return this.#stages.map(({ startLink }) => startLink);
   }
 
   /** The model's parameters as they are now, by name; views, not copies. */
@@ -167,10 +170,16 @@ async function openStage(options: OfflineOptions, index: number, compute: Comput
     const checkpoint = from.checkpoints[index];
     if (checkpoint === undefined)
       throw new Failure("checkpoint-unusable", `There is no checkpoint of stage ${index + 1}.`);
-    link = await restoreCheckpoint(checkpoint, { spec, stage: index }, from.step, memory);
+    link = await restoreCheckpointFile(checkpoint, { spec, stage: index }, from.step, memory);
   }
   const seed = from === null ? spec.seed : null;
   // As workers do in class exact, and in class fast where memory allows.
   await compute.call("load", { memory, seed, recompute: "selective", files });
-  return { info, memory, compute, chain: new StageChain(spec, index, from?.step ?? 0, link) };
+  return {
+    info,
+    memory,
+    compute,
+    chain: new StageChain(spec, index, from?.step ?? 0, link),
+    startLink: link,
+  };
 }

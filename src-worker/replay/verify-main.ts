@@ -13,7 +13,6 @@ async function repeat(request: VerifyRequest): Promise<VerifyOutcome> {
   const record = parseRecord(await readFile(request.record, "utf8"));
   const { checkpoint, corpusFile, modelFiles } = request;
   const [onnxFile] = record.run.model.kind === "onnx" ? modelFiles : [];
-  const checkpoints = await Promise.all((checkpoint?.files ?? []).map((file) => readFile(file)));
   const corpus = new FileCorpus(corpusFile);
   const run = await OfflineRun.open({
     spec: record.run,
@@ -22,7 +21,7 @@ async function repeat(request: VerifyRequest): Promise<VerifyOutcome> {
     files: record.run.model.kind === "decoder" ? modelFiles : [],
     // The stages work side by side.
     threads: Math.max(1, Math.floor(availableParallelism() / record.run.stages)),
-    from: checkpoint === null ? null : { step: checkpoint.step, checkpoints },
+    from: checkpoint === null ? null : { step: checkpoint.step, checkpoints: checkpoint.files },
   });
   try {
     return await verify(run, record, request, ({ step, loss, isCompared }) =>

@@ -59,22 +59,11 @@ async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number)
   }
 }
 
-/** Where a snapshot's bytes come from: a file, or a checkpoint in memory. */
+/** Where a snapshot's bytes come from. */
 export interface SnapshotSource {
   readonly bytes: number;
   /** Fills `into` from `position` on. */
   read(into: Uint8Array, position: number): Promise<void>;
-}
-
-export function memorySource(bytes: Uint8Array): SnapshotSource {
-  return {
-    bytes: bytes.length,
-    async read(into, position) {
-      into.set(bytes.subarray(position, position + into.length));
-      // Heartbeats go between the pieces of a large one, as they do when a file is read.
-      await new Promise(setImmediate);
-    },
-  };
 }
 
 export async function readSnapshotHeader(source: SnapshotSource): Promise<SnapshotHeader> {

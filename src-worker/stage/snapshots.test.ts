@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Failure } from "../../src-protocol/failure.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
-import { restoreCheckpoint, Snapshots } from "./snapshots.ts";
+import { restoreCheckpointFile, Snapshots } from "./snapshots.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
 const stage = { spec: tinyRun(), stage: 1 };
@@ -60,10 +60,10 @@ describe("snapshots of a stage", () => {
     const first = await open();
     // Bytes of 255 are NaN as float32.
     const { path } = await first.save(stage, 3, memoryOf(255));
-    const checkpoint = readFileSync(path);
+    const checkpoint = await first.checkpoint(path);
     expect(await first.restore(stage, 3, memoryOf(0))).toBe(false);
     expect(reported[0]?.code).toBe("snapshot-corrupt");
-    await expect(restoreCheckpoint(checkpoint, stage, 3, memoryOf(0))).rejects.toMatchObject({
+    await expect(restoreCheckpointFile(checkpoint.path, stage, 3, memoryOf(0))).rejects.toMatchObject({
       code: "snapshot-corrupt",
     });
   });
@@ -142,18 +142,18 @@ describe("snapshots of a stage", () => {
     await snapshots.save(stage, 6, memoryOf(6));
     const bytes = new Uint8Array(readFileSync(checkpoint.path));
     expect(checkpoint).toMatchObject({ bytes: bytes.length, sha256: sha256(bytes) });
-    await checkpoint.remove();
-    expect(files()).toEqual(["slot-0.snapshot"]);
     const memory = memoryOf(0);
-    await restoreCheckpoint(bytes, stage, 3, memory);
+    await restoreCheckpointFile(checkpoint.path, stage, 3, memory);
     expect(new Uint8Array(memory)[BYTES - 1]).toBe(3);
-    await expect(restoreCheckpoint(bytes, stage, 4, memory)).rejects.toMatchObject({
+    await expect(restoreCheckpointFile(checkpoint.path, stage, 4, memory)).rejects.toMatchObject({
       code: "snapshot-foreign",
     });
-    bytes.fill(0, 8000, 8001);
-    await expect(restoreCheckpoint(bytes, stage, 3, memory)).rejects.toMatchObject({
+    writeFileSync(checkpoint.path, bytes.fill(0, 8000, 8001));
+    await expect(restoreCheckpointFile(checkpoint.path, stage, 3, memory)).rejects.toMatchObject({
       code: "snapshot-corrupt",
     });
+    await checkpoint.remove();
+    expect(files()).toEqual(["slot-0.snapshot"]);
   });
 
   it("are kept of a stage that has nothing to train, too", async () => {

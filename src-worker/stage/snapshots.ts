@@ -10,13 +10,7 @@ import { sha256 } from "../../src-protocol/signing.ts";
 import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
 import { diskFailure } from "./disk-failure.ts";
-import {
-  memorySource,
-  openSource,
-  readSnapshotHeader,
-  readSnapshotPayload,
-  writeSnapshotFile,
-} from "./snapshot-file.ts";
+import { openSource, readSnapshotHeader, readSnapshotPayload, writeSnapshotFile } from "./snapshot-file.ts";
 import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 
 /** Steps t, t-1 and t-2: the pipeline's stages are never more than one snapshot apart. */
@@ -303,19 +297,9 @@ export class Snapshots {
 }
 
 /**
- * Fills `memory` from a checkpoint's bytes; gives the chain's link there, null where it says none.
+ * Fills `memory` from a checkpoint, a piece at a time; gives the chain's link there, null where it says none.
  * Rejects with `snapshot-corrupt` or `snapshot-foreign`.
  */
-export async function restoreCheckpoint(
-  bytes: Uint8Array,
-  stage: StageOfRun,
-  step: number,
-  memory: SharedArrayBuffer,
-): Promise<string | null> {
-  return (await restoreFrom(memorySource(bytes), stage, step, memory)).link ?? null;
-}
-
-/** The same from a file, a piece at a time: besides `memory` nothing of it is held. */
 export async function restoreCheckpointFile(
   path: string,
   stage: StageOfRun,
