@@ -124,7 +124,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
           microBatches,
           learningRate,
           seed,
-          exact: words.exact === true,
+          ...(words.exact === true ? { arithmetic: "exact" as const } : {}),
           stages: words.stages ?? null,
           batch: words.batch ?? null,
           sequence: words.sequence ?? null,

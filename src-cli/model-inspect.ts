@@ -221,7 +221,8 @@ function arithmeticOf(model: Cuttable): Inspection["arithmetic"] {
   const anywhere = { ...DEFAULT_NODE, memoryBytes: Number.POSITIVE_INFINITY };
   try {
     const exact = { ...model, arithmetic: "exact" as const };
-    for (const stage of cutGraph(exact, { stages: 1, nodes: [anywhere] })) stage.backward();
+    // Forward too: the gradient of a function may be written without it.
+    for (const stage of cutGraph(exact, { stages: 1, nodes: [anywhere] })) stage.train();
     return { class: "exact", text: "exact: the same bits on every computer that holds this class" };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

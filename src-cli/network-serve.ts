@@ -18,6 +18,8 @@ const SIZES: ReadonlySet<string> = new Set(["default", "tiny"]);
 const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };
 const MOST_ADDRESSES = 4;
 const SECOND_SIGNAL_AFTER_MS = 300;
+/** A model of one's own may have operators that no class but `fast` has. */
+const WANTED = { exact: "exact-if-possible", fast: "fast" } as const;
 
 export interface ServeOptions {
   readonly home: string;
@@ -35,7 +37,7 @@ export interface ServeOptions {
   readonly model: string;
   readonly stages: number | null;
   readonly steps: number | null;
-  /** Of a built-in model: whatever arithmetic is fastest on each computer, so that nothing can be repeated bit by bit. */
+  /** Whatever arithmetic is fastest on each computer, so that nothing can be repeated bit by bit. */
   readonly fast: boolean;
 }
 
@@ -196,6 +198,7 @@ async function runWords(
     corpusFile,
     modelFiles,
     folder: opened,
+    notes,
   } = await planTraining(
     {
       model,
@@ -216,11 +219,13 @@ async function runWords(
       exclude: [],
       freeze: [],
       train: [],
+      arithmetic: fast ? "fast" : WANTED[DEFAULT_ARITHMETIC.strangers],
     },
     folder,
     { cache: join(home, "corpus"), onProgress: sayProgress(say) },
   );
   opened?.close();
+  for (const note of notes) say(note);
   const file = join(folder, "run.json");
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   return ["--run", file];

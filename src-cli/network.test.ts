@@ -1,14 +1,16 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parseInvitation } from "../src-protocol/invitation.ts";
-import { isAlive } from "./daemon-process.ts";
+import { familyFolder } from "../src-engine/families/folder.test-support.ts";
+import { DaemonProcess, isAlive } from "./daemon-process.ts";
 import { servedOf } from "./network-serve.ts";
 import type { ServeOptions } from "./network-serve.ts";
+import { readManifest } from "./trained-weights.ts";
 
 const TAH = join(import.meta.dirname, "tah.ts");
 const started: ChildProcess[] = [];
@@ -23,7 +25,7 @@ afterEach(async () => {
 });
 
 /** A network in processes of its own, as an operator starts it. */
-async function serve() {
+async function serve(...what: string[]) {
   const words = [
     "network",
     "serve",
@@ -33,10 +35,9 @@ async function serve() {
     "127.0.0.1",
     "--port",
     "0",
-    "--model",
-    "tiny",
     "--address",
     "127.0.0.1",
+    ...(what.length > 0 ? what : ["--model", "tiny"]),
   ];
   const child = spawn(process.execPath, [TAH, ...words, "--stages", "2", "--json"], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -62,10 +63,10 @@ function tah(...words: string[]): { status: number | null; data: Record<string, 
   return { status, stderr, data: JSON.parse(stdout) as Record<string, unknown> };
 }
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = Date.now() + 20_000;
+async function until(what: string, condition: () => boolean, withinMs = 20_000): Promise<void> {
+  const end = Date.now() + withinMs;
   while (!condition()) {
-    if (Date.now() > end) throw new Error(`not in 20 s: ${what}`);
+    if (Date.now() > end) throw new Error(`not in ${withinMs / 1000} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -97,6 +98,42 @@ test("a network is served, invites, survives a kill with its key and invitations
   expect(isAlive(again.orchestrator)).toBe(false);
   expect(tah("status")).toMatchObject({ status: 1, data: { error: { code: "network-not-served" } } });
 }, 120_000);
+
+test("a folder of Hugging Face is trained by two homes in the class exact, and verified from the network's folder", async () => {
+  const data = join(home, "data");
+  mkdirSync(data);
+  // The fixture knows 40 tokens.
+  const text = "the cat sat on the mat and the bird flew over the house ".repeat(60);
+  writeFileSync(
+    join(data, "letters.u16"),
+    Uint16Array.from(text, (letter) => letter.charCodeAt(0) % 40),
+  );
+  const what = ["--model", familyFolder("llama-3"), "--data", data, "--steps", "6"];
+  const { invitation } = await serve(...what);
+  const daemons = ["mine", "theirs"].map(
+    (name) =>
+      new DaemonProcess(join(home, name), [
+        "--no-probe",
+        "--no-neighbours",
+        "--join",
+        invitation ?? "",
+        "--yes",
+      ]),
+  );
+  try {
+    const network = join(home, "network");
+    await until("every stage has stored its last step", () => readManifest(network)?.step === 6, 90_000);
+    const lines = (): string[] => readFileSync(join(network, "record.jsonl"), "utf8").trimEnd().split("\n");
+    await until("all links are recorded", () => lines().length === 1 + 6 * 2);
+  } finally {
+    for (const daemon of daemons) daemon.kill();
+    await Promise.all(daemons.map(({ ended }) => ended));
+  }
+  const { stdout } = spawnSync(process.execPath, [TAH, "run", "verify", home, "--steps", "1..6", "--json"], {
+    encoding: "utf8",
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ arithmetic: "exact", step: 6, same: 12, differs: null });
+}, 180_000);
 
 test("addresses and certificates are looked at before anything starts", () => {
   const options: ServeOptions = {

@@ -8,7 +8,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
-import { DEFAULT_ARITHMETIC, kernelsFor } from "../src-protocol/arithmetic.ts";
+import { type Arithmetic, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
@@ -23,6 +23,8 @@ import { fixedNotes, rolesOf } from "./model-roles.ts";
 import type { RoleOptions, Roles } from "./model-roles.ts";
 import { lookAt, mustSeeItsText } from "./model-sight.ts";
 import { packedModel } from "./model-weights.ts";
+import { trainingArithmetic } from "./training-arithmetic.ts";
+import type { WantedArithmetic } from "./training-arithmetic.ts";
 import { mustFitDisk, mustFitMemory } from "./training-room.ts";
 
 export interface TrainingOptions extends RoleOptions {
@@ -41,8 +43,8 @@ export interface TrainingOptions extends RoleOptions {
   readonly seed: number;
   readonly freeze: readonly string[];
   readonly train: readonly string[];
-  /** Whether the training is to be the same bits on every computer; not given: as fast as it can be. */
-  readonly exact?: boolean;
+  /** Not given: one's own computer's. */
+  readonly arithmetic?: WantedArithmetic;
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -166,7 +168,12 @@ async function planned(
     ...(onProgress ? { onProgress } : {}),
   });
   const corpusFile = data.file;
-  const run = runOf(options, { model, batch, sequence, stages: stages.length, data });
+  const { arithmetic, notes: chosen } = trainingArithmetic(
+    source.trainable,
+    stages.length,
+    options.arithmetic,
+  );
+  const run = runOf(options, { model, batch, sequence, stages: stages.length, data, arithmetic });
   mustBeLongEnough(run, data);
   // Of a folder nobody holds more than a stage; on disk the store has it once, and the workers together.
   const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes);
@@ -180,7 +187,7 @@ async function planned(
   if (packed !== null) writeFileSync(modelFile, packed, { mode: 0o600 });
   const looked =
     source.roles && (await lookedAt(modelFile, source.roles, { stages, parameterCount, signal }));
-  const notes = [...source.notes, ...(looked ?? []), ...data.notes];
+  const notes = [...source.notes, ...(looked ?? []), ...data.notes, ...chosen];
   const modelFiles = folder === null ? [modelFile] : folder.paths;
   return { run, stages, data, packed, folder, modelFiles, corpusFile, parameterCount, memoryBytes, notes };
 }
@@ -214,14 +221,22 @@ function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage
 }
 
 function runOf(
-  { model: path, steps, microBatches, learningRate, seed, exact = false }: TrainingOptions,
+  { model: path, steps, microBatches, learningRate, seed }: TrainingOptions,
   {
     model,
     batch,
     sequence,
     stages,
     data: { corpus },
-  }: { model: ModelSource["model"]; batch: number; sequence: number; stages: number; data: TrainingData },
+    arithmetic,
+  }: {
+    model: ModelSource["model"];
+    batch: number;
+    sequence: number;
+    stages: number;
+    data: TrainingData;
+    arithmetic: Arithmetic;
+  },
 ): RunSpec {
   const mathematics = {
     model,
@@ -238,8 +253,7 @@ function runOf(
     seed,
     corpus,
   };
-  const arithmetic = exact ? "exact" : DEFAULT_ARITHMETIC.ownComputer;
-  const named = exact ? { ...mathematics, arithmetic } : mathematics;
+  const named = arithmetic === "exact" ? { ...mathematics, arithmetic } : mathematics;
   // What the data's folder is called, and in which parts the tokens are fetched, changes no number.
   const { name: _, chunks: __, ...tokens } = corpus;
   const id = createHash("sha256")
