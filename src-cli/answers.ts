@@ -3,7 +3,7 @@ import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { Rules } from "../src-protocol/policy.ts";
 import { networkWait } from "../src-protocol/network-text.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
-import type { ClaimRow, DaemonState } from "../src-protocol/state.ts";
+import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { linksText } from "./links-text.ts";
 import { networkLine } from "./networks.ts";
@@ -77,7 +77,8 @@ export function earningsText(state: DaemonState): string {
   const { earnings } = state;
   const lines = [
     `Pending:   ${amount(earnings.accruedRao, state)} from ${earnings.receipts} counter-signed receipts`,
-    `Claimed:   ${amount(earnings.claimedRao, state)}`,
+    `Accepted:  ${amount(onItsWay(earnings), state)} claimed, not paid yet`,
+    `Paid:      ${amount(earnings.paidRao, state)}`,
     `Pays to:   ${earnings.payoutColdkey}`,
   ];
   lines.push(...chainLines(state));
@@ -86,14 +87,32 @@ export function earningsText(state: DaemonState): string {
   return lines.join("\n");
 }
 
+function onItsWay({ claimedRao, paidRao }: DaemonState["earnings"]): string {
+  const rao = BigInt(claimedRao) - BigInt(paidRao);
+  return (rao > 0n ? rao : 0n).toString();
+}
+
 /** Of a chain that was named: a dead one must not look like one that is not there. */
 function chainLines({ chain }: Pick<DaemonState, "chain">): string[] {
   if (chain.source !== "chain") return [];
   return [`Chain:     ${chain.connected ? `block ${chain.block.toLocaleString("en-US")}` : chain.detail}`];
 }
 
-export function claimText(row: ClaimRow): string {
-  return `Claimed ${formatTao(BigInt(row.amountRao), 6)} ${unit(row.asset)} for ${row.receipts} receipts, paid to ${row.payoutColdkey}.`;
+export function claimText({ others, ...row }: ClaimOutcome): string {
+  return [row, ...others].map(claimLine).join("\n");
+}
+
+/** One sentence for each address. */
+function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, payment }: ClaimRow): string {
+  const what = `${formatTao(BigInt(amountRao), 6)} ${unit(asset)} for ${receipts} receipts`;
+  if (payment !== null) {
+    const arrived = BigInt(payment.creditedRao);
+    const kept = BigInt(amountRao) - arrived;
+    const fees = kept === 0n ? "" : `: ${formatTao(arrived, 6)} arrived, fees took ${formatTao(kept, 6)}`;
+    return `Claimed ${what}, paid to ${payoutColdkey} in block ${payment.block}${fees}.`;
+  }
+  if (status === "refused") return `Refused: ${what}. ${detail ?? ""}`.trim();
+  return `Claimed ${what}, accepted and on its way to ${payoutColdkey}.${detail === null ? "" : ` ${detail}`}`;
 }
 
 export function rulesText(rules: Rules): string {

@@ -6,7 +6,7 @@ import { dataFolder } from "../src-protocol/data-folder.ts";
 import type { ServeOptions } from "./network-serve.ts";
 
 /** Where a network that is served keeps its things, beside what this computer earns in others. */
-const SERVED_FOLDER = "served";
+export const SERVED_FOLDER = "served";
 const DEFAULT_PORT = 7440;
 
 /** `tah network …`: a network of one's own, for others. */

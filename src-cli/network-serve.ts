@@ -81,6 +81,8 @@ export async function serveNetwork(
         return json ? undefined : say(loadingText(message.progress));
       case "trouble":
         return json ? undefined : say(`The orchestrator has ended and is started again: ${message.message}`);
+      case "note":
+        return json ? undefined : say(message.text);
       case "failed":
         failure = new Failure(message.code, message.message);
         return undefined;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureSchema } from "../src-protocol/failure.ts";
+import { auditReport } from "../src-protocol/ledger-audit.ts";
 import {
   invitationsAnswer,
   inviteAnswer,
@@ -15,6 +16,8 @@ import {
 import type { InviteRequest, OperatorFile } from "../src-protocol/operator.ts";
 
 const ANSWER_MS = 10_000;
+/** Of a whole ledger. */
+const AUDIT_MS = 600_000;
 
 /** What an operator asks of the network that runs with a data folder. */
 export class OperatorClient {
@@ -38,6 +41,10 @@ export class OperatorClient {
     return this.#ask("/status", operatorStatus);
   }
 
+  ledger(signatures: boolean) {
+    return this.#ask(`/ledger?signatures=${signatures}`, auditReport, undefined, AUDIT_MS);
+  }
+
   invitations() {
     return this.#ask("/invitations", invitationsAnswer);
   }
@@ -58,6 +65,7 @@ export class OperatorClient {
     path: string,
     schema: Schema,
     body?: object,
+    answerMs = ANSWER_MS,
   ): Promise<z.infer<Schema>> {
     const { url, token } = this.#file;
     let response: Response;
@@ -66,7 +74,7 @@ export class OperatorClient {
       response = await fetch(new URL(path, url), {
         method: body === undefined ? "GET" : "POST",
         headers: { authorization: `Bearer ${token}`, ...(body && { "content-type": "application/json" }) },
-        signal: AbortSignal.timeout(ANSWER_MS),
+        signal: AbortSignal.timeout(answerMs),
         ...(body && { body: JSON.stringify(body) }),
       });
       answer = await response.json();

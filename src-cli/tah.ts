@@ -18,6 +18,7 @@ import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { parseDuration } from "./duration.ts";
+import { addLedgerCommands } from "./ledger-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
@@ -259,6 +260,7 @@ addModelCommands(program, say);
 addRunCommands(program, say);
 addNetworkCommands(program, say);
 addWalletCommands(program, say);
+addLedgerCommands(program, say);
 
 await run(process.argv);
 

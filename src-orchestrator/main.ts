@@ -76,6 +76,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
         toldBytes = bytes;
         tell({ type: "reading", bytes });
       },
+      onNotice: ({ code, message: text }) => tell({ type: "notice", code, message: text }),
       onBroken: fail,
     });
     if (isEnding()) await orchestrator.close();

@@ -10,10 +10,13 @@ import { networkCard } from "./control/card.ts";
 import { Invitations } from "./control/invitations.ts";
 import { OperatorDesk } from "./control/operator-desk.ts";
 import { identityFor, networkOf } from "./control/tls-identity.ts";
-import { bindPayout } from "./ledger/claims.ts";
+import { bindPayout } from "./ledger/bindings.ts";
+import { openLedger } from "./ledger/open-ledger.ts";
+import { payTestUnits } from "./ledger/payments.ts";
 import { ready } from "../src-protocol/sr25519.ts";
 import { Blobs } from "./stores/blobs.ts";
-import { blockAt } from "./ledger/clock.ts";
+import { blockClock } from "./ledger/clock.ts";
+import { keepBlocks, startBlock } from "./ledger/block-notes.ts";
 import { isCheckpointOf } from "./stores/checkpoint-content.ts";
 import { writeManifest } from "./stores/checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control/control-socket.ts";
@@ -60,6 +63,8 @@ export interface OrchestratorOptions extends RunFiles {
   readonly steady?: () => number;
   /** Before it listens: so many bytes of the run's files were read. */
   readonly onReading?: (bytes: number) => void;
+  /** Something about the ledger that its owner should read: it goes on all the same. */
+  readonly onNotice?: (notice: Failure) => void;
   /** The disk gave up: nothing more can be stored. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -73,6 +78,8 @@ export interface Orchestrator {
 }
 
 const COLLECT_EVERY_MS = 5 * 60_000;
+/** Receipts that were stored are kept by their workers until they are in the database itself. */
+const SAFE_EVERY_MS = 10_000;
 
 /**
  * Opens the folder, creates the run when it is new, takes its text and model in, and listens.
@@ -90,7 +97,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const network = tls === null ? options.network : (knownNetwork(store) ?? networkOf(tls));
     const { genesis, life } = await identify(store, network, now());
     const run = continuedRun(store, options.run);
-    const block = (): number => blockAt(genesis, now());
     const blobs = new Blobs(join(folder, BLOBS_FOLDER));
     const facts = stageFacts(run, await takeFiles(blobs, run, options, options.onReading));
     // Assignments commit to the chunks of what is loaded as a whole.
@@ -98,7 +104,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     if (run.model.kind === "onnx") await blobs.chunks(run.model.file.sha256);
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
-    for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey);
+    for (const notice of openLedger(store, folder, run.runId)) options.onNotice?.(notice);
+    const block = blockClock(startBlock(store, genesis, now()), steady);
+    for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey, now());
     const lengths = new Map<string, number | null>();
     for (const sha256 of referencedBlobs(store)) lengths.set(sha256, await blobs.length(sha256));
     const remembered = remember(store, run, life, ({ sha256, bytes }) => lengths.get(sha256) === bytes);
@@ -145,6 +153,15 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const collector = setInterval(() => collect(), COLLECT_EVERY_MS).unref();
 
     const live = new Map<string, ControlSocket>();
+    store.onSafe(() => {
+      for (const socket of live.values()) socket.send({ type: "receiptsSafe" });
+    });
+    const keeper = setInterval(() => store.makeSafe(), SAFE_EVERY_MS).unref();
+    const stopBlocks = keepBlocks(store, { block, now });
+    const claims = { network, netuid: options.netuid, asset: "test", now, block } as const;
+    // What went wrong is told once by the store itself; what is due is paid at the next start.
+    const pay = (): void => void payTestUnits(store, claims).catch(() => {});
+    pay();
     const invitations = new Invitations(store, now);
     const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
     const { name = network, operator = "", open = false } = served ?? {};
@@ -182,13 +199,16 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
           }
         },
       },
-      claims: { network, netuid: options.netuid, asset: "test", now, block },
+      claims,
+      onAccepted: pay,
       onCorrupt: (sha256) => host.dispatch({ type: "checkpointLost", sha256 }),
       loopback: isLoopback(options.host),
       door: new Door(isLoopback(options.host) ? LOOPBACK_DOOR_LIMITS : DOOR_LIMITS),
     });
     const close = async (): Promise<void> => {
       clearInterval(collector);
+      clearInterval(keeper);
+      stopBlocks();
       host.close();
       record.flush();
       await relay?.close();
@@ -197,29 +217,29 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     };
     const url = await listen(server, options.host, options.port).catch((error: unknown) => {
       clearInterval(collector);
+      clearInterval(keeper);
+      stopBlocks();
       host.close();
       throw error;
     });
-    const desk =
-      served === null || tls === null
-        ? null
-        : await OperatorDesk.open(folder, {
-            served,
-            network,
-            keySha256: tls.keySha256,
-            port: Number(new URL(url).port),
-            invitations,
-            host,
-            store,
-            evict(hotkeys) {
-              for (const socket of live.values())
-                if (socket.hotkey !== null && hotkeys.includes(socket.hotkey)) socket.evicted();
-            },
-            now,
-          });
+    const desk = await OperatorDesk.open(folder, {
+      served:
+        served === null || tls === null
+          ? null
+          : { ...served, keySha256: tls.keySha256, port: Number(new URL(url).port) },
+      network,
+      invitations,
+      host,
+      store,
+      evict(hotkeys) {
+        for (const socket of live.values())
+          if (socket.hotkey !== null && hotkeys.includes(socket.hotkey)) socket.evicted();
+      },
+      now,
+    });
     let closing: Promise<void> | null = null;
     const closeAll = async (): Promise<void> => {
-      await desk?.close();
+      await desk.close();
       await close();
     };
     return { url, host, store, close: () => (closing ??= closeAll()) };

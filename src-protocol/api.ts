@@ -65,7 +65,15 @@ export const accountAnswer = z.strictObject({
   asset: z.enum(["test", "alpha", "tao"]),
   accruedRao: raoText,
   claimedRao: raoText,
+  paidRao: raoText,
   receipts: z.int().nonnegative(),
+  /** Of the network's clock, and the first block of the next epoch: claims are made then. */
+  block: z.int().nonnegative(),
+  nextEpoch: z.int().nonnegative(),
+  /** Milliseconds of a block, about. */
+  blockMs: z.int().positive(),
+  /** Which binding of the payout address holds, counted from 1; 0: none, it is paid to itself. */
+  bindingGeneration: z.int().nonnegative(),
 });
 export type AccountAnswer = z.infer<typeof accountAnswer>;
 
@@ -79,6 +87,8 @@ export const claimableAnswer = z.strictObject({
   statementIds: z.array(sha256Hex).max(STATEMENTS_PER_CLAIM),
   epochFrom: z.int().nonnegative(),
   epochTo: z.int().nonnegative(),
+  /** Credited at blocks that have not come yet: left out, and claimable from that block on. Null: nothing is. */
+  later: z.strictObject({ amountRao: raoText, fromBlock: z.int().nonnegative() }).nullable(),
 });
 export type ClaimableAnswer = z.infer<typeof claimableAnswer>;
 

@@ -8,7 +8,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 3;
+export const CONTROL_PROTOCOL = 4;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -200,6 +200,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     stored: z.array(sha256Hex).max(RECEIPTS_PER_MESSAGE),
     refused: z.array(z.strictObject({ id: sha256Hex, code: z.string().max(64) })).max(RECEIPTS_PER_MESSAGE),
   }),
+  /** All that was said to be stored on this connection so far is in the database itself: it may be forgotten. */
+  z.strictObject({ type: z.literal("receiptsSafe") }),
 ]);
 export type OrchestratorMessage = z.infer<typeof orchestratorMessage>;
 

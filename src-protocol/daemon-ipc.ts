@@ -75,6 +75,8 @@ export const orchestratorToDaemon = z.discriminatedUnion("type", [
   /** It reads the run's files before it listens, which takes its time: so many bytes so far. */
   z.strictObject({ type: z.literal("reading"), bytes: z.int().nonnegative() }),
   z.strictObject({ type: z.literal("listening"), url: z.url() }),
+  /** Something that its owner should read; it goes on all the same. */
+  z.strictObject({ type: z.literal("notice"), code: z.string(), message: z.string() }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
   pongMessage,
 ]);

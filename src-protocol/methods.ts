@@ -6,7 +6,7 @@ import { invitationText, knownNetwork, networkId, networkOffer } from "./network
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
 import { providersReport } from "./providers.ts";
-import { claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
+import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 
 const knownNetworks = z.strictObject({ networks: z.array(knownNetwork) });
 
@@ -117,7 +117,7 @@ export const METHODS = {
     result: z.strictObject({ claims: z.array(claimRow) }),
     about: "Claims, newest first",
   },
-  "earnings.claim": { params: z.strictObject({}), result: claimRow, about: "Claim all that has accrued" },
+  "earnings.claim": { params: z.strictObject({}), result: claimOutcome, about: "Claim all that has accrued" },
   "providers.get": {
     params: z.strictObject({}),
     result: providersReport,

@@ -36,6 +36,15 @@ export const receiptBody = z.strictObject({
   link: sha256Hex,
   /** Unix milliseconds, by the worker's clock. */
   finishedAt: z.int().nonnegative(),
+  /** The worker's own chain; absent in receipts from before it. One that is missing in between was given up, or held back. */
+  chain: z
+    .strictObject({
+      /** How many receipts this session key has signed before. */
+      sequence: z.int().nonnegative(),
+      /** The id of the one before; null: this is its first. */
+      before: sha256Hex.nullable(),
+    })
+    .optional(),
 });
 export type ReceiptBody = z.infer<typeof receiptBody>;
 
@@ -52,9 +61,26 @@ export const signedReceipt = z.strictObject({
 });
 export type SignedReceipt = z.infer<typeof signedReceipt>;
 
-/** The exact text that worker and peers sign. */
-export function receiptText(body: ReceiptBody): string {
-  return `Train at Home receipt v2\n${canonicalJson(body)}`;
+/** The exact text that worker and peers sign; a receipt's id is its SHA-256. */
+export function receiptText({ chain, ...body }: ReceiptBody): string {
+  return chain === undefined
+    ? `Train at Home receipt v2\n${canonicalJson(body)}`
+    : `Train at Home receipt v3\n${canonicalJson({ ...body, chain })}`;
+}
+
+/** Links the receipts that one session key signs, in the order in which it signs them. */
+export class ReceiptChain {
+  #sequence = 0;
+  #before: string | null = null;
+
+  next(): NonNullable<ReceiptBody["chain"]> {
+    return { sequence: this.#sequence, before: this.#before };
+  }
+
+  signed(id: string): void {
+    this.#sequence += 1;
+    this.#before = id;
+  }
 }
 
 /** What is paid at most once: the same work redone after a recovery has the same key. */

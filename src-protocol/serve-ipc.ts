@@ -9,6 +9,8 @@ export const serveToCli = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("reading"), progress: loadingProgress }),
   /** The orchestrator has ended by itself; it is started again. */
   z.strictObject({ type: z.literal("trouble"), code: z.string(), message: z.string() }),
+  /** Something that its operator should read; it goes on all the same. */
+  z.strictObject({ type: z.literal("note"), text: z.string() }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
   z.strictObject({ type: z.literal("stopped") }),
 ]);

@@ -2,7 +2,8 @@ import * as schnorrkel from "@scure/sr25519";
 import type { Delegation } from "./delegation.ts";
 import { delegationText } from "./delegation.ts";
 import { Failure } from "./failure.ts";
-import { sr25519Signature } from "./keys.ts";
+import { sessionKey, sr25519Signature } from "./keys.ts";
+import { verifySession } from "./signing.ts";
 import { decodeSs58 } from "./ss58.ts";
 
 /**
@@ -30,6 +31,22 @@ export function verifySr25519(address: string, text: string, signature: string):
   if (account === null || !sr25519Signature.safeParse(signature).success) return false;
   const bytes = Buffer.from(signature.slice(2), "hex");
   return verifies(account, text, bytes) || verifies(account, `<Bytes>${text}</Bytes>`, bytes);
+}
+
+/** As `verifySr25519`; a payout address may be of an ed25519 key too, since Bittensor's newer tools make them. */
+export function verifyConsent(address: string, text: string, signature: string): boolean {
+  if (verifySr25519(address, text, signature)) return true;
+  const account = decodeSs58(address);
+  if (account === null) return false;
+  const key = sessionKey.safeParse(Buffer.from(account).toString("hex"));
+  const hex = signature.slice(2);
+  if (!key.success) return false;
+  try {
+    return [text, `<Bytes>${text}</Bytes>`].some((signed) => verifySession(key.data, signed, hex));
+  } catch {
+    // Not a point of that curve.
+    return false;
+  }
 }
 
 function verifies(account: Uint8Array, text: string, signature: Uint8Array): boolean {

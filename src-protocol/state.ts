@@ -69,8 +69,10 @@ export const earningsState = z.strictObject({
   asset: z.enum(["test", "alpha", "tao"]),
   /** Credited from counter-signed receipts, not yet claimed. */
   accruedRao: raoText,
-  /** Claimed and granted. */
+  /** Claimed and accepted: paid, or on its way. */
   claimedRao: raoText,
+  /** What of it has arrived. */
+  paidRao: raoText,
   receipts: z.int().nonnegative(),
   /** Receipts that this computer's neighbours earned, for the whole embedded network's picture. */
   neighboursAccruedRao: raoText,
@@ -134,13 +136,40 @@ export const receiptRow = z.strictObject({
 });
 export type ReceiptRow = z.infer<typeof receiptRow>;
 
+export const claimPayment = z.strictObject({
+  block: z.int().nonnegative(),
+  /** Null: of a network that keeps its own blocks. */
+  blockHash: z.string().nullable(),
+  extrinsic: z.string(),
+  /** What has arrived: fees and slippage are the rest. */
+  creditedRao: raoText,
+  at: z.int().nonnegative(),
+});
+export type ClaimPayment = z.infer<typeof claimPayment>;
+
 export const claimRow = z.strictObject({
   claimId: z.string(),
   amountRao: raoText,
   asset: z.enum(["test", "alpha", "tao"]),
   payoutColdkey: ss58Address,
   receipts: z.int().nonnegative(),
-  status: z.enum(["granted"]),
+  /**
+   * `pending`: signed, and not answered yet. `accepted`: in the network's book, on its way to the payout
+   * address. `paid`: it has arrived, and that is final. `refused`: nothing was granted, and nothing is lost.
+   */
+  status: z.enum(["pending", "accepted", "paid", "refused"]),
+  /** Why it is refused, or held. */
+  detail: z.string().nullable(),
+  /** Null: it is not paid yet. */
+  payment: claimPayment.nullable(),
   at: z.int().nonnegative(),
 });
 export type ClaimRow = z.infer<typeof claimRow>;
+
+/** What one call has claimed: to the address of today, and apart from it what goes elsewhere. */
+export const claimOutcome = z.strictObject({
+  ...claimRow.shape,
+  /** Claims of the same call to other addresses: one was under way when the payout address was changed. */
+  others: z.array(claimRow),
+});
+export type ClaimOutcome = z.infer<typeof claimOutcome>;

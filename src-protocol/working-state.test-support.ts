@@ -62,6 +62,7 @@ export function workingState(): DaemonState {
       asset: "test",
       accruedRao: "2134567",
       claimedRao: "0",
+      paidRao: "0",
       receipts: 120,
       neighboursAccruedRao: "0",
     },

@@ -131,6 +131,7 @@ async function start(
     exchange,
     throttle,
     onPhase: (phase) => tell({ type: "phase", ...phase }),
+    onNote: (text) => tell({ type: "note", text }),
     onFatal: fail,
   });
   const control = new Control({

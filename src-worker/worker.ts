@@ -5,6 +5,7 @@ import type { CorpusChunks } from "../src-protocol/corpus-chunks.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { ReceiptChain } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { LoadingProgress } from "../src-protocol/loading.ts";
@@ -27,6 +28,7 @@ import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
 import { inBatches } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
+import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import type { Snapshots } from "./stage/snapshots.ts";
 import { StageChain } from "./stage/stage-chain.ts";
 import { StageLoader } from "./stage/stage-loader.ts";
@@ -56,6 +58,8 @@ export interface WorkerParts {
   /** What the owner allows, for its transfers. */
   readonly throttle: Throttle;
   readonly onPhase: (phase: Phase) => void;
+  /** A sentence that the owner should read once. */
+  readonly onNote: (sentence: string) => void;
   /** Something that only a new process or a person can mend. */
   readonly onFatal: (failure: Failure) => void;
 }
@@ -87,10 +91,13 @@ export class TrainingWorker {
   #lastLoad: Promise<void> = Promise.resolve();
   #lastUpload: Promise<void> = Promise.resolve();
   #stage: number | null = null;
+  readonly #receiptChain = new ReceiptChain();
+  readonly #refused: RefusedReceipts;
   #meter = new LoadingMeter(() => undefined);
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
+    this.#refused = new RefusedReceipts(parts.onNote);
     this.#blobs = new Blobs(parts.route, parts.signer, parts);
     const { folder, exchange } = parts;
     const source = new NeighbourFirst(this.#blobs, exchange);
@@ -140,10 +147,17 @@ export class TrainingWorker {
       case "halt":
         return this.#halt(instruction.generation, instruction.reason);
       case "receiptsStored": {
-        const ids = [...instruction.stored, ...instruction.refused.map(({ id }) => id)];
-        this.#parts.outbox.answered(ids).catch((error: unknown) => this.#fatal(error));
+        const { outbox } = this.#parts;
+        const { stored, refused } = instruction;
+        Promise.all([outbox.stored(stored), outbox.answered(refused.map(({ id }) => id))]).catch(
+          (error: unknown) => this.#fatal(error),
+        );
+        this.#refused.add(refused);
         return;
       }
+      case "receiptsSafe":
+        this.#parts.outbox.safe().catch((error: unknown) => this.#fatal(error));
+        return;
     }
   }
 
@@ -218,6 +232,7 @@ export class TrainingWorker {
       resumeStep,
       link: chain.link,
       signer,
+      receiptChain: this.#receiptChain,
       links,
       compute,
       samples,

@@ -89,7 +89,10 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "earnings.claim": async () => {
       const { session } = membership;
       const row = await session.accounts.claim();
-      ports.note(`${formatTao(BigInt(row.amountRao))} ${row.asset} units were claimed and granted.`);
+      for (const each of [row, ...row.others])
+        ports.note(
+          `${formatTao(BigInt(each.amountRao))} ${each.asset} units were claimed for ${each.payoutColdkey}: ${each.status}.`,
+        );
       session.refreshEarnings();
       return row;
     },

@@ -1,7 +1,14 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { accountAnswer, claimsAnswer, historyAnswer, receiptsAnswer } from "../../src-protocol/api.ts";
 import type { AccountAnswer } from "../../src-protocol/api.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import type { ClaimRow, DaemonState, HistoryPoint, ReceiptRow } from "../../src-protocol/state.ts";
+import type {
+  ClaimOutcome,
+  ClaimRow,
+  DaemonState,
+  HistoryPoint,
+  ReceiptRow,
+} from "../../src-protocol/state.ts";
 import { claimAll } from "./claim-all.ts";
 import type { Reach } from "../networks/reach.ts";
 import { signedJson } from "../wallet/signed-request.ts";
@@ -20,6 +27,9 @@ export interface AccountsOptions {
   readonly reach: Pick<Reach, "fetch">;
 }
 
+/** How long a claim of test units is followed until it is paid. */
+const PAID_LOOKS = 30;
+const PAID_LOOK_MS = 100;
 /** A long run has more steps than anybody looks at; what is shown is thinned out. */
 const HISTORY_PAGES = 64;
 
@@ -41,7 +51,17 @@ export class Accounts {
       (sum, { accruedRao, claimedRao }) => sum + BigInt(accruedRao) + BigInt(claimedRao),
       0n,
     );
-    return { ...account, neighboursAccruedRao: next.toString() };
+    const { hotkey, payoutColdkey, asset, accruedRao, claimedRao, paidRao, receipts } = account;
+    return {
+      hotkey,
+      payoutColdkey,
+      asset,
+      accruedRao,
+      claimedRao,
+      paidRao,
+      receipts,
+      neighboursAccruedRao: next.toString(),
+    };
   }
 
   async receipts(limit: number): Promise<ReceiptRow[]> {
@@ -55,7 +75,7 @@ export class Accounts {
   }
 
   /** Claims all that has accrued. More than one claim's worth is answered as the newest with the sum. */
-  async claim(): Promise<ClaimRow> {
+  async claim(): Promise<ClaimOutcome> {
     const { own, network, netuid, payoutColdkey, claimFolder } = this.#options;
     const rows = await claimAll({
       hotkey: own,
@@ -73,9 +93,18 @@ export class Accounts {
         "nothing-to-claim",
         "There is nothing to claim yet: earnings appear a few seconds after a step of training.",
       );
-    const amount = rows.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n);
-    const receipts = rows.reduce((sum, row) => sum + row.receipts, 0);
-    return { ...newest, amountRao: amount.toString(), receipts };
+    return outcomeOf(await this.#followed(rows));
+  }
+
+  /** Test units are paid within moments, and whoever claims wants to see that. */
+  async #followed(rows: readonly ClaimRow[]): Promise<ClaimRow[]> {
+    let now = [...rows];
+    for (let look = 0; look < PAID_LOOKS && now.some(isUnderWay); look += 1) {
+      await wait(PAID_LOOK_MS);
+      const claims = await this.claims().catch(() => []);
+      now = now.map((row) => claims.find(({ claimId }) => claimId === row.claimId) ?? row);
+    }
+    return now;
   }
 
   /** Finished steps from `sinceStep` on, oldest first: public, so not signed. */
@@ -124,4 +153,23 @@ export class Accounts {
       "The network does not answer just now. It comes back by itself, nothing is lost; try again a little later.",
     );
   }
+}
+
+function isUnderWay({ asset, status }: ClaimRow): boolean {
+  return asset === "test" && status === "accepted";
+}
+
+/** SECURITY: sums are of one address: what goes to another one stands apart. */
+export function outcomeOf(rows: readonly ClaimRow[]): ClaimOutcome {
+  const newest = rows.at(-1);
+  if (newest === undefined) throw new Failure("internal", "There is no claim.");
+  const isSame = ({ payoutColdkey, asset, status }: ClaimRow): boolean =>
+    payoutColdkey === newest.payoutColdkey && asset === newest.asset && status === newest.status;
+  const same = rows.filter(isSame);
+  return {
+    ...newest,
+    amountRao: same.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n).toString(),
+    receipts: same.reduce((sum, { receipts }) => sum + receipts, 0),
+    others: rows.filter((row) => !isSame(row)),
+  };
 }

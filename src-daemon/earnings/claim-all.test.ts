@@ -66,7 +66,13 @@ class FakeNetwork {
 
   #claimable() {
     const statementIds = this.unclaimed.slice(0, this.perClaim);
-    return { amountRao: String(statementIds.length * 7), statementIds, epochFrom: 3, epochTo: 9 };
+    return {
+      amountRao: String(statementIds.length * 7),
+      statementIds,
+      epochFrom: 3,
+      epochTo: 9,
+      later: null,
+    };
   }
 
   #claim(text: string): ClaimRow | null {
@@ -88,7 +94,9 @@ class FakeNetwork {
       asset,
       payoutColdkey,
       receipts: sent.statementIds.length,
-      status: "granted",
+      status: "accepted",
+      detail: null,
+      payment: null,
       at: NOW,
     } as const;
     this.granted.set(claimId, row);
@@ -119,7 +127,13 @@ const claim = (network: FakeNetwork, changes: { hotkey?: Hotkey } = {}) =>
 
 describe("a claim", () => {
   it("is a readable text for exactly what is claimable, which its hotkey signed", () => {
-    const claimable = { amountRao: "21", statementIds: ["aa".repeat(32)], epochFrom: 1, epochTo: 2 };
+    const claimable = {
+      amountRao: "21",
+      statementIds: ["aa".repeat(32)],
+      epochFrom: 1,
+      epochTo: 2,
+      later: null,
+    };
     const { claim: signed, body } = makeClaim({ ...terms, claimable, now: NOW });
     expect(signed.text.split("\n")[0]).toBe(CLAIM_FIRST_LINE);
     expect(parseClaimText(signed.text)).toEqual(body);

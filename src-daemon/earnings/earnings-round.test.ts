@@ -12,6 +12,7 @@ const earnings = (receipts: number) => ({
   asset: "test" as const,
   accruedRao: "0",
   claimedRao: "0",
+  paidRao: "0",
   receipts,
   neighboursAccruedRao: "0",
 });

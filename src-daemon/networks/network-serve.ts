@@ -107,6 +107,10 @@ async function serve(): Promise<void> {
         if (state.kind === "restarting" || state.kind === "aside")
           tell({ type: "trouble", code: state.crash.code, message: state.crash.message });
       },
+      onNote(text) {
+        log.warn({ process: "orchestrator" }, text);
+        tell({ type: "note", text });
+      },
       onUrl(url) {
         if (url !== null)
           tell({ type: "listening", url, folder: home.network, log: join(home.path, "network.log") });

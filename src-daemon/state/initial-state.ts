@@ -40,6 +40,7 @@ export function nothingEarned(
     asset,
     accruedRao: "0",
     claimedRao: "0",
+    paidRao: "0",
     receipts: 0,
     neighboursAccruedRao: "0",
   };

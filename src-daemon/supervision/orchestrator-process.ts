@@ -30,6 +30,8 @@ export interface OrchestratorSettings extends RunFile {
 export interface OrchestratorPorts extends ProcessPorts {
   /** Where it answers from now on; null: it does not. */
   onUrl(url: string | null): void;
+  /** A sentence of its own that the owner should read. */
+  onNote(text: string): void;
 }
 
 /** The embedded network's orchestrator: one process, started again when it ends by itself. */
@@ -115,6 +117,8 @@ export class OrchestratorProcess {
         return undefined;
       case "pong":
         return undefined;
+      case "notice":
+        return this.#ports.onNote(parsed.data.message);
       case "failed":
         // Its old port may have been taken meanwhile: then any other will do.
         this.#port = this.#settings.port ?? 0;

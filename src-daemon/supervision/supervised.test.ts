@@ -64,7 +64,11 @@ describe("the orchestrator's process", () => {
   beforeEach(() => {
     fake = fakeProcesses();
     urls = [];
-    orchestrator = new OrchestratorProcess(settings, { ...fake.ports, onUrl: (url) => void urls.push(url) });
+    orchestrator = new OrchestratorProcess(settings, {
+      ...fake.ports,
+      onUrl: (url) => void urls.push(url),
+      onNote: () => {},
+    });
   });
 
   it("comes back at the address it had, so that workers find it again", async () => {

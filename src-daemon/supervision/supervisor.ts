@@ -69,6 +69,7 @@ export class Supervisor {
         : new OrchestratorProcess(options.network.orchestrator, {
             ...this.#ports("orchestrator", ORCHESTRATOR),
             onUrl: (url) => this.#networkAt(url),
+            onNote: (text) => options.events.onNote(text),
           });
     this.#line = new OwnerLine({
       give: (name, limits) => this.#workers.find(({ member }) => member.name === name)?.limit(limits),

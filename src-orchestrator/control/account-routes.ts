@@ -2,7 +2,9 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
-import { account, claimRequest, claimRows, claimable, grantClaim } from "../ledger/claims.ts";
+import { bindRequest, challengeRequest } from "../../src-protocol/payout-consent.ts";
+import { challenge, consent } from "../ledger/bindings.ts";
+import { acceptClaim, account, claimRequest, claimRows, claimable } from "../ledger/claims.ts";
 import type { ClaimOptions } from "../ledger/claim-rules.ts";
 import { receiptRows } from "../ledger/ledger.ts";
 import { requester } from "./signed-requests.ts";
@@ -11,7 +13,13 @@ import type { Store } from "../stores/store.ts";
 const ROWS_LIMIT = 1_000;
 
 /** What belongs to a hotkey: every request is signed by it. */
-export function accountRoutes(server: FastifyInstance, store: Store, options: ClaimOptions): void {
+export function accountRoutes(
+  server: FastifyInstance,
+  store: Store,
+  options: ClaimOptions,
+  /** A claim was accepted: it is to be paid. */
+  onAccepted: () => void,
+): void {
   // SECURITY: the signature is over the exact bytes received, so they are kept as they came.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -27,7 +35,7 @@ export function accountRoutes(server: FastifyInstance, store: Store, options: Cl
 
   server.get(
     "/v1/account",
-    signed((hotkey) => account(store, hotkey, options.asset)),
+    signed((hotkey) => account(store, hotkey, options)),
   );
   server.get(
     "/v1/account/receipts",
@@ -35,7 +43,7 @@ export function accountRoutes(server: FastifyInstance, store: Store, options: Cl
   );
   server.get(
     "/v1/account/claimable",
-    signed((hotkey) => claimable(store, hotkey, options.now())),
+    signed((hotkey) => claimable(store, hotkey, options)),
   );
   server.get(
     "/v1/claims",
@@ -43,7 +51,21 @@ export function accountRoutes(server: FastifyInstance, store: Store, options: Cl
   );
   server.post(
     "/v1/claims",
-    signed((hotkey, request) => grantClaim(store, options, hotkey, readBody(bodyOf(request)))),
+    signed(async (hotkey, request) => {
+      const row = await acceptClaim(store, options, hotkey, readBody(bodyOf(request)));
+      if (row.status === "accepted") onAccepted();
+      return row;
+    }),
+  );
+  server.post(
+    "/v1/payout/challenge",
+    signed((hotkey, request) =>
+      challenge(store, options, hotkey, readAs(challengeRequest, bodyOf(request)).payoutColdkey),
+    ),
+  );
+  server.post(
+    "/v1/payout",
+    signed((hotkey, request) => consent(store, options, hotkey, readAs(bindRequest, bodyOf(request)))),
   );
 }
 
@@ -53,12 +75,16 @@ function bodyOf(request: FastifyRequest): Uint8Array {
 
 /** SECURITY: whoever has signed it, a body may be anything. Throws `bad-request`. */
 export function readBody(body: Uint8Array): z.infer<typeof claimRequest> {
+  return readAs(claimRequest, body);
+}
+
+function readAs<Schema extends z.ZodType>(schema: Schema, body: Uint8Array): z.infer<Schema> {
   try {
-    return claimRequest.parse(JSON.parse(Buffer.from(body).toString("utf8")));
+    return schema.parse(JSON.parse(Buffer.from(body).toString("utf8")));
   } catch {
     throw new Failure(
       "bad-request",
-      "The claim is not in the form that is expected here. Update the app, then claim again.",
+      "The request is not in the form that is expected here. Update the app, then try again.",
     );
   }
 }

@@ -3,11 +3,13 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
-import type { z } from "zod";
+import { z } from "zod";
 import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { addressUrl, formatInvitation } from "../../src-protocol/invitation.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { AuditReport } from "../../src-protocol/ledger-audit.ts";
+import { auditLedger } from "../ledger/audit.ts";
 import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
 import type {
   InvitationsAnswer,
@@ -24,11 +26,15 @@ import type { Store } from "../stores/store.ts";
 import { storageFailure } from "../stores/storage-failure.ts";
 
 export interface DeskPorts {
-  readonly served: ServedNetwork;
+  /** Null: it serves this computer alone. */
+  readonly served:
+    | (ServedNetwork & {
+        readonly keySha256: string;
+        /** That nodes connect to. */
+        readonly port: number;
+      })
+    | null;
   readonly network: string;
-  readonly keySha256: string;
-  /** That nodes connect to. */
-  readonly port: number;
   readonly invitations: Invitations;
   readonly host: RunHost;
   readonly store: Store;
@@ -37,6 +43,7 @@ export interface DeskPorts {
   readonly now: () => number;
 }
 
+const ledgerQuery = z.object({ signatures: z.enum(["true", "false"]).default("false") });
 const BODY_LIMIT_BYTES = 4 * 1024;
 
 /** What the operator asks for: on loopback, by who can read `operator.json` in the data folder. */
@@ -72,11 +79,7 @@ export class OperatorDesk {
 }
 
 function routes(server: FastifyInstance, token: string, ports: DeskPorts): void {
-  const { served, network, keySha256, port, invitations, host, store, evict, now } = ports;
-  const addresses = served.addresses.map((address) => ({ ...address, port: address.port ?? port }));
-  const line = (secret: string | null, expiresAt: number | null): string =>
-    formatInvitation({ keySha256, token: secret, addresses, expiresAt, name: served.name });
-
+  const { served, store } = ports;
   server.addHook("onRequest", async ({ headers }) => {
     // SECURITY: a web page can reach loopback, and knows no token.
     if (!isBearer(headers.authorization, token))
@@ -89,6 +92,32 @@ function routes(server: FastifyInstance, token: string, ports: DeskPorts): void 
         : new Failure("internal", `Something went wrong in the orchestrator: ${String(error)}`);
     return await reply.code(failure.code === "not-the-operator" ? 401 : 400).send(failure.body());
   });
+
+  server.get("/ledger", ({ query }): AuditReport => {
+    store.flush();
+    const { signatures } = read(ledgerQuery, query);
+    return auditLedger(store, { signatures: signatures === "true" });
+  });
+  if (served === null) server.setNotFoundHandler(() => Promise.reject(notServed()));
+  else servedRoutes(server, { ...ports, served });
+}
+
+function notServed(): Failure {
+  return new Failure(
+    "network-not-served",
+    "The network of this data folder serves this computer alone. Start one for others with `tah network serve`.",
+  );
+}
+
+function servedRoutes(
+  server: FastifyInstance,
+  ports: DeskPorts & { readonly served: NonNullable<DeskPorts["served"]> },
+): void {
+  const { served, network, invitations, host, store, evict, now } = ports;
+  const { keySha256, port } = served;
+  const addresses = served.addresses.map((address) => ({ ...address, port: address.port ?? port }));
+  const line = (secret: string | null, expiresAt: number | null): string =>
+    formatInvitation({ keySha256, token: secret, addresses, expiresAt, name: served.name });
 
   server.get("/status", (): OperatorStatus => {
     const { name, operator, open } = served;

@@ -32,6 +32,8 @@ export interface ServerPorts {
   readonly host: RunHost;
   readonly control: ControlPorts;
   readonly claims: ClaimOptions;
+  /** A claim was accepted: it is to be paid. */
+  readonly onAccepted: () => void;
   /** A stored blob that cannot be served. */
   readonly onCorrupt: (sha256: string) => void;
   /** Answer only requests that name this computer: nothing outside has a way to it. */
@@ -91,6 +93,7 @@ const STATUS: Readonly<Record<string, number>> = {
   "claim-id-used": 409,
   "claim-nonce-used": 409,
   "claim-receipt-claimed": 409,
+  "consent-outdated": 409,
   "blob-corrupt": 500,
   "disk-error": 500,
   "folder-full": 507,
@@ -181,7 +184,7 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   await server.register(async (scope) => {
     scope.addHook("onRequest", limited(signedBudget));
     scope.addHook("onRequest", async (request) => endSlowBody(request));
-    accountRoutes(scope, store, ports.claims);
+    accountRoutes(scope, store, ports.claims, ports.onAccepted);
   });
   await server.register(async (scope) => blobRoutes(scope, ports.blobs, host, ports.onCorrupt));
   return server;

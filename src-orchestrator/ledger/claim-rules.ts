@@ -74,7 +74,7 @@ export function claimRefusal(
   if (body.issuedAt > now + CLOCK_SKEW_MS) {
     return new Failure(
       "claim-not-yet",
-      "The claim was made in the future by our clock. Set your computer's clock, then claim again.",
+      `The claim was made ${Math.ceil((body.issuedAt - now) / 1000)} s in the future by the network's clock; ${CLOCK_SKEW_MS / 1000} s are allowed. Set your computer's clock, then claim again; nothing is lost.`,
     );
   }
   if (body.expiresAt <= now)
@@ -119,7 +119,10 @@ export function claimRefusal(
     body.epochTo > block ||
     named.some(({ fromBlock, toBlock }) => fromBlock < body.epochFrom || toBlock > body.epochTo)
   ) {
-    return new Failure("claim-wrong-epoch", "The claim's blocks are not those of its receipts. Claim again.");
+    return new Failure(
+      "claim-wrong-epoch",
+      `The claim is for the blocks ${body.epochFrom} to ${body.epochTo}, which are not those of its receipts, or have not come yet (it is block ${block}). Nothing was granted, and nothing is lost.`,
+    );
   }
   const worth = named.reduce((sum, { amountRao }) => sum + amountRao, 0n);
   const asked = BigInt(body.amountRao);

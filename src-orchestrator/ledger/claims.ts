@@ -6,8 +6,12 @@ import { sha256Hex, ss58Address } from "../../src-protocol/keys.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
 import { claimRefusal, readClaim } from "./claim-rules.ts";
-import type { Asset, ClaimOptions, NamedStatement } from "./claim-rules.ts";
-import { accruedAccount, accruedRao, addUp, grantedAccount, hotkeyNumber, transfer } from "./ledger.ts";
+import type { ClaimOptions, NamedStatement } from "./claim-rules.ts";
+import { bindingOf } from "./bindings.ts";
+import { enter } from "./book.ts";
+import { BLOCK_MS, nextEpoch } from "./clock.ts";
+import { accruedRao, addUp, hotkeyNumber } from "./ledger.ts";
+import { paidRao } from "./payments.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store, StoredRow } from "../stores/store.ts";
 
@@ -18,17 +22,17 @@ export const claimRequest = z.strictObject({
 });
 export type ClaimRequest = z.infer<typeof claimRequest>;
 
-/** Grants a claim once, whatever happens and however often it is sent; resolves when that is on disk. */
-export function grantClaim(
+/** Accepts a claim once, whatever happens and however often it is sent; resolves when that is safely on disk. */
+export function acceptClaim(
   store: Store,
   options: ClaimOptions,
   requester: Ss58Address,
   { claim, statementIds }: ClaimRequest,
 ): Promise<ClaimRow> {
-  return store.write(() => {
+  return store.writeSafely(() => {
     const body = readClaim(claim, requester, options);
     const { claimId, hotkey } = body;
-    const earlier = store.get("SELECT * FROM claims WHERE claimId = :claimId", { claimId });
+    const earlier = claimById(store, claimId);
     if (earlier !== null) {
       if (textOf(earlier.text) === claim.text) return rowOf(earlier);
       throw new Failure("claim-id-used", "Another claim has this id already. Claim again with a new id.");
@@ -51,7 +55,8 @@ export function grantClaim(
     }
     const amountRao = BigInt(body.amountRao);
     store.run(
-      "INSERT INTO claims VALUES (:claimId, :number, :text, :signature, :amountRao, :asset, :payoutColdkey, :receipts, :now)",
+      `INSERT INTO claims (claimId, hotkey, text, signature, amountRao, asset, payoutColdkey, receipts, at, block)
+       VALUES (:claimId, :number, :text, :signature, :amountRao, :asset, :payoutColdkey, :receipts, :now, :block)`,
       {
         claimId,
         number: hotkeyNumber(store, hotkey),
@@ -62,6 +67,7 @@ export function grantClaim(
         payoutColdkey: body.payoutColdkey,
         receipts,
         now,
+        block: options.block(),
       },
     );
     for (const id of statementIds) {
@@ -70,37 +76,37 @@ export function grantClaim(
         id: Buffer.from(id, "hex"),
       });
     }
-    transfer(
-      store,
-      "claim",
-      claimId,
-      [
-        [accruedAccount(hotkey), -amountRao],
-        [grantedAccount(body.payoutColdkey), amountRao],
-      ],
-      now,
-    );
-    return {
-      claimId,
-      amountRao: body.amountRao,
-      asset: body.asset,
-      payoutColdkey: body.payoutColdkey,
-      receipts,
-      status: "granted",
-      at: now,
-    };
+    enter(store, "claim", claimId, now);
+    const accepted = claimById(store, claimId);
+    if (accepted === null) throw new Error("a claim was not stored");
+    return rowOf(accepted);
   }, statementIds.length + 5);
 }
 
-/** All unclaimed statements of a hotkey, oldest first, as many as one claim takes; what is not added up yet is first. */
-export async function claimable(store: Store, hotkey: Ss58Address, now: number): Promise<ClaimableAnswer> {
-  await store.write(() => addUp(store, hotkey, now));
+/**
+ * All unclaimed statements of a hotkey, oldest first, as many as one claim takes; what is not added up yet
+ * is first. What was credited at blocks that have not come yet is left out: it would spoil the claim.
+ */
+export async function claimable(
+  store: Store,
+  hotkey: Ss58Address,
+  { now, block }: Pick<ClaimOptions, "now" | "block">,
+): Promise<ClaimableAnswer> {
+  await store.write(() => addUp(store, hotkey, now()));
+  const until = block();
   const rows = store.all(
     `SELECT s.id, s.amountRao, s.fromBlock, s.toBlock FROM statements s JOIN hotkeys h ON h.number = s.hotkey
-     WHERE h.address = :hotkey AND s.claimId IS NULL ORDER BY s.number LIMIT :limit`,
-    { hotkey, limit: STATEMENTS_PER_CLAIM },
+     WHERE h.address = :hotkey AND s.claimId IS NULL AND s.toBlock <= :until ORDER BY s.number LIMIT :limit`,
+    { hotkey, until, limit: STATEMENTS_PER_CLAIM },
   );
+  const later = store.get(
+    `SELECT sum(s.amountRao) AS rao, min(s.toBlock) AS block FROM statements s JOIN hotkeys h ON h.number = s.hotkey
+     WHERE h.address = :hotkey AND s.claimId IS NULL AND s.toBlock > :until`,
+    { hotkey, until },
+  );
+  const laterRao = orNull(later?.rao, bigintOf) ?? 0n;
   return {
+    later: laterRao === 0n ? null : { amountRao: String(laterRao), fromBlock: numberOf(later?.block) },
     amountRao: String(rows.reduce((sum, row) => sum + bigintOf(row.amountRao), 0n)),
     statementIds: rows.map((row) => hexOf(row.id)),
     epochFrom: rows.length === 0 ? 0 : Math.min(...rows.map((row) => numberOf(row.fromBlock))),
@@ -108,7 +114,11 @@ export async function claimable(store: Store, hotkey: Ss58Address, now: number):
   };
 }
 
-export function account(store: Store, hotkey: Ss58Address, asset: Asset): AccountAnswer {
+export function account(
+  store: Store,
+  hotkey: Ss58Address,
+  { asset, block }: Pick<ClaimOptions, "asset" | "block">,
+): AccountAnswer {
   const known = store.get("SELECT number, receipts FROM hotkeys WHERE address = :hotkey", { hotkey });
   const claimed =
     known === null
@@ -122,7 +132,12 @@ export function account(store: Store, hotkey: Ss58Address, asset: Asset): Accoun
     asset,
     accruedRao: String(accruedRao(store, hotkey)),
     claimedRao: String(orNull(claimed?.rao, bigintOf) ?? 0n),
+    paidRao: String(paidRao(store, hotkey)),
     receipts: orNull(known?.receipts, numberOf) ?? 0,
+    block: block(),
+    nextEpoch: nextEpoch(block()),
+    blockMs: BLOCK_MS,
+    bindingGeneration: bindingOf(store, hotkey)?.generation ?? 0,
   };
 }
 
@@ -130,25 +145,24 @@ export function account(store: Store, hotkey: Ss58Address, asset: Asset): Accoun
 export function claimRows(store: Store, hotkey: Ss58Address, limit: number): ClaimRow[] {
   return store
     .all(
-      `SELECT c.* FROM claims c JOIN hotkeys h ON h.number = c.hotkey WHERE h.address = :hotkey
+      `${CLAIMS} WHERE h.address = :hotkey
        ORDER BY c.at DESC, c.claimId LIMIT :limit`,
       { hotkey, limit },
     )
     .map(rowOf);
 }
 
-/** Binds where a hotkey is paid to; from then on nothing else is granted. */
-export function bindPayout(store: Store, hotkey: Ss58Address, coldkey: Ss58Address): Promise<void> {
-  return store.write(() => {
-    const number = hotkeyNumber(store, hotkey);
-    store.run("UPDATE hotkeys SET payoutColdkey = :coldkey WHERE number = :number", { coldkey, number });
-  });
+/** A claim with its payment, where there is one. */
+const CLAIMS = `SELECT c.*, p.block AS paidBlock, p.blockHash, p.extrinsic, p.creditedRao, p.at AS paidAt
+  FROM claims c JOIN hotkeys h ON h.number = c.hotkey LEFT JOIN payments p USING (claimId)`;
+
+export function claimById(store: Store, claimId: string): StoredRow | null {
+  return store.get(`${CLAIMS} WHERE c.claimId = :claimId`, { claimId });
 }
 
+/** Where a hotkey is paid to; by default to itself. */
 function payoutOf(store: Store, hotkey: Ss58Address): Ss58Address {
-  const row = store.get("SELECT payoutColdkey FROM hotkeys WHERE address = :hotkey", { hotkey });
-  const bound = orNull(row?.payoutColdkey, textOf);
-  return bound === null ? hotkey : ss58Address.parse(bound);
+  return bindingOf(store, hotkey)?.payoutColdkey ?? hotkey;
 }
 
 function namedStatements(store: Store, hotkey: Ss58Address, ids: readonly string[]): NamedStatement[] {
@@ -170,14 +184,26 @@ function namedStatements(store: Store, hotkey: Ss58Address, ids: readonly string
   });
 }
 
-function rowOf(row: StoredRow): ClaimRow {
+/** `row` is of `claimById`. */
+export function rowOf(row: StoredRow): ClaimRow {
   return {
     claimId: textOf(row.claimId),
     amountRao: String(bigintOf(row.amountRao)),
     asset: z.enum(["test", "alpha", "tao"]).parse(row.asset),
     payoutColdkey: ss58Address.parse(textOf(row.payoutColdkey)),
     receipts: numberOf(row.receipts),
-    status: "granted",
+    status: row.extrinsic === null ? "accepted" : "paid",
+    detail: orNull(row.held, textOf),
+    payment:
+      row.extrinsic === null
+        ? null
+        : {
+            block: numberOf(row.paidBlock),
+            blockHash: orNull(row.blockHash, textOf),
+            extrinsic: textOf(row.extrinsic),
+            creditedRao: String(bigintOf(row.creditedRao)),
+            at: numberOf(row.paidAt),
+          },
     at: numberOf(row.at),
   };
 }

@@ -5,21 +5,12 @@ import { receiptText } from "../../src-protocol/receipt.ts";
 import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, statementId } from "../../src-protocol/signing.ts";
 import type { ReceiptRow } from "../../src-protocol/state.ts";
+import { accruedAccount, balance, enter } from "./book.ts";
 import { formRefusal, leastStepMs, priceRao, signatureRefusal, tenant } from "./receipts.ts";
 import type { ReceiptRefusal, Tenant, Tenure } from "./receipts.ts";
+import { prune, sealHead, sealOf } from "./seals.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store, StoredRow } from "../stores/store.ts";
-
-/** What all pay comes from: its balance is minus everything that was ever credited. */
-export const EMISSION = "emission";
-
-export function accruedAccount(hotkey: Ss58Address): string {
-  return `accrued:${hotkey}`;
-}
-
-export function grantedAccount(coldkey: Ss58Address): string {
-  return `granted:${coldkey}`;
-}
 
 export interface LedgerOptions {
   readonly network: string;
@@ -114,11 +105,30 @@ export class Ledger {
     if (found === "early") return "not-finished";
     if ("refusal" in found) return found.refusal;
     const hotkey = hotkeyNumber(this.store, found.hotkey);
+    const head = sealHead(this.store);
+    const pay = {
+      amountRao: this.prices[stage] ?? 0n,
+      raoPerTeraflop: this.options.raoPerTeraflop,
+      block: this.options.block(),
+      creditedAt: this.options.now(),
+    };
+    const seal = sealOf(head.seal, {
+      id,
+      workerSignature,
+      previousSignature,
+      nextSignature,
+      hotkey: found.hotkey,
+      ...pay,
+    });
     this.store.run(
-      `INSERT INTO receipts VALUES (NULL, :id, :runId, :stage, :step, :microBatches, :tokens, :flops, :worker, :previous, :next,
-        :x, :dy, :y, :dx, :link, :finishedAt, :workerSignature, :previousSignature, :nextSignature, :hotkey, :amountRao, :block,
-        :creditedAt, NULL)`,
+      `INSERT INTO receipts (number, id, runId, stage, step, microBatches, tokens, flops, worker, previous, next, x, dy, y, dx,
+         link, finishedAt, workerSignature, previousSignature, nextSignature, hotkey, amountRao, block, creditedAt, sequence,
+         before, raoPerTeraflop, seal)
+       VALUES (:number, :id, :runId, :stage, :step, :microBatches, :tokens, :flops, :worker, :previous, :next, :x, :dy, :y, :dx,
+         :link, :finishedAt, :workerSignature, :previousSignature, :nextSignature, :hotkey, :amountRao, :block, :creditedAt,
+         :sequence, :before, :raoPerTeraflop, :seal)`,
       {
+        number: head.number + 1n,
         id: bytes(id),
         runId,
         stage,
@@ -139,9 +149,10 @@ export class Ledger {
         previousSignature: bytesOrNull(previousSignature),
         nextSignature: bytesOrNull(nextSignature),
         hotkey,
-        amountRao: this.prices[stage] ?? 0n,
-        block: this.options.block(),
-        creditedAt: this.options.now(),
+        sequence: body.chain?.sequence ?? null,
+        before: bytesOrNull(body.chain?.before ?? null),
+        seal: bytes(seal),
+        ...pay,
       },
     );
     this.store.run("UPDATE hotkeys SET receipts = receipts + 1 WHERE number = :hotkey", { hotkey });
@@ -265,17 +276,7 @@ export function addUp(store: Store, address: Ss58Address, now: number): void {
         statement: lastRow,
         number: bigintOf(number),
       });
-    if (amountRao > 0n)
-      transfer(
-        store,
-        "receipts",
-        id,
-        [
-          [EMISSION, -amountRao],
-          [accruedAccount(address), amountRao],
-        ],
-        now,
-      );
+    enter(store, "statement", id, now);
   }
 }
 
@@ -301,10 +302,7 @@ function forgetReceipts(store: Store, runId: string, keptFrom: number): void {
   const newest = numberOf(
     store.get("SELECT max(step) AS step FROM receipts WHERE runId = :runId", { runId })?.step,
   );
-  store.run("DELETE FROM receipts WHERE statement IS NOT NULL AND (runId != :runId OR step < :below)", {
-    runId,
-    below: Math.max(keptFrom, newest - MOST_KEPT_STEPS),
-  });
+  prune(store, runId, Math.max(keptFrom, newest - MOST_KEPT_STEPS));
 }
 
 /** What a hotkey has earned and not claimed: in its account, or not added up yet. */
@@ -323,53 +321,6 @@ function bytesOrNull(hex: string | null): Buffer | null {
 
 function bytes(hex: string): Buffer {
   return Buffer.from(hex, "hex");
-}
-
-/**
- * Moves money inside `store.write`: all entries or none.
- *
- * @throws Error when the entries do not sum to zero: a defect, never a user's mistake
- */
-export function transfer(
-  store: Store,
-  kind: "receipts" | "claim",
-  reference: string,
-  entries: readonly (readonly [account: string, rao: bigint])[],
-  at: number,
-): void {
-  const sum = entries.reduce((total, [, rao]) => total + rao, 0n);
-  if (sum !== 0n) throw new Error(`a transfer must sum to zero, not ${sum}`);
-  const { lastRow } = store.run("INSERT INTO transfers VALUES (NULL, :kind, :reference, :at)", {
-    kind,
-    reference,
-    at,
-  });
-  for (const [account, rao] of entries) {
-    store.run("INSERT INTO entries VALUES (:transfer, :account, :rao)", { transfer: lastRow, account, rao });
-    store.run(
-      "INSERT INTO balances VALUES (:account, :rao) ON CONFLICT DO UPDATE SET rao = rao + excluded.rao",
-      {
-        account,
-        rao,
-      },
-    );
-  }
-}
-
-export function balance(store: Store, account: string): bigint {
-  return (
-    orNull(store.get("SELECT rao FROM balances WHERE account = :account", { account })?.rao, bigintOf) ?? 0n
-  );
-}
-
-/** True when every transfer sums to zero and every balance is the sum of its entries. */
-export function isBalanced(store: Store): boolean {
-  const lopsided = store.get("SELECT 1 FROM entries GROUP BY transfer HAVING sum(amountRao) != 0");
-  const wrong = store.get(
-    `SELECT 1 FROM (SELECT account, sum(amountRao) AS rao FROM entries GROUP BY account) e
-     FULL JOIN balances b USING (account) WHERE e.rao IS NOT b.rao`,
-  );
-  return lopsided === null && wrong === null;
 }
 
 /** The hotkey's number in the store, made on first sight; inside `store.write` only. */

@@ -250,4 +250,98 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER entriesStay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
   CREATE TRIGGER entriesLast BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
   `,
+  `
+  -- The book: every row names what it rests on (a statement, a claim, a payment, a binding), moves money in
+  -- postings that sum to zero, and is chained to the one before (ledger/book.ts). It is written anew from
+  -- statements and claims at the first start with this schema.
+  DROP TRIGGER transfersStay; DROP TRIGGER transfersLast; DROP TRIGGER entriesStay; DROP TRIGGER entriesLast;
+  DROP TABLE entries;
+  DROP TABLE transfers;
+  CREATE TABLE book (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('statement', 'claim', 'payment', 'binding')),
+    reference TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    UNIQUE (kind, reference)
+  ) STRICT;
+  CREATE TABLE postings (
+    book INTEGER NOT NULL REFERENCES book,
+    account TEXT NOT NULL,
+    amountRao INTEGER NOT NULL,
+    PRIMARY KEY (book, account)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Receipts are chained in the order of their numbers (ledger/seals.ts); null: not sealed yet.
+  ALTER TABLE receipts ADD COLUMN sequence INTEGER;
+  ALTER TABLE receipts ADD COLUMN before BLOB;
+  ALTER TABLE receipts ADD COLUMN raoPerTeraflop INTEGER;
+  ALTER TABLE receipts ADD COLUMN seal BLOB;
+  CREATE INDEX receiptsOfStatement ON receipts (statement) WHERE statement IS NOT NULL;
+  -- Of receipts that were deleted after they were added up, what the chain needs to go on.
+  CREATE TABLE pruned (
+    fromNumber INTEGER PRIMARY KEY,
+    toNumber INTEGER NOT NULL CHECK (toNumber >= fromNumber),
+    before BLOB NOT NULL,
+    after BLOB NOT NULL
+  ) STRICT;
+
+  ALTER TABLE claims ADD COLUMN block INTEGER NOT NULL DEFAULT 0;
+  -- A sentence: why it is accepted and not paid yet.
+  ALTER TABLE claims ADD COLUMN held TEXT;
+  CREATE INDEX statementsOfClaim ON statements (claimId) WHERE claimId IS NOT NULL;
+
+  CREATE TABLE payments (
+    claimId TEXT PRIMARY KEY REFERENCES claims,
+    block INTEGER NOT NULL,
+    -- Null: of a network that keeps its own blocks.
+    blockHash TEXT,
+    extrinsic TEXT NOT NULL,
+    -- What arrived; fees and slippage are the rest.
+    creditedRao INTEGER NOT NULL CHECK (creditedRao >= 0),
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- Where a hotkey is paid to, one generation after the other.
+  CREATE TABLE bindings (
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    generation INTEGER NOT NULL,
+    payoutColdkey TEXT NOT NULL,
+    -- The consent that the payout address's own key signed; null: the network's owner set it, on this computer.
+    text TEXT,
+    signature TEXT,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (hotkey, generation)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO bindings SELECT number, 1, payoutColdkey, NULL, NULL, 0 FROM hotkeys WHERE payoutColdkey IS NOT NULL;
+  CREATE TABLE challenges (
+    nonce TEXT PRIMARY KEY,
+    hotkey TEXT NOT NULL,
+    text TEXT NOT NULL,
+    expiresAt INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- SECURITY: what money rests on is only ever added to.
+  CREATE TRIGGER bookStays BEFORE UPDATE ON book BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER bookLasts BEFORE DELETE ON book BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER postingsStay BEFORE UPDATE ON postings BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER postingsLast BEFORE DELETE ON postings BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER paymentsStay BEFORE UPDATE ON payments BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER paymentsLast BEFORE DELETE ON payments BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER bindingsStay BEFORE UPDATE ON bindings BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER bindingsLast BEFORE DELETE ON bindings BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER claimsStay BEFORE UPDATE OF claimId, hotkey, text, signature, amountRao, asset, payoutColdkey, receipts, at, block
+    ON claims BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER claimsLast BEFORE DELETE ON claims BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER statementsStay BEFORE UPDATE OF number, id, runId, stage, hotkey, fromStep, toStep, receipts, link, amountRao,
+    fromBlock, toBlock, at ON statements BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER statementsLast BEFORE DELETE ON statements BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER receiptsStay BEFORE UPDATE OF number, id, runId, stage, step, microBatches, tokens, flops, worker, previous, next,
+    x, dy, y, dx, link, finishedAt, workerSignature, previousSignature, nextSignature, hotkey, amountRao, block, creditedAt,
+    sequence, before, raoPerTeraflop ON receipts BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER receiptSealedOnce BEFORE UPDATE OF seal ON receipts WHEN old.seal IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER statementClaimedOnce BEFORE UPDATE OF claimId ON statements WHEN old.claimId IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  `,
 ];

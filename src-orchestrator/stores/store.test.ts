@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -82,13 +82,29 @@ describe("the store", () => {
   test("the ledger's rows cannot be changed or deleted", async () => {
     const store = Store.open(temporaryFolder(), ignore);
     await store.write(() => {
-      store.run("INSERT INTO transfers VALUES (1, 'claim', 'x', 1)");
-      store.run("INSERT INTO entries VALUES (1, 'a', 5)");
+      store.run("INSERT INTO book VALUES (1, 'claim', 'x', 1, x'00')");
+      store.run("INSERT INTO postings VALUES (1, 'a', 5)");
     });
-    for (const sql of ["UPDATE entries SET amountRao = 6", "DELETE FROM entries", "DELETE FROM transfers"]) {
+    for (const sql of ["UPDATE postings SET amountRao = 6", "DELETE FROM postings", "DELETE FROM book"]) {
       await expect(store.write(() => store.run(sql))).rejects.toThrow("append-only");
     }
     store.close();
+  });
+
+  test("what was written safely outlives the loss of the write-ahead log", async () => {
+    const folder = temporaryFolder();
+    const store = Store.open(folder, ignore);
+    let safe = 0;
+    store.onSafe(() => (safe += 1));
+    await store.writeSafely(() => store.run("INSERT INTO balances VALUES ('safe', 1)"));
+    expect(safe).toBe(1);
+    await store.write(() => store.run("INSERT INTO balances VALUES ('not', 1)"));
+    const copy = temporaryFolder();
+    copyFileSync(join(folder, DATABASE_FILE), join(copy, DATABASE_FILE));
+    store.close();
+    const without = Store.open(copy, ignore);
+    expect(without.all("SELECT account FROM balances").map(({ account }) => account)).toEqual(["safe"]);
+    without.close();
   });
 });
 

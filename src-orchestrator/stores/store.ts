@@ -39,6 +39,9 @@ export class Store {
   private readonly onBroken: (error: unknown) => void;
   private queue: Job[] = [];
   private queuedRows = 0;
+  private mustBeSafe = false;
+  private readonly commitListeners: (() => void)[] = [];
+  private readonly safeListeners: (() => void)[] = [];
   private timer: NodeJS.Timeout | null = null;
   private broken: unknown = null;
 
@@ -97,6 +100,38 @@ export class Store {
     return result as Promise<T>;
   }
 
+  /**
+   * As `write`, and resolves when the rows are in the database itself: they outlive also the loss of its
+   * write-ahead log.
+   */
+  writeSafely<T>(work: () => T, rows = 1): Promise<T> {
+    this.mustBeSafe = true;
+    return this.write(work, rows);
+  }
+
+  /** Called after every commit, before anybody is told of it. */
+  onCommit(listener: () => void): void {
+    this.commitListeners.push(listener);
+  }
+
+  /** Called when all that was committed so far is in the database itself. */
+  onSafe(listener: () => void): void {
+    this.safeListeners.push(listener);
+  }
+
+  /** Moves what is committed from the write-ahead log into the database. */
+  makeSafe(): void {
+    this.flush();
+    if (this.broken !== null) return;
+    try {
+      this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      this.fail(error, []);
+      return;
+    }
+    for (const listener of this.safeListeners) listener();
+  }
+
   /** Resolves when all that waits now can be read: at once where nothing does. */
   async settled(): Promise<void> {
     if (this.queue.length > 0) await this.write(() => undefined, 0);
@@ -115,10 +150,14 @@ export class Store {
       this.database.exec("BEGIN IMMEDIATE");
       for (const job of jobs) settle.push(this.attempt(job));
       this.database.exec("COMMIT");
+      for (const listener of this.commitListeners) listener();
     } catch (error) {
       this.fail(error, jobs);
       return;
     }
+    const { mustBeSafe } = this;
+    this.mustBeSafe = false;
+    if (mustBeSafe) this.makeSafe();
     for (const tell of settle) tell();
   }
 

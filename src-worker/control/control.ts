@@ -41,7 +41,7 @@ const MOST_PROTOCOL = 1_000_000;
 /** What the worker acts on; greeting and heartbeats stay in here. */
 export type Instruction = Extract<
   OrchestratorMessage,
-  { type: "assign" | "grant" | "halt" | "receiptsStored" | "reach" }
+  { type: "assign" | "grant" | "halt" | "receiptsStored" | "receiptsSafe" | "reach" }
 >;
 export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
 
@@ -221,6 +221,7 @@ export class Control {
       case "halt":
       case "reach":
       case "receiptsStored":
+      case "receiptsSafe":
         return this.#options.onInstruction(message);
     }
   }

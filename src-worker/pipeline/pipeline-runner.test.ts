@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { TensorMeta } from "../../src-protocol/peer.ts";
+import { ReceiptChain } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
@@ -58,6 +59,7 @@ beforeEach(() => {
     resumeStep: 7,
     link: "0".repeat(64),
     signer: own,
+    receiptChain: new ReceiptChain(),
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,

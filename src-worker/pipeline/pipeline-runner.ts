@@ -18,7 +18,7 @@ import { ReceiptBook } from "./receipts.ts";
 import type { Neighbour } from "./receipts.ts";
 import { release } from "../compute/release.ts";
 import type { Samples } from "../stage/stage-samples.ts";
-import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
 
 /** How long a snapshot waits for the receipts of its step: a consumer that does not answer must not stop the run. */
 const RECEIPTS_WITHIN_MS = 2_000;
@@ -44,6 +44,8 @@ export interface RunnerPorts {
   /** Of the stage's chain at `resumeStep`. */
   readonly link: string;
   readonly signer: SessionSigner;
+  /** Of the receipts that the signer signs, over all generations. */
+  readonly receiptChain: ReceiptChain;
   readonly links: Neighbours;
   readonly compute: Pick<Compute, "call">;
   /** The head's inputs and the tail's targets; other stages never ask. */
@@ -76,6 +78,7 @@ export class PipelineRunner {
     this.#tieParts = new TieParts(stage);
     this.#receipts = new ReceiptBook({
       signer,
+      chain: ports.receiptChain,
       network,
       stage: stage.index,
       runId: spec.runId,

@@ -67,6 +67,19 @@ it("a receipt is there after a kill until it was answered", async () => {
   expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1);
 });
 
+it("F6: what was stored is kept until it is called safe, and sent again meanwhile", async () => {
+  const outbox = await open();
+  await outbox.add([receipt(0), receipt(1), receipt(2)]);
+  await outbox.stored([receiptId(receipt(0)), receiptId(receipt(1))]);
+  await outbox.answered([receiptId(receipt(1))]);
+  // Killed, and a new process connects.
+  const next = await open();
+  expect(next.batches()).toEqual([[receipt(0), receipt(2)]]);
+  await next.safe();
+  expect(next.batches()).toEqual([[receipt(2)]]);
+  expect((await open()).batches()).toEqual([[receipt(2)]]);
+});
+
 it("a damaged line costs itself only, and the damaged file is kept", async () => {
   const outbox = await open();
   await outbox.add([receipt(0), receipt(1), receipt(2)]);

@@ -15,27 +15,36 @@ const line = z.union([
   /** The first line, so that a file that holds nothing is told from one that was emptied. */
   z.strictObject({ schema: z.literal(SCHEMA) }),
   z.strictObject({ earned: signedReceipt }),
+  /** The orchestrator has them, as safe as its write-ahead log is. */
+  z.strictObject({ stored: z.array(sha256Hex) }),
+  /** Nobody will ask for these again. */
   z.strictObject({ answered: z.array(sha256Hex) }),
 ]);
 type Line = z.infer<typeof line>;
 
 /** Rewritten when this many answered receipts lie in the file. */
 const COMPACT_AFTER = 4096;
+/** More are not kept for an orchestrator that never says that they are safe. */
+const MOST_KEPT = 8192;
 
 /**
- * Receipts that the orchestrator has not confirmed yet, in an append-only file of JSON lines: one
- * that is in here survives a kill.
+ * Receipts that the orchestrator may still ask for, in an append-only file of JSON lines: one that is in
+ * here survives a kill. Those that wait for an answer, and those that it has stored and not yet called
+ * safe: it could lose them with its write-ahead log. All are sent again with each connection.
  */
 export class ReceiptOutbox {
   readonly #path: string;
   readonly #waiting: Map<string, SignedReceipt>;
+  /** Stored, and not safe yet. */
+  readonly #kept: Map<string, SignedReceipt>;
   #file: FileHandle;
   #answered = 0;
   #last: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, waiting: Map<string, SignedReceipt>, file: FileHandle) {
+  private constructor(path: string, { waiting, kept }: Pick<Outbox, "waiting" | "kept">, file: FileHandle) {
     this.#path = path;
     this.#waiting = waiting;
+    this.#kept = kept;
     this.#file = file;
   }
 
@@ -49,11 +58,12 @@ export class ReceiptOutbox {
     report: (failure: Failure) => void = () => {},
   ): Promise<ReceiptOutbox> {
     try {
-      const { waiting, damaged, isEmptied, exists } = await read(path);
+      const found = await read(path);
+      const { damaged, isEmptied, exists } = found;
       if (isEmptied || (!exists && hasWorked)) report(emptied(path, exists));
       if (damaged > 0) report(unreadable(path, damaged));
-      await rewrite(path, waiting);
-      return new ReceiptOutbox(path, waiting, await open(path, "a", 0o600));
+      await rewrite(path, found);
+      return new ReceiptOutbox(path, found, await open(path, "a", 0o600));
     } catch (error) {
       throw diskFailure(error, path);
     }
@@ -66,18 +76,37 @@ export class ReceiptOutbox {
     await this.#append(receipts.map((earned) => ({ earned })));
   }
 
-  /** The orchestrator has them, or has refused them for good. */
+  /** The orchestrator has them on its disk. They are kept until it says that they are safe there. */
+  async stored(ids: readonly string[]): Promise<void> {
+    const known = ids.filter((id) => {
+      const receipt = this.#waiting.get(id);
+      if (receipt === undefined) return false;
+      this.#waiting.delete(id);
+      this.#kept.set(id, receipt);
+      return true;
+    });
+    if (known.length > 0) await this.#append([{ stored: known }]);
+    const tooMany = this.#kept.size - MOST_KEPT;
+    if (tooMany > 0) await this.answered([...this.#kept.keys()].slice(0, tooMany));
+  }
+
+  /** All that was stored so far is safe. */
+  safe(): Promise<void> {
+    return this.answered([...this.#kept.keys()]);
+  }
+
+  /** Nobody asks for them again: they are safe, or were refused for good. */
   async answered(ids: readonly string[]): Promise<void> {
-    const known = ids.filter((id) => this.#waiting.delete(id));
+    const known = ids.filter((id) => this.#waiting.delete(id) || this.#kept.delete(id));
     if (known.length === 0) return;
     this.#answered += known.length;
     await this.#append([{ answered: known }]);
     if (this.#answered >= COMPACT_AFTER) await this.#compact();
   }
 
-  /** All that waits, oldest first, in batches that fit a control message. */
+  /** All that may be asked for, oldest first, in batches that fit a control message. */
   batches(): SignedReceipt[][] {
-    return inBatches([...this.#waiting.values()]);
+    return inBatches([...this.#kept.values(), ...this.#waiting.values()]);
   }
 
   async close(): Promise<void> {
@@ -97,7 +126,7 @@ export class ReceiptOutbox {
     return this.#inTurn(async () => {
       this.#answered = 0;
       await this.#file.close();
-      await rewrite(this.#path, this.#waiting);
+      await rewrite(this.#path, { waiting: this.#waiting, kept: this.#kept });
       this.#file = await open(this.#path, "a", 0o600);
     });
   }
@@ -124,6 +153,7 @@ export function inBatches(receipts: readonly SignedReceipt[]): SignedReceipt[][]
 
 interface Outbox {
   readonly waiting: Map<string, SignedReceipt>;
+  readonly kept: Map<string, SignedReceipt>;
   readonly damaged: number;
   readonly exists: boolean;
   /** There is a file, and not even its first line is in it. */
@@ -137,6 +167,7 @@ async function read(path: string): Promise<Outbox> {
   });
   const text = found ?? "";
   const waiting = new Map<string, SignedReceipt>();
+  const kept = new Map<string, SignedReceipt>();
   // After the last newline stands nothing, or the line that a kill cut short: it was not counted.
   const lines = text.split("\n").slice(0, -1);
   let damaged = 0;
@@ -145,11 +176,21 @@ async function read(path: string): Promise<Outbox> {
     if (parsed === null) damaged += 1;
     else if ("schema" in parsed) continue;
     else if ("earned" in parsed) waiting.set(receiptId(parsed.earned), parsed.earned);
-    else for (const id of parsed.answered) waiting.delete(id);
+    else if ("stored" in parsed)
+      for (const id of parsed.stored) {
+        const receipt = waiting.get(id);
+        if (receipt !== undefined) kept.set(id, receipt);
+        waiting.delete(id);
+      }
+    else
+      for (const id of parsed.answered) {
+        waiting.delete(id);
+        kept.delete(id);
+      }
   }
   if (damaged > 0) await copyFile(path, `${path}.${Date.now()}.corrupt`);
   const exists = found !== null;
-  return { waiting, damaged, exists, isEmptied: exists && lines.length === 0 };
+  return { waiting, kept, damaged, exists, isEmptied: exists && lines.length === 0 };
 }
 
 function emptied(path: string, exists: boolean): Failure {
@@ -174,11 +215,17 @@ function parse(text: string): Line | null {
   }
 }
 
-async function rewrite(path: string, waiting: ReadonlyMap<string, SignedReceipt>): Promise<void> {
+async function rewrite(
+  path: string,
+  { waiting, kept }: Readonly<Record<"waiting" | "kept", ReadonlyMap<string, SignedReceipt>>>,
+): Promise<void> {
   const temporary = `${path}.writing`;
-  const text = [{ schema: SCHEMA }, ...[...waiting.values()].map((earned) => ({ earned }))]
-    .map((entry) => `${JSON.stringify(entry)}\n`)
-    .join("");
+  const lines: Line[] = [
+    { schema: SCHEMA },
+    ...[...kept.values(), ...waiting.values()].map((earned) => ({ earned })),
+    ...(kept.size === 0 ? [] : [{ stored: [...kept.keys()] }]),
+  ];
+  const text = lines.map((entry) => `${JSON.stringify(entry)}\n`).join("");
   await writeFile(temporary, text, { mode: 0o600, flush: true });
   await rename(temporary, path);
 }

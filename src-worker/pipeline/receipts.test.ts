@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
-import { receiptText } from "../../src-protocol/receipt.ts";
+import { ReceiptChain, receiptText } from "../../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256, tensorsDigest, verifySession } from "../../src-protocol/signing.ts";
 import { ReceiptBook } from "./receipts.ts";
@@ -24,6 +24,7 @@ class Books {
       (signer, stage) =>
         new ReceiptBook({
           signer,
+          chain: new ReceiptChain(),
           network: "n",
           runId: "r",
           stage,

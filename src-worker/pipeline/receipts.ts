@@ -1,7 +1,7 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
-import type { Neighbour, ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
+import type { Neighbour, ReceiptBody, ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, tensorsDigest, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 
@@ -26,6 +26,8 @@ interface Digests {
 
 export interface ReceiptPorts {
   readonly signer: SessionSigner;
+  /** Of all that the signer signs. */
+  readonly chain: ReceiptChain;
   readonly network: string;
   readonly runId: string;
   readonly stage: number;
@@ -138,7 +140,8 @@ export class ReceiptBook {
 
   /** Signs the receipt and asks those who used the work, once all of it is done and its parameters are named. */
   #ask(step: number): void {
-    const { signer, network, runId, stage, microBatches, tokens, flops, peers, now, send } = this.#ports;
+    const { signer, chain, network, runId, stage, microBatches, tokens, flops, peers, now, send } =
+      this.#ports;
     const { link, worked, isAsked } = this.#step(step);
     if (link === null || worked < microBatches || isAsked) return;
     // A stage that is the whole model has no peer to vouch for it.
@@ -162,10 +165,13 @@ export class ReceiptBook {
       dx: dx ?? null,
       link,
       finishedAt: now(),
+      chain: chain.next(),
     };
     const text = receiptText(body);
     const workerSignature = signer.sign(text);
-    this.#asked.set(sha256(text), { body, workerSignature, signatures: {} });
+    const id = sha256(text);
+    chain.signed(id);
+    this.#asked.set(id, { body, workerSignature, signatures: {} });
     for (const to of NEIGHBOURS) if (peers[to] !== null) send(to, { type: "receipt", body, workerSignature });
   }
 

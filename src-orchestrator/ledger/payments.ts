@@ -1,0 +1,96 @@
+import { sha256Hex, ss58Address } from "../../src-protocol/keys.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { bigintOf, numberOf, orNull, textOf } from "../stores/store.ts";
+import type { Store } from "../stores/store.ts";
+import { enter } from "./book.ts";
+import type { ClaimOptions } from "./claim-rules.ts";
+
+/** A claim that is accepted and not paid yet. */
+export interface DueClaim {
+  readonly claimId: string;
+  readonly hotkey: Ss58Address;
+  readonly payoutColdkey: Ss58Address;
+  readonly amountRao: bigint;
+  readonly block: number;
+}
+
+/** How a claim was paid: final, and with what has arrived. */
+export interface Settlement {
+  readonly block: number;
+  readonly blockHash: string | null;
+  readonly extrinsic: string;
+  readonly creditedRao: bigint;
+}
+
+/** Oldest first. */
+export function dueClaims(store: Store, limit: number): DueClaim[] {
+  return store
+    .all(
+      `SELECT c.*, h.address FROM claims c JOIN hotkeys h ON h.number = c.hotkey LEFT JOIN payments p USING (claimId)
+       WHERE p.claimId IS NULL ORDER BY c.at, c.claimId LIMIT :limit`,
+      { limit },
+    )
+    .map((row) => ({
+      claimId: textOf(row.claimId),
+      hotkey: ss58Address.parse(textOf(row.address)),
+      payoutColdkey: ss58Address.parse(textOf(row.payoutColdkey)),
+      amountRao: bigintOf(row.amountRao),
+      block: numberOf(row.block),
+    }));
+}
+
+/** Books a payment, once; resolves when that is on disk. A claim that is paid already stays as it was paid. */
+export function settle(store: Store, claimId: string, how: Settlement, now: number): Promise<void> {
+  return store.writeSafely(() => {
+    if (store.get("SELECT 1 FROM payments WHERE claimId = :claimId", { claimId }) !== null) return;
+    const { block, blockHash, extrinsic, creditedRao } = how;
+    store.run("INSERT INTO payments VALUES (:claimId, :block, :blockHash, :extrinsic, :creditedRao, :now)", {
+      claimId,
+      block,
+      blockHash,
+      extrinsic,
+      creditedRao,
+      now,
+    });
+    enter(store, "payment", claimId, now);
+    store.run("UPDATE claims SET held = NULL WHERE claimId = :claimId", { claimId });
+  }, 3);
+}
+
+/** Says why an accepted claim waits. It is tried again. */
+export function hold(store: Store, claimId: string, reason: string): Promise<unknown> {
+  return store.write(() =>
+    store.run("UPDATE claims SET held = :reason WHERE claimId = :claimId", {
+      claimId,
+      reason: reason.slice(0, 500),
+    }),
+  );
+}
+
+/**
+ * Test units are paid in the network's own book: at once, whole, and final with the row's commit. A kill
+ * between acceptance and payment is made good at the next start.
+ */
+export async function payTestUnits(store: Store, { now, block }: ClaimOptions): Promise<void> {
+  await Promise.all(
+    dueClaims(store, 1_000).map(({ claimId, amountRao }) => {
+      const row = store.get("SELECT hash FROM book WHERE kind = 'claim' AND reference = :claimId", {
+        claimId,
+      });
+      const hash = sha256Hex.parse(
+        Buffer.from((row?.hash ?? new Uint8Array()) as Uint8Array).toString("hex"),
+      );
+      const how = { block: block(), blockHash: null, extrinsic: `book ${hash}`, creditedRao: amountRao };
+      return settle(store, claimId, how, now());
+    }),
+  );
+}
+
+export function paidRao(store: Store, hotkey: Ss58Address): bigint {
+  const row = store.get(
+    `SELECT sum(p.creditedRao) AS rao FROM payments p JOIN claims c USING (claimId) JOIN hotkeys h ON h.number = c.hotkey
+     WHERE h.address = :hotkey`,
+    { hotkey },
+  );
+  return orNull(row?.rao, bigintOf) ?? 0n;
+}
