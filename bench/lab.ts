@@ -1,11 +1,17 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Progress } from "./bench.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
+import { trainAtHomes } from "./lab/home-training.ts";
+import type { HomeTraining } from "./lab/home-training.ts";
 import { LabMeeting } from "./lab/lab-meeting.ts";
 import type { Met } from "./lab/lab-meeting.ts";
 import type { HomePlan } from "./lab/lab-net.ts";
 import { labTools } from "./lab/lab-tools.ts";
+import { liveChanges } from "./lab/live-changes.ts";
+import type { LiveChange } from "./lab/live-changes.ts";
 import { median } from "./median.ts";
 
+const PARTS = ["pairs", "line", "training", "changes"];
 const HOMES: Readonly<Record<string, HomePlan>> = {
   "port-restricted A": { nat: "port-restricted" },
   "port-restricted B": { nat: "port-restricted" },
@@ -30,6 +36,7 @@ const PAIRS: readonly (readonly [string, string])[] = [
 const UP_MBIT = 20;
 const LINE = { upMbit: UP_MBIT, downMbit: 100, roundTripMs: 30 };
 const LOSSES = [0, 1] as const;
+const FAR_END = "home without a line";
 const WARM_UP_MS = 3_000;
 const WINDOW_MS = 10_000;
 /** As many runs as make one lucky or unlucky moment harmless. */
@@ -52,6 +59,10 @@ export interface LabResult {
   /** The worst of `uses`; null where lines cannot be slowed down. */
   linkUse: number | null;
   uses: LinkUse[];
+  /** What happens to a home while it trains. */
+  changes: LiveChange[];
+  /** Three homes behind such lines train the default model. */
+  trainings: HomeTraining[];
   /** Why lines could not be slowed down. */
   lineTrouble: string | null;
 }
@@ -61,42 +72,75 @@ export interface LabResult {
  * link each pair gets and how fast, and how much of a home's line a link uses. Needs root; says so
  * where it may not, and leaves nothing behind.
  */
-export async function benchLab(progress: Progress): Promise<LabResult> {
-  const result: LabResult = { skipped: null, pairs: [], linkUse: null, uses: [], lineTrouble: null };
+export async function benchLab(progress: Progress, { only }: Pick<BenchOptions, "only">): Promise<LabResult> {
+  const unknown = only.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined)
+    throw new Failure(
+      "unknown-part",
+      `There is no part called "${unknown}". There are: ${PARTS.join(", ")}.`,
+    );
+  const isWanted = (part: string): boolean => only.length === 0 || only.includes(part);
+  const result: LabResult = {
+    skipped: null,
+    pairs: [],
+    linkUse: null,
+    uses: [],
+    changes: [],
+    trainings: [],
+    lineTrouble: null,
+  };
   const filter = labTools();
   if (typeof filter !== "string") return { ...result, skipped: filter.missing };
   const meeting = await LabMeeting.open(filter);
   const end = (): void => void meeting.close().then(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
   try {
-    for (const [name, plan] of Object.entries(HOMES)) {
-      await meeting.add(name, plan);
-      progress(`home: ${name}`);
-    }
-    for (const [from, to] of PAIRS) {
-      const met = await meeting.meet(from, to).catch((error: Error) => ({ from, to, failed: error.message }));
-      progress(JSON.stringify(met));
-      result.pairs.push(met);
-      for (const name of [from, to]) await meeting.node(name).call({ do: "hang up" });
-    }
+    if (isWanted("pairs")) result.pairs = await meetInPairs(meeting, progress);
+    if (isWanted("changes")) result.changes = await liveChanges(meeting.net, progress);
     result.lineTrouble = meeting.net.lineTrouble;
     if (result.lineTrouble !== null) return result;
-    for (const lossPercent of LOSSES) {
-      const name = `home with ${lossPercent} % loss`;
-      await meeting.add(name, { nat: "port-restricted", line: { ...LINE, lossPercent } });
-      result.uses.push(await use(meeting, name, lossPercent));
-      progress(JSON.stringify(result.uses.at(-1)));
+    if (isWanted("line")) {
+      result.uses = await useOfLines(meeting, progress);
+      result.linkUse = Math.min(...result.uses.map(({ linkUse }) => linkUse));
     }
-    result.linkUse = Math.min(...result.uses.map(({ linkUse }) => linkUse));
+    if (isWanted("training")) result.trainings = await trainAtHomes(meeting.net, LINE, LOSSES, progress);
     return result;
   } finally {
     await meeting.close();
   }
 }
 
+async function meetInPairs(meeting: LabMeeting, progress: Progress): Promise<LabResult["pairs"]> {
+  for (const [name, plan] of Object.entries(HOMES)) {
+    await meeting.add(name, plan);
+    progress(`home: ${name}`);
+  }
+  const pairs: LabResult["pairs"] = [];
+  for (const [from, to] of PAIRS) {
+    const met = await meeting.meet(from, to).catch((error: Error) => ({ from, to, failed: error.message }));
+    progress(JSON.stringify(met));
+    pairs.push(met);
+    for (const name of [from, to]) await meeting.node(name).call({ do: "hang up" });
+  }
+  return pairs;
+}
+
+async function useOfLines(meeting: LabMeeting, progress: Progress): Promise<LinkUse[]> {
+  await meeting.add(FAR_END, { nat: "port-restricted" });
+  const uses: LinkUse[] = [];
+  for (const lossPercent of LOSSES) {
+    const name = `home with ${lossPercent} % loss`;
+    await meeting.add(name, { nat: "port-restricted", line: { ...LINE, lossPercent } });
+    const found = await use(meeting, name, lossPercent);
+    progress(JSON.stringify(found));
+    uses.push(found);
+  }
+  return uses;
+}
+
 /** Uploads from a home by its line, as fast as the link takes it. */
 async function use(meeting: LabMeeting, from: string, lossPercent: number): Promise<LinkUse> {
-  const to = "port-restricted B";
+  const to = FAR_END;
   const { kind, transport } = await meeting.meet(from, to);
   const bytes = Math.ceil(((WARM_UP_MS + ROUNDS * WINDOW_MS + 2_000) / 8_000) * UP_MBIT) * 1e6;
   const sending = meeting.node(from).send(bytes);

@@ -3,8 +3,9 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
-import { attempt, routerRules } from "./lab-tools.ts";
+import { attempt, newPortRules, routerRules } from "./lab-tools.ts";
 import type { NatKind, PacketFilter } from "./lab-tools.ts";
 
 export interface HomeLine {
@@ -29,6 +30,8 @@ export interface HomePlan {
 export interface Home {
   /** Namespace of the computer in it. */
   readonly space: string;
+  /** Namespace whose `wan` is the home's line. */
+  readonly edge: string;
 }
 
 /** The address of whoever operates the network. */
@@ -46,18 +49,20 @@ export class LabNet {
   readonly #filter: PacketFilter;
   readonly #janitor: ChildProcess;
   readonly #lines: ChildProcess[] = [];
-  readonly #folder = mkdtempSync(join(tmpdir(), "tah-lab-"));
+  readonly folder = mkdtempSync(join(tmpdir(), "tah-lab-"));
   #homes = 0;
+  /** First of the range that routers give out next. */
+  #ports = 20_000;
   #forwarder: string | null = null;
 
   constructor(filter: PacketFilter) {
     this.#filter = filter;
     this.#prefix = `tah-${process.pid}-${Math.trunc(performance.now())}`;
-    this.#janitor = spawn("sh", ["-c", JANITOR, "janitor", this.#prefix, this.#folder], {
+    this.#janitor = spawn("sh", ["-c", JANITOR, "janitor", this.#prefix, this.folder], {
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
     });
-    this.publicSpace = this.#space("public");
+    this.publicSpace = this.space("public");
     ip("-n", this.publicSpace, "address", "add", `${PUBLIC_HOST}/32`, "dev", "lo");
     forwards(this.publicSpace);
   }
@@ -65,7 +70,7 @@ export class LabNet {
   /** Why lines cannot be slowed down here; null: they can. */
   get lineTrouble(): string | null {
     if (this.#forwarder !== null) return null;
-    const built = join(this.#folder, "home-link");
+    const built = join(this.folder, "home-link");
     const trouble = attempt("cc", "-O2", "-o", built, join(import.meta.dirname, "home-link.c"));
     if (trouble !== null)
       return `a line of a home needs a C compiler (Debian: apt-get install gcc libc6-dev): ${trouble}`;
@@ -75,16 +80,43 @@ export class LabNet {
 
   async home({ nat, behind, blocksUdp = false, line }: HomePlan): Promise<Home> {
     const number = (this.#homes += 1);
-    const space = this.#space(`home${number}`);
+    const space = this.space(`home${number}`);
     const address = `45.0.1.${number}`;
-    const edge = nat === "none" ? space : this.#space(`router${number}`);
-    const outer = behind === undefined ? edge : this.#space(`provider${number}`);
+    const edge = nat === "none" ? space : this.space(`router${number}`);
+    const outer = behind === undefined ? edge : this.space(`provider${number}`);
     if (edge !== space) wire(edge, "lan", `192.168.${number}.1`, space, "lan", `192.168.${number}.2`);
     if (outer !== edge) wire(outer, "lan", `10.${number}.0.1`, edge, "wan", `10.${number}.0.2`);
     await this.#connect(outer, address, number, line);
     if (nat !== "none") this.#route(edge, nat, blocksUdp);
     if (behind !== undefined) this.#route(outer, behind, false);
-    return { space };
+    return { space, edge: outer };
+  }
+
+  /** A router loses its table and gives every live mapping another port. */
+  newPorts(router: string): void {
+    this.#ports += 1_000;
+    for (const [command = "", ...words] of newPortRules(this.#filter, "wan", this.#ports))
+      inSpace(router, command, ...words);
+  }
+
+  /** A computer behind a router loses its interface, or has it back with the address and route of before. */
+  interfaceOf(home: string, state: "up" | "down"): void {
+    ip("-n", home, "link", "set", "lan", state);
+    if (state === "up") ip("-n", home, "route", "replace", "default", "via", gatewayOf(home));
+  }
+
+  /** A computer behind a router gets another address of its home network in place of the old one. */
+  anotherAddress(home: string): void {
+    const gateway = gatewayOf(home);
+    ip("-n", home, "address", "flush", "dev", "lan");
+    ip("-n", home, "address", "add", gateway.replace(/1$/, "77/24"), "dev", "lan");
+    ip("-n", home, "route", "replace", "default", "via", gateway);
+  }
+
+  /** What has gone through a home's line until now, bytes. */
+  traffic(edge: string): { sent: number; received: number } {
+    const [device] = wanCounters.parse(JSON.parse(ip("-n", edge, "-j", "-s", "link", "show", "wan")));
+    return { sent: device?.stats64.tx.bytes ?? 0, received: device?.stats64.rx.bytes ?? 0 };
   }
 
   /** Resolves when nothing is left. */
@@ -93,10 +125,11 @@ export class LabNet {
     const gone = new Promise((resolve) => this.#janitor.once("exit", resolve));
     this.#janitor.stdin?.end();
     await gone;
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #space(name: string): string {
+  /** A namespace in which nothing but loopback is up. */
+  space(name: string): string {
     const space = `${this.#prefix}-${name}`;
     ip("netns", "add", space);
     ip("-n", space, "link", "set", "lo", "up");
@@ -154,6 +187,9 @@ export class LabNet {
   }
 }
 
+const counter = z.object({ bytes: z.number() });
+const wanCounters = z.array(z.object({ stats64: z.object({ rx: counter, tx: counter }) }));
+
 /** Waits until whoever holds its input is gone, whatever ended them, then removes what has the prefix. */
 const JANITOR = `
 cat > /dev/null
@@ -180,6 +216,11 @@ function wire(
   ip("-n", b, "route", "add", "default", "via", addressA);
 }
 
+/** The router's address in the home network (see `home`). */
+function gatewayOf(home: string): string {
+  return `192.168.${/home(\d+)$/.exec(home)?.[1]}.1`;
+}
+
 function forwards(space: string): void {
   inSpace(space, "sysctl", "-qw", "net.ipv4.ip_forward=1");
 }
@@ -188,8 +229,8 @@ function inSpace(space: string, command: string, ...words: string[]): void {
   ip("netns", "exec", space, command, ...words);
 }
 
-function ip(...words: string[]): void {
-  const { status, error, stderr } = spawnSync("ip", words, { encoding: "utf8" });
-  if (status === 0) return;
+function ip(...words: string[]): string {
+  const { status, error, stderr, stdout } = spawnSync("ip", words, { encoding: "utf8" });
+  if (status === 0) return stdout;
   throw new Failure("lab-net", `ip ${words.join(" ")}: ${error?.message ?? stderr.trim()}`);
 }

@@ -5,7 +5,7 @@ import type { LinkServices } from "../../src-protocol/link-services.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { Candidate } from "./candidate.ts";
 import { roadName } from "./dialling/dial-plan.ts";
-import type { Road } from "./dialling/dial-plan.ts";
+import type { Relays, Road } from "./dialling/dial-plan.ts";
 import { raceDials } from "./dialling/dial-race.ts";
 import type { Won } from "./dialling/dial-race.ts";
 import { DhtNode } from "./hyperdht/dht-node.ts";
@@ -98,13 +98,18 @@ export class LinkStation {
     this.#dht?.refresh();
   }
 
-  /** Rejects with link-refused (every road's reason) or link-aborted. `relays` false: only better roads than a relay. */
-  async dial(peer: PeerAddress, withinMs: number, signal: AbortSignal, relays = true): Promise<Won> {
+  /** Rejects with link-refused (every road's reason) or link-aborted. `relays` "never": only better roads than a relay. */
+  async dial(
+    peer: PeerAddress,
+    withinMs: number,
+    signal: AbortSignal,
+    relays: Relays = "last",
+  ): Promise<Won> {
     const won = await raceDials(
       {
         addresses: [peer.address, ...(peer.others ?? [])],
         hyperdht: this.#dht !== null,
-        byteRelay: relays && this.hasByteRelay,
+        byteRelay: this.hasByteRelay ? relays : "never",
         remembered: this.#remembered.get(peer.sessionKey) ?? null,
       },
       withinMs,

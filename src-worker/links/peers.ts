@@ -9,6 +9,7 @@ import type { Won } from "./dialling/dial-race.ts";
 import { whyNotBetter } from "./dialling/why-not-better.ts";
 import { LinkMeter } from "./link-meter.ts";
 import { systemClock } from "./link-clock.ts";
+import type { Relays } from "./dialling/dial-plan.ts";
 import type { LinkStation } from "./link-station.ts";
 import type { Link } from "./link.ts";
 import { SessionLink } from "./session/session-link.ts";
@@ -23,14 +24,18 @@ const UNCLAIMED_MS = 10_000;
 /** The previous node dials directly first; then it may come by way of the relay. */
 const RELAY_AFTER_MS = 500;
 const RELAY_RETRY_MS = 1_000;
-const LOOK_MS = 500;
-/** Nothing heard for so long: asked. Nothing heard for so long after that: another path is looked for. */
-const ASK_AFTER_MS = 700;
-const DOUBT_AFTER_MS = 1_500;
+/** Who dials again has heard nothing for a while: then a relay is better than more of that. */
+const RELAY_AGAIN_MS = 100;
+const LOOK_MS = 250;
+/** Nothing heard for so long: asked. Nothing heard for so long: another path is looked for. */
+const ASK_AFTER_MS = 500;
+const DOUBT_AFTER_MS = 1_000;
+/** A peer that was silent and alive after all (a busy computer, a full line) is doubted later. */
+const DOUBT_AT_LATEST_MS = 3_000;
 /** After the computer has moved or slept, a link that says nothing for so long is dead. */
 const MOVED_MS = 1_000;
 /** How often a better path than a relay is looked for. */
-const UPGRADE_MS = 60_000;
+const UPGRADE_MS = 10_000;
 const UPGRADE_LIMIT_MS = 600_000;
 const UPGRADE_WITHIN_MS = 5_000;
 
@@ -57,6 +62,7 @@ export class Peers {
   readonly #station: Station;
   readonly #throttle: Throttle;
   readonly #onHeld: (link: Link) => void;
+  readonly #onDoubt: () => void;
   readonly #watch: AddressWatch;
   readonly #timer: NodeJS.Timeout;
   #previous: SessionLink | null = null;
@@ -72,20 +78,29 @@ export class Peers {
   readonly #meters = new WeakMap<Link, LinkMeter>();
   #mending: AbortController | null = null;
   #isUpgrading = false;
+  #doubtAfterMs = DOUBT_AFTER_MS;
   #expecting: AbortController | null = null;
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
 
-  /** @param onHeld a link to a neighbour of the newest assignment is there */
+  /**
+   * @param onHeld a link to a neighbour of the newest assignment is there
+   * @param onDoubt this computer's way to others may have changed: it moved, slept, or a neighbour fell silent
+   */
   constructor(
     station: Station,
     throttle: Throttle = new Throttle(),
     onHeld: (link: Link) => void = () => undefined,
+    onDoubt: () => void = () => undefined,
   ) {
+    this.#onDoubt = onDoubt;
     this.#station = station;
     this.#onHeld = onHeld;
     this.#throttle = throttle;
-    this.#watch = new AddressWatch(() => this.#moved());
+    this.#watch = new AddressWatch(() => {
+      this.#moved();
+      onDoubt();
+    });
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
@@ -191,7 +206,7 @@ export class Peers {
   async #expectPrevious(peer: PeerAddress | null, signal: AbortSignal): Promise<Link | null> {
     if (peer === null) return null;
     const arrived = new AbortController();
-    void this.#waitAtRelay(peer.sessionKey, AbortSignal.any([signal, arrived.signal]));
+    void this.#waitAtRelay(peer.sessionKey, RELAY_AFTER_MS, AbortSignal.any([signal, arrived.signal]));
     try {
       for (;;) {
         // One that came later wins: the peer has given up the link we held.
@@ -214,9 +229,9 @@ export class Peers {
   }
 
   /** Where it cannot dial us, it comes by way of the relay: until it is there, or heard again. */
-  async #waitAtRelay(peer: SessionKey, signal: AbortSignal): Promise<void> {
+  async #waitAtRelay(peer: SessionKey, afterMs: number, signal: AbortSignal): Promise<void> {
     if (!this.#station.hasByteRelay) return;
-    await pause(RELAY_AFTER_MS, signal);
+    await pause(afterMs, signal);
     while (!signal.aborted && !isAlive(this.#previous)) {
       try {
         this.accepted(await this.#station.take(peer, signal));
@@ -245,6 +260,7 @@ export class Peers {
 
   #carriedBy(link: SessionLink, won: Won): void {
     this.#tales.set(link, won);
+    this.#doubtAfterMs = DOUBT_AFTER_MS;
     this.#upgradePauseMs = UPGRADE_MS;
     this.#upgradeAt = performance.now() + UPGRADE_MS;
   }
@@ -274,8 +290,11 @@ export class Peers {
     if (this.#expecting !== null) return;
     const abort = new AbortController();
     this.#expecting = abort;
+    this.#onDoubt();
+    // Our router may have given us another port: whoever looks for us has to find the new one.
+    this.#station.moved();
     const limit = AbortSignal.any([abort.signal, AbortSignal.timeout(LINKS_WITHIN_MS)]);
-    void this.#waitAtRelay(link.remoteKey, limit).finally(() => (this.#expecting = null));
+    void this.#waitAtRelay(link.remoteKey, RELAY_AGAIN_MS, limit).finally(() => (this.#expecting = null));
   }
 
   /** Each half second: asks links that are silent, doubts those that stay so, looks for better paths. */
@@ -290,7 +309,7 @@ export class Peers {
       this.#expectAgain(this.#previous);
     if (this.#next === null) return;
     // There is no event for a router that gives a live link another port: silence is all there is.
-    if (this.#next.silentMs > DOUBT_AFTER_MS) void this.#mend(this.#next);
+    if (this.#next.silentMs > this.#doubtAfterMs) void this.#mend(this.#next);
     else if (this.#next.path.kind === "relayed" && now > this.#upgradeAt) {
       this.#upgradePauseMs = Math.min(this.#upgradePauseMs * 2, UPGRADE_LIMIT_MS);
       this.#upgradeAt = now + this.#upgradePauseMs;
@@ -300,16 +319,19 @@ export class Peers {
 
   /** Looks for another path to the next node; the one of now is given up only when that is there and it is still silent. */
   async #mend(link: SessionLink): Promise<void> {
+    if (this.#mending === null) this.#onDoubt();
     if (this.#mending?.signal.aborted === true) this.#isUpgrading = false;
-    await this.#dialAgain(link, LINKS_WITHIN_MS, true, () =>
-      link.silentMs < DOUBT_AFTER_MS && link.isCarried ? "the path before it is alive" : null,
-    );
+    await this.#dialAgain(link, LINKS_WITHIN_MS, "at once", () => {
+      if (link.silentMs >= this.#doubtAfterMs || !link.isCarried) return null;
+      this.#doubtAfterMs = Math.min(this.#doubtAfterMs * 2, DOUBT_AT_LATEST_MS);
+      return "the path before it is alive";
+    });
   }
 
   async #upgrade(relayed: SessionLink): Promise<void> {
     this.#isUpgrading = this.#mending === null;
     const rank = (link: Link): number => LINK_KINDS.indexOf(link.path.kind);
-    await this.#dialAgain(relayed, UPGRADE_WITHIN_MS, false, (path) =>
+    await this.#dialAgain(relayed, UPGRADE_WITHIN_MS, "never", (path) =>
       rank(path) >= rank(relayed) ? "it is no better than the path before" : null,
     );
   }
@@ -318,7 +340,7 @@ export class Peers {
   async #dialAgain(
     link: SessionLink,
     withinMs: number,
-    relays: boolean,
+    relays: Relays,
     refusal: (path: Link) => string | null,
   ): Promise<void> {
     const peer = this.#wanted;

@@ -5,7 +5,7 @@ import type { DialState, DialWishes } from "./dial-plan.ts";
 
 const LAN = { host: "192.168.1.9", port: 7000 };
 const PUBLIC = { host: "203.0.113.9", port: 7000 };
-const all: DialWishes = { addresses: [LAN, PUBLIC], hyperdht: true, byteRelay: true, remembered: null };
+const all: DialWishes = { addresses: [LAN, PUBLIC], hyperdht: true, byteRelay: "last", remembered: null };
 
 /** Plays a race: `outcomes` say after how many ms a road opens (or fails, negative); time jumps to the next thing. */
 function play(wishes: DialWishes, outcomes: Record<string, number>, withinMs = 8_000) {
@@ -56,6 +56,12 @@ describe("a race of dials", () => {
     expect(play(all, { [open]: 20 }).won).toBe(open);
   });
 
+  test("a link that has lost its path gets the relay at once where nothing better is there", () => {
+    const again: DialWishes = { ...all, byteRelay: "at once" };
+    expect(play(again, { "byte relay": 80 })).toMatchObject({ won: "byte relay", now: 680 });
+    expect(play(again, { "byte relay": 80, hyperdht: 200 })).toMatchObject({ won: "hyperdht", now: 200 });
+  });
+
   test("where UDP is blocked and nobody can be dialled, the byte relay is there within 3 s", () => {
     const { won, now } = play(all, { "byte relay": 200 });
     expect(won).toBe("byte relay");
@@ -75,7 +81,7 @@ describe("a race of dials", () => {
 
   test("a peer that refuses is dialled again, more and more slowly, until the time is over", () => {
     const { won, now, started } = play(
-      { ...all, byteRelay: false, hyperdht: false },
+      { ...all, byteRelay: "never", hyperdht: false },
       { [lan]: -1, [open]: -1 },
     );
     expect([won, now]).toEqual([null, 8_000]);

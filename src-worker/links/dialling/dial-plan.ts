@@ -48,11 +48,14 @@ const GRACE_MS: readonly number[] = [0, 0, 0, 200, 600];
 const RETRY_MS = 300;
 const LAST_RETRY_MS = 1_500;
 
+/** When the network's relay is tried; HyperDHT's own relay comes with it. */
+export type Relays = "last" | "at once" | "never";
+
 export interface DialWishes {
   /** Where the peer's TLS port may answer. */
   readonly addresses: readonly LinkAddress[];
   readonly hyperdht: boolean;
-  readonly byteRelay: boolean;
+  readonly byteRelay: Relays;
   /** The road that led to this peer last time; it goes first, whatever it is. */
   readonly remembered: string | null;
 }
@@ -65,7 +68,7 @@ export function roadName(road: Road): string {
 export function planDial(wishes: DialWishes, now: number, withinMs: number): DialState {
   const roads: Road[] = wishes.addresses.map((address) => ({ by: "tls", address }));
   if (wishes.hyperdht) roads.push({ by: "hyperdht" });
-  if (wishes.byteRelay) roads.push({ by: "byte relay" });
+  if (wishes.byteRelay !== "never") roads.push({ by: "byte relay" });
   const unique = new Map(roads.map((road) => [roadName(road), road]));
   const tries = [...unique.values()].map((road): Try => {
     const rank = rankOf(road);
@@ -73,7 +76,9 @@ export function planDial(wishes: DialWishes, now: number, withinMs: number): Dia
       roadName(road) === wishes.remembered || unique.size === 1
         ? 0
         : road.by === "byte relay"
-          ? RELAY_DELAY_MS
+          ? wishes.byteRelay === "at once"
+            ? 0
+            : RELAY_DELAY_MS
           : rank === 3 && wishes.hyperdht
             ? PUBLIC_TLS_DELAY_MS
             : 0;
