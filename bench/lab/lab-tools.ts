@@ -90,19 +90,20 @@ function iptablesRules(device: string, random: boolean, blocksUdp: boolean): str
 
 /**
  * A router forgets the UDP mappings that live, and makes the next ones in another range of ports. They
- * are forgotten by looking in another zone of the table: so nothing but the packet filter is needed.
+ * are forgotten by looking in another zone of the table: so nothing but the packet filter is needed. The
+ * range goes first: a packet in between would keep its port.
  */
 export function newPortRules(filter: PacketFilter, device: string, firstPort: number): string[][] {
   const range = `${firstPort}-${firstPort + 999}`;
   const zone = firstPort / 1_000;
   if (filter === "nft")
     return [
+      `insert rule ip home out oifname ${device} meta l4proto udp masquerade to :${range}`,
       "add chain ip home raw { type filter hook prerouting priority -300; }",
       `add rule ip home raw meta l4proto udp ct zone set ${zone}`,
-      `insert rule ip home out oifname ${device} meta l4proto udp masquerade to :${range}`,
     ].map((rule) => ["nft", rule]);
   return [
-    `-t raw -I PREROUTING -p udp -j CT --zone ${zone}`,
     `-t nat -I POSTROUTING -o ${device} -p udp -j MASQUERADE --to-ports ${range}`,
+    `-t raw -I PREROUTING -p udp -j CT --zone ${zone}`,
   ].map((rule) => `${filter} ${rule}`.split(" "));
 }

@@ -26,9 +26,9 @@ const RELAY_AFTER_MS = 500;
 const RELAY_RETRY_MS = 1_000;
 /** Who dials again has heard nothing for a while: then a relay is better than more of that. */
 const RELAY_AGAIN_MS = 100;
-const LOOK_MS = 250;
+const LOOK_MS = 200;
 /** Nothing heard for so long: asked. Nothing heard for so long: another path is looked for. */
-const ASK_AFTER_MS = 500;
+const ASK_AFTER_MS = 400;
 const DOUBT_AFTER_MS = 1_000;
 /** A peer that was silent and alive after all (a busy computer, a full line) is doubted later. */
 const DOUBT_AT_LATEST_MS = 3_000;

@@ -58,8 +58,8 @@ describe("a race of dials", () => {
 
   test("a link that has lost its path gets the relay at once where nothing better is there", () => {
     const again: DialWishes = { ...all, byteRelay: "at once" };
-    expect(play(again, { "byte relay": 80 })).toMatchObject({ won: "byte relay", now: 680 });
-    expect(play(again, { "byte relay": 80, hyperdht: 200 })).toMatchObject({ won: "hyperdht", now: 200 });
+    expect(play(again, { "byte relay": 80 })).toMatchObject({ won: "byte relay", now: 280 });
+    expect(play(again, { "byte relay": 80, hyperdht: 150 })).toMatchObject({ won: "hyperdht", now: 150 });
   });
 
   test("where UDP is blocked and nobody can be dialled, the byte relay is there within 3 s", () => {

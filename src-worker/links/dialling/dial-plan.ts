@@ -24,6 +24,8 @@ export interface Try {
 export interface DialState {
   readonly tries: readonly Try[];
   readonly deadline: number;
+  /** How long an open road waits for a better one, by rank. */
+  readonly graceMs: readonly number[];
 }
 
 export type DialEvent =
@@ -44,7 +46,9 @@ const PUBLIC_TLS_DELAY_MS = 250;
 /** The byte relay costs the network's operator; it is also slower. Still all of it has to fit in 3 s. */
 const RELAY_DELAY_MS = 1_000;
 /** A road that is open waits so long for a better one that is still being dialled. */
-const GRACE_MS: readonly number[] = [0, 0, 0, 200, 600];
+const GRACE_MS = [0, 0, 0, 200, 600];
+/** Nothing passes meanwhile, and a better road is looked for again soon. */
+const URGENT_GRACE_MS = [0, 0, 0, 100, 200];
 const RETRY_MS = 300;
 const LAST_RETRY_MS = 1_500;
 
@@ -84,7 +88,8 @@ export function planDial(wishes: DialWishes, now: number, withinMs: number): Dia
             : 0;
     return { road, rank, startAt: now + delayMs, state: "waiting", openedAt: null, attempts: 0, why: null };
   });
-  return { tries, deadline: now + withinMs };
+  const graceMs = wishes.byteRelay === "at once" ? URGENT_GRACE_MS : GRACE_MS;
+  return { tries, deadline: now + withinMs, graceMs };
 }
 
 export function onDial(event: DialEvent, state: DialState, now: number): DialState {
@@ -105,8 +110,9 @@ export function onDial(event: DialEvent, state: DialState, now: number): DialSta
   return { ...state, tries };
 }
 
-export function decide({ tries, deadline }: DialState, now: number): DialDecision {
-  const choose = chosen(tries, now);
+export function decide({ tries, deadline, graceMs }: DialState, now: number): DialDecision {
+  const graceOf = ({ rank }: Try): number => graceMs[rank] ?? 0;
+  const choose = chosen(tries, now, graceOf);
   if (choose !== null) return { start: [], choose: choose.road, givenUp: false, nextAt: null };
   if (now >= deadline) return { start: [], choose: null, givenUp: true, nextAt: null };
   const asleep = tries.filter(({ state }) => state === "waiting" || state === "failed");
@@ -125,7 +131,7 @@ export function decide({ tries, deadline }: DialState, now: number): DialDecisio
 }
 
 /** The best open road, unless a better one may still come within its grace. */
-function chosen(tries: readonly Try[], now: number): Try | null {
+function chosen(tries: readonly Try[], now: number, graceOf: (open: Try) => number): Try | null {
   const open = tries.filter(({ state }) => state === "open").sort((a, b) => a.rank - b.rank)[0];
   if (open === undefined) return null;
   const betterMayCome = tries.some(({ rank, state }) => rank < open.rank && state === "dialling");
@@ -134,10 +140,6 @@ function chosen(tries: readonly Try[], now: number): Try | null {
 
 function hasFailed(tries: readonly Try[]): boolean {
   return tries.some(({ attempts }) => attempts > 0);
-}
-
-function graceOf({ rank }: Try): number {
-  return GRACE_MS[rank] ?? 0;
 }
 
 function rankOf(road: Road): number {
