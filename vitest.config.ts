@@ -9,7 +9,7 @@ export default defineConfig({
     pool: "forks",
     // Many files wait for processes and clocks more than they compute: two at once on two cores too.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

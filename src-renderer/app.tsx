@@ -5,7 +5,19 @@ import controls from "./parts/controls.module.css";
 import { useDashboard } from "./bridge/dashboard.ts";
 import { Earnings } from "./earnings/earnings.tsx";
 import { Home } from "./home/home.tsx";
-import { DialMark, EarningsIcon, HomeIcon, NetworkIcon, ScheduleIcon } from "./parts/icons.tsx";
+import {
+  ActivityIcon,
+  DialMark,
+  EarningsIcon,
+  HomeIcon,
+  ModelIcon,
+  NetworkIcon,
+  ScheduleIcon,
+  SettingsIcon,
+} from "./parts/icons.tsx";
+import { Activity } from "./activity/activity.tsx";
+import { Model } from "./model/model.tsx";
+import { Settings } from "./settings/settings.tsx";
 import { Network } from "./network/network.tsx";
 import { Schedule } from "./schedule/schedule.tsx";
 import { type Screen, SCREENS, useScreen } from "./screen.ts";
@@ -18,7 +30,10 @@ const RAIL: Record<Screen, { title: string; icon: ComponentType; content: Compon
   home: { title: "Home", icon: HomeIcon, content: Home },
   schedule: { title: "Schedule", icon: ScheduleIcon, content: Schedule },
   earnings: { title: "Earnings", icon: EarningsIcon, content: Earnings },
+  model: { title: "Model", icon: ModelIcon, content: Model },
   network: { title: "Network", icon: NetworkIcon, content: Network },
+  activity: { title: "Activity", icon: ActivityIcon, content: Activity },
+  settings: { title: "Settings", icon: SettingsIcon, content: Settings },
 };
 
 export function App() {

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-export const SCREENS = ["home", "schedule", "earnings", "network"] as const;
+export const SCREENS = ["home", "schedule", "earnings", "model", "network", "activity", "settings"] as const;
 export type Screen = (typeof SCREENS)[number];
 
 /** The screen that the address names: `#schedule`. Anything else is Home. */

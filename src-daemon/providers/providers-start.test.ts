@@ -29,6 +29,7 @@ function start(): void {
       "--model",
       "tiny",
       "--no-neighbours",
+      "--yes",
       "--port",
       "0",
     ],

@@ -17,6 +17,9 @@ export function Lately() {
         <h2 id="lately-title" className={controls["cardTitle"]}>
           Lately
         </h2>
+        <a className={controls["hint"]} href="#activity">
+          All of it
+        </a>
       </div>
       {activity.length === 0 ? (
         <p className={controls["hint"]}>Nothing yet. The first entry comes when work starts or stops.</p>

@@ -5,7 +5,16 @@ import { shortened } from "./format.ts";
 import { CheckIcon, CopyIcon } from "./icons.tsx";
 
 /** A long text, shortened to look at, whole to copy. */
-export function CopyText({ text, what }: { text: string; what: string }) {
+export function CopyText({
+  text,
+  what,
+  isWhole = false,
+}: {
+  text: string;
+  what: string;
+  /** Short enough to be read. */
+  isWhole?: boolean;
+}) {
   const [copied, setCopied] = useState<"no" | "yes" | "failed">("no");
   const copy = async () => {
     try {
@@ -18,7 +27,7 @@ export function CopyText({ text, what }: { text: string; what: string }) {
   return (
     <span className={styles["box"]}>
       {/* The browser refused to copy: then it can be selected by hand. */}
-      <code title={text}>{copied === "failed" ? text : shortened(text)}</code>
+      <code title={text}>{copied === "failed" || isWhole ? text : shortened(text)}</code>
       <button
         type="button"
         className={`${controls["button"]} ${controls["quiet"]}`}

@@ -46,6 +46,23 @@ export const NetworkIcon = () => (
     <path d="M8.900 6.600L5.300 12.800M11.100 6.600l3.600 6.200M6.500 14.800h7" />
   </Icon>
 );
+export const ModelIcon = () => (
+  <Icon>
+    <path d="M4 4.200h12v3H4zM4 8.600h12v3H4zM4 13h12v3H4z" />
+  </Icon>
+);
+export const ActivityIcon = () => (
+  <Icon>
+    <path d="M3 5h2M8 5h9M3 10h2M8 10h9M3 15h2M8 15h9" />
+  </Icon>
+);
+export const SettingsIcon = () => (
+  <Icon>
+    <path d="M3 6h8M15 6h2M3 14h2M9 14h8" />
+    <circle cx="13" cy="6" r="2" />
+    <circle cx="7" cy="14" r="2" />
+  </Icon>
+);
 export const CheckIcon = () => (
   <Icon size={16}>
     <path d="M4 10.6l4 4 8-9" />

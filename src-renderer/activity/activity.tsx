@@ -1,0 +1,44 @@
+import { useDashboard } from "../bridge/dashboard.ts";
+import { useNow } from "../parts/clock-now.ts";
+import controls from "../parts/controls.module.css";
+import { HoursTable } from "./hours-table.tsx";
+import { byDay } from "./by-day.ts";
+import styles from "./activity.module.css";
+
+/** What happened, and when did it work? */
+export function Activity() {
+  const activity = useDashboard(({ state }) => state?.activity ?? null);
+  const now = useNow(60_000);
+  if (activity === null) return null;
+  const days = byDay(activity, now);
+  return (
+    <div className={styles["pair"]}>
+      <section className={controls["card"]} aria-labelledby="events-title">
+        <div className={controls["cardHead"]}>
+          <h2 id="events-title" className={controls["cardTitle"]}>
+            What happened
+          </h2>
+          <p className={controls["hint"]}>since Train at Home was started</p>
+        </div>
+        {days.length === 0 ? (
+          <p className={controls["empty"]}>Nothing yet. The first entry comes when work starts or stops.</p>
+        ) : (
+          days.map(({ day, entries }) => (
+            <section key={day} aria-label={day} className={styles["day"]}>
+              <h3>{day}</h3>
+              <ul>
+                {entries.map(({ at, clock, text }) => (
+                  <li key={`${at} ${text}`}>
+                    <time dateTime={new Date(at).toISOString()}>{clock}</time>
+                    <span>{text}</span>
+                  </li>
+                ))}
+              </ul>
+            </section>
+          ))
+        )}
+      </section>
+      <HoursTable now={now} />
+    </div>
+  );
+}

@@ -1,0 +1,61 @@
+import { useDashboard } from "../bridge/dashboard.ts";
+import { barsOf } from "../earnings/earned-bars.ts";
+import { useWorkedHours } from "../earnings/worked-hours.ts";
+import controls from "../parts/controls.module.css";
+import { amount, count, duration, unitOf } from "../parts/format.ts";
+import { TableBox } from "../parts/table-box.tsx";
+import { dayText } from "./by-day.ts";
+
+/** When it worked in the last 30 days, and what came of it: counted here, and sent to nobody. */
+export function HoursTable({ now }: { now: number }) {
+  const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
+  const { rows } = useWorkedHours("month");
+  const days = barsOf(rows ?? [], asset, "month", now)
+    .filter(({ workedMs }) => workedMs > 0)
+    .toReversed();
+  return (
+    <section className={controls["card"]} aria-labelledby="days-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="days-title" className={controls["cardTitle"]}>
+          The last 30 days
+        </h2>
+        <p className={controls["hint"]}>kept on this computer, sent to nobody</p>
+      </div>
+      {rows !== null && days.length === 0 && (
+        <p className={controls["empty"]}>
+          No day yet on which it worked. The first one appears with its first hour.
+        </p>
+      )}
+      {days.length > 0 && (
+        <TableBox name="Days on which it worked">
+          <thead>
+            <tr>
+              <th scope="col">Day</th>
+              <th scope="col" className={controls["number"]}>
+                Worked
+              </th>
+              <th scope="col" className={controls["number"]} data-spare>
+                Tokens
+              </th>
+              <th scope="col" className={controls["number"]}>
+                Earned, {unitOf(asset)}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {days.map(({ from, workedMs, tokens, earnedRao }) => (
+              <tr key={from}>
+                <th scope="row">{dayText(from, now)}</th>
+                <td className={controls["number"]}>{duration(workedMs)}</td>
+                <td className={controls["number"]} data-spare>
+                  {count(tokens)}
+                </td>
+                <td className={controls["number"]}>{amount(earnedRao.toString())}</td>
+              </tr>
+            ))}
+          </tbody>
+        </TableBox>
+      )}
+    </section>
+  );
+}

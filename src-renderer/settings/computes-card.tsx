@@ -1,0 +1,95 @@
+import { useEffect, useState } from "react";
+import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import controls from "../parts/controls.module.css";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { count, plural } from "../parts/format.ts";
+import { useAction } from "../parts/use-action.ts";
+import styles from "./settings.module.css";
+
+const LOOK_EVERY_MS = 400;
+
+/** What this computer trains with, why, and a test of everything again. */
+export function ComputesCard() {
+  const connection = useDashboard(({ connection }) => connection);
+  const [report, setReport] = useState<ProvidersReport | null>(null);
+  const { busy, failure, run } = useAction();
+  const isTesting = report?.phase === "testing";
+  useEffect(() => {
+    if (connection !== "open") return;
+    const look = () =>
+      void getBridge()
+        .call("providers.get", {})
+        .then(setReport, () => undefined);
+    look();
+    if (!isTesting) return;
+    const timer = setInterval(look, LOOK_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [connection, isTesting]);
+
+  return (
+    <section className={controls["card"]} aria-labelledby="computes-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="computes-title" className={controls["cardTitle"]}>
+          What computes
+        </h2>
+        {report !== null && report.phase !== "off" && (
+          <button
+            type="button"
+            className={controls["button"]}
+            aria-disabled={busy !== null || isTesting}
+            onClick={() =>
+              isTesting ||
+              void run("test", async () => setReport(await getBridge().call("providers.test", {})))
+            }
+          >
+            {isTesting ? "Testing …" : "Test again"}
+          </button>
+        )}
+      </div>
+      {report !== null && <Report report={report} />}
+      {failure !== null && <FailureNotice failure={failure} />}
+    </section>
+  );
+}
+
+function Report({ report: { phase, provider, machine, results, choice } }: { report: ProvidersReport }) {
+  const measured = results.find((result) => result.provider === provider)?.outcome;
+  return (
+    <>
+      <output className={styles["text"]}>
+        {phase === "off" &&
+          "The processor. Train at Home was started without the test of what else there is."}
+        {phase === "waiting" && "The processor. What else there is gets tested when training may run."}
+        {phase === "testing" &&
+          `Testing: ${plural(results.length, "result")} so far. The processor trains meanwhile.`}
+        {phase === "tested" && choice?.text}
+      </output>
+      <dl className={styles["rows"]}>
+        {machine !== null && (
+          <div>
+            <dt>Processor</dt>
+            <dd>
+              {machine.processor}; each worker uses {plural(machine.threads, "thread")}
+            </dd>
+          </div>
+        )}
+        {measured?.kind === "right" && (
+          <div>
+            <dt>Measured</dt>
+            <dd>{count(measured.gflops)} GFLOP/s in a stage's matrix products, forward and backward</dd>
+          </div>
+        )}
+        {(choice?.aside ?? []).map(({ provider: other, text }) => (
+          <div key={other}>
+            <dt>
+              {PROVIDER_NAMES[other].replace(/^The /, "").replace(/^./, (first) => first.toUpperCase())}
+            </dt>
+            <dd>{text}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  );
+}
