@@ -152,7 +152,7 @@ test("pausing stops the work with an end in sight, resuming goes on", async ({ d
   await dashboard.getByRole("button", { name: "Pause" }).click();
   await dashboard.getByRole("menuitem", { name: "For 30 minutes" }).click();
   await expect(dashboard.getByTestId("state")).toHaveText("Paused");
-  await expect(dashboard.getByTestId("reason")).toContainText(/You paused it\. Starts about \d\d:\d\d/);
+  await expect(dashboard.getByTestId("reason")).toContainText(/^Until \d\d:\d\d\. Then it goes on\.$/);
   await expect(dashboard.getByRole("region", { name: "Why" })).toContainText("You paused it");
   const stopped = (await daemon.call("state.get", {})).run?.step;
 

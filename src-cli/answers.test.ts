@@ -5,7 +5,7 @@ import { loadingText } from "../src-protocol/loading.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
-import { limitsText, statusText, whyText } from "./answers.ts";
+import { limitsText, statusText } from "./answers.ts";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
 const DAY_MS = 86_400_000;
@@ -97,11 +97,11 @@ describe("tah status of the line", () => {
   });
 });
 
-describe("tah why", () => {
-  it("names the day on which a manual pause ends", () => {
-    const override = { action: "pause", since: now, until: now + 3 * DAY_MS, by: "cli" } as const;
-    expect(whyText({ decision: paused, override, network: embeddedNetwork(2, []) }, now)).toMatch(
-      /Paused by hand \(cli\) until Thursday \d\d:\d\d\./,
-    );
+describe("tah status of a pause", () => {
+  it("names the day on which it ends, and how long that is still", () => {
+    const override = { action: "pause", since: now, until: now + DAY_MS, by: "cli" } as const;
+    const text = statusText({ ...state(paused), override }, now);
+    expect(text).toMatch(/^Paused: until tomorrow \d\d:\d\d\. Then it goes on\.\n/);
+    expect(text).toMatch(/Paused by hand \(cli\) until tomorrow \d\d:\d\d, 24 h left\./);
   });
 });

@@ -1,10 +1,8 @@
 import { limitText, mbitText } from "../src-protocol/line-limits.ts";
 import type { TrafficState } from "../src-protocol/line-limits.ts";
-import type { Rules } from "../src-protocol/policy.ts";
-import { networkWait } from "../src-protocol/network-text.ts";
-import { explain, momentText } from "../src-protocol/reason-text.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
+import { overrideText, situationText } from "../src-protocol/why.ts";
 import { linksText } from "./links-text.ts";
 import { networkLine } from "./networks.ts";
 
@@ -15,7 +13,8 @@ export function statusText(state: DaemonState, now: number): string {
   const lines: string[] = [];
   // While it waits, nodes and stages are away because they shall be: the first line says why.
   const working = state.decision.action === "run";
-  lines.push(whyNow(state, now));
+  lines.push(situationText(state, now));
+  if (state.override !== null) lines.push(`           ${overrideText(state.override, now)}`);
   lines.push(`Network:   ${networkLine(network)}`);
   if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
   if (working) lines.push(`Worker:    ${node.detail}`);
@@ -35,25 +34,6 @@ export function statusText(state: DaemonState, now: number): string {
   lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} pending`);
   lines.push(...chainLines(state));
   return lines.join("\n");
-}
-
-/** The decision's sentence; then a manual pause or start with its end. */
-export function whyText(
-  { decision, override, network }: Pick<DaemonState, "decision" | "override" | "network">,
-  now: number,
-): string {
-  const lines = [whyNow({ decision, network }, now)];
-  if (override !== null) {
-    const done = override.action === "pause" ? "Paused" : "Started";
-    const until = momentText(override.until, now);
-    lines.push(`${done} by hand (${override.by}) until ${until}. \`tah resume\` ends that.`);
-  }
-  return lines.join("\n");
-}
-
-/** The rules' reason; where they allow work, what else keeps it from going on. */
-function whyNow({ decision, network }: Pick<DaemonState, "decision" | "network">, now: number): string {
-  return (decision.action === "run" ? networkWait(network, now) : null) ?? explain(decision, now);
 }
 
 /** What is allowed, and what is used of it. */
@@ -113,25 +93,6 @@ function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, 
   }
   if (status === "refused") return `Refused: ${what}. ${detail ?? ""}`.trim();
   return `Claimed ${what}, accepted and on its way to ${payoutColdkey}.${detail === null ? "" : ` ${detail}`}`;
-}
-
-export function rulesText(rules: Rules): string {
-  const when =
-    rules.schedule === "always"
-      ? ["Any time of the week."]
-      : rules.windows.map(({ days, from, to }) => `${days.join(" ")}: ${from} to ${to}`);
-  const lines =
-    rules.schedule === "windows" && rules.windows.length === 0 ? ["Never: no window is set."] : when;
-  lines.push(rules.onlyOnPower ? "Only while the computer is on power." : "On battery too.");
-  lines.push(
-    rules.onlyWhenIdle
-      ? `Only after ${rules.idleMinutes} minutes without input.`
-      : "Also while you are using the computer.",
-  );
-  const { uploadMbit, downloadMbit } = rules.limits;
-  if (uploadMbit !== null) lines.push(`It sends at most ${limitText(uploadMbit)}.`);
-  if (downloadMbit !== null) lines.push(`It receives at most ${limitText(downloadMbit)}.`);
-  return lines.join("\n");
 }
 
 function amount(rao: string, { earnings }: DaemonState): string {

@@ -16,7 +16,7 @@ import { StateStore } from "../src-daemon/state/state-store.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ss58Address } from "../src-protocol/keys.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
-import type { Decision } from "../src-protocol/policy.ts";
+import type { Decision, Override, Rules } from "../src-protocol/policy.ts";
 
 /** The real program against the real API server, with a daemon behind it that only remembers. */
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
@@ -29,8 +29,8 @@ const calls: unknown[] = [];
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "tah cli "));
   const signIn = new SignIn({ browsers: [], keep: () => {}, now: Date.now });
-  const store = new StateStore(
-    initialState({
+  const first = {
+    ...initialState({
       version: "1",
       startedAt: 0,
       dataFolder: home,
@@ -39,13 +39,27 @@ beforeAll(async () => {
       network: embeddedNetwork(2, []),
       chain: EMBEDDED_CHAIN,
     }),
-    Date.now,
-  );
+  };
+  const node = { ...first.node, phase: "training" } as const;
+  const store = new StateStore({ ...first, node }, Date.now);
+  const decide = (decision: Decision, override: Override | null): Decision => {
+    store.update((state) => ({ ...state, decision, override }));
+    return decision;
+  };
   const handlers = {
     "state.get": () => store.get(),
-    "policy.pause": (params: unknown) => (calls.push(["pause", params]), paused),
-    "policy.start": (params: unknown) => (calls.push(["start", params]), running),
-    "policy.resume": () => running,
+    "policy.pause": (params: { minutes: number | null }) => {
+      calls.push(["pause", params]);
+      const until = params.minutes === null ? null : Date.now() + params.minutes * 60_000;
+      return decide(paused, { action: "pause", since: Date.now(), until, by: "cli" });
+    },
+    "policy.finish": (params: unknown) => (calls.push(["finish", params]), running),
+    "policy.start": (params: unknown) => (calls.push(["start", params]), decide(running, null)),
+    "policy.resume": () => decide(running, null),
+    "policy.setRules": ({ rules }: { rules: Rules }) => {
+      store.update((state) => ({ ...state, rules }));
+      return running;
+    },
     "session.newLogin": () => ({ url: server.loginUrl() }),
     "earnings.claim": () => {
       throw new Failure("nothing-to-claim", "There is nothing to claim yet.");
@@ -101,18 +115,42 @@ describe("tah", () => {
     const [status, json, why] = await Promise.all([tah("status"), tah("status --json"), tah("why")]);
     expect(status.out).toMatch(/^Working: your schedule allows any time\./);
     expect(JSON.parse(json.out)).toMatchObject({ dataFolder: home, decision: running });
-    expect(why.out).toBe("Working: your schedule allows any time.\n");
+    expect(why.out).toBe(
+      "Working: your schedule allows any time.\n  + Your schedule allows any time\n" +
+        "Next: Goes on until you pause it or a rule holds it back.\n",
+    );
   });
 
   it("pauses and starts for as long as it is told", async () => {
     const pause = await tah("pause 2h");
-    const start = await tah("start --json");
-    expect(pause).toMatchObject({ code: 0, out: "Waiting: you paused it.\n" });
-    expect(JSON.parse(start.out)).toEqual(running);
+    const open = await tah("pause --until resumed");
+    const step = await tah("pause --for 30m --after-step");
+    const start = await tah("start --gap --json");
+    expect(pause.out).toMatch(/^Paused: until .*\d\d:\d\d\.\nPaused by hand \(cli\) until .*, 2 h left\.\n$/);
+    expect(open.out).toBe("Paused: until you resume it.\nPaused by hand (cli) until you resume it.\n");
+    expect(step.code).toBe(0);
+    expect(JSON.parse(start.out)).toEqual({ ...running, override: null });
     expect(calls).toEqual([
       ["pause", { minutes: 120, by: "cli" }],
-      ["start", { minutes: 60, by: "cli" }],
+      ["pause", { minutes: null, by: "cli" }],
+      ["finish", { minutes: 30, by: "cli" }],
+      ["start", { minutes: 60, by: "cli", thenQuit: true }],
     ]);
+    expect(await tah("start --until resumed")).toMatchObject({ code: 2 });
+  });
+
+  it("shows the rules and writes them", async () => {
+    const written = await tah("rules set idle=15 cores=1");
+    expect(written.out).toContain("Only after 15 minutes without input");
+    expect(written.out).toContain("It uses at most 1 core.\n\nWorking: ");
+    expect(JSON.parse((await tah("rules --json")).out)).toMatchObject({
+      onlyWhenIdle: true,
+      idleMinutes: 15,
+      work: { cores: 1 },
+    });
+    const refused = await tah("rules hours mon 9:00-9:00");
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.error).toMatch(/is that all day .* or never/);
   });
 
   it("prints an address that opens a browser once", async () => {

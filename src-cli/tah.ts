@@ -10,14 +10,16 @@ import { API_SCOPES, SCOPE_TEXT, apiScope } from "../src-protocol/api-scopes.ts"
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { THIS_COMPUTER } from "../src-protocol/networks.ts";
-import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import { auditText, tokensText } from "./access-text.ts";
-import { claimText, earningsText, limitsText, rulesText, statusText, whyText } from "./answers.ts";
+import { rulesText } from "../src-protocol/rules-text.ts";
+import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
+import { claimText, earningsText, limitsText, statusText } from "./answers.ts";
+import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
+import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
-import { parseDuration } from "./duration.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
@@ -27,9 +29,8 @@ import { addRunCommands } from "./run-command.ts";
 import { setUp } from "./set-up.ts";
 import { addWalletCommands } from "./wallet-command.ts";
 
-/** Without a duration. A manual pause or start always has an end. */
-const DEFAULT_DURATION = "1h";
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
+const UNTIL_HELP = "14:00, tomorrow (07:00 in the morning)";
 const EXIT_INTERRUPTED = 130;
 const EXIT_BAD_USE = 2;
 /** Failures that mean that the command was written wrongly. */
@@ -38,6 +39,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "bad-address",
   "bad-duration",
   "bad-limit",
+  "bad-rules",
   "bad-size",
   "consent-needed",
   "invitation-malformed",
@@ -60,6 +62,10 @@ interface Common {
   readonly asleep?: true;
   readonly up?: string;
   readonly down?: string;
+  readonly for?: string;
+  readonly until?: string;
+  readonly afterStep?: true;
+  readonly gap?: true;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -81,11 +87,10 @@ command("status", "what it is doing now", async (client) => {
 });
 
 command("why", "why it is running or waiting, and what changes next", async (client) => {
-  const { decision, override, network } = await client.call("state.get", {});
-  return {
-    data: { decision, override, text: explain(decision, Date.now()) },
-    text: whyText({ decision, override, network }, Date.now()),
-  };
+  const state = await client.call("state.get", {});
+  const said = why(state, Date.now());
+  const { decision, override, policy } = state;
+  return { data: { ...said, decision, override, policy }, text: whyText(said) };
 });
 
 command(
@@ -107,24 +112,53 @@ command(
   )
   .option("--yes", "without being asked");
 
-command("pause", `pause for a while (${DURATION_HELP}; else ${DEFAULT_DURATION})`, async (client, words) =>
-  decided(await client.call("policy.pause", { minutes: minutes(words), by: "cli" })),
-).argument("[time...]", DURATION_HELP);
+command(
+  "pause",
+  `pause for a while (${DURATION_HELP}; else ${DEFAULT_DURATION})`,
+  async (client, words, { for: span, until, afterStep }) => {
+    const minutes = askedMinutes({ words, for: span, until }, new Date());
+    const method = afterStep === true ? "policy.finish" : "policy.pause";
+    return decided(client, await client.call(method, { minutes, by: "cli" }));
+  },
+)
+  .argument("[time...]", DURATION_HELP)
+  .option("--for <time>", "30m, 2h, 1d")
+  .option("--until <time>", `${UNTIL_HELP}, or resumed: without an end`)
+  .option("--after-step", "finish the step in hand first");
 
 command(
   "start",
   `run for a while, whatever the schedule says (${DURATION_HELP}; else ${DEFAULT_DURATION})`,
-  async (client, words) => decided(await client.call("policy.start", { minutes: minutes(words), by: "cli" })),
-).argument("[time...]", DURATION_HELP);
+  async (client, words, { for: span, until, gap }) => {
+    const minutes = askedMinutes({ words, for: span, until }, new Date());
+    if (minutes === null)
+      throw new Failure("bad-duration", "A start needs an end: say --until 14:00 or --for 3h.");
+    const thenQuit = gap === true;
+    return decided(client, await client.call("policy.start", { minutes, by: "cli", thenQuit }));
+  },
+)
+  .argument("[time...]", DURATION_HELP)
+  .option("--for <time>", "3h, 1d")
+  .option("--until <time>", UNTIL_HELP)
+  .option("--gap", "when that time is over, end everything, so that nothing is held any more");
 
 command("resume", "end a manual pause or start: the rules apply again", async (client) =>
-  decided(await client.call("policy.resume", {})),
+  decided(client, await client.call("policy.resume", {})),
 );
 
-command("rules", "when it may run", async (client) => {
+command("rules", "when it may run; with words, from now on", async (client, words) => {
   const { rules } = await client.call("state.get", {});
-  return { data: rules, text: rulesText(rules) };
-});
+  if (words.length === 0) return { data: rules, text: rulesText(rules) };
+  const changed = changedRules(rules, words);
+  await client.call("policy.setRules", { rules: changed });
+  const state = await client.call("state.get", {});
+  return {
+    data: state.rules,
+    text: `${rulesText(state.rules)}\n\n${situationText(state, Date.now())}`,
+  };
+})
+  .argument("[words...]", "any, asleep, hours, except, set or json; see below")
+  .addHelpText("after", RULES_HELP);
 
 command("limits", "what it may send and receive; with an option, from now on", async (client, _, asked) => {
   const limits = askedLimits(asked);
@@ -298,12 +332,13 @@ function apiFileOf(home: string | undefined): string {
   return join(resolve(home ?? dataFolder(process.env, process.platform, homedir())), API_FILE_NAME);
 }
 
-function minutes(words: readonly string[]): number {
-  return parseDuration(words.length === 0 ? [DEFAULT_DURATION] : words, new Date());
-}
-
-function decided(decision: Decision): Answer {
-  return { data: decision, text: explain(decision, Date.now()) };
+/** What it means now: the state has taken the decision in. */
+async function decided(client: ApiClient, decision: Decision): Promise<Answer> {
+  const state = await client.call("state.get", {});
+  const { override } = state;
+  const now = Date.now();
+  const lines = [situationText(state, now), ...(override === null ? [] : [overrideText(override, now)])];
+  return { data: { ...decision, override }, text: lines.join("\n") };
 }
 
 /** The daemon as a process of its own, in this terminal: it gets Ctrl-C itself. */

@@ -27,7 +27,12 @@ import { NetworksStore } from "./networks/networks-store.ts";
 import { DataReading } from "./runs/data-reading.ts";
 import type { DaemonOptions } from "./options.ts";
 import { SetUp } from "./data-folder/set-up.ts";
+import { Agents } from "./agents/agents.ts";
+import { KeepAwake } from "./awake/keep-awake.ts";
+import { Finishing } from "./policy/finishing.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
+import { policyShown, wantsAwake } from "./policy/policy-shown.ts";
+import { SystemZone } from "./policy/system-zone.ts";
 import { writePrivateFile } from "./data-folder/private-file.ts";
 import { writeProcessList } from "./supervision/process-list.ts";
 import { readProvidersFile, writeProvidersFile } from "./providers/providers-file.ts";
@@ -92,8 +97,11 @@ async function assemble(
 
   const setUp = new SetUp(home);
   if (options.yes) firstYes(home, setUp);
-  const policy = new PolicyKeeper({ folder: home.path, begun: setUp.isDone });
+  const zone = new SystemZone();
+  cleanUp.push(() => zone.close());
+  const policy = new PolicyKeeper({ folder: home.path, zone: () => zone.name, begun: setUp.isDone });
   cleanUp.push(() => policy.close());
+  zone.onChange(() => policy.look());
   const { own, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
   for (const warning of warnings) log.warn(warning);
   const networks = new NetworksStore(home.networksFile, (id) => home.joined(id).path);
@@ -119,6 +127,7 @@ async function assemble(
     show: (progress) => live.reading(progress),
     now: () => performance.now(),
   });
+  const finishing = new Finishing({ state: () => live.get(), done: () => policy.stepFinished() });
   const history = new HistoryKeeper(home.historyFile, {
     state: () => live.get(),
     now: Date.now,
@@ -126,7 +135,10 @@ async function assemble(
     failed: (error) => log.warn({ err: error }, "the history of hours cannot be kept"),
   });
   cleanUp.push(() => history.stop());
-  live.onChange(() => history.look());
+  live.onChange(() => {
+    history.look();
+    finishing.look();
+  });
 
   const points = new Set<(point: HistoryPoint) => void>();
   const ports: SessionPorts = {
@@ -197,9 +209,17 @@ async function assemble(
     now: Date.now,
   });
   const tokens = new ApiTokens(join(home.path, "tokens.json"), Date.now);
+  const agents = new Agents({
+    folder: home.path,
+    now: Date.now,
+    zone: () => policy.zone,
+    override: () => policy.override,
+    budget: (id) => tokens.budget(id),
+  });
   const audit = new AuditLog(join(home.path, "audit.jsonl"), Date.now);
   const handlers = makeHandlers({
     policy,
+    agents,
     membership,
     providers,
     history,
@@ -230,6 +250,7 @@ async function assemble(
         ? { kind: "likely", number: options.port ?? memory.port }
         : { kind: "exact", number: options.port },
     handlers,
+    onAgent: (id, here) => policy.agentHere(id, here),
     onPoint(listener) {
       points.add(listener);
       return () => void points.delete(listener);
@@ -257,18 +278,23 @@ async function assemble(
   });
   cleanUp.push(() => reading.stop());
   wanted?.addEventListener("abort", () => reading.stop(), { once: true });
-  const showPolicy = (): void => {
-    const { decision, rules, override } = policy;
-    live.policy({ decision, rules, override });
-  };
+  const awake = new KeepAwake({ changed: () => showPolicy() });
+  cleanUp.push(() => awake.close());
+  const showPolicy = (): void => live.policy(policyShown(policy, awake));
   const obey = (): void => {
-    const { decision, rules } = policy;
+    const { decision, limits } = policy;
+    // First of all: whoever is paused lets the computer sleep at once.
+    awake.want(wantsAwake(policy));
     showPolicy();
     reading.decided();
-    membership.limit(rules.limits);
+    membership.limit(limits);
     providers.working(decision.action === "run");
     membership.setWorking(decision.action === "run", explain(decision, Date.now()));
   };
+  policy.onRunEnded((ended, byItself) => {
+    agents.giveBack(ended);
+    if (byItself && ended.thenQuit === true) void stop();
+  });
   await membership.start(options.join).catch((error: unknown) => {
     // A client asked us to quit meanwhile: that is no failure.
     if (ending === null) throw error;

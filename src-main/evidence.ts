@@ -1,12 +1,12 @@
 import type { PowerMonitor } from "electron";
-import type { Evidence, Rules } from "../src-protocol/policy.ts";
+import type { EvidenceReport, Rules } from "../src-protocol/policy.ts";
 
 export interface EvidencePorts {
   readonly powerMonitor: Pick<PowerMonitor, "getSystemIdleTime" | "isOnBatteryPower" | "on">;
   readonly platform: NodeJS.Platform;
   readonly now: () => number;
   readonly every: (ms: number, action: () => void) => () => void;
-  readonly report: (evidence: Evidence) => void;
+  readonly report: (evidence: EvidenceReport) => void;
 }
 
 type Needs = Pick<Rules, "onlyOnPower" | "onlyWhenIdle">;
@@ -24,7 +24,7 @@ export class EvidenceReporter {
   readonly #ports: EvidencePorts;
   #needs: Needs = { onlyOnPower: false, onlyWhenIdle: false };
   #stop: (() => void) | null = null;
-  #last: { at: number; evidence: Evidence } | null = null;
+  #last: { at: number; evidence: EvidenceReport } | null = null;
 
   constructor(ports: EvidencePorts) {
     this.#ports = ports;
@@ -66,7 +66,7 @@ export class EvidenceReporter {
 
   #report(): void {
     const { powerMonitor, now, report } = this.#ports;
-    const evidence: Evidence = {
+    const evidence: EvidenceReport = {
       idleSeconds: Math.max(0, powerMonitor.getSystemIdleTime()),
       power: powerMonitor.isOnBatteryPower() ? "battery" : "mains",
       // Electron's main process does not know the level; the daemon's own probe does.

@@ -100,9 +100,12 @@ describe("the tray", () => {
     daemon.change({ decision: BUSY, override: { action: "run", since: 0, until: NOON + 1, by: "cli" } });
     await settled();
     expect(tray.menu?.labels().slice(1)).toEqual([
+      "Started by hand (cli) until 12:00, 1 min left.",
       "Pause → For 30 minutes",
       "Pause → For 2 hours",
       "Pause → Until 07:00 tomorrow morning",
+      "Pause → Until I resume",
+      "Pause → After this step, until I resume",
       "Start now, for 4 hours",
       "Follow the schedule again",
       "Open the dashboard",
@@ -114,6 +117,7 @@ describe("the tray", () => {
     ["For 30 minutes", 30],
     ["For 2 hours", 120],
     ["Until 07:00 tomorrow morning", 19 * 60],
+    ["Until I resume", null],
   ])("pauses: %s", async (label, minutes) => {
     const { tray, daemon } = await runShell();
     tray.menu?.choose("Pause", label);
@@ -127,7 +131,7 @@ describe("the tray", () => {
     tray.menu?.choose("Start now, for 4 hours");
     tray.menu?.choose("Resume: follow the schedule");
     expect(daemon.calls.slice(-2)).toEqual([
-      { method: "policy.start", params: { minutes: 240, by: "tray" } },
+      { method: "policy.start", params: { minutes: 240, by: "tray", thenQuit: false } },
       { method: "policy.resume", params: {} },
     ]);
   });
@@ -277,7 +281,7 @@ describe("what the shell knows about the computer", () => {
     electron.powerMonitor.idleSeconds = 100;
     await vi.advanceTimersByTimeAsync(60_500);
     expect(reports(daemon)).toHaveLength(5);
-    expect(reports(daemon).at(-1)?.params).toEqual({
+    expect(reports(daemon).at(-1)?.params).toMatchObject({
       evidence: { idleSeconds: 100, power: "mains", batteryPercent: null },
     });
   });

@@ -131,6 +131,9 @@ export class Shell {
       case "pause":
         await link.call("policy.pause", { minutes: action.minutes, by: "tray" });
         return;
+      case "finish":
+        await link.call("policy.finish", { minutes: null, by: "tray" });
+        return;
       case "start":
         await link.call("policy.start", { minutes: action.minutes, by: "tray" });
         return;

@@ -1,7 +1,6 @@
-import { networkWait } from "../src-protocol/network-text.ts";
 import { pauseChoices } from "../src-protocol/pause-choices.ts";
-import { explain } from "../src-protocol/reason-text.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
+import { overrideText, situation, WORDS } from "../src-protocol/why.ts";
 import type { LinkStatus } from "./daemon-link.ts";
 
 /** Each has a shape of its own: colour alone says nothing in a tray. */
@@ -10,7 +9,8 @@ export type TrayIcon = (typeof TRAY_ICONS)[number];
 
 export type TrayAction =
   | { readonly kind: "open" }
-  | { readonly kind: "pause"; readonly minutes: number }
+  | { readonly kind: "pause"; readonly minutes: number | null }
+  | { readonly kind: "finish" }
   | { readonly kind: "start"; readonly minutes: number }
   | { readonly kind: "resume" }
   | { readonly kind: "restart" }
@@ -44,10 +44,11 @@ export function trayView(status: LinkStatus, state: DaemonState | null, now: num
       status.kind === "ended" ? [{ label: "Start Train at Home again", action: { kind: "restart" } }] : [];
     return { icon, text, menu: [{ text }, "line", ...restart, open, "line", quit] };
   }
-  const wait = state.decision.action === "run" ? networkWait(state.network, now) : null;
-  const reason = wait ?? explain(state.decision, now);
+  const { tone, reason: because } = situation(state, now);
+  const reason = `${WORDS[tone]}: ${because}`;
   const trouble = problem(state);
   const lines: TrayEntry[] = [...(trouble === null ? [] : [{ text: trouble }]), { text: reason }];
+  if (state.override !== null) lines.push({ text: overrideText(state.override, now) });
   return {
     icon: icon(state),
     text: trouble ?? reason,
@@ -59,14 +60,21 @@ function controls(state: DaemonState, now: number): TrayEntry[] {
   const entries: TrayEntry[] = [
     {
       label: "Pause",
-      entries: pauseChoices(now).map(({ label, minutes }) => ({ label, action: { kind: "pause", minutes } })),
+      entries: [
+        ...pauseChoices(now).map(({ label, minutes }): TrayEntry => ({
+          label,
+          action: { kind: "pause", minutes },
+        })),
+        { label: "Until I resume", action: { kind: "pause", minutes: null } },
+        { label: "After this step, until I resume", action: { kind: "finish" } },
+      ],
     },
   ];
   if (state.decision.action === "pause")
     entries.push({ label: "Start now, for 4 hours", action: { kind: "start", minutes: START_MINUTES } });
   if (state.override !== null)
     entries.push({
-      label: state.override.action === "pause" ? "Resume: follow the schedule" : "Follow the schedule again",
+      label: state.override.action === "run" ? "Follow the schedule again" : "Resume: follow the schedule",
       action: { kind: "resume" },
     });
   return entries;
@@ -82,7 +90,7 @@ function icon(state: DaemonState): TrayIcon {
   const { network, decision } = state;
   if (decision.action === "run")
     return network.away === null && network.offer === null ? "working" : "waiting";
-  return state.override?.action === "pause" ? "paused" : "waiting";
+  return state.override !== null && state.override.action !== "run" ? "paused" : "waiting";
 }
 
 function withoutDaemon(status: LinkStatus): { icon: TrayIcon; text: string } {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { agentBudget, DEFAULT_AGENT_BUDGET } from "./agent-budget.ts";
 import { apiScope } from "./api-scopes.ts";
 import { failureSchema } from "./failure.ts";
 import { workedHour } from "./history.ts";
@@ -7,6 +8,11 @@ import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
 import { providersReport } from "./providers.ts";
 import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
+
+const overrideMinutes = z
+  .int()
+  .min(1)
+  .max(60 * 24 * 7);
 
 const knownNetworks = z.strictObject({ networks: z.array(knownNetwork) });
 
@@ -26,6 +32,7 @@ const apiToken = z.strictObject({
   scopes: z.array(apiScope),
   createdAt: z.int(),
   endsAt: z.int(),
+  budget: agentBudget,
 });
 
 /**
@@ -80,23 +87,21 @@ export const METHODS = {
     about: "Say yes for the first time: the rules are stored, and work begins when they allow it",
   },
   "policy.pause": {
-    params: z.strictObject({
-      minutes: z
-        .int()
-        .min(1)
-        .max(60 * 24 * 7),
-      by: override.shape.by,
-    }),
+    params: z.strictObject({ minutes: overrideMinutes.nullable(), by: override.shape.by }),
     result: decision,
-    about: "Pause for some minutes, whatever the schedule says",
+    about: "Pause for some minutes, whatever the schedule says; null: until it is resumed",
+  },
+  "policy.finish": {
+    params: z.strictObject({ minutes: overrideMinutes.nullable(), by: override.shape.by }),
+    result: decision,
+    about: "Finish the step in hand, then pause for some minutes; null: until it is resumed",
   },
   "policy.start": {
     params: z.strictObject({
-      minutes: z
-        .int()
-        .min(1)
-        .max(60 * 24 * 7),
+      minutes: overrideMinutes,
       by: override.shape.by,
+      /** When it ends by itself the daemon ends too, and frees all that it holds. */
+      thenQuit: z.boolean().default(false),
     }),
     result: decision,
     about: "Run for some minutes, whatever the schedule says; safety rules still hold",
@@ -105,6 +110,11 @@ export const METHODS = {
     params: z.strictObject({}),
     result: decision,
     about: "End a manual pause or start: the rules apply again",
+  },
+  "policy.evidence": {
+    params: z.strictObject({}),
+    result: evidence,
+    about: "What it knows of the computer and its owner now; null: it cannot tell, or no rule needs it",
   },
   "policy.setRules": { params: z.strictObject({ rules }), result: decision, about: "Replace the rules" },
   "earnings.receipts": {
@@ -184,6 +194,7 @@ export const METHODS = {
       name: z.string().trim().min(1).max(40),
       scopes: z.array(apiScope).min(1).max(4),
       days: z.int().min(1).max(3650).default(30),
+      budget: agentBudget.default(DEFAULT_AGENT_BUDGET),
     }),
     result: z.strictObject({ id: z.string(), token: z.string() }),
     about: "A token with which a program may do what its scopes say. It is told once",
@@ -192,6 +203,17 @@ export const METHODS = {
     params: z.strictObject({}),
     result: z.strictObject({ tokens: z.array(apiToken) }),
     about: "The tokens that hold, without the tokens themselves",
+  },
+  "session.whoAmI": {
+    params: z.strictObject({}),
+    result: z.strictObject({
+      /** As the audit names this caller. */
+      who: z.string(),
+      scopes: z.array(apiScope),
+      /** Of a token: what is left of its budget in this hour and on this day. Null: it is the owner. */
+      left: z.strictObject({ calls: z.int(), minutes: z.int() }).nullable(),
+    }),
+    about: "Who calls, what it may do, and what is left of its budget",
   },
   "session.revokeToken": {
     params: z.strictObject({ id: z.string().max(64) }),

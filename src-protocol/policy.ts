@@ -1,101 +1,62 @@
 import { z } from "zod";
-import { lineLimits, NO_LIMITS } from "./line-limits.ts";
-import { isTimeZone } from "./zone.ts";
+import { evidence } from "./evidence.ts";
+import { limits } from "./rules.ts";
 
-/** Days on which a window starts; an overnight window belongs to the day it starts on. */
-export const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
-export const day = z.enum(DAYS);
-export type Day = z.infer<typeof day>;
+export * from "./evidence.ts";
+export * from "./rules.ts";
 
-/** Local wall-clock time, `HH:MM`; as an end, `24:00` is allowed. */
-export const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, "a time like 23:00");
-
-/** A window cannot start at 24:00: that is 00:00 of the next day, and which day owns it must be plain. */
-const startTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time from 00:00 to 23:59");
-
-/** Work is allowed from `from` until `to`; when `to` is not later than `from` it ends on the next day. */
-export const weeklyWindow = z.strictObject({
-  days: z.array(day).min(1).max(7),
-  from: startTime,
-  to: clockTime,
-});
-export type WeeklyWindow = z.infer<typeof weeklyWindow>;
-
-export const rules = z.strictObject({
-  /** `always`: the schedule does not restrict. `windows`: only inside `windows`. */
-  schedule: z.enum(["always", "windows"]),
-  windows: z.array(weeklyWindow).max(64),
-  onlyOnPower: z.boolean(),
-  onlyWhenIdle: z.boolean(),
-  /** Minutes without input after which nobody is using the computer. */
-  idleMinutes: z.int().min(1).max(240),
-  /** IANA zone that windows are read in; null: the computer's own. */
-  timeZone: z
-    .string()
-    .max(64)
-    .refine(isTimeZone, "a time zone like Europe/Berlin that this computer knows")
-    .nullable(),
-  limits: lineLimits.default(NO_LIMITS),
-});
-export type Rules = z.infer<typeof rules>;
-
-/** The embedded network's default: a newcomer sees it work at once. */
-export const ALWAYS: Rules = {
-  schedule: "always",
-  windows: [],
-  onlyOnPower: false,
-  onlyWhenIdle: false,
-  idleMinutes: 10,
-  timeZone: null,
-  limits: NO_LIMITS,
-};
-
-/** "Only when I'm asleep": what the dashboard offers. */
-export const ONLY_WHEN_ASLEEP: Rules = {
-  ...ALWAYS,
-  schedule: "windows",
-  windows: [{ days: [...DAYS], from: "23:00", to: "07:00" }],
-  onlyOnPower: true,
-};
-
-/** A manual decision. It always has an end, and it survives a restart. */
+/** A manual decision. It has an end or says that it has none, and it survives a restart. */
 export const override = z.strictObject({
-  action: z.enum(["pause", "run"]),
+  /** `finish`: the step in hand is finished, then it is a pause. */
+  action: z.enum(["pause", "run", "finish"]),
   /** Unix milliseconds. */
   since: z.int().nonnegative(),
-  until: z.int().nonnegative(),
+  /** Null: until somebody ends it; a `run` always has an end. */
+  until: z.int().nonnegative().nullable(),
   by: z.enum(["dashboard", "cli", "tray", "agent"]),
+  /** Of the agent whose it is: it ends when that agent is gone. */
+  lease: z.strictObject({ id: z.string().max(64), name: z.string().max(64) }).exactOptional(),
+  /** The daemon ends with it, and frees all that it holds. */
+  thenQuit: z.literal(true).exactOptional(),
 });
 export type Override = z.infer<typeof override>;
 
-/** What is known about the computer and its owner. Unknown idle time counts as "in use". */
-export const evidence = z.strictObject({
-  /** Seconds since the last input; null: cannot tell. */
-  idleSeconds: z.number().nonnegative().nullable(),
-  power: z.enum(["mains", "battery", "unknown"]),
-  /** 0–100; null where there is no battery. */
-  batteryPercent: z.number().min(0).max(100).nullable(),
-});
-export type Evidence = z.infer<typeof evidence>;
-
-/** What holds before anybody has said anything. */
-export const UNKNOWN_EVIDENCE: Evidence = { idleSeconds: null, power: "unknown", batteryPercent: null };
+/** A step that is not finished by then is dropped: every other computer repeats only that. */
+export const FINISH_WITHIN_MS = 10 * 60_000;
 
 /**
- * Every reason there is, strongest first: of those that apply, the first one decides. Before the
- * owner's first yes nothing runs; then a manual pause beats all, power (a safety rule) beats a manual start, and a manual start beats the rest.
+ * Every reason there is, strongest first: of those that apply, the first one decides. Before
+ * the owner's first yes nothing runs; then a manual pause beats all, safety rules (power, battery, heat, data) beat a manual start, a manual start beats
+ * the rest, and an agent's start beats nothing but the hours of the schedule.
  * Texts for window, tray, CLI and agents come from this one table.
  */
 export const REASONS = {
   "not-set-up": { verdict: "pause", text: "you have not said yet that it may begin" },
   "manual-pause": { verdict: "pause", text: "you paused it" },
+  "agent-pause": { verdict: "pause", text: "your agent paused it" },
   "on-battery": { verdict: "pause", text: "the computer is on battery" },
   "power-unknown": { verdict: "pause", text: "it cannot tell whether the computer is on power" },
+  "battery-low": { verdict: "pause", text: "the battery is low" },
+  "too-hot": { verdict: "pause", text: "the computer is too hot" },
+  "data-used-up": { verdict: "pause", text: "this month's data is used up" },
+  finishing: { verdict: "run", text: "it finishes this step, then it pauses" },
   "manual-run": { verdict: "run", text: "you started it" },
+  "remote-session": { verdict: "pause", text: "somebody is using the computer from afar" },
   "in-use": { verdict: "pause", text: "you are using the computer" },
+  "screen-in-use": { verdict: "pause", text: "a film, a call or a game is on" },
   "idle-unknown": { verdict: "pause", text: "it cannot tell whether you are using the computer" },
+  "app-running": { verdict: "pause", text: "a program that you named is running" },
+  "apps-unknown": { verdict: "pause", text: "it cannot tell which programs are running" },
+  "others-busy": { verdict: "pause", text: "other programs need the processor" },
+  "load-unknown": { verdict: "pause", text: "it cannot tell whether other programs need the processor" },
+  "metered-network": { verdict: "pause", text: "the network is metered" },
+  "named-network": { verdict: "pause", text: "it is on a network that you named" },
+  "network-unknown": { verdict: "pause", text: "it cannot tell what network the computer is on" },
+  "often-interrupted": { verdict: "pause", text: "it was interrupted often in the last hour" },
+  "agent-run": { verdict: "run", text: "your agent started it" },
   "outside-schedule": { verdict: "pause", text: "it is outside your schedule" },
   "not-in-use": { verdict: "run", text: "nobody is using the computer" },
+  "screen-locked": { verdict: "run", text: "the screen is locked" },
   "inside-schedule": { verdict: "run", text: "it is inside your schedule" },
   "on-power": { verdict: "run", text: "the computer is on power" },
   "always-allowed": { verdict: "run", text: "your schedule allows any time" },
@@ -112,3 +73,16 @@ export const decision = z.strictObject({
   nextChange: z.strictObject({ at: z.int().nonnegative(), action: z.enum(["run", "pause"]) }).nullable(),
 });
 export type Decision = z.infer<typeof decision>;
+
+/** What else the policy says of now. */
+export const policyState = z.strictObject({
+  /** The zone that windows are read in. */
+  zone: z.string(),
+  /** What is asked of it now: the rules' limits and those of the windows that are open. */
+  limits,
+  /** What a rule needs and nobody can tell, and what to do about it. */
+  missing: z.array(z.strictObject({ what: evidence.keyof(), text: z.string() })),
+  /** Whether the computer is kept from going to sleep; `held`: by what. Null: it is not. */
+  awake: z.strictObject({ wanted: z.boolean(), held: z.string().nullable(), text: z.string() }),
+});
+export type PolicyView = z.infer<typeof policyState>;

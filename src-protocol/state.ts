@@ -5,7 +5,7 @@ import { trafficState } from "./line-limits.ts";
 import { loadingProgress } from "./loading.ts";
 import { modelSpec } from "./model.ts";
 import { networkState } from "./networks.ts";
-import { decision, override, rules } from "./policy.ts";
+import { decision, override, policyState, rules } from "./policy.ts";
 import { raoText } from "./units.ts";
 
 /** One tree holds all that clients of the daemon see: they get a snapshot, then patches. JSON values only. */
@@ -98,6 +98,7 @@ export const daemonState = z.strictObject({
   decision,
   rules,
   override: override.nullable(),
+  policy: policyState,
   node: nodeState,
   /** What all workers of this computer may use of its line, and what they did. */
   traffic: trafficState,

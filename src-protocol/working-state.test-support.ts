@@ -18,6 +18,12 @@ export function workingState(): DaemonState {
     decision: { action: "run", reasons: ["always-allowed"], nextChange: null },
     rules: ALWAYS,
     override: null,
+    policy: {
+      zone: "Europe/Berlin",
+      limits: { ...ALWAYS.work, ...ALWAYS.limits },
+      missing: [],
+      awake: { wanted: false, held: null, text: "" },
+    },
     node: { phase: "training", detail: "Training.", stage: 1, loading: null, hotkey: MINE },
     traffic: { limits: ALWAYS.limits, uploadMbit: 0, downloadMbit: 0 },
     network: {

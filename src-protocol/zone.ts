@@ -116,3 +116,15 @@ export function instantsOf(zone: string, local: number): { first: number; last: 
   }
   return { first: a, last: a };
 }
+
+/** When the month after the one of `at` begins on the clocks in `zone`. */
+export function monthAfter(zone: string, at: number): number {
+  const local = new Date(localTime(zone, at));
+  return instantsOf(zone, Date.UTC(local.getUTCFullYear(), local.getUTCMonth() + 1, 1)).first;
+}
+
+/** When the month of `at` began on the clocks in `zone`. */
+export function monthOf(zone: string, at: number): number {
+  const local = new Date(localTime(zone, at));
+  return instantsOf(zone, Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), 1)).first;
+}

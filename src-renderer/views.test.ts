@@ -8,7 +8,8 @@ import { inMode, modeOf, sameRules } from "./schedule/schedule-mode.ts";
 import { screenOf } from "./screen.ts";
 import { workingState } from "../src-protocol/working-state.test-support.ts";
 import { towerRows } from "./home/tower-rows.ts";
-import { nextChangeText, whyRows } from "./home/why-rows.ts";
+import { nextText } from "../src-protocol/why.ts";
+import { whyRows } from "./home/why-rows.ts";
 import { ALWAYS, ONLY_WHEN_ASLEEP } from "../src-protocol/policy.ts";
 
 test("the tower stands on slice 1, mine is lit, a lost slice says so", () => {
@@ -57,7 +58,7 @@ test("why: what decides comes first, with its mark", () => {
 test("the next change names the day only when it is not today", () => {
   const now = new Date(2026, 10, 23, 14, 5).getTime();
   const change = (at: Date) =>
-    nextChangeText(
+    nextText(
       { action: "run", reasons: ["always-allowed"], nextChange: { at: at.getTime(), action: "pause" } },
       now,
     );

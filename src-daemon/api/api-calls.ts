@@ -3,11 +3,13 @@ import type { FailureBody } from "../../src-protocol/failure.ts";
 import { METHODS, apiRequest } from "../../src-protocol/methods.ts";
 import type { MethodName, Methods, MethodResult } from "../../src-protocol/methods.ts";
 import type { z } from "zod";
+import type { ApiCaller } from "./api-tokens.ts";
 
 /** What the daemon does for each method of the table; parameters are checked before they arrive. */
 export type Handlers = {
   readonly [Name in MethodName]: (
     params: z.output<Methods[Name]["params"]>,
+    caller: ApiCaller,
   ) => MethodResult<Name> | Promise<MethodResult<Name>>;
 };
 
@@ -19,7 +21,7 @@ export type CallOutcome =
 export interface Call {
   readonly id: number;
   readonly method: MethodName | null;
-  run(handlers: Handlers): Promise<CallOutcome>;
+  run(handlers: Handlers, caller: ApiCaller): Promise<CallOutcome>;
 }
 
 /** SECURITY: only the table's own keys are methods; whatever else is asked for gets an error. */
@@ -38,7 +40,7 @@ export function readCall(text: string): Call | null {
     return { id, method: null, run: () => Promise.resolve({ type: "error", id, error: error.body() }) };
   }
   const { id, method, params } = request.data;
-  return { id, method, run: (handlers) => answer(id, method, params ?? {}, handlers) };
+  return { id, method, run: (handlers, caller) => answer(id, method, params ?? {}, handlers, caller) };
 }
 
 async function answer<Name extends MethodName>(
@@ -46,6 +48,7 @@ async function answer<Name extends MethodName>(
   method: Name,
   params: unknown,
   handlers: Handlers,
+  caller: ApiCaller,
 ): Promise<CallOutcome> {
   try {
     const parsed = METHODS[method].params.safeParse(params);
@@ -57,8 +60,8 @@ async function answer<Name extends MethodName>(
         `${method} was called with wrong parameters:${where} ${issue?.message}.`,
       );
     }
-    const handler = handlers[method] as (params: unknown) => unknown;
-    return { type: "result", id, result: await handler(parsed.data) };
+    const handler = handlers[method] as (params: unknown, caller: ApiCaller) => unknown;
+    return { type: "result", id, result: await handler(parsed.data, caller) };
   } catch (error) {
     return { type: "error", id, error: failureBody(error) };
   }

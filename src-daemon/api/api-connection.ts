@@ -18,6 +18,8 @@ export interface ApiPorts {
   readonly caller: ApiCaller;
   /** What was done, and by whom; `code` is the refusal's, null when it was done. */
   onCall(who: string, method: MethodName, code: string | null): void;
+  /** A connection with a token has begun (true) or ended. */
+  onAgent?(id: string, here: boolean): void;
   /** Finished steps, as they come. */
   onPoint(listener: (point: HistoryPoint) => void): () => void;
 }
@@ -69,14 +71,19 @@ export function serveClient(socket: WebSocket, ports: ApiPorts): void {
       return;
     }
     running += 1;
-    void call.run(ports.handlers).then((outcome) => {
+    void call.run(ports.handlers, ports.caller).then((outcome) => {
       running -= 1;
       const code = outcome.type === "error" ? outcome.error.code : null;
       if (call.method !== null) ports.onCall(ports.caller.who, call.method, code);
       send(outcome);
     });
   });
-  socket.on("close", () => unsubscribe?.());
+  const { token } = ports.caller;
+  if (token !== undefined) ports.onAgent?.(token.id, true);
+  socket.on("close", () => {
+    unsubscribe?.();
+    if (token !== undefined) ports.onAgent?.(token.id, false);
+  });
   // Too large a message, a broken frame: ws closes the socket with the right code.
   socket.on("error", () => {});
 }

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { agentBudget, DEFAULT_AGENT_BUDGET } from "../../src-protocol/agent-budget.ts";
+import type { AgentBudget } from "../../src-protocol/agent-budget.ts";
 import { API_SCOPES, SCOPE_OF, apiScope } from "../../src-protocol/api-scopes.ts";
 import type { ApiScope } from "../../src-protocol/api-scopes.ts";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -12,6 +14,8 @@ export interface ApiCaller {
   /** For the audit: `owner (browser)`, `token Agent`. */
   readonly who: string;
   readonly scopes: ReadonlySet<ApiScope> | "owner";
+  /** Of the token that it was opened with; none: it is the owner's own. */
+  readonly token?: { readonly id: string; readonly name: string };
 }
 
 /** Null: they may; else the reason why not. */
@@ -35,6 +39,7 @@ const stored = z.strictObject({
   digest: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: z.int().nonnegative(),
   endsAt: z.int().nonnegative(),
+  budget: agentBudget.default(DEFAULT_AGENT_BUDGET),
 });
 type Stored = z.infer<typeof stored>;
 const MOST_TOKENS = 64;
@@ -53,16 +58,15 @@ export class ApiTokens {
 
   /** Without digests; those that have ended are left out. */
   list(): Omit<Stored, "digest">[] {
-    return this.#live().map(({ id, name, scopes, createdAt, endsAt }) => ({
-      id,
-      name,
-      scopes,
-      createdAt,
-      endsAt,
-    }));
+    return this.#live().map(({ digest: _digest, ...shown }) => shown);
   }
 
-  create(name: string, scopes: readonly ApiScope[], days: number): { id: string; token: string } {
+  create(
+    name: string,
+    scopes: readonly ApiScope[],
+    days: number,
+    budget: AgentBudget = DEFAULT_AGENT_BUDGET,
+  ): { id: string; token: string } {
     const live = this.#live();
     if (live.length >= MOST_TOKENS)
       throw new Failure("too-many-tokens", `There are ${MOST_TOKENS} tokens already. Revoke some first.`);
@@ -72,9 +76,14 @@ export class ApiTokens {
     const endsAt = createdAt + days * 86_400_000;
     this.#save([
       ...live,
-      { id, name, scopes: [...new Set(scopes)], digest: digest(token), createdAt, endsAt },
+      { id, name, scopes: [...new Set(scopes)], digest: digest(token), createdAt, endsAt, budget },
     ]);
     return { id, token };
+  }
+
+  /** Null: there is no such token, or it has ended. */
+  budget(id: string): AgentBudget | null {
+    return this.#live().find((token) => token.id === id)?.budget ?? null;
   }
 
   revoke(id: string): void {
@@ -92,7 +101,12 @@ export class ApiTokens {
     const found = this.#live().find((one) => one.digest === name);
     return found === undefined
       ? null
-      : { id: found.id, who: `token ${found.name}`, scopes: new Set(found.scopes) };
+      : {
+          id: found.id,
+          who: `token ${found.name}`,
+          scopes: new Set(found.scopes),
+          token: { id: found.id, name: found.name },
+        };
   }
 
   #live(): readonly Stored[] {

@@ -1,23 +1,35 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
+import { API_SCOPES } from "../../src-protocol/api-scopes.ts";
 import { LONGEST_HISTORY_MS } from "../../src-protocol/history.ts";
+import { Failure } from "../../src-protocol/failure.ts";
 import { METHODS } from "../../src-protocol/methods.ts";
 import type { AuditEntry } from "../../src-protocol/methods.ts";
-import type { ApiTokens } from "./api-tokens.ts";
+import { refuseLooserSafety, type Agents } from "../agents/agents.ts";
+import type { ApiCaller, ApiTokens } from "./api-tokens.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import type { Handlers } from "./api-calls.ts";
 import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
-import type { PolicyKeeper } from "../policy/policy-keeper.ts";
+import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import { thinOut } from "../state/run-picture.ts";
 
 export interface HandlerPorts {
   readonly policy: Pick<
     PolicyKeeper,
-    "decision" | "pause" | "start" | "resume" | "setRules" | "reportEvidence"
+    | "decision"
+    | "pause"
+    | "start"
+    | "finish"
+    | "resume"
+    | "setRules"
+    | "reportEvidence"
+    | "evidence"
+    | "rules"
   >;
+  readonly agents: Pick<Agents, "mayChange" | "take" | "left">;
   readonly membership: Pick<
     Membership,
     "session" | "begin" | "retry" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
@@ -39,7 +51,7 @@ export interface HandlerPorts {
 
 /** What each method of the local API does. `METHODS` says what goes in and out. */
 export function makeHandlers(ports: HandlerPorts): Handlers {
-  const { policy, membership, providers } = ports;
+  const { policy, membership, providers, agents } = ports;
   /** A yes to an invitation is a first yes too; not to one that leads nowhere. */
   const join = async (invitation: string) => {
     if (isNew()) await membership.look(invitation);
@@ -47,6 +59,14 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     return membership.join(invitation);
   };
   const isNew = () => policy.decision.reasons.includes("not-set-up");
+  /** SECURITY: whoever calls with a token is an agent, whatever it says. */
+  const asked = (minutes: number | null, by: Asked["by"], { token }: ApiCaller): Asked => {
+    if (token === undefined) return { minutes, by };
+    if (minutes === null)
+      throw new Failure("end-needed", "An agent's pause needs an end. Say for how many minutes.");
+    agents.mayChange(token);
+    return { minutes, by: "agent", lease: token };
+  };
   return {
     "state.subscribe": () => ports.state(),
     "state.get": () => ports.state(),
@@ -70,18 +90,29 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       else await membership.join(invitation);
       return policy.decision;
     },
-    "policy.pause": ({ minutes, by }) => policy.pause(minutes, by),
-    "policy.start": ({ minutes, by }) => {
-      const state = policy.start(minutes, by);
+    "policy.pause": ({ minutes, by }, caller) => policy.pause(asked(minutes, by, caller)),
+    "policy.finish": ({ minutes, by }, caller) => policy.finish(asked(minutes, by, caller)),
+    "policy.start": ({ minutes, by, thenQuit }, caller) => {
+      const wanted = asked(minutes, by, caller);
+      if (caller.token !== undefined) agents.take(caller.token, minutes);
+      const state = policy.start({ ...wanted, thenQuit: thenQuit && caller.token === undefined });
       membership.retry();
       return state;
     },
-    "policy.resume": () => {
+    "policy.resume": (_, caller) => {
+      if (caller.token !== undefined) agents.mayChange(caller.token);
       const state = policy.resume();
       membership.retry();
       return state;
     },
-    "policy.setRules": ({ rules }) => policy.setRules(rules),
+    "policy.evidence": () => policy.evidence,
+    "policy.setRules": ({ rules }, caller) => {
+      if (caller.token !== undefined) {
+        refuseLooserSafety(policy.rules, rules);
+        agents.mayChange(caller.token);
+      }
+      return policy.setRules(rules);
+    },
     "earnings.receipts": async ({ limit }) => ({
       receipts: await membership.session.accounts.receipts(limit),
     }),
@@ -113,8 +144,13 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       ports.signOut();
       return {};
     },
-    "session.newToken": ({ name, scopes, days }) => ports.tokens.create(name, scopes, days),
+    "session.newToken": ({ name, scopes, days, budget }) => ports.tokens.create(name, scopes, days, budget),
     "session.tokens": () => ({ tokens: ports.tokens.list() }),
+    "session.whoAmI": (_, { who, scopes, token }) => ({
+      who,
+      scopes: scopes === "owner" ? [...API_SCOPES] : [...scopes],
+      left: token === undefined ? null : agents.left(token),
+    }),
     "session.revokeToken": ({ id }) => {
       ports.tokens.revoke(id);
       ports.endToken(id);

@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Evidence } from "../../src-protocol/policy.ts";
+import { ALWAYS, type Evidence, type Rules, UNKNOWN_EVIDENCE } from "../../src-protocol/policy.ts";
 import { FakeTime, settled } from "../policy/fake-time.ts";
 import { EvidenceWatch } from "./evidence-watch.ts";
 import { type IdleReading, POWER_UNKNOWN, type PowerReading } from "./probe.ts";
 import { systemProbes } from "./probes.ts";
 
-const BOTH = { onlyOnPower: true, onlyWhenIdle: true };
-const NONE = { onlyOnPower: false, onlyWhenIdle: false };
-const unknown: Evidence = { idleSeconds: null, power: "unknown", batteryPercent: null };
-const shell: Evidence = { idleSeconds: 7, power: "battery", batteryPercent: 33 };
+const NONE: Rules = { ...ALWAYS, battery: null, heat: null, keepAwake: false, learnHours: false };
+const BOTH: Rules = { ...NONE, onlyOnPower: true, onlyWhenIdle: true };
+const unknown = UNKNOWN_EVIDENCE;
+const shell: Evidence = { ...unknown, idleSeconds: 7, power: "battery", batteryPercent: 33 };
 
 function watching() {
   const time = new FakeTime("2026-11-23T12:00Z");
@@ -23,7 +23,7 @@ function watching() {
 describe("probing", () => {
   it("does nothing, and waits for nothing, until a rule needs it", async () => {
     const { time, power, idle, watch } = watching();
-    watch.need(NONE);
+    watch.need(NONE, false);
     await time.pass(60_000);
     expect([power.mock.calls.length, idle.mock.calls.length, time.waiting]).toEqual([0, 0, 0]);
     expect(watch.evidence()).toEqual(unknown);
@@ -31,9 +31,9 @@ describe("probing", () => {
 
   it("begins at once, then each probe at its own pace", async () => {
     const { time, power, idle, onEvidence, watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     await settled();
-    expect(watch.evidence()).toEqual({ idleSeconds: 100, power: "mains", batteryPercent: 90 });
+    expect(watch.evidence()).toEqual({ ...unknown, idleSeconds: 100, power: "mains", batteryPercent: 90 });
     expect(onEvidence).toHaveBeenCalled();
     await time.pass(60_000);
     expect([power.mock.calls.length, idle.mock.calls.length]).toEqual([5, 13]);
@@ -41,10 +41,10 @@ describe("probing", () => {
 
   it("asks only for what a rule needs, and stops with the last such rule", async () => {
     const { time, power, idle, watch } = watching();
-    watch.need({ onlyOnPower: false, onlyWhenIdle: true });
+    watch.need({ ...NONE, onlyWhenIdle: true }, false);
     await time.pass(10_000);
     expect([power.mock.calls.length, idle.mock.calls.length]).toEqual([0, 3]);
-    watch.need(NONE);
+    watch.need(NONE, false);
     await time.pass(60_000);
     expect(idle).toHaveBeenCalledTimes(3);
     expect(time.waiting).toBe(0);
@@ -52,11 +52,11 @@ describe("probing", () => {
 
   it("what a probe said before the rule was off is too old when it is on again", async () => {
     const { time, watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     await settled();
-    watch.need(NONE);
+    watch.need(NONE, false);
     await time.pass(120_000);
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     expect(watch.evidence()).toEqual(unknown);
     await settled();
     expect(watch.evidence().idleSeconds).toBe(100);
@@ -64,7 +64,7 @@ describe("probing", () => {
 
   it("a probe that hangs or fails is unknown soon, and is not started twice", async () => {
     const { time, power, idle, watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     await settled();
     idle.mockImplementation(() => new Promise(() => {}));
     power.mockRejectedValue(new Error("odd"));
@@ -75,7 +75,7 @@ describe("probing", () => {
 
   it("after the computer slept, the old reading is not believed", async () => {
     const { time, watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     await settled();
     time.sleep(3_600_000);
     expect(watch.evidence()).toEqual(unknown);
@@ -85,7 +85,7 @@ describe("probing", () => {
 describe("the shell's report", () => {
   it("wins for a minute, and the probes rest meanwhile", async () => {
     const { time, idle, watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     await settled();
     watch.report(shell);
     expect(watch.evidence()).toEqual(shell);
@@ -93,15 +93,15 @@ describe("the shell's report", () => {
     expect(watch.evidence()).toEqual(shell);
     expect(idle).toHaveBeenCalledTimes(1);
     await time.pass(5000);
-    expect(watch.evidence()).toEqual({ idleSeconds: 100, power: "mains", batteryPercent: 90 });
+    expect(watch.evidence()).toEqual({ ...unknown, idleSeconds: 100, power: "mains", batteryPercent: 90 });
   });
 
   it("leaves to the probes what it does not know", async () => {
     const { watch } = watching();
-    watch.need(BOTH);
+    watch.need(BOTH, false);
     watch.report({ ...shell, idleSeconds: null });
     await settled();
-    expect(watch.evidence()).toEqual({ idleSeconds: 100, power: "battery", batteryPercent: 33 });
+    expect(watch.evidence()).toEqual({ ...unknown, idleSeconds: 100, power: "battery", batteryPercent: 33 });
   });
 
   it("from before the clock was set back does not count", () => {

@@ -2,7 +2,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { logindIdle } from "./idle-logind.ts";
 import { mutterIdle } from "./idle-mutter.ts";
+import { screenSaverIdle } from "./idle-screen-saver.ts";
 import { terminalIdle } from "./idle-terminals.ts";
+import { x11Idle } from "./idle-x11.ts";
+import { noticingMute } from "./mute-source.ts";
 import type { IdleReading } from "./probe.ts";
 import type { RunCommand } from "./run-command.ts";
 
@@ -16,25 +19,57 @@ export interface LinuxIdleOptions {
 
 /** A source that had no answer is left alone for this long: starting a program for nothing costs CPU. */
 const REST_MS = 60_000;
+/** Nobody has ever been there: since the computer started. */
+const NEVER_SECONDS = 86_400;
+
+export interface LinuxIdle {
+  read(): Promise<IdleReading>;
+  /** Why it cannot tell, and what to do; null: it can, or has not been asked. */
+  note(): string | null;
+}
 
 /**
- * The first that knows: Mutter, then logind, then terminals where there is no desktop. Typing in a
- * terminal counts in every case, for somebody may be working here from afar.
+ * The first that answers sensibly: Mutter, the screen saver of other desktops, X, logind, then terminals
+ * where there is no desktop. Typing in a terminal counts in every case, for somebody may be working
+ * here from afar.
  */
-export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): () => Promise<IdleReading> {
-  const mutter = restingWhenSilent(() => mutterIdle(run), now);
+export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): LinuxIdle {
+  const mutter = noticingMute(
+    restingWhenSilent(() => mutterIdle(run), now),
+    now,
+  );
+  const saver = noticingMute(restingWhenSilent(screenSaverIdle(run, now), now), now);
+  const x11 = noticingMute(
+    restingWhenSilent(() => x11Idle(run, environment), now),
+    now,
+  );
   const logind = restingWhenSilent(() => logindIdle(run, now()), now);
+  let why: string | null = null;
 
-  return async () => {
+  return { read, note: () => why };
+
+  async function read(): Promise<IdleReading> {
+    why = null;
     const terminals = await terminalIdle(join(root, "dev"), now());
     const least = (desktop: number): number => Math.min(desktop, terminals ?? desktop);
 
-    const fromMutter = await mutter();
-    if (fromMutter !== null) return least(fromMutter);
+    for (const source of [mutter, saver, x11]) {
+      const seconds = await source.read();
+      if (seconds !== null) return least(seconds);
+    }
     const sessions = await logind();
-    if (sessions !== null && sessions.idleSeconds !== null) return least(sessions.idleSeconds);
-    return (await desktopMayRun()) ? null : terminals;
-  };
+    if (sessions?.idleSeconds != null) return least(sessions.idleSeconds);
+    if (sessions?.desktop === true || [mutter, saver, x11].some(({ isMute }) => isMute)) {
+      why = SILENT_DESKTOP;
+      return null;
+    }
+    if (await desktopMayRun()) {
+      why = UNSEEN_DESKTOP;
+      return null;
+    }
+    // No desktop, no session and no terminal, as in a container: nobody is there.
+    return terminals ?? NEVER_SECONDS;
+  }
 
   /** Without logind's word: is there a display that input could go to unseen? */
   async function desktopMayRun(): Promise<boolean> {
@@ -49,6 +84,11 @@ export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): ()
     return false;
   }
 }
+
+const SILENT_DESKTOP =
+  "This desktop does not tell whether you are there. Use the schedule instead, or lock the screen when you leave: a locked screen counts as nobody there.";
+const UNSEEN_DESKTOP =
+  "There is a desktop here that does not answer this program. Use the schedule instead, or start Train at Home from inside the desktop.";
 
 function restingWhenSilent<T>(ask: () => Promise<T | null>, now: () => number): () => Promise<T | null> {
   let silentAt: number | null = null;

@@ -8,9 +8,12 @@ const GRAPHICAL = new Set(["x11", "wayland", "mir"]);
 export interface LogindReading {
   /** True: somebody is logged in to a desktop, so terminals alone do not tell. */
   desktop: boolean;
-  /** Seconds since the last input in any of them. */
+  /** Seconds since the last input in any of them; null: some desktop has never said. */
   idleSeconds: IdleReading;
 }
+
+/** Since systemd 256 a person's session may also be one of the last three. */
+const PEOPLE: ReadonlySet<string> = new Set(["user", "user-early", "user-light", "user-early-light"]);
 
 /** Session ids from `loginctl list-sessions --no-legend`: the first column. */
 export function parseSessionIds(output: string): string[] {
@@ -22,26 +25,29 @@ export function parseSessionIds(output: string): string[] {
 
 /**
  * Blocks of `Property=value` from `loginctl show-session`. Only sessions of people count, not the
- * greeter's (autosuspend#366). `IdleHint=no` means in use: a desktop that never sets the hint looks
- * the same, and then it is right not to run.
+ * greeter's (autosuspend#366). `IdleHint=no` means in use; without any time at which the hint was set, it
+ * never was: KDE sets none, and then nobody knows.
  */
 export function parseSessions(output: string, now: number): LogindReading {
-  const idle: number[] = [];
+  const idle: IdleReading[] = [];
   for (const block of output.split(/\n\s*\n/)) {
     const session = new Map<string, string>();
     for (const line of block.split("\n")) {
       const split = line.indexOf("=");
       if (split > 0) session.set(line.slice(0, split).trim(), line.slice(split + 1).trim());
     }
-    if (session.get("Class") !== "user" || session.get("State") === "closing") continue;
+    if (!PEOPLE.has(session.get("Class") ?? "") || session.get("State") === "closing") continue;
     if (!GRAPHICAL.has(session.get("Type") ?? "")) continue;
     const sinceMs = Number(session.get("IdleSinceHint")) / 1000;
-    const known = session.get("IdleHint") === "yes" && sinceMs > 0;
-    idle.push(known ? Math.max(0, (now - sinceMs) / 1000) : 0);
+    const isIdle = session.get("IdleHint") === "yes" && sinceMs > 0;
+    const wasSet = isIdle || session.get("IdleHint") === "yes" || sinceMs > 0;
+    idle.push(isIdle ? Math.max(0, (now - sinceMs) / 1000) : wasSet ? 0 : null);
   }
-  return idle.length === 0
-    ? { desktop: false, idleSeconds: null }
-    : { desktop: true, idleSeconds: Math.min(...idle) };
+  if (idle.length === 0) return { desktop: false, idleSeconds: null };
+  const known = idle.filter((seconds) => seconds !== null);
+  // One that is in use decides; one that does not say leaves it open.
+  const least = known.length === 0 ? null : Math.min(...known);
+  return { desktop: true, idleSeconds: least !== 0 && known.length < idle.length ? null : least };
 }
 
 /** null: there is no logind to ask. */

@@ -6,6 +6,8 @@ import { linuxIdle } from "./idle-linux.ts";
 import { logindIdle, parseSessionIds, parseSessions } from "./idle-logind.ts";
 import { macosIdle, parseHidIdleTime } from "./idle-macos.ts";
 import { mutterIdle, parseMutterIdle } from "./idle-mutter.ts";
+import { screenSaverIdle } from "./idle-screen-saver.ts";
+import { x11Idle } from "./idle-x11.ts";
 import { commandRunner, type RunCommand } from "./run-command.ts";
 
 const NOW = Date.parse("2026-11-23T12:00Z");
@@ -52,6 +54,44 @@ describe("GNOME's idle monitor", () => {
   });
 });
 
+describe("the screen saver of other desktops", () => {
+  it.each([
+    ["milliseconds", (seconds: number) => seconds * 1000, 240],
+    ["seconds", (seconds: number) => seconds, 240],
+  ])("in %s, found out by how it grows", async (_, unit, expected) => {
+    let now = NOW;
+    let idle = 100;
+    const read = screenSaverIdle(
+      async () => `(uint32 ${unit(idle)},)\n`,
+      () => now,
+    );
+    await read();
+    idle = 240;
+    now += 140_000;
+    expect(await read()).toBe(expected);
+  });
+
+  it("until then it is taken for the smaller one", async () => {
+    expect(
+      await screenSaverIdle(
+        async () => "(uint32 700,)\n",
+        () => NOW,
+      )(),
+    ).toBe(0.7);
+    expect(await screenSaverIdle(nothing, () => NOW)()).toBeNull();
+  });
+});
+
+describe("X", () => {
+  it("is asked where there is an X server and no Wayland", async () => {
+    const run = programs({ xprintidle: "61250\n" });
+    expect(await x11Idle(run, { DISPLAY: ":0" })).toBe(61.25);
+    expect(await x11Idle(run, { DISPLAY: ":0", WAYLAND_DISPLAY: "wayland-0" })).toBeNull();
+    expect(await x11Idle(run, {})).toBeNull();
+    expect(await x11Idle(programs({ xprintidle: "couldn't open display" }), { DISPLAY: ":0" })).toBeNull();
+  });
+});
+
 describe("macOS", () => {
   it("takes the smallest HIDIdleTime, in nanoseconds", () => {
     expect(parseHidIdleTime('    | "HIDIdleTime" = 61250000000\n    "HIDIdleTime" = 90000000000\n')).toBe(
@@ -76,7 +116,23 @@ describe("logind", () => {
 
   it.each([
     ["idle for ten minutes", [session(idleFor(600))], { desktop: true, idleSeconds: 600 }],
-    ["in use", [session({})], { desktop: true, idleSeconds: 0 }],
+    ["in use", [session({ IdleSinceHint: "1" })], { desktop: true, idleSeconds: 0 }],
+    ["one that never says", [session({})], { desktop: true, idleSeconds: null }],
+    [
+      "one in use beside one that never says",
+      [session({}), session({ IdleSinceHint: "1" })],
+      { desktop: true, idleSeconds: 0 },
+    ],
+    [
+      "one idle beside one that never says",
+      [session({}), session(idleFor(600))],
+      { desktop: true, idleSeconds: null },
+    ],
+    [
+      "root's, since systemd 256",
+      [session({ Class: "user-early", ...idleFor(60) })],
+      { desktop: true, idleSeconds: 60 },
+    ],
     [
       "two people: the busier counts",
       [session(idleFor(600)), session({ Type: "x11", ...idleFor(20) })],
@@ -119,7 +175,7 @@ describe("the Linux chain", () => {
     utimesSync(file, read, NOW / 1000);
   }
   const idle = (run: RunCommand, environment: Record<string, string> = {}, now = () => NOW) =>
-    linuxIdle({ run, now, root, environment });
+    linuxIdle({ run, now, root, environment }).read;
 
   it("Mutter first; typing in a terminal, perhaps from afar, counts too", async () => {
     const run = programs({ gdbus: "(uint64 900000,)\n" });
@@ -142,8 +198,42 @@ describe("the Linux chain", () => {
     expect(await idle(nothing)()).toBe(120);
   });
 
-  it("no terminal either: cannot tell", async () => {
-    expect(await idle(nothing)()).toBeNull();
+  it("no desktop, no session and no terminal, as in a container: nobody is there", async () => {
+    expect(await idle(nothing)()).toBe(86_400);
+  });
+
+  it("a desktop that never sets its hint: unknown, not in use for ever, and the owner is told what to do", async () => {
+    const kde = linuxIdle({
+      run: programs({ "list-sessions": "2 1000 anna\n", "show-session": session({}) }),
+      now: () => NOW,
+      root,
+      environment: { WAYLAND_DISPLAY: "wayland-0" },
+    });
+    expect(await kde.read()).toBeNull();
+    expect(kde.note()).toMatch(
+      /^This desktop does not tell whether you are there\. Use the schedule instead/,
+    );
+  });
+
+  it("a desktop's idle time that never changes is found out, and believed again when it does", async () => {
+    let now = NOW;
+    let answer = "(uint32 0,)\n";
+    const kde = linuxIdle({
+      run: async (command, args) =>
+        command === "gdbus" && args.includes("--dest=org.freedesktop.ScreenSaver") ? answer : null,
+      now: () => now,
+      root,
+      environment: { WAYLAND_DISPLAY: "wayland-0" },
+    });
+    const look = () => ((now += 5000), kde.read());
+    expect(await kde.read()).toBe(0);
+    for (let minute = 0; minute < 14 * 12; minute += 1) expect(await look()).toBe(0);
+    for (let minute = 0; minute < 2 * 12; minute += 1) await look();
+    expect(await look()).toBeNull();
+    expect(kde.note()).toContain("does not tell");
+    answer = "(uint32 61000,)\n";
+    expect(await look()).toBe(61);
+    expect(kde.note()).toBeNull();
   });
 
   it.each([
@@ -168,13 +258,13 @@ describe("the Linux chain", () => {
     const calls: string[] = [];
     const read = idle(programs({ "list-sessions": "" }, calls), {}, () => now);
     await read();
-    expect(calls.map((call) => call.split(" ")[0])).toEqual(["gdbus", "loginctl"]);
+    expect(calls.map((call) => call.split(" ")[0])).toEqual(["gdbus", "gdbus", "loginctl"]);
     now += 5000;
     await read();
-    expect(calls.map((call) => call.split(" ")[0])).toEqual(["gdbus", "loginctl", "loginctl"]);
+    expect(calls.map((call) => call.split(" ")[0])).toEqual(["gdbus", "gdbus", "loginctl", "loginctl"]);
     now += 60_000;
     await read();
-    expect(calls.filter((call) => call.startsWith("gdbus"))).toHaveLength(2);
+    expect(calls.filter((call) => call.startsWith("gdbus"))).toHaveLength(4);
   });
 });
 

@@ -4,6 +4,13 @@ import { POWER_UNKNOWN, type PowerReading } from "./probe.ts";
 
 export const POWER_SUPPLY_FOLDER = "/sys/class/power_supply";
 
+/**
+ * What the kernel's drivers call the batteries of mice, headsets, pens and game pads. Most also set
+ * `scope`, some do not.
+ */
+const OF_A_DEVICE =
+  /^(hid|wacom|sony_controller|ps-controller|nintendo_|steam[-_]|wiimote|xpad|gip|apple_mfi|corsair|razer|logitech)/i;
+
 interface Supply {
   type: string;
   online: boolean;
@@ -22,7 +29,8 @@ export async function linuxPower(folder: string): Promise<PowerReading> {
   } catch {
     return POWER_UNKNOWN;
   }
-  const supplies = await Promise.all(names.map((name) => readSupply(join(folder, name))));
+  const own = names.filter((name) => !OF_A_DEVICE.test(name));
+  const supplies = await Promise.all(own.map((name) => readSupply(join(folder, name))));
   return judge(supplies.filter((supply) => supply !== null));
 }
 

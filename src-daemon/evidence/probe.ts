@@ -12,3 +12,10 @@ export const POWER_UNKNOWN: PowerReading = { power: "unknown", batteryPercent: n
 
 /** Seconds since the last input; null: cannot tell. */
 export type IdleReading = Evidence["idleSeconds"];
+
+/** What of the desktop says that somebody uses it, or does not, without input. */
+export type DesktopReading = Pick<Evidence, "screenLocked" | "remoteSession" | "screenInUse">;
+export const DESKTOP_UNKNOWN: DesktopReading = { screenLocked: null, remoteSession: null, screenInUse: null };
+
+export type NetworkReading = Pick<Evidence, "metered" | "networks">;
+export const NETWORK_UNKNOWN: NetworkReading = { metered: null, networks: null };

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../../src-protocol/failure.ts";
 import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
-import type { LineLimits } from "../../src-protocol/line-limits.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
 import type { KnownNetwork, NetworkId, NetworkOffer } from "../../src-protocol/networks.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import { NO_WORK_LIMITS, type Limits } from "../../src-protocol/rules.ts";
 import type { NetworksStore, StoredNetwork } from "./networks-store.ts";
 import type { NetworkSession } from "./network-session.ts";
 
@@ -45,7 +45,7 @@ export class Membership {
   /** What an invitation leads to that waits for its owner's yes or no. */
   #waiting: Looked | null = null;
   #work: { working: boolean; reason: string } = { working: false, reason: "" };
-  #limits: LineLimits = NO_LIMITS;
+  #limits: Limits = { ...NO_WORK_LIMITS, ...NO_LIMITS };
   #provider: ExecutionProvider | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -136,10 +136,12 @@ export class Membership {
     this.#session?.setWorking(working, reason);
   }
 
-  /** What its workers may use of the computer's line. */
-  limit(limits: LineLimits): void {
+  /** What its workers may use of the computer and of its line. */
+  limit(limits: Limits): void {
+    const before = this.#provider;
     this.#limits = limits;
     this.#session?.limit(limits);
+    if (before !== null) this.#session?.use(this.#allowed(before));
   }
 
   /** Somebody asks for work: what was put aside is tried again at once. */
@@ -149,7 +151,7 @@ export class Membership {
 
   use(provider: ExecutionProvider): void {
     this.#provider = provider;
-    this.#session?.use(provider);
+    this.#session?.use(this.#allowed(provider));
   }
 
   /** Resolves when no process is left. */
@@ -212,7 +214,7 @@ export class Membership {
       await session.start();
       this.#tell();
       onProblem(null);
-      if (this.#provider !== null) session.use(this.#provider);
+      if (this.#provider !== null) session.use(this.#allowed(this.#provider));
       session.limit(this.#limits);
       session.setWorking(this.#work.working, this.#work.reason);
     } catch (error) {
@@ -220,6 +222,11 @@ export class Membership {
       if (error instanceof Failure) onProblem(error);
       throw error;
     }
+  }
+
+  /** While the graphics card is not to be used, the processor computes. */
+  #allowed(provider: ExecutionProvider): ExecutionProvider {
+    return this.#limits.gpu ? provider : "cpu";
   }
 
   #isEnding(): boolean {

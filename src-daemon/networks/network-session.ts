@@ -1,5 +1,5 @@
 import type { Ss58Address } from "../../src-protocol/keys.ts";
-import type { LineLimits } from "../../src-protocol/line-limits.ts";
+import type { Limits } from "../../src-protocol/rules.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
 import { Accounts } from "../earnings/accounts.ts";
@@ -131,8 +131,10 @@ export class NetworkSession {
     this.#supervisor.setWorking(working, reason);
   }
 
-  limit(limits: LineLimits): void {
-    this.#supervisor.limit(limits);
+  limit(limits: Limits): void {
+    const { uploadMbit, downloadMbit } = limits;
+    this.#supervisor.limit({ uploadMbit, downloadMbit });
+    this.#supervisor.hold(limits);
   }
 
   /** What was put aside is tried again at once. */

@@ -1,37 +1,19 @@
 import {
   type Decision,
   type Evidence,
+  FINISH_WITHIN_MS,
   type Override,
   REASONS,
   type ReasonCode,
   type Rules,
 } from "../../src-protocol/policy.ts";
-import { HORIZON_DAYS, inWindow, nextBoundary } from "../../src-protocol/windows.ts";
+import { HORIZON_DAYS, hoursOfRules, inWindow, nextBoundary, nextEdge } from "../../src-protocol/windows.ts";
+import { monthAfter } from "../../src-protocol/zone.ts";
+import { dataUsedUp, evidenceReasons } from "./evidence-reasons.ts";
+import { NOTHING_REMEMBERED, type PolicyMemory, waitsUntil } from "./policy-memory.ts";
 
 const CODES = Object.keys(REASONS) as ReasonCode[];
 const HORIZON_MS = HORIZON_DAYS * 86_400_000;
-
-/** The reasons that evidence gives; a rule that is off gives none. Unknown counts against running. */
-function evidenceReasons(rules: Rules, evidence: Evidence): ReasonCode[] {
-  const reasons: ReasonCode[] = [];
-  if (rules.onlyOnPower) {
-    const { power } = evidence;
-    reasons.push(power === "mains" ? "on-power" : power === "battery" ? "on-battery" : "power-unknown");
-  }
-  if (rules.onlyWhenIdle) {
-    const idle = evidence.idleSeconds;
-    if (idle === null) reasons.push("idle-unknown");
-    else reasons.push(idle < rules.idleMinutes * 60 ? "in-use" : "not-in-use");
-  }
-  return reasons;
-}
-
-function scheduleReason(rules: Rules, at: number, zone: string): ReasonCode {
-  if (rules.schedule === "always") return "always-allowed";
-  return inWindow(rules.windows, zone, at) ? "inside-schedule" : "outside-schedule";
-}
-
-const pauses = (code: ReasonCode): boolean => REASONS[code].verdict === "pause";
 
 /** Of the reasons that apply the strongest decides; the table is in that order. */
 function verdict(reasons: readonly ReasonCode[]): Decision["action"] {
@@ -39,8 +21,18 @@ function verdict(reasons: readonly ReasonCode[]): Decision["action"] {
   return strongest === undefined ? "pause" : REASONS[strongest].verdict;
 }
 
+function isOver(override: Override, at: number): boolean {
+  return override.until !== null && at >= override.until;
+}
+
+function manualReason({ action, by, since }: Override, at: number): ReasonCode {
+  if (action === "run") return by === "agent" ? "agent-run" : "manual-run";
+  if (action === "finish" && at < since + FINISH_WITHIN_MS) return "finishing";
+  return by === "agent" ? "agent-pause" : "manual-pause";
+}
+
 /**
- * Run or pause, and why: a pure function of what the owner wants and what is known.
+ * Run or pause, and why: a pure function of what the owner wants, what is known, and what was before.
  * `now` is in Unix ms; `zone` is the computer's own, used where the rules name none. An override
  * past its end counts as none. `nextChange` looks 14 days ahead with the evidence as it is.
  */
@@ -50,13 +42,15 @@ export function decide(
   override: Override | null,
   now: number,
   zone: string,
+  memory: PolicyMemory = NOTHING_REMEMBERED,
 ): Decision {
   const where = rules.timeZone ?? zone;
-  const manual = override !== null && now < override.until ? override : null;
-  const known = evidenceReasons(rules, evidence);
-  const reasons = [...known, scheduleReason(rules, now, where)];
-  if (manual !== null) reasons.push(manual.action === "pause" ? "manual-pause" : "manual-run");
+  const hours = hoursOfRules(rules);
+  const known = evidenceReasons(rules, evidence, memory);
+  const waits = waitsUntil(memory, now);
+  const usedUpUntil = dataUsedUp(rules, evidence) ? monthAfter(where, now) : null;
 
+  const reasons = reasonsAt(now);
   const action = verdict(reasons);
   const applying = CODES.filter((code) => reasons.includes(code));
   return {
@@ -68,34 +62,64 @@ export function decide(
     nextChange: nextChange(),
   };
 
+  /** With the evidence as it is now; only what time alone changes is looked at anew. */
+  function reasonsAt(at: number): ReasonCode[] {
+    const found = [...known, scheduleReason(at)];
+    if (waits !== null && at < waits) found.push("often-interrupted");
+    if (usedUpUntil !== null && at < usedUpUntil) found.push("data-used-up");
+    if (override !== null && !isOver(override, at)) found.push(manualReason(override, at));
+    return found;
+  }
+
+  function scheduleReason(at: number): ReasonCode {
+    if (!inWindow(hours, where, at)) return "outside-schedule";
+    return rules.schedule === "always" ? "always-allowed" : "inside-schedule";
+  }
+
   function nextChange(): Decision["nextChange"] {
-    let at = now;
-    if (manual !== null) {
-      at = manual.until;
-      if (at > now + HORIZON_MS) return null;
-      const after = verdict([...known, scheduleReason(rules, at, where)]);
-      if (after !== action) return { at, action: after };
+    // What evidence holds back, time does not let go.
+    if (action === "pause" && known.some((code) => REASONS[code].verdict === "pause")) return null;
+    for (let at = nextMoment(now); at !== null; at = nextMoment(at)) {
+      const then = verdict(reasonsAt(at));
+      if (then !== action) return { at, action: then };
     }
-    // From `at` on there is no override, and only the windows depend on time.
-    if (rules.schedule === "always" || known.some(pauses)) return null;
-    const boundary = nextBoundary(rules.windows, where, at);
-    if (boundary === null || boundary.at > now + HORIZON_MS) return null;
-    return { at: boundary.at, action: boundary.opens ? "run" : "pause" };
+    return null;
+  }
+
+  function nextMoment(after: number): number | null {
+    const moments = [
+      ...(override === null ? [] : endsOf(override)),
+      waits,
+      usedUpUntil,
+      hasHours(rules) ? (nextBoundary(hours, where, after)?.at ?? null) : null,
+    ].filter((at) => at !== null && at > after && at <= now + HORIZON_MS) as number[];
+    return moments.length === 0 ? null : Math.min(...moments);
   }
 }
 
-/** The next moment at which time alone changes a reason, so the decision has to be made again. */
+/** False: the time of day decides nothing. */
+function hasHours({ schedule, exceptions }: Rules): boolean {
+  return schedule === "windows" || exceptions.length > 0;
+}
+
+function endsOf({ action, since, until }: Override): (number | null)[] {
+  return action === "finish" ? [since + FINISH_WITHIN_MS, until] : [until];
+}
+
+/** The next moment at which time alone changes a reason or a limit, so the decision has to be made again. */
 export function nextReview(
   rules: Rules,
   override: Override | null,
   now: number,
   zone: string,
+  memory: PolicyMemory = NOTHING_REMEMBERED,
 ): number | null {
-  const moments: number[] = [];
-  if (override !== null && override.until > now) moments.push(override.until);
-  if (rules.schedule === "windows") {
-    const boundary = nextBoundary(rules.windows, rules.timeZone ?? zone, now);
-    if (boundary !== null) moments.push(boundary.at);
-  }
+  const where = rules.timeZone ?? zone;
+  const moments = [
+    ...(override === null ? [] : endsOf(override)),
+    waitsUntil(memory, now),
+    rules.monthlyMegabytes === null ? null : monthAfter(where, now),
+    hasHours(rules) ? nextEdge(hoursOfRules(rules), where, now) : null,
+  ].filter((at) => at !== null && at > now) as number[];
   return moments.length === 0 ? null : Math.min(...moments);
 }

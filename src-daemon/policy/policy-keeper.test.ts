@@ -18,8 +18,9 @@ import {
   ONLY_WHEN_ASLEEP,
   type Override,
   type Rules,
+  UNKNOWN_EVIDENCE,
 } from "../../src-protocol/policy.ts";
-import { POWER_UNKNOWN } from "../evidence/probe.ts";
+import { POWER_UNKNOWN, type PowerReading } from "../evidence/probe.ts";
 import type { Probes } from "../evidence/probes.ts";
 import { FakeTime, settled } from "./fake-time.ts";
 import { PolicyKeeper, type PolicyKeeperOptions, type PolicyState } from "./policy-keeper.ts";
@@ -28,8 +29,10 @@ import { systemTimers } from "./timers.ts";
 const NOON = "2026-11-23T12:00+01:00";
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
-const NIGHTLY: Rules = { ...ONLY_WHEN_ASLEEP, onlyOnPower: false };
-const away: Evidence = { idleSeconds: 3600, power: "mains", batteryPercent: null };
+/** Nothing has to be known. */
+const UNGUARDED = { battery: null, heat: null, keepAwake: false, learnHours: false };
+const NIGHTLY: Rules = { ...ONLY_WHEN_ASLEEP, onlyOnPower: false, ...UNGUARDED };
+const away: Evidence = { ...UNKNOWN_EVIDENCE, idleSeconds: 3600, power: "mains" };
 
 const silent: Probes = {
   power: { everyMs: 5000, read: async () => POWER_UNKNOWN },
@@ -76,8 +79,11 @@ describe("before the owner's first yes", () => {
 });
 
 describe("rules and overrides", () => {
-  it("a new folder has the default rules and writes nothing; a daemon at rest has no timer", () => {
-    expect(keep().decision).toMatchObject({ action: "run", reasons: ["always-allowed"] });
+  it("a new folder has the default rules and writes nothing; without a guard there is no timer", () => {
+    expect(keep({ defaultRules: { ...ALWAYS, ...UNGUARDED } }).decision).toMatchObject({
+      action: "run",
+      reasons: ["always-allowed"],
+    });
     expect(readdirSync(folder)).toEqual([]);
     expect(time.waiting).toBe(0);
   });
@@ -89,12 +95,12 @@ describe("rules and overrides", () => {
   });
 
   it("a pause survives a restart, ends by itself, and is then forgotten", async () => {
-    keep().pause(30, "cli");
+    keep().pause({ minutes: 30, by: "cli" });
     expect(JSON.parse(stored("override.json"))).toMatchObject({ action: "pause", by: "cli" });
     for (const keeper of open.splice(0)) keeper.close();
 
     await time.pass(10 * MINUTE);
-    const keeper = keep();
+    const keeper = keep({ defaultRules: { ...ALWAYS, ...UNGUARDED } });
     const told: PolicyState[] = [];
     keeper.onDecision((state) => told.push(state));
     expect(keeper.decision).toMatchObject({
@@ -109,7 +115,7 @@ describe("rules and overrides", () => {
   });
 
   it("an override that ended while the daemon was away is dropped", () => {
-    keep().pause(30, "tray");
+    keep().pause({ minutes: 30, by: "tray" });
     time.sleep(HOUR);
     expect(keep().override).toBeNull();
     expect(existsSync(join(folder, "override.json"))).toBe(false);
@@ -117,34 +123,72 @@ describe("rules and overrides", () => {
 
   it("start runs outside the schedule for its time, resume ends it", async () => {
     const keeper = keep({ defaultRules: NIGHTLY });
-    expect(keeper.start(60, "dashboard")).toMatchObject({
+    expect(keeper.start({ minutes: 60, by: "dashboard" })).toMatchObject({
       action: "run",
       reasons: ["manual-run", "outside-schedule"],
     });
     expect(keeper.resume()).toMatchObject({ action: "pause", reasons: ["outside-schedule"] });
     expect(existsSync(join(folder, "override.json"))).toBe(false);
-    keeper.start(60, "dashboard");
+    keeper.start({ minutes: 60, by: "dashboard" });
     await time.pass(HOUR);
     expect(keeper.decision.action).toBe("pause");
   });
 
   it("a longer pause is told to listeners although the decision stays the same", () => {
     const keeper = keep({ defaultRules: { ...ALWAYS, onlyOnPower: true } });
-    keeper.pause(30, "cli");
-    const untils: (number | undefined)[] = [];
+    keeper.pause({ minutes: 30, by: "cli" });
+    const untils: (number | null | undefined)[] = [];
     const stop = keeper.onDecision(({ override }) => untils.push(override?.until));
-    keeper.pause(60, "cli");
+    keeper.pause({ minutes: 60, by: "cli" });
     expect(untils).toEqual([time.now() + HOUR]);
     stop();
     keeper.resume();
     expect(untils).toHaveLength(1);
   });
 
+  it("a pause until it is resumed has no end, and survives a restart", async () => {
+    keep().pause({ minutes: null, by: "tray" });
+    for (const keeper of open.splice(0)) keeper.close();
+    const keeper = keep();
+    time.sleep(30 * 24 * HOUR);
+    await time.pass(30_000);
+    expect(keeper.override).toMatchObject({ action: "pause", until: null });
+    expect(keeper.resume().action).toBe("run");
+  });
+
+  it("a start needs an end", () => {
+    expect(refusal(() => keep().start({ minutes: null, by: "cli" })).code).toBe("end-needed");
+  });
+
+  it("the step is finished, then it pauses, and that survives a restart", () => {
+    const keeper = keep();
+    expect(keeper.finish({ minutes: 60, by: "cli" }).action).toBe("run");
+    const { until } = keeper.override ?? {};
+    keeper.stepFinished();
+    expect(keeper.decision.reasons[0]).toBe("manual-pause");
+    expect(keep().override).toMatchObject({ action: "pause", until });
+  });
+
+  it("what does not run has no step to finish, and no other override is touched by a step's end", () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    expect(keeper.finish({ minutes: 60, by: "cli" }).reasons[0]).toBe("manual-pause");
+    keeper.start({ minutes: 60, by: "cli" });
+    keeper.stepFinished();
+    expect(keeper.override?.action).toBe("run");
+  });
+
+  it("a step that does not end is dropped after ten minutes", async () => {
+    const keeper = keep();
+    keeper.finish({ minutes: null, by: "cli" });
+    await time.pass(10 * MINUTE);
+    expect(keeper.decision.action).toBe("pause");
+  });
+
   it.each([0, -5, 1.5, Number.NaN, 7 * 24 * 60 + 1])(
     "%s minutes are refused and change nothing",
     (minutes) => {
       const keeper = keep();
-      expect(refusal(() => keeper.pause(minutes, "cli")).code).toBe("minutes-out-of-range");
+      expect(refusal(() => keeper.pause({ minutes: minutes, by: "cli" })).code).toBe("minutes-out-of-range");
       expect(keeper.override).toBeNull();
     },
   );
@@ -157,6 +201,83 @@ describe("rules and overrides", () => {
       message: expect.stringContaining("timeZone"),
     });
     expect(keeper.rules).toEqual(ALWAYS);
+  });
+});
+
+describe("an agent's start", () => {
+  const lease = { id: "a1b2c3d4", name: "Agent" };
+  const asked = { minutes: 120, by: "agent", lease } as const;
+
+  it("lasts while the agent is there, and ends half a minute after it is gone", async () => {
+    const keeper = keep({ defaultRules: NIGHTLY });
+    const ended: unknown[] = [];
+    keeper.onRunEnded(({ lease: whose }, byItself) => ended.push([whose?.id, byItself]));
+    keeper.agentHere(lease.id, true);
+    expect(keeper.start(asked).reasons[0]).toBe("agent-run");
+    await time.pass(HOUR);
+    expect(keeper.decision.action).toBe("run");
+    keeper.agentHere(lease.id, false);
+    await time.pass(29_000);
+    keeper.agentHere(lease.id, true);
+    await time.pass(HOUR / 2);
+    expect(keeper.decision.action).toBe("run");
+    keeper.agentHere(lease.id, false);
+    await time.pass(30_000);
+    expect(keeper.decision.reasons[0]).toBe("outside-schedule");
+    expect(ended).toEqual([[lease.id, true]]);
+  });
+
+  it("does not survive a restart without its agent; its pause does", async () => {
+    keep({ defaultRules: NIGHTLY }).start(asked);
+    for (const keeper of open.splice(0)) keeper.close();
+    const keeper = keep({ defaultRules: NIGHTLY });
+    expect(keeper.decision.action).toBe("run");
+    await time.pass(30_000);
+    expect(keeper.override).toBeNull();
+    keeper.pause(asked);
+    await time.pass(HOUR);
+    expect(keeper.decision.reasons[0]).toBe("agent-pause");
+  });
+});
+
+describe("guards", () => {
+  const reading = (power: PowerReading): Probes => ({
+    ...silent,
+    power: { everyMs: 5000, read: async () => power },
+  });
+
+  it("a low battery beats a start by hand, with no rule asked for", async () => {
+    const keeper = keep({ probes: reading({ power: "battery", batteryPercent: 12 }) });
+    await settled();
+    expect(keeper.start({ minutes: 60, by: "cli" })).toMatchObject({ action: "pause", nextChange: null });
+    expect(keeper.decision.reasons[0]).toBe("battery-low");
+  });
+
+  it("rules that need what is known already apply it at once: nothing stops for not having looked", async () => {
+    const keeper = keep({ probes: reading({ power: "mains", batteryPercent: 80 }) });
+    await settled();
+    expect(keeper.setRules({ ...ALWAYS, onlyOnPower: true })).toMatchObject({ action: "run" });
+  });
+
+  it("the month's data, with its zone and moment", () => {
+    const asked: unknown[] = [];
+    const keeper = keep({
+      defaultRules: { ...ALWAYS, monthlyMegabytes: 1 },
+      monthBytes: (zone, at) => (asked.push([zone, at]), 2e6),
+    });
+    expect(keeper.decision.reasons[0]).toBe("data-used-up");
+    expect(asked).toContainEqual(["Europe/Berlin", time.now()]);
+  });
+
+  it("while it works, a hand on the mouse stops it within half a second", async () => {
+    let idle = 3600;
+    const probes: Probes = { ...silent, idle: { everyMs: 5000, read: async () => idle } };
+    const keeper = keep({ probes, defaultRules: { ...ALWAYS, onlyWhenIdle: true } });
+    await time.pass(12_000);
+    expect(keeper.decision.action).toBe("run");
+    idle = 0;
+    await time.pass(500);
+    expect(keeper.decision.reasons[0]).toBe("in-use");
   });
 });
 
@@ -198,7 +319,7 @@ describe("time", () => {
     const now = time.now();
     time.sleep(3 * 365 * 24 * HOUR);
     const keeper = keep();
-    keeper.pause(60, "cli");
+    keeper.pause({ minutes: 60, by: "cli" });
     time.sleep(now - time.now());
     await time.pass(MINUTE);
     expect(keeper.override?.until).toBeLessThanOrEqual(now + HOUR + MINUTE);
@@ -302,7 +423,7 @@ describe("stored files that cannot be used", () => {
     const keeper = keep({ folder: join(folder, "gone") });
     expect(refusal(() => keeper.setRules(NIGHTLY)).code).toBe("stored-file-not-written");
     expect(keeper.rules).toEqual(ALWAYS);
-    const failure = refusal(() => keeper.pause(30, "cli"));
+    const failure = refusal(() => keeper.pause({ minutes: 30, by: "cli" }));
     expect(failure.code).toBe("override-not-stored");
     expect(failure.message).toMatch(/^The pause holds now, but a restart would not know of it: /);
     expect(keeper.decision.action).toBe("pause");

@@ -1,9 +1,11 @@
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
+import { ownTimeZone } from "../../src-protocol/zone.ts";
 
 export interface StateBeginning extends Pick<DaemonState, "version" | "startedAt" | "dataFolder"> {
   readonly hotkey: Ss58Address;
-  readonly policy: Pick<DaemonState, "decision" | "rules" | "override">;
+  readonly policy: Pick<DaemonState, "decision" | "rules" | "override"> &
+    Partial<Pick<DaemonState, "policy">>;
   readonly network: DaemonState["network"];
   readonly chain: DaemonState["chain"];
 }
@@ -18,6 +20,7 @@ export function initialState(beginning: StateBeginning): DaemonState {
     decision: policy.decision,
     rules: policy.rules,
     override: policy.override,
+    policy: policy.policy ?? quietPolicy(policy.rules),
     node: { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey },
     traffic: { limits: policy.rules.limits, uploadMbit: 0, downloadMbit: 0 },
     network,
@@ -26,6 +29,16 @@ export function initialState(beginning: StateBeginning): DaemonState {
     chain,
     activity: [],
     problem: null,
+  };
+}
+
+/** Before anything was found out: what the rules say for always. */
+export function quietPolicy({ timeZone, work, limits }: DaemonState["rules"]): DaemonState["policy"] {
+  return {
+    zone: timeZone ?? ownTimeZone(),
+    limits: { ...work, ...limits },
+    missing: [],
+    awake: { wanted: false, held: null, text: "" },
   };
 }
 

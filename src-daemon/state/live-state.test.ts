@@ -141,6 +141,10 @@ describe("the activity list", () => {
 
 describe("the terminal's line", () => {
   it("has step, losses, speed, state and reason, and earnings in test units", () => {
+    live.worker(
+      { kind: "running", pid: 1 },
+      { type: "phase", phase: "training", detail: "Training.", stage: 1, loading: null },
+    );
     live.run(view());
     live.earnings({ ...live.get().earnings, accruedRao: "1234567", claimedRao: "1000000000" });
     expect(statusLine(live.get(), 0)).toBe(

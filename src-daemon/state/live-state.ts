@@ -54,9 +54,10 @@ export class LiveState {
     this.store.note(text);
   }
 
-  policy(policy: Pick<DaemonState, "decision" | "rules" | "override">): void {
-    const { decision, rules, override } = policy;
-    this.#change((state) => this.#withNode({ ...state, decision, rules, override }));
+  policy(
+    said: Pick<DaemonState, "decision" | "rules" | "override"> & Partial<Pick<DaemonState, "policy">>,
+  ): void {
+    this.#change((state) => this.#withNode({ ...state, ...said }));
   }
 
   /** Another network from now on: of the one before it nothing is shown any more. */

@@ -1,7 +1,6 @@
-import { networkWait } from "../../src-protocol/network-text.ts";
-import { explain } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { formatTao } from "../../src-protocol/units.ts";
+import { situationText } from "../../src-protocol/why.ts";
 
 /** One line for the terminal: step, losses, speed, state and reason, earnings. */
 export function statusLine(state: DaemonState, now: number): string {
@@ -19,15 +18,14 @@ export function statusLine(state: DaemonState, now: number): string {
 }
 
 /** What is going on, and why: the decision's words, then whatever keeps training from being all well. */
-function situation({ decision, node, run, problem, network }: DaemonState, now: number): string {
+function situation(state: DaemonState, now: number): string {
+  const { decision, node, run, problem, network } = state;
   if (problem !== null) return problem.message;
-  const why = explain(decision, now);
-  if (decision.action === "pause") return why;
-  const wait = networkWait(network, now);
-  if (wait !== null) return wait;
-  if (run === null) return node.detail;
-  if (run.phase === "training") return why;
-  return run.phase === "finished" ? "Finished." : run.detail;
+  // While it trains, what others still miss is worth more than what this computer's own worker says.
+  const waits = decision.action === "run" && network.away === null && network.offer === null;
+  if (waits && run !== null && node.phase !== "failed" && run.phase !== "training")
+    return run.phase === "finished" ? "Finished." : run.detail;
+  return situationText(state, now);
 }
 
 export function earned({ accruedRao, claimedRao, asset }: DaemonState["earnings"]): string {

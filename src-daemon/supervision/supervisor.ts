@@ -3,7 +3,9 @@ import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { LineLimits, TrafficState } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import type { WorkLimits } from "../../src-protocol/rules.ts";
 import { startChild } from "./child.ts";
+import { coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
@@ -104,6 +106,14 @@ export class Supervisor {
   /** What the owner allows all workers of this computer together; holds while they work. */
   limit(limits: LineLimits): void {
     this.#line.limit(limits);
+  }
+
+  /** How much of the processor all workers together may use. */
+  hold(limits: Pick<WorkLimits, "cores" | "quiet">): void {
+    if (this.#ending) return;
+    const { worker, members } = this.#options;
+    const share = coreShare(limits, worker.threads, members.length, ownCpus());
+    for (const one of this.#workers) one.hold(share);
   }
 
   /** Somebody asks for it: what was put aside is tried again at once. */

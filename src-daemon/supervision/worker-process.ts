@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { daemonToWorker, workerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import type { NetworkAccess } from "../../src-protocol/invitation.ts";
@@ -6,6 +7,7 @@ import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
 import type { LineLimits, LineUse } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import { type CoreShare, holdTo } from "./core-limits.ts";
 import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import { keptPorts, pidOf } from "./process-ports.ts";
@@ -72,6 +74,8 @@ export class WorkerProcess {
   #provider: ExecutionProvider = "cpu";
   /** What the process of now was told to compute with. */
   #computesWith: ExecutionProvider = "cpu";
+  /** Null: all that its settings say. */
+  #share: CoreShare | null = null;
   /** What the process of now was told. */
   #limits: LineLimits = NO_LIMITS;
   readonly #transportCrashes = new TransportCrashes();
@@ -126,6 +130,13 @@ export class WorkerProcess {
   }
 
   /** What to compute with from now on; a process that uses something else is started again. */
+  /** How much of the processor it may use from now on; a process that was told otherwise is started again. */
+  hold(share: CoreShare): void {
+    if (isDeepStrictEqual(share, this.#share)) return;
+    this.#share = share;
+    if (this.#sentTo !== null) void this.#renew("it may use another share of the processor from now on");
+  }
+
   use(provider: ExecutionProvider): void {
     this.#provider = provider;
     if (this.#sentTo !== null && this.#computesWith !== provider)
@@ -148,7 +159,8 @@ export class WorkerProcess {
   /** As soon as both are known: the session key and the orchestrator's address. */
   #begin(): void {
     if (this.#sessionKey === null || this.#url === null) return;
-    const { network, access, threads, localBlobs = null } = this.#settings;
+    const { network, access, localBlobs = null } = this.#settings;
+    const threads = this.#share?.threads ?? this.#settings.threads;
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
     this.#sentTo = this.#url;
@@ -186,6 +198,8 @@ export class WorkerProcess {
         this.#ports.onBegun?.();
         return this.#begin();
       case "phase":
+        // Threads that it has started meanwhile are held too.
+        if (this.#share !== null && this.pid !== null) holdTo(this.pid, this.#share);
         return this.#ports.onPhase(parsed.data);
       case "links": {
         const { status } = parsed.data;
@@ -193,6 +207,7 @@ export class WorkerProcess {
         return this.#ports.onLinks?.(status);
       }
       case "traffic":
+        if (this.#share?.quiet === true && this.pid !== null) holdTo(this.pid, this.#share);
         return this.#ports.onTraffic?.(parsed.data.use);
       case "note":
         return this.#ports.onNote?.(parsed.data.text);

@@ -16,6 +16,12 @@ export function someState(changes: Partial<DaemonState> = {}): DaemonState {
     decision: { action: "run", reasons: ["always-allowed"], nextChange: null },
     rules: ALWAYS,
     override: null,
+    policy: {
+      zone: "Europe/Berlin",
+      limits: { ...ALWAYS.work, ...ALWAYS.limits },
+      missing: [],
+      awake: { wanted: false, held: null, text: "" },
+    },
     node: { phase: "training", detail: "Training.", stage: 1, loading: null, hotkey: HOTKEY },
     network: {
       kind: "embedded",

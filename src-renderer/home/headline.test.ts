@@ -31,7 +31,7 @@ test("a pause by hand is not the same as waiting for the schedule", () => {
     override: { action: "pause", since: now, until: now + 1_800_000, by: "dashboard" },
   });
   expect(paused.word).toBe("Paused");
-  expect(paused.reason).toMatch(/^You paused it\. Starts about \d\d:\d\d\.$/);
+  expect(paused.reason).toMatch(/^Until \d\d:\d\d\. Then it goes on\.$/);
   const waiting = state({ decision: { action: "pause", reasons: ["outside-schedule"], nextChange: null } });
   expect(waiting.word).toBe("Waiting");
 });

@@ -9,7 +9,7 @@ import styles from "./loss-chart.module.css";
 import { LossPlot } from "./loss-plot.tsx";
 import { TableBox } from "../parts/table-box.tsx";
 import { useAppearance } from "../frame/theme.ts";
-import { nextChangeText } from "./why-rows.ts";
+import { nextText } from "../../src-protocol/why.ts";
 
 const MOST_DRAWN = 800;
 const MOST_ROWS = 60;
@@ -84,7 +84,7 @@ function NoPoint() {
     <p className={controls["empty"]}>
       {decision.action === "run"
         ? "The first point comes with the first finished step, about a minute after the start."
-        : `The first point comes with the first finished step. ${nextChangeText(decision, now)}`}
+        : `The first point comes with the first finished step. ${nextText(decision, now)}`}
     </p>
   );
 }

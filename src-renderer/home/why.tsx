@@ -2,8 +2,11 @@ import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { CheckIcon, WaitIcon } from "../parts/icons.tsx";
-import { nextChangeText, whyRows } from "./why-rows.ts";
+import { nextText } from "../../src-protocol/why.ts";
+import { whyRows } from "./why-rows.ts";
 import styles from "./why.module.css";
+
+const MEANS = { check: " (lets it run)", wait: " (keeps it waiting)", over: " (overruled)" } as const;
 
 /** Every reason that applies, and what comes next. */
 export function Why() {
@@ -23,15 +26,13 @@ export function Why() {
             {mark === "check" ? <CheckIcon /> : <WaitIcon />}
             <span>
               {text}
-              <span className={controls["hidden"]}>
-                {mark === "check" ? " (lets it run)" : " (keeps it waiting)"}
-              </span>
+              <span className={controls["hidden"]}>{MEANS[mark]}</span>
             </span>
           </li>
         ))}
       </ul>
       <p className={styles["next"]}>
-        <span>Next</span> {nextChangeText(decision, now)}
+        <span>Next</span> {nextText(decision, now)}
       </p>
     </section>
   );

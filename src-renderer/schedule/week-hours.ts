@@ -56,8 +56,8 @@ export function painted(hours: readonly Interval[], range: Interval, on: boolean
 export function windowsOf(hours: readonly Interval[]): WeeklyWindow[] {
   const days = new Map<string, Set<Day>>();
   for (const { start, end } of hours.length === 1 ? hours : aroundMonday(hours)) {
-    // A window lasts a day at most: what is longer is cut at its midnights.
-    for (const piece of end - start <= DAY_MINUTES ? [{ start, end }] : atMidnights(start, end)) {
+    // A window is shorter than a day, or a whole one from midnight: what is longer is cut at its midnights.
+    for (const piece of end - start < DAY_MINUTES ? [{ start, end }] : atMidnights(start, end)) {
       const from = piece.start % DAY_MINUTES;
       const times = `${clockOf(from)} ${clockOf(piece.end % DAY_MINUTES === 0 ? DAY_MINUTES : piece.end % DAY_MINUTES)}`;
       const day = DAYS[Math.floor(piece.start / DAY_MINUTES) % 7];

@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism, setPriority } from "node:os";
+import type { WorkLimits } from "../../src-protocol/rules.ts";
+
+const QUIET_NICENESS = 19;
+
+/** What one worker process is held to. */
+export interface CoreShare {
+  readonly threads: number;
+  /** Processors that it may run on, as `taskset` writes them; null: all. */
+  readonly cpus: string | null;
+  readonly quiet: boolean;
+}
+
+/** What each of `workers` processes may use, of which each would like `threads`. */
+export function coreShare(
+  { cores, quiet }: Pick<WorkLimits, "cores" | "quiet">,
+  threads: number,
+  workers: number,
+  cpus: readonly number[],
+): CoreShare {
+  const all = cpus.length;
+  const half = Math.max(1, Math.floor(all / 2));
+  const allowed = Math.max(1, Math.min(cores ?? all, quiet ? half : all, all));
+  return {
+    threads: Math.max(1, Math.min(threads, Math.floor(allowed / workers))),
+    // The last ones: the first handles what the computer's devices want.
+    cpus: allowed === all ? null : cpus.slice(all - allowed).join(","),
+    quiet,
+  };
+}
+
+/** Processors that this process may run on. */
+export function ownCpus(): number[] {
+  try {
+    const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    if (list !== undefined) return parseCpuList(list);
+  } catch {
+    // Not Linux.
+  }
+  return Array.from({ length: availableParallelism() }, (_, index) => index);
+}
+
+/** `0-3,6` → 0, 1, 2, 3, 6. */
+export function parseCpuList(list: string): number[] {
+  return list.split(",").flatMap((part) => {
+    const [first = 0, last = first] = part.split("-").map(Number);
+    return Number.isInteger(first) && Number.isInteger(last) && last - first < 4096
+      ? Array.from({ length: last - first + 1 }, (_, index) => first + index)
+      : [];
+  });
+}
+
+/**
+ * Holds a process and all its threads to its share. Where the system cannot (macOS has no such call,
+ * `taskset` may be missing) the number of threads is what limits it.
+ */
+export function holdTo(pid: number, { cpus, quiet }: CoreShare): void {
+  if (quiet) {
+    // The main thread sends the heartbeats: it stays ahead of what computes.
+    for (const thread of threadsOf(pid).filter((one, _, all) => one !== pid || all.length === 1)) {
+      try {
+        setPriority(thread, QUIET_NICENESS);
+      } catch {
+        // It has ended in between.
+      }
+    }
+  }
+  if (cpus !== null && process.platform === "linux")
+    execFile("taskset", ["-a", "-p", "-c", cpus, String(pid)], { timeout: 2000 }, () => {});
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [pid];
+  }
+}

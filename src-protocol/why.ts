@@ -1,0 +1,189 @@
+import { networkWait } from "./network-text.ts";
+import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
+import { explain, momentText } from "./reason-text.ts";
+import type { DaemonState } from "./state.ts";
+import { ownTimeZone } from "./zone.ts";
+
+/**
+ * What it is doing and why, in words: window, tray, terminal, CLI and agents all say this and nothing
+ * else. "Working" means that it trains, not that it is allowed to.
+ */
+
+export type Tone = "working" | "getting-ready" | "waiting" | "paused" | "failed";
+
+export const WORDS: Readonly<Record<Tone, string>> = {
+  working: "Working",
+  "getting-ready": "Getting ready",
+  waiting: "Waiting",
+  paused: "Paused",
+  failed: "Stopped",
+};
+
+export interface Situation {
+  readonly tone: Tone;
+  /** Why, and what happens next: a sentence or two that follow the word and a colon. */
+  readonly reason: string;
+}
+
+export type WhyState = Pick<DaemonState, "decision" | "override" | "node" | "run" | "network" | "policy">;
+
+export function situation(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): Situation {
+  const { decision, override, node } = state;
+  const because = afterWord(explain(decision, now, zone));
+  if (node.phase === "failed") return { tone: "failed", reason: join(sentence(node.detail), later(because)) };
+  if (decision.action === "pause") {
+    return override?.action === "pause" && decision.reasons[0]?.endsWith("-pause") === true
+      ? { tone: "paused", reason: pauseReason(decision, override, now, zone) }
+      : { tone: "waiting", reason: because };
+  }
+  const wait = networkWait(state.network, now, zone);
+  if (wait !== null) return { tone: "waiting", reason: afterWord(wait) };
+  const homes = missingHomes(state);
+  if (homes !== null) return { tone: "waiting", reason: homes };
+  if (node.phase === "training") return { tone: "working", reason: because };
+  return { tone: "getting-ready", reason: join(sentence(node.detail), later(because)) };
+}
+
+/** "Working: nobody is using the computer. Until 07:00." */
+export function situationText(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): string {
+  const { tone, reason } = situation(state, now, zone);
+  return `${WORDS[tone]}: ${reason}`;
+}
+
+/** A pause says when it ends, and then what follows. */
+function pauseReason(decision: Decision, override: Override, now: number, zone: string): string {
+  const by = override.by === "agent" ? "by your agent " : "";
+  const { until } = override;
+  if (until === null) return `${by}until you resume it.`;
+  const end = `${by}until ${momentText(until, now, zone)}`;
+  const { nextChange } = decision;
+  if (nextChange?.at === until) return `${end}. Then it goes on.`;
+  if (nextChange !== null) return `${end}. It starts again ${when(nextChange.at, now, zone)}.`;
+  const others = decision.reasons
+    .filter((code) => REASONS[code].verdict === "pause" && !code.endsWith("-pause"))
+    .map((code) => REASONS[code].text);
+  return others.length === 0 ? `${end}.` : `${end}. Then it waits: ${others.join(", and ")}.`;
+}
+
+function when(at: number, now: number, zone: string): string {
+  const text = momentText(at, now, zone);
+  return /^\d/.test(text) ? `about ${text}` : text;
+}
+
+/** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
+function missingHomes({ node, run, network }: Omit<WhyState, "policy">): string | null {
+  if (network.kind !== "remote" || node.phase !== "waiting") return null;
+  return run?.phase === "waiting" ? sentence(run.detail.replace(/^Waiting:? /, "")) : null;
+}
+
+export interface WhyReason {
+  readonly code: ReasonCode;
+  readonly verdict: "run" | "pause";
+  /** False: it applies too, and something stronger decides. */
+  readonly decides: boolean;
+  /** A sentence without its end: "It is outside your schedule". */
+  readonly text: string;
+}
+
+export interface Why {
+  readonly headline: string;
+  readonly reasons: readonly WhyReason[];
+  /** What time alone changes next. */
+  readonly next: string;
+  /** A pause or a start by hand or by an agent, with its end; null: there is none. */
+  readonly override: string | null;
+  /** What it cannot tell here, and other things worth knowing. */
+  readonly notes: readonly string[];
+}
+
+/** All of it, in the order in which it counts. */
+export function why(state: WhyState, now: number, zone = ownTimeZone()): Why {
+  const { decision, override, policy } = state;
+  return {
+    headline: situationText(state, now, zone),
+    reasons: whyReasons(decision),
+    next: nextText(decision, now, zone),
+    override: override === null ? null : overrideText(override, now, zone),
+    notes: [
+      ...policy.missing.map(({ text }) => text),
+      ...(policy.awake.text === "" ? [] : [policy.awake.text]),
+    ],
+  };
+}
+
+export function whyReasons(decision: Decision): WhyReason[] {
+  return decision.reasons.map((code) => {
+    const { verdict, text } = REASONS[code];
+    return { code, verdict, decides: verdict === decision.action, text: capital(text) };
+  });
+}
+
+/** What time alone will change next, in a sentence. */
+export function nextText({ nextChange, action }: Decision, now: number, zone = ownTimeZone()): string {
+  if (nextChange === null)
+    return action === "run"
+      ? "Goes on until you pause it or a rule holds it back."
+      : "Starts when the reason above goes away, or when you start it.";
+  const verb = nextChange.action === "run" ? "Starts" : "Pauses";
+  const at = momentText(nextChange.at, now, zone);
+  return `${verb} ${/^\d/.test(at) ? `at ${at}` : at.replace(/ (?=\d\d:\d\d$)/, " at ")}.`;
+}
+
+/** "Paused by hand (cli) until Thursday 13:00, 40 h left." */
+export function overrideText(override: Override, now: number, zone = ownTimeZone()): string {
+  const { action, by, until, lease, thenQuit } = override;
+  const done =
+    action === "run" ? "Started" : action === "finish" ? "Finishing the step, then paused" : "Paused";
+  const who = by === "agent" ? `by the agent ${lease?.name ?? ""}`.trim() : `by hand (${by})`;
+  if (until === null) return `${done} ${who} until you resume it.`;
+  const quits = thenQuit === true ? " Then everything ends." : "";
+  const leaves = lease !== undefined && action === "run" ? " It ends earlier when that agent is gone." : "";
+  return `${done} ${who} until ${momentText(until, now, zone)}, ${leftText(until - now)} left.${quits}${leaves}`;
+}
+
+/** "28 min", "2 h", "2 h 5 min", "40 h": rounded up, so that it is never too short. */
+export function leftText(ms: number): string {
+  const minutes = Math.max(1, Math.ceil(ms / 60_000));
+  const hours = Math.floor(minutes / 60);
+  const rest = minutes % 60;
+  if (hours === 0) return `${minutes} min`;
+  return rest === 0 || hours >= 10 ? `${hours} h` : `${hours} h ${rest} min`;
+}
+
+/** What `tah why` prints and an agent is told. */
+export function whyText({ headline, reasons, next, override, notes }: Why): string {
+  const mark = ({ verdict, decides }: WhyReason): string =>
+    decides ? (verdict === "run" ? "+" : "-") : verdict === "run" ? " " : "~";
+  const aside = ({ verdict, decides }: WhyReason): string =>
+    decides ? "" : verdict === "pause" ? " (overruled)" : " (not enough)";
+  return [
+    headline,
+    ...reasons.map((reason) => `  ${mark(reason)} ${reason.text}${aside(reason)}`),
+    `Next: ${next}`,
+    ...(override === null ? [] : [`${override} \`tah resume\` ends that.`]),
+    ...notes,
+  ].join("\n");
+}
+
+function afterWord(text: string): string {
+  return text.slice(text.indexOf(":") + 1).trim();
+}
+
+/** While it gets ready the cause is not news, but the end of the hours is. */
+function later(because: string): string {
+  const next = because.indexOf(". ");
+  return next < 0 ? "" : because.slice(next + 2);
+}
+
+function join(...sentences: string[]): string {
+  return sentences.filter((text) => text !== "").join(" ");
+}
+
+function sentence(text: string): string {
+  const full = text.trim();
+  return full === "" || full.endsWith(".") ? full : `${full}.`;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
