@@ -6,6 +6,7 @@ import type { ApiFile } from "../src-protocol/methods.ts";
 import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
 import { startApiServer } from "./api/api-server.ts";
 import { ApiTokens } from "./api/api-tokens.ts";
+import type { ApiCaller } from "./api/api-tokens.ts";
 import { AuditLog } from "./api/audit-log.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./api/browser-memory.ts";
 import { localSocketPath } from "./api/local-socket.ts";
@@ -311,9 +312,11 @@ async function assemble(
     loginUrl: () => api.loginUrl(),
     state: () => live.get(),
     async answer(yes) {
-      if (live.get().network.offer !== null) return handlers["network.answer"]({ consent: yes });
+      if (live.get().network.offer !== null)
+        return handlers["network.answer"]({ consent: yes }, OWNER_AT_TERMINAL);
       const { rules } = policy;
-      return yes ? handlers["setup.begin"]({ rules, invitation: null, consent: true }) : null;
+      if (!yes) return null;
+      return handlers["setup.begin"]({ rules, invitation: null, consent: true }, OWNER_AT_TERMINAL);
     },
     stop,
     kill() {
@@ -323,6 +326,8 @@ async function assemble(
     ended,
   };
 }
+
+const OWNER_AT_TERMINAL: ApiCaller = { who: "owner (terminal)", scopes: "owner" };
 
 function firstYes(home: Home, setUp: SetUp): void {
   try {

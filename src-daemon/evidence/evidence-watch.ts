@@ -147,10 +147,8 @@ export class EvidenceWatch {
 
   evidence(): Evidence {
     const told = this.#fresh();
-    const probed = this.#sources.reduce<Evidence>(
-      (all, { round }) => ({ ...all, ...round.reading() }),
-      UNKNOWN_EVIDENCE,
-    );
+    const probed: Evidence = { ...UNKNOWN_EVIDENCE };
+    for (const { round } of this.#sources) Object.assign(probed, round.reading());
     const known = Object.entries(told).filter(([name, value]) => value !== null && !name.startsWith("power"));
     // Power and level are one reading: the level of another source's battery would be another battery's.
     const power = told.power === "unknown" ? {} : { power: told.power, batteryPercent: told.batteryPercent };

@@ -58,7 +58,8 @@ export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): Li
       if (seconds !== null) return least(seconds);
     }
     const sessions = await logind();
-    if (sessions?.idleSeconds != null) return least(sessions.idleSeconds);
+    const hinted = sessions?.idleSeconds ?? null;
+    if (hinted !== null) return least(hinted);
     if (sessions?.desktop === true || [mutter, saver, x11].some(({ isMute }) => isMute)) {
       why = SILENT_DESKTOP;
       return null;

@@ -363,7 +363,10 @@ describe("for any rules, evidence and override", () => {
         expect(rules.heat !== null && (celsius === 99 || thermal === "critical")).toBe(false);
         expect(rules.monthlyMegabytes !== null && monthBytes === 100e6).toBe(false);
         // An agent's start stops nobody from using the computer.
-        if (override?.by === "agent") expect(rules.onlyWhenIdle && evidence.idleSeconds === 0).toBe(false);
+        const byHand = override?.by === "cli" && override.action === "run" && now < (override.until ?? 0);
+        expect(
+          !byHand && rules.onlyWhenIdle && evidence.idleSeconds === 0 && evidence.screenLocked !== true,
+        ).toBe(false);
       }),
       { seed: 20261125, numRuns: 500 },
     );

@@ -72,7 +72,7 @@ afterEach(() => {
 describe("before the owner's first yes", () => {
   it("nothing runs, whatever else is said; afterwards what was said holds", () => {
     const keeper = keep({ begun: false });
-    keeper.start(60, "dashboard");
+    keeper.start({ minutes: 60, by: "dashboard" });
     expect(keeper.decision).toEqual({ action: "pause", reasons: ["not-set-up"], nextChange: null });
     expect(keeper.begin()).toMatchObject({ action: "run", reasons: ["manual-run", "always-allowed"] });
   });
