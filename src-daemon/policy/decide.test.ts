@@ -252,8 +252,8 @@ describe("for any rules, evidence and override", () => {
     schedule: fc.constantFrom("always", "windows"),
     windows: fc.array(
       fc
-        .record({ days: fc.subarray([...DAYS], { minLength: 1 }), hours })
-        .map(({ days, hours: one }) => ({ days, ...one })),
+        .record({ days: fc.subarray([...DAYS], { minLength: 1 }), from: quarter, to: quarter })
+        .filter(({ from, to }) => from !== to),
       { maxLength: 3 },
     ),
     exceptions: fc.uniqueArray(
