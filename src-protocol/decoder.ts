@@ -36,6 +36,8 @@ export const rope = z.strictObject({
   scaling: z
     .discriminatedUnion("kind", [
       z.strictObject({ kind: z.literal("linear"), factor: positive }),
+      /** By the length of the sequence, where it is longer than `original` tokens. */
+      z.strictObject({ kind: z.literal("dynamic"), factor: positive, original: positive }),
       z.strictObject({
         kind: z.literal("llama3"),
         factor: positive,

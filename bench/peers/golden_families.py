@@ -29,6 +29,8 @@ CASES = {
         rope_type="llama3", rope_theta=100.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
         original_max_position_embeddings=16)), dict(max_shard_size="6KB")),
     "llama-linear": (hf.LlamaConfig, dict(SIZES, rope_parameters=dict(rope_type="linear", rope_theta=1e4, factor=2.0)), {}),
+    "llama-dynamic": (hf.LlamaConfig, dict(SIZES, max_position_embeddings=8, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=1e4, factor=2.0)), {}),
     "mistral": (hf.MistralConfig, dict(SIZES, sliding_window=5), {}),
     "qwen2": (hf.Qwen2Config, dict(SIZES, use_sliding_window=True, sliding_window=4, max_window_layers=1), {}),
     "qwen3": (hf.Qwen3Config, dict(HEADS, tie_word_embeddings=True), {}),

@@ -44,8 +44,8 @@ describe("a config.json", () => {
     ["llama", { quantization_config: { bits: 4 } }, /"quantization_config".*bfloat16/],
     [
       "llama",
-      { rope_parameters: { rope_type: "dynamic", factor: 2 } },
-      /"rope_parameters.rope_type": "dynamic"/,
+      { rope_parameters: { rope_type: "proportional", factor: 2 } },
+      /"rope_parameters.rope_type": "proportional"/,
     ],
     ["llama", { rope_parameters: { rope_type: "llama3", factor: 2 } }, /"rope_parameters.low_freq_factor"/],
     ["llama", { rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } }, /turns whole heads/],

@@ -320,6 +320,9 @@ function scalingOf(fields: ConfigFields, settings: ConfigFields, size: number): 
       return null;
     case "linear":
       return { kind: "linear", factor: settings.number("factor") };
+    case "dynamic":
+      if (size <= 2) throw settings.refused(field, `and heads turn only ${size} elements`);
+      return { kind: "dynamic", factor: settings.number("factor"), original: longest };
     case "llama3":
       return {
         kind: "llama3",

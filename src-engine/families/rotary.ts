@@ -22,12 +22,18 @@ export function rotaryTables(graph: TensorGraph, sequence: number, rope: Rope): 
 
 /** Radians a token, for each pair of elements that are turned: `base^(-2i/size)`, stretched. */
 export function rotaryFrequencies({ size, base, scaling }: Rope, sequence: number): number[] {
-  const plain = Array.from({ length: size / 2 }, (_, i) => power(base, (-2 * i) / size));
+  const plain = powers(base, size);
   switch (scaling?.kind) {
     case undefined:
       return plain;
     case "linear":
       return plain.map((frequency) => frequency / scaling.factor);
+    case "dynamic": {
+      // A longer text is turned more slowly, by a larger base.
+      const { factor, original } = scaling;
+      const longer = (factor * Math.max(sequence, original)) / original - (factor - 1);
+      return powers(base * power(longer, size / (size - 2)), size);
+    }
     case "llama3": {
       // Llama 3.1: long waves are stretched, short ones are not, and between them it goes over.
       const { factor, lowFrequency, highFrequency, original } = scaling;
@@ -58,4 +64,8 @@ export function rotaryFrequencies({ size, base, scaling }: Rope, sequence: numbe
       });
     }
   }
+}
+
+function powers(base: number, size: number): number[] {
+  return Array.from({ length: size / 2 }, (_, i) => power(base, (-2 * i) / size));
 }

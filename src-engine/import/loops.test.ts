@@ -48,10 +48,38 @@ describe("loops and recurrent layers", () => {
   const x = numbers([4, 2, 3]);
   const [w, r, b]: [Operand, Operand, Operand] = [floats(1, 20, 3), floats(1, 20, 5), floats(1, 40)];
   const lengths: Operand = { type: "int32", shape: [2], values: [4, 2] };
+
+  it.each<[string, Case]>([
+    ["sequences of different lengths", { op: "LSTM", inputs: [x, w, r, b, lengths] }],
+    [
+      "sequences of different lengths, read backwards",
+      { op: "LSTM", inputs: [x, w, r, b, lengths], attributes: { direction: "reverse" } },
+    ],
+    ["bounded gates", { op: "LSTM", inputs: [x, w, r, b], attributes: { clip: { float: 0.8 } } }],
+    ["coupled gates", { op: "LSTM", inputs: [x, w, r, b], attributes: { input_forget: 1 } }],
+  ])("with %s have the gradients of finite differences in float64", async (_, each) => {
+    const { graph, inputs, outputs } = importModel(fileOf({ ...each, opset: 14, outputs: 3 }, 4), {
+      float: "float64",
+    });
+    const random = randomStream("loops.test", "lengths");
+    const uniform = (shape: readonly number[]) =>
+      Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1);
+    const feeds: Feeds = Object.fromEntries(
+      inputs.map(({ name, tensor: { shape, type } }) => [name, { shape, type, data: uniform(shape) }]),
+    );
+    const seeds = new Map(
+      outputs.map(({ tensor }) => [tensor, graph.constant("float64", tensor.shape, uniform(tensor.shape))]),
+    );
+    const targets = inputs.filter(({ name }) => name !== "extra").map(({ tensor }) => tensor);
+    expect(targets).toHaveLength(4);
+    expect(await worstDifference({ graph, seeds, targets, feeds, random })).toBeLessThan(1e-6);
+  });
   it.each<[string, Case, RegExp]>([
-    ["sequences of different lengths", { op: "LSTM", inputs: [x, w, r, b, lengths] }, /different lengths/],
-    ["bounded gates", { op: "LSTM", inputs: [x, w, r, b], attributes: { clip: { float: 1 } } }, /bounded/],
-    ["coupled gates", { op: "LSTM", inputs: [x, w, r, b], attributes: { input_forget: 1 } }, /coupled gates/],
+    [
+      "lengths of another batch",
+      { op: "LSTM", inputs: [x, w, r, b, { ...lengths, shape: [1], values: [4] }] },
+      /sequence_lens of a LSTM has the shape \[1\], not \[2\]/,
+    ],
     [
       "activations with numbers of their own",
       { op: "LSTM", inputs: [x, w, r, b], attributes: { activation_alpha: { floats: [1, 1, 1] } } },

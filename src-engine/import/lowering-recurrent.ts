@@ -36,6 +36,10 @@ interface Direction {
   /** Of an LSTM's gates i, o, f, each [1, hidden]. */
   readonly peepholes: readonly Tensor[] | null;
   readonly activations: readonly Activation[];
+  /** Whether an LSTM keeps what it does not take in: f is 1 − i. */
+  readonly isCoupled: boolean;
+  /** For each step 1 where a sequence goes on, [batch, 1], and 0 behind its end; null: all go on. */
+  readonly going: readonly (Tensor | null)[];
 }
 
 interface State {
@@ -88,8 +92,11 @@ function lstmStep(x: Tensor, before: { state: Tensor | null; cell: Tensor | null
   const [pi, po, pf] = its.peepholes ?? [];
   const seen = (gate: Tensor, cell: Tensor | null, peephole: Tensor | undefined): Tensor =>
     peephole === undefined || cell === null ? gate : gate.add(cell.mul(peephole));
-  const kept = before.cell && act(its, 0, seen(f, before.cell, pf)).mul(before.cell);
-  const added = act(its, 0, seen(i, before.cell, pi)).mul(act(its, 1, c));
+  const taken = act(its, 0, seen(i, before.cell, pi));
+  const forgetting = (cell: Tensor): Tensor =>
+    its.isCoupled ? taken.neg().add(1) : act(its, 0, seen(f, cell, pf));
+  const kept = before.cell && forgetting(before.cell).mul(before.cell);
+  const added = taken.mul(act(its, 1, c));
   const cell = kept === null ? added : kept.add(added);
   return { cell, state: act(its, 0, seen(o, cell, po)).mul(act(its, 2, cell)) };
 }
@@ -125,7 +132,7 @@ function multiplied(x: Tensor | null, by: Tensor): Tensor | null {
 function refused({ op, name }: ImportCall, what: string): Failure {
   return new Failure(
     "unsupported-operator",
-    `Node ${name} (${op}) is a recurrent layer ${what}. Export the model without that: recurrent layers are trained step by step, over sequences of one length.`,
+    `Node ${name} (${op}) is a recurrent layer ${what}. Export the model without that: recurrent layers are trained step by step.`,
   );
 }
 
@@ -145,29 +152,35 @@ function must(call: ImportCall, what: string, tensor: Tensor, shape: readonly nu
   );
 }
 
-/** All steps have the same length, or none is said. */
-function mustBeWhole(call: ImportCall, steps: number): void {
-  if (call.optional(4) === undefined) return;
-  if (call.known(4)?.values.every((length) => length === steps) !== true)
-    throw refused(call, `with sequences of different lengths (sequence_lens)`);
+/** Where each sequence goes on, by its length (`sequence_lens`), if it says one. */
+function goingOn(call: ImportCall, steps: number, batch: number): readonly (Tensor | null)[] {
+  const given = call.optional(4) && must(call, "sequence_lens", call.tensor(4), [batch]);
+  const shortest = given ? Math.min(...(given.value ?? [0])) : steps;
+  const { graph } = call;
+  const lengths = given?.cast("int64").reshape([batch, 1]);
+  return Array.from({ length: steps }, (_, step) =>
+    lengths === undefined || step < shortest
+      ? null
+      : graph.apply("Greater", [lengths, graph.constant("int64", [], [step])]).cast(graph.float),
+  );
 }
 
 function activationsOf(call: ImportCall, kind: Kind, directions: number): readonly (readonly Activation[])[] {
   const { attributes } = call;
-  // What exactly is bounded differs between runtimes.
-  if (attributes.number("clip", 0) > 0) throw refused(call, "whose gates are bounded (clip)");
+  const bound = attributes.number("clip", 0);
   if (attributes.has("activation_alpha") || attributes.has("activation_beta"))
     throw refused(call, "whose activations have numbers of their own (activation_alpha, activation_beta)");
   const given = attributes.texts("activations");
   const names = given ?? Array.from({ length: directions }, () => kind.activations).flat();
   if (names.length !== directions * kind.activations.length)
     throw new Failure("bad-node", `A ${call.op} with ${names.length} activations.`);
-  const all = names.map((name): Activation => {
+  const all = names.map((name, index): Activation => {
     const found = Object.hasOwn(ACTIVATIONS, name.toLowerCase())
       ? ACTIVATIONS[name.toLowerCase()]
       : undefined;
     if (found === undefined) throw refused(call, `with the activation "${name.slice(0, 40)}"`);
-    return found;
+    // As ONNX Runtime does it: an LSTM's gates are bounded, what it puts out of its cell is not.
+    return bound > 0 && index % kind.activations.length < 2 ? (x) => found(bounded(x, bound)) : found;
   });
   const each = kind.activations.length;
   return Array.from({ length: directions }, (_, i) => all.slice(i * each, (i + 1) * each));
@@ -183,7 +196,6 @@ function recurrent(call: ImportCall): readonly Tensor[] {
   const kind: Kind = KINDS[call.op as keyof typeof KINDS];
   const { attributes } = call;
   const isBatchFirst = attributes.number("layout", 0) === 1;
-  if (attributes.number("input_forget", 0) !== 0) throw refused(call, "with coupled gates (input_forget)");
   const backwards = DIRECTIONS[attributes.text("direction", "forward")];
   if (backwards === undefined) throw new Failure("bad-node", "Its direction is unknown.");
   const given = call.tensor(0);
@@ -202,7 +214,7 @@ function recurrent(call: ImportCall): readonly Tensor[] {
   const p = call.op === "LSTM" && call.optional(7) && must(call, "P", call.tensor(7), [count, 3 * hidden]);
   if (attributes.has("hidden_size") && attributes.number("hidden_size", 0) !== hidden)
     throw new Failure("bad-shape", `Its hidden_size is not the ${hidden} of its R.`);
-  mustBeWhole(call, steps);
+  const going = goingOn(call, steps, batch);
   const activations = activationsOf(call, kind, count);
   const step = kind.step(call);
   const isGruBias = call.op === "GRU" && attributes.number("linear_before_reset", 0) !== 0;
@@ -233,6 +245,8 @@ function recurrent(call: ImportCall): readonly Tensor[] {
       cell: call.op === "LSTM" ? initial(call, 6, index, isBatchFirst) : null,
       peepholes: p ? parts(own(p), 3) : null,
       activations: activations[index] ?? [],
+      isCoupled: attributes.number("input_forget", 0) !== 0,
+      going,
     };
     return run(direction, step, isBackwards);
   });
@@ -270,17 +284,29 @@ function run(
   step: Step,
   isBackwards: boolean,
 ): { states: readonly Tensor[]; end: State } {
-  const order = isBackwards ? direction.inputs.toReversed() : direction.inputs;
+  const places = direction.inputs.map((x, at) => ({ x, going: direction.going[at] ?? null }));
   const states: Tensor[] = [];
   let [state, cell] = [direction.state, direction.cell];
-  for (const x of order) {
+  for (const { x, going } of isBackwards ? places.toReversed() : places) {
     const next = step(x, { state, cell }, direction);
-    states.push(next.state);
-    [state, cell] = [next.state, next.cell];
+    // Behind its end a sequence puts out zeros, and its state stays.
+    states.push(going === null ? next.state : next.state.mul(going));
+    [state, cell] = [stayed(next.state, state, going), next.cell && stayed(next.cell, cell, going)];
   }
-  const end = states.at(-1);
-  if (end === undefined) throw new Failure("bad-shape", "A recurrent layer over no steps.");
-  return { states: isBackwards ? states.reverse() : states, end: { state: end, cell } };
+  if (state === null) throw new Failure("bad-shape", "A recurrent layer over no steps.");
+  return { states: isBackwards ? states.reverse() : states, end: { state, cell } };
+}
+
+/** `next` where a sequence goes on, else what was `before`; null: zeros. */
+function stayed(next: Tensor, before: Tensor | null, going: Tensor | null): Tensor {
+  if (going === null) return next;
+  const own = next.mul(going);
+  return before === null ? own : own.add(before.mul(going.neg().add(1)));
+}
+
+function bounded(x: Tensor, bound: number): Tensor {
+  const at = (value: number): Tensor => x.graph.constant(x.type, [], [value]);
+  return x.graph.apply("Clip", [x, at(-bound), at(bound)]);
 }
 
 /** [batch, hidden] of each step as [T, batch, hidden]. */
