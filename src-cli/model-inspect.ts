@@ -267,8 +267,8 @@ function tensorLines(tensors: readonly StoredRow[], all: boolean): string[] {
   const shown = tensors.filter(({ trains, copy }) => all || !trains || copy !== null);
   const guessed = tensors.filter(({ sure, trains }) => trains && !sure).length;
   const lines = shown.slice(0, all ? shown.length : SHOWN_TENSORS).map((row) => {
-    const { name, shape, trains, sure } = row;
-    return `             ${printable(name)} [${shape.join(", ")}] ${trains ? "trains" : "does not train"}: ${whyText(row)}${sure ? "" : " (a guess)"}`;
+    const { name, shape, trains, sure, from = [] } = row;
+    return `             ${printable(name)}${from.length === 0 ? "" : ` (${from.map(printable).join(", ")})`} [${shape.join(", ")}] ${trains ? "trains" : "does not train"}: ${whyText(row)}${sure ? "" : " (a guess)"}`;
   });
   if (lines.length < shown.length)
     lines.push(`             and ${shown.length - lines.length} more (--tensors has all)`);

@@ -206,6 +206,45 @@ class Started(nn.Module):
         return self.head(self.cell(self.embed(ids).transpose(0, 1), self.start)[0].transpose(0, 1))
 
 
+class Packed(nn.Module):
+    """An LSTM over texts of different lengths, told by their padding: sequence_lens."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(24, 6), nn.Linear(16, 24)
+        self.cell = nn.LSTM(6, 8, batch_first=True, bidirectional=True)
+
+    def forward(self, ids):
+        lengths = (ids != 0).sum(1)
+        packed = nn.utils.rnn.pack_padded_sequence(self.embed(ids), lengths, batch_first=True)
+        return self.head(nn.utils.rnn.pad_packed_sequence(self.cell(packed)[0], batch_first=True)[0])
+
+
+class Adapted(nn.Module):
+    """A layer that is frozen, with a product of two thin matrices beside it that learns (arXiv:2106.09685)."""
+
+    def __init__(self, base, rank=2):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.lora_a = nn.Parameter(torch.randn(rank, base.in_features) / 4)
+        self.lora_b = nn.Parameter(torch.randn(base.out_features, rank) / 4)
+
+    def forward(self, x):
+        return self.base(x) + 2.0 * (x @ self.lora_a.T @ self.lora_b.T)
+
+
+class Lora(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(24, 8).requires_grad_(False)
+        self.first, self.second = Adapted(nn.Linear(8, 12)), Adapted(nn.Linear(12, 8))
+        self.head = nn.Linear(8, 24)
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        return self.head(x + self.second(self.first(x).tanh()))
+
+
 def constants(path):
     """The convolution's weights as Constant nodes, as some exporters write them."""
     model = onnx.load(path)
@@ -312,6 +351,8 @@ def models():
         "gru-state": lambda: (Started(), ids, {"dynamo": False, "opset_version": 17}),
         "rnn": lambda: (Recurrent("RNN", nonlinearity="relu"), ids, {}),
         "rnn-old": lambda: (Recurrent("RNN", bidirectional=True), ids, {"dynamo": False, "opset_version": 17}),
+        "lstm-packed": lambda: (Packed(), torch.tensor([[3, 7, 1, 9, 2, 5], [8, 4, 6, 0, 0, 0]]), {"dynamo": False, "opset_version": 17}),
+        "lora": lambda: (Lora(), ids, {}),
         "lists": lambda: (Chunked(), ids, {"optimize": False}),
         "bag": lambda: (nn.Sequential(nn.EmbeddingBag(24, 8, mode="sum"), nn.Linear(8, 24)), ids, {}),
         "scan": lambda: (Scanned(), ids, {}),

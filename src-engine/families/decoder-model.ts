@@ -55,7 +55,7 @@ export function decoderModel(spec: DecoderSpec, shape: MicroBatchShape, float?: 
   const { graph, tokens, scores, stored, inputs } = decoderScores(spec, shape, float);
   const targets = graph.input("targets", tokens.shape, "int32");
   const patterns = new Patterns({ freeze: spec.freeze ?? [], train: spec.train ?? [] });
-  const trains = new Set(stored.filter(({ name }) => patterns.asked(name) ?? true).map(({ name }) => name));
+  const trains = new Set(stored.filter(({ name }) => patterns.asked([name]) ?? true).map(({ name }) => name));
   patterns.mustHaveMatched(stored.map(({ name }) => name));
   const all = stored.map(({ name, shape: size, size: count, decay }) => ({
     name,

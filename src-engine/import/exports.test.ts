@@ -25,6 +25,27 @@ describe("a file of an exporter", () => {
     },
   );
 
+  it("knows frozen layers and adapters by the names that they had in their framework", () => {
+    const options = { freeze: ["*.base.*", "embed.*"] };
+    const { parameters, stored } = importModel(fixture("lora"), options);
+    const rows = new Map(stored.map(({ from = [], name, trains }) => [from.join() || name, trains]));
+    expect(Object.fromEntries(rows)).toEqual({
+      "embed.weight": false,
+      "first.base.weight": false,
+      "first.base.bias": false,
+      "first.lora_a": true,
+      "first.lora_b": true,
+      "second.base.weight": false,
+      "second.base.bias": false,
+      "second.lora_a": true,
+      "second.lora_b": true,
+      "head.weight": true,
+      "head.bias": true,
+    });
+    expect(parameters).toHaveLength(6);
+    expect(() => importModel(fixture("lora"), { train: ["*.lora_c"] })).toThrow(/first\.lora_a, permute/);
+  });
+
   it("says which tensors train, and why", () => {
     const rows = new Map(importModel(fixture("waves")).stored.map((row) => [row.name, row]));
     expect(rows.get("pe")).toMatchObject({ trains: false, why: "buffer", sure: true });

@@ -11,6 +11,9 @@ export interface GoldenCase {
   readonly fixed?: Readonly<Record<string, number | "positions">>;
   /** The output that the framework's numbers are of, if there are several. */
   readonly output?: string;
+  /** What its framework froze, and what of that it trained all the same. */
+  readonly freeze?: readonly string[];
+  readonly train?: readonly string[];
   /** Why ONNX Runtime's inference build does not run the file. */
   readonly notRun?: string;
 }
@@ -51,6 +54,13 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: "gru-state", kind: "a GRU that begins with a learned state" },
   { name: "rnn", kind: "an RNN, written out by the dynamo exporter" },
   { name: "rnn-old", kind: "an RNN in both directions, TorchScript exporter" },
+  { name: "lstm-packed", kind: "an LSTM over texts of different lengths" },
+  {
+    name: "lora",
+    kind: "frozen layers with low-rank adapters, whose names the exporter changed",
+    freeze: ["*"],
+    train: ["*lora*", "head.*"],
+  },
   { name: "lists", kind: "a list of tensors that is read at fixed places" },
   { name: "bag", kind: "an EmbeddingBag: Loop over a list" },
   { name: "scan", kind: "a loop over places as Scan" },
@@ -78,6 +88,12 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
 ];
 
 /** How its file is imported. */
-export function optionsOf({ sizes = {}, fixed = {}, output }: GoldenCase): ImportOptions {
-  return { sizes, fixed, ...(output === undefined ? {} : { outputs: [output] }) };
+export function optionsOf({ sizes = {}, fixed = {}, output, freeze, train }: GoldenCase): ImportOptions {
+  return {
+    sizes,
+    fixed,
+    ...(output === undefined ? {} : { outputs: [output] }),
+    ...(freeze === undefined ? {} : { freeze }),
+    ...(train === undefined ? {} : { train }),
+  };
 }

@@ -87,7 +87,7 @@ export class StoredTensors {
 
   /** @throws Failure `no-such-parameter` */
   checkPatterns(): void {
-    this.#file.checkPatterns([...this.rows.keys()]);
+    this.#file.checkPatterns([...this.rows.values()].flatMap(({ name, from = [] }) => from.concat(name)));
   }
 
   #copy(name: string, copy: Copy): Tensor | Known {

@@ -22,9 +22,9 @@ export class Patterns {
     ]);
   }
 
-  /** null: nobody asked. */
-  asked(name: string): boolean | null {
-    const [isTrained, isFrozen] = [this.#matches(this.#train, name), this.#matches(this.#freeze, name)];
+  /** By any name that it has; null: nobody asked. */
+  asked(names: readonly string[]): boolean | null {
+    const [isTrained, isFrozen] = [this.#matches(this.#train, names), this.#matches(this.#freeze, names)];
     return isTrained ? true : isFrozen ? false : null;
   }
 
@@ -41,8 +41,8 @@ export class Patterns {
     );
   }
 
-  #matches(expressions: readonly RegExp[], name: string): boolean {
-    const found = expressions.filter((each) => each.test(name));
+  #matches(expressions: readonly RegExp[], names: readonly string[]): boolean {
+    const found = expressions.filter((each) => names.some((name) => each.test(name)));
     for (const each of found) this.#unmatched.delete(each);
     return found.length > 0;
   }

@@ -116,15 +116,18 @@ export class StoredFile {
     if (known) return known;
     const proto = this.proto(name);
     const shape = checkedShape(whatIs(name), proto.dims);
+    const parametersIn = this.ownership.parametersIn(name);
+    // Of what was merged, the owner's name is its own.
+    const from = owner === name ? parametersIn.filter((each) => each !== name) : [];
     const verdict: Verdict = isFloat(elementTypeIn(proto.dataType, this.#float))
       ? this.#asked(
-          owner,
+          [owner, ...from],
           verdictOf({
             name: owner,
             shape,
             size: sizeOf(shape),
             signature: this.ownership.signature,
-            parametersIn: this.ownership.parametersIn(name),
+            parametersIn,
             isStatistics: this.#statistics.has(owner),
             isState: this.#states.has(owner),
             isZero: () => tensorFloats(whatIs(name), proto, this.#readExternal).every((value) => value === 0),
@@ -132,18 +135,19 @@ export class StoredFile {
           }),
         )
       : { trains: false, why: "constant", sure: true };
-    this.#verdicts.set(owner, verdict);
-    return verdict;
+    const named = from.length === 0 ? verdict : { ...verdict, from };
+    this.#verdicts.set(owner, named);
+    return named;
   }
 
-  #asked(name: string, verdict: Verdict): Verdict {
-    const asked = this.#patterns.asked(name);
+  #asked(names: readonly string[], verdict: Verdict): Verdict {
+    const asked = this.#patterns.asked(names);
     if (asked === null) return verdict;
     if (!asked || verdict.trains) return { trains: asked, why: "asked", sure: true };
     if (verdict.why === "non-finite" || verdict.why === "statistics")
       throw new Failure(
         "cannot-train",
-        `"${printable(name)}" cannot be trained: it holds numbers that are not finite, or an operator reads it as statistics. Leave it out of --train.`,
+        `"${printable(names[0] ?? "")}" cannot be trained: it holds numbers that are not finite, or an operator reads it as statistics. Leave it out of --train.`,
       );
     return { trains: true, why: "asked", sure: true };
   }

@@ -7,6 +7,8 @@ export interface Verdict {
   readonly trains: boolean;
   readonly why: Why;
   readonly sure: boolean;
+  /** The module's own names for what it holds, where the exporter gave it another; patterns know both. */
+  readonly from?: readonly string[];
 }
 
 /** Reasons, with what a person reads. */
