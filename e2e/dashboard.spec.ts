@@ -25,6 +25,13 @@ async function paint(page: Page, from: [day: number, cell: number], to: [day: nu
   await page.mouse.up();
 }
 
+/** Of the page's own record of what moved. */
+interface Shift {
+  readonly value: number;
+  readonly startTime: number;
+  readonly sources: readonly { node: Node | null; previousRect: DOMRect; currentRect: DOMRect }[];
+}
+
 /** Three days from now, so that no clock reaches it while the test runs. */
 function farDay(): number {
   return (((new Date().getDay() + 6) % 7) + 3) % 7;
@@ -47,6 +54,33 @@ test("the loss falls while it trains, as a line, as a number and as a table", as
   const newest = Number(await rows.nth(1).getByRole("cell").nth(1).textContent());
   const oldest = Number(await rows.last().getByRole("cell").nth(1).textContent());
   expect(newest).toBeLessThan(oldest - 0.5);
+});
+
+test("nothing jumps while the page loads and its numbers change", async ({ daemon, page }) => {
+  await page.addInitScript(() => {
+    const sum = { shift: 0, moved: [] as string[] };
+    Object.assign(window, { sum });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as unknown as Shift[]) {
+        sum.shift += entry.value;
+        const nodes = entry.sources.map(
+          ({ node, previousRect: a, currentRect: b }) =>
+            `${node?.textContent?.slice(0, 40)} ${a.x},${a.y},${a.width},${a.height} → ${b.x},${b.y},${b.width},${b.height}`,
+        );
+        sum.moved.push(
+          `${entry.value.toFixed(4)} at ${Math.round(entry.startTime)} ms: ${nodes.join(" | ")}`,
+        );
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  await page.goto(await daemon.loginUrl());
+  await expect(page.getByTestId("loss-plot").locator("canvas")).toBeVisible();
+  await stepsLater(daemon, 60);
+  const { shift, moved } = await page.evaluate(
+    () => (window as unknown as { sum: { shift: number; moved: string[] } }).sum,
+  );
+  // Web Vitals: the sum of shares of the page that moved, by how far.
+  expect(shift, moved.join("\n")).toBeLessThan(0.01);
 });
 
 test("Home shows every slice of the model, mine as mine, neighbours as neighbours", async ({ dashboard }) => {

@@ -22,6 +22,7 @@ import { Network } from "./network/network.tsx";
 import { Schedule } from "./schedule/schedule.tsx";
 import { type Screen, SCREENS, useScreen } from "./screen.ts";
 import { SetUp } from "./setup/setup.tsx";
+import { SignIn } from "./frame/sign-in.tsx";
 import { ThemeSwitch } from "./frame/theme-switch.tsx";
 import { TopLine } from "./frame/top-line.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
@@ -56,6 +57,7 @@ export function App() {
     return () => window.removeEventListener("hashchange", arrive);
   }, []);
 
+  if (connection === "signed-out") return <SignIn />;
   if (isNew) return <SetUp />;
   return (
     <div className={styles["frame"]}>

@@ -114,7 +114,7 @@ async function isProved({ publicKey, signature }: BrowserHello, text: string): P
 export function notSignedIn(): Failure {
   return new Failure(
     "not-signed-in",
-    "Please sign in: run `npm run tah open` where you started Train at Home, and open the address that it prints. It works once, within two minutes.",
+    "Please sign in: type `tah open` (in a checkout: `npm run -s tah -- open`) on the computer that trains, and open the address that it prints. It works once, within two minutes.",
   );
 }
 

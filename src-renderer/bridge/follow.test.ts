@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { beforeEach, expect, test } from "vitest";
 import type { Bridge, Connection, DaemonEvent } from "./bridge.ts";
 import { useDashboard } from "./dashboard.ts";
@@ -83,3 +85,35 @@ test("another run brings its own history", async () => {
   await settled();
   expect(daemon.asked.filter((method) => method === "run.history")).toHaveLength(2);
 });
+
+test("a day of patches and points leaves no more behind than a minute of them", async () => {
+  const daemon = fakeDaemon();
+  daemon.connect("open");
+  await settled();
+  let step = 1;
+  const news = (count: number) => {
+    for (let i = 0; i < count; i += 1) {
+      step += 1;
+      daemon.say({ type: "patch", operations: [{ path: ["run", "step"], value: step }] });
+      daemon.say({
+        type: "point",
+        point: { step, at: step, loss: 4, heldOutLoss: null, tokensPerSecond: 9 },
+      });
+    }
+  };
+  news(2_000);
+  const before = heapInUse();
+  // A step every four seconds.
+  news(20_000);
+  expect(heapInUse() - before).toBeLessThan(4e6);
+  expect(useDashboard.getState().points.length).toBeLessThanOrEqual(1500);
+  expect(useDashboard.getState().state?.run?.step).toBe(step);
+});
+
+/** Bytes that are still reached. */
+function heapInUse(): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  return process.memoryUsage().heapUsed;
+}

@@ -13,14 +13,6 @@ export function ConnectionNotice() {
   if (connection === "open") {
     return known ? null : <p className={styles["notice"]}>Reading the state …</p>;
   }
-  if (connection === "signed-out") {
-    return (
-      <output className={styles["notice"]} data-testid="signed-out">
-        <strong>Please sign in.</strong> Run <code>npm run tah open</code> where you started Train at Home,
-        and open the address that it prints here. It works once, within two minutes.
-      </output>
-    );
-  }
   return (
     <output className={styles["notice"]}>
       <strong>{connection === "lost" ? "Connection lost." : "Connecting …"}</strong>{" "}

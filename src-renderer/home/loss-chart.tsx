@@ -47,17 +47,16 @@ export function LossChart() {
             <dd>{shown === null ? "–" : count(shown.step)}</dd>
           </div>
         </dl>
-        {points.length > 0 && (
-          <button
-            type="button"
-            className={`${controls["button"]} ${controls["quiet"]}`}
-            aria-expanded={asTable}
-            aria-controls={tableId}
-            onClick={() => setAsTable(!asTable)}
-          >
-            {asTable ? "Show as chart" : "Show as table"}
-          </button>
-        )}
+        <button
+          type="button"
+          className={`${controls["button"]} ${controls["quiet"]}`}
+          disabled={points.length === 0}
+          aria-expanded={asTable}
+          aria-controls={tableId}
+          onClick={() => setAsTable(!asTable)}
+        >
+          {asTable ? "Show as chart" : "Show as table"}
+        </button>
       </div>
       <div id={tableId}>
         {points.length === 0 ? (

@@ -29,23 +29,22 @@ export function TodayCard() {
       </div>
       <dl className={styles["numbers"]} data-resting={isResting || undefined}>
         <Figure
-          name="Earned"
+          name={`Earned, ${unitOf(asset)}`}
           value={known ? amount(today.earnedRao.toString()) : "–"}
-          unit={unitOf(asset)}
           isFirst
           testId="earned"
         >
           {today.perHourRao === null
-            ? "grows with every finished step"
+            ? "grows with every step"
             : `${amount(today.perHourRao.toString())} for an hour of work`}
         </Figure>
         <Figure name="Worked" value={known ? duration(today.workedMs) : "–"}>
           <span data-testid="tokens">{count(today.tokens)}</span> tokens
         </Figure>
-        <Figure name="In all" value={amount(inAll)} unit={unitOf(asset)}>
+        <Figure name={`In all, ${unitOf(asset)}`} value={amount(inAll)}>
           {amount(earnings.accruedRao)} pending
         </Figure>
-        <Figure name="Speed" value={rate(run?.tokensPerSecond ?? null)} unit="tokens/s">
+        <Figure name="Speed, tokens a second" value={rate(run?.tokensPerSecond ?? null)}>
           {run === null ? "no run yet" : `step ${count(run.step)}`}
         </Figure>
         <Figure name="Loss" value={lossText(run?.loss ?? null)} testId="loss">
@@ -61,8 +60,7 @@ export function TodayCard() {
 
 /** A loss means nothing without where it came from. */
 function lossNote(run: { heldOutLossAtStart: number | null; loss: number | null } | null): string {
-  if (run === null || run.loss === null || run.heldOutLossAtStart === null)
-    return "how far off its guesses are; lower is better";
+  if (run === null || run.loss === null || run.heldOutLossAtStart === null) return "lower is better";
   const fell = run.heldOutLossAtStart - run.loss;
   return `${fell >= 0 ? "↓" : "↑"} ${Math.abs(fell).toFixed(2)} since it knew nothing`;
 }
@@ -70,14 +68,12 @@ function lossNote(run: { heldOutLossAtStart: number | null; loss: number | null 
 function Figure({
   name,
   value,
-  unit,
   isFirst,
   testId,
   children,
 }: {
   name: string;
   value: string;
-  unit?: string;
   isFirst?: true;
   testId?: string;
   children: ReactNode;
@@ -88,12 +84,6 @@ function Figure({
       <dd>
         <span className={styles["value"]}>
           <span data-testid={testId}>{value}</span>
-          {unit !== undefined && (
-            <>
-              {" "}
-              <small>{unit}</small>
-            </>
-          )}
         </span>
         <span className={styles["note"]}>{children}</span>
       </dd>
