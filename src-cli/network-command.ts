@@ -24,6 +24,10 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .option("--name <name>", "what invited people see (at most 40 letters)", "A Train at Home network")
     .option("--operator <who>", "who you are, for invited people", "")
     .option("--open", "let anybody in who has the address, without an invitation")
+    .option(
+      "--page",
+      "show everybody the run at the network's address: loss curve, slices, tokens; read-only",
+    )
     .option("--host <address>", "local address to listen on", "0.0.0.0")
     .option(
       "--port <number>",
@@ -58,6 +62,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           name: words.name,
           operator: words.operator,
           open: words.open === true,
+          page: words.page === true,
           host: words.host,
           port: words.port,
           addresses: words.address ?? [],
@@ -124,6 +129,7 @@ interface Common {
 
 type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "model"> & {
   open?: true;
+  page?: true;
   address?: string[];
   cert?: string;
   key?: string;

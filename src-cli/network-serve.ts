@@ -26,6 +26,8 @@ export interface ServeOptions {
   readonly name: string;
   readonly operator: string;
   readonly open: boolean;
+  /** Everybody may look at the run. */
+  readonly page: boolean;
   readonly host: string;
   readonly port: number;
   /** `host` or `host:port`. */
@@ -118,12 +120,13 @@ async function firstWords(
   else if (line !== null)
     say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
   else say("Earlier invitations are still good; `tah network invite` makes another one.");
+  if (options.page) say(`\nEverybody may look at ${url}/ (with a certificate of your own: --cert).`);
   say(`\nLog: ${log}\nCtrl-C ends it; serving again continues where it was.`);
 }
 
 /** @throws Failure `bad-address`, `bad-option` */
 export function servedOf(options: ServeOptions): ServedNetwork {
-  const { name, operator, open, host, cert, key } = options;
+  const { name, operator, open, page, host, cert, key } = options;
   if ((cert === null) !== (key === null))
     throw new Failure("bad-option", "--cert and --key belong together: give both, or neither.");
   const certificate =
@@ -134,6 +137,7 @@ export function servedOf(options: ServeOptions): ServedNetwork {
     name,
     operator,
     open,
+    page,
     addresses: addresses.slice(0, MOST_ADDRESSES),
     certificate,
   });

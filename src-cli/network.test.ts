@@ -141,6 +141,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     name: "Kitchen",
     operator: "",
     open: false,
+    page: false,
     host: "127.0.0.1",
     port: 0,
     addresses: [],

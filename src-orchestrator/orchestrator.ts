@@ -164,7 +164,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     pay();
     const invitations = new Invitations(store, now);
     const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
-    const { name = network, operator = "", open = false } = served ?? {};
+    const { name = network, operator = "", open = false, page = false } = served ?? {};
     relay = served === null || isLoopback(options.host) ? null : await relayFor(served, options);
     if (relay !== null) host.nameNeighboursTo(relay.allow);
     const server = await createServer({
@@ -174,6 +174,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       tls,
       access,
       card: () => networkCard({ network, name: name.slice(0, 40), operator, open }, host),
+      page: page ? { name, operator } : null,
       control: {
         network,
         times: options.times ?? CONTROL_TIMES,

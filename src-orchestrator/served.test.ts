@@ -34,6 +34,7 @@ const SERVED: ServedNetwork = {
   name: "Kitchen",
   operator: "Anna",
   open: false,
+  page: false,
   addresses: [{ host: "127.0.0.1", port: null }],
   certificate: null,
 };
@@ -312,4 +313,38 @@ describe("a served network", () => {
     await orchestrator.close();
     expect(() => OperatorClient.of(home)).toThrow(expect.objectContaining({ code: "network-not-served" }));
   });
+
+  test("shows its run to everybody only when its operator wants that, and nothing but the run", async () => {
+    const address = () => orchestrator.url;
+    expect((await fetchPage(`${address()}/`)).status).toBe(401);
+    await orchestrator.close();
+    await serve({ page: true });
+    const page = await fetchPage(`${address()}/`, { "sec-fetch-site": "cross-site" });
+    expect(page.status).toBe(200);
+    expect(page.text).toContain("Kitchen, operated by Anna");
+    expect(page.policy).toContain("default-src 'none'");
+    expect((await fetchPage(`${address()}/loss.svg?7`)).text).toMatch(/^<svg /);
+    for (const path of ["/v1/run", "/v1/network", "/v1/claims", "//", "/index.html"])
+      expect((await fetchPage(`${address()}${path}`)).status, path).toBe(401);
+  });
 });
+
+/** As a browser asks: without an invitation. */
+function fetchPage(
+  url: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string; policy: string }> {
+  return new Promise((resolve, reject) => {
+    get(url, { rejectUnauthorized: false, headers }, (answer) => {
+      let text = "";
+      answer.on("data", (data) => (text += String(data)));
+      answer.on("end", () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          text,
+          policy: String(answer.headers["content-security-policy"]),
+        }),
+      );
+    }).on("error", reject);
+  });
+}

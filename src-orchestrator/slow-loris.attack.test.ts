@@ -83,7 +83,7 @@ describe("slow-loris", () => {
     const folder = join(temporaryFolder(), "network");
     mkdirSync(folder, { recursive: true });
     const addresses = [{ host: HOST, port: null }];
-    const served = { name: "Kitchen", operator: "", open: true, addresses, certificate: null };
+    const served = { name: "Kitchen", operator: "", open: true, page: false, addresses, certificate: null };
     const { orchestrator } = await openOrchestrator({}, { folder, served });
     const port = Number(new URL(orchestrator.url).port);
     // The first bytes of a ClientHello that announces 512.

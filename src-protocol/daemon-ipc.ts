@@ -89,6 +89,8 @@ export const servedNetwork = z.strictObject({
   operator: z.string().max(120),
   /** Anybody who finds it may come in. */
   open: z.boolean(),
+  /** Whether everybody may look at the run, without an invitation: the page at `/`. */
+  page: z.boolean().default(false),
   /** What invitations name, the best first; port null: the one it listens on. */
   addresses: z
     .array(z.strictObject({ host: invitationHost, port: z.int().min(1).max(65_535).nullable() }))

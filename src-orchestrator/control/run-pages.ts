@@ -7,6 +7,8 @@ export const HISTORY_POINTS = 4_000;
 /** Answers that are kept while no step is finished, or for so long. */
 const KEPT_ANSWERS = 64;
 const KEPT_MS = 1_000;
+const CURVE_KEPT_MS = 5_000;
+const MOST_CURVE_PAGES = 8;
 
 export interface PageSources {
   view(): RunView;
@@ -21,6 +23,7 @@ export class RunPages {
   readonly #now: () => number;
   #view: { readonly block: number; readonly text: string } | null = null;
   #point: { readonly point: HistoryPoint; readonly text: string } | null = null;
+  #curve: { readonly points: readonly HistoryPoint[]; readonly at: number } | null = null;
   readonly #history = new Map<number, { readonly text: string; readonly at: number }>();
 
   constructor(sources: PageSources, now: () => number = () => performance.now()) {
@@ -42,6 +45,20 @@ export class RunPages {
   point(point: HistoryPoint): string {
     if (this.#point?.point !== point) this.#point = { point, text: JSON.stringify(point) };
     return this.#point.text;
+  }
+
+  /** The whole curve, which a long run thins out the further back it lies. */
+  curve(): readonly HistoryPoint[] {
+    const now = this.#now();
+    if (this.#curve !== null && now - this.#curve.at < CURVE_KEPT_MS) return this.#curve.points;
+    const points: HistoryPoint[] = [];
+    for (let page = 0; page < MOST_CURVE_PAGES; page += 1) {
+      const next = this.#sources.points(points.at(-1)?.step ?? 0, HISTORY_POINTS);
+      points.push(...next);
+      if (next.length < HISTORY_POINTS) break;
+    }
+    this.#curve = { points, at: now };
+    return points;
   }
 
   history(sinceStep: number): string {

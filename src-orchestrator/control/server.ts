@@ -18,6 +18,7 @@ import { ControlSocket } from "./control-socket.ts";
 import type { ControlPorts } from "./control-socket.ts";
 import type { RunHost } from "../runs/run-host.ts";
 import { history } from "../stores/run-store.ts";
+import { CURVE_PATH, lossCurve, PAGE_PATH, PAGE_POLICY, publicPage } from "./public-page.ts";
 import { RunPages } from "./run-pages.ts";
 import type { Store } from "../stores/store.ts";
 import type { TlsIdentity } from "./tls-identity.ts";
@@ -43,6 +44,8 @@ export interface ServerPorts {
   readonly access: Access;
   /** What somebody is shown who thinks of joining. */
   readonly card: () => NetworkCard;
+  /** Of the page for everybody; null: there is none. */
+  readonly page: { readonly name: string; readonly operator: string } | null;
   readonly door: Door;
 }
 
@@ -128,6 +131,8 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
     },
   });
   server.addHook("onRequest", async (request) => {
+    // The page is for everybody, and its curve to be shown on other sites. Neither tells more than `view`.
+    if (ports.page !== null && isPublic(request.url)) return;
     checkSource(request, ports.loopback);
     if (request.url === HEALTH) return;
     // SECURITY: by the headers alone, before a body is read or a WebSocket made.
@@ -168,6 +173,7 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
     if (!query.success) throw new Failure("bad-request", '"sinceStep" is a whole number, 0 or more.');
     json(reply, pages.history(query.data.sinceStep));
   });
+  if (ports.page !== null) publicRoutes(server, ports.page, ports, pages, limited(publicBudget));
   server.get("/v1/control", { websocket: true }, (socket, request) => {
     const caller = {
       channel: channelOf(request.raw.socket),
@@ -188,6 +194,39 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   });
   await server.register(async (scope) => blobRoutes(scope, ports.blobs, host, ports.onCorrupt));
   return server;
+}
+
+type OnRequest = (request: FastifyRequest) => Promise<void>;
+
+function publicRoutes(
+  server: FastifyInstance,
+  names: { readonly name: string; readonly operator: string },
+  { host }: ServerPorts,
+  pages: RunPages,
+  onRequest: OnRequest,
+): void {
+  const headers = { "cache-control": "public, max-age=5", "x-content-type-options": "nosniff" };
+  server.get(PAGE_PATH, { onRequest }, (_request, reply) =>
+    reply
+      .headers({ ...headers, "content-security-policy": PAGE_POLICY, "referrer-policy": "no-referrer" })
+      .type("text/html; charset=utf-8")
+      .send(publicPage({ ...names, view: host.view(), points: pages.curve(), now: Date.now() })),
+  );
+  server.get(CURVE_PATH, { onRequest }, (_request, reply) =>
+    reply
+      .headers({
+        ...headers,
+        "content-security-policy": "default-src 'none'",
+        "cross-origin-resource-policy": "cross-origin",
+      })
+      .type("image/svg+xml")
+      .send(lossCurve(pages.curve())),
+  );
+}
+
+function isPublic(url: string): boolean {
+  const path = url.replace(/\?.*$/, "");
+  return path === PAGE_PATH || path === CURVE_PATH;
 }
 
 /** Every client is ours: no TLS before 1.3 is spoken, whose exporters bind less. */
