@@ -325,7 +325,7 @@ describe("a served network", () => {
     expect(page.policy).toContain("default-src 'none'");
     expect((await fetchPage(`${address()}/loss.svg?7`)).text).toMatch(/^<svg /);
     for (const path of ["/v1/run", "/v1/network", "/v1/claims", "//", "/index.html"])
-      expect((await fetchPage(`${address()}${path}`)).status, path).toBe(401);
+      expect([path, (await fetchPage(`${address()}${path}`)).status]).toEqual([path, 401]);
   });
 });
 
