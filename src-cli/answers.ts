@@ -31,7 +31,7 @@ export function statusText(state: DaemonState, now: number): string {
   const { limits } = state.traffic;
   if (limits.uploadMbit !== null || limits.downloadMbit !== null)
     lines.push(`Line:      ${trafficText(state.traffic)}`);
-  lines.push(`Earnings:  ${amount(state.earnings.accruedRao, state)} pending`);
+  lines.push(`Earnings:  ${pending(state)}`);
   lines.push(...chainLines(state));
   return lines.join("\n");
 }
@@ -53,18 +53,50 @@ function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string
   return `sends ${of(limits.uploadMbit, uploadMbit)}, receives ${of(limits.downloadMbit, downloadMbit)}`;
 }
 
-export function earningsText(state: DaemonState): string {
+export function earningsText(state: DaemonState, now = Date.now()): string {
   const { earnings } = state;
+  if (earnings.asOf === null)
+    return [
+      `Not known yet: the network has not said what was earned. ${state.problem?.message ?? "Ask again in a moment."}`,
+      ...formerLines(earnings),
+      ...chainLines(state),
+    ].join("\n");
   const lines = [
     `Pending:   ${amount(earnings.accruedRao, state)} from ${earnings.receipts} counter-signed receipts`,
     `Accepted:  ${amount(onItsWay(earnings), state)} claimed, not paid yet`,
     `Paid:      ${amount(earnings.paidRao, state)}`,
     `Pays to:   ${earnings.payoutColdkey}`,
   ];
+  if (earnings.later !== null)
+    lines.push(
+      `Later:     ${amount(earnings.later.amountRao, state)} of it can be claimed from block ${earnings.later.fromBlock} on`,
+    );
+  if (earnings.nextClaimAt !== null)
+    lines.push(
+      `Claimed:   by itself at the epoch's end, ${momentText(earnings.nextClaimAt, now)}, or now with \`tah claim\``,
+    );
+  lines.push(...formerLines(earnings));
+  if (state.problem?.code === "clock-wrong") lines.push(`Clock:     ${state.problem.message}`);
   lines.push(...chainLines(state));
   if (earnings.asset === "test")
     lines.push("Test units of the network on this computer: they are worth nothing.");
   return lines.join("\n");
+}
+
+function pending(state: DaemonState): string {
+  return state.earnings.asOf === null
+    ? "not known yet: the network has not answered"
+    : `${amount(state.earnings.accruedRao, state)} pending`;
+}
+
+/** What keys of before have left. */
+function formerLines({ former }: DaemonState["earnings"]): string[] {
+  return former.map(({ hotkey, accruedRao, asset, isHere }) => {
+    const what = `${formatTao(BigInt(accruedRao), 6)} ${unit(asset)} belong to the hotkey of before, ${hotkey}`;
+    return isHere
+      ? `Before:    ${what}: \`tah claim\` takes them along`
+      : `Before:    ${what} (as last seen): put its file back to claim them`;
+  });
 }
 
 function onItsWay({ claimedRao, paidRao }: DaemonState["earnings"]): string {

@@ -44,9 +44,9 @@ describe("tah wallet", () => {
 
   it("tells a good signature from a bad one by its exit code, with and without 0x", async () => {
     const { verifySr25519 } = await import("../src-protocol/sr25519.ts");
-    const { openOrCreateHotkey } = await import("../src-daemon/wallet/wallet.ts");
-    const hotkey = await openOrCreateHotkey({ root: join(home, "wallets"), wallet: "w", hotkey: "h" });
-    const signature = hotkey.signText("a text");
+    const { hotkey: testHotkey } = await import("../src-orchestrator/test-support/keys.test-support.ts");
+    const hotkey = testHotkey(5);
+    const signature = hotkey.sign("a text");
     expect(verifySr25519(hotkey.address, "a text", signature)).toBe(true);
     const words = ["--message", "a text", "--address", hotkey.address, "--json"];
     const folded = `${signature.slice(2, 70)}\n${signature.slice(70)}`;

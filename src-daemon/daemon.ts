@@ -13,6 +13,7 @@ import { localSocketPath } from "./api/local-socket.ts";
 import { chainClock } from "./chain/chain-connection.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { HistoryKeeper } from "./history/history-keeper.ts";
+import { FormerKeys } from "./earnings/former-keys.ts";
 import { homeFailure, openHome } from "./data-folder/home.ts";
 import type { Home } from "./data-folder/home.ts";
 import { embeddedPlan } from "./runs/embedded-plan.ts";
@@ -46,8 +47,9 @@ import { SignIn } from "./api/sign-in.ts";
 import { VERSION } from "./version.ts";
 import { passwordSource } from "./wallet/password-source.ts";
 import { selectedWallet } from "./wallet/selected-wallet.ts";
-import { openOrCreateHotkey, payoutAddress } from "./wallet/wallet.ts";
-import type { Hotkey, PasswordSource } from "./wallet/wallet.ts";
+import { SignatureLog } from "./wallet/signature-log.ts";
+import { loggedHotkey, openFormerHotkey, openOrCreateHotkey, payoutAddress } from "./wallet/wallet.ts";
+import type { Hotkey, PasswordSource, WalletHotkey } from "./wallet/wallet.ts";
 
 /** The running product: what `main.ts`, tests and the shell hold of it. */
 export interface Daemon {
@@ -103,7 +105,11 @@ async function assemble(
   const policy = new PolicyKeeper({ folder: home.path, zone: () => zone.name, begun: setUp.isDone });
   cleanUp.push(() => policy.close());
   zone.onChange(() => policy.look());
-  const { own, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
+  const signatures = new SignatureLog(join(home.path, "signatures.jsonl"), Date.now);
+  const { own: unlogged, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
+  const own = loggedHotkey(unlogged, signatures);
+  const formerKeys = new FormerKeys(join(home.path, "former-keys.json"), Date.now);
+  cleanUp.push(() => formerKeys.save());
   for (const warning of warnings) log.warn(warning);
   const networks = new NetworksStore(home.networksFile, (id) => home.joined(id).path);
   const chain = options.chain === null ? null : chainClock({ url: options.chain, payout: payoutColdkey });
@@ -152,6 +158,14 @@ async function assemble(
     onEarnings: (earnings) => history.earned(earnings),
     onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
     onProcesses: (list) => writeProcessList(home.processesFile, list),
+    former: {
+      keys: formerKeys,
+      path: own.path,
+      async open(path, address) {
+        const hotkey = await openFormerHotkey(path, address);
+        return hotkey === null ? null : loggedHotkey(hotkey, signatures);
+      },
+    },
   };
   const membership = new Membership({
     store: networks,
@@ -338,7 +352,7 @@ function firstYes(home: Home, setUp: SetUp): void {
 }
 
 interface OwnKey {
-  readonly own: Hotkey;
+  readonly own: WalletHotkey;
   readonly payoutColdkey: Hotkey["address"];
   readonly warnings: readonly string[];
 }

@@ -58,6 +58,9 @@ export const historyAnswer = z.strictObject({
 });
 export type HistoryAnswer = z.infer<typeof historyAnswer>;
 
+/** Credited at blocks that have not come yet: claimable from that block on. */
+export const laterAmount = z.strictObject({ amountRao: raoText, fromBlock: z.int().nonnegative() });
+
 /** `GET /v1/account` (signed by the hotkey it is about). */
 export const accountAnswer = z.strictObject({
   hotkey: ss58Address,
@@ -72,6 +75,7 @@ export const accountAnswer = z.strictObject({
   nextEpoch: z.int().nonnegative(),
   /** Milliseconds of a block, about. */
   blockMs: z.int().positive(),
+  later: laterAmount.nullable(),
   /** Which binding of the payout address holds, counted from 1; 0: none, it is paid to itself. */
   bindingGeneration: z.int().nonnegative(),
 });
@@ -88,7 +92,7 @@ export const claimableAnswer = z.strictObject({
   epochFrom: z.int().nonnegative(),
   epochTo: z.int().nonnegative(),
   /** Credited at blocks that have not come yet: left out, and claimable from that block on. Null: nothing is. */
-  later: z.strictObject({ amountRao: raoText, fromBlock: z.int().nonnegative() }).nullable(),
+  later: laterAmount.nullable(),
 });
 export type ClaimableAnswer = z.infer<typeof claimableAnswer>;
 

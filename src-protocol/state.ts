@@ -76,6 +76,23 @@ export const earningsState = z.strictObject({
   receipts: z.int().nonnegative(),
   /** Receipts that this computer's neighbours earned, for the whole embedded network's picture. */
   neighboursAccruedRao: raoText,
+  /** When the network said so (Unix milliseconds); null: nothing is known yet, and the zeros mean nothing. */
+  asOf: z.int().nonnegative().nullable(),
+  /** When the next claim is made by itself; null: not known. */
+  nextClaimAt: z.int().nonnegative().nullable(),
+  /** Of it, what cannot be claimed yet, with the block from which on it can; null: all of it can. */
+  later: z.strictObject({ amountRao: raoText, fromBlock: z.int().nonnegative() }).nullable(),
+  /** What hotkeys that this computer worked with before have left to claim. */
+  former: z.array(
+    z.strictObject({
+      hotkey: ss58Address,
+      asset: z.enum(["test", "alpha", "tao"]),
+      accruedRao: raoText,
+      /** Its file is where it was and opens: a claim takes this along. */
+      isHere: z.boolean(),
+      asOf: z.int().nonnegative(),
+    }),
+  ),
 });
 
 export const chainState = z.strictObject({

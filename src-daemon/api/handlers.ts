@@ -8,7 +8,6 @@ import type { AuditEntry } from "../../src-protocol/methods.ts";
 import { refuseLooserSafety, type Agents } from "../agents/agents.ts";
 import type { ApiCaller, ApiTokens } from "./api-tokens.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
-import { formatTao } from "../../src-protocol/units.ts";
 import type { Handlers } from "./api-calls.ts";
 import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
@@ -117,16 +116,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       receipts: await membership.session.accounts.receipts(limit),
     }),
     "earnings.claims": async () => ({ claims: await membership.session.accounts.claims() }),
-    "earnings.claim": async () => {
-      const { session } = membership;
-      const row = await session.accounts.claim();
-      for (const each of [row, ...row.others])
-        ports.note(
-          `${formatTao(BigInt(each.amountRao))} ${each.asset} units were claimed for ${each.payoutColdkey}: ${each.status}.`,
-        );
-      session.refreshEarnings();
-      return row;
-    },
+    "earnings.claim": () => membership.session.claim(),
     "providers.get": () => providers.report(),
     "providers.test": () => providers.again(isNew()),
     "network.list": () => ({ networks: membership.list() }),

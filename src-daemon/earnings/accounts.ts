@@ -1,7 +1,10 @@
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { accountAnswer, claimsAnswer, historyAnswer, receiptsAnswer } from "../../src-protocol/api.ts";
 import type { AccountAnswer } from "../../src-protocol/api.ts";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type {
   ClaimOutcome,
   ClaimRow,
@@ -10,6 +13,9 @@ import type {
   ReceiptRow,
 } from "../../src-protocol/state.ts";
 import { claimAll } from "./claim-all.ts";
+import { outcomeOf } from "./claim-outcome.ts";
+import { NetworkTime } from "./network-time.ts";
+import type { FormerKeys, KeptAccount } from "./former-keys.ts";
 import type { Reach } from "../networks/reach.ts";
 import { signedJson } from "../wallet/signed-request.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
@@ -19,12 +25,23 @@ export interface AccountsOptions {
   readonly netuid: number;
   readonly own: Hotkey;
   readonly neighbours: readonly Hotkey[];
-  readonly payoutColdkey: Hotkey["address"];
+  readonly payoutColdkey: Ss58Address;
   /** Keeps a claim that is under way. */
   readonly claimFolder: string;
   /** Where the orchestrator answers now; null while it does not. */
   url(): string | null;
   readonly reach: Pick<Reach, "fetch">;
+  /** Hotkeys that this computer worked with before; left out: none is known. */
+  readonly former?: {
+    readonly keys: Pick<FormerKeys, "besides" | "note">;
+    /** Of the network, as the keys know it. */
+    readonly id: string;
+    /** Of the own hotkey's file. */
+    readonly path: string;
+    /** The hotkey in a file of before; null: it is not there, or it does not open by itself. */
+    open(path: string, address: Ss58Address): Promise<Hotkey | null>;
+  };
+  readonly now?: () => number;
 }
 
 /** How long a claim of test units is followed until it is paid. */
@@ -36,22 +53,37 @@ const HISTORY_PAGES = 64;
 /** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
 export class Accounts {
   readonly #options: AccountsOptions;
+  readonly #time: NetworkTime;
+  #heard: AccountAnswer | null = null;
 
   constructor(options: AccountsOptions) {
     this.#options = options;
+    this.#time = new NetworkTime(options.now);
+  }
+
+  /** Of the own hotkey, as the network said last; null: it has not yet. */
+  get heard(): AccountAnswer | null {
+    return this.#heard;
+  }
+
+  /** This computer's clock is off, and what is done about it; null: it is right. */
+  get clockProblem(): FailureBody | null {
+    return this.#time.problem;
   }
 
   async earnings(): Promise<DaemonState["earnings"]> {
-    const { own, neighbours } = this.#options;
+    const { own, neighbours, former } = this.#options;
     const [account, ...others] = await Promise.all(
       [own, ...neighbours].map((hotkey) => this.#account(hotkey)),
     );
     if (account === undefined) throw new Failure("internal", "There is no account.");
+    this.#heard = account;
     const next = others.reduce(
       (sum, { accruedRao, claimedRao }) => sum + BigInt(accruedRao) + BigInt(claimedRao),
       0n,
     );
-    const { hotkey, payoutColdkey, asset, accruedRao, claimedRao, paidRao, receipts } = account;
+    const { hotkey, payoutColdkey, asset, accruedRao, claimedRao, paidRao, receipts, later } = account;
+    former?.keys.note({ network: former.id, hotkey, path: former.path, asset, accruedRao });
     return {
       hotkey,
       payoutColdkey,
@@ -61,50 +93,37 @@ export class Accounts {
       paidRao,
       receipts,
       neighboursAccruedRao: next.toString(),
+      asOf: Math.max(0, Math.floor((this.#options.now ?? Date.now)())),
+      nextClaimAt: null,
+      later,
+      former: await this.#former(),
     };
   }
 
   async receipts(limit: number): Promise<ReceiptRow[]> {
-    const url = this.#address(`account/receipts?limit=${limit}`);
-    return (await signedJson(this.#options.own, url, receiptsAnswer, this.#ports())).receipts;
+    const answer = await this.#ask(this.#options.own, `account/receipts?limit=${limit}`, receiptsAnswer);
+    return answer.receipts;
   }
 
   async claims(): Promise<ClaimRow[]> {
-    const { own } = this.#options;
-    return (await signedJson(own, this.#address("claims"), claimsAnswer, this.#ports())).claims;
+    return (await this.#ask(this.#options.own, "claims", claimsAnswer)).claims;
   }
 
-  /** Claims all that has accrued. More than one claim's worth is answered as the newest with the sum. */
+  /**
+   * Claims all that has accrued, also of hotkeys of before whose files are still here. What goes to another
+   * address than that of today stands apart in the answer.
+   */
   async claim(): Promise<ClaimOutcome> {
-    const { own, network, netuid, payoutColdkey, claimFolder } = this.#options;
-    const rows = await claimAll({
-      hotkey: own,
-      network,
-      netuid,
-      payoutColdkey,
-      asset: (await this.#account(own)).asset,
-      folder: claimFolder,
-      orchestratorUrl: this.#network(),
-      ...this.#ports(),
-    });
-    const newest = rows.at(-1);
-    if (newest === undefined)
+    const { own, claimFolder } = this.#options;
+    const rows = await this.#claimOf(own, claimFolder);
+    for (const { hotkey } of await this.#openFormer())
+      rows.unshift(...(await this.#claimOf(hotkey, join(claimFolder, hotkey.address))));
+    if (rows.length === 0)
       throw new Failure(
         "nothing-to-claim",
         "There is nothing to claim yet: earnings appear a few seconds after a step of training.",
       );
-    return outcomeOf(await this.#followed(rows));
-  }
-
-  /** Test units are paid within moments, and whoever claims wants to see that. */
-  async #followed(rows: readonly ClaimRow[]): Promise<ClaimRow[]> {
-    let now = [...rows];
-    for (let look = 0; look < PAID_LOOKS && now.some(isUnderWay); look += 1) {
-      await wait(PAID_LOOK_MS);
-      const claims = await this.claims().catch(() => []);
-      now = now.map((row) => claims.find(({ claimId }) => claimId === row.claimId) ?? row);
-    }
-    return now;
+    return outcomeOf(rows);
   }
 
   /** Finished steps from `sinceStep` on, oldest first: public, so not signed. */
@@ -133,12 +152,87 @@ export class Accounts {
     }
   }
 
-  #account(hotkey: Hotkey): Promise<AccountAnswer> {
-    return signedJson(hotkey, this.#address("account"), accountAnswer, this.#ports());
+  async #claimOf(hotkey: Hotkey, folder: string): Promise<ClaimRow[]> {
+    const { network, netuid, reach } = this.#options;
+    const account = await this.#account(hotkey);
+    const payoutColdkey = this.#payoutOf(account);
+    const rows = await this.#time.dated(() =>
+      claimAll({
+        hotkey,
+        network,
+        netuid,
+        payoutColdkey,
+        asset: account.asset,
+        folder,
+        orchestratorUrl: this.#network(),
+        fetch: reach.fetch,
+        now: this.#time.now,
+      }),
+    );
+    return this.#followed(hotkey, rows);
   }
 
-  #ports(): Pick<Reach, "fetch"> {
-    return { fetch: this.#options.reach.fetch };
+  /** SECURITY: the network says where a hotkey is bound to; only an address of the owner's is signed for. */
+  #payoutOf({ hotkey, payoutColdkey, bindingGeneration }: AccountAnswer): Ss58Address {
+    const wanted = this.#options.payoutColdkey;
+    if (payoutColdkey === wanted || payoutColdkey === hotkey) return payoutColdkey;
+    throw new Failure(
+      "payout-not-yours",
+      `The network pays this hotkey to ${payoutColdkey} (binding ${bindingGeneration}), which is not the payout address of this computer, ${wanted}. Nothing was claimed: bind the right one with \`tah payout ${wanted}\`, or set this one with \`tah wallet payout ${payoutColdkey} --replace\` if it is yours.`,
+    );
+  }
+
+  /** Test units are paid within moments, and whoever claims wants to see that. */
+  async #followed(hotkey: Hotkey, rows: readonly ClaimRow[]): Promise<ClaimRow[]> {
+    let now = [...rows];
+    for (let look = 0; look < PAID_LOOKS && now.some(isUnderWay); look += 1) {
+      await wait(PAID_LOOK_MS);
+      const { claims } = await this.#ask(hotkey, "claims", claimsAnswer).catch(() => ({ claims: [] }));
+      now = now.map((row) => claims.find(({ claimId }) => claimId === row.claimId) ?? row);
+    }
+    return now;
+  }
+
+  /** What keys of before have left: fresh where the key is here, else as it was last seen. */
+  async #former(): Promise<DaemonState["earnings"]["former"]> {
+    const { former, own } = this.#options;
+    const kept = former?.keys.besides(former.id, own.address) ?? [];
+    if (former === undefined || kept.length === 0) return [];
+    const open = new Map((await this.#openFormer()).map(({ hotkey, kept: { path } }) => [path, hotkey]));
+    const rows = await Promise.all(
+      kept.map(async (known) => {
+        const { hotkey, asset, accruedRao, at, path } = known;
+        const key = open.get(path);
+        if (key === undefined) return { hotkey, asset, accruedRao, isHere: false, asOf: at };
+        const account = await this.#account(key);
+        former.keys.note({ ...withoutTime(known), accruedRao: account.accruedRao });
+        const asOf = Math.max(0, Math.floor((this.#options.now ?? Date.now)()));
+        return { hotkey, asset, accruedRao: account.accruedRao, isHere: true, asOf };
+      }),
+    );
+    return rows.filter(({ accruedRao }) => accruedRao !== "0");
+  }
+
+  async #openFormer(): Promise<{ readonly hotkey: Hotkey; readonly kept: KeptAccount }[]> {
+    const { former, own } = this.#options;
+    if (former === undefined) return [];
+    const opened = await Promise.all(
+      former.keys
+        .besides(former.id, own.address)
+        .map(async (kept) => ({ kept, hotkey: await former.open(kept.path, kept.hotkey) })),
+    );
+    return opened.flatMap(({ kept, hotkey }) => (hotkey === null ? [] : [{ kept, hotkey }]));
+  }
+
+  #account(hotkey: Hotkey): Promise<AccountAnswer> {
+    return this.#ask(hotkey, "account", accountAnswer);
+  }
+
+  #ask<Schema extends Parameters<typeof signedJson>[2]>(hotkey: Hotkey, path: string, schema: Schema) {
+    const { fetch } = this.#options.reach;
+    return this.#time.dated(() =>
+      signedJson(hotkey, this.#address(path), schema, { fetch, now: this.#time.now }),
+    );
   }
 
   #address(path: string): URL {
@@ -159,17 +253,6 @@ function isUnderWay({ asset, status }: ClaimRow): boolean {
   return asset === "test" && status === "accepted";
 }
 
-/** SECURITY: sums are of one address: what goes to another one stands apart. */
-export function outcomeOf(rows: readonly ClaimRow[]): ClaimOutcome {
-  const newest = rows.at(-1);
-  if (newest === undefined) throw new Failure("internal", "There is no claim.");
-  const isSame = ({ payoutColdkey, asset, status }: ClaimRow): boolean =>
-    payoutColdkey === newest.payoutColdkey && asset === newest.asset && status === newest.status;
-  const same = rows.filter(isSame);
-  return {
-    ...newest,
-    amountRao: same.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n).toString(),
-    receipts: same.reduce((sum, { receipts }) => sum + receipts, 0),
-    others: rows.filter((row) => !isSame(row)),
-  };
+function withoutTime({ network, hotkey, path, asset, accruedRao }: KeptAccount): Omit<KeptAccount, "at"> {
+  return { network, hotkey, path, asset, accruedRao };
 }

@@ -8,6 +8,7 @@ import { CLAIM_FIRST_LINE, parseClaimText, signedClaim } from "../../src-protoco
 import type { ClaimBody } from "../../src-protocol/claim.ts";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import { receiptsRoot, sha256 } from "../../src-protocol/signing.ts";
+import { signableText } from "../../src-protocol/signable.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
@@ -22,7 +23,7 @@ const hotkeyOf = (seed: number): Hotkey => {
   const secret = secretFromSeed(new Uint8Array(32).fill(seed));
   return {
     address: encodeSs58(getPublicKey(secret)),
-    signText: (text) => `0x${Buffer.from(sign(secret, Buffer.from(text))).toString("hex")}`,
+    sign: (thing) => `0x${Buffer.from(sign(secret, Buffer.from(signableText(thing)))).toString("hex")}`,
   };
 };
 const hotkey = hotkeyOf(5);

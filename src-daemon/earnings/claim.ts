@@ -47,6 +47,5 @@ export function makeClaim({
     issuedAt: Math.floor(now),
     expiresAt: Math.floor(now) + CLAIM_VALID_MS,
   };
-  const text = claimText(body);
-  return { claim: { text, signature: hotkey.signText(text) }, body };
+  return { claim: { text: claimText(body), signature: hotkey.sign({ kind: "claim", body }) }, body };
 }

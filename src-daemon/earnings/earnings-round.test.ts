@@ -13,6 +13,10 @@ const earnings = (receipts: number) => ({
   accruedRao: "0",
   claimedRao: "0",
   paidRao: "0",
+  asOf: 0,
+  nextClaimAt: null,
+  later: null,
+  former: [],
   receipts,
   neighboursAccruedRao: "0",
 });

@@ -94,7 +94,7 @@ function membership(mayOpen = () => true): Membership {
         limit: () => undefined,
         use: () => undefined,
         retry: () => undefined,
-        refreshEarnings: () => undefined,
+        claim: () => Promise.reject(new Error("nothing is claimed here")),
         kill: () => undefined,
       });
     },

@@ -15,7 +15,7 @@ export interface Looked extends Pick<StoredNetwork, "id" | "address" | "otherAdd
 
 type Session = Pick<
   NetworkSession,
-  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "refreshEarnings" | "kill"
+  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "claim" | "kill"
 >;
 
 export interface MembershipPorts {

@@ -2,7 +2,12 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { Limits } from "../../src-protocol/rules.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import type { ClaimOutcome } from "../../src-protocol/state.ts";
+import { formatTao } from "../../src-protocol/units.ts";
 import { Accounts } from "../earnings/accounts.ts";
+import type { AccountsOptions } from "../earnings/accounts.ts";
+import { EpochClaims } from "../earnings/epoch-claims.ts";
 import { clockProblem } from "../earnings/clock-problem.ts";
 import { EarningsRound } from "../earnings/earnings-round.ts";
 import type { LiveState } from "../state/live-state.ts";
@@ -37,6 +42,8 @@ export interface SessionPorts {
   onEarnings(earnings: DaemonState["earnings"]): void;
   onProviderFault(provider: ExecutionProvider, ending: string): void;
   onProcesses(list: ProcessList): void;
+  /** Hotkeys of before. */
+  readonly former: Omit<NonNullable<AccountsOptions["former"]>, "id">;
 }
 
 /** The active network: its processes here, what is watched of it, and what was earned there. */
@@ -45,6 +52,7 @@ export class NetworkSession {
   readonly #plan: SessionPlan;
   readonly #live: LiveState;
   readonly #earnings: EarningsRound;
+  readonly #epochs: EpochClaims;
   readonly #watch: NetworkWatch;
   readonly #supervisor: Supervisor;
 
@@ -62,12 +70,24 @@ export class NetworkSession {
       claimFolder: plan.claimFolder,
       url: () => live.get().network.url,
       reach: plan.reach,
+      former: { ...ports.former, id: plan.view.id ?? "" },
+    });
+    this.#epochs = new EpochClaims({
+      claim: () => this.claim(),
+      failed(error) {
+        if (!(error instanceof Failure && error.code === "nothing-to-claim"))
+          log.warn({ err: error }, "the epoch's claim could not be made");
+      },
+      now: Date.now,
+      random: Math.random,
     });
     this.#earnings = new EarningsRound({
       ask: () => this.accounts.earnings(),
-      tell(answer) {
-        live.problem("clock", null);
-        live.earnings(answer);
+      tell: (answer) => {
+        const { heard, clockProblem: problem } = this.accounts;
+        live.problem("clock", problem);
+        if (heard !== null) this.#epochs.heard(heard);
+        live.earnings({ ...answer, nextClaimAt: this.#epochs.nextAt });
         ports.onEarnings(answer);
       },
       failed(error) {
@@ -146,13 +166,21 @@ export class NetworkSession {
     this.#supervisor.use(provider);
   }
 
-  refreshEarnings(): void {
+  /** Claims all that has accrued, and says so. */
+  async claim(): Promise<ClaimOutcome> {
+    const outcome = await this.accounts.claim();
+    for (const { amountRao, asset, payoutColdkey, status } of [outcome, ...outcome.others])
+      this.#live.note(
+        `${formatTao(BigInt(amountRao))} ${asset === "test" ? "test units" : asset} were claimed for ${payoutColdkey}: ${status}.`,
+      );
     this.#earnings.now();
+    return outcome;
   }
 
   /** Resolves when no process of it is left. */
   async stop(reason: string): Promise<void> {
     this.#earnings.stop();
+    this.#epochs.stop();
     await this.#supervisor.stop(reason);
     this.#watch.follow(null);
   }

@@ -56,6 +56,10 @@ export function nothingEarned(
     paidRao: "0",
     receipts: 0,
     neighboursAccruedRao: "0",
+    asOf: null,
+    nextClaimAt: null,
+    later: null,
+    former: [],
   };
 }
 

@@ -28,7 +28,8 @@ function situation(state: DaemonState, now: number): string {
   return situationText(state, now);
 }
 
-export function earned({ accruedRao, claimedRao, asset }: DaemonState["earnings"]): string {
+export function earned({ accruedRao, claimedRao, asset, asOf }: DaemonState["earnings"]): string {
+  if (asOf === null) return "not known yet";
   const rao = BigInt(accruedRao) + BigInt(claimedRao);
   // Six decimals always: a number that changes its width is hard to read.
   const amount = formatTao(rao - (rao % 1000n), 6);

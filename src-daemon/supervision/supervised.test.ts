@@ -144,7 +144,7 @@ describe("the orchestrator's process", () => {
 describe("a worker's process", () => {
   const hotkey = {
     address: ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"),
-    signText: () => `0x${"00".repeat(64)}`,
+    sign: () => `0x${"00".repeat(64)}`,
   };
   const key = { type: "sessionKey", sessionKey: sessionKey.parse("aa".repeat(32)) };
   let fake: ReturnType<typeof fakeProcesses>;

@@ -5,9 +5,10 @@ import { once } from "node:events";
 import { secretFromSeed, sign, getPublicKey } from "@scure/sr25519";
 import { afterEach, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { boundBody, EPISTULA_HEADERS, epistulaText } from "../../src-protocol/epistula.ts";
+import { BTAUTH_HEADERS, btauthText } from "../../src-protocol/btauth.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { signableText } from "../../src-protocol/signable.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
 import { RefusedByNetwork, signedFetch, signedJson } from "./signed-request.ts";
@@ -16,10 +17,9 @@ import type { Hotkey } from "./wallet.ts";
 const SECRET = secretFromSeed(new Uint8Array(32).fill(5));
 const hotkey: Hotkey = {
   address: encodeSs58(getPublicKey(SECRET)),
-  signText: (text) => `0x${Buffer.from(sign(SECRET, Buffer.from(text))).toString("hex")}`,
+  sign: (thing) => `0x${Buffer.from(sign(SECRET, Buffer.from(signableText(thing)))).toString("hex")}`,
 };
 const NOW = 1_800_000_000_000;
-const UUID = "b2a5b1f4-6a0e-4d3e-9d0c-3f1f7f2f8a11";
 
 let server: Server | null = null;
 afterEach(async () => {
@@ -55,49 +55,46 @@ describe("a signed request", () => {
     const url = await serve((request, response) => {
       void bodyOf(request).then((body) => {
         const header = (name: string) => String(request.headers[name] ?? "");
-        const hash = sha256(boundBody(request.method ?? "", request.url ?? "", body));
-        const text = epistulaText(
-          hash,
-          header(EPISTULA_HEADERS.uuid),
-          Number(header(EPISTULA_HEADERS.timestamp)),
-          header(EPISTULA_HEADERS.signedFor),
-        );
-        const verified = verifySr25519(
-          header(EPISTULA_HEADERS.signedBy),
-          text,
-          header(EPISTULA_HEADERS.signature),
-        );
+        const text = btauthText({
+          method: request.method ?? "",
+          target: request.url ?? "",
+          bodySha256: sha256(body),
+          nonce: header(BTAUTH_HEADERS.nonce),
+          hotkey: header(BTAUTH_HEADERS.hotkey),
+          receiver: header(BTAUTH_HEADERS.receiver),
+        });
+        const verified = verifySr25519(hotkey.address, text, header(BTAUTH_HEADERS.signature));
         seen.push({ verified, headers: request.headers, body: body.toString() });
         response.end("{}");
       });
     });
-    const ports = { now: () => NOW, uuid: () => UUID };
+    const ports = { now: () => NOW };
     await signedFetch(hotkey, `${url}/v1/account/receipts?limit=5&name=a%20b`, ports);
     await signedFetch(hotkey, `${url}/v1/claims`, { ...ports, method: "POST", body: { text: "Ü 🙂", n: 1 } });
     await signedFetch(hotkey, `${url}/v1/account`, { ...ports, signedFor: hotkey.address });
     expect(seen.map(({ verified }) => verified)).toEqual([true, true, true]);
     expect(seen[0]?.headers).toMatchObject({
-      "epistula-version": "2",
-      "epistula-timestamp": String(NOW),
-      "epistula-uuid": UUID,
-      "epistula-signed-by": hotkey.address,
+      "x-bittensor-version": "1",
+      "x-bittensor-nonce": `${NOW}000000`,
+      "x-bittensor-hotkey": hotkey.address,
     });
-    expect(seen[0]?.headers["epistula-signed-for"]).toBeUndefined();
-    expect(seen[2]?.headers["epistula-signed-for"]).toBe(hotkey.address);
+    expect(seen[0]?.headers["x-bittensor-receiver"]).toBeUndefined();
+    expect(seen[2]?.headers["x-bittensor-receiver"]).toBe(hotkey.address);
     expect(seen[1]).toMatchObject({ body: '{"text":"Ü 🙂","n":1}' });
     expect(seen[1]?.headers["content-type"]).toBe("application/json");
   });
 
-  it("has a fresh uuid and the present time unless told otherwise", async () => {
-    const uuids: unknown[] = [];
+  it("has a fresh nonce of the present time unless told otherwise", async () => {
+    const nonces: unknown[] = [];
     const url = await serve((request, response) => {
-      uuids.push(request.headers["epistula-uuid"]);
-      expect(Math.abs(Number(request.headers["epistula-timestamp"]) - Date.now())).toBeLessThan(5000);
+      const nonce = request.headers["x-bittensor-nonce"];
+      nonces.push(nonce);
+      expect(Math.abs(Number(nonce) / 1e6 - Date.now())).toBeLessThan(5000);
       response.end("{}");
     });
     await signedFetch(hotkey, url);
     await signedFetch(hotkey, url);
-    expect(new Set(uuids).size).toBe(2);
+    expect(new Set(nonces).size).toBe(2);
   });
 
   it("that the network refuses carries the network's own code, sentence and status", async () => {

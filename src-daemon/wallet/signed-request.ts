@@ -1,13 +1,12 @@
-import { randomUUID } from "node:crypto";
 import type { z } from "zod";
-import { boundBody, EPISTULA_HEADERS, EPISTULA_VERSION, epistulaText } from "../../src-protocol/epistula.ts";
+import { BTAUTH_HEADERS, BTAUTH_VERSION } from "../../src-protocol/btauth.ts";
 import { Failure, failureSchema } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { reasonOf } from "../networks/unreachable.ts";
 import type { Hotkey } from "./wallet.ts";
 
-/** Requests to the network that the hotkey vouches for (Epistula v2, method and target bound in). */
+/** Requests to the network that the hotkey vouches for (`btauth/1`: method and target are bound in). */
 export interface SignedRequest {
   readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   /** Sent as JSON. */
@@ -18,17 +17,19 @@ export interface SignedRequest {
   readonly signal?: AbortSignal;
   /** Unix milliseconds. */
   readonly now?: () => number;
-  readonly uuid?: () => string;
   readonly fetch?: typeof globalThis.fetch;
 }
 
 /** The network answered, and the answer is no. `code` and `message` are the network's own. */
 export class RefusedByNetwork extends Failure {
   readonly status: number;
+  /** When it said so, by its own clock (Unix milliseconds, whole seconds); null: it does not say. */
+  readonly serverTime: number | null;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, serverTime: number | null = null) {
     super(code, message);
     this.status = status;
+    this.serverTime = serverTime;
   }
 }
 
@@ -89,24 +90,33 @@ export async function signedJson<Schema extends z.ZodType>(
   );
 }
 
-/** The Epistula headers for these exact bytes. `target` is path and query as sent. */
+let lastNonce = 0n;
+
+/** Nanoseconds, and never the same twice: a second request within a millisecond is no replay of the first. */
+function nonceAt(now: number): bigint {
+  const wanted = BigInt(Math.floor(now)) * 1_000_000n;
+  lastNonce = wanted > lastNonce || lastNonce - wanted > 1_000_000_000n ? wanted : lastNonce + 1n;
+  return lastNonce;
+}
+
+/** The headers for these exact bytes. `target` is path and query as sent. */
 export function signedHeaders(
   hotkey: Hotkey,
   method: string,
   target: string,
   body: Uint8Array | undefined,
-  { now = Date.now, uuid = randomUUID, signedFor }: Pick<SignedRequest, "now" | "uuid" | "signedFor"> = {},
+  { now = Date.now, signedFor }: Pick<SignedRequest, "now" | "signedFor"> = {},
 ): Record<string, string> {
-  const timestamp = Math.floor(now());
-  const id = uuid();
-  const hash = sha256(boundBody(method, target, body ?? new Uint8Array()));
+  const nonce = String(nonceAt(now()));
+  const bodySha256 = sha256(body ?? new Uint8Array());
+  const receiver = signedFor ?? "";
+  const request = { method, target, bodySha256, nonce, hotkey: hotkey.address, receiver };
   return {
-    [EPISTULA_HEADERS.version]: EPISTULA_VERSION,
-    [EPISTULA_HEADERS.timestamp]: String(timestamp),
-    [EPISTULA_HEADERS.uuid]: id,
-    [EPISTULA_HEADERS.signedBy]: hotkey.address,
-    ...(signedFor === undefined ? {} : { [EPISTULA_HEADERS.signedFor]: signedFor }),
-    [EPISTULA_HEADERS.signature]: hotkey.signText(epistulaText(hash, id, timestamp, signedFor ?? "")),
+    [BTAUTH_HEADERS.version]: BTAUTH_VERSION,
+    [BTAUTH_HEADERS.hotkey]: hotkey.address,
+    [BTAUTH_HEADERS.nonce]: nonce,
+    ...(signedFor === undefined ? {} : { [BTAUTH_HEADERS.receiver]: signedFor }),
+    [BTAUTH_HEADERS.signature]: hotkey.sign({ kind: "request", body: request }),
   };
 }
 
@@ -143,7 +153,11 @@ function notAnswered(address: URL, error: unknown, timeoutMs: number): Failure {
 async function refusal(response: Response, address: URL): Promise<Failure> {
   const text = await response.text().catch(() => "");
   const said = failureSchema.safeParse(parsed(text));
-  if (said.success) return new RefusedByNetwork(response.status, said.data.code, said.data.message);
+  const date = Date.parse(response.headers.get("date") ?? "");
+  if (said.success) {
+    const serverTime = Number.isNaN(date) ? null : date;
+    return new RefusedByNetwork(response.status, said.data.code, said.data.message, serverTime);
+  }
   return new Failure(
     "network-bad-answer",
     `The network at ${address.origin} answered ${address.pathname} with HTTP ${response.status} and no reason. Check that the address is that of a Train at Home network.`,

@@ -1,13 +1,19 @@
 import { inspect } from "node:util";
 import { sign } from "@scure/sr25519";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { signableText } from "../../src-protocol/signable.ts";
+import type { Signable } from "../../src-protocol/signable.ts";
+import type { SignatureLog } from "./signature-log.ts";
 import type { KeyPair } from "./wallet-key-file.ts";
 
 /** What the rest of the daemon needs of a hotkey. */
 export interface Hotkey {
   readonly address: Ss58Address;
-  /** 0x-hex sr25519 signature over the UTF-8 text, context `substrate`. Differs each time. */
-  signText(text: string): string;
+  /**
+   * 0x-hex sr25519 signature over the UTF-8 text of one of the things that are signed here, context
+   * `substrate`. Differs each time.
+   */
+  sign(thing: Signable): string;
 }
 
 /** A hotkey that was read from a wallet. */
@@ -39,8 +45,8 @@ class SecretHotkey implements WalletHotkey {
     Object.freeze(this);
   }
 
-  signText(text: string): string {
-    const signature = sign(this.#secretKey, new TextEncoder().encode(text));
+  sign(thing: Signable): string {
+    const signature = sign(this.#secretKey, new TextEncoder().encode(signableText(thing)));
     return `0x${Buffer.from(signature).toString("hex")}`;
   }
 
@@ -58,4 +64,19 @@ export function walletHotkey(
   about: Pick<WalletHotkey, "path" | "created" | "warnings">,
 ): WalletHotkey {
   return new SecretHotkey(pair, about);
+}
+
+/** The same key, and each of its signatures is in the log before it is made. */
+export function loggedHotkey(hotkey: WalletHotkey, log: Pick<SignatureLog, "note">): WalletHotkey {
+  const { address, path, created, warnings } = hotkey;
+  return {
+    address,
+    path,
+    created,
+    warnings,
+    sign(thing) {
+      log.note(address, thing);
+      return hotkey.sign(thing);
+    },
+  };
 }

@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { delegation } from "../../src-protocol/delegation.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { sessionKey } from "../../src-protocol/keys.ts";
+import { signableText } from "../../src-protocol/signable.ts";
+import type { Signable } from "../../src-protocol/signable.ts";
 import { verifyDelegation, verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { encodeKeyFiles } from "./wallet-key-file.ts";
 import { delegate, openOrCreateHotkey, payoutAddress } from "./wallet.ts";
@@ -38,11 +40,16 @@ async function refusal(promise: Promise<unknown>): Promise<Failure> {
   throw new Error(`not a Failure: ${String(error)}`);
 }
 
+const WORK: Signable = {
+  kind: "request",
+  body: { method: "GET", target: "/", bodySha256: "0".repeat(64), nonce: "1", hotkey: "h", receiver: "" },
+};
+
 describe("the first start", () => {
   it("makes a hotkey in Bittensor's layout that later starts find again", async () => {
     const first = await openOrCreateHotkey(place());
     expect(first).toMatchObject({ created: true, warnings: [], path: keyPath() });
-    expect(verifySr25519(first.address, "work", first.signText("work"))).toBe(true);
+    expect(verifySr25519(first.address, signableText(WORK), first.sign(WORK))).toBe(true);
     expect(await readdir(join(root, "default"))).toEqual(["hotkeys"]);
     expect((await readdir(dirname(keyPath()))).sort()).toEqual(["default", "defaultpub.txt"]);
     const publicFile: unknown = JSON.parse(await readFile(`${keyPath()}pub.txt`, "utf8"));
@@ -50,7 +57,7 @@ describe("the first start", () => {
 
     const second = await openOrCreateHotkey(place());
     expect(second).toMatchObject({ created: false, address: first.address, warnings: [] });
-    expect(verifySr25519(first.address, "work", second.signText("work"))).toBe(true);
+    expect(verifySr25519(first.address, signableText(WORK), second.sign(WORK))).toBe(true);
   });
 
   it.skipIf(process.platform === "win32")("keeps file and folders to the owner", async () => {

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { Delegation, DelegationBody } from "../../src-protocol/delegation.ts";
-import { delegationText } from "../../src-protocol/delegation.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import { unlockKeyFile } from "./key-lock.ts";
@@ -13,6 +12,7 @@ import { locateHotkey } from "./wallet-names.ts";
 import type { WalletPlace } from "./wallet-names.ts";
 import { newPhrase } from "./wallet-phrase.ts";
 
+export { loggedHotkey } from "./wallet-hotkey.ts";
 export type { Hotkey, WalletHotkey } from "./wallet-hotkey.ts";
 
 export type { WalletPlace } from "./wallet-names.ts";
@@ -46,6 +46,18 @@ export async function openOrCreateHotkey(
   }
   if (created) await createKeyFile(`${path}pub.txt`, folder, files.public);
   return hotkey;
+}
+
+/** The hotkey in a file of before, where it is still the same and needs no password; null: it is not. */
+export async function openFormerHotkey(path: string, address: Ss58Address): Promise<WalletHotkey | null> {
+  try {
+    const file = await readKeyFile(path, { secret: true });
+    if (file === null || lockedForm(file.bytes) !== null) return null;
+    const pair = decodeKeyFile(file.bytes, path);
+    return pair.address === address ? walletHotkey(pair, { path, created: false, warnings: [] }) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Where the money goes: the wallet's coldkey when its public file is there, else the hotkey itself. */
@@ -82,7 +94,7 @@ export function delegate(
     notBefore: Math.max(0, Math.floor(now) - CLOCK_TOLERANCE_MS),
     notAfter: Math.floor(now + days * DAY_MS),
   };
-  return { body, signature: hotkey.signText(delegationText(body)) };
+  return { body, signature: hotkey.sign({ kind: "delegation", body }) };
 }
 
 /** Asked only when the file is locked; null: there is nobody to ask. */

@@ -33,6 +33,18 @@ export async function bookedLedger(
   await identify(store, TEST_NETWORK, BOOK_NOW);
   await keepRun(store, BOOK_RUN, BOOK_NOW);
   openLedger(store, folder, BOOK_RUN.runId);
+  await holdStages(store);
+  return ledgerOn(store, keptFrom);
+}
+
+/** What three owners earned for so many steps, in the store of an orchestrator that has nothing else to do. */
+export async function earnSteps(store: Store, steps: number, block = 0): Promise<void> {
+  await holdStages(store);
+  const ledger = ledgerOn(store, undefined, block);
+  for (let step = 0; step < steps; step++) await ledger.credit(receiptsOf(step));
+}
+
+async function holdStages(store: Store): Promise<void> {
   const holders = KEYS.map(({ publicKey }, i) => ({
     sessionKey: publicKey,
     hotkey: OWNERS[i]?.address ?? OWNERS[0].address,
@@ -47,12 +59,12 @@ export async function bookedLedger(
     });
     storeRow(store, BOOK_RUN.runId, { kind: "finished", generation: 5, step: 10_000, elapsedMs: 60_000 });
   });
-  return ledgerOn(store, keptFrom);
 }
 
-export function ledgerOn(store: Store, keptFrom = (): number => 0): Ledger {
+export function ledgerOn(store: Store, keptFrom = (): number => 0, block = BOOK_OPTIONS.block()): Ledger {
   return new Ledger(store, {
     ...BOOK_OPTIONS,
+    block: () => block,
     run: BOOK_RUN,
     flops: [155_400_000, 155_400_000, 155_400_000],
     raoPerTeraflop: 1_000_000n,

@@ -92,26 +92,34 @@ export async function claimable(
   hotkey: Ss58Address,
   { now, block }: Pick<ClaimOptions, "now" | "block">,
 ): Promise<ClaimableAnswer> {
-  await store.write(() => addUp(store, hotkey, now()));
+  await store.write(() => addUp(store, hotkey, { now, block }));
   const until = block();
   const rows = store.all(
     `SELECT s.id, s.amountRao, s.fromBlock, s.toBlock FROM statements s JOIN hotkeys h ON h.number = s.hotkey
      WHERE h.address = :hotkey AND s.claimId IS NULL AND s.toBlock <= :until ORDER BY s.number LIMIT :limit`,
     { hotkey, until, limit: STATEMENTS_PER_CLAIM },
   );
-  const later = store.get(
-    `SELECT sum(s.amountRao) AS rao, min(s.toBlock) AS block FROM statements s JOIN hotkeys h ON h.number = s.hotkey
-     WHERE h.address = :hotkey AND s.claimId IS NULL AND s.toBlock > :until`,
-    { hotkey, until },
-  );
-  const laterRao = orNull(later?.rao, bigintOf) ?? 0n;
   return {
-    later: laterRao === 0n ? null : { amountRao: String(laterRao), fromBlock: numberOf(later?.block) },
+    later: laterOf(store, hotkey, until),
     amountRao: String(rows.reduce((sum, row) => sum + bigintOf(row.amountRao), 0n)),
     statementIds: rows.map((row) => hexOf(row.id)),
     epochFrom: rows.length === 0 ? 0 : Math.min(...rows.map((row) => numberOf(row.fromBlock))),
     epochTo: rows.reduce((high, row) => Math.max(high, numberOf(row.toBlock)), 0),
   };
+}
+
+/** Credited at blocks that have not come yet; null: nothing is. */
+function laterOf(store: Store, hotkey: Ss58Address, until: number): ClaimableAnswer["later"] {
+  const row = store.get(
+    `SELECT sum(rao) AS rao, min(block) AS block FROM (
+       SELECT s.amountRao AS rao, s.toBlock AS block FROM statements s JOIN hotkeys h ON h.number = s.hotkey
+         WHERE h.address = :hotkey AND s.claimId IS NULL AND s.toBlock > :until
+       UNION ALL SELECT r.amountRao, r.block FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
+         WHERE h.address = :hotkey AND r.statement IS NULL AND r.block > :until)`,
+    { hotkey, until },
+  );
+  const rao = orNull(row?.rao, bigintOf) ?? 0n;
+  return rao === 0n ? null : { amountRao: String(rao), fromBlock: numberOf(row?.block) };
 }
 
 export function account(
@@ -137,6 +145,7 @@ export function account(
     block: block(),
     nextEpoch: nextEpoch(block()),
     blockMs: BLOCK_MS,
+    later: laterOf(store, hotkey, block()),
     bindingGeneration: bindingOf(store, hotkey)?.generation ?? 0,
   };
 }

@@ -158,7 +158,7 @@ export class Ledger {
     this.store.run("UPDATE hotkeys SET receipts = receipts + 1 WHERE number = :hotkey", { hotkey });
     this.options.onLink?.(step, stage, body.link);
     if (step % RECEIPTS_PER_STATEMENT === RECEIPTS_PER_STATEMENT - 1) {
-      addUp(this.store, found.hotkey, this.options.now());
+      addUp(this.store, found.hotkey, this.options);
       forgetReceipts(this.store, runId, this.options.keptFrom());
     }
     return null;
@@ -238,14 +238,20 @@ const RECEIPTS_PER_STATEMENT = 512;
 
 /**
  * Adds a hotkey's receipts up into statements, one for each stage and steps without a gap, and books what
- * they earned; inside `store.write` only.
+ * they earned; inside `store.write` only. Receipts of blocks that have not come wait: a statement is
+ * claimed whole.
  */
-export function addUp(store: Store, address: Ss58Address, now: number): void {
+export function addUp(
+  store: Store,
+  address: Ss58Address,
+  clock: { readonly now: () => number; readonly block: () => number },
+): void {
+  const now = clock.now();
   const rows = store.all(
     `SELECT r.number, r.id, r.hotkey, r.runId, r.stage, r.step, r.link, r.amountRao, r.block FROM receipts r
-     JOIN hotkeys h ON h.number = r.hotkey WHERE h.address = :address AND r.statement IS NULL
+     JOIN hotkeys h ON h.number = r.hotkey WHERE h.address = :address AND r.statement IS NULL AND r.block <= :until
      ORDER BY r.runId, r.stage, r.step`,
-    { address },
+    { address, until: clock.block() },
   );
   for (const group of withoutGaps(rows)) {
     const [first, last] = [group[0], group.at(-1)];
