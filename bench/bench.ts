@@ -28,6 +28,10 @@ const BENCHMARKS = {
       "Text, jsonl.gz and parquet into tokens of GPT-2 and Llama-2: MB/s, memory, against Python's tokenizers if it is there",
     load: async () => (await import("./data.ts")).benchData,
   },
+  ledger: {
+    about: "Receipts credited and durable, claims, and an audit, against the bare store under them",
+    load: async () => (await import("./ledger.ts")).benchLedger,
+  },
   chain: {
     about: "Hashing the state for the chain of digests against the steps between: share of a training",
     load: async () => (await import("./chain.ts")).benchChain,

@@ -3,6 +3,7 @@ import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { overrideText, situationText } from "../src-protocol/why.ts";
+import { momentText } from "../src-protocol/reason-text.ts";
 import { linksText } from "./links-text.ts";
 import { networkLine } from "./networks.ts";
 

@@ -13,7 +13,7 @@ import { localSocketPath } from "./api/local-socket.ts";
 import { chainClock } from "./chain/chain-connection.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { HistoryKeeper } from "./history/history-keeper.ts";
-import { FormerKeys } from "./earnings/former-keys.ts";
+import { FormerKeys, keyReplaced } from "./earnings/former-keys.ts";
 import { homeFailure, openHome } from "./data-folder/home.ts";
 import type { Home } from "./data-folder/home.ts";
 import { embeddedPlan } from "./runs/embedded-plan.ts";
@@ -128,6 +128,8 @@ async function assemble(
     { now: Date.now, onActivity: (text) => log.info(text) },
   );
   chain?.onChange((state) => live.chain(state));
+  const replaced = keyReplaced(formerKeys.last(), own.address);
+  if (replaced !== null) live.note(replaced);
 
   const reading = new DataReading({
     isWorking: () => policy.decision.action === "run",

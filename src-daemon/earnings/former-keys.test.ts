@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bindPayout } from "../../src-orchestrator/ledger/bindings.ts";
@@ -9,10 +9,11 @@ import { temporaryFolder } from "../../src-orchestrator/test-support/folder.test
 import { TEST_NETWORK, hotkey as testHotkey } from "../../src-orchestrator/test-support/keys.test-support.ts";
 import type { Store } from "../../src-orchestrator/stores/store.ts";
 import { signableText } from "../../src-protocol/signable.ts";
+import { openFormerHotkey, openOrCreateHotkey } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 import { Accounts } from "./accounts.ts";
 import type { AccountsOptions } from "./accounts.ts";
-import { FormerKeys } from "./former-keys.ts";
+import { FormerKeys, keyReplaced } from "./former-keys.ts";
 
 function owner(number: number): Hotkey {
   const { address, sign } = testHotkey(number);
@@ -123,4 +124,32 @@ test("a payout address that the network names and its owner does not know is sig
   const own = owner(0);
   await bindPayout(orchestrator.store, own.address, owner(9).address);
   await expect(accounts(own, "own").claim()).rejects.toMatchObject({ code: "payout-not-yours" });
+});
+
+test("a key that is replaced under a running daemon earns nothing for who replaced it, and the owner hears of it", async () => {
+  const root = temporaryFolder();
+  const place = { root, wallet: "w", hotkey: "h" };
+  const running = await openOrCreateHotkey(place);
+  const { orchestrator } = await openOrchestrator();
+  const keys = new FormerKeys(join(root, "former-keys.json"), Date.now);
+  const options = {
+    network: TEST_NETWORK,
+    netuid: 0,
+    neighbours: [],
+    claimFolder: join(root, "claims"),
+    url: () => orchestrator.url,
+    reach: { fetch: globalThis.fetch },
+    former: { keys, id: "", path: running.path, open: openFormerHotkey },
+  };
+  const accounts = new Accounts({ ...options, own: running, payoutColdkey: running.address });
+  keys.note({ network: "", hotkey: running.address, path: running.path, asset: "test", accruedRao: "7" });
+  // Somebody puts a key of their own in its place.
+  renameSync(running.path, join(root, "away"));
+  const thief = await openOrCreateHotkey(place);
+  expect(thief.address).not.toBe(running.address);
+  expect((await accounts.earnings()).hotkey).toBe(running.address);
+  // The thief's key does not pass for the one of before, and the next start says what has happened.
+  expect(await openFormerHotkey(running.path, running.address)).toBeNull();
+  expect(keyReplaced(keys.last(), thief.address)).toContain(`before it was ${running.address}`);
+  expect(keyReplaced(keys.last(), running.address)).toBeNull();
 });

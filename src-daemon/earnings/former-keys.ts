@@ -46,6 +46,11 @@ export class FormerKeys {
     );
   }
 
+  /** The key that this computer worked with last, on any network; null: none is known. */
+  last(): Ss58Address | null {
+    return this.#accounts.at(-1)?.hotkey ?? null;
+  }
+
   note(account: Omit<KeptAccount, "at">): void {
     const at = this.#now();
     const before = this.#accounts.find((known) => isSame(known, account));
@@ -82,4 +87,10 @@ function read(path: string): KeptAccount[] {
   } catch {
     return [];
   }
+}
+
+/** A sentence for the owner when another hotkey has taken the place of the last one; null: it is the same. */
+export function keyReplaced(last: Ss58Address | null, now: Ss58Address): string | null {
+  if (last === null || last === now) return null;
+  return `This computer works with the hotkey ${now} from now on; before it was ${last}. If it was not you who changed that, somebody else can write your wallet's folder.`;
 }

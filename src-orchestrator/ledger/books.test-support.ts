@@ -44,20 +44,29 @@ export async function earnSteps(store: Store, steps: number, block = 0): Promise
   for (let step = 0; step < steps; step++) await ledger.credit(receiptsOf(step));
 }
 
-async function holdStages(store: Store): Promise<void> {
+/** The three session keys work for these owners, and finish these steps. */
+export async function holdStages(
+  store: Store,
+  {
+    generation = 5,
+    from = 0,
+    to = 10_000,
+    owners = OWNERS,
+  }: { generation?: number; from?: number; to?: number; owners?: readonly TestHotkey[] } = {},
+): Promise<void> {
   const holders = KEYS.map(({ publicKey }, i) => ({
     sessionKey: publicKey,
-    hotkey: OWNERS[i]?.address ?? OWNERS[0].address,
+    hotkey: owners[i]?.address ?? OWNERS[0].address,
   }));
   await store.write(() => {
     storeRow(store, BOOK_RUN.runId, {
       kind: "generation",
-      generation: 5,
-      resumeStep: 0,
+      generation,
+      resumeStep: from,
       holders,
       at: BOOK_NOW,
     });
-    storeRow(store, BOOK_RUN.runId, { kind: "finished", generation: 5, step: 10_000, elapsedMs: 60_000 });
+    storeRow(store, BOOK_RUN.runId, { kind: "finished", generation, step: to, elapsedMs: 60_000 });
   });
 }
 

@@ -1,4 +1,5 @@
 import * as schnorrkel from "@scure/sr25519";
+import { BTAUTH_HEADERS, BTAUTH_VERSION, btauthText } from "../../src-protocol/btauth.ts";
 import type { Delegation } from "../../src-protocol/delegation.ts";
 import { delegationText } from "../../src-protocol/delegation.ts";
 import { EPISTULA_HEADERS, EPISTULA_VERSION, boundBody, epistulaText } from "../../src-protocol/epistula.ts";
@@ -75,6 +76,34 @@ export function receipt(
     workerSignature: worker.sign(text),
     previousSignature: previous?.sign(text) ?? null,
     nextSignature: next?.sign(text) ?? null,
+  };
+}
+
+let nonces = 0n;
+
+/** As Bittensor's SDK 11 signs a request. */
+export function btauthHeaders(
+  by: TestHotkey,
+  method: string,
+  target: string,
+  body: string,
+  { now = Date.now() } = {},
+): Record<string, string> {
+  nonces += 1n;
+  const nonce = String(BigInt(now) * 1_000_000n + nonces);
+  const text = btauthText({
+    method,
+    target,
+    bodySha256: sha256(body),
+    nonce,
+    hotkey: by.address,
+    receiver: "",
+  });
+  return {
+    [BTAUTH_HEADERS.version]: BTAUTH_VERSION,
+    [BTAUTH_HEADERS.hotkey]: by.address,
+    [BTAUTH_HEADERS.nonce]: nonce,
+    [BTAUTH_HEADERS.signature]: by.sign(text),
   };
 }
 
