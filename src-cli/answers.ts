@@ -1,6 +1,7 @@
 import { limitText, mbitText } from "../src-protocol/line-limits.ts";
 import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
+import type { Forecast } from "../src-protocol/forecast.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { overrideText, situationText } from "../src-protocol/why.ts";
 import { momentText } from "../src-protocol/reason-text.ts";
@@ -52,6 +53,15 @@ function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string
   const of = (limit: number | null, used: number): string =>
     `${mbitText(used)}${limit === null ? "" : ` of ${mbitText(limit)}`} Mbit/s`;
   return `sends ${of(limits.uploadMbit, uploadMbit)}, receives ${of(limits.downloadMbit, downloadMbit)}`;
+}
+
+/** The hours that are to come, then what is known of their pay. */
+export function forecastText({ hours, text }: Forecast, now: number): string {
+  const shown = hours
+    .slice(0, 10)
+    .map(({ start, end }) => `  ${start <= now ? "now" : momentText(start, now)} to ${momentText(end, now)}`);
+  const more = hours.length > shown.length ? [`  and ${hours.length - shown.length} more`] : [];
+  return [...shown, ...more, text].join("\n");
 }
 
 export function earningsText(state: DaemonState, now = Date.now()): string {

@@ -6,15 +6,16 @@ import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { z } from "zod";
-import { API_SCOPES, SCOPE_TEXT, apiScope } from "../src-protocol/api-scopes.ts";
+import { API_SCOPES, apiScope } from "../src-protocol/api-scopes.ts";
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { THIS_COMPUTER } from "../src-protocol/networks.ts";
 import type { Decision } from "../src-protocol/policy.ts";
-import { auditText, tokensText } from "./access-text.ts";
+import { DEFAULT_AGENT_BUDGET } from "../src-protocol/agent-budget.ts";
+import { auditText, tokensText, tokenText } from "./access-text.ts";
 import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
-import { claimText, earningsText, limitsText, statusText } from "./answers.ts";
+import { claimText, earningsText, forecastText, limitsText, statusText } from "./answers.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
@@ -49,6 +50,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "data-needed",
   "model-needed",
   "secret-needed",
+  "token-needed",
   "wallet-bad-name",
 ]);
 
@@ -66,6 +68,11 @@ interface Common {
   readonly until?: string;
   readonly afterStep?: true;
   readonly gap?: true;
+  readonly calls?: string;
+  readonly minutes?: string;
+  readonly ifStarted?: true;
+  readonly use?: true;
+  readonly forget?: true;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -238,24 +245,84 @@ command(
 command(
   "token",
   "make a token for a program (an agent): set TAH_TOKEN to it, and tah may do what its scopes say",
-  async (client, words, { scopes = "read", days = "30" }) => {
+  async (client, words, { scopes = "read", days = "30", calls, minutes }) => {
     const wanted = z.array(apiScope).min(1).safeParse(scopes.split(","));
     if (!wanted.success)
       throw new Failure("bad-option", `--scopes takes a list of: ${API_SCOPES.join(", ")}.`);
-    if (!/^[1-9]\d{0,3}$/.test(days) || Number(days) > 3650)
-      throw new Failure("bad-option", "--days is a whole number from 1 to 3650.");
     const name = words.join(" ");
-    const made = await client.call("session.newToken", { name, scopes: wanted.data, days: Number(days) });
-    const may = wanted.data.map((scope) => SCOPE_TEXT[scope]).join("; ");
-    return {
-      data: made,
-      text: `${made.token}\n\nShown once. With it ${name} may, for ${days} days: ${may}.`,
+    const budget = {
+      callsPerHour: numberIn("--calls", calls ?? DEFAULT_AGENT_BUDGET.callsPerHour, 1, 3600),
+      minutesPerDay: numberIn("--minutes", minutes ?? DEFAULT_AGENT_BUDGET.minutesPerDay, 0, 1440),
     };
+    const made = await client.call("session.newToken", {
+      name,
+      scopes: wanted.data,
+      days: numberIn("--days", days, 1, 3650),
+      budget,
+    });
+    return { data: made, text: tokenText(name, made.token, wanted.data, days, budget, import.meta.filename) };
   },
 )
   .argument("<name...>", "who gets it, for the audit")
   .option("--scopes <list>", `of ${API_SCOPES.join(", ")}`, "read")
-  .option("--days <days>", "until it ends by itself", "30");
+  .option("--days <days>", "until it ends by itself", "30")
+  .option("--calls <number>", `changes an hour (default: ${DEFAULT_AGENT_BUDGET.callsPerHour})`)
+  .option(
+    "--minutes <number>",
+    `of work a day that it may start (default: ${DEFAULT_AGENT_BUDGET.minutesPerDay})`,
+  );
+
+program
+  .command("mcp")
+  .description("for an agent: the Model Context Protocol over standard input and output; needs TAH_TOKEN")
+  .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
+  .action(async ({ home }: { home?: string }) => {
+    const { serveMcp } = await import("./mcp.ts");
+    const { TAH_TOKEN: token } = process.env;
+    await serveMcp({ apiFile: apiFileOf(home), version: productVersion(), token });
+    process.exit(0);
+  });
+
+command(
+  "forecast",
+  "when it will run, and what such hours were paid so far",
+  async (client, words, asked) => {
+    const usual = words.length === 0 && asked.for === undefined && asked.until === undefined ? ["7d"] : words;
+    const minutes = askedMinutes({ words: usual, for: asked.for, until: asked.until }, new Date());
+    if (minutes === null) throw new Failure("bad-duration", "A forecast needs an end: say --until 17:00.");
+    const said = await client.call("policy.forecast", {
+      to: Date.now() + minutes * 60_000,
+      ifStarted: asked.ifStarted === true,
+    });
+    return { data: said, text: forecastText(said, Date.now()) };
+  },
+)
+  .argument("[time...]", "1d, until 17:00; else 7 days")
+  .option("--for <time>", "3h, 7d")
+  .option("--until <time>", UNTIL_HELP)
+  .option("--if-started", "as if it were started now");
+
+command(
+  "sleep",
+  "when nobody is here, as this computer has learned; kept here alone",
+  async (client, _, asked) => {
+    if (asked.forget === true) {
+      await client.call("policy.forgetHours", {});
+      return {
+        data: { forgotten: true },
+        text: "Forgotten. `tah rules set learn=no` ends the learning too.",
+      };
+    }
+    const said = await client.call("policy.sleep", {});
+    if (asked.use !== true || said.windows === null) return { data: said, text: said.text };
+    const { rules } = await client.call("state.get", {});
+    const changed = { ...rules, schedule: "windows" as const, windows: said.windows };
+    await client.call("policy.setRules", { rules: changed });
+    return { data: { ...said, rules: changed }, text: rulesText(changed) };
+  },
+)
+  .option("--use", "make these hours the rules")
+  .option("--forget", "delete what was learned");
 
 command("tokens", "the tokens that hold, and what they allow", async (client) => {
   const { tokens } = await client.call("session.tokens", {});
@@ -321,6 +388,12 @@ function command(
         client.close();
       }
     });
+}
+
+function numberIn(option: string, value: string | number, least: number, most: number): number {
+  const number = /^\d{1,5}$/.test(String(value)) ? Number(value) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  throw new Failure("bad-option", `${option} is a whole number from ${least} to ${most}.`);
 }
 
 function productVersion(): string {

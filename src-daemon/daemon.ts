@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { explain } from "../src-protocol/reason-text.ts";
+import { monthOf } from "../src-protocol/zone.ts";
 import type { ApiFile } from "../src-protocol/methods.ts";
 import type { DaemonState, HistoryPoint } from "../src-protocol/state.ts";
 import { startApiServer } from "./api/api-server.ts";
@@ -33,6 +34,7 @@ import { Agents } from "./agents/agents.ts";
 import { KeepAwake } from "./awake/keep-awake.ts";
 import { Finishing } from "./policy/finishing.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
+import { Presence } from "./presence/presence-store.ts";
 import { policyShown, wantsAwake } from "./policy/policy-shown.ts";
 import { SystemZone } from "./policy/system-zone.ts";
 import { writePrivateFile } from "./data-folder/private-file.ts";
@@ -102,7 +104,14 @@ async function assemble(
   if (options.yes) firstYes(home, setUp);
   const zone = new SystemZone();
   cleanUp.push(() => zone.close());
-  const policy = new PolicyKeeper({ folder: home.path, zone: () => zone.name, begun: setUp.isDone });
+  // The history begins after the policy, whose month it counts.
+  const keeper: { history: HistoryKeeper | null } = { history: null };
+  const policy = new PolicyKeeper({
+    folder: home.path,
+    zone: () => zone.name,
+    begun: setUp.isDone,
+    monthBytes: (where, at) => keeper.history?.bytesSince(monthOf(where, at)) ?? null,
+  });
   cleanUp.push(() => policy.close());
   zone.onChange(() => policy.look());
   const signatures = new SignatureLog(join(home.path, "signatures.jsonl"), Date.now);
@@ -143,7 +152,17 @@ async function assemble(
     steady: () => performance.now(),
     failed: (error) => log.warn({ err: error }, "the history of hours cannot be kept"),
   });
+  keeper.history = history;
   cleanUp.push(() => history.stop());
+  const presence = new Presence({
+    store: history.store,
+    now: Date.now,
+    idleSeconds: () => policy.evidence.idleSeconds,
+    allowed: () => policy.rules.learnHours,
+    failed: (error) => log.warn({ err: error }, "when nobody is here cannot be kept"),
+  });
+  const learning = setInterval(() => presence.look(), LEARN_EVERY_MS).unref();
+  cleanUp.push(() => clearInterval(learning));
   live.onChange(() => {
     history.look();
     finishing.look();
@@ -158,6 +177,7 @@ async function assemble(
       for (const listener of points) listener(point);
     },
     onEarnings: (earnings) => history.earned(earnings),
+    onBytes: (sent, received) => history.moved(sent, received),
     onProviderFault: (provider, ending) => providers.trainingFailed(provider, ending),
     onProcesses: (list) => writeProcessList(home.processesFile, list),
     former: {
@@ -237,6 +257,7 @@ async function assemble(
   const handlers = makeHandlers({
     policy,
     agents,
+    presence,
     membership,
     providers,
     history,
@@ -343,6 +364,7 @@ async function assemble(
   };
 }
 
+const LEARN_EVERY_MS = 60_000;
 const OWNER_AT_TERMINAL: ApiCaller = { who: "owner (terminal)", scopes: "owner" };
 
 function firstYes(home: Home, setUp: SetUp): void {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { agentBudget, DEFAULT_AGENT_BUDGET } from "./agent-budget.ts";
 import { apiScope } from "./api-scopes.ts";
+import { forecast } from "./forecast.ts";
+import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
 import { workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
@@ -115,6 +117,26 @@ export const METHODS = {
     params: z.strictObject({}),
     result: evidence,
     about: "What it knows of the computer and its owner now; null: it cannot tell, or no rule needs it",
+  },
+  "policy.forecast": {
+    params: z.strictObject({
+      /** Unix milliseconds; from now on. At most four weeks ahead. */
+      to: z.int().nonnegative(),
+      /** As if it were started now, whatever the hours say. */
+      ifStarted: z.boolean().default(false),
+    }),
+    result: forecast,
+    about: "When it will run until then, and what such hours were paid so far: from settled pay only",
+  },
+  "policy.sleep": {
+    params: z.strictObject({}),
+    result: sleepSuggestion,
+    about: "Hours in which nobody is here, learned on this computer; they apply only as rules",
+  },
+  "policy.forgetHours": {
+    params: z.strictObject({}),
+    result: z.strictObject({}),
+    about: "Delete what was learned of when nobody is here",
   },
   "policy.setRules": { params: z.strictObject({ rules }), result: decision, about: "Replace the rules" },
   "earnings.receipts": {

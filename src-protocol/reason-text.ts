@@ -1,4 +1,4 @@
-import { type Decision, REASONS } from "./policy.ts";
+import { type Decision, REASONS, type ReasonCode } from "./policy.ts";
 import { localTime, ownTimeZone } from "./zone.ts";
 
 const DAY_MS = 86_400_000;
@@ -46,15 +46,23 @@ function sentence(...words: string[]): string {
   return `${words.filter((word) => word !== "").join(" ")}.`;
 }
 
+const STRENGTH = Object.keys(REASONS) as ReasonCode[];
+
+/** Those that have the verdict of the action and that no stronger one of the other side would overrule. */
+export function decidingReasons({ action, reasons }: Decision): ReasonCode[] {
+  const against = STRENGTH.findIndex((code) => reasons.includes(code) && REASONS[code].verdict !== action);
+  return reasons.filter(
+    (code) => REASONS[code].verdict === action && (against < 0 || STRENGTH.indexOf(code) < against),
+  );
+}
+
 /**
  * The decision in the product's words, the same in window, tray, terminal and CLI:
  * "Working: nobody is using the computer. Until 07:00." `zone` is the reader's own unless given.
  */
 export function explain(decision: Decision, now: number, zone: string = ownTimeZone()): string {
   const working = decision.action === "run";
-  const texts = decision.reasons
-    .filter((code) => REASONS[code].verdict === decision.action)
-    .map((code) => REASONS[code].text);
+  const texts = decidingReasons(decision).map((code) => REASONS[code].text);
   const { nextChange } = decision;
   // Without a time at which it starts, each cause has to go first, so each is named.
   const named = working || nextChange !== null ? texts.slice(0, 1) : texts;

@@ -1,6 +1,6 @@
 import { networkWait } from "./network-text.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
-import { explain, momentText } from "./reason-text.ts";
+import { decidingReasons, explain, momentText } from "./reason-text.ts";
 import type { DaemonState } from "./state.ts";
 import { ownTimeZone } from "./zone.ts";
 
@@ -32,7 +32,7 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   const because = afterWord(explain(decision, now, zone));
   if (node.phase === "failed") return { tone: "failed", reason: join(sentence(node.detail), later(because)) };
   if (decision.action === "pause") {
-    return override?.action === "pause" && decision.reasons[0]?.endsWith("-pause") === true
+    return override !== null && override.action !== "run" && decision.reasons[0]?.endsWith("-pause") === true
       ? { tone: "paused", reason: pauseReason(decision, override, now, zone) }
       : { tone: "waiting", reason: because };
   }
@@ -40,9 +40,14 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   if (wait !== null) return { tone: "waiting", reason: afterWord(wait) };
   const homes = missingHomes(state);
   if (homes !== null) return { tone: "waiting", reason: homes };
+  if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
+    return { tone: "waiting", reason: IN_RESERVE };
   if (node.phase === "training") return { tone: "working", reason: because };
   return { tone: "getting-ready", reason: join(sentence(node.detail), later(because)) };
 }
+
+const IN_RESERVE =
+  "in reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.";
 
 /** "Working: nobody is using the computer. Until 07:00." */
 export function situationText(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): string {
@@ -112,9 +117,10 @@ export function why(state: WhyState, now: number, zone = ownTimeZone()): Why {
 }
 
 export function whyReasons(decision: Decision): WhyReason[] {
+  const deciding = decidingReasons(decision);
   return decision.reasons.map((code) => {
     const { verdict, text } = REASONS[code];
-    return { code, verdict, decides: verdict === decision.action, text: capital(text) };
+    return { code, verdict, decides: deciding.includes(code), text: capital(text) };
   });
 }
 
@@ -141,9 +147,12 @@ export function overrideText(override: Override, now: number, zone = ownTimeZone
   return `${done} ${who} until ${momentText(until, now, zone)}, ${leftText(until - now)} left.${quits}${leaves}`;
 }
 
+/** Clocks of two processes, and the time between a call and its answer. */
+const SLACK_MS = 10_000;
+
 /** "28 min", "2 h", "2 h 5 min", "40 h": rounded up, so that it is never too short. */
 export function leftText(ms: number): string {
-  const minutes = Math.max(1, Math.ceil(ms / 60_000));
+  const minutes = Math.max(1, Math.ceil((ms - SLACK_MS) / 60_000));
   const hours = Math.floor(minutes / 60);
   const rest = minutes % 60;
   if (hours === 0) return `${minutes} min`;

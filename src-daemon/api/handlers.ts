@@ -7,7 +7,10 @@ import { METHODS } from "../../src-protocol/methods.ts";
 import type { AuditEntry } from "../../src-protocol/methods.ts";
 import { refuseLooserSafety, type Agents } from "../agents/agents.ts";
 import type { ApiCaller, ApiTokens } from "./api-tokens.ts";
-import type { DaemonState } from "../../src-protocol/state.ts";
+import type { ClaimRow, DaemonState } from "../../src-protocol/state.ts";
+import { forecastOf } from "../forecast/forecast.ts";
+import type { Presence } from "../presence/presence-store.ts";
+import { suggestSleep } from "../presence/sleep-suggestion.ts";
 import type { Handlers } from "./api-calls.ts";
 import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
@@ -27,7 +30,9 @@ export interface HandlerPorts {
     | "reportEvidence"
     | "evidence"
     | "rules"
+    | "zone"
   >;
+  readonly presence: Pick<Presence, "hours" | "forget">;
   readonly agents: Pick<Agents, "mayChange" | "take" | "left">;
   readonly membership: Pick<
     Membership,
@@ -46,6 +51,16 @@ export interface HandlerPorts {
   endToken(id: string): void;
   audit(limit: number): AuditEntry[];
   quit(): void;
+}
+
+const LONGEST_FORECAST_MS = 28 * 24 * 3_600_000;
+
+async function claimsOrNone(membership: HandlerPorts["membership"]): Promise<ClaimRow[]> {
+  try {
+    return await membership.session.accounts.claims();
+  } catch {
+    return [];
+  }
 }
 
 /** What each method of the local API does. `METHODS` says what goes in and out. */
@@ -105,6 +120,27 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       return state;
     },
     "policy.evidence": () => policy.evidence,
+    "policy.forecast": async ({ to, ifStarted }) => {
+      const from = Date.now();
+      const { asset } = ports.state().earnings;
+      return forecastOf({
+        from,
+        to: Math.max(from, Math.min(to, from + LONGEST_FORECAST_MS)),
+        ifStarted,
+        rules: policy.rules,
+        zone: policy.zone,
+        presence: ports.presence.hours(),
+        // A network that does not answer says nothing of pay, and that is told.
+        claims: await claimsOrNone(membership),
+        worked: ports.history.hours(from - LONGEST_HISTORY_MS, from),
+        asset,
+      });
+    },
+    "policy.sleep": () => suggestSleep(ports.presence.hours(), policy.zone, policy.rules),
+    "policy.forgetHours": () => {
+      ports.presence.forget();
+      return {};
+    },
     "policy.setRules": ({ rules }, caller) => {
       if (caller.token !== undefined) {
         refuseLooserSafety(policy.rules, rules);

@@ -28,6 +28,9 @@ export class HistoryKeeper {
   #wasWorking = false;
   #total: { network: string; asset: WorkedHour["asset"]; rao: bigint } | null = null;
   #savedTotal = -1n;
+  /** Over other networks' lines, not stored yet. */
+  #moved = { sent: 0, received: 0 };
+  #stored: { from: number; bytes: number } | null = null;
   #step: { runId: string; step: number } | null = null;
 
   constructor(path: string, ports: HistoryPorts) {
@@ -52,6 +55,24 @@ export class HistoryKeeper {
     this.#total = { network, asset, rao: BigInt(accruedRao) + BigInt(claimedRao) };
   }
 
+  /** For what is kept by the hour besides; null: nothing can be kept. */
+  get store(): HistoryStore | null {
+    return this.#store;
+  }
+
+  /** Bytes that workers have sent and received over the computer's line. */
+  moved(sent: number, received: number): void {
+    this.#moved = { sent: this.#moved.sent + sent, received: this.#moved.received + received };
+  }
+
+  /** Sent and received since then; null: it cannot be kept, so nobody knows. */
+  bytesSince(from: number): number | null {
+    if (this.#store === null) return null;
+    // Asked at every decision, and the sum changes only with what is stored.
+    if (this.#stored?.from !== from) this.#stored = { from, bytes: this.#store.bytesSince(from) };
+    return this.#stored.bytes + this.#moved.sent + this.#moved.received;
+  }
+
   hours(from: number, to: number): WorkedHour[] {
     this.save();
     return this.#store?.hours(from, to) ?? [];
@@ -59,6 +80,7 @@ export class HistoryKeeper {
 
   save(): void {
     this.look();
+    this.#saveTraffic();
     const { network, earnings, run } = this.#ports.state();
     const tokens = run === null ? 0 : this.#tokensSince(run);
     const here = network.id ?? THIS_COMPUTER;
@@ -76,6 +98,18 @@ export class HistoryKeeper {
         totalRao: known,
       });
       if (known !== null) this.#savedTotal = known;
+    } catch (error) {
+      this.#ports.failed(error);
+    }
+  }
+
+  #saveTraffic(): void {
+    const { sent, received } = this.#moved;
+    if (sent + received === 0) return;
+    try {
+      this.#store?.addTraffic(this.#ports.now(), sent, received);
+      this.#moved = { sent: 0, received: 0 };
+      this.#stored = null;
     } catch (error) {
       this.#ports.failed(error);
     }

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import type { PresenceHour } from "../../src-protocol/forecast.ts";
 import { HOUR_MS } from "../../src-protocol/history.ts";
 import type { WorkedHour } from "../../src-protocol/history.ts";
 
@@ -19,6 +20,16 @@ const MIGRATIONS = [
      earned_rao TEXT NOT NULL,
      PRIMARY KEY (network, asset)
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE presence (
+     at INTEGER PRIMARY KEY,
+     away_ms INTEGER NOT NULL,
+     seen_ms INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE traffic (
+     at INTEGER PRIMARY KEY,
+     sent INTEGER NOT NULL,
+     received INTEGER NOT NULL
+   ) STRICT;`,
 ] as const;
 
 export interface HourPart {
@@ -116,6 +127,48 @@ export class HistoryStore {
     return [...sums.values()].map(({ at, asset, earned, workedMs, tokens }) => {
       return { at, asset, earnedRao: earned.toString(), workedMs, tokens };
     });
+  }
+
+  /** Adds to the hour that it names. */
+  addPresence({ at, awayMs, seenMs }: PresenceHour): void {
+    this.#database
+      .prepare(
+        `INSERT INTO presence VALUES (:at, :awayMs, :seenMs)
+         ON CONFLICT DO UPDATE SET away_ms = away_ms + :awayMs, seen_ms = seen_ms + :seenMs`,
+      )
+      .run({ at, awayMs, seenMs });
+  }
+
+  /** From `from` on, oldest first; what is older is forgotten. */
+  presence(from: number): PresenceHour[] {
+    this.#database.prepare("DELETE FROM presence WHERE at < :from").run({ from });
+    const rows = this.#database.prepare("SELECT * FROM presence ORDER BY at").all();
+    return rows.map((row) => {
+      const { at, away_ms: awayMs, seen_ms: seenMs } = row as Record<"at" | "away_ms" | "seen_ms", number>;
+      return { at, awayMs, seenMs };
+    });
+  }
+
+  /** Also from the file: freed pages are written over. */
+  forgetPresence(): void {
+    this.#database.exec("PRAGMA secure_delete = ON; DELETE FROM presence; PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  addTraffic(now: number, sent: number, received: number): void {
+    const at = Math.floor(now / HOUR_MS) * HOUR_MS;
+    this.#database
+      .prepare(
+        `INSERT INTO traffic VALUES (:at, :sent, :received)
+         ON CONFLICT DO UPDATE SET sent = sent + :sent, received = received + :received`,
+      )
+      .run({ at, sent, received });
+  }
+
+  bytesSince(from: number): number {
+    const row = this.#database
+      .prepare("SELECT COALESCE(SUM(sent + received), 0) AS bytes FROM traffic WHERE at >= :from")
+      .get({ from }) as { bytes: number };
+    return row.bytes;
   }
 
   close(): void {

@@ -41,6 +41,7 @@ export interface SessionPorts {
   /** What was earned, as the network says it. */
   onEarnings(earnings: DaemonState["earnings"]): void;
   onProviderFault(provider: ExecutionProvider, ending: string): void;
+  onBytes(sent: number, received: number): void;
   onProcesses(list: ProcessList): void;
   /** Hotkeys of before. */
   readonly former: Omit<NonNullable<AccountsOptions["former"]>, "id">;
@@ -132,6 +133,7 @@ export class NetworkSession {
         },
         onLinks: (links) => live.links(links),
         onTraffic: (traffic) => live.traffic(traffic),
+        onBytes: (sent, received) => ports.onBytes(sent, received),
         onProviderFault: (provider, ending) => ports.onProviderFault(provider, ending),
         onProblem: (name, problem) => live.problem(name, problem),
         onNote: (text) => live.note(text),

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { FailureBody } from "../../src-protocol/failure.ts";
-import type { LineLimits, TrafficState } from "../../src-protocol/line-limits.ts";
+import type { LineLimits, LineUse, TrafficState } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { WorkLimits } from "../../src-protocol/rules.ts";
@@ -30,6 +30,8 @@ export interface SupervisorEvents {
   onLinks(links: LinkStatus | null): void;
   /** What is allowed, and what all workers here have used. */
   onTraffic(traffic: TrafficState): void;
+  /** Bytes that have gone over the computer's line since this was told last; what stays in the computer does not count. */
+  onBytes(sent: number, received: number): void;
   /** What is wrong now, by process; null: that is over. */
   onProblem(process: string, problem: FailureBody | null): void;
   /** A worker has ended in a way that what it computes with may be the reason of. */
@@ -153,6 +155,7 @@ export class Supervisor {
     const isOwn = member === this.#options.members[0];
     let state: KeptState = { kind: "stopped" };
     let phase: WorkerPhase | null = null;
+    let told: Pick<LineUse, "sentBytes" | "receivedBytes"> = { sentBytes: 0, receivedBytes: 0 };
     return new WorkerProcess(member, worker, {
       ...ports,
       onState: (next) => {
@@ -168,8 +171,16 @@ export class Supervisor {
         if (next === null && isOwn) events.onLinks(null);
         events.onMember(member, state, phase);
       },
-      onBegun: () => this.#line.began(member.name),
-      onTraffic: (use) => this.#line.used(member.name, use),
+      onBegun: () => {
+        told = { sentBytes: 0, receivedBytes: 0 };
+        this.#line.began(member.name);
+      },
+      onTraffic: (use) => {
+        this.#line.used(member.name, use);
+        if (this.#options.network.kind === "embedded") return;
+        events.onBytes(use.sentBytes - told.sentBytes, use.receivedBytes - told.receivedBytes);
+        told = use;
+      },
       onLinks(status) {
         if (isOwn) events.onLinks(status);
       },

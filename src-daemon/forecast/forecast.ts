@@ -1,0 +1,143 @@
+import type { Forecast, PresenceHour } from "../../src-protocol/forecast.ts";
+import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
+import type { Rules } from "../../src-protocol/policy.ts";
+import { momentText } from "../../src-protocol/reason-text.ts";
+import type { ClaimRow } from "../../src-protocol/state.ts";
+import { formatTao } from "../../src-protocol/units.ts";
+import { allowedBetween, hoursOfRules, type Interval } from "../../src-protocol/windows.ts";
+import { awayShare } from "../presence/away-share.ts";
+
+/** Below this a claim says nothing about an hour's pay. */
+const LEAST_HOURS = 0.25;
+const MOST_CLAIMS = 20;
+
+export interface ForecastInput {
+  readonly from: number;
+  readonly to: number;
+  /** As if it were started now, whatever the hours say. */
+  readonly ifStarted: boolean;
+  readonly rules: Rules;
+  readonly zone: string;
+  readonly presence: readonly PresenceHour[];
+  readonly claims: readonly ClaimRow[];
+  readonly worked: readonly WorkedHour[];
+  readonly asset: WorkedHour["asset"];
+}
+
+/** When it will run, and what such hours were paid so far: from settled pay alone, never a ceiling. */
+export function forecastOf(input: ForecastInput): Forecast {
+  const { from, to, ifStarted, rules, zone, asset } = input;
+  const hours = ifStarted ? [{ start: from, end: to }] : allowedBetween(hoursOfRules(rules), zone, from, to);
+  const allowedHours = hoursIn(hours);
+  const expectedHours = rules.onlyWhenIdle ? expected(hours, input.presence, zone) : allowedHours;
+  const rates = paidRates(input);
+  const pay = rates === null ? null : payFor(expectedHours, rates, asset);
+  const { electricity: price } = rules;
+  const kWh = price === null ? 0 : (expectedHours * price.watts) / 1000;
+  const electricity = price === null ? null : { kWh: rounded(kWh), cost: rounded(kWh * price.pricePerKwh) };
+  const known = { from, to, hours, allowedHours, expectedHours, pay, electricity };
+  return { ...known, text: textOf(known, input) };
+}
+
+interface Rates {
+  readonly low: number;
+  readonly high: number;
+  readonly claims: number;
+  readonly workedHours: number;
+}
+
+/** Rao an hour of each paid claim: what has arrived, by the hours that were worked since the claim before. */
+function paidRates({ claims, worked, asset }: ForecastInput): Rates | null {
+  const paid = claims
+    .filter((row) => row.asset === asset && row.status === "paid" && row.payment !== null)
+    .toSorted((a, b) => a.at - b.at)
+    .slice(-MOST_CLAIMS - 1);
+  const rates: number[] = [];
+  let workedHours = 0;
+  for (const [index, row] of paid.entries()) {
+    const since = paid[index - 1]?.at ?? 0;
+    const hours =
+      worked
+        .filter((hour) => hour.asset === asset && hour.at + HOUR_MS > since && hour.at < row.at)
+        .reduce((sum, { workedMs }) => sum + workedMs, 0) / HOUR_MS;
+    if (hours < LEAST_HOURS) continue;
+    rates.push(Number(row.payment?.creditedRao ?? "0") / hours);
+    workedHours += hours;
+  }
+  if (rates.length === 0) return null;
+  return { low: Math.min(...rates), high: Math.max(...rates), claims: rates.length, workedHours };
+}
+
+function payFor(hours: number, rates: Rates, asset: WorkedHour["asset"]): Forecast["pay"] {
+  const rao = (perHour: number): string => BigInt(Math.floor(perHour * hours)).toString();
+  const { claims, workedHours } = rates;
+  return {
+    asset,
+    lowRao: rao(rates.low),
+    highRao: rao(rates.high),
+    claims,
+    workedHours: rounded(workedHours),
+  };
+}
+
+/** Hour by hour, the share of that hour of the week in which nobody was here. */
+function expected(hours: readonly Interval[], presence: readonly PresenceHour[], zone: string): number {
+  const share = awayShare(presence, zone);
+  let sum = 0;
+  for (const { start, end } of hours)
+    for (let at = start; at < end;) {
+      const next = Math.min(end, (Math.floor(at / HOUR_MS) + 1) * HOUR_MS);
+      // Of an hour that was never seen nothing is promised.
+      sum += ((next - at) / HOUR_MS) * (share(at) ?? 0);
+      at = next;
+    }
+  return rounded(sum);
+}
+
+function hoursIn(hours: readonly Interval[]): number {
+  return rounded(hours.reduce((sum, { start, end }) => sum + end - start, 0) / HOUR_MS);
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function textOf(
+  { to, allowedHours, expectedHours, pay, electricity, from }: Omit<Forecast, "text">,
+  { rules, zone, asset, ifStarted }: ForecastInput,
+): string {
+  const until = momentText(to, from, zone);
+  const lines = [
+    ifStarted
+      ? `If it is started now, it may work ${hoursText(allowedHours)} until ${until}.`
+      : `Until ${until} its hours allow ${hoursText(allowedHours)}.`,
+  ];
+  if (rules.onlyWhenIdle && expectedHours < allowedHours)
+    lines.push(
+      expectedHours === 0
+        ? "It works only while nobody is here, and when that is was not seen yet."
+        : `By when nobody was here in the weeks before, ${hoursText(expectedHours)} of them are to be expected.`,
+    );
+  if (pay === null)
+    lines.push(
+      "What that earns is not known: nothing was paid yet for enough hours of work on this computer.",
+    );
+  else {
+    const amount = (rao: string): string => formatTao(BigInt(rao) - (BigInt(rao) % 1000n), 6);
+    const range =
+      pay.lowRao === pay.highRao ? amount(pay.lowRao) : `${amount(pay.lowRao)} to ${amount(pay.highRao)}`;
+    const unit = asset === "test" ? "test units, which are worth nothing" : asset;
+    const claims = pay.claims === 1 ? "the one paid claim" : `the ${pay.claims} last paid claims`;
+    lines.push(`By ${claims} (${hoursText(pay.workedHours)} of work) that earned ${range} ${unit}.`);
+  }
+  lines.push(
+    electricity === null
+      ? "Electricity is not counted: its price and the watts were not entered."
+      : `Electricity for that: ${electricity.kWh} kWh, ${electricity.cost.toFixed(2)}.`,
+  );
+  return lines.join(" ");
+}
+
+function hoursText(hours: number): string {
+  return hours === 1 ? "1 hour" : `${Number(hours.toFixed(1))} hours`;
+}
