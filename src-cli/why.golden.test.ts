@@ -145,17 +145,8 @@ const CASES: Record<string, Case> = {
   },
 };
 
-function stateOf({
-  rules,
-  evidence,
-  override = null,
-  memory,
-  at = NOON,
-  state = {},
-}: Case & { override?: Override | null }): {
-  state: DaemonState;
-  now: number;
-} {
+function stateOf(one: Case): { state: DaemonState; now: number } {
+  const { rules, evidence, override = null, memory, at = NOON, state = {} } = one;
   const all: Rules = { ...ALWAYS, ...rules };
   const known = { ...away, ...evidence };
   const latched = remember(all, known, { ...NOTHING_REMEMBERED, ...memory }, at);
