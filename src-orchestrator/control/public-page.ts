@@ -28,10 +28,10 @@ body{margin:0;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,san
 main{max-width:880px;margin:0 auto;padding:32px 20px;display:grid;gap:24px}
 h1,h2,p,dl,dd,ol{margin:0;padding:0}h1{font-size:28px;line-height:1.2}h2{font-size:15px}
 .muted,dt,footer{color:var(--muted);font-size:14px}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:16px}dd{font-size:24px;font-weight:600}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(125px,1fr));gap:16px}dd{font-size:24px;font-weight:600}
 section{border:1px solid var(--line);border-radius:10px;background:var(--surface);padding:20px;display:grid;gap:16px}
 img{width:100%;height:auto;display:block}
-ol{list-style:none;display:grid;gap:4px}li{display:flex;justify-content:space-between;gap:16px;border-top:1px solid var(--line);padding:8px 0}
+ol{list-style:none;display:grid;gap:4px}li{display:grid;grid-template-columns:1fr 1fr 1fr;gap:16px;border-top:1px solid var(--line);padding:8px 0}li span:last-child{text-align:right}
 `;
 
 /** Of the page's one style element, for its policy. */
@@ -113,7 +113,7 @@ export function lossCurve(points: readonly HistoryPoint[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}"><rect width="${WIDTH}" height="${HEIGHT}" rx="8" fill="#141a22"/>${
     drawn.length < 2
       ? label("The curve begins with the second finished step.", `x="24" y="36"`)
-      : `${label(high.toFixed(2), `x="12" y="${EDGE.top + 5}"`)}${label(low.toFixed(2), `x="12" y="${HEIGHT - EDGE.bottom + 5}"`)}${label(`step ${whole(first)}`, `x="${EDGE.left}" y="${HEIGHT - 10}"`)}${label(whole(last), `x="${WIDTH - EDGE.right}" y="${HEIGHT - 10}" text-anchor="end"`)}<path d="${training}" fill="none" stroke="#ff9d4d" stroke-width="2"/><path d="${heldOut}" fill="none" stroke="#8fb4ff" stroke-width="2" stroke-dasharray="5 4"/>`
+      : `${label(high.toFixed(2), `x="12" y="${EDGE.top + 5}"`)}${label(low.toFixed(2), `x="12" y="${HEIGHT - EDGE.bottom + 5}"`)}${label(`step ${whole(first)}`, `x="${EDGE.left}" y="${HEIGHT - 10}"`)}${label(whole(last), `x="${WIDTH - EDGE.right}" y="${HEIGHT - 10}" text-anchor="end"`)}${label("training", `x="${WIDTH - 150}" y="30"`)}${label("held-out", `x="${WIDTH - 70}" y="30"`)}<path d="M${WIDTH - 172} 26h16" stroke="#ff9d4d" stroke-width="2"/><path d="M${WIDTH - 92} 26h16" stroke="#8fb4ff" stroke-width="2" stroke-dasharray="5 4"/><path d="${training}" fill="none" stroke="#ff9d4d" stroke-width="2"/><path d="${heldOut}" fill="none" stroke="#8fb4ff" stroke-width="2" stroke-dasharray="5 4"/>`
   }</svg>`;
 }
 
