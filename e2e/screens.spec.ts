@@ -52,7 +52,7 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
 
   await goTo(dashboard, "Earnings");
   await dashboard.getByRole("button", { name: "Claim", exact: true }).click();
-  await expect(dashboard.getByText(/Granted/)).toBeVisible();
+  await expect(dashboard.getByText(/Paid: /)).toBeVisible();
   await dashboard.getByRole("radio", { name: "Today" }).check();
   await picture(dashboard, "claimed-earnings");
 

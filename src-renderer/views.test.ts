@@ -102,7 +102,11 @@ test("the three modes are told apart by the hours themselves", () => {
   expect(inMode(ONLY_WHEN_ASLEEP, "any").windows).toEqual(ONLY_WHEN_ASLEEP.windows);
   expect(sameRules(ALWAYS, { ...ALWAYS, idleMinutes: 11 })).toBe(false);
   expect(sameRules(ALWAYS, { ...ALWAYS, limits: { uploadMbit: 5, downloadMbit: null } })).toBe(false);
-  expect(sameRules(ALWAYS, { ...ALWAYS })).toBe(true);
+  expect(sameRules(ALWAYS, { ...ALWAYS, work: { ...ALWAYS.work, cores: 2 } })).toBe(false);
+  expect(sameRules(ALWAYS, { ...ALWAYS, exceptions: [{ date: "2026-12-24", windows: [] }] })).toBe(false);
+  expect(
+    sameRules(ALWAYS, { ...ALWAYS, windows: [], limits: { downloadMbit: null, uploadMbit: null } }),
+  ).toBe(true);
 });
 
 test("times are read as people type them", () => {

@@ -11,8 +11,15 @@ import { money } from "../parts/format.ts";
 type Claiming =
   | { step: "idle" }
   | { step: "asking" }
-  | { step: "granted"; claim: ClaimRow }
+  | { step: "claimed"; claim: ClaimRow }
   | { step: "refused"; failure: FailureBody };
+
+const CAPITAL: Record<ClaimRow["status"], string> = {
+  pending: "Asked",
+  accepted: "Accepted, on its way",
+  paid: "Paid",
+  refused: "Refused",
+};
 
 /** Claims all that is pending, and says what came of it. */
 export function ClaimButton({ accruedRao }: { accruedRao: string }) {
@@ -25,7 +32,7 @@ export function ClaimButton({ accruedRao }: { accruedRao: string }) {
     if (nothing || claiming.step === "asking") return;
     setClaiming({ step: "asking" });
     try {
-      setClaiming({ step: "granted", claim: await getBridge().call("earnings.claim", {}) });
+      setClaiming({ step: "claimed", claim: await getBridge().call("earnings.claim", {}) });
     } catch (error) {
       setClaiming({ step: "refused", failure: failureBody(error) });
     }
@@ -42,8 +49,8 @@ export function ClaimButton({ accruedRao }: { accruedRao: string }) {
         {claiming.step === "asking" ? "Claiming …" : "Claim"}
       </button>
       <output className={controls["hint"]}>
-        {claiming.step === "granted" &&
-          `Granted: ${money(claiming.claim.amountRao, claiming.claim.asset)} for ${claiming.claim.receipts} receipts.`}
+        {claiming.step === "claimed" &&
+          `${CAPITAL[claiming.claim.status]}: ${money(claiming.claim.amountRao, claiming.claim.asset)} for ${claiming.claim.receipts} receipts.${claiming.claim.detail === null ? "" : ` ${claiming.claim.detail}`}`}
         {claiming.step === "idle" &&
           accruedRao === "0" &&
           "Nothing to claim yet. It grows with every finished step."}

@@ -1,3 +1,4 @@
+import type { ClaimRow } from "../../src-protocol/state.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
@@ -8,6 +9,12 @@ import { useRows } from "./rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
+
+function statusText({ status, detail, payment }: ClaimRow): string {
+  if (status === "paid" && payment !== null) return `paid at block ${count(payment.block)}`;
+  if (status === "accepted") return detail === null ? "accepted, on its way" : "held";
+  return status;
+}
 
 export function ClaimTable() {
   const version = useDashboard(({ state, connection }) => `${connection} ${state?.earnings.claimedRao}`);
@@ -53,7 +60,7 @@ export function ClaimTable() {
                 <td title={claim.claimId} data-spare>
                   {shortened(claim.claimId, 8, 4)}
                 </td>
-                <td>{claim.status}</td>
+                <td title={claim.detail ?? undefined}>{statusText(claim)}</td>
                 <td title={claim.payoutColdkey} data-spare>
                   {shortened(claim.payoutColdkey)}
                 </td>

@@ -42,7 +42,8 @@ export function Earnings() {
             <span data-testid="claimed">{amount(earnings.claimedRao)}</span> <small>{unit}</small>
           </p>
           <p className={controls["hint"]}>
-            granted by the network; {count(earnings.receipts)} receipts with what is pending
+            {amount(earnings.paidRao)} of it paid, the rest on its way; {count(earnings.receipts)} receipts
+            with what is pending
           </p>
         </section>
         <section className={controls["card"]} aria-labelledby="account-title">

@@ -47,7 +47,8 @@ export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules
   );
 }
 
-function Condition({
+/** A switch with its words, and what belongs to it. */
+export function Condition({
   title,
   about,
   on,

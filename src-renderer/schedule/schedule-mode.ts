@@ -34,20 +34,13 @@ export function inMode(rules: Rules, mode: ScheduleMode): Rules {
   };
 }
 
+/** Whether both allow the same, however their fields are ordered. */
 export function sameRules(a: Rules, b: Rules): boolean {
-  return JSON.stringify(inOrder(a)) === JSON.stringify(inOrder(b));
+  return JSON.stringify(a, inOrder) === JSON.stringify(b, inOrder);
 }
 
-function inOrder(rules: Rules): unknown[] {
-  const { schedule, windows, onlyOnPower, onlyWhenIdle, idleMinutes, timeZone, limits } = rules;
-  return [
-    schedule,
-    windows.map(({ days, from, to }) => [days, from, to]),
-    onlyOnPower,
-    onlyWhenIdle,
-    idleMinutes,
-    timeZone,
-    limits.uploadMbit,
-    limits.downloadMbit,
-  ];
+/** Fields in one order, for `JSON.stringify`. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => one.localeCompare(other)));
 }

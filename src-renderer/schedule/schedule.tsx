@@ -1,13 +1,16 @@
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
 import { LEAST_MBIT, lineLimits, MOST_MBIT } from "../../src-protocol/line-limits.ts";
-import { type Rules, rules as rulesSchema } from "../../src-protocol/policy.ts";
+import { type Rules, rules as rulesSchema, type WeeklyWindow } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
+import { AlsoWaitCard } from "./also-wait-card.tsx";
 import { Conditions } from "./conditions.tsx";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
+import { DaysOffCard } from "./days-off-card.tsx";
+import { HowMuchCard } from "./how-much-card.tsx";
 import { LineCard } from "./line-card.tsx";
 import { ModeChoice } from "./mode-choice.tsx";
 import { previewOf } from "./next-runs.ts";
@@ -39,7 +42,7 @@ export function Schedule() {
   const paint = (range: readonly Interval[], on: boolean) => {
     const hours = range.reduce((all, piece) => painted(all, piece, on), hoursOf(rules.windows));
     setOwn(true);
-    edit({ ...rules, schedule: "windows", windows: windowsOf(hours) });
+    edit({ ...rules, schedule: "windows", windows: withLimits(windowsOf(hours), rules.windows) });
   };
 
   return (
@@ -70,7 +73,10 @@ export function Schedule() {
         </section>
       )}
       <Conditions rules={rules} onChange={edit} />
+      <HowMuchCard rules={rules} onChange={edit} />
       <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
+      <AlsoWaitCard rules={rules} onChange={edit} />
+      <DaysOffCard rules={rules} onChange={edit} />
       {draft !== null && <SaveBar rules={rules} />}
     </>
   );
@@ -139,6 +145,14 @@ function SaveBar({ rules }: { rules: Rules }) {
   );
 }
 
+/** Hours that were not painted over keep the limits that they had (by `tah rules`). */
+function withLimits(windows: readonly WeeklyWindow[], before: readonly WeeklyWindow[]): WeeklyWindow[] {
+  return windows.map((window) => {
+    const limits = before.find(({ from, to }) => from === window.from && to === window.to)?.limits;
+    return limits === undefined ? window : { ...window, limits };
+  });
+}
+
 function problemOf(rules: Rules): string {
   if (rules.windows.length > 64) {
     return `These hours make ${rules.windows.length} separate windows; 64 can be kept. Join some of them and save again.`;
@@ -148,6 +162,14 @@ function problemOf(rules: Rules): string {
   }
   if (!lineLimits.safeParse(rules.limits).success) {
     return `A limit goes from ${LEAST_MBIT} to ${MOST_MBIT} Mbit/s. Correct it, or switch it off, and save again.`;
+  }
+  const { heat, load, battery } = rules;
+  if (
+    (heat !== null && heat.startBelow >= heat.stopFrom) ||
+    (load !== null && load.startBelow >= load.stopFrom) ||
+    (battery !== null && battery.stopBelow >= battery.startFrom)
+  ) {
+    return "Of heat, other programs and battery each, it must go on at another value than it stops at: below it for heat and programs, above it for the battery.";
   }
   return "A time is missing or a number is out of range: idle minutes go from 1 to 240. Correct it and save again.";
 }
