@@ -19,6 +19,7 @@ import { claimText, earningsText, forecastText, limitsText, statusText } from ".
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
+import { completionScript, SHELLS } from "./completions.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
@@ -27,6 +28,7 @@ import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
 import { providersText, testedAgain } from "./providers.ts";
 import { addRunCommands } from "./run-command.ts";
+import { addServiceCommands } from "./service/service-command.ts";
 import { setUp } from "./set-up.ts";
 import { addWalletCommands } from "./wallet-command.ts";
 
@@ -357,11 +359,18 @@ program
     process.exitCode = await up(words);
   });
 
+addServiceCommands(program, say);
 addModelCommands(program, say);
 addRunCommands(program, say);
 addNetworkCommands(program, say);
 addWalletCommands(program, say);
 addLedgerCommands(program, say);
+
+program
+  .command("completions")
+  .description("a script that completes commands in your shell")
+  .argument("<shell>", SHELLS.join(", "))
+  .action((shell: string) => say(completionScript(program, shell).trimEnd()));
 
 await run(process.argv);
 

@@ -262,6 +262,36 @@ describe("the daemon", () => {
   });
 });
 
+describe("staying awake where the daemon has no way of its own", () => {
+  const awake = (wanted: boolean, held: string | null) => ({
+    policy: { ...someState().policy, awake: { wanted, held, text: "" } },
+  });
+  const held = () => [...electron.powerSaveBlocker.held.values()];
+
+  it("holds off suspension while it works, lets the screen go dark, and ends with the pause", async () => {
+    const { daemon } = await runShell({ platform: "win32" });
+    expect(held()).toEqual([]);
+    daemon.change(awake(true, null));
+    await settled();
+    expect(held()).toEqual(["prevent-app-suspension"]);
+    daemon.change(awake(false, null));
+    await settled();
+    expect(held()).toEqual([]);
+  });
+
+  it("leaves it to the daemon where that can, and ends when the daemon is gone", async () => {
+    const { daemon } = await runShell();
+    daemon.change(awake(true, "caffeinate"));
+    await settled();
+    expect(held()).toEqual([]);
+    daemon.change(awake(true, null));
+    await settled();
+    daemon.crash();
+    await settled();
+    expect(held()).toEqual([]);
+  });
+});
+
 describe("what the shell knows about the computer", () => {
   const reports = (daemon: DaemonDouble) => daemon.calls.filter(({ method }) => method === "evidence.report");
   const needing = (rules: object) => {

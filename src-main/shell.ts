@@ -7,11 +7,13 @@ import {
   ipcMain,
   nativeImage,
   powerMonitor,
+  powerSaveBlocker,
   protocol,
   session,
   shell,
 } from "electron";
 import type { MenuItemConstructorOptions, NativeImage } from "electron";
+import { AwakeBlocker } from "./awake.ts";
 import type { DaemonLink } from "./daemon-link.ts";
 import { EvidenceReporter } from "./evidence.ts";
 import { SCHEME } from "./origin.ts";
@@ -60,6 +62,7 @@ export class Shell {
   readonly #quit: QuitGuard;
   readonly #bridge: PageBridge;
   readonly #evidence: EvidenceReporter;
+  readonly #awake: AwakeBlocker;
   #tray: ShellTray | null = null;
   #window: BrowserWindow | null = null;
 
@@ -79,6 +82,7 @@ export class Shell {
       every: ports.every,
       report: (evidence) => void link.call("evidence.report", { evidence }),
     });
+    this.#awake = new AwakeBlocker(powerSaveBlocker);
     this.#tray = this.#makeTray();
     link.onStatus(() => this.#render());
     link.onState(() => this.#render());
@@ -104,6 +108,7 @@ export class Shell {
   #render(): void {
     const { status, state } = this.#ports.link;
     this.#evidence.need(status.kind === "connected" && state !== null ? state.rules : null);
+    this.#awake.follow(status.kind === "connected" ? state : null);
     this.#tray?.render();
   }
 

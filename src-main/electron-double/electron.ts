@@ -4,6 +4,7 @@ import {
   IpcMainDouble,
   IpcRendererDouble,
   PowerMonitorDouble,
+  PowerSaveBlockerDouble,
   SystemShellDouble,
 } from "./ipc.ts";
 import { setElectron, type ElectronParts } from "./parts.ts";
@@ -20,7 +21,17 @@ import { fresh, world } from "./world.ts";
  *
  * `vi.mock("electron", () => import("./electron-double/electron.ts"))`
  */
-export let { app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, session, shell } = make();
+export let {
+  app,
+  ipcMain,
+  ipcRenderer,
+  contextBridge,
+  protocol,
+  powerMonitor,
+  powerSaveBlocker,
+  session,
+  shell,
+} = make();
 export {
   BrowserWindowDouble as BrowserWindow,
   MenuDouble as Menu,
@@ -35,7 +46,8 @@ export function reset(): void {
   TrayDouble.present.clear();
   MenuDouble.application = null;
   Object.assign(world, fresh());
-  ({ app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, session, shell } = make());
+  ({ app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, powerSaveBlocker, session, shell } =
+    make());
 }
 
 function make(): ElectronParts {
@@ -46,6 +58,7 @@ function make(): ElectronParts {
     contextBridge: new ContextBridgeDouble(),
     protocol: new ProtocolDouble(),
     powerMonitor: new PowerMonitorDouble(),
+    powerSaveBlocker: new PowerSaveBlockerDouble(),
     session: { defaultSession: new SessionDouble() },
     shell: new SystemShellDouble(),
   };

@@ -62,6 +62,29 @@ export class PowerMonitorDouble
   }
 }
 
+/** `powerSaveBlocker`: what keeps the system from suspending now. */
+export class PowerSaveBlockerDouble implements Pick<
+  Electron.PowerSaveBlocker,
+  "start" | "stop" | "isStarted"
+> {
+  readonly held = new Map<number, string>();
+  #last = 0;
+
+  start(type: "prevent-app-suspension" | "prevent-display-sleep"): number {
+    this.#last += 1;
+    this.held.set(this.#last, type);
+    return this.#last;
+  }
+
+  stop(id: number): boolean {
+    return this.held.delete(id);
+  }
+
+  isStarted(id: number): boolean {
+    return this.held.has(id);
+  }
+}
+
 /** `shell`: what was handed to the system's browser. */
 export class SystemShellDouble implements Pick<Electron.Shell, "openExternal"> {
   readonly opened: string[] = [];

@@ -1,6 +1,6 @@
 import type { AppDouble } from "./app.ts";
 import type { ContextBridgeDouble, IpcMainDouble, IpcRendererDouble } from "./ipc.ts";
-import type { PowerMonitorDouble, SystemShellDouble } from "./ipc.ts";
+import type { PowerMonitorDouble, PowerSaveBlockerDouble, SystemShellDouble } from "./ipc.ts";
 import type { ProtocolDouble, SessionDouble } from "./session.ts";
 
 /** The parts of one Electron, which know of each other. */
@@ -11,6 +11,7 @@ export interface ElectronParts {
   readonly contextBridge: ContextBridgeDouble;
   readonly protocol: ProtocolDouble;
   readonly powerMonitor: PowerMonitorDouble;
+  readonly powerSaveBlocker: PowerSaveBlockerDouble;
   readonly session: { readonly defaultSession: SessionDouble };
   readonly shell: SystemShellDouble;
 }
