@@ -19,7 +19,7 @@ async function seriousProblems(page: Page): Promise<string[]> {
 for (const theme of ["dark", "light"] as const) {
   test(`every screen is open to everybody in the ${theme} theme`, async ({ dashboard, daemon }) => {
     // The computer trains meanwhile, and four screens are looked through.
-    test.setTimeout(120_000);
+    test.setTimeout(240_000);
     await dashboard.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
     await stepsLater(daemon, 20);
     for (const screen of SCREENS) {

@@ -5,7 +5,9 @@ import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { useDashboard } from "../bridge/dashboard.ts";
 import styles from "./earnings.module.css";
-import { amount, count, unitOf } from "../parts/format.ts";
+import { momentText } from "../../src-protocol/reason-text.ts";
+import { useNow } from "../parts/clock-now.ts";
+import { amount, count, money, shortened, unitOf } from "../parts/format.ts";
 import { EarnedChart } from "./earned-chart.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
 
@@ -13,6 +15,7 @@ import { ReceiptTable } from "./receipt-table.tsx";
 export function Earnings() {
   const earnings = useDashboard(({ state }) => state?.earnings ?? null);
   const chain = useDashboard(({ state }) => state?.chain ?? null);
+  const now = useNow(60_000);
   if (earnings === null || chain === null) return null;
   const unit = unitOf(earnings.asset);
   return (
@@ -31,7 +34,16 @@ export function Earnings() {
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.accruedRao))} ${unit}`}>
             <span data-testid="accrued">{amount(earnings.accruedRao)}</span> <small>{unit}</small>
           </p>
-          <p className={controls["hint"]}>for counter-signed work, not claimed yet</p>
+          <p className={controls["hint"]}>
+            for counter-signed work, not claimed yet
+            {earnings.nextClaimAt !== null && `; claimed by itself ${momentText(earnings.nextClaimAt, now)}`}
+          </p>
+          {earnings.later !== null && (
+            <p className={controls["hint"]}>
+              {money(earnings.later.amountRao, earnings.asset)} of it can be claimed from block{" "}
+              {count(earnings.later.fromBlock)} on: the clock was wrong when it was earned.
+            </p>
+          )}
           <ClaimButton accruedRao={earnings.accruedRao} />
         </section>
         <section className={controls["card"]} aria-labelledby="claimed-title">
@@ -81,6 +93,17 @@ export function Earnings() {
           </dl>
         </section>
       </div>
+      {earnings.former
+        .filter(({ accruedRao }) => accruedRao !== "0")
+        .map(({ hotkey, asset, accruedRao, isHere }) => (
+          <p key={hotkey} className={styles["note"]}>
+            <strong>{money(accruedRao, asset)} of another key.</strong> It was earned with {shortened(hotkey)}
+            .{" "}
+            {isHere
+              ? "Claim takes it along."
+              : "Its file is not here any more: bring it back (tah wallet import), and Claim takes it along."}
+          </p>
+        ))}
       <EarnedChart />
       <ClaimTable />
       <ReceiptTable />

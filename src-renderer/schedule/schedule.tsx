@@ -5,6 +5,7 @@ import { type Rules, rules as rulesSchema, type WeeklyWindow } from "../../src-p
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
 import { AlsoWaitCard } from "./also-wait-card.tsx";
+import { ComingWeek } from "./coming-week.tsx";
 import { Conditions } from "./conditions.tsx";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -17,6 +18,7 @@ import { previewOf } from "./next-runs.ts";
 import { inMode, modeOf, nightOf, sameRules, type ScheduleMode, withNight } from "./schedule-mode.ts";
 import styles from "./schedule.module.css";
 import { SleepCard } from "./sleep-card.tsx";
+import { SleepOffer } from "./sleep-offer.tsx";
 import { WeekGrid } from "./week-grid.tsx";
 import { hoursOf, type Interval, painted, windowsOf } from "./week-hours.ts";
 import { WindowList } from "./window-list.tsx";
@@ -52,6 +54,9 @@ export function Schedule() {
       {mode === "asleep" && night !== null && (
         <SleepCard {...night} onChange={(changed) => edit(withNight(rules, changed))} />
       )}
+      {mode === "asleep" && (
+        <SleepOffer onTake={(windows) => edit({ ...rules, schedule: "windows", windows })} />
+      )}
       {mode === "own" && (
         <section className={controls["card"]} aria-labelledby="week-title">
           <div className={controls["cardHead"]}>
@@ -77,6 +82,7 @@ export function Schedule() {
       <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
       <AlsoWaitCard rules={rules} onChange={edit} />
       <DaysOffCard rules={rules} onChange={edit} />
+      <ComingWeek rules={rules} onChange={edit} />
       {draft !== null && <SaveBar rules={rules} />}
     </>
   );

@@ -1,0 +1,79 @@
+import { useId } from "react";
+import type { Rules } from "../../src-protocol/policy.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import controls from "../parts/controls.module.css";
+import { useRows } from "../earnings/rows-of.ts";
+import styles from "./conditions.module.css";
+
+const WEEK_MS = 7 * 86_400_000;
+const ASK_EVERY_MS = 60_000;
+/** A desktop computer that works beside one that rests, where nothing was measured. */
+const ELECTRICITY = { pricePerKwh: 0.3, watts: 60 };
+
+/** What the next seven days bring by the rules that hold, from what was really paid; and what electricity takes of it. */
+export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules: Rules) => void }) {
+  const id = useId();
+  const saved = useDashboard(({ state }) => state?.rules);
+  const connection = useDashboard(({ connection }) => connection);
+  const paid = useDashboard(({ state }) => state?.earnings.paidRao);
+  const ask = async () => [await getBridge().call("policy.forecast", { to: Date.now() + WEEK_MS })];
+  const { rows } = useRows(
+    ask,
+    `${connection} ${paid} ${JSON.stringify(saved)}`,
+    saved === rules ? 0 : ASK_EVERY_MS,
+  );
+  const { electricity } = rules;
+  const set = (change: Partial<typeof ELECTRICITY>) =>
+    onChange({ ...rules, electricity: { ...(electricity ?? ELECTRICITY), ...change } });
+  return (
+    <section className={controls["card"]} aria-labelledby={`${id}-title`}>
+      <div className={controls["cardHead"]}>
+        <h2 id={`${id}-title`} className={controls["cardTitle"]}>
+          What the next seven days bring
+        </h2>
+        <p className={controls["hint"]}>by the rules that hold now</p>
+      </div>
+      <p className={styles["forecast"]} data-testid="forecast">
+        {rows?.[0]?.text ?? " "}
+      </p>
+      {electricity === null ? (
+        <button type="button" className={controls["button"]} onClick={() => set({})}>
+          Take off what electricity costs
+        </button>
+      ) : (
+        <div className={styles["idle"]}>
+          <label>
+            Electricity{" "}
+            <input
+              className={controls["field"]}
+              type="number"
+              min="0"
+              step="0.01"
+              value={electricity.pricePerKwh}
+              onChange={({ target }) => set({ pricePerKwh: Number(target.value) })}
+            />{" "}
+            a kWh, in your currency
+          </label>
+          <label>
+            <input
+              className={controls["field"]}
+              type="number"
+              min="0"
+              value={electricity.watts}
+              onChange={({ target }) => set({ watts: Number(target.value) })}
+            />{" "}
+            W more than at rest
+          </label>
+          <button
+            type="button"
+            className={`${controls["button"]} ${controls["quiet"]}`}
+            onClick={() => onChange({ ...rules, electricity: null })}
+          >
+            Leave it out
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
