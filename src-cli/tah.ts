@@ -22,6 +22,8 @@ import { ApiClient } from "./api-client.ts";
 import { completionScript, SHELLS } from "./completions.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
+import { addReceiptsCommands } from "./receipts-command.ts";
+import { addPayoutCommand } from "./payout-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
@@ -365,6 +367,8 @@ addRunCommands(program, say);
 addNetworkCommands(program, say);
 addWalletCommands(program, say);
 addLedgerCommands(program, say);
+addReceiptsCommands(program, say);
+addPayoutCommand(program, say);
 
 program
   .command("completions")

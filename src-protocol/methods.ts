@@ -8,7 +8,10 @@ import { workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
+import { ss58Address } from "./keys.ts";
+import { bindAnswer, bindRequest, challengeAnswer } from "./payout-consent.ts";
 import { providersReport } from "./providers.ts";
+import { evidencePage } from "./receipt-export.ts";
 import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 
 const overrideMinutes = z
@@ -150,6 +153,24 @@ export const METHODS = {
     about: "Claims, newest first",
   },
   "earnings.claim": { params: z.strictObject({}), result: claimOutcome, about: "Claim all that has accrued" },
+  "earnings.evidence": {
+    params: z.strictObject({
+      afterReceipt: z.int().nonnegative().default(0),
+      afterStatement: z.int().nonnegative().default(0),
+    }),
+    result: evidencePage,
+    about: "Receipts with their signatures, and statements, oldest first; ask again with `next`",
+  },
+  "payout.challenge": {
+    params: z.strictObject({ payoutColdkey: ss58Address }),
+    result: challengeAnswer,
+    about: "The text that a payout address has to sign so that the network pays to it",
+  },
+  "payout.bind": {
+    params: bindRequest,
+    result: bindAnswer,
+    about: "Have the network pay to the address that has signed its text",
+  },
   "providers.get": {
     params: z.strictObject({}),
     result: providersReport,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ss58Address } from "./keys.ts";
+import { sr25519Signature, ss58Address } from "./keys.ts";
 
 /**
  * `tah wallet …` ↔ the process that holds the keys meanwhile, over Node's IPC channel. Passwords and
@@ -58,6 +58,16 @@ export const walletRequest = z.discriminatedUnion("type", [
     address: z.string().max(100),
     replace: z.boolean(),
   }),
+  /** The coldkey agrees to be paid: it signs the text when it is such a consent, of its own address. */
+  z.strictObject({
+    type: z.literal("consent"),
+    ...place,
+    /** The data folder, where each signature is written down. */
+    home: folder,
+    text: z.string().max(4096),
+    /** Of the coldkey's file, where it is locked. */
+    password: password.nullable(),
+  }),
   /** Which hotkey the daemon of this data folder works with. */
   z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: name }),
 ]);
@@ -98,6 +108,7 @@ export const walletAnswer = z.discriminatedUnion("type", [
     phrase: z.string().nullable(),
   }),
   z.strictObject({ type: z.literal("written"), path: z.string(), address: ss58Address }),
+  z.strictObject({ type: z.literal("signed"), address: ss58Address, signature: sr25519Signature }),
   z.strictObject({ type: z.literal("used"), path: z.string(), address: ss58Address.nullable() }),
 ]);
 export type WalletAnswer = z.infer<typeof walletAnswer>;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import type { z } from "zod";
 import { accountAnswer, claimsAnswer, historyAnswer, receiptsAnswer } from "../../src-protocol/api.ts";
 import type { AccountAnswer } from "../../src-protocol/api.ts";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -12,6 +13,11 @@ import type {
   HistoryPoint,
   ReceiptRow,
 } from "../../src-protocol/state.ts";
+import { bindAnswer, challengeAnswer } from "../../src-protocol/payout-consent.ts";
+import type { BindAnswer, bindRequest } from "../../src-protocol/payout-consent.ts";
+import { evidencePage } from "../../src-protocol/receipt-export.ts";
+import type { EvidencePage } from "../../src-protocol/receipt-export.ts";
+import { agreedPayout, keepAgreedPayout } from "./agreed-payout.ts";
 import { claimAll } from "./claim-all.ts";
 import { outcomeOf } from "./claim-outcome.ts";
 import { NetworkTime } from "./network-time.ts";
@@ -105,6 +111,22 @@ export class Accounts {
     return answer.receipts;
   }
 
+  evidence({ afterReceipt, afterStatement }: NonNullable<EvidencePage["next"]>): Promise<EvidencePage> {
+    const path = `account/evidence?afterReceipt=${afterReceipt}&afterStatement=${afterStatement}`;
+    return this.#ask(this.#options.own, path, evidencePage);
+  }
+
+  payoutChallenge(payoutColdkey: Ss58Address): Promise<z.infer<typeof challengeAnswer>> {
+    return this.#ask(this.#options.own, "payout/challenge", challengeAnswer, { payoutColdkey });
+  }
+
+  /** What was claimed before goes where it was claimed to. */
+  async bindPayout(signed: z.infer<typeof bindRequest>): Promise<BindAnswer> {
+    const answer = await this.#ask(this.#options.own, "payout", bindAnswer, signed);
+    keepAgreedPayout(this.#options.claimFolder, answer.payoutColdkey);
+    return answer;
+  }
+
   async claims(): Promise<ClaimRow[]> {
     return (await this.#ask(this.#options.own, "claims", claimsAnswer)).claims;
   }
@@ -175,7 +197,8 @@ export class Accounts {
   /** SECURITY: the network says where a hotkey is bound to; only an address of the owner's is signed for. */
   #payoutOf({ hotkey, payoutColdkey, bindingGeneration }: AccountAnswer): Ss58Address {
     const wanted = this.#options.payoutColdkey;
-    if (payoutColdkey === wanted || payoutColdkey === hotkey) return payoutColdkey;
+    const own = [wanted, hotkey, agreedPayout(this.#options.claimFolder)];
+    if (own.includes(payoutColdkey)) return payoutColdkey;
     throw new Failure(
       "payout-not-yours",
       `The network pays this hotkey to ${payoutColdkey} (binding ${bindingGeneration}), which is not the payout address of this computer, ${wanted}. Nothing was claimed: bind the right one with \`tah payout ${wanted}\`, or set this one with \`tah wallet payout ${payoutColdkey} --replace\` if it is yours.`,
@@ -228,10 +251,16 @@ export class Accounts {
     return this.#ask(hotkey, "account", accountAnswer);
   }
 
-  #ask<Schema extends Parameters<typeof signedJson>[2]>(hotkey: Hotkey, path: string, schema: Schema) {
+  #ask<Schema extends z.ZodType>(
+    hotkey: Hotkey,
+    path: string,
+    schema: Schema,
+    body?: unknown,
+  ): Promise<z.infer<Schema>> {
     const { fetch } = this.#options.reach;
+    const sent = body === undefined ? {} : { method: "POST" as const, body };
     return this.#time.dated(() =>
-      signedJson(hotkey, this.#address(path), schema, { fetch, now: this.#time.now }),
+      signedJson(hotkey, this.#address(path), schema, { fetch, now: this.#time.now, ...sent }),
     );
   }
 

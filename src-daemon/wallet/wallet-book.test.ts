@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Failure } from "../../src-protocol/failure.ts";
+import { ss58Address } from "../../src-protocol/keys.ts";
+import { consentText } from "../../src-protocol/payout-consent.ts";
+import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import type { WalletAnswer, WalletRequest } from "../../src-protocol/wallet-ipc.ts";
 import { selectedWallet } from "./selected-wallet.ts";
 import { answerWallet } from "./wallet-book.ts";
@@ -211,5 +214,46 @@ describe("the hotkey that this computer works with", () => {
     await expect(openOrCreateHotkey(selectedWallet(home))).rejects.toMatchObject({ code: "wallet-missing" });
     await writeFile(join(home, "wallet.json"), "{");
     expect(() => selectedWallet(home)).toThrow(/wallet use/);
+  });
+});
+
+describe("a consent to be paid", () => {
+  const consent = (payoutColdkey: string): string =>
+    consentText({
+      schema: "train-at-home/payout/v1",
+      network: "n",
+      netuid: 0,
+      hotkey: ss58Address.parse(ALICE),
+      payoutColdkey: ss58Address.parse(payoutColdkey),
+      generation: 1,
+      previous: null,
+      nonce: "0".repeat(64),
+      issuedAt: 1,
+      expiresAt: 2,
+    });
+  const signing = (text: string): WalletRequest => ({
+    type: "consent",
+    home,
+    root,
+    wallet: "mine",
+    text,
+    password: null,
+  });
+
+  it("is all that a coldkey signs here, of its own address alone, and written down", async () => {
+    await answerWallet(fromPhrase(null));
+    const text = consent(ADDRESS);
+    const answer = await answerWallet(signing(text));
+    if (answer.type !== "signed") throw new Error("not signed");
+    expect(verifySr25519(ADDRESS, text, answer.signature)).toBe(true);
+    expect(await readFile(join(home, "coldkey-signatures.jsonl"), "utf8")).toContain(`is paid to ${ADDRESS}`);
+    expect(await refused(signing(consent(ALICE)))).toBe("consent-other-address");
+    for (const other of ["Transfer everything", `${text} `, text.replace("v1\n", "v2\n")])
+      expect(await refused(signing(other))).toBe("consent-malformed");
+  });
+
+  it("of a wallet whose coldkey is elsewhere says so", async () => {
+    await answerWallet(fromPhrase("default"));
+    expect(await refused(signing(consent(ADDRESS)))).toBe("wallet-missing");
   });
 });

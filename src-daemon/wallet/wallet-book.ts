@@ -14,6 +14,9 @@ import { lockKeyFile, openPolkadotJson, toPolkadotJson, unlockKeyFile } from "./
 import type { Patience } from "./key-lock.ts";
 import { lockedForm } from "./locked-form.ts";
 import { isPolkadotJson } from "./polkadot-json.ts";
+import { parseConsentText } from "../../src-protocol/payout-consent.ts";
+import { SignatureLog } from "./signature-log.ts";
+import { loggedHotkey, walletHotkey } from "./wallet-hotkey.ts";
 import { selectedWallet, selectWallet } from "./selected-wallet.ts";
 import { createKeyFile, readKeyFile } from "./wallet-folder.ts";
 import {
@@ -57,6 +60,8 @@ export async function answerWallet(request: WalletRequest, patience: Patience = 
       return exportKey(request, patience);
     case "payout":
       return setPayout(request);
+    case "consent":
+      return signConsent(request, patience);
     case "use":
       return use(request);
   }
@@ -221,6 +226,33 @@ async function exportedContent(
   return to.password === null
     ? secret
     : lockKeyFile(new TextEncoder().encode(secret), checkedPassword(to.password), patience);
+}
+
+/** SECURITY: a coldkey signs a consent to be paid, read and of its own address, and no other text. */
+async function signConsent(
+  request: Extract<WalletRequest, { type: "consent" }>,
+  patience: Patience,
+): Promise<WalletAnswer> {
+  const { path } = locateColdkey(request);
+  const body = parseConsentText(request.text);
+  if (body === null)
+    throw new Failure("consent-malformed", "This text is no consent to be paid, so nothing was signed.");
+  const file = await readKeyFile(path, { secret: true });
+  if (file === null)
+    throw new Failure(
+      "wallet-missing",
+      `There is no coldkey ${path} on this computer. Sign the text where it is: \`tah payout ADDRESS --out FILE\`.`,
+    );
+  const bytes = await opened({ bytes: file.bytes, path }, request.password, patience);
+  const coldkey = walletHotkey(decodeKeyFile(bytes, path), { path, created: false, warnings: [] });
+  if (coldkey.address !== body.payoutColdkey)
+    throw new Failure(
+      "consent-other-address",
+      `The text is for ${body.payoutColdkey}, and the coldkey of the wallet ${request.wallet} is ${coldkey.address}. Nothing was signed.`,
+    );
+  const log = new SignatureLog(join(request.home, "coldkey-signatures.jsonl"), Date.now);
+  const signature = loggedHotkey(coldkey, log).sign({ kind: "consent", body });
+  return { type: "signed", address: coldkey.address, signature };
 }
 
 async function setPayout(request: Extract<WalletRequest, { type: "payout" }>): Promise<WalletAnswer> {

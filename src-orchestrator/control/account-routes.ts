@@ -6,6 +6,7 @@ import { bindRequest, challengeRequest } from "../../src-protocol/payout-consent
 import { challenge, consent } from "../ledger/bindings.ts";
 import { acceptClaim, account, claimRequest, claimRows, claimable } from "../ledger/claims.ts";
 import type { ClaimOptions } from "../ledger/claim-rules.ts";
+import { evidence } from "../ledger/evidence.ts";
 import { receiptRows } from "../ledger/ledger.ts";
 import { requester } from "./signed-requests.ts";
 import type { Store } from "../stores/store.ts";
@@ -44,6 +45,16 @@ export function accountRoutes(
   server.get(
     "/v1/account/claimable",
     signed((hotkey) => claimable(store, hotkey, options)),
+  );
+  server.get(
+    "/v1/account/evidence",
+    signed((hotkey, request) => {
+      const after = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+      const query = z.object({ afterReceipt: after, afterStatement: after }).safeParse(request.query);
+      if (!query.success)
+        throw new Failure("bad-request", '"afterReceipt" and "afterStatement" are whole numbers.');
+      return evidence(store, options.network, hotkey, query.data);
+    }),
   );
   server.get(
     "/v1/claims",

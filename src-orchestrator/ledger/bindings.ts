@@ -40,7 +40,10 @@ export function bindingOf(store: Store, hotkey: Ss58Address): Binding | null {
 /** The network's owner says where a hotkey of this computer is paid to; nothing changes when it is so already. */
 export function bindPayout(store: Store, hotkey: Ss58Address, coldkey: Ss58Address, now = 0): Promise<void> {
   return store.writeSafely(() => {
-    if ((bindingOf(store, hotkey)?.payoutColdkey ?? hotkey) === coldkey) return;
+    const current = bindingOf(store, hotkey);
+    if ((current?.payoutColdkey ?? hotkey) === coldkey) return;
+    // That nothing was chosen here is no reason to take back what an address has agreed to.
+    if (coldkey === hotkey && typeof current?.text === "string") return;
     bind(store, hotkey, { payoutColdkey: coldkey, text: null, signature: null }, now);
   });
 }

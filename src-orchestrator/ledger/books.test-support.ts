@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { claimText } from "../../src-protocol/claim.ts";
 import type { ClaimBody } from "../../src-protocol/claim.ts";
+import { receiptText } from "../../src-protocol/receipt.ts";
+import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { receiptsRoot, sha256 } from "../../src-protocol/signing.ts";
 import { testRun } from "../runs/fleet.test-support.ts";
 import { identify, keepRun, storeRow } from "../stores/run-store.ts";
@@ -88,8 +90,24 @@ export function receiptsOf(step: number) {
   return [
     receipt(head, { next: middle }, { stage: 0, step }),
     receipt(middle, { previous: head, next: tail }, { stage: 1, step }),
-    receipt(tail, { previous: middle }, { stage: 2, step, chain: { sequence: step, before: null } }),
+    chained(step, (chain) => receipt(tail, { previous: middle }, { stage: 2, step, chain })),
   ];
+}
+
+const tails = new Map<number, SignedReceipt>();
+
+/** The tail's receipts follow one another, as a worker's do. */
+function chained(
+  step: number,
+  make: (chain: NonNullable<ReceiptBody["chain"]>) => SignedReceipt,
+): SignedReceipt {
+  const before = tails.get(step - 1);
+  const made = make({
+    sequence: step,
+    before: before === undefined ? null : sha256(receiptText(before.body)),
+  });
+  tails.set(step, made);
+  return made;
 }
 
 /** A signed claim of all that an owner can claim now. */
