@@ -95,7 +95,8 @@ export class HistoryStore {
         });
       this.#database.exec("COMMIT");
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      // Of a full disk SQLite has gone back by itself.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
   }

@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { CAN_FILL_A_DISK, onFullDisk } from "../../src-protocol/full-disk.test-support.ts";
+
+const at = (...names: string[]): string => JSON.stringify(join(import.meta.dirname, ...names));
+
+it.runIf(CAN_FILL_A_DISK)(
+  "a snapshot that a full disk has no room for is said, and those of before are restored by the next process",
+  () => {
+    const [saved, said, restorable, restored, newest] = onFullDisk(
+      262_144,
+      `const { Snapshots } = await import(${at("snapshots.ts")});
+       const { tinyRun } = await import(${at("..", "tiny-run.test-support.ts")});
+       const stage = { spec: tinyRun(), stage: 1 };
+       const memoryOf = (value) => {
+         const memory = new SharedArrayBuffer(100_000);
+         new Uint8Array(memory).fill(value);
+         return memory;
+       };
+       const snapshots = await Snapshots.open(disk + "/snapshots", () => {});
+       await snapshots.save(stage, 3, memoryOf(3));
+       await snapshots.save(stage, 4, memoryOf(4));
+       print("two");
+       print(await snapshots.save(stage, 5, memoryOf(5)).then(() => null, ({ code, message }) => [code, message]));
+       const again = await Snapshots.open(disk + "/snapshots", () => {});
+       print(again.restorable().flatMap(({ steps }) => steps.map(({ step }) => step)));
+       const memory = memoryOf(0);
+       print(await again.restore(stage, 4, memory));
+       print(new Uint8Array(memory).every((byte) => byte === 4));`,
+    );
+    expect(saved).toBe("two");
+    expect(said).toEqual([
+      "disk-full",
+      expect.stringMatching(/^The disk is full: .* nothing stored is lost/),
+    ]);
+    expect(restorable).toEqual([3, 4]);
+    expect([restored, newest]).toEqual([true, true]);
+  },
+);
