@@ -2,15 +2,18 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "onnxruntime-node";
+import { readConfig } from "../src-engine/families/config.ts";
 import { randomStream } from "../src-engine/random.ts";
 import { stagesOf } from "../src-engine/stages.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { type Arithmetic, ARITHMETICS, KERNELS } from "../src-protocol/arithmetic.ts";
+import { type Arithmetic, ARITHMETICS, KERNELS, kernelsFor } from "../src-protocol/arithmetic.ts";
+import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
+import type { ModelSpec } from "../src-protocol/model.ts";
 import { sessionOptions } from "../src-worker/compute/session-options.ts";
 import { loadRuntime } from "../src-worker/compute/sessions.ts";
 import { StageCompute } from "../src-worker/compute/stage-compute.ts";
-import { stageBytes } from "../src-worker/stage/stage-memory.ts";
+import { parametersIn, stageBytes } from "../src-worker/stage/stage-memory.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
 import type { BitsResult } from "./bits-case.ts";
 import { writeCases } from "./bits-cases.ts";
@@ -20,7 +23,10 @@ import { median } from "./median.ts";
 
 const WIDTHS = [256, 512, 1024];
 const STEPS = 20;
-const PARTS = ["threads", "levels", "emulated", ...WIDTHS.map((width) => `cost-${width}`)];
+/** Of a GPT-2, which trains without the optimiser's fusions in the class exact. */
+const GPT2_WIDTH = 512;
+const GPT2 = "cost-gpt2";
+const PARTS = ["threads", "levels", "emulated", ...WIDTHS.map((width) => `cost-${width}`), GPT2];
 
 /**
  * The class exact: the same bits here on any number of threads, at any level of the optimiser, and on
@@ -59,8 +65,12 @@ export async function benchBits(progress: Progress, { only }: Pick<BenchOptions,
       for (const threads of [1, 2]) {
         progress(`Cost at width ${width}, ${threads} threads …`);
         passes.push(...(await passCost(width, threads)));
-        trainings.push(await trainingCost(width, threads));
+        trainings.push(await trainingCost("Llama", modelOf(width), threads));
       }
+    }
+    for (const threads of isWanted(GPT2) ? [1, 2] : []) {
+      progress(`Cost of a GPT-2 of width ${GPT2_WIDTH}, ${threads} threads …`);
+      trainings.push(await trainingCost("GPT-2", gpt2(GPT2_WIDTH), threads));
     }
     return {
       onnxruntime: KERNELS.exact.onnxruntime,
@@ -102,6 +112,8 @@ function comparison(what: string, reference: readonly BitsResult[], found: reado
 
 const runtime = await loadRuntime();
 
+type Costed = Exclude<ModelSpec, { kind: "onnx" }>;
+
 function modelOf(width: number) {
   return {
     ...DEFAULT_MODEL,
@@ -110,6 +122,18 @@ function modelOf(width: number) {
     hidden: 64 * Math.round((8 * width) / 192),
     blocks: 3,
   };
+}
+
+function gpt2(width: number): DecoderSpec {
+  const { config } = readConfig({
+    model_type: "gpt2",
+    vocab_size: 256,
+    n_embd: width,
+    n_head: width / 64,
+    n_layer: 3,
+    n_positions: 128,
+  });
+  return { ...config, files: [], prefix: "transformer." };
 }
 
 /** A stage of one block, 512 tokens: exact ÷ fast, in CPU time on one thread, else by the clock. */
@@ -144,23 +168,31 @@ async function passCost(width: number, threads: number): Promise<object[]> {
 }
 
 /** Steps of a whole model of three blocks, AdamW included. */
-async function trainingCost(width: number, threads: number): Promise<object> {
+async function trainingCost(name: string, model: Costed, threads: number): Promise<object> {
   const trained = await Promise.all(
-    ARITHMETICS.map(async (each) => [each, await trainee(width, threads, each)] as const),
+    ARITHMETICS.map(async (each) => [each, await trainee(model, threads, each)] as const),
   );
   return {
-    width,
+    model: name,
+    width: model.width,
     threads,
     exactOverFast: ratioOf(await interleave(Object.fromEntries(trained), roundsFor(threads))),
   };
 }
 
-async function trainee(width: number, threads: number, arithmetic: Arithmetic): Promise<() => Promise<void>> {
+async function trainee(model: Costed, threads: number, arithmetic: Arithmetic): Promise<() => Promise<void>> {
   const compute = new StageCompute(runtime, { threads, executionProvider: "cpu", niceness: null });
-  const spec = { model: modelOf(width), batch: 4, sequence: 128, stages: 1, stage: 0, arithmetic };
+  const kernels = kernelsFor(arithmetic, model);
+  const spec = { model, batch: 4, sequence: 128, stages: 1, stage: 0, arithmetic, kernels };
   const info = await compute.open({ spec, file: null });
-  await compute.load({ memory: new SharedArrayBuffer(stageBytes(info)), seed: 1, recompute: "full" });
-  const random = randomStream("bits", width);
+  const memory = new SharedArrayBuffer(stageBytes(info));
+  const random = randomStream("bits", model.width);
+  // Of a decoder the numbers would come from its files.
+  if (model.kind === "decoder")
+    for (const [, values] of parametersIn(info, memory))
+      for (const i of values.keys()) values[i] = (random() - 0.5) * 0.1;
+  const seed = model.kind === "decoder" ? null : 1;
+  await compute.load({ memory, seed, recompute: "full" });
   const text = Int32Array.from({ length: 513 }, () => Math.floor(random() * 256));
   // The compute thread frees what it was fed.
   const data = () => ({ tokens: text.slice(0, 512), targets: text.slice(1) });

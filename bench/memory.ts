@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { childEnvironment } from "../src-daemon/supervision/child.ts";
 import { RECOMPUTE } from "../src-engine/recompute.ts";
 import type { Recompute } from "../src-engine/recompute.ts";
-import type { Progress } from "./bench.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 import { median } from "./median.ts";
 import { measureFolder } from "./memory-folder.ts";
 import type { FolderMemory } from "./memory-folder.ts";
@@ -24,7 +25,7 @@ interface Measured extends MemoryStage {
   measuredOverPredicted: number;
 }
 
-export interface MemoryResult {
+interface StageMemory {
   bytesPerParameter: number;
   measuredOverPredicted: number;
   /** Time of a step that keeps the results of products, over one that computes them again. */
@@ -32,6 +33,10 @@ export interface MemoryResult {
   threads: number;
   tokens: number;
   stages: Measured[];
+}
+
+export interface MemoryResult {
+  stage: StageMemory | null;
   /** A folder of Hugging Face of 1 GB (BENCH_FOLDER_GB: another size) in three stages, each in a process; Linux only. */
   folder: FolderMemory | null;
 }
@@ -39,8 +44,28 @@ export interface MemoryResult {
 /** Bytes; beyond 2 GB no process could have read the file at once. */
 const FOLDER_BYTES = Number(process.env["BENCH_FOLDER_GB"] ?? 1) * 1e9;
 
-/** What training a stage of 100 M parameters takes in memory, against what is said before it is accepted. */
-export async function benchMemory(progress: Progress): Promise<MemoryResult> {
+const PARTS = ["stage", "folder"];
+
+/** What training takes in memory, against what is said before it is accepted. */
+export async function benchMemory(
+  progress: Progress,
+  { only }: Pick<BenchOptions, "only">,
+): Promise<MemoryResult> {
+  const unknown = only.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined)
+    throw new Failure("unknown-part", `"memory" has no part "${unknown}". It has: ${PARTS.join(", ")}.`);
+  const isWanted = (part: string): boolean => only.length === 0 || only.includes(part);
+  return {
+    stage: isWanted("stage") ? await measureStage(progress) : null,
+    folder:
+      isWanted("folder") && process.platform === "linux"
+        ? await measureFolder(FOLDER_BYTES, process.env["BENCH_FOLDER_TIED"] === "1", progress)
+        : null,
+  };
+}
+
+/** A stage of 100 M parameters, trained by each way of recomputing. */
+async function measureStage(progress: Progress): Promise<StageMemory> {
   const threads = availableParallelism();
   const children = await Promise.all(
     RECOMPUTE.map(async (recompute) => ({ recompute, child: await start({ ...STAGE, recompute, threads }) })),
@@ -71,10 +96,6 @@ export async function benchMemory(progress: Progress): Promise<MemoryResult> {
     threads,
     tokens: STAGE.tokens,
     stages,
-    folder:
-      process.platform === "linux"
-        ? await measureFolder(FOLDER_BYTES, process.env["BENCH_FOLDER_TIED"] === "1", progress)
-        : null,
   };
 }
 
