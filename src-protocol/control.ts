@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { canonicalJson } from "./canonical.ts";
 import { delegation } from "./delegation.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { linkReach, linkStatus } from "./link-report.ts";
@@ -36,6 +37,15 @@ const stage = z
   .int()
   .nonnegative()
   .max(MOST_STAGES - 1);
+
+const microBatch = z
+  .int()
+  .nonnegative()
+  .max(MOST_MICRO_BATCHES - 1);
+/** Counts how often the sums of a step were asked for: a sum that is lost opens the step again. */
+const round = z.int().nonnegative().max(1_000_000);
+/** Of one stage. */
+export const MOST_REPLICAS = 64;
 
 /** Where a worker takes links from its peers. */
 export const linkAddress = z.strictObject({
@@ -130,6 +140,46 @@ export const nodeMessage = z.discriminatedUnion("type", [
     /** With `peer-unreachable`: the next stage's node, which this one could not dial. */
     peer: sessionKey.optional(),
   }),
+  /**
+   * Where a stage has many replicas (docs/replicas.md). The head: give me a micro-batch as soon as there is
+   * one; it stands until it is answered.
+   */
+  z.strictObject({ type: z.literal("ask"), generation }),
+  /** Sent to this replica of the next stage, by the one that owns it here. */
+  z.strictObject({ type: z.literal("routed"), generation, step, microBatch, to: sessionKey }),
+  /** Its gradient is in this node's sum. `loss`: from the tail only. */
+  z.strictObject({
+    type: z.literal("counted"),
+    generation,
+    step,
+    microBatch,
+    loss: z.number().nullable(),
+  }),
+  /** It has the sums of all replicas of its stage, each as its maker has signed it (`sumText`). */
+  z.strictObject({
+    type: z.literal("summed"),
+    generation,
+    step,
+    round,
+    parts: z
+      .array(z.strictObject({ by: sessionKey, sha256: sha256Hex, signature: ed25519Signature }))
+      .max(MOST_REPLICAS),
+  }),
+  /** It has taken over the state of `step` from another replica. */
+  z.strictObject({ type: z.literal("adopted"), generation, step }),
+  /** Held-out loss of one micro-batch, from the tail. */
+  z.strictObject({ type: z.literal("measured"), generation, step, microBatch, loss: z.number() }),
+  /** A peer has broken a rule. */
+  z.strictObject({
+    type: z.literal("accuse"),
+    generation,
+    step,
+    replica: sessionKey,
+    /** Null: it is not about one of them. */
+    microBatch: microBatch.nullable(),
+    code: z.string().max(64),
+    message: z.string().max(500),
+  }),
   /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
   z.strictObject({ type: z.literal("links"), status: linkStatus }),
   /** Leaving on purpose; the socket closes next. */
@@ -144,6 +194,13 @@ const peer = z.strictObject({
   others: z.array(linkAddress).max(LINK_ADDRESSES).optional(),
 });
 export type PeerAddress = z.infer<typeof peer>;
+
+const replicaPeer = peer.extend({
+  /** It has the state of the step: micro-batches may go to it. */
+  live: z.boolean(),
+});
+export type ReplicaPeer = z.infer<typeof replicaPeer>;
+const replicaPeers = z.array(replicaPeer).max(MOST_REPLICAS);
 
 /** What the orchestrator says to a node. */
 export const orchestratorMessage = z.discriminatedUnion("type", [
@@ -178,7 +235,66 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     /** Dial `next`; expect `previous` to dial you. Null at the ends. */
     previous: peer.nullable(),
     next: peer.nullable(),
+    /**
+     * The stage has many replicas: who they and the neighbours are comes with `members`. `false`: load the
+     * state of `resumeStep`; `true`: everything but the state, which comes with `adopt`.
+     */
+    joins: z.boolean().optional(),
   }),
+  /** Of stages with many replicas: all that this node has to do with, whenever that changes. */
+  z.strictObject({
+    type: z.literal("members"),
+    generation,
+    previous: replicaPeers,
+    own: replicaPeers,
+    next: replicaPeers,
+  }),
+  /** Take over the state of `step` from one of these replicas; it is known again by its `snapshotDigest`. */
+  z.strictObject({
+    type: z.literal("adopt"),
+    generation,
+    step,
+    digest: sha256Hex,
+    /** Of the stage's chain there. */
+    link: sha256Hex,
+    from: z.array(sessionKey).min(1).max(MOST_REPLICAS),
+  }),
+  /** The step begins; what is of the one before is not needed any more. */
+  z.strictObject({ type: z.literal("open"), generation, step }),
+  /** The head's answer to `ask`. */
+  z.strictObject({
+    type: z.literal("lease"),
+    generation,
+    step,
+    microBatch,
+    pass: z.enum(["forward", "evaluate"]),
+    /** A lost head had sent it to this replica of the next stage, which needs it not again. */
+    heldBy: sessionKey.nullable(),
+  }),
+  /** Nothing of this replica counts in the step. `owned`: what it had, and who has it at the stage behind. */
+  z.strictObject({
+    type: z.literal("fenced"),
+    generation,
+    step,
+    replica: sessionKey,
+    code: z.string().max(64),
+    owned: z.array(z.strictObject({ microBatch, next: sessionKey.nullable() })).max(MOST_MICRO_BATCHES),
+  }),
+  /** Every micro-batch is counted: these sums of the stage are added up, in this order, by everybody in `live`. */
+  z.strictObject({
+    type: z.literal("commit"),
+    generation,
+    step,
+    round,
+    sums: z
+      .array(
+        z.strictObject({ replica: sessionKey, microBatches: z.array(microBatch).max(MOST_MICRO_BATCHES) }),
+      )
+      .max(MOST_REPLICAS),
+    live: z.array(sessionKey).max(MOST_REPLICAS),
+  }),
+  /** Everybody has all sums: take the optimiser step. */
+  z.strictObject({ type: z.literal("take"), generation, step }),
   /**
    * Head only: run this step. `microBatches` 0 is an evaluation alone. Evaluation micro-batches go
    * first, with the parameters of `step`, before any of them is trained further.
@@ -218,6 +334,22 @@ export const LOOPBACK_CHANNEL = "loopback";
  */
 export function proofText(network: string, nonce: string, channel: string): string {
   return `Train at Home control proof v2\n${network}\n${nonce}\n${channel}`;
+}
+
+/**
+ * What a replica signs of the sum that it sends to the others of its stage: two different ones of the same
+ * round are a proof against it.
+ */
+export function sumText(of: {
+  readonly network: string;
+  readonly runId: string;
+  readonly generation: number;
+  readonly stage: number;
+  readonly step: number;
+  readonly round: number;
+  readonly sha256: string;
+}): string {
+  return `Train at Home gradient sum v1\n${canonicalJson(of)}`;
 }
 
 /** Which side has to be updated when the other one speaks version `theirs`. */

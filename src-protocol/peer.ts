@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ed25519Signature, sha256Hex } from "./keys.ts";
+import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { receiptBody } from "./receipt.ts";
 
 /** What travels between two workers: this is the frame's meta; a tensor's bytes are its payload. */
@@ -23,6 +23,11 @@ export const tensorMeta = z.strictObject({
   codec: z.enum(["f32", "f16", "int8b64"]),
   /** Of the payload as sent. */
   sha256: sha256Hex,
+  /**
+   * Forward, and done again after a replica was lost: who has this micro-batch at the stage behind the
+   * receiver's already. The gradient comes from there; nothing is sent on.
+   */
+  heldBy: sessionKey.optional(),
 });
 export type TensorMeta = z.infer<typeof tensorMeta>;
 
@@ -60,11 +65,48 @@ export const upkeepMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("received"), ...counts }),
 ]);
 export type UpkeepMessage = z.infer<typeof upkeepMessage>;
+/** Bytes of a stage's state that are asked for at once. */
+export const STATE_PART_BYTES = 1024 * 1024;
+/** Values of a sum that travel in one message. */
+export const SUM_PART_VALUES = 2 ** 20;
+const value = z
+  .int()
+  .nonnegative()
+  .max(2 ** 42);
+
+/** Between replicas, see docs/replicas.md. */
+export const replicaMessage = z.discriminatedUnion("type", [
+  /** To the next stage: this node does a lost one's micro-batch again and needs the gradient that you have kept. */
+  z.strictObject({ type: z.literal("want"), generation, step, microBatch }),
+  /** Of the gradient sum of the whole stage, values from `from` on; `sha256` of all of it, signed (`sumText`). */
+  z.strictObject({
+    type: z.literal("sum"),
+    generation,
+    step,
+    round: z.int().nonnegative(),
+    from: value,
+    sha256: sha256Hex,
+    signature: ed25519Signature,
+  }),
+  /** Of the state of `step`. The answer carries the number of the ask, and the bytes as payload. */
+  z.strictObject({
+    type: z.literal("stateAsk"),
+    generation,
+    id: askId,
+    step,
+    from: value,
+    length: z.int().min(1).max(STATE_PART_BYTES),
+  }),
+  z.strictObject({ type: z.literal("statePart"), generation, id: askId }),
+  z.strictObject({ type: z.literal("stateNone"), generation, id: askId }),
+]);
+export type ReplicaMessage = z.infer<typeof replicaMessage>;
 
 export const peerMessage = z.discriminatedUnion("type", [
   tensorMeta,
   ...blobMessage.options,
   ...upkeepMessage.options,
+  ...replicaMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
   /** The peer's answer; `receiptId` is the SHA-256 of the receipt's text. */
@@ -89,6 +131,8 @@ export function isBlobMessage(message: PeerMessage): message is BlobMessage {
 /** How much payload a message has. */
 export function payloadRange({ type }: PeerMessage): readonly [min: number, max: number] {
   if (type === "tensor") return [1, PAYLOAD_LIMIT_BYTES];
+  if (type === "sum") return [0, SUM_PART_VALUES * 4];
+  if (type === "statePart") return [1, STATE_PART_BYTES];
   return type === "blobPart" ? [1, BLOB_PART_BYTES] : [0, 0];
 }
 

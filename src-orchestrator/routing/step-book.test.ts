@@ -197,6 +197,9 @@ describe("a step over many replicas", () => {
     by,
   });
   const whole = [leased, routed, counted(1, tail), counted(0, head)];
+  const summed = (by: SessionKey, stage = 1): StepEvent => ({ type: "summed", stage, by });
+  const heads = [summed(head, 0), summed(key(0, 2), 0)];
+  const taken = [...whole, ...heads, ...[1, 2, 3].map((replica) => summed(key(1, replica)))];
   const result = (by: SessionKey, digest: string): StepEvent => ({ type: "result", stage: 1, by, digest });
 
   it("asks the neighbours for what they kept when a replica is lost, and nobody else for work", () => {
@@ -206,7 +209,7 @@ describe("a step over many replicas", () => {
     const { told, book } = run([leased, routed, through, counted(2, key(2, 1)), lost], three);
     expect(told.slice(1)).toEqual([
       { type: "fenced", replica: tail, code: "link-lost" },
-      { type: "redo", stage: 1, microBatch: 0, input: head, gradient: key(2, 1) },
+      { type: "redo", stage: 1, microBatch: 0, input: head, gradient: key(2, 1), next: key(2, 1) },
     ]);
     expect(book.stages[2]?.cells[0]).toMatchObject({ owner: key(2, 1), isCounted: true });
   });
@@ -224,8 +227,10 @@ describe("a step over many replicas", () => {
     ["not-its-micro-batch", [leased, routed, counted(1, key(1, 2))], key(1, 2)],
     ["sent-to-two", [leased, routed, { ...routed, to: key(1, 2) }], head],
     ["other-step", [leased, routed, counted(1, tail, 6)], tail],
-    ["result-before-commit", [leased, routed, result(tail, "a")], tail],
-    ["two-results", [...whole, result(tail, "a"), result(tail, "b")], tail],
+    ["not-its-micro-batch", [leased, counted(1, key(1, 2)), routed], key(1, 2)],
+    ["sum-before-commit", [leased, routed, summed(tail)], tail],
+    ["result-before-sums", [...whole, result(tail, "a")], tail],
+    ["two-results", [...taken, result(tail, "a"), result(tail, "b")], tail],
   ] as [string, StepEvent[], SessionKey][])(
     "names and fences who breaks a rule: %s",
     (code, events, replica) => {
@@ -233,19 +238,34 @@ describe("a step over many replicas", () => {
     },
   );
 
+  it("believes who has counted before the word of its sender is here, when that names it", () => {
+    const { book, told } = run([leased, counted(1, tail), routed, counted(0, head)]);
+    expect(book.isCommitted).toBe(true);
+    expect(told.at(-1)?.type).toBe("commit");
+  });
+
+  it("takes the optimiser step when everybody on every stage has all sums", () => {
+    expect(run(taken.slice(0, -1)).told.at(-1)?.type).toBe("commit");
+    expect(run(taken).told.at(-1)).toEqual({ type: "take" });
+    const others = run([...taken.slice(0, -1), { type: "lost", replica: key(1, 3), code: "silent" }]);
+    expect(others.told.at(-1)).toEqual({ type: "take" });
+  });
+
   it("is open again when a sum is lost before anybody took the optimiser step, and stays committed after", () => {
     const lost: StepEvent = { type: "lost", replica: tail, code: "link-lost" };
     const before = run([...whole, lost]);
     expect(before.book.isCommitted).toBe(false);
     expect(before.told).toContainEqual({ type: "reopened", stage: 1 });
-    const after = run([...whole, result(key(1, 2), "a"), lost]);
+    const between = run([...whole, ...heads, summed(tail), summed(key(1, 2)), lost]);
+    expect(between.book.isCommitted).toBe(false);
+    const after = run([...taken, lost]);
     expect(after.book.isCommitted).toBe(true);
     expect(after.told.filter(({ type }) => type === "redo")).toEqual([]);
   });
 
   it("closes a stage by the digest of more than half, and the others reload", () => {
     const told = (...digests: string[]): StepEffect[] =>
-      run([...whole, ...digests.map((digest, i) => result(key(1, i + 1), digest))]).told.slice(2);
+      run([...taken, ...digests.map((digest, i) => result(key(1, i + 1), digest))]).told.slice(3);
     expect(told("a", "a", "b")).toEqual([
       { type: "reload", stage: 1, replica: key(1, 3), from: key(1, 1) },
       { type: "closed", stage: 1, digest: "a" },

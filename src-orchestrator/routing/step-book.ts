@@ -16,13 +16,17 @@ interface Cell {
   readonly isCounted: boolean;
   /** At the head, until the micro-batch has been sent on; null: no lease runs. */
   readonly leasedUntil: number | null;
+  /** Who says it has counted it, before its sender's word of where it went is here: sockets keep no order among them. */
+  readonly early: readonly SessionKey[];
 }
 
 export interface StageBook {
   /** Replicas that may work in this step. */
   readonly live: ReadonlySet<SessionKey>;
   readonly cells: readonly Cell[];
-  /** After the commit: digests of the parameters after the optimiser step. */
+  /** Since the commit: who has the sums of all, and could take the optimiser step. */
+  readonly summed: ReadonlySet<SessionKey>;
+  /** After the optimiser step: digests of the parameters. */
   readonly results: ReadonlyMap<SessionKey, string>;
 }
 
@@ -31,6 +35,8 @@ export interface StepBook {
   readonly stages: readonly StageBook[];
   readonly fenced: ReadonlySet<SessionKey>;
   readonly isCommitted: boolean;
+  /** Everybody on every stage has the sums: the optimiser step is taken, and nothing is reopened any more. */
+  readonly isTaken: boolean;
 }
 
 export type StepEvent =
@@ -54,6 +60,8 @@ export type StepEvent =
   /** Lost, too late, or caught by a peer at what `code` says. */
   | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
   | { readonly type: "joined"; readonly stage: number; readonly replica: SessionKey }
+  /** It has the sums of all replicas of its stage. */
+  | { readonly type: "summed"; readonly stage: number; readonly by: SessionKey }
   | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string }
   | { readonly type: "tick"; readonly now: number };
 
@@ -70,9 +78,13 @@ export type StepEffect =
       readonly microBatch: number;
       readonly input: SessionKey | null;
       readonly gradient: SessionKey | null;
+      /** Who owns it at the stage behind, whether that has counted it or not. */
+      readonly next: SessionKey | null;
     }
   /** Micro-batches that each replica's sum has, by stage. */
   | { readonly type: "commit"; readonly sums: readonly ReadonlyMap<SessionKey, readonly number[]>[] }
+  /** All sums are everywhere: time for the optimiser step. */
+  | { readonly type: "take" }
   /** A sum was lost between commit and optimiser step, so its part is done again first. */
   | { readonly type: "reopened"; readonly stage: number }
   /** Replicas of the stage whose result is not the others' take the state from one that has it. */
@@ -96,18 +108,21 @@ export function openStep(
   microBatches: number,
   replicas: readonly (readonly SessionKey[])[],
 ): StepBook {
-  const cell: Cell = { owner: null, isCounted: false, leasedUntil: null };
   return {
     step,
     stages: replicas.map((live) => ({
       live: new Set(live),
-      cells: Array.from({ length: microBatches }, () => cell),
+      cells: Array.from({ length: microBatches }, () => OPEN),
+      summed: new Set<SessionKey>(),
       results: new Map<SessionKey, string>(),
     })),
     fenced: new Set(),
     isCommitted: false,
+    isTaken: false,
   };
 }
+
+const OPEN: Cell = { owner: null, isCounted: false, leasedUntil: null, early: [] };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -121,6 +136,8 @@ export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
       return fence(book, event.replica, event.code);
     case "joined":
       return joined(event, book);
+    case "summed":
+      return summed(event, book);
     case "result":
       return told(event, book);
     case "tick":
@@ -138,7 +155,7 @@ function lease({ by, until }: Of<"lease">, book: StepBook): StepOutcome {
   const head = book.stages[0];
   const microBatch = head?.cells.findIndex(({ owner }) => owner === null) ?? -1;
   if (head?.live.has(by) !== true || microBatch === -1) return unchanged(book);
-  const next = withCell(book, 0, microBatch, { owner: by, isCounted: false, leasedUntil: until });
+  const next = withCell(book, 0, microBatch, { ...OPEN, owner: by, leasedUntil: until });
   return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
 }
 
@@ -164,14 +181,25 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   if (cell.owner !== null) return fence(sent, by, "sent-to-two");
   if (book.stages[stage]?.live.has(to) !== true)
     return { book: sent, effects: [redo(sent, stage, microBatch)] };
-  return unchanged(withCell(sent, stage, microBatch, { owner: to, isCounted: false, leasedUntil: null }));
+  const isCounted = cell.early.includes(to);
+  const owned = withCell(sent, stage, microBatch, { ...OPEN, owner: to, isCounted });
+  const wrong = cell.early.filter((key) => key !== to);
+  return then(
+    each(owned, wrong, (next, replica) => fence(next, replica, "not-its-micro-batch")),
+    commit,
+  );
 }
 
 function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
   if (step !== book.step) return fence(book, by, "other-step");
-  if (cell === undefined || cell.owner !== by) return fence(book, by, "not-its-micro-batch");
+  if (cell === undefined) return fence(book, by, "not-its-micro-batch");
+  if (cell.owner === null && stage > 0) {
+    if (cell.early.includes(by)) return unchanged(book);
+    return unchanged(withCell(book, stage, microBatch, { ...cell, early: [...cell.early, by] }));
+  }
+  if (cell.owner !== by) return fence(book, by, "not-its-micro-batch");
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
   return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true, leasedUntil: null }));
@@ -194,27 +222,32 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const index = book.stages.findIndex(({ live }) => live.has(replica));
   const stage = book.stages[index];
   if (stage === undefined) return unchanged(book);
-  const live = new Set([...stage.live].filter((key) => key !== replica));
+  const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
+  const cells = stage.cells.map((cell) =>
+    cell.early.includes(replica) ? { ...cell, early: cell.early.filter((key) => key !== replica) } : cell,
+  );
+  const left: StageBook = { cells, live, results, summed: without(stage.summed, replica) };
   const fencedBook: StepBook = {
     ...book,
     fenced: new Set([...book.fenced, replica]),
-    stages: book.stages.map((each, i) => (i === index ? { ...each, live, results } : each)),
+    stages: book.stages.map((each, i) => (i === index ? left : each)),
   };
   const effects: StepEffect[] = [{ type: "fenced", replica, code }];
-  // Others have the whole sum already, and took their step with it.
-  if (book.isCommitted && results.size > 0) return then({ book: fencedBook, effects }, close(index));
+  // Others have the whole sum already, and take their step with it.
+  if (book.isTaken) return then({ book: fencedBook, effects }, close(index));
   const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
-  if (owned.length === 0) return then({ book: fencedBook, effects }, close(index));
-  const open = owned.reduce(
-    (next, microBatch) =>
-      withCell(next, index, microBatch, { owner: null, isCounted: false, leasedUntil: null }),
-    fencedBook,
-  );
+  if (owned.length === 0) return then({ book: fencedBook, effects }, take);
+  const open = owned.reduce((next, microBatch) => withCell(next, index, microBatch, OPEN), fencedBook);
   if (book.isCommitted) effects.push({ type: "reopened", stage: index });
   // The head's are leased again, by whoever asks.
   for (const microBatch of owned) effects.push(redo(open, index, microBatch));
-  return { book: { ...open, isCommitted: false }, effects };
+  const stages = open.stages.map((each) => ({ ...each, summed: new Set<SessionKey>() }));
+  return { book: { ...open, stages, isCommitted: false }, effects };
+}
+
+function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {
+  return new Set([...keys].filter((each) => each !== key));
 }
 
 function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
@@ -225,6 +258,7 @@ function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
     microBatch,
     input: book.stages[stage - 1]?.cells[microBatch]?.owner ?? null,
     gradient: behind?.isCounted === true ? behind.owner : null,
+    next: behind?.owner ?? null,
   };
 }
 
@@ -232,17 +266,36 @@ function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
 function joined({ stage, replica }: Of<"joined">, book: StepBook): StepOutcome {
   const isTaken = book.stages.some(({ live }) => live.has(replica));
   const joining = book.stages[stage];
-  if (isTaken || joining === undefined || book.isCommitted || book.fenced.has(replica))
-    return unchanged(book);
+  if (isTaken || joining === undefined || book.isTaken || book.fenced.has(replica)) return unchanged(book);
   const live = new Set([...joining.live, replica]);
   const stages = book.stages.map((each, i) => (i === stage ? { ...each, live } : each));
   return unchanged({ ...book, stages });
 }
 
+/** @see StepEvent */
+function summed({ stage, by }: Of<"summed">, book: StepBook): StepOutcome {
+  const here = book.stages[stage];
+  if (here?.live.has(by) !== true || book.isTaken) return unchanged(book);
+  if (!book.isCommitted) return fence(book, by, "sum-before-commit");
+  const stages = book.stages.map((each, i) =>
+    i === stage ? { ...each, summed: new Set([...each.summed, by]) } : each,
+  );
+  return take({ ...book, stages });
+}
+
+/** Not before all have the sums of all: what is lost before can be done again with the same parameters. */
+function take(book: StepBook): StepOutcome {
+  const isDue = book.stages.every(
+    ({ live, summed }) => live.size > 0 && [...live].every((key) => summed.has(key)),
+  );
+  if (!book.isCommitted || book.isTaken || !isDue) return unchanged(book);
+  return { book: { ...book, isTaken: true }, effects: [{ type: "take" }] };
+}
+
 function told({ stage, by, digest }: Of<"result">, book: StepBook): StepOutcome {
   const here = book.stages[stage];
   if (here?.live.has(by) !== true) return unchanged(book);
-  if (!book.isCommitted) return fence(book, by, "result-before-commit");
+  if (!book.isTaken) return fence(book, by, "result-before-sums");
   const before = here.results.get(by);
   if (before === digest) return unchanged(book);
   if (before !== undefined) return fence(book, by, "two-results");
@@ -255,7 +308,7 @@ function told({ stage, by, digest }: Of<"result">, book: StepBook): StepOutcome 
 function close(stage: number): (book: StepBook) => StepOutcome {
   return (book) => {
     const here = book.stages[stage];
-    if (here === undefined || !book.isCommitted || here.live.size === 0) return unchanged(book);
+    if (here === undefined || !book.isTaken || here.live.size === 0) return unchanged(book);
     if (here.results.size < here.live.size) return unchanged(book);
     const told = [...here.results];
     const agree = (digest: string): SessionKey[] =>

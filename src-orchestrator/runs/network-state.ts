@@ -126,7 +126,24 @@ export interface StageState {
 /** Node messages that concern the run; the connection answers the others itself. */
 export type RunMessage = Extract<
   NodeMessage,
-  { type: "ready" | "stepped" | "saved" | "checkpoint" | "evaluated" | "trouble" | "links" | "loading" }
+  {
+    type:
+      | "ready"
+      | "stepped"
+      | "saved"
+      | "checkpoint"
+      | "evaluated"
+      | "trouble"
+      | "links"
+      | "loading"
+      | "ask"
+      | "routed"
+      | "counted"
+      | "summed"
+      | "adopted"
+      | "measured"
+      | "accuse";
+  }
 >;
 
 /** When something happens. */

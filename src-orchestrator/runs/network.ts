@@ -229,6 +229,14 @@ function heard(
     case "evaluated":
       if (!isTail || !evaluationDue(state, message.step)) return state;
       return judged(state, message.step, message.loss, at, effects);
+    case "ask":
+    case "routed":
+    case "counted":
+    case "summed":
+    case "adopted":
+    case "measured":
+    case "accuse":
+      return state;
     case "trouble":
       return trouble(notReached(state, index, message, effects), index, sender, message, at, effects);
   }

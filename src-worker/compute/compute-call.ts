@@ -74,6 +74,10 @@ export interface ComputeCalls {
     request: { values: Activations | null; add: boolean; set: boolean };
     answer: { output: Activations };
   };
+  /** A copy of all gradient sums, one after another in the order of the stage's parameters. `clear`: they begin anew. */
+  gradients: { request: { clear: boolean }; answer: { output: Activations } };
+  /** These become the gradient sums. */
+  setGradients: { request: { values: Activations }; answer: null };
   /**
    * AdamW with the mean of `microBatches` gradients; `step` counts from 0. `squaredNorm`: of the sums,
    * before they are divided, for the stage's chain.
@@ -82,6 +86,8 @@ export interface ComputeCalls {
     request: { optimizer: RunSpec["optimizer"]; step: number; microBatches: number };
     answer: { squaredNorm: number };
   };
+  /** The memory given to `load` was filled anew, and counts from now on. */
+  upload: { request: Record<string, never>; answer: null };
   /** Brings the memory given to `load` up to date, where a provider keeps parameters in its own. */
   download: { request: Record<string, never>; answer: null };
 }

@@ -62,8 +62,14 @@ function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCal
       return compute.loss(message.request);
     case "tie":
       return compute.tie(message.request);
+    case "gradients":
+      return compute.gradients(message.request);
+    case "setGradients":
+      return compute.setGradients(message.request);
     case "optimise":
       return compute.optimise(message.request);
+    case "upload":
+      return compute.upload();
     case "download":
       return compute.download();
   }

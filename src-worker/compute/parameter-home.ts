@@ -22,6 +22,8 @@ export interface ParameterHome {
   gradient(index: number): Promise<Float32Array>;
   setGradient(index: number, values: Float32Array): Promise<void>;
   dropGradients(): void;
+  /** What was put into the computer's memory since is what counts now. */
+  upload(): Promise<void>;
   /** Brings the computer's memory up to date. */
   download(): Promise<void>;
   dispose(): Promise<void>;

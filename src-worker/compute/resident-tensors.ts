@@ -78,13 +78,20 @@ export class ResidentTensors implements ParameterHome {
     const resident = new ResidentTensors(runtime, prepare, parameters, memory);
     for (const { name, shape, tensor } of tables)
       resident.#tables.set(name, tensor.type === "float32" ? await resident.#up(tensor, shape) : tensor);
-    for (const [i, { shape }] of parameters.entries()) {
-      const up = (values: Float32Array | undefined): Promise<Tensor> =>
-        resident.#up(new runtime.Tensor("float32", values ?? new Float32Array(0), shape), shape);
-      const [p, m, v] = [memory.parameters[i], memory.m[i], memory.v[i]];
-      resident.#states.push({ p: await up(p), m: await up(m), v: await up(v) });
-    }
+    await resident.upload();
     return resident;
+  }
+
+  async upload(): Promise<void> {
+    for (const { p, m, v } of this.#states) for (const tensor of [p, m, v]) tensor.dispose();
+    this.#states = [];
+    this.#ahead = false;
+    for (const [i, { shape }] of this.#parameters.entries()) {
+      const up = (values: Float32Array | undefined): Promise<Tensor> =>
+        this.#up(new this.#runtime.Tensor("float32", values ?? new Float32Array(0), shape), shape);
+      const { parameters, m, v } = this.#memory;
+      this.#states.push({ p: await up(parameters[i]), m: await up(m[i]), v: await up(v[i]) });
+    }
   }
 
   get hasGradients(): boolean {

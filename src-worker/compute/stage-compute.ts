@@ -171,6 +171,30 @@ export class StageCompute {
     return { output };
   }
 
+  async gradients({ clear }: Request<"gradients">): Promise<Answer<"gradients">> {
+    const { info, tensors } = this.#stage();
+    const output = new Float32Array(info.parameterCount);
+    let offset = 0;
+    for (const [index, { size }] of info.parameters.entries()) {
+      output.set(await tensors.gradient(index), offset);
+      offset += size;
+    }
+    if (clear) tensors.dropGradients();
+    return { output };
+  }
+
+  async setGradients({ values }: Request<"setGradients">): Promise<Answer<"setGradients">> {
+    const { info, tensors } = this.#stage();
+    if (values.length !== info.parameterCount)
+      throw new RangeError(`${values.length} gradients were given for ${info.parameterCount} parameters`);
+    let offset = 0;
+    for (const [index, { size }] of info.parameters.entries()) {
+      await tensors.setGradient(index, values.subarray(offset, offset + size));
+      offset += size;
+    }
+    return null;
+  }
+
   async optimise({ optimizer, step, microBatches }: Request<"optimise">): Promise<Answer<"optimise">> {
     const { info, tensors } = this.#stage();
     if (!tensors.hasGradients && info.parameterCount > 0)
@@ -201,6 +225,11 @@ export class StageCompute {
     for (const [index, { name }] of info.parameters.entries())
       if (!isFiniteTensor(await tensors.gradient(index))) names.push(name);
     return names;
+  }
+
+  async upload(): Promise<Answer<"upload">> {
+    await this.#stage().tensors.upload();
+    return null;
   }
 
   async download(): Promise<Answer<"download">> {

@@ -97,6 +97,10 @@ export class StageTensors implements ParameterHome {
     this.hasGradients = false;
   }
 
+  async upload(): Promise<void> {
+    // Read where it is.
+  }
+
   async download(): Promise<void> {
     // Trained in place.
   }

@@ -41,7 +41,22 @@ const MOST_PROTOCOL = 1_000_000;
 /** What the worker acts on; greeting and heartbeats stay in here. */
 export type Instruction = Extract<
   OrchestratorMessage,
-  { type: "assign" | "grant" | "halt" | "receiptsStored" | "receiptsSafe" | "reach" }
+  {
+    type:
+      | "assign"
+      | "grant"
+      | "halt"
+      | "receiptsStored"
+      | "receiptsSafe"
+      | "reach"
+      | "members"
+      | "adopt"
+      | "open"
+      | "lease"
+      | "fenced"
+      | "commit"
+      | "take";
+  }
 >;
 export type Report = Exclude<NodeMessage, { type: "hello" | "proof" | "heartbeat" }>;
 
@@ -222,6 +237,13 @@ export class Control {
       case "reach":
       case "receiptsStored":
       case "receiptsSafe":
+      case "members":
+      case "adopt":
+      case "open":
+      case "lease":
+      case "fenced":
+      case "commit":
+      case "take":
         return this.#options.onInstruction(message);
     }
   }

@@ -1,0 +1,106 @@
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { StepBook } from "../routing/step-book.ts";
+import type { Hop, ReplicaRun } from "./replica-run.ts";
+
+/**
+ * Who holds a step up. Each micro-batch is with somebody who has to do something next; whoever takes many
+ * times as long for that as is usual in this run is fenced, so that one that answers and never works, or
+ * only very late, does not stop the others. A slow one is not late: it is given less.
+ */
+
+/** Shorter is no lateness: a computer may stop for a moment. */
+const SHORTEST_MS = 5_000;
+/** Before anything is known. */
+const FIRST_MS = 60_000;
+const USUAL_TIMES = 15;
+/** The end of a step takes longer the larger the sums are. */
+const SHORTEST_PHASE_MS = 10_000;
+const FIRST_PHASE_MS = 180_000;
+const NEWEST = 0.1;
+
+export function averaged(usual: number | null, ms: number): number {
+  return usual === null ? ms : usual + NEWEST * (ms - usual);
+}
+
+export function hopPatienceMs({ usual }: ReplicaRun): number {
+  return usual.hop === null ? FIRST_MS : Math.max(SHORTEST_MS, usual.hop * USUAL_TIMES);
+}
+
+function phasePatienceMs({ usual }: ReplicaRun): number {
+  return usual.phase === null ? FIRST_PHASE_MS : Math.max(SHORTEST_PHASE_MS, usual.phase * USUAL_TIMES);
+}
+
+/** Where each micro-batch is now; when that has changed, it is since `now`. */
+export function hopsAt(run: ReplicaRun, now: number): ReplicaRun {
+  if (run.book.isCommitted) return run.hops.size === 0 ? run : { ...run, hops: new Map() };
+  const hops = new Map<number, Hop>();
+  let { hop: usual } = run.usual;
+  const count = run.book.stages[0]?.cells.length ?? 0;
+  for (let microBatch = 0; microBatch < count; microBatch++) {
+    const place = placeOf(run.book, microBatch);
+    const before = run.hops.get(microBatch);
+    if (before !== undefined && (before.by !== place?.by || before.after !== place.after))
+      usual = averaged(usual, now - before.since);
+    if (place === null) continue;
+    const isSame = before?.by === place.by && before.after === place.after;
+    hops.set(microBatch, {
+      ...place,
+      since: isSame ? before.since : now,
+      late: before?.late ?? 0,
+    });
+  }
+  return { ...run, hops, usual: { ...run.usual, hop: usual } };
+}
+
+/** Null: nobody has it, or all have counted it. */
+function placeOf({ stages }: StepBook, microBatch: number): Pick<Hop, "by" | "after"> | null {
+  let before: SessionKey | null = null;
+  let open: SessionKey | null = null;
+  for (const { cells } of stages) {
+    const { owner = null, isCounted = false } = cells[microBatch] ?? {};
+    // Whoever has it at the stage before has to send it on, perhaps again.
+    if (owner === null) return before === null ? null : { by: before, after: null };
+    // Everybody from here on has counted it: the one before has to take the gradient.
+    if (isCounted && open !== null) return { by: open, after: owner };
+    if (!isCounted) open = owner;
+    before = owner;
+  }
+  return open === null ? null : { by: open, after: null };
+}
+
+/** When somebody becomes late; null: nobody can. */
+export function lateAt(run: ReplicaRun): number | null {
+  if (run.evaluation !== null && run.evaluation.waiting.length === 0)
+    return run.evaluation.since + hopPatienceMs(run);
+  if (run.book.isCommitted) return run.isHeld ? null : run.phaseSince + phasePatienceMs(run);
+  const since = Math.min(...[...run.hops.values()].map((hop) => hop.since));
+  return Number.isFinite(since) ? since + hopPatienceMs(run) : null;
+}
+
+export interface Late {
+  readonly replica: SessionKey;
+  readonly code: string;
+  readonly microBatches: readonly number[];
+}
+
+export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
+  if (run.book.isCommitted) {
+    if (run.isHeld || now < run.phaseSince + phasePatienceMs(run)) return [];
+    const code = run.book.isTaken ? "result-late" : "sums-late";
+    return run.book.stages.flatMap(({ live, summed, results }) =>
+      [...live].flatMap((replica) =>
+        (run.book.isTaken ? results.has(replica) : summed.has(replica))
+          ? []
+          : [{ replica, code, microBatches: [] }],
+      ),
+    );
+  }
+  const late = new Map<SessionKey, number[]>();
+  for (const [microBatch, { by, after, since, late: times }] of run.hops) {
+    if (now < since + hopPatienceMs(run)) continue;
+    // The second time it is the one that says it has sent the gradient, and has not.
+    const replica = after !== null && times % 2 === 1 ? after : by;
+    late.set(replica, [...(late.get(replica) ?? []), microBatch]);
+  }
+  return [...late].map(([replica, microBatches]) => ({ replica, code: "too-late", microBatches }));
+}

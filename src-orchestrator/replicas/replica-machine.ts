@@ -1,0 +1,576 @@
+import { sumText } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { verifySession } from "../../src-protocol/signing.ts";
+import { applyToStep, openStep } from "../routing/step-book.ts";
+import type { StepEffect, StepEvent } from "../routing/step-book.ts";
+import type {
+  Agreed,
+  Member,
+  ReplicaEffect,
+  ReplicaEvent,
+  ReplicaMessage,
+  ReplicaOutcome,
+  ReplicaRun,
+} from "./replica-run.ts";
+import { averaged, hopPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+
+/** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
+/** A step waits so long for a replica that takes over the state and gets no more of it. */
+const ADOPT_STALL_MS = 5_000;
+
+/** Everything at `step`, which begins with the event `begin`. `live`: who has loaded its state, by stage. */
+export function replicaRun(options: {
+  readonly run: ReplicaRun["run"];
+  readonly signs: ReplicaRun["signs"];
+  readonly step: number;
+  readonly live: readonly (readonly SessionKey[])[];
+  readonly agreed: readonly (Agreed | null)[];
+  readonly evaluatedStep: number;
+  readonly now: number;
+}): ReplicaRun {
+  const { run, signs, step, live, now } = options;
+  const members = new Map<SessionKey, Member>();
+  for (const [stage, keys] of live.entries())
+    for (const key of keys) members.set(key, { stage, phase: "live", faults: 0, notBefore: 0, since: now });
+  return {
+    run,
+    stages: live.length,
+    signs,
+    members,
+    step,
+    book: openStep(step, run.microBatches, live),
+    asking: new Set(),
+    evaluation: null,
+    evaluatedStep: options.evaluatedStep,
+    losses: new Map(),
+    hops: new Map(),
+    accused: new Map(),
+    round: 0,
+    signed: new Map(),
+    isHeld: false,
+    phaseSince: now,
+    usual: { hop: null, phase: null },
+    agreed: options.agreed,
+    links: new Map(),
+  };
+}
+
+export function applyToReplicas(event: ReplicaEvent, run: ReplicaRun): ReplicaOutcome {
+  const effects: ReplicaEffect[] = [];
+  const next = settle(handle(event, run, effects), event.now, effects);
+  return { run: next, effects };
+}
+
+function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]): ReplicaRun {
+  const { now } = event;
+  switch (event.type) {
+    case "begin":
+      effects.push({ type: "members" });
+      return open(run, run.step, now, effects);
+    case "added":
+      effects.push({ type: "members" });
+      return withMember(run, event.key, {
+        stage: event.stage,
+        phase: "loading",
+        faults: 0,
+        notBefore: 0,
+        since: now,
+      });
+    case "warm": {
+      const member = run.members.get(event.key);
+      return member?.phase === "loading" ? withMember(run, event.key, { ...member, phase: "warm" }) : run;
+    }
+    case "gone":
+      return gone(run, event.key, event.code, now, effects);
+    case "message":
+      return heard(run, event.key, event.message, now, effects);
+    case "tick":
+      return tick(run, now, effects);
+  }
+}
+
+/** What follows from what is true now, whatever changed it. */
+function settle(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  let run = adopt(before, now, effects);
+  run = release(run, now, effects);
+  run = lease(run, now, effects);
+  return hopsAt(run, now);
+}
+
+/** When a `tick` would change something; null: nothing waits. */
+export function nextReplicaWake(run: ReplicaRun): number | null {
+  const times: number[] = [];
+  for (const member of run.members.values()) {
+    if (member.phase === "adopting") times.push(member.since + ADOPT_STALL_MS);
+    if (member.phase === "warm" && run.agreed[member.stage]?.step === run.step && !run.book.isTaken)
+      times.push(member.notBefore);
+  }
+  const late = lateAt(run);
+  if (late !== null) times.push(late);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function heard(
+  run: ReplicaRun,
+  key: SessionKey,
+  message: ReplicaMessage,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const member = run.members.get(key);
+  if (member === undefined) return run;
+  const { stage } = member;
+  if (message.type === "adopted") return adopted(run, key, member, message.step, effects);
+  if (message.type === "loading")
+    return member.phase === "adopting" ? withMember(run, key, { ...member, since: now }) : run;
+  if (message.type === "accuse") return accused(run, key, member, message, now, effects);
+  if (member.phase !== "live") return run;
+  switch (message.type) {
+    case "ask":
+      return stage === 0 ? { ...run, asking: new Set([...run.asking, key]) } : run;
+    case "routed":
+      if (message.step !== run.step) return run;
+      return book(
+        run,
+        { type: "routed", stage: stage + 1, microBatch: message.microBatch, by: key, to: message.to },
+        now,
+        effects,
+      );
+    case "counted": {
+      const { step, microBatch, loss } = message;
+      const losses =
+        stage === run.stages - 1 && loss !== null && step === run.step
+          ? new Map(run.losses).set(`${microBatch}/${key}`, loss)
+          : run.losses;
+      // It may have been on its way when the step was over.
+      if (step < run.step) return run;
+      return book({ ...run, losses }, { type: "counted", step, stage, microBatch, by: key }, now, effects);
+    }
+    case "summed":
+      return summed(run, key, stage, message, now, effects);
+    case "saved": {
+      if (message.step !== run.step + 1) return run;
+      const links = new Map(run.links).set(key, message.link);
+      const { digest } = message;
+      return book({ ...run, links }, { type: "result", stage, by: key, digest }, now, effects);
+    }
+    case "measured":
+      return measured(run, stage, message, effects);
+  }
+}
+
+/** Nothing of it counts, and what it owned is given to others of its stage. It stays a member and comes back with a later step. */
+function fence(
+  run: ReplicaRun,
+  key: SessionKey,
+  code: string,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  return book(run, { type: "lost", replica: key, code }, now, effects);
+}
+
+function gone(
+  run: ReplicaRun,
+  key: SessionKey,
+  code: string,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  if (!run.members.has(key)) return run;
+  const fenced = fence(run, key, code, now, effects);
+  const members = new Map(fenced.members);
+  members.delete(key);
+  effects.push({ type: "members" });
+  return { ...fenced, members };
+}
+
+/** Feeds the book, and does what it wants. */
+function book(run: ReplicaRun, event: StepEvent, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  const outcome = applyToStep(event, run.book);
+  let next: ReplicaRun = { ...run, book: outcome.book };
+  const redone = new Map<number, SessionKey | null>();
+  for (const effect of outcome.effects) {
+    if (effect.type === "redo") redone.set(effect.microBatch, effect.next);
+    next = perform(next, effect, now, effects);
+  }
+  const isFenced = outcome.effects.some(({ type }) => type === "fenced");
+  for (const effect of outcome.effects)
+    if (effect.type === "fenced") tellFenced(run, effect, outcome.effects, effects);
+  if (isFenced) effects.push({ type: "members" });
+  return next;
+}
+
+function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  switch (effect.type) {
+    case "leased":
+      effects.push({
+        type: "send",
+        to: effect.to,
+        message: {
+          type: "lease",
+          generation: run.signs.generation,
+          step: run.step,
+          microBatch: effect.microBatch,
+          pass: "forward",
+          heldBy: run.book.stages[1]?.cells[effect.microBatch]?.owner ?? null,
+        },
+      });
+      return { ...run, asking: without(run.asking, effect.to) };
+    case "fenced":
+      return fenced(run, effect.replica, effect.code, now, effects);
+    case "redo":
+    case "reopened":
+      return run;
+    case "commit":
+      // Sent when nobody takes over the state any more: see `release`.
+      return { ...run, isHeld: true, phaseSince: now };
+    case "take":
+      for (const [key, { phase }] of run.members)
+        if (phase === "live")
+          effects.push({
+            type: "send",
+            to: key,
+            message: { type: "take", generation: run.signs.generation, step: run.step },
+          });
+      return { ...run, phaseSince: now };
+    case "reload":
+      return fence(run, effect.replica, "other-result", now, effects);
+    case "disagreed":
+      effects.push({ type: "ended", stage: effect.stage, code: "results-differ" });
+      return run;
+    case "closed":
+      return closed(run, effect.stage, effect.digest, now, effects);
+  }
+}
+
+function fenced(
+  run: ReplicaRun,
+  key: SessionKey,
+  code: string,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const member = run.members.get(key);
+  if (member === undefined) return run;
+  const { stage } = member;
+  effects.push({ type: "fenced", key, stage, code });
+  const next = withMember(run, key, paused(member, now));
+  if (next.book.stages[stage]?.live.size === 0) effects.push({ type: "ended", stage, code });
+  return {
+    ...next,
+    isHeld: next.book.isCommitted && next.isHeld,
+    asking: without(run.asking, key),
+    evaluation: again(next.evaluation, now),
+  };
+}
+
+/** Evaluations that have not come may have been with whoever is lost: doing one twice harms nobody. */
+function again(evaluation: ReplicaRun["evaluation"], now: number): ReplicaRun["evaluation"] {
+  if (evaluation === null) return null;
+  const { count, losses } = evaluation;
+  const waiting = Array.from({ length: count }, (_, i) => i).filter((i) => !losses.has(i));
+  return { ...evaluation, waiting, since: now };
+}
+
+/** Those who have to do with the stage hear who has what it owned at the stage behind. */
+function tellFenced(
+  run: ReplicaRun,
+  { replica, code }: Extract<StepEffect, { type: "fenced" }>,
+  all: readonly StepEffect[],
+  effects: ReplicaEffect[],
+): void {
+  const stage = run.members.get(replica)?.stage;
+  if (stage === undefined) return;
+  const had = new Set(
+    run.book.stages[stage]?.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : [])),
+  );
+  const owned = all.flatMap((effect) =>
+    effect.type === "redo" && effect.stage === stage && had.has(effect.microBatch)
+      ? [{ microBatch: effect.microBatch, next: effect.next }]
+      : [],
+  );
+  const { generation } = run.signs;
+  for (const [key, member] of run.members) {
+    const isNear = Math.abs(member.stage - stage) <= 1;
+    if (!isNear || (member.phase !== "live" && key !== replica)) continue;
+    effects.push({
+      type: "send",
+      to: key,
+      message: { type: "fenced", generation, step: run.step, replica, code: code.slice(0, 64), owned },
+    });
+  }
+}
+
+function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  const { steps, microBatches, evaluateEverySteps, evaluationMicroBatches: count } = before.run;
+  const isLast = step === steps;
+  const isDue = (isLast || step % evaluateEverySteps === 0) && step > before.evaluatedStep;
+  const live = liveKeys(before);
+  for (const key of live.flat())
+    effects.push({
+      type: "send",
+      to: key,
+      message: { type: "open", generation: before.signs.generation, step },
+    });
+  const waiting = Array.from({ length: count }, (_, i) => i);
+  return {
+    ...before,
+    step,
+    book: openStep(step, isLast ? 0 : microBatches, live),
+    evaluation: isDue ? { count, waiting, losses: new Map(), since: now } : null,
+    losses: new Map(),
+    hops: new Map(),
+    accused: new Map(),
+    signed: new Map(),
+    links: new Map(),
+    isHeld: false,
+    phaseSince: now,
+  };
+}
+
+export function liveKeys({ members, stages }: Pick<ReplicaRun, "members" | "stages">): SessionKey[][] {
+  const live: SessionKey[][] = Array.from({ length: stages }, () => []);
+  for (const [key, { stage, phase }] of members) if (phase === "live") live[stage]?.push(key);
+  return live.map((keys) => keys.sort());
+}
+
+/** Heads that wait get what is to be done: evaluations first, with the parameters before the step. */
+function lease(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  let run = before;
+  for (const key of before.asking) run = leaseTo(run, key, now, effects);
+  return run;
+}
+
+function leaseTo(run: ReplicaRun, key: SessionKey, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  const { evaluation, step } = run;
+  const [microBatch, ...waiting] = evaluation?.waiting ?? [];
+  if (evaluation === null || microBatch === undefined) {
+    const isOpen = run.book.stages[0]?.cells.some(({ owner }) => owner === null) === true;
+    return isOpen ? book(run, { type: "lease", by: key, until: Infinity }, now, effects) : run;
+  }
+  const { generation } = run.signs;
+  effects.push({
+    type: "send",
+    to: key,
+    message: { type: "lease", generation, step, microBatch, pass: "evaluate", heldBy: null },
+  });
+  return { ...run, asking: without(run.asking, key), evaluation: { ...evaluation, waiting, since: now } };
+}
+
+/** Every micro-batch is counted: the sums are asked for, as soon as nothing has to be waited for. */
+function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  if (!run.isHeld || !run.book.isCommitted || run.evaluation !== null) return run;
+  const members = new Map(run.members);
+  for (const [key, member] of run.members) {
+    if (member.phase !== "adopting") continue;
+    if (now < member.since + ADOPT_STALL_MS) return run;
+    members.set(key, paused(member, now));
+  }
+  const round = run.round + 1;
+  const { generation } = run.signs;
+  for (const { cells, live } of run.book.stages) {
+    const sums = sumsOf(cells);
+    const message = { generation, step: run.step, round, sums, live: [...live].sort() };
+    for (const key of live) effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
+  }
+  return { ...run, members, round, signed: new Map(), isHeld: false, phaseSince: now };
+}
+
+function sumsOf(
+  cells: ReplicaRun["book"]["stages"][number]["cells"],
+): { replica: SessionKey; microBatches: number[] }[] {
+  const sums = new Map<SessionKey, number[]>();
+  for (const [microBatch, { owner }] of cells.entries())
+    if (owner !== null) sums.set(owner, [...(sums.get(owner) ?? []), microBatch]);
+  return [...sums]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([replica, microBatches]) => ({ replica, microBatches }));
+}
+
+/** Who is ready for it takes over the state of its stage, while the others work on the step. */
+function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  if (before.book.isTaken || before.step === before.run.steps) return before;
+  let run = before;
+  for (const [key, member] of before.members) {
+    const { stage, phase, notBefore } = member;
+    const agreed = run.agreed[stage] ?? null;
+    const from = [...(run.book.stages[stage]?.live ?? [])];
+    const isReady = phase === "warm" && notBefore <= now && !run.book.fenced.has(key);
+    if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
+    effects.push({
+      type: "send",
+      to: key,
+      message: { type: "adopt", generation: run.signs.generation, ...agreed, from },
+    });
+    run = withMember(run, key, { ...member, phase: "adopting", since: now });
+  }
+  return run;
+}
+
+function adopted(
+  run: ReplicaRun,
+  key: SessionKey,
+  member: Member,
+  step: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  if (member.phase !== "adopting") return run;
+  const isInTime = step === run.step && !run.book.isTaken && !run.book.fenced.has(key);
+  // It is told to take over the state of the next step.
+  if (!isInTime) return withMember(run, key, { ...member, phase: "warm" });
+  const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
+  effects.push({ type: "members" });
+  return withMember({ ...run, book }, key, { ...member, phase: "live" });
+}
+
+function paused(member: Member, now: number): Member {
+  const { faults } = member;
+  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(faults, 20));
+  return { ...member, phase: "warm", faults: faults + 1, notBefore: now + pause, since: now };
+}
+
+type Message<T extends ReplicaMessage["type"]> = Extract<ReplicaMessage, { type: T }>;
+
+/** A replica has all sums of its stage: they have to be those that each of their makers has signed, once. */
+function summed(
+  run: ReplicaRun,
+  key: SessionKey,
+  stage: number,
+  { step, round, parts }: Message<"summed">,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const here = run.book.stages[stage];
+  if (step !== run.step || round !== run.round || here === undefined) return run;
+  if (!run.book.isCommitted || run.isHeld || run.book.isTaken) return run;
+  const due = sumsOf(here.cells).map(({ replica }) => replica);
+  if (parts.map(({ by }) => by).join() !== due.join()) return fence(run, key, "wrong-sums", now, effects);
+  const signed = new Map(run.signed);
+  for (const { by, sha256, signature } of parts) {
+    const known = signed.get(by);
+    if (known === sha256) continue;
+    const { network, runId, generation } = run.signs;
+    const text = sumText({ network, runId, generation, stage, step, round, sha256 });
+    // SECURITY: without the signature anybody could say that another one has sent two sums.
+    if (!verifySession(by, text, signature)) return fence(run, key, "bad-signature", now, effects);
+    if (known !== undefined) return fence(run, by, "two-sums", now, effects);
+    signed.set(by, sha256);
+  }
+  return book({ ...run, signed }, { type: "summed", stage, by: key }, now, effects);
+}
+
+function measured(
+  run: ReplicaRun,
+  stage: number,
+  { step, microBatch, loss }: Message<"measured">,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const { evaluation } = run;
+  if (stage !== run.stages - 1 || step !== run.step || evaluation === null) return run;
+  if (microBatch >= evaluation.count || evaluation.losses.has(microBatch)) return run;
+  const losses = new Map(evaluation.losses).set(microBatch, loss);
+  if (losses.size < evaluation.count) return { ...run, evaluation: { ...evaluation, losses } };
+  effects.push({ type: "evaluated", step, loss: mean(evaluation.count, (i) => losses.get(i)) });
+  return { ...run, evaluation: null, evaluatedStep: step };
+}
+
+function mean(count: number, of: (index: number) => number | undefined): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += of(i) ?? Number.NaN;
+  return sum / count;
+}
+
+/** What the replicas of a stage agree on is its state; with the last stage's the step is over. */
+function closed(
+  before: ReplicaRun,
+  stage: number,
+  digest: string,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const step = before.step + 1;
+  if (before.agreed[stage]?.step === step) return before;
+  const here = before.book.stages[stage];
+  const by = [...(here?.results ?? [])].flatMap(([key, its]) => (its === digest ? [key] : []));
+  const link = by.map((key) => before.links.get(key)).find((each) => each !== undefined);
+  if (link === undefined) return before;
+  const agreed: Agreed = { step, digest, link };
+  effects.push({ type: "closed", stage, agreed, by });
+  const run = {
+    ...before,
+    agreed: before.agreed.map((each, index) => (index === stage ? agreed : each)),
+  };
+  if (!run.agreed.every((each) => each?.step === step)) return run;
+  const loss = lossOf(run);
+  effects.push({ type: "stepped", step, loss });
+  const members = new Map(
+    [...run.members].map(([key, member]) => [
+      key,
+      member.phase === "live" ? { ...member, faults: 0 } : member,
+    ]),
+  );
+  const phase = averaged(run.usual.phase, now - run.phaseSince);
+  return open({ ...run, members, usual: { ...run.usual, phase } }, step, now, effects);
+}
+
+function lossOf({ book: { stages }, losses, run }: ReplicaRun): number | null {
+  const tail = stages.at(-1)?.cells ?? [];
+  const loss = mean(run.microBatches, (i) => losses.get(`${i}/${tail[i]?.owner ?? ""}`));
+  return Number.isFinite(loss) ? loss : null;
+}
+
+/** A peer's word against another's, unless the book knows better. */
+function accused(
+  run: ReplicaRun,
+  by: SessionKey,
+  member: Member,
+  { step, replica, microBatch, code }: Message<"accuse">,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  if (step !== run.step) return run;
+  if (replica === by) {
+    if (member.phase === "adopting") return withMember(run, by, paused(member, now));
+    return member.phase === "live" ? fence(run, by, code, now, effects) : run;
+  }
+  const its = run.members.get(replica);
+  if (member.phase !== "live" || its?.phase !== "live" || Math.abs(its.stage - member.stage) > 1) return run;
+  if (code === "not-its-micro-batch") {
+    const owner = run.book.stages[its.stage]?.cells[microBatch ?? -1]?.owner ?? null;
+    return owner === null || owner === replica ? run : fence(run, replica, code, now, effects);
+  }
+  const others = run.accused.get(by) ?? new Set<SessionKey>();
+  const next = { ...run, accused: new Map(run.accused).set(by, new Set([...others, replica])) };
+  const alone = (stage: number): boolean => run.book.stages[stage]?.live.size === 1;
+  // SECURITY: nobody can say which of the two lies. Who accuses a second one in the same step is doubted itself,
+  // and so is whoever would take a stage's last replica away.
+  const isDoubted = [...others].some((key) => key !== replica) || (alone(its.stage) && !alone(member.stage));
+  return fence(next, isDoubted ? by : replica, isDoubted ? "accuses-others" : code, now, effects);
+}
+
+function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  let run = before;
+  for (const { replica, code, microBatches } of whoIsLate(before, now)) {
+    const hops = new Map(run.hops);
+    for (const at of microBatches) {
+      const hop = hops.get(at);
+      if (hop !== undefined) hops.set(at, { ...hop, late: hop.late + 1 });
+    }
+    run = fence({ ...run, hops }, replica, code, now, effects);
+  }
+  const { evaluation } = run;
+  if (evaluation !== null && evaluation.waiting.length === 0 && now >= evaluation.since + hopPatienceMs(run))
+    run = { ...run, evaluation: again(evaluation, now) };
+  return run;
+}
+
+function withMember(run: ReplicaRun, key: SessionKey, member: Member): ReplicaRun {
+  return { ...run, members: new Map(run.members).set(key, member) };
+}
+
+function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {
+  return new Set([...keys].filter((each) => each !== key));
+}

@@ -1,0 +1,118 @@
+import type { OrchestratorMessage } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { RunMessage } from "../runs/network-state.ts";
+import type { StepBook } from "../routing/step-book.ts";
+
+/**
+ * Training with any number of replicas of each stage, as data; `replica-machine.ts` makes the next one. It
+ * lives as long as a generation: what ends it is a stage that has no replica left.
+ */
+export interface ReplicaRun {
+  readonly run: Pick<RunSpec, "microBatches" | "evaluationMicroBatches" | "evaluateEverySteps" | "steps">;
+  readonly stages: number;
+  /** Names the generation and the network in what replicas sign. */
+  readonly signs: { readonly network: string; readonly runId: string; readonly generation: number };
+  readonly members: ReadonlyMap<SessionKey, Member>;
+  /** The parameters are those of this step. */
+  readonly step: number;
+  readonly book: StepBook;
+  /** Heads that wait for a micro-batch. */
+  readonly asking: ReadonlySet<SessionKey>;
+  readonly evaluation: Evaluation | null;
+  /** Highest step whose held-out loss is known. */
+  readonly evaluatedStep: number;
+  /** Losses by micro-batch and tail. */
+  readonly losses: ReadonlyMap<string, number>;
+  /** By micro-batch: where it is, since when, and how often it was late there. */
+  readonly hops: ReadonlyMap<number, Hop>;
+  /** Whom each has accused in this step on nothing but its word. */
+  readonly accused: ReadonlyMap<SessionKey, ReadonlySet<SessionKey>>;
+  /** How often the sums of this step were asked for; it counts on through the steps. */
+  readonly round: number;
+  /** What each has signed of its sum in this round. */
+  readonly signed: ReadonlyMap<SessionKey, string>;
+  /** The commit waits for replicas that take over the state just now. */
+  readonly isHeld: boolean;
+  /** When the part of the step began that all have to end: the sums, or the results. */
+  readonly phaseSince: number;
+  /** Usual times, ms: of a hop, and of the end of a step. */
+  readonly usual: { readonly hop: number | null; readonly phase: number | null };
+  /** What the last agreed state of each stage is known by. */
+  readonly agreed: readonly (Agreed | null)[];
+  /** Links that the replicas told with their results. */
+  readonly links: ReadonlyMap<SessionKey, string>;
+}
+
+export interface Agreed {
+  readonly step: number;
+  readonly digest: string;
+  readonly link: string;
+}
+
+export interface Evaluation {
+  /** Micro-batches of it. */
+  readonly count: number;
+  /** To be given to a head. */
+  readonly waiting: readonly number[];
+  readonly losses: ReadonlyMap<number, number>;
+  readonly since: number;
+}
+
+/** Where a micro-batch is: who has to do something with it next. */
+export interface Hop {
+  readonly by: SessionKey;
+  /** Of a gradient that it waits for: who should have sent it; null: it has what it needs. */
+  readonly after: SessionKey | null;
+  readonly since: number;
+  readonly late: number;
+}
+
+export interface Member {
+  readonly stage: number;
+  /** `loading` its graphs; `warm`: it could take over the state; `adopting` it; `live`: it works. */
+  readonly phase: "loading" | "warm" | "adopting" | "live";
+  /** Fenced in a row. */
+  readonly faults: number;
+  /** Not given the state before; what it did last must not be repeated at once. */
+  readonly notBefore: number;
+  /** Since when it takes over the state, or last got some of it. */
+  readonly since: number;
+}
+
+export type ReplicaMessage = Extract<
+  RunMessage,
+  { type: "ask" | "routed" | "counted" | "summed" | "adopted" | "measured" | "accuse" | "saved" | "loading" }
+>;
+
+export type ReplicaEvent = { readonly now: number } & (
+  | { readonly type: "begin" }
+  | { readonly type: "added"; readonly key: SessionKey; readonly stage: number }
+  /** Its graphs are loaded. */
+  | { readonly type: "warm"; readonly key: SessionKey }
+  | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
+  | { readonly type: "message"; readonly key: SessionKey; readonly message: ReplicaMessage }
+  | { readonly type: "tick" }
+);
+
+export type ReplicaEffect =
+  | { readonly type: "send"; readonly to: SessionKey; readonly message: OrchestratorMessage }
+  /** Who is there, or live, has changed. */
+  | { readonly type: "members" }
+  | { readonly type: "fenced"; readonly key: SessionKey; readonly stage: number; readonly code: string }
+  /** The stage's state of `step` is on the disks of these. */
+  | {
+      readonly type: "closed";
+      readonly stage: number;
+      readonly agreed: Agreed;
+      readonly by: readonly SessionKey[];
+    }
+  | { readonly type: "stepped"; readonly step: number; readonly loss: number | null }
+  | { readonly type: "evaluated"; readonly step: number; readonly loss: number }
+  /** Nobody has the stage's state any more, or nobody knows which is right. */
+  | { readonly type: "ended"; readonly stage: number; readonly code: string };
+
+export interface ReplicaOutcome {
+  readonly run: ReplicaRun;
+  readonly effects: readonly ReplicaEffect[];
+}

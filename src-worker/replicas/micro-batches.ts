@@ -1,0 +1,256 @@
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { Activations } from "../compute/compute-call.ts";
+import type { Tensor } from "../stage/tensor-message.ts";
+
+/** Somebody who sent, or asked for, what another one has given us. */
+interface Rival {
+  readonly from: SessionKey;
+  /** Null: it asked for the gradient. */
+  readonly x: Tensor | null;
+}
+
+interface Cell {
+  /** Who gave it, and gets the gradient; null at the head. */
+  from: SessionKey | null;
+  /** Until it is worked on. */
+  x: Tensor | null;
+  xSha256: string | null;
+  phase: "waiting" | "running" | "forwarded" | "worked";
+  /** Who of the next stage has it already: a lost replica of ours had sent it there. */
+  heldBy: SessionKey | null;
+  to: SessionKey | null;
+  /** Told to whoever is next. */
+  redoneBy: SessionKey | null;
+  y: Activations | null;
+  dy: Tensor | null;
+  /** Who has sent a gradient last. */
+  answeredBy: SessionKey | null;
+  dx: Activations | null;
+  rival: Rival | null;
+}
+
+export type MicroBatchJob =
+  | { readonly kind: "forward" | "tail"; readonly microBatch: number; readonly input: Tensor | null }
+  | { readonly kind: "backward"; readonly microBatch: number; readonly input: Tensor };
+
+export interface MicroBatchPorts {
+  readonly isTail: boolean;
+  /** Where a micro-batch goes; null: nobody can be reached now. */
+  readonly choose: () => SessionKey | null;
+  /** `heldBy`: who has it at the stage behind the receiver's. */
+  readonly sendForward: (
+    microBatch: number,
+    to: SessionKey,
+    y: Activations,
+    heldBy: SessionKey | null,
+  ) => void;
+  readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => void;
+  readonly sendWant: (microBatch: number, to: SessionKey) => void;
+  readonly answered: (by: SessionKey) => void;
+  readonly counted: (microBatch: number, loss: number | null) => void;
+  readonly accuse: (replica: SessionKey, microBatch: number, code: string, message: string) => void;
+  /** What this node has added is not what it should have: nothing of it may count. */
+  readonly spoiled: (microBatch: number) => void;
+}
+
+/**
+ * The micro-batches of one step on one replica. What was sent stays here, `y` and `dx`, until the step is
+ * over: when a neighbour is lost, another replica of its stage gets them again, and nobody but that stage
+ * works on anything twice.
+ */
+export class MicroBatches {
+  readonly #ports: MicroBatchPorts;
+  readonly #cells = new Map<number, Cell>();
+  readonly #fenced = new Set<SessionKey>();
+  #forwards: number[] = [];
+  #backwards: number[] = [];
+
+  constructor(ports: MicroBatchPorts) {
+    this.#ports = ports;
+  }
+
+  /** Begun and not done. */
+  get inFlight(): number {
+    let count = 0;
+    for (const { phase } of this.#cells.values()) if (phase !== "worked") count += 1;
+    return count;
+  }
+
+  /** Waiting for their first pass. */
+  get waiting(): number {
+    return this.#forwards.length;
+  }
+
+  clear(): void {
+    this.#cells.clear();
+    this.#fenced.clear();
+    this.#forwards = [];
+    this.#backwards = [];
+  }
+
+  /** Gradients go first: they set memory and peers free. */
+  next(): MicroBatchJob | null {
+    const back = this.#backwards.shift();
+    const gradient = back === undefined ? undefined : this.#cells.get(back);
+    if (back !== undefined && gradient?.dy) {
+      gradient.phase = "running";
+      return { kind: "backward", microBatch: back, input: gradient.dy };
+    }
+    const microBatch = this.#forwards.shift();
+    const cell = microBatch === undefined ? undefined : this.#cells.get(microBatch);
+    if (microBatch === undefined || cell === undefined) return null;
+    cell.phase = "running";
+    const input = cell.x;
+    cell.x = null;
+    return { kind: this.#ports.isTail ? "tail" : "forward", microBatch, input };
+  }
+
+  /** At the head. */
+  leased(microBatch: number, heldBy: SessionKey | null): void {
+    this.#add(microBatch, null, null, heldBy !== null && this.#fenced.has(heldBy) ? null : heldBy);
+  }
+
+  /** From the stage before. */
+  arrived(from: SessionKey, microBatch: number, x: Tensor, heldBy: SessionKey | null): void {
+    const cell = this.#cells.get(microBatch);
+    if (cell === undefined) {
+      if (!this.#fenced.has(from))
+        this.#add(microBatch, from, x, heldBy !== null && this.#fenced.has(heldBy) ? null : heldBy);
+      return;
+    }
+    if (cell.from === from) return;
+    this.#contest(microBatch, cell, { from, x });
+  }
+
+  /** From the stage behind. */
+  returned(from: SessionKey, microBatch: number, dy: Tensor): void {
+    const cell = this.#cells.get(microBatch);
+    if (cell === undefined || this.#fenced.has(from)) return;
+    if (from !== (cell.to ?? cell.heldBy)) {
+      this.#ports.accuse(
+        from,
+        microBatch,
+        "not-its-micro-batch",
+        `A gradient of micro-batch ${microBatch} came from a replica that it was not sent to.`,
+      );
+      return;
+    }
+    cell.answeredBy = from;
+    if (cell.dy !== null) return;
+    cell.dy = dy;
+    if (cell.to !== null) this.#ports.answered(from);
+    if (cell.phase === "forwarded") this.#backwards.push(microBatch);
+  }
+
+  /** A replica of the stage before does a lost one's work again, and needs what we have sent to that. */
+  wanted(from: SessionKey, microBatch: number): void {
+    const cell = this.#cells.get(microBatch);
+    if (cell === undefined || this.#fenced.has(from)) return;
+    if (cell.from !== from) this.#contest(microBatch, cell, { from, x: null });
+    else if (cell.dx !== null) this.#ports.sendBackward(microBatch, from, cell.dx);
+  }
+
+  /** `loss`: of the tail. */
+  computed(job: MicroBatchJob, output: Activations | null, loss: number | null): void {
+    const cell = this.#cells.get(job.microBatch);
+    if (cell === undefined || cell.phase !== "running") return;
+    if (job.kind === "forward") {
+      cell.phase = "forwarded";
+      cell.y = output;
+      if (cell.dy !== null) this.#backwards.push(job.microBatch);
+      else if (cell.heldBy !== null) this.#ports.sendWant(job.microBatch, cell.heldBy);
+      else this.#route(job.microBatch, cell);
+      return;
+    }
+    cell.phase = "worked";
+    cell.dx = output;
+    this.#ports.counted(job.microBatch, loss);
+    if (cell.from !== null && output !== null) this.#ports.sendBackward(job.microBatch, cell.from, output);
+  }
+
+  /** Nothing of it counts in this step. `next`: who has what it owned at the stage behind it. */
+  fenced(replica: SessionKey, next: ReadonlyMap<number, SessionKey | null>): void {
+    this.#fenced.add(replica);
+    for (const [microBatch, cell] of this.#cells) {
+      if (cell.heldBy === replica || cell.to === replica) {
+        if (cell.to === replica) cell.redoneBy = next.get(microBatch) ?? null;
+        cell.heldBy = cell.to = null;
+        if (cell.y !== null) this.#route(microBatch, cell);
+      }
+      if (cell.redoneBy === replica) cell.redoneBy = null;
+      const { rival } = cell;
+      if (rival?.from === replica) cell.rival = null;
+      else if (cell.from === replica && rival !== null) this.#replace(microBatch, cell, rival);
+    }
+  }
+
+  /** There is a link to it (again): it gets what it may not have got. */
+  linked(peer: SessionKey): void {
+    for (const [microBatch, cell] of this.#cells) {
+      const { y, dx } = cell;
+      if (cell.from === peer && dx !== null) this.#ports.sendBackward(microBatch, peer, dx);
+      if (y === null || cell.answeredBy === peer) continue;
+      if (cell.to === peer) this.#ports.sendForward(microBatch, peer, y, cell.redoneBy);
+      else if (cell.heldBy === peer) this.#ports.sendWant(microBatch, peer);
+    }
+  }
+
+  /** Somebody may be there who was not: what could go nowhere is sent on. */
+  routeWaiting(): void {
+    for (const [microBatch, cell] of this.#cells)
+      if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell);
+  }
+
+  #add(microBatch: number, from: SessionKey | null, x: Tensor | null, heldBy: SessionKey | null): void {
+    if (this.#cells.has(microBatch)) return;
+    this.#cells.set(microBatch, {
+      from,
+      x,
+      xSha256: x?.sha256 ?? null,
+      phase: "waiting",
+      heldBy,
+      to: null,
+      redoneBy: null,
+      y: null,
+      dy: null,
+      answeredBy: null,
+      dx: null,
+      rival: null,
+    });
+    this.#forwards.push(microBatch);
+  }
+
+  #route(microBatch: number, cell: Cell): void {
+    const to = this.#ports.choose();
+    if (to === null || cell.y === null) return;
+    cell.to = to;
+    const heldBy = cell.redoneBy !== null && !this.#fenced.has(cell.redoneBy) ? cell.redoneBy : null;
+    this.#ports.sendForward(microBatch, to, cell.y, heldBy);
+  }
+
+  /** Two say that it is theirs. Only the orchestrator knows whose it is: it may have given it to another, and we not have heard. */
+  #contest(microBatch: number, cell: Cell, rival: Rival): void {
+    if (cell.from !== null && this.#fenced.has(cell.from)) return this.#replace(microBatch, cell, rival);
+    cell.rival = rival;
+    for (const each of [rival.from, cell.from])
+      if (each !== null)
+        this.#ports.accuse(
+          each,
+          microBatch,
+          "not-its-micro-batch",
+          `Micro-batch ${microBatch} came from two replicas.`,
+        );
+  }
+
+  #replace(microBatch: number, cell: Cell, { from, x }: Rival): void {
+    cell.rival = null;
+    if (this.#fenced.has(from)) return;
+    cell.from = from;
+    if (x !== null && x.sha256 !== cell.xSha256) {
+      if (cell.phase !== "waiting") return this.#ports.spoiled(microBatch);
+      cell.x = x;
+      cell.xSha256 = x.sha256;
+    }
+    if (cell.dx !== null) this.#ports.sendBackward(microBatch, from, cell.dx);
+  }
+}

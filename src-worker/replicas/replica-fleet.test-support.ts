@@ -1,0 +1,302 @@
+import { createHash } from "node:crypto";
+import {
+  applyToReplicas,
+  nextReplicaWake,
+  replicaRun,
+} from "../../src-orchestrator/replicas/replica-machine.ts";
+import type { ReplicaEffect, ReplicaEvent, ReplicaRun } from "../../src-orchestrator/replicas/replica-run.ts";
+import type { OrchestratorMessage, ReplicaPeer } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import { createSessionSigner } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import type { StageInfo } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import { loadRuntime } from "../compute/sessions.ts";
+import { StageCompute } from "../compute/stage-compute.ts";
+import type { Report } from "../control/control.ts";
+import { memoryCorpus } from "../corpus/corpus-reader.ts";
+import { memoryLinks } from "../links/index.ts";
+import type { Link } from "../links/index.ts";
+import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
+import { samplesOf } from "../stage/stage-samples.ts";
+import { StageChain } from "../stage/stage-chain.ts";
+import { ReplicaRunner } from "./replica-runner.ts";
+import type { ReplicaInstruction } from "./replica-runner.ts";
+import { stateSnapshotDigest } from "./state-exchange.ts";
+
+const NETWORK = "fleet";
+const GENERATION = 4;
+
+export class FleetNode {
+  readonly signer: SessionSigner;
+  readonly stage: number;
+  readonly links = new Map<SessionKey, Link>();
+  readonly cut: (() => void)[] = [];
+  /** Passes worked on, as `call step/microBatch`. */
+  readonly jobs: string[] = [];
+  memory = new SharedArrayBuffer(0);
+  info: StageInfo | null = null;
+  runner: ReplicaRunner | null = null;
+  isDead = false;
+  /** Changes or swallows what it says to the orchestrator. */
+  says: (report: Report) => readonly Report[] = (report) => [report];
+
+  constructor(seed: number, stage: number) {
+    this.signer = createSessionSigner(new Uint8Array(32).fill(seed));
+    this.stage = stage;
+  }
+
+  get key(): SessionKey {
+    return this.signer.publicKey;
+  }
+}
+
+/** Replicas in one process: real stages and runners, links in memory, and the orchestrator's pure machine between them. */
+export class Fleet {
+  readonly spec: RunSpec;
+  readonly nodes: FleetNode[] = [];
+  readonly losses = new Map<number, number>();
+  readonly heldOut = new Map<number, number>();
+  readonly effects: ReplicaEffect[] = [];
+  /** Hears what every node says. */
+  readonly watchers: ((node: FleetNode, report: Report) => void)[] = [];
+  /** Called with every step that is over. */
+  onStep: (step: number) => void = () => undefined;
+  run: ReplicaRun;
+  #now = 0;
+  #queue: (() => void)[] = [];
+  #isDraining = false;
+  readonly #corpus: Uint8Array;
+
+  private constructor(spec: RunSpec, corpus: Uint8Array) {
+    this.spec = spec;
+    this.#corpus = corpus;
+    this.run = replicaRun({ ...this.#options(), live: [] });
+  }
+
+  static async open(spec: RunSpec, corpus: Uint8Array, replicas: readonly number[]): Promise<Fleet> {
+    const fleet = new Fleet(spec, corpus);
+    for (const [stage, count] of replicas.entries())
+      for (let i = 0; i < count; i++) await fleet.start(stage, 0);
+    const live = replicas.map((_, stage) =>
+      fleet.nodes.filter((node) => node.stage === stage).map(({ key }) => key),
+    );
+    fleet.run = replicaRun({ ...fleet.#options(), live });
+    return fleet;
+  }
+
+  #options(): Omit<Parameters<typeof replicaRun>[0], "live"> {
+    const { spec } = this;
+    return {
+      run: spec,
+      signs: { network: NETWORK, runId: spec.runId, generation: GENERATION },
+      step: 0,
+      agreed: Array.from({ length: spec.stages }, () => null),
+      evaluatedStep: -1,
+      now: 0,
+    };
+  }
+
+  begin(): void {
+    this.tell({ type: "begin" });
+  }
+
+  /** A node that comes later: it takes the state over from another one. */
+  async join(stage: number): Promise<FleetNode> {
+    const node = await this.start(stage, null);
+    this.tell({ type: "added", key: node.key, stage });
+    this.tell({ type: "warm", key: node.key });
+    return node;
+  }
+
+  async start(stage: number, step: number | null): Promise<FleetNode> {
+    const { spec } = this;
+    const node = new FleetNode(this.nodes.length + 1, stage);
+    const own = new StageCompute(await loadRuntime(), {
+      threads: 1,
+      executionProvider: "cpu",
+      niceness: null,
+    });
+    const info = await own.open({ spec: { ...spec, stage }, file: null });
+    node.info = info;
+    node.memory = new SharedArrayBuffer(stageBytes(info));
+    const { memory } = node;
+    await own.load({ memory, seed: step === null ? null : spec.seed, recompute: "full" });
+    let chain = new StageChain(spec, stage, step ?? 0, null);
+    let last: Promise<unknown> = Promise.resolve();
+    const call = ((name: string, request: never) => {
+      const done = last.then(async () => {
+        await new Promise(setImmediate);
+        if (node.isDead) await new Promise(() => undefined);
+        const { microBatch, keep = true } = request as { microBatch?: number; keep?: boolean };
+        if (microBatch !== undefined && keep) node.jobs.push(`${name} ${this.run.step}/${microBatch}`);
+        const answer = await (own as unknown as Record<string, (of: never) => Promise<unknown>>)[name]?.(
+          request,
+        );
+        return { answer, ms: 1 };
+      });
+      last = done.catch(() => undefined);
+      return done;
+    }) as unknown as Compute["call"];
+    node.runner = new ReplicaRunner({
+      spec,
+      stage: info,
+      generation: GENERATION,
+      network: NETWORK,
+      step,
+      signer: node.signer,
+      web: { link: (key) => node.links.get(key) ?? null },
+      compute: { call },
+      samples: samplesOf(spec, memoryCorpus(this.#corpus)),
+      memory,
+      save: async ({ step: at, squaredNorm }) => {
+        const saved = await chain.advance(at, squaredNorm, memory);
+        return { ...saved, digest: await stateSnapshotDigest({ spec, stage, memory }, at, saved.link) };
+      },
+      adopted: (at, link) => {
+        chain = new StageChain(spec, stage, at, link);
+      },
+      overwriting: () => undefined,
+      report: (report) => {
+        if (!node.isDead) for (const each of node.says(report)) this.#heard(node, each);
+      },
+      now: () => this.#now,
+    });
+    for (const other of this.nodes) if (!other.isDead) this.#connect(node, other);
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** As kill -9 does: links break at once, and the orchestrator hears of it a moment later. */
+  kill(node: FleetNode): void {
+    node.isDead = true;
+    node.runner?.stop();
+    for (const cut of node.cut) cut();
+    this.tell({ type: "gone", key: node.key, code: "closed" });
+  }
+
+  tell(event: ReplicaEvent extends infer E ? (E extends unknown ? Omit<E, "now"> : never) : never): void {
+    this.#later(() => {
+      this.#now += 1;
+      const { run, effects } = applyToReplicas({ ...event, now: this.#now } as ReplicaEvent, this.run);
+      this.run = run;
+      this.effects.push(...effects);
+      for (const effect of effects) this.#perform(effect);
+    });
+  }
+
+  /** Whatever waits for time gets it. */
+  elapse(ms: number): void {
+    this.#now += ms;
+    if (nextReplicaWake(this.run) !== null) this.tell({ type: "tick" });
+  }
+
+  weights(): Map<string, Float32Array> {
+    const all = new Map<string, Float32Array>();
+    for (let stage = 0; stage < this.spec.stages; stage++) {
+      const node = this.nodes.find(
+        ({ key }) =>
+          this.run.members.get(key)?.stage === stage && this.run.members.get(key)?.phase === "live",
+      );
+      if (!node?.info) throw new Error(`stage ${stage} is nowhere`);
+      for (const [name, values] of parametersIn(node.info, node.memory)) all.set(name, values);
+    }
+    return all;
+  }
+
+  /** Of each replica, what its whole state hashes to. */
+  states(stage: number): Set<string> {
+    return new Set(
+      this.nodes
+        .filter((node) => this.run.members.get(node.key)?.phase === "live" && node.stage === stage)
+        .map(({ memory }) => createHash("sha256").update(new Uint8Array(memory)).digest("hex")),
+    );
+  }
+
+  #heard(node: FleetNode, message: Report): void {
+    for (const watch of this.watchers) watch(node, message);
+    switch (message.type) {
+      case "ask":
+      case "routed":
+      case "counted":
+      case "summed":
+      case "adopted":
+      case "measured":
+      case "accuse":
+      case "saved":
+      case "loading":
+        return this.tell({ type: "message", key: node.key, message });
+      case "trouble":
+        throw new Error(`${node.stage}: ${message.code} ${message.message}`);
+    }
+  }
+
+  #perform(effect: ReplicaEffect): void {
+    switch (effect.type) {
+      case "send":
+        return this.#send(effect.to, effect.message);
+      case "members":
+        for (const node of this.nodes) {
+          const member = this.run.members.get(node.key);
+          if (member === undefined) continue;
+          const at = (stage: number): ReplicaPeer[] =>
+            [...this.run.members].flatMap(([key, each]) =>
+              each.stage === stage && key !== node.key
+                ? [
+                    {
+                      sessionKey: key,
+                      address: { host: "memory", port: 1 },
+                      live: each.phase === "live",
+                    },
+                  ]
+                : [],
+            );
+          const [previous, own, next] = [-1, 0, 1].map((d) => at(member.stage + d));
+          if (previous && own && next)
+            this.#send(node.key, { type: "members", generation: GENERATION, previous, own, next });
+        }
+        return;
+      case "stepped":
+        if (effect.loss !== null) this.losses.set(effect.step, effect.loss);
+        return this.onStep(effect.step);
+      case "evaluated":
+        this.heldOut.set(effect.step, effect.loss);
+        return;
+      case "ended":
+        throw new Error(`stage ${effect.stage} ended: ${effect.code}`);
+    }
+  }
+
+  #send(to: SessionKey, message: OrchestratorMessage): void {
+    const node = this.nodes.find(({ key }) => key === to);
+    this.#later(() => {
+      if (node?.isDead === false) node.runner?.instruct(message as ReplicaInstruction);
+    });
+  }
+
+  #connect(a: FleetNode, b: FleetNode): void {
+    if (Math.abs(a.stage - b.stage) > 1) return;
+    const { a: atA, b: atB, cut } = memoryLinks({ a: a.key, b: b.key });
+    a.links.set(b.key, atA);
+    b.links.set(a.key, atB);
+    a.cut.push(cut);
+    b.cut.push(cut);
+    atA.onClose(() => (a.links.delete(b.key), a.runner?.unlinked(b.key)));
+    atB.onClose(() => (b.links.delete(a.key), b.runner?.unlinked(a.key)));
+    a.runner?.linked(atA);
+    b.runner?.linked(atB);
+  }
+
+  #later(action: () => void): void {
+    this.#queue.push(action);
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    setImmediate(() => {
+      this.#isDraining = false;
+      const queue = this.#queue;
+      this.#queue = [];
+      for (const each of queue) each();
+    });
+  }
+}

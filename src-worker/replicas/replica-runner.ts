@@ -1,0 +1,637 @@
+import { sumText } from "../../src-protocol/control.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
+import { sha256, verifySession } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import type { Activations, StageInfo } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import type { Instruction, Report } from "../control/control.ts";
+import type { Link } from "../links/index.ts";
+import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
+import { runJob } from "../stage/stage-job.ts";
+import type { Samples } from "../stage/stage-samples.ts";
+import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
+import type { Crossing, Tensor } from "../stage/tensor-message.ts";
+import { MicroBatches } from "./micro-batches.ts";
+import type { MicroBatchJob } from "./micro-batches.ts";
+import { NextReplicas } from "./next-replicas.ts";
+import { piecesOf, StageSums } from "./stage-sums.ts";
+import type { Part } from "./stage-sums.ts";
+import { StateExchange } from "./state-exchange.ts";
+
+export type ReplicaInstruction = Extract<
+  Instruction,
+  { type: "members" | "adopt" | "open" | "lease" | "fenced" | "commit" | "take" }
+>;
+type Of<T extends ReplicaInstruction["type"]> = Extract<ReplicaInstruction, { type: T }>;
+type Members = Of<"members">;
+
+/** Who a peer is to this replica. */
+export type Side = "previous" | "own" | "next";
+
+/** Links to the replicas of this stage and of its neighbours; see `replica-web.ts`. */
+export interface Web {
+  link(key: SessionKey): Link | null;
+}
+
+export interface ReplicaPorts {
+  readonly spec: RunSpec;
+  readonly stage: StageInfo;
+  readonly generation: number;
+  readonly network: string;
+  /** The step whose state was loaded; null: it comes from another replica. */
+  readonly step: number | null;
+  readonly signer: SessionSigner;
+  readonly web: Web;
+  readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
+  readonly samples: Samples;
+  readonly memory: SharedArrayBuffer;
+  /** Puts the snapshot of `step` on disk; the parameters stand still until it resolves. */
+  readonly save: (step: TakenStep) => Promise<SavedSnapshotState>;
+  /** The memory holds another replica's state of `step` now, whose chain is at `link`. */
+  readonly adopted: (step: number, link: string) => void;
+  readonly overwriting: () => void;
+  readonly report: (report: Report) => void;
+  readonly now: () => number;
+}
+
+/** A tensor of the next step, from a peer that heard of it first. */
+interface Early {
+  readonly from: SessionKey;
+  readonly side: Side;
+  readonly meta: TensorMeta;
+  readonly input: Tensor;
+}
+
+interface Evaluation {
+  readonly microBatch: number;
+  readonly input: Tensor | null;
+}
+
+/**
+ * One replica of a stage. The orchestrator's book says who works on what (docs/replicas.md); this does the
+ * work, keeps what its neighbours may need again, and adds up the sums of its stage with the other replicas.
+ */
+export class ReplicaRunner {
+  readonly #ports: ReplicaPorts;
+  readonly #batches: MicroBatches;
+  readonly #next: NextReplicas;
+  readonly #sums: StageSums;
+  readonly #states: StateExchange;
+  readonly #isExact: boolean;
+  #members: Members | null = null;
+  #step: number | null;
+  /** It has the parameters of `step`, and may work with them. */
+  #isLive: boolean;
+  /** The orchestrator has opened the step: until then its tensors wait. */
+  #isOpen = false;
+  #isAsking = false;
+  #evaluations: Evaluation[] = [];
+  #early: Early[] = [];
+  /** In the class `exact`: the gradient of each micro-batch, which are added in the order of their numbers. */
+  readonly #gradients = new Map<number, Activations>();
+  /** Sums of which round were sent and told. */
+  #summedRound = -1;
+  #isBusy = false;
+  /** The parameters are being changed. */
+  #isTaking = false;
+  #isSpoiled = false;
+  #stopped = false;
+  #adopting: AbortController | null = null;
+  /** Counts what makes work under way pointless: it ends, and its result is nobody's. */
+  #era = 0;
+  readonly #underWay = new Set<Promise<void>>();
+
+  constructor(ports: ReplicaPorts) {
+    this.#ports = ports;
+    const { spec, stage, signer, generation, memory } = ports;
+    this.#step = ports.step;
+    this.#isLive = ports.step !== null;
+    this.#isExact = spec.arithmetic === "exact";
+    this.#next = new NextReplicas(ports.now);
+    this.#sums = new StageSums({
+      parameterCount: stage.parameterCount,
+      isExact: this.#isExact,
+      microBatches: spec.microBatches,
+      isSigned: (by, round, digest, signature) => verifySession(by, this.#sumText(round, digest), signature),
+    });
+    this.#states = new StateExchange({
+      spec,
+      stage: stage.index,
+      generation,
+      memory,
+      linkTo: (key) => ports.web.link(key),
+      standsAt: () => (this.#isLive && !this.#isTaking ? this.#step : null),
+      download: async () => await ports.compute.download?.(),
+      onBytes: (bytes) => ports.report({ type: "loading", generation, bytes }),
+    });
+    this.#batches = new MicroBatches({
+      isTail: stage.isTail,
+      choose: () => this.#next.choose((key) => ports.web.link(key) !== null),
+      sendForward: (microBatch, to, y, heldBy) => this.#sendForward(microBatch, to, y, heldBy),
+      sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
+      sendWant: (microBatch, to) => {
+        if (this.#step !== null) this.#send(to, { type: "want", generation, step: this.#step, microBatch });
+      },
+      answered: (by) => this.#next.answered(by),
+      counted: (microBatch, loss) => this.#tell({ type: "counted", microBatch, loss: finite(loss) }),
+      accuse: (replica, microBatch, code, message) => this.#accuse(replica, microBatch, code, message),
+      spoiled: (microBatch) => {
+        this.#isSpoiled = true;
+        this.#accuse(signer.publicKey, microBatch, "spoiled", "It worked on what was not given to it.");
+      },
+    });
+  }
+
+  get generation(): number {
+    return this.#ports.generation;
+  }
+
+  /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#adopting?.abort();
+  }
+
+  /** Resolves when nothing touches the stage's memory any more. */
+  async quiet(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  instruct(instruction: ReplicaInstruction): void {
+    if (this.#stopped) return;
+    switch (instruction.type) {
+      case "members":
+        this.#members = instruction;
+        this.#admit();
+        break;
+      case "adopt":
+        return this.#track(this.#adopt(instruction));
+      case "open":
+        this.#open(instruction.step);
+        break;
+      case "lease":
+        this.#leased(instruction);
+        break;
+      case "fenced":
+        this.#fenced(instruction);
+        break;
+      case "commit":
+        if (instruction.step === this.#step && this.#isLive) this.#track(this.#commit(instruction));
+        return;
+      case "take":
+        if (instruction.step === this.#step && this.#isLive) this.#track(this.#take(instruction.step));
+        return;
+    }
+    this.#pump();
+  }
+
+  /** A link to a peer is there, perhaps again. */
+  linked(link: Link): void {
+    const key = link.remoteKey;
+    link.onMessage((message, payload) => {
+      if (!this.#stopped) this.#receive(key, message, payload);
+    });
+    if (this.#stopped) return;
+    this.#next.restored(key);
+    this.#batches.linked(key);
+    this.#batches.routeWaiting();
+    if (this.#summedRound >= 0 && this.#sideOf(key) === "own") this.#sendPart([key]);
+  }
+
+  /** The link to a peer is gone; it may come back. */
+  unlinked(key: SessionKey): void {
+    this.#next.failed(key);
+  }
+
+  #sideOf(key: SessionKey): Side | null {
+    for (const side of ["previous", "own", "next"] as const)
+      if (this.#members?.[side].some(({ sessionKey }) => sessionKey === key)) return side;
+    return null;
+  }
+
+  #admit(): void {
+    this.#next.admit(this.#members?.next.flatMap(({ sessionKey, live }) => (live ? [sessionKey] : [])) ?? []);
+    this.#batches.routeWaiting();
+  }
+
+  #open(step: number): void {
+    if (!this.#isLive || this.#step !== step || this.#isOpen) return;
+    this.#isOpen = true;
+    const early = this.#early;
+    this.#early = [];
+    for (const { from, side, meta, input } of early)
+      if (meta.step === step) this.#takeIn(from, side, meta, input);
+  }
+
+  /** What is of one step. */
+  #forget(): void {
+    this.#era += 1;
+    this.#batches.clear();
+    this.#sums.clear();
+    this.#gradients.clear();
+    this.#evaluations = [];
+    this.#summedRound = -1;
+    this.#isSpoiled = false;
+  }
+
+  #leased({ step, microBatch, pass, heldBy }: Of<"lease">): void {
+    this.#isAsking = false;
+    if (!this.#isLive || step !== this.#step) return;
+    if (pass === "evaluate") this.#evaluations.push({ microBatch, input: null });
+    else this.#batches.leased(microBatch, heldBy);
+  }
+
+  #fenced({ step, replica, owned }: Of<"fenced">): void {
+    if (replica === this.#ports.signer.publicKey) return this.#fencedOut();
+    if (step !== this.#step) return;
+    this.#next.admit(
+      this.#members?.next.flatMap(({ sessionKey, live }) =>
+        live && sessionKey !== replica ? [sessionKey] : [],
+      ) ?? [],
+    );
+    this.#batches.fenced(replica, new Map(owned.map(({ microBatch, next }) => [microBatch, next])));
+  }
+
+  /** Nothing of us counts any more; the state of a later step will come from another replica. */
+  #fencedOut(): void {
+    this.#isLive = this.#isOpen = false;
+    this.#isAsking = false;
+    this.#forget();
+    this.#early = [];
+  }
+
+  /** The next piece of work, if there is any and nothing else is done. */
+  #pump(): void {
+    if (this.#stopped || !this.#isOpen || this.#isBusy || this.#isTaking) return;
+    const evaluation = this.#evaluations.shift();
+    const job = evaluation === undefined ? this.#batches.next() : null;
+    this.#askForMore();
+    if (evaluation !== undefined) this.#track(this.#evaluate(evaluation));
+    else if (job !== null) this.#track(this.#work(job));
+  }
+
+  /** One in hand while another one is worked on. */
+  #askForMore(): void {
+    const { stage, generation, report } = this.#ports;
+    if (!stage.isHead || this.#isAsking || this.#isSpoiled) return;
+    if (this.#batches.waiting + this.#evaluations.length > 0) return;
+    if (this.#batches.inFlight > stage.stages) return;
+    this.#isAsking = true;
+    report({ type: "ask", generation });
+  }
+
+  async #work(job: MicroBatchJob): Promise<void> {
+    const era = this.#era;
+    const step = this.#step ?? 0;
+    const { kind, microBatch } = job;
+    const pass = kind === "backward" ? "backward" : "forward";
+    const input: Crossing | null = job.input;
+    await this.#busy(async () => {
+      const { compute, samples } = this.#ports;
+      const { answer } = await runJob(compute, { kind, pass, step, microBatch, input }, samples);
+      const isWorked = kind !== "forward";
+      if (era === this.#era && this.#isExact && isWorked) {
+        const { answer: own } = await compute.call("gradients", { clear: true });
+        this.#gradients.set(microBatch, own.output);
+      }
+      if (era !== this.#era || this.#stopped) return;
+      const output = "output" in answer ? answer.output : null;
+      this.#batches.computed(job, output, "loss" in answer ? answer.loss : null);
+    });
+  }
+
+  async #evaluate({ microBatch, input }: Evaluation): Promise<void> {
+    const era = this.#era;
+    const step = this.#step ?? 0;
+    await this.#busy(async () => {
+      const { compute, samples, stage } = this.#ports;
+      const kind = stage.isTail ? "loss" : "evaluate";
+      const { answer } = await runJob(compute, { kind, pass: "evaluate", step, microBatch, input }, samples);
+      if (era !== this.#era || this.#stopped) return;
+      if ("loss" in answer) {
+        const loss = finite(answer.loss);
+        if (loss !== null) this.#tell({ type: "measured", microBatch, loss });
+        return;
+      }
+      const to = this.#next.choose((key) => this.#ports.web.link(key) !== null);
+      if (to !== null && answer.output !== null) this.#sendTensor("evaluate", microBatch, to, answer.output);
+    });
+  }
+
+  async #busy(work: () => Promise<void>): Promise<void> {
+    this.#isBusy = true;
+    try {
+      await work();
+    } finally {
+      this.#isBusy = false;
+      this.#pump();
+    }
+  }
+
+  #receive(from: SessionKey, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+    const side = this.#sideOf(from);
+    if (side === null || !("generation" in message) || message.generation !== this.generation) return;
+    switch (message.type) {
+      case "tensor":
+        this.#receiveTensor(from, side, message, payload);
+        break;
+      case "want":
+        if (side === "previous" && message.step === this.#step && this.#isLive)
+          this.#batches.wanted(from, message.microBatch);
+        break;
+      case "sum": {
+        if (side !== "own" || message.step !== this.#step || !this.#isLive || this.#isTaking) return;
+        const refusal =
+          payload.byteLength % Float32Array.BYTES_PER_ELEMENT === 0
+            ? this.#sums.arrived(from, message, payload)
+            : new Failure("bad-sum", "A piece of its sum is cut within a value.");
+        if (refusal !== null) return this.#accuse(from, null, refusal.code, refusal.message);
+        return this.#tellSummed();
+      }
+      case "stateAsk":
+      case "statePart":
+      case "stateNone":
+        if (side === "own") this.#states.hear(from, message, payload);
+        return;
+    }
+    this.#pump();
+  }
+
+  #receiveTensor(from: SessionKey, side: Side, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
+    const { stage, spec } = this.#ports;
+    const step = this.#step;
+    if (!this.#isLive || step === null || meta.step < step) return;
+    if (side === "own" || meta.pass === "tie" || meta.step > step + 1)
+      return this.#accuse(
+        from,
+        null,
+        "other-step",
+        `It sent a tensor that has no place here (step ${meta.step}).`,
+      );
+    const most = meta.pass === "evaluate" ? spec.evaluationMicroBatches : spec.microBatches;
+    const refusal =
+      meta.microBatch >= most
+        ? new Failure("bad-tensor", `There is no micro-batch ${meta.microBatch}.`)
+        : refusalOf(stage, side, meta, payload);
+    if (refusal !== null) return this.#accuse(from, meta.microBatch, refusal.code, refusal.message);
+    const input: Tensor = { values: floatsOf(payload), sha256: meta.sha256 };
+    if (meta.step === step && this.#isOpen) return this.#takeIn(from, side, meta, input);
+    // SECURITY: a step has so many micro-batches; more are not kept.
+    if (this.#early.length < spec.microBatches * 2) this.#early.push({ from, side, meta, input });
+  }
+
+  #takeIn(from: SessionKey, side: Side, { pass, microBatch, heldBy }: TensorMeta, input: Tensor): void {
+    if (pass === "backward") return this.#batches.returned(from, microBatch, input);
+    if (side !== "previous") return;
+    if (pass === "forward") return this.#batches.arrived(from, microBatch, input, heldBy ?? null);
+    if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
+      this.#evaluations.push({ microBatch, input });
+  }
+
+  #sendForward(microBatch: number, to: SessionKey, y: Activations, heldBy: SessionKey | null): void {
+    this.#next.sent(to);
+    this.#tell({ type: "routed", microBatch, to });
+    this.#sendTensor("forward", microBatch, to, y, heldBy);
+  }
+
+  #sendTensor(
+    pass: "forward" | "backward" | "evaluate",
+    microBatch: number,
+    to: SessionKey,
+    values: Activations,
+    heldBy: SessionKey | null = null,
+  ): void {
+    const { stage, generation } = this.#ports;
+    if (this.#step === null) return;
+    const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const side = pass === "backward" ? "previous" : "next";
+    this.#send(
+      to,
+      {
+        type: "tensor",
+        generation,
+        step: this.#step,
+        microBatch,
+        pass,
+        dtype: "float32",
+        shape: [...(shapeOf(stage, pass, side, microBatch) ?? [])],
+        codec: "f32",
+        sha256: sha256(payload),
+        ...(heldBy !== null && { heldBy }),
+      },
+      payload,
+    );
+  }
+
+  /** What is lost with a link is sent again when there is another one. */
+  #send(to: SessionKey, message: PeerMessage, payload?: Uint8Array): void {
+    this.#ports.web
+      .link(to)
+      ?.send(message, payload)
+      .catch((error: unknown) => {
+        if (failureBody(error).code !== "link-closed") this.#trouble(error);
+      });
+  }
+
+  async #commit(order: Of<"commit">): Promise<void> {
+    const { signer, compute } = this.#ports;
+    const era = this.#era;
+    this.#summedRound = -1;
+    const wrong = this.#sums.begin(order);
+    for (const key of wrong) this.#accuse(key, null, "bad-sum", "Its sum is not what it signed.");
+    const own = order.sums.find(({ replica }) => replica === signer.publicKey);
+    if (own !== undefined) {
+      const values = this.#isExact
+        ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
+        : (await compute.call("gradients", { clear: false })).answer.output;
+      if (era !== this.#era || this.#sums.order !== order) return;
+      const digest = sha256(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      const signature = signer.sign(this.#sumText(order.round, digest));
+      this.#sums.own(signer.publicKey, { values, sha256: digest, signature });
+    }
+    this.#summedRound = order.round;
+    this.#sendPart(order.live.filter((key) => key !== signer.publicKey));
+    this.#tellSummed();
+  }
+
+  #sendPart(to: readonly SessionKey[]): void {
+    const { signer, generation } = this.#ports;
+    const part = this.#ownPart();
+    const { order } = this.#sums;
+    if (part === null || order === null || this.#step === null) return;
+    const { sha256: digest, signature } = part;
+    for (const { from, bytes } of piecesOf(part.values))
+      for (const key of to)
+        if (key !== signer.publicKey)
+          this.#send(
+            key,
+            {
+              type: "sum",
+              generation,
+              step: this.#step,
+              round: order.round,
+              from,
+              sha256: digest,
+              signature,
+            },
+            bytes,
+          );
+  }
+
+  #ownPart(): Part | null {
+    return this.#sums.part(this.#ports.signer.publicKey);
+  }
+
+  #tellSummed(): void {
+    const { order } = this.#sums;
+    const parts = this.#sums.whole();
+    if (order === null || parts === null || this.#summedRound !== order.round || this.#step === null) return;
+    const { generation, report } = this.#ports;
+    report({
+      type: "summed",
+      generation,
+      step: this.#step,
+      round: order.round,
+      parts: order.sums.flatMap(({ replica: by }) => {
+        const part = parts.get(by);
+        return part === undefined ? [] : [{ by, sha256: part.sha256, signature: part.signature }];
+      }),
+    });
+  }
+
+  #sumText(round: number, digest: string): string {
+    const { network, spec, generation, stage } = this.#ports;
+    return sumText({
+      network,
+      runId: spec.runId,
+      generation,
+      stage: stage.index,
+      step: this.#step ?? -1,
+      round,
+      sha256: digest,
+    });
+  }
+
+  /** The optimiser step, with everybody's sums. */
+  async #take(step: number): Promise<void> {
+    const { compute, spec, stage, overwriting, save, report, generation } = this.#ports;
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    const values = this.#sums.total();
+    await compute.call("reset", {});
+    if (stage.parameterCount > 0) await compute.call("setGradients", { values }, [values.buffer]);
+    if (this.#stopped) return;
+    overwriting();
+    const { optimizer, microBatches } = spec;
+    const { answer } = await compute.call("optimise", { optimizer, step, microBatches });
+    const saved = await save({ step: step + 1, squaredNorm: answer.squaredNorm });
+    this.#isTaking = false;
+    if (this.#stopped) return;
+    if (this.#isLive) {
+      this.#forget();
+      this.#isOpen = false;
+      this.#step = step + 1;
+    }
+    report({ type: "saved", generation, step: step + 1, ...saved });
+  }
+
+  /** Takes the state of a step over from another replica, and has part in the step from then on. */
+  async #adopt(wanted: Of<"adopt">): Promise<void> {
+    const { generation, compute, report, adopted, overwriting } = this.#ports;
+    this.#adopting?.abort();
+    const abort = new AbortController();
+    this.#adopting = abort;
+    this.#fencedOut();
+    // What runs ends first: it reads the memory that is filled.
+    while (this.#isBusy || this.#isTaking) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (abort.signal.aborted) return;
+    try {
+      await compute.call("reset", {});
+      overwriting();
+      await this.#states.take(wanted, abort.signal);
+      await compute.call("upload", {});
+      adopted(wanted.step, wanted.link);
+    } catch (error) {
+      if (!abort.signal.aborted)
+        this.#accuse(
+          this.#ports.signer.publicKey,
+          null,
+          "not-adopted",
+          failureBody(error).message,
+          wanted.step,
+        );
+      return;
+    }
+    if (abort.signal.aborted || this.#stopped) return;
+    this.#step = wanted.step;
+    this.#isLive = this.#isOpen = true;
+    report({ type: "adopted", generation, step: wanted.step });
+    this.#pump();
+  }
+
+  #tell(
+    of:
+      | { readonly type: "routed"; readonly microBatch: number; readonly to: SessionKey }
+      | { readonly type: "counted"; readonly microBatch: number; readonly loss: number | null }
+      | { readonly type: "measured"; readonly microBatch: number; readonly loss: number },
+  ): void {
+    if (this.#step !== null)
+      this.#ports.report({ ...of, generation: this.generation, step: this.#step } as Report);
+  }
+
+  #accuse(
+    replica: SessionKey,
+    microBatch: number | null,
+    code: string,
+    message: string,
+    step = this.#step,
+  ): void {
+    const { generation, report } = this.#ports;
+    if (step !== null)
+      report({
+        type: "accuse",
+        generation,
+        step,
+        replica,
+        microBatch,
+        code,
+        message: message.slice(0, 500),
+      });
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#trouble(error))
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  #trouble(error: unknown): void {
+    if (this.#stopped) return;
+    this.stop();
+    const { code, message } = failureBody(error);
+    this.#ports.report({
+      type: "trouble",
+      generation: this.generation,
+      code,
+      message: message.slice(0, 2000),
+    });
+  }
+}
+
+function joined(arrays: readonly Activations[]): Activations {
+  const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    all.set(array, at);
+    at += array.length;
+  }
+  return all;
+}
+
+function finite(loss: number | null): number | null {
+  return loss !== null && Number.isFinite(loss) ? loss : null;
+}

@@ -1,0 +1,114 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { KERNELS } from "../../src-protocol/arithmetic.ts";
+import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
+import { trainSingle } from "../replay/single.ts";
+import type { SingleStep } from "../replay/single.ts";
+import { TINY_CORPUS, tinyRun } from "../tiny-run.test-support.ts";
+import { Fleet } from "./replica-fleet.test-support.ts";
+import type { FleetNode } from "./replica-fleet.test-support.ts";
+
+const STEPS = 20;
+const spec = tinyRun({ steps: STEPS });
+let alone: readonly SingleStep[];
+
+beforeAll(async () => {
+  alone = await trainSingle({
+    spec,
+    corpus: TINY_CORPUS,
+    steps: STEPS,
+    threads: 1,
+    evaluateAt: (step) => step % spec.evaluateEverySteps === 0,
+  });
+});
+
+async function trained(
+  fleet: Fleet,
+  steps: number,
+  at: (step: number) => void = () => undefined,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    fleet.onStep = (step) => {
+      at(step);
+      if (step === steps) resolve();
+    };
+    fleet.begin();
+  });
+}
+
+function expectAsAlone(fleet: Fleet, steps = STEPS): void {
+  for (const { step, loss, heldOutLoss } of alone.slice(0, steps)) {
+    expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+    const heldOut = fleet.heldOut.get(step - 1) ?? null;
+    expect(heldOut === null, `held out at ${step - 1}`).toBe(heldOutLoss === null);
+    expect(Math.abs((heldOut ?? 0) - (heldOutLoss ?? 0))).toBeLessThan(1e-4);
+  }
+  for (const stage of [0, 1, 2]) expect(fleet.states(stage).size, `stage ${stage}`).toBe(1);
+}
+
+/** Kills a node of the stage in the middle of a step: when it has counted something. */
+function killWhenCounted(fleet: Fleet, stage: number, step: number): Promise<FleetNode> {
+  return new Promise((resolve) => {
+    let isDone = false;
+    fleet.watchers.push((node, report) => {
+      if (isDone || node.stage !== stage || report.type !== "counted" || report.step !== step) return;
+      isDone = true;
+      queueMicrotask(() => fleet.kill(node));
+      resolve(node);
+    });
+  });
+}
+
+describe("three stages of three replicas each", () => {
+  it("train as one process does, while replicas of every stage are killed and others come", async () => {
+    const fleet = await Fleet.open(spec, TINY_CORPUS, [3, 3, 3]);
+    const joined: number[] = [];
+    fleet.watchers.push((_, report) => {
+      if (report.type === "adopted") joined.push(report.step);
+    });
+    for (const [stage, step] of [
+      [1, 3],
+      [0, 6],
+      [2, 8],
+    ] as const)
+      void killWhenCounted(fleet, stage, step);
+    await trained(fleet, STEPS, (step) => {
+      if (step === 2) void fleet.join(1);
+      if (step === 12) for (const stage of [1, 2]) void killWhenCounted(fleet, stage, 13);
+    });
+    expectAsAlone(fleet);
+    expect(fleet.nodes.filter(({ isDead }) => isDead)).toHaveLength(5);
+    expect(joined).toHaveLength(1);
+  });
+
+  it.each(["head", "middle", "tail"])(
+    "do nothing twice when a %s is lost, but on its stage",
+    async (name) => {
+      const stage = ["head", "middle", "tail"].indexOf(name);
+      const fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+      const lost = killWhenCounted(fleet, stage, 2);
+      await trained(fleet, 4);
+      await lost;
+      expectAsAlone(fleet, 4);
+      const others = fleet.nodes.filter((node) => node.stage !== stage);
+      expect(others.flatMap(({ jobs }) => jobs)).toHaveLength(
+        new Set(others.flatMap((node) => node.jobs.map((job) => `${node.stage} ${job}`))).size,
+      );
+    },
+  );
+
+  it("have in the class exact the bits of one process, whoever worked on what and died", async () => {
+    const exact = tinyRun({ steps: 6, arithmetic: "exact", kernels: KERNELS.exact });
+    let weights: ReadonlyMap<string, Float32Array> = new Map();
+    await trainSingle({
+      spec: exact,
+      corpus: TINY_CORPUS,
+      steps: 6,
+      threads: 1,
+      onStep: (_, now) => (weights = now()),
+    });
+    const fleet = await Fleet.open(exact, TINY_CORPUS, [2, 2, 1]);
+    void killWhenCounted(fleet, 1, 2);
+    await trained(fleet, 6);
+    expect(parametersSha256(fleet.weights())).toBe(parametersSha256(weights));
+  });
+});
