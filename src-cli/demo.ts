@@ -21,6 +21,7 @@ const HELP = `The whole product for a minute: trains, shows the figures, and lea
   --steps N   how many steps to train (default 60)
   --exact     train in the class exact: with or without --kill, on every computer, the same bits
   --kill      kill one neighbour half-way, to see the network recover
+  --replicas N  train with N computers for each of the three stages (1 to 5, default 1)
   --json      print the figures as one line of JSON
 `;
 
@@ -49,6 +50,7 @@ interface Options {
   readonly steps: number;
   readonly kill: boolean;
   readonly exact: boolean;
+  readonly replicas: number;
   readonly json: boolean;
   readonly help: boolean;
   readonly model: string;
@@ -62,14 +64,18 @@ function readOptions(words: readonly string[]): Options | null {
         steps: { type: "string", default: "60" },
         kill: { type: "boolean", default: false },
         exact: { type: "boolean", default: false },
+        replicas: { type: "string", default: "1" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
         model: { type: "string", default: "default" },
       },
     });
     const steps = /^\d{1,6}$/.test(values.steps) ? Number(values.steps) : 0;
-    if (steps >= 2) return { ...values, steps };
-    process.stderr.write(`--steps needs a whole number from 2 on, not "${values.steps}".\n`);
+    const replicas = /^[1-5]$/.test(values.replicas) ? Number(values.replicas) : 0;
+    if (replicas === 0)
+      process.stderr.write(`--replicas needs a whole number from 1 to 5, not "${values.replicas}".\n`);
+    else if (steps >= 2) return { ...values, steps, replicas };
+    else process.stderr.write(`--steps needs a whole number from 2 on, not "${values.steps}".\n`);
   } catch (error) {
     process.stderr.write(`${notUnderstood(error)} --help lists all options.\n`);
   }
@@ -87,7 +93,8 @@ function notUnderstood(error: unknown): string {
 async function runDemo(options: Options): Promise<DemoResult & FinalParameters> {
   const home = mkdtempSync(join(tmpdir(), "train-at-home-demo-"));
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  say(`A daemon, an orchestrator and three workers train for ${options.steps} steps …`);
+  const workers = ["three", "six", "nine", "twelve", "fifteen"][options.replicas - 1];
+  say(`A daemon, an orchestrator and ${workers} workers train for ${options.steps} steps …`);
   const daemon = new DaemonProcess(home, [
     "--no-probe",
     "--yes",
@@ -96,6 +103,7 @@ async function runDemo(options: Options): Promise<DemoResult & FinalParameters> 
     "--model",
     options.model,
     ...(options.exact ? ["--exact"] : []),
+    ...(options.replicas > 1 ? ["--replicas", String(options.replicas)] : []),
   ]);
   const interrupt = (): void => daemon.kill();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);

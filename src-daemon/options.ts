@@ -14,6 +14,8 @@ export interface DaemonOptions {
   /** Of the dashboard; null: the one it had last time, if it is free. */
   readonly port: number | null;
   readonly neighbours: number;
+  /** Of the network on this computer: how many nodes may hold one stage. */
+  readonly replicas: number;
   /** Training ends after this many steps; null: it goes on. */
   readonly steps: number | null;
   /** A Bittensor node's WebSocket address; null: the embedded network's own clock. */
@@ -43,6 +45,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --steps N          stop training after N steps
   --exact            train in the class exact: the same bits on every computer, a little slower
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)
+  --replicas N       up to N neighbours hold each stage, so that none of them is missed (1 to 5, default 1)
   --no-neighbours    the same as --neighbours 0
   --port N           port of the dashboard (default: the one it had last time)
   --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
@@ -55,6 +58,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
 
 const DEFAULT_NEIGHBOURS = 2;
 const MOST_NEIGHBOURS = 16;
+const MOST_OWN_REPLICAS = 5;
 
 /** Reads command-line words; null means that help was asked for. Throws a `Failure`. */
 export function parseOptions(words: readonly string[]): DaemonOptions | null {
@@ -65,6 +69,8 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   const said = (["data", "model", "steps", "exact"] as const).find((option) => values[option] !== undefined);
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
+  const replicas =
+    values.replicas === undefined ? 1 : whole("--replicas", values.replicas, 1, MOST_OWN_REPLICAS);
   return {
     home: values.home === undefined ? defaultHome() : path("--home", "folder", values.home),
     data: values.data === undefined ? null : path("--data", "folder", values.data),
@@ -73,8 +79,9 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
       values["no-neighbours"] === true
         ? 0
         : values.neighbours === undefined
-          ? DEFAULT_NEIGHBOURS
+          ? (DEFAULT_NEIGHBOURS + 1) * replicas - 1
           : whole("--neighbours", values.neighbours, 0, MOST_NEIGHBOURS),
+    replicas,
     steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),
     chain: values.chain === undefined ? null : parseChainUrl(values.chain),
     join: values.join === undefined ? null : { text: invitation(values.join), yes: values.yes === true },
@@ -102,6 +109,7 @@ function read(words: readonly string[]) {
         port: { type: "string" },
         neighbours: { type: "string" },
         "no-neighbours": { type: "boolean" },
+        replicas: { type: "string" },
         steps: { type: "string" },
         chain: { type: "string" },
         exact: { type: "boolean" },

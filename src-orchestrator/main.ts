@@ -69,6 +69,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
       corpusFile,
       modelFiles,
       raoPerTeraflop,
+      replicas: message.replicas ?? 1,
       payouts,
       served,
       onReading: (bytes) => {

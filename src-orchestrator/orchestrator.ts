@@ -38,7 +38,7 @@ import {
   remember,
 } from "./stores/run-store.ts";
 import { createServer } from "./control/server.ts";
-import { stageFacts } from "./runs/stage-facts.ts";
+import { hasTies, stageFacts } from "./runs/stage-facts.ts";
 import { storageFailure } from "./stores/storage-failure.ts";
 import { Strangers } from "./control/strangers.ts";
 import { BLOBS_FOLDER, Store } from "./stores/store.ts";
@@ -53,6 +53,8 @@ export interface OrchestratorOptions extends RunFiles {
   readonly port: number;
   readonly run: RunSpec;
   readonly raoPerTeraflop: bigint;
+  /** How many computers may hold one stage; left out: one. */
+  readonly replicas?: number;
   /** Where hotkeys are paid to; one that is not named keeps what is bound, by default itself. */
   readonly payouts?: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
   /** Null or left out: for this computer alone. Otherwise `network` names only a folder that is new. */
@@ -138,6 +140,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onForgotten: collect,
       chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
+      // Tied gradients are summed from stage to stage, which replicas do not do.
+      replicas: { network, most: hasTies(facts) ? 1 : (options.replicas ?? 1) },
     });
     const ledger = new Ledger(store, {
       network,

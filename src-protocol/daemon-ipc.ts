@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MOST_REPLICAS } from "./control.ts";
 import { MOST_MODEL_FILES } from "./decoder.ts";
 import { delegation } from "./delegation.ts";
 import { invitation, invitationHost, networkAccess } from "./invitation.ts";
@@ -118,6 +119,8 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     /** The same for the model's files, in the run's order; none: the run's model is built in. */
     modelFiles: z.array(z.string()).max(MOST_MODEL_FILES).readonly(),
     /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
+    /** How many computers may hold one stage; absent: one, and who has none waits in reserve. */
+    replicas: z.int().min(1).max(MOST_REPLICAS).optional(),
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
     /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */
     payouts: z.array(z.strictObject({ hotkey: ss58Address, coldkey: ss58Address })).max(64),

@@ -15,6 +15,7 @@ import { Snapshots } from "./stage/snapshots.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
+import { ReplicaWeb } from "./replicas/replica-web.ts";
 import { TrainingWorker } from "./worker.ts";
 import { OrchestratorRoute } from "./control/orchestrator-route.ts";
 
@@ -110,11 +111,12 @@ async function start(
     host: linkHost,
     signer,
     hyperdhtOff,
-    onLink: (link) => peers.accepted(link),
+    onLink: (link) => (peers.isNamed(link.remoteKey) ? peers : web).accepted(link),
   });
   const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));
   const exchange = new BlobExchange(blobsIn(files));
   const peers = new Peers(station, throttle, (link) => exchange.join(link));
+  const web = new ReplicaWeb(station, signer.publicKey, throttle, (link) => exchange.join(link));
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const exact = await holdsExact(compute);
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
@@ -128,6 +130,7 @@ async function start(
     snapshots,
     outbox,
     peers,
+    web,
     exchange,
     throttle,
     onPhase: (phase) => tell({ type: "phase", ...phase }),
@@ -151,7 +154,7 @@ async function start(
   });
   const desk = new LinkDesk({
     station,
-    peers,
+    peers: { reports: () => [...peers.reports(), ...web.reports()].slice(0, 16) },
     tell,
     report: (status) => control.send({ type: "links", status }),
   });
@@ -163,6 +166,7 @@ async function start(
     await worker.drain();
     desk.stop();
     peers.close(reason);
+    web.close(reason);
     station.close();
     if (!station.usesUdp) process.exit(0);
     setTimeout(() => process.exit(0), GOODBYES_MS);

@@ -24,6 +24,9 @@ import type { LoadingFile } from "./loading/loading-meter.ts";
 import type { Throttle } from "./limits/throttle.ts";
 import { PeerUnreachable } from "./links/index.ts";
 import type { Peers } from "./links/index.ts";
+import type { ReplicaWeb } from "./replicas/replica-web.ts";
+import { ReplicaRunner } from "./replicas/replica-runner.ts";
+import type { ReplicaInstruction } from "./replicas/replica-runner.ts";
 import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
 import { inBatches } from "./pipeline/receipt-outbox.ts";
@@ -53,6 +56,8 @@ export interface WorkerParts {
   readonly snapshots: Snapshots;
   readonly outbox: ReceiptOutbox;
   readonly peers: Peers;
+  /** Links of a stage that has many replicas. */
+  readonly web: ReplicaWeb;
   /** Files of the run that neighbours have. */
   readonly exchange: BlobExchange;
   /** What the owner allows, for its transfers. */
@@ -83,6 +88,9 @@ export class TrainingWorker {
   readonly #loader: StageLoader;
   #control: Control | null = null;
   #runner: PipelineRunner | null = null;
+  #replica: ReplicaRunner | null = null;
+  /** Who is near, as it was told last: it may come before the stage is loaded. */
+  #members: Extract<Instruction, { type: "members" }> | null = null;
   #corpus: ChunkedCorpus | null = null;
   /** Of the latest assignment. */
   #generation = -1;
@@ -130,7 +138,7 @@ export class TrainingWorker {
       for (const receipts of this.#parts.outbox.batches()) this.#report({ type: "receipts", receipts });
     }
     // A stage under way goes on without the orchestrator until its grants run out.
-    if (this.#runner !== null) return;
+    if (this.#runner !== null || this.#replica !== null) return;
     this.#phase(
       "waiting",
       connected ? "Waiting for a stage to train." : `The orchestrator cannot be reached: ${detail}.`,
@@ -144,6 +152,14 @@ export class TrainingWorker {
       case "grant":
         if (this.#runner?.generation === instruction.generation) this.#runner.grant(instruction);
         return;
+      case "members":
+      case "adopt":
+      case "open":
+      case "lease":
+      case "fenced":
+      case "commit":
+      case "take":
+        return this.#replicaInstruction(instruction);
       case "halt":
         return this.#halt(instruction.generation, instruction.reason);
       case "receiptsStored": {
@@ -165,7 +181,7 @@ export class TrainingWorker {
   async drain(): Promise<void> {
     this.#loading?.abort();
     this.#stopRunner();
-    await this.#runner?.quiet();
+    await this.#quiet();
     await this.#parts.outbox.close();
   }
 
@@ -179,15 +195,39 @@ export class TrainingWorker {
   /** A micro-batch may be waiting for its tokens: they do not matter any more. */
   #stopRunner(): void {
     this.#runner?.stop();
+    this.#replica?.stop();
     this.#corpus?.giveUp();
+  }
+
+  async #quiet(): Promise<void> {
+    await this.#runner?.quiet();
+    await this.#replica?.quiet();
+  }
+
+  #replicaInstruction(instruction: ReplicaInstruction): void {
+    if (instruction.generation !== this.#generation) return;
+    if (instruction.type === "members") {
+      this.#members = instruction;
+      // First who they are: a link that is there already is told to the runner at once.
+      if (this.#replica?.generation === instruction.generation) this.#replica.instruct(instruction);
+      return this.#parts.web.update(instruction);
+    }
+    if (this.#replica?.generation === instruction.generation) this.#replica.instruct(instruction);
   }
 
   #assign(assign: Assign): void {
     const abort = new AbortController();
     this.#loading?.abort();
     this.#loading = abort;
+    const { peers, web } = this.#parts;
     // The neighbours may dial while the work before this one is still ending.
-    this.#parts.peers.name(assign.previous, assign.next);
+    peers.name(assign.previous, assign.next);
+    if (assign.joins === undefined) {
+      web.clear();
+      const keys = [assign.previous, assign.next].flatMap((peer) => peer?.sessionKey ?? []);
+      for (const link of web.release(keys)) peers.accepted(link);
+    }
+    this.#members = null;
     this.#generation = assign.generation;
     this.#stopRunner();
     this.#phase(
@@ -205,7 +245,8 @@ export class TrainingWorker {
 
   async #load(assign: Assign, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    await this.#runner?.quiet();
+    await this.#quiet();
+    this.#runner = this.#replica = null;
     const { run: spec, stage, generation, resumeStep } = assign;
     this.#source.commit(assign.chunkLists ?? []);
     this.#meter = new LoadingMeter((progress, total) => {
@@ -213,6 +254,7 @@ export class TrainingWorker {
       this.#report({ type: "loading", generation, bytes: total });
       this.#phase("loading", loadingText(progress), stage, progress);
     });
+    if (assign.joins !== undefined) return await this.#loadReplica(assign, assign.joins, signal);
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
       this.#loader.load({ ...assign, spec }, signal),
@@ -243,6 +285,49 @@ export class TrainingWorker {
     });
     this.#report({ type: "ready", generation });
     this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+  }
+
+  async #loadReplica(assign: Assign, joins: boolean, signal: AbortSignal): Promise<void> {
+    const { run: spec, stage, generation, resumeStep } = assign;
+    const { network, signer, compute, web } = this.#parts;
+    const { info, memory, link } = await this.#loader.load({ ...assign, spec, joins }, signal);
+    const samples = await this.#samples(spec, info, signal);
+    if (signal.aborted) return;
+    const at = { chain: new StageChain(spec, stage, resumeStep, link) };
+    const runner = new ReplicaRunner({
+      spec,
+      stage: info,
+      generation,
+      network,
+      step: joins ? null : resumeStep,
+      signer,
+      web,
+      compute,
+      samples,
+      memory,
+      save: (step) => this.#save(assign, step, { memory, chain: at.chain }, []),
+      adopted: (step, its) => {
+        at.chain = new StageChain(spec, stage, step, its);
+        this.#loader.parametersAt({ step, link: its });
+        this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+      },
+      overwriting: () => this.#loader.parametersAt(null),
+      report: (report) => this.#report(report),
+      now: () => performance.now(),
+    });
+    this.#replica = runner;
+    web.onLinked = (held) => runner.linked(held);
+    web.onUnlinked = (key) => runner.unlinked(key);
+    if (this.#members !== null) runner.instruct(this.#members);
+    for (const held of web.links) runner.linked(held);
+    this.#report({ type: "ready", generation });
+    if (joins)
+      this.#phase(
+        "loading",
+        `Taking stage ${stage + 1} of ${spec.stages} over from another computer.`,
+        stage,
+      );
+    else this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
   }
 
   async #samples(spec: RunSpec, { data }: StageInfo, signal: AbortSignal): Promise<Samples> {
@@ -303,7 +388,9 @@ export class TrainingWorker {
     const saved = await chain.advance(step, squaredNorm, memory);
     this.#loader.parametersAt({ step, link: saved.link });
     const { path, digest } = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
-    if (isCheckpointStep(spec, step)) this.#upload(generation, step, path);
+    // Of replicas, one is enough.
+    if (isCheckpointStep(spec, step) && this.#replica?.isSpokesman !== false)
+      this.#upload(generation, step, path);
     return { ...saved, digest };
   }
 

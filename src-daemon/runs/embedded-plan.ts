@@ -53,6 +53,7 @@ export async function embeddedPlan(
         folder: home.network,
         ...(await runJob(options, home.corpus, workers, sayData, reading)),
         raoPerTeraflop: RAO_PER_TERAFLOP,
+        replicas: options.replicas,
         payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
       },
     },

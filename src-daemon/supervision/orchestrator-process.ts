@@ -18,6 +18,8 @@ export interface OrchestratorSettings extends RunFile {
   /** Its data folder. */
   readonly folder: string;
   readonly raoPerTeraflop: string;
+  /** How many computers may hold one stage; left out: one. */
+  readonly replicas?: number;
   /** Where the owner is paid to. */
   readonly payouts: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
   /** Left out: loopback, and any port. */

@@ -141,8 +141,9 @@ export class Fleet {
     const { state, effects } = apply(event, this.state);
     this.state = state;
     for (const effect of effects) {
+      if (effect.type === "link") continue;
       if (effect.type === "store") this.rows.push(effect.row);
-      else this.deliver(effect);
+      else if (effect.type === "send") this.deliver(effect);
     }
     return effects;
   }

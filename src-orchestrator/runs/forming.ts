@@ -6,10 +6,12 @@ import {
   candidates,
   LONGEST_WAIT_MS,
   SETTLE_MS,
+  teamMembers,
   WAIT_PER_STEP_MS,
   withStage,
 } from "./network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
+import { fillTeam, tellMembers } from "../replicas/team.ts";
 import { place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
 
@@ -65,6 +67,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   const next: NetworkState = {
     ...banked,
     phase: "forming",
+    team: state.mostReplicas > 1 ? { run: null, extras: new Map() } : null,
     wouldLose: 0,
     generation,
     formingSince: now,
@@ -110,12 +113,15 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         resumeStep,
         resumeDigest: resumeStep === 0 ? null : (state.stages[stage]?.saves.get(resumeStep) ?? null),
         checkpointSha256: own ? null : (state.stages[stage]?.checkpoints.get(resumeStep)?.sha256 ?? null),
-        previous: peerOf(members[stage - 1]),
-        next: peerOf(members[stage + 1]),
+        previous: next.team === null ? peerOf(members[stage - 1]) : null,
+        next: next.team === null ? peerOf(members[stage + 1]) : null,
+        ...(next.team !== null && { joins: false }),
       },
     });
   }
-  return next;
+  if (next.team === null) return next;
+  tellMembers(next, effects);
+  return fillTeam(next, at, effects);
 }
 
 /** How long after the start owners of lost steps are waited for: they may have much to read from their disks. */
@@ -171,9 +177,11 @@ export function interrupt(
 ): NetworkState {
   if (state.phase !== "training" && state.phase !== "forming") return form(state, at, effects);
   const wasTraining = state.phase === "training";
+  const members = [...teamMembers(state).keys()];
   const stopped: NetworkState = {
     ...state,
     phase: "waiting",
+    team: null,
     stages: state.stages.map((stage) => ({ ...stage, ready: false })),
     pace: [],
     interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? at.now) : state.interruptedAt,
@@ -181,19 +189,19 @@ export function interrupt(
   };
   const formed = form(stopped, at, effects);
   // A newer assignment stops the old work by itself.
-  if (formed.phase === "waiting") halt(formed, reason, effects);
+  if (formed.phase === "waiting") halt(formed, reason, effects, members);
   return formed;
 }
 
-export function halt(state: NetworkState, reason: string, effects: Effect[]): void {
-  for (const { holder } of state.stages) {
-    if (holder === null) continue;
-    effects.push({
-      type: "send",
-      to: holder,
-      message: { type: "halt", generation: state.generation, reason },
-    });
-  }
+export function halt(
+  state: NetworkState,
+  reason: string,
+  effects: Effect[],
+  members: readonly SessionKey[] = [...teamMembers(state).keys()],
+): void {
+  for (const to of members)
+    if (state.nodes.has(to))
+      effects.push({ type: "send", to, message: { type: "halt", generation: state.generation, reason } });
 }
 
 function peerOf(node: NetworkNode | undefined): PeerAddress | null {

@@ -9,6 +9,7 @@ import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "../stores/checkpoints.ts";
+import type { Team } from "../replicas/team.ts";
 import type { Candidate } from "./placement.ts";
 
 export interface SavedStep {
@@ -22,6 +23,12 @@ export interface NetworkState {
   /** Bytes of memory that training takes, by stage. */
   readonly needs: readonly number[];
   readonly phase: "waiting" | "forming" | "training" | "finished";
+  /** What replicas sign is of this network alone. */
+  readonly network: string;
+  /** Of one stage; 1: each stage has one holder, and who has none waits in reserve. */
+  readonly mostReplicas: number;
+  /** The replicas of the current generation; null: it has none, or there is no generation. */
+  readonly team: Team | null;
   /** Number of the current (or last) pipeline; messages of another one are dropped. */
   readonly generation: number;
   readonly nodes: ReadonlyMap<SessionKey, NetworkNode>;
@@ -192,6 +199,14 @@ export type Row =
       readonly step: number;
       readonly elapsedMs: number;
     }
+  /** A node beside the holders has got a stage. */
+  | {
+      readonly kind: "replica";
+      readonly generation: number;
+      readonly stage: number;
+      readonly sessionKey: SessionKey;
+      readonly hotkey: Ss58Address;
+    }
   | { readonly kind: "saved"; readonly stage: number; readonly step: number; readonly digest: string }
   /** What came after this step belongs to a past that did not happen. */
   | { readonly kind: "forgetSaves"; readonly stage: number; readonly steps: readonly number[] }
@@ -209,7 +224,9 @@ export type Row =
 
 export type Effect =
   | { readonly type: "send"; readonly to: SessionKey; readonly message: OrchestratorMessage }
-  | { readonly type: "store"; readonly row: Row };
+  | { readonly type: "store"; readonly row: Row }
+  /** The replicas of a stage agree on this of its chain. */
+  | { readonly type: "link"; readonly step: number; readonly stage: number; readonly link: string };
 
 /** What an orchestrator finds in its store when it starts. */
 export interface Remembered {
@@ -239,6 +256,7 @@ export function startNetwork(
   needs: readonly number[],
   remembered: Remembered,
   now: number,
+  replicas: { readonly network: string; readonly most: number } = { network: "", most: 1 },
 ): NetworkState {
   const step = remembered.lastPoint?.step ?? 0;
   const { heldOutLossAtStart } = remembered;
@@ -247,6 +265,9 @@ export function startNetwork(
     run,
     needs,
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",
+    network: replicas.network,
+    mostReplicas: replicas.most,
+    team: null,
     generation: remembered.generation,
     nodes: new Map(),
     stages: Array.from({ length: run.stages }, (_, index) => ({
@@ -300,6 +321,19 @@ export function tokensPerStep(run: RunSpec): number {
 export function stageOf(state: NetworkState, key: SessionKey): number | null {
   const index = state.stages.findIndex((stage) => stage.holder === key);
   return index === -1 ? null : index;
+}
+
+/** Everybody of the generation: holders and others. */
+export function teamMembers({ team, stages }: NetworkState): Map<SessionKey, number> {
+  const members = new Map<SessionKey, number>();
+  for (const [index, { holder }] of stages.entries()) if (holder !== null) members.set(holder, index);
+  for (const [key, { stage }] of team?.extras ?? []) members.set(key, stage);
+  for (const [key, { stage }] of team?.run?.members ?? []) members.set(key, stage);
+  return members;
+}
+
+export function memberStageOf(state: NetworkState, key: SessionKey): number | null {
+  return stageOf(state, key) ?? teamMembers(state).get(key) ?? null;
 }
 
 /** Takes the node's stage from it; what it saved there stays on its disk. */

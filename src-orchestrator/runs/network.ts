@@ -1,9 +1,11 @@
 import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { beginTeam, fillTeam, inTeam, leaveTeam, nextTeamWake, warmed } from "../replicas/team.ts";
+import type { TeamOutcome } from "../replicas/team.ts";
 import { notReached, withLinks } from "./reach.ts";
 import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
 import { blame } from "./blame.ts";
-import { stageOf, vacate, withClaims, withStage } from "./network-state.ts";
+import { memberStageOf, stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
   Effect,
   Moment,
@@ -74,7 +76,7 @@ export function nextWake(state: NetworkState): number | null {
     case "forming":
       return earliest(loadDeadlines(state));
     case "training":
-      return stallsAt(state);
+      return earliest([stallsAt(state), nextTeamWake(state)]);
     case "finished":
       return state.haltAt;
   }
@@ -121,6 +123,8 @@ function tick(state: NetworkState, at: Moment, effects: Effect[]): NetworkState 
     halt(state, "The run is finished.", effects);
     return { ...state, haltAt: null };
   }
+  if (state.phase === "training" && state.team !== null)
+    return follow(inTeam(state, { type: "tick" }, at, effects), at, effects);
   // Times that have passed are cleared, so that nobody is woken for them again.
   const next = {
     ...state,
@@ -161,11 +165,11 @@ function welcome(state: NetworkState, key: SessionKey, at: Moment, effects: Effe
     node !== undefined && state.trusted.has(node.hotkey);
   const isIdle = state.phase !== "finished" && state.step === state.resumeStep;
   if (!isIdle || state.phase === "waiting" || !isTrusted(state.nodes.get(key)))
-    return form(state, at, effects);
+    return form(fillTeam(state, at, effects), at, effects);
   const strangers = state.stages.flatMap(({ holder }) =>
     holder === null || isTrusted(state.nodes.get(holder)) ? [] : [holder],
   );
-  if (strangers.length === 0) return form(state, at, effects);
+  if (strangers.length === 0) return form(fillTeam(state, at, effects), at, effects);
   const open = strangers.reduce((next, holder) => vacate(next, holder), state);
   return interrupt(open, at, 0, false, "A node that is known takes part.", effects);
 }
@@ -174,6 +178,7 @@ function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effec
   if (!state.nodes.has(event.sessionKey)) return state;
   const nodes = new Map(state.nodes);
   nodes.delete(event.sessionKey);
+  if (state.team !== null) return leftTeam(event, { ...state, nodes }, effects);
   const index = stageOf(state, event.sessionKey);
   // Waiting for somebody who left on purpose is no recovery.
   const interruptedAt = event.cause === "drained" ? null : state.interruptedAt;
@@ -181,6 +186,81 @@ function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effec
   if (index === null || state.phase === "finished") return without;
   const reason = `The node of stage ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
   return interrupt(without, event, 0, event.cause !== "drained", reason, effects);
+}
+
+/** A replica goes: the others of its stage go on, and only when there is none the pipeline is formed anew. */
+function leftTeam(
+  event: NetworkEvent & { type: "left" },
+  state: NetworkState,
+  effects: Effect[],
+): NetworkState {
+  const index = stageOf(state, event.sessionKey);
+  const reason = `The node of stage ${(index ?? 0) + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
+  const isHolder = index !== null && state.team?.run == null;
+  const left = leaveTeam(state, event.sessionKey, event.cause, event, effects);
+  if (state.phase === "finished") return vacate(left.state, event.sessionKey);
+  if (isHolder || left.ended !== null)
+    return interrupt(
+      vacate(left.state, event.sessionKey),
+      event,
+      0,
+      event.cause !== "drained",
+      reason,
+      effects,
+    );
+  return follow(left, event, effects);
+}
+
+/** What the replicas' machine has said concerns the whole run. */
+function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: Effect[]): NetworkState {
+  const next = evaluated.reduce((now, { step, loss }) => judged(now, step, loss, at, effects), state);
+  if (ended === null || next.team === null) return next;
+  const text = `Stage ${ended.stage + 1} has no replica left: ${ended.code}.`;
+  return interrupt({ ...next, lastTrouble: { text, times: 1 } }, at, 0, true, text, effects);
+}
+
+/** @see heard */
+function heardInTeam(
+  sender: SessionKey,
+  message: RunMessage,
+  at: Moment,
+  state: NetworkState,
+  effects: Effect[],
+): NetworkState | null {
+  const isBegun = state.team?.run != null;
+  switch (message.type) {
+    case "ready":
+      if (stageOf(state, sender) !== null && !isBegun) return null;
+      return follow(warmed(state, sender, at, effects), at, effects);
+    case "loading":
+      if (stageOf(state, sender) !== null && !isBegun) return null;
+      return follow(inTeam(state, { type: "message", key: sender, message }, at, effects), at, effects);
+    case "ask":
+    case "routed":
+    case "counted":
+    case "summed":
+    case "adopted":
+    case "measured":
+    case "accuse":
+    case "saved":
+      return follow(inTeam(state, { type: "message", key: sender, message }, at, effects), at, effects);
+    case "trouble": {
+      if (stageOf(state, sender) !== null && !isBegun) return null;
+      const left = leaveTeam(state, sender, message.code, at, effects);
+      const doubted = blameOnly(left.state, sender);
+      const next = follow({ ...left, state: doubted }, at, effects);
+      return next.team === null ? next : fillTeam(next, at, effects);
+    }
+    default:
+      return null;
+  }
+}
+
+function blameOnly(state: NetworkState, key: SessionKey): NetworkState {
+  const node = state.nodes.get(key);
+  if (node === undefined) return state;
+  const nodes = new Map(state.nodes).set(key, { ...node, failures: node.failures + 1 });
+  return { ...state, nodes };
 }
 
 function heard(
@@ -191,7 +271,12 @@ function heard(
   effects: Effect[],
 ): NetworkState {
   if (message.type === "links") return withLinks(state, sender, message.status, effects);
-  const index = stageOf(state, sender);
+  if (state.team !== null) {
+    if (message.generation !== state.generation || memberStageOf(state, sender) === null) return state;
+    const next = heardInTeam(sender, message, at, state, effects);
+    if (next !== null) return next;
+  }
+  const index = memberStageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   // Of an old pipeline, or from a node that has no part in this one.
   if (index === null || stage === undefined || message.generation !== state.generation) return state;
@@ -199,7 +284,7 @@ function heard(
   switch (message.type) {
     case "ready":
       return state.phase === "forming"
-        ? ready(withStage(state, index, { ready: true }), at.now, effects)
+        ? begun(ready(withStage(state, index, { ready: true }), at.now, effects), at, effects)
         : state;
     case "loading":
       return loading(state, index, message.bytes, at.now);
@@ -240,6 +325,12 @@ function heard(
     case "trouble":
       return trouble(notReached(state, index, message, effects), index, sender, message, at, effects);
   }
+}
+
+/** Where stages have replicas, the first step begins when the pipeline trains. */
+function begun(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+  if (state.phase !== "training" || state.team === null) return state;
+  return follow(beginTeam(state, at, effects), at, effects);
 }
 
 /** What is not believed is not shown either, and ends nothing. */

@@ -2,7 +2,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import { isCheckpointStep } from "../../src-protocol/model.ts";
 import { keptSteps } from "../stores/checkpoints.ts";
 import type { Checkpoint } from "../stores/checkpoints.ts";
-import { stageOf, tokensPerStep, withStage } from "./network-state.ts";
+import { memberStageOf, tokensPerStep, withStage } from "./network-state.ts";
 import type { Effect, Moment, NetworkState, RunMessage } from "./network-state.ts";
 import { provedStep } from "./proof.ts";
 
@@ -21,12 +21,15 @@ const PACE_SAMPLES = 9;
 export function ready(state: NetworkState, now: number, effects: Effect[]): NetworkState {
   if (!state.stages.every((stage) => stage.ready)) return state;
   const pace = [{ step: state.step, at: now }];
-  return grant({ ...state, phase: "training", startedAt: now, pace }, effects);
+  const training: NetworkState = { ...state, phase: "training", startedAt: now, pace };
+  return state.team === null ? grant(training, effects) : training;
 }
 
 /** Step `t` is granted when every stage can return to `t - 1`: so there is always a step they share. */
 function grant(state: NetworkState, effects: Effect[]): NetworkState {
   const head = state.stages[0]?.holder;
+  // Where stages have replicas, micro-batches are leased one by one.
+  if (state.team !== null) return state;
   if (state.phase !== "training" || head === null || head === undefined) return state;
   const { run, generation } = state;
   const savedByAll = Math.min(...state.stages.map((stage) => stage.saved));
@@ -89,7 +92,7 @@ export function checkpointDue(
   sender: SessionKey,
   { generation, step }: CheckpointMessage,
 ): { readonly stage: number; readonly digest: string } | null {
-  const index = stageOf(state, sender);
+  const index = memberStageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   if (stage === undefined || generation !== state.generation) return null;
   const due = step > state.resumeStep && step <= stage.saved && isCheckpointStep(state.run, step);

@@ -5,7 +5,7 @@ import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
-import { stageOf, startNetwork } from "./network-state.ts";
+import { memberStageOf, stageOf, startNetwork, teamMembers } from "./network-state.ts";
 import { apply, nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
 import type { CheckpointMessage } from "./progress.ts";
@@ -80,6 +80,8 @@ export class RunHost {
     chunksSha256?: (sha256: string) => string | null;
     /** A stage has saved a step that counts, and says this of its chain there. */
     onLink?: (step: number, stage: number, link: string) => void;
+    /** How many computers may hold one stage, and of which network; left out: one. */
+    replicas?: { readonly network: string; readonly most: number };
   }) {
     this.store = options.store;
     this.run = options.run;
@@ -92,7 +94,7 @@ export class RunHost {
     this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
-    this.state = startNetwork(options.run, needs, options.remembered, options.steady());
+    this.state = startNetwork(options.run, needs, options.remembered, options.steady(), options.replicas);
     this.onCheckpoints(this.complete());
     this.setWake();
   }
@@ -130,7 +132,7 @@ export class RunHost {
 
   /** The stage that a node holds now. */
   stageOf(key: SessionKey): number | null {
-    return stageOf(this.state, key);
+    return memberStageOf(this.state, key);
   }
 
   /** Which stage's checkpoint this would be, of which state; null when it would change nothing. */
@@ -170,7 +172,7 @@ export class RunHost {
     if (state !== before) this.noteLink(event, before);
     this.carryOut(effects);
     this.setWake();
-    if (state.stages !== before.stages) this.nameNeighbours();
+    if (state.stages !== before.stages || state.team !== before.team) this.nameNeighbours();
     if (state !== before) for (const watcher of this.watchers) watcher.changed();
   }
 
@@ -182,11 +184,12 @@ export class RunHost {
 
   private nameNeighbours(): void {
     if (this.neighboursTold === null) return;
-    const holders = this.state.stages.map(({ holder }) => holder);
-    const pairs = holders.flatMap((key, index): NeighbourPair[] => {
-      const next = holders[index + 1] ?? null;
-      return key === null || next === null ? [] : [[key, next]];
-    });
+    const members = [...teamMembers(this.state)];
+    const pairs = members.flatMap(([key, index]) =>
+      members.flatMap(([other, at]): NeighbourPair[] =>
+        at === index + 1 || (at === index && key < other) ? [[key, other]] : [],
+      ),
+    );
     const said = JSON.stringify(pairs);
     if (said === this.neighboursSaid) return;
     this.neighboursSaid = said;
@@ -199,7 +202,7 @@ export class RunHost {
   }
 
   private noteLink(event: NetworkEvent, before: NetworkState): void {
-    if (event.type !== "message" || event.message.type !== "saved") return;
+    if (event.type !== "message" || event.message.type !== "saved" || before.team !== null) return;
     const stage = stageOf(before, event.sessionKey);
     if (stage !== null) this.onLink(event.message.step, stage, event.message.link);
   }
@@ -213,10 +216,11 @@ export class RunHost {
         .write(() => rows.forEach((row) => storeRow(this.store, runId, row)), rows.length)
         .catch(() => {});
       // Who holds a stage is on disk before anybody works on it: receipts are checked against it.
-      if (rows.some((row) => row.kind === "generation")) this.store.flush();
+      if (rows.some(({ kind }) => kind === "generation" || kind === "replica")) this.store.flush();
       this.publish(rows);
     }
     for (const effect of effects) {
+      if (effect.type === "link") this.onLink(effect.step, effect.stage, effect.link);
       if (effect.type === "send") this.connections.get(effect.to)?.send(this.committed(effect.message));
     }
   }

@@ -14,6 +14,11 @@ export interface StageFacts {
   readonly boundaryBytes: number;
 }
 
+/** Whether parameters belong to several stages. */
+export function hasTies(facts: readonly StageFacts[]): boolean {
+  return facts.some(({ parameterCount, newParameterCount }) => newParameterCount < parameterCount);
+}
+
 /**
  * `file`: the model's, where the run's model is one.
  *

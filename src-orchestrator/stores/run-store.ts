@@ -188,6 +188,20 @@ export function storeRow(store: Store, runId: string, row: Row): void {
       }
       return;
     }
+    case "replica": {
+      const { generation, stage, sessionKey, hotkey } = row;
+      store.run(
+        "INSERT OR REPLACE INTO assignments VALUES (:sessionKey, :runId, :generation, :stage, :hotkey)",
+        {
+          sessionKey,
+          runId,
+          generation,
+          stage,
+          hotkey,
+        },
+      );
+      return;
+    }
     case "finished": {
       const { generation, step, elapsedMs } = row;
       store.run(

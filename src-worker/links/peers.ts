@@ -111,6 +111,11 @@ export class Peers {
     this.#station.name(this.#named);
   }
 
+  /** Whether the newest assignment names it. */
+  isNamed(key: SessionKey): boolean {
+    return this.#named.has(key);
+  }
+
   /** A peer has dialled us and proved its key; its first word says which link it means. */
   accepted(path: Link): void {
     const arrival: Arrival = { path, link: null };

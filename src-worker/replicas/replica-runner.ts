@@ -57,6 +57,9 @@ export interface ReplicaPorts {
   readonly now: () => number;
 }
 
+const LOOK_MS = 10;
+const LINKED_WITHIN_MS = 4_000;
+
 /** A tensor of the next step, from a peer that heard of it first. */
 interface Early {
   readonly from: SessionKey;
@@ -147,6 +150,12 @@ export class ReplicaRunner {
 
   get generation(): number {
     return this.#ports.generation;
+  }
+
+  /** Of the live replicas of its stage, the one that does what only one has to do. */
+  get isSpokesman(): boolean {
+    const own = this.#ports.signer.publicKey;
+    return this.#members?.own.every(({ sessionKey, live }) => !live || own < sessionKey) ?? true;
   }
 
   /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
@@ -549,6 +558,7 @@ export class ReplicaRunner {
     while (this.#isBusy || this.#isTaking) await new Promise((resolve) => setTimeout(resolve, 5));
     if (abort.signal.aborted) return;
     try {
+      await this.#linkedTo(wanted.from, abort.signal);
       await compute.call("reset", {});
       overwriting();
       await this.#states.take(wanted, abort.signal);
@@ -570,6 +580,15 @@ export class ReplicaRunner {
     this.#isLive = this.#isOpen = true;
     report({ type: "adopted", generation, step: wanted.step });
     this.#pump();
+  }
+
+  /** The first links of a newcomer are being dialled. */
+  async #linkedTo(keys: readonly SessionKey[], signal: AbortSignal): Promise<void> {
+    const until = this.#ports.now() + LINKED_WITHIN_MS;
+    while (!keys.some((key) => this.#ports.web.link(key) !== null)) {
+      if (signal.aborted || this.#ports.now() > until) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
   }
 
   #tell(

@@ -17,6 +17,8 @@ export interface LoadRequest extends StageOfRun {
   /** `snapshotDigest` of the state that counts; null: the seed, or only the checkpoint is known. */
   readonly resumeDigest: string | null;
   readonly checkpointSha256: string | null;
+  /** The state comes from another replica: everything else is loaded. */
+  readonly joins?: boolean | undefined;
 }
 
 export interface LoadedStage {
@@ -76,7 +78,8 @@ export class StageLoader {
     const { spec, stage, resumeStep } = request;
     this.#refuseUnexplained(request);
     const key = `${runDigest(spec)}/${stage}`;
-    if (this.#held?.key === key && this.#at?.step === resumeStep && this.#ownsResumed(request)) {
+    const isThere = this.#held?.key === key && this.#at?.step === resumeStep && this.#ownsResumed(request);
+    if (this.#held !== null && isThere && request.joins !== true && this.#at !== null) {
       await compute.call("reset", {});
       return { ...this.#held, link: this.#at.link };
     }
@@ -95,7 +98,7 @@ export class StageLoader {
     const { seed, link } = await this.#fill(request, memory, signal);
     const files = await this.#modelParts(spec, info, seed, signal);
     await compute.call("load", { memory, seed, recompute, files });
-    this.#at = { step: resumeStep, link };
+    this.#at = request.joins === true ? null : { step: resumeStep, link };
     return { ...this.#held, link };
   }
 
@@ -147,6 +150,7 @@ export class StageLoader {
   ): Promise<{ seed: number | null; link: string | null }> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
     const { snapshots, checkpoints } = this.#ports;
+    if (request.joins === true) return { seed: null, link: null };
     const isOwn = resumeStep > 0 && this.#ownsResumed(request);
     if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
       return { seed: null, link: snapshots.linkAt(request, resumeStep) };

@@ -1,0 +1,230 @@
+import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { LinkReport } from "../../src-protocol/link-report.ts";
+import { Throttle } from "../limits/throttle.ts";
+import type { LinkStation } from "../links/index.ts";
+import type { Link } from "../links/index.ts";
+import type { Web } from "./replica-runner.ts";
+
+const DIAL_WITHIN_MS = 8_000;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 10_000;
+/** Who dials tries directly first; then it may come by way of the relay. */
+const RELAY_AFTER_MS = 1_000;
+/** Of one message of a peer that nobody has named (yet). */
+const STRANGER_PAYLOAD_BYTES = 64 * 1024;
+const LOBBY_LIMIT = 16;
+const LOBBY_MS = 10_000;
+const LOOK_MS = 500;
+const ASK_AFTER_MS = 700;
+
+type Station = Pick<LinkStation, "dial" | "take" | "name" | "hasByteRelay">;
+
+interface Peer {
+  address: PeerAddress;
+  /** The one of the two that dials. */
+  readonly dials: boolean;
+  side: LinkReport["side"] | null;
+  link: Link | null;
+  readonly abort: AbortController;
+}
+
+/**
+ * The links of a replica: one to every replica of its own stage and of the neighbouring ones. A link that
+ * breaks is dialled again with growing pauses; what was lost with it, its user sends again.
+ */
+export class ReplicaWeb implements Web {
+  readonly #station: Station;
+  readonly #own: SessionKey;
+  readonly #throttle: Throttle;
+  readonly #onHeld: (link: Link) => void;
+  readonly #peers = new Map<SessionKey, Peer>();
+  /** They dialled before we have heard who they are; oldest first. */
+  #lobby: Link[] = [];
+  readonly #timer: NodeJS.Timeout;
+  onLinked: (link: Link) => void = () => undefined;
+  onUnlinked: (key: SessionKey) => void = () => undefined;
+
+  /** @param onHeld a link to a peer is there, for whoever has to do with links besides */
+  constructor(
+    station: Station,
+    own: SessionKey,
+    throttle: Throttle = new Throttle(),
+    onHeld: (link: Link) => void = () => undefined,
+  ) {
+    this.#station = station;
+    this.#own = own;
+    this.#throttle = throttle;
+    this.#onHeld = onHeld;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  link(key: SessionKey): Link | null {
+    return this.#peers.get(key)?.link ?? null;
+  }
+
+  /** Every link that is there. */
+  get links(): Link[] {
+    return [...this.#peers.values()].flatMap(({ link }) => link ?? []);
+  }
+
+  /** Whom to have links with from now on. */
+  update(members: {
+    readonly previous: readonly ReplicaPeer[];
+    readonly own: readonly ReplicaPeer[];
+    readonly next: readonly ReplicaPeer[];
+  }): void {
+    const { previous, own, next } = members;
+    const wanted = new Map<SessionKey, readonly [ReplicaPeer, Peer["side"]]>([
+      ...previous.map((peer) => [peer.sessionKey, [peer, "previous"]] as const),
+      ...own.map((peer) => [peer.sessionKey, [peer, null]] as const),
+      ...next.map((peer) => [peer.sessionKey, [peer, "next"]] as const),
+    ]);
+    this.#station.name(new Set(wanted.keys()));
+    for (const [key, peer] of this.#peers) if (!wanted.has(key)) this.#drop(key, peer);
+    for (const [key, [{ live: _live, ...address }, side]] of wanted) {
+      const dials = side === "next" || (side === null && this.#own < key);
+      const known = this.#peers.get(key);
+      if (known !== undefined && known.dials === dials) {
+        known.address = address;
+        known.side = side;
+        continue;
+      }
+      if (known !== undefined) this.#drop(key, known);
+      const peer: Peer = { address, dials, side, link: null, abort: new AbortController() };
+      this.#peers.set(key, peer);
+      const here = this.#lobby.findLast(({ remoteKey }) => remoteKey === key);
+      if (here !== undefined && !dials) this.#hold(key, peer, here);
+      else void this.#reach(key, peer);
+    }
+  }
+
+  /** Ends all links: the node has no part in such a stage any more. */
+  clear(): void {
+    for (const [key, peer] of this.#peers) this.#drop(key, peer);
+  }
+
+  /** A peer has dialled and proved its key. */
+  accepted(link: Link): void {
+    const key = link.remoteKey;
+    const peer = this.#peers.get(key);
+    // One that came later wins: the peer has given up the link we held.
+    if (peer !== undefined && !peer.dials) return this.#hold(key, peer, link);
+    // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time.
+    link.limitPayload(STRANGER_PAYLOAD_BYTES);
+    this.#lobby.push(link);
+    link.onClose(() => (this.#lobby = this.#lobby.filter((other) => other !== link)));
+    for (const old of this.#lobby.slice(0, -LOBBY_LIMIT)) old.close("too many links wait here");
+    setTimeout(() => {
+      if (this.#lobby.includes(link)) link.close("no assignment names you as a neighbour");
+    }, LOBBY_MS).unref();
+  }
+
+  /** Links of peers that turn out to be somebody else's to use. */
+  release(keys: readonly SessionKey[]): Link[] {
+    const found = this.#lobby.filter(({ remoteKey }) => keys.includes(remoteKey));
+    this.#lobby = this.#lobby.filter((link) => !found.includes(link));
+    return found;
+  }
+
+  reports(): LinkReport[] {
+    return [...this.#peers].flatMap(([key, { link, side }]) =>
+      link === null || side === null
+        ? []
+        : [
+            {
+              peer: key,
+              side,
+              ...link.path,
+              roundTripMs: link.stats.roundTripMs,
+              mbitUp: 0,
+              mbitDown: 0,
+              dialMs: null,
+              why: "",
+            },
+          ],
+    );
+  }
+
+  close(reason: string): void {
+    clearInterval(this.#timer);
+    for (const peer of this.#peers.values()) {
+      peer.abort.abort();
+      peer.link?.close(reason);
+    }
+    for (const link of this.#lobby) link.close(reason);
+  }
+
+  #drop(key: SessionKey, peer: Peer): void {
+    this.#peers.delete(key);
+    peer.abort.abort();
+    peer.link?.close("you are no neighbour any more");
+  }
+
+  #hold(key: SessionKey, peer: Peer, link: Link): void {
+    this.#lobby = this.#lobby.filter((other) => other !== link);
+    const old = peer.link;
+    peer.link = link;
+    old?.close("you have dialled again");
+    link.limitBy(this.#throttle);
+    link.limitPayload(Infinity);
+    link.onClose(() => {
+      if (peer.link !== link) return;
+      peer.link = null;
+      this.onUnlinked(key);
+      if (this.#peers.get(key) === peer) void this.#reach(key, peer);
+    });
+    this.#onHeld(link);
+    this.onLinked(link);
+  }
+
+  /** Until there is a link, or none is wanted. */
+  async #reach(key: SessionKey, peer: Peer): Promise<void> {
+    const { signal } = peer.abort;
+    if (!peer.dials) return await this.#waitAtRelay(key, peer);
+    for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(LONGEST_RETRY_MS, waitMs * 2)) {
+      try {
+        const { link } = await this.#station.dial(peer.address, DIAL_WITHIN_MS, signal);
+        if (signal.aborted || peer.link !== null) return link.close("it is not needed any more");
+        return this.#hold(key, peer, link);
+      } catch {
+        await pause(waitMs, signal);
+      }
+    }
+  }
+
+  async #waitAtRelay(key: SessionKey, peer: Peer): Promise<void> {
+    const { signal } = peer.abort;
+    await pause(RELAY_AFTER_MS, signal);
+    while (!signal.aborted && peer.link === null && this.#station.hasByteRelay) {
+      try {
+        const link = await this.#station.take(key, signal);
+        if (signal.aborted || peer.link !== null) return link.close("it is not needed any more");
+        return this.#hold(key, peer, link);
+      } catch {
+        await pause(RELAY_AFTER_MS, signal);
+      }
+    }
+  }
+
+  /** Links that are silent are asked for a sign of life: their heartbeat ends them when there is none. */
+  #look(): void {
+    for (const { link } of this.#peers.values())
+      if (link !== null && link.silentMs > ASK_AFTER_MS) link.ask();
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
