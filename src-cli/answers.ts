@@ -27,7 +27,7 @@ export function statusText(state: DaemonState, now: number): string {
     lines.push(`           step ${run.step}${of}${speed}.${working ? ` ${run.detail}` : ""}`);
     lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
-    if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held`);
+    if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held${replicasText(run.stages)}`);
   }
   if (working && network.links !== null) lines.push(...linksText(network.links));
   const { limits } = state.traffic;
@@ -36,6 +36,33 @@ export function statusText(state: DaemonState, now: number): string {
   lines.push(`Earnings:  ${pending(state)}`);
   lines.push(...chainLines(state));
   return lines.join("\n");
+}
+
+/** Of each stage, how many computers hold it, where that can be more than one. */
+function replicasText(stages: NonNullable<DaemonState["run"]>["stages"]): string {
+  if (stages.every(({ replicas }) => replicas === undefined)) return "";
+  const loading = stages.reduce((sum, { replicas }) => sum + (replicas?.loading ?? 0), 0);
+  const live = stages.map(({ replicas }) => replicas?.live ?? 0);
+  return `, by ${live.join(" + ")} computers${loading > 0 ? `, ${loading} more loading` : ""}`;
+}
+
+/** The decision's sentence; then a manual pause or start with its end. */
+export function whyText(
+  { decision, override, network }: Pick<DaemonState, "decision" | "override" | "network">,
+  now: number,
+): string {
+  const lines = [whyNow({ decision, network }, now)];
+  if (override !== null) {
+    const done = override.action === "pause" ? "Paused" : "Started";
+    const until = momentText(override.until, now);
+    lines.push(`${done} by hand (${override.by}) until ${until}. \`tah resume\` ends that.`);
+  }
+  return lines.join("\n");
+}
+
+/** The rules' reason; where they allow work, what else keeps it from going on. */
+function whyNow({ decision, network }: Pick<DaemonState, "decision" | "network">, now: number): string {
+  return (decision.action === "run" ? networkWait(network, now) : null) ?? explain(decision, now);
 }
 
 /** What is allowed, and what is used of it. */

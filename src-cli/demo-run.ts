@@ -17,8 +17,14 @@ export interface DemoResult {
   readonly tokensPerSecond: number;
   readonly receipts: number;
   readonly earnedRao: number;
-  /** From the kill to the next finished step. */
+  /** From the kill to the next finished step; with replicas, see `movingAgainMs`. */
   readonly recoveredMs?: number;
+  /** From the kill to the next work of the stage that lost a replica. */
+  readonly movingAgainMs?: number;
+  /** Micro-batches that were done again, by the stage that lost a replica and by others. */
+  readonly redone?: NonNullable<DaemonState["run"]>["redone"];
+  /** Computers that hold each stage at the end. */
+  readonly replicas?: readonly number[];
 }
 
 export interface DemoOptions {
@@ -115,7 +121,12 @@ class Progress {
       tokensPerSecond: Math.round((tokens * 1000) / Math.max(1, last.at - first.at)),
       receipts: earnings.receipts,
       earnedRao: Number(BigInt(earnings.accruedRao) + BigInt(earnings.claimedRao)),
-      ...(this.#recoveredMs === null ? {} : { recoveredMs: Math.round(this.#recoveredMs) }),
+      ...(this.#recoveredMs === null
+        ? {}
+        : { [run.redone === undefined ? "recoveredMs" : "movingAgainMs"]: Math.round(this.#recoveredMs) }),
+      ...(run.redone === undefined
+        ? {}
+        : { redone: run.redone, replicas: run.stages.map(({ replicas }) => replicas?.live ?? 0) }),
     };
   }
 

@@ -128,6 +128,10 @@ function summary(result: DemoResult & FinalParameters): string {
     `parameters ${result.parametersSha256} (class ${result.arithmetic})`,
     `${result.receipts} counter-signed receipts earned this computer ${formatTao(BigInt(result.earnedRao), 6)} test units`,
   ];
+  if (result.movingAgainMs !== undefined && result.redone !== undefined)
+    lines.push(
+      `a killed neighbour's stage went on in ${(result.movingAgainMs / 1000).toFixed(1)} s; ${result.redone.byLostStages} micro-batches were done again by its stage, ${result.redone.byOthers} by others`,
+    );
   if (result.recoveredMs !== undefined)
     lines.push(`a killed neighbour was replaced in ${(result.recoveredMs / 1000).toFixed(1)} s`);
   return lines.join("\n");

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { STATEMENTS_PER_CLAIM } from "./claim.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
-import { claimRow, historyPoint, receiptRow } from "./state.ts";
+import { claimRow, historyPoint, receiptRow, redoneWork, stageReplicas } from "./state.ts";
 import { raoText } from "./units.ts";
 import { modelSpec } from "./model.ts";
 import { sessionKey } from "./keys.ts";
@@ -35,8 +35,11 @@ export const runView = z.strictObject({
       index: z.int().nonnegative(),
       parameterCount: z.int().nonnegative(),
       holder: z.strictObject({ sessionKey, hotkey: ss58Address, connected: z.boolean() }).nullable(),
+      /** Where stages have replicas: how many work, and how many more are about to. */
+      replicas: stageReplicas.optional(),
     }),
   ),
+  redone: redoneWork.optional(),
   /** Live nodes, spare ones included. */
   nodes: z.int().nonnegative(),
   /** Block of the network's clock. */

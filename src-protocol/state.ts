@@ -30,6 +30,17 @@ export const stageHolder = z.strictObject({
   connected: z.boolean(),
 });
 
+export const stageReplicas = z.strictObject({
+  live: z.int().nonnegative(),
+  loading: z.int().nonnegative(),
+});
+
+/** Micro-batches done again after losses: by the stages that lost a replica, and by anybody else. */
+export const redoneWork = z.strictObject({
+  byLostStages: z.int().nonnegative(),
+  byOthers: z.int().nonnegative(),
+});
+
 export const runState = z.strictObject({
   runId: z.string(),
   name: z.string(),
@@ -50,15 +61,17 @@ export const runState = z.strictObject({
   /** Over the last few steps; null while not training. */
   tokensPerSecond: z.number().nullable(),
   recoveries: z.int().nonnegative(),
-  /** How long the last interruption lasted, from the loss of a node to the next finished step. */
+  /** How long the last interruption lasted, from the loss of a node to the next finished step; with replicas, to the next work of its stage. */
   lastRecoveryMs: z.number().nullable(),
   stages: z.array(
     z.strictObject({
       index: z.int().nonnegative(),
       parameterCount: z.int().nonnegative(),
       holder: stageHolder.nullable(),
+      replicas: stageReplicas.optional(),
     }),
   ),
+  redone: redoneWork.optional(),
 });
 export type RunState = z.infer<typeof runState>;
 

@@ -11,9 +11,10 @@ export function runState(view: RunView, mine: Ss58Address, neighbours: ReadonlyS
   const { block: _block, nodes: _nodes, stages, ...run } = view;
   return {
     ...run,
-    stages: stages.map(({ index, parameterCount, holder }) => ({
+    stages: stages.map(({ index, parameterCount, holder, replicas }) => ({
       index,
       parameterCount,
+      replicas,
       holder: holder && {
         hotkey: holder.hotkey,
         mine: holder.hotkey === mine,

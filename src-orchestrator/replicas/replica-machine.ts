@@ -51,6 +51,8 @@ export function replicaRun(options: {
     signed: new Map(),
     isHeld: false,
     phaseSince: now,
+    lost: null,
+    redone: { byLostStages: 0, byOthers: 0 },
     usual: { hop: null, phase: null },
     agreed: options.agreed,
     links: new Map(),
@@ -146,7 +148,11 @@ function heard(
           : run.losses;
       // It may have been on its way when the step was over.
       if (step < run.step) return run;
-      return book({ ...run, losses }, { type: "counted", step, stage, microBatch, by: key }, now, effects);
+      const cell = run.book.stages[stage]?.cells[microBatch];
+      const isAgain = cell?.isCounted === true && step === run.step;
+      const redone = isAgain ? { ...run.redone, byOthers: run.redone.byOthers + 1 } : run.redone;
+      const event = { type: "counted", step, stage, microBatch, by: key } as const;
+      return moving(book({ ...run, losses, redone }, event, now, effects), stage, now, effects);
     }
     case "summed":
       return summed(run, key, stage, message, now, effects);
@@ -159,6 +165,14 @@ function heard(
     case "measured":
       return measured(run, stage, message, effects);
   }
+}
+
+/** The stage that had lost a replica, or (null) the whole step, has gone on. */
+function moving(run: ReplicaRun, stage: number | null, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  const { lost } = run;
+  if (lost === null || (stage !== null && stage !== lost.stage)) return run;
+  effects.push({ type: "moving", ms: now - lost.at });
+  return { ...run, lost: null };
 }
 
 /** Nothing of it counts, and what it owned is given to others of its stage. It stays a member and comes back with a later step. */
@@ -221,7 +235,10 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
       return { ...run, asking: without(run.asking, effect.to) };
     case "fenced":
       return fenced(run, effect.replica, effect.code, now, effects);
-    case "redo":
+    case "redo": {
+      const { byLostStages, byOthers } = run.redone;
+      return { ...run, redone: { byLostStages: byLostStages + 1, byOthers } };
+    }
     case "reopened":
       return run;
     case "commit":
@@ -261,6 +278,7 @@ function fenced(
   if (next.book.stages[stage]?.live.size === 0) effects.push({ type: "ended", stage, code });
   return {
     ...next,
+    lost: code === "drained" ? run.lost : (run.lost ?? { stage, at: now }),
     isHeld: next.book.isCommitted && next.isHeld,
     asking: without(run.asking, key),
     evaluation: again(next.evaluation, now),
@@ -505,15 +523,16 @@ function closed(
   };
   if (!run.agreed.every((each) => each?.step === step)) return run;
   const loss = lossOf(run);
+  const gone = moving(run, null, now, effects);
   effects.push({ type: "stepped", step, loss });
   const members = new Map(
-    [...run.members].map(([key, member]) => [
+    [...gone.members].map(([key, member]) => [
       key,
       member.phase === "live" ? { ...member, faults: 0 } : member,
     ]),
   );
-  const phase = averaged(run.usual.phase, now - run.phaseSince);
-  return open({ ...run, members, usual: { ...run.usual, phase } }, step, now, effects);
+  const phase = averaged(gone.usual.phase, now - gone.phaseSince);
+  return open({ ...gone, members, usual: { ...gone.usual, phase } }, step, now, effects);
 }
 
 function lossOf({ book: { stages }, losses, run }: ReplicaRun): number | null {

@@ -36,12 +36,21 @@ export interface ReplicaRun {
   readonly isHeld: boolean;
   /** When the part of the step began that all have to end: the sums, or the results. */
   readonly phaseSince: number;
+  /** The last stage that lost a replica, until it works again; null: nothing is to be caught up. */
+  readonly lost: { readonly stage: number; readonly at: number } | null;
+  /** Micro-batches done again since the beginning: by stages that lost a replica, and by anybody else. */
+  readonly redone: Redone;
   /** Usual times, ms: of a hop, and of the end of a step. */
   readonly usual: { readonly hop: number | null; readonly phase: number | null };
   /** What the last agreed state of each stage is known by. */
   readonly agreed: readonly (Agreed | null)[];
   /** Links that the replicas told with their results. */
   readonly links: ReadonlyMap<SessionKey, string>;
+}
+
+export interface Redone {
+  readonly byLostStages: number;
+  readonly byOthers: number;
 }
 
 export interface Agreed {
@@ -108,6 +117,8 @@ export type ReplicaEffect =
       readonly by: readonly SessionKey[];
     }
   | { readonly type: "stepped"; readonly step: number; readonly loss: number | null }
+  /** A stage that had lost a replica works again, so long after the loss. */
+  | { readonly type: "moving"; readonly ms: number }
   | { readonly type: "evaluated"; readonly step: number; readonly loss: number }
   /** Nobody has the stage's state any more, or nobody knows which is right. */
   | { readonly type: "ended"; readonly stage: number; readonly code: string };

@@ -40,17 +40,15 @@ export interface TeamOutcome extends TeamNews {
 type Untimed<Event> = Event extends unknown ? Omit<Event, "now"> : never;
 
 /** How many computers hold each stage, and of them, how many work. */
-export function replicaCounts(state: NetworkState): { readonly members: number; readonly live: number }[] {
+export function replicaCounts(state: NetworkState): { readonly live: number; readonly loading: number }[] {
   const members = [...teamMembers(state)];
-  return state.stages.map(({ ready }, index) => ({
-    members: members.filter(([, stage]) => stage === index).length,
-    live:
-      state.team?.run == null
-        ? Number(ready)
-        : [...state.team.run.members.values()].filter(
-            ({ stage, phase }) => stage === index && phase === "live",
-          ).length,
-  }));
+  const run = state.team?.run ?? null;
+  return state.stages.map(({ ready }, index) => {
+    const here = members.filter(([, stage]) => stage === index);
+    const live =
+      run === null ? Number(ready) : here.filter(([key]) => run.members.get(key)?.phase === "live").length;
+    return { live, loading: here.length - live };
+  });
 }
 
 /** Every node without a stage gets the one that has the least, of those that it has the memory for. */
@@ -97,7 +95,7 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
     );
   }
   if (added.length === 0) return state;
-  if (state.team?.run == null) {
+  if ((state.team?.run ?? null) === null) {
     tellMembers(state, effects);
     return state;
   }
@@ -170,15 +168,15 @@ export function leaveTeam(
   const extras = new Map(team.extras);
   extras.delete(key);
   const outcome = inTeam({ ...before, team: { ...team, extras } }, { type: "gone", key, code }, at, effects);
-  if (outcome.state.team?.run == null) tellMembers(outcome.state, effects);
+  if ((outcome.state.team?.run ?? null) === null) tellMembers(outcome.state, effects);
   return outcome;
 }
 
 /** The holder of a stage is one of its live replicas: who speaks for it. */
 function withLiveHolder(state: NetworkState, index: number): NetworkState {
-  const { run } = state.team ?? {};
+  const run = state.team?.run ?? null;
   const holder = state.stages[index]?.holder ?? null;
-  if (run == null || (holder !== null && run.members.get(holder)?.phase === "live")) return state;
+  if (run === null || (holder !== null && run.members.get(holder)?.phase === "live")) return state;
   const other = [...run.members].find(([, { stage, phase }]) => stage === index && phase === "live");
   const node = other === undefined ? undefined : state.nodes.get(other[0]);
   if (node === undefined) return state;
@@ -188,7 +186,8 @@ function withLiveHolder(state: NetworkState, index: number): NetworkState {
 }
 
 export function nextTeamWake({ team }: NetworkState): number | null {
-  return team?.run == null ? null : nextReplicaWake(team.run);
+  const run = team?.run ?? null;
+  return run === null ? null : nextReplicaWake(run);
 }
 
 /** Feeds the replicas' machine, and takes over into the network's state what it says. */
@@ -199,7 +198,7 @@ export function inTeam(
   effects: Effect[],
 ): TeamOutcome {
   const { team } = before;
-  if (team?.run == null) return { state: before, evaluated: [], ended: null };
+  if (team === null || team.run === null) return { state: before, evaluated: [], ended: null };
   const outcome = applyToReplicas({ ...event, now: at.now } as ReplicaEvent, team.run);
   let state: NetworkState = { ...before, team: { ...team, run: outcome.run } };
   const evaluated: { step: number; loss: number }[] = [];
@@ -227,7 +226,9 @@ function taken(
       tellMembers(state, effects);
       return state;
     case "fenced":
-      return fenced(state, effect.stage, effect.code, at);
+      return fenced(state, effect.stage, effect.code);
+    case "moving":
+      return recovered(state, effect.ms, effects);
     case "closed":
       return closed(state, effect, effects);
     case "stepped": {
@@ -239,11 +240,17 @@ function taken(
   }
 }
 
-function fenced(state: NetworkState, stage: number, code: string, at: Moment): NetworkState {
+function fenced(state: NetworkState, stage: number, code: string): NetworkState {
   const text = `A replica of stage ${stage + 1} was put aside: ${code}.`;
   const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
   if (code === "drained") return state;
-  return { ...state, lastTrouble: { text, times }, interruptedAt: state.interruptedAt ?? at.now };
+  return { ...state, lastTrouble: { text, times } };
+}
+
+function recovered(state: NetworkState, lastRecoveryMs: number, effects: Effect[]): NetworkState {
+  const recoveries = state.recoveries + 1;
+  effects.push({ type: "store", row: { kind: "recovery", recoveries, lastRecoveryMs } });
+  return { ...state, recoveries, lastRecoveryMs };
 }
 
 function closed(

@@ -196,7 +196,7 @@ function leftTeam(
 ): NetworkState {
   const index = stageOf(state, event.sessionKey);
   const reason = `The node of stage ${(index ?? 0) + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
-  const isHolder = index !== null && state.team?.run == null;
+  const isHolder = index !== null && (state.team?.run ?? null) === null;
   const left = leaveTeam(state, event.sessionKey, event.cause, event, effects);
   if (state.phase === "finished") return vacate(left.state, event.sessionKey);
   if (isHolder || left.ended !== null)
@@ -227,7 +227,7 @@ function heardInTeam(
   state: NetworkState,
   effects: Effect[],
 ): NetworkState | null {
-  const isBegun = state.team?.run != null;
+  const isBegun = (state.team?.run ?? null) !== null;
   switch (message.type) {
     case "ready":
       if (stageOf(state, sender) !== null && !isBegun) return null;

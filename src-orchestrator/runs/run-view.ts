@@ -2,12 +2,14 @@ import type { RunView } from "../../src-protocol/api.ts";
 import { tokensPerStep } from "./network-state.ts";
 import { tokensPerSecond } from "./progress.ts";
 import type { NetworkState } from "./network-state.ts";
+import { replicaCounts } from "../replicas/team.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
 import type { StageFacts } from "./stage-facts.ts";
 
 /** The public picture of a run. */
 export function runView(state: NetworkState, facts: readonly StageFacts[], block: number): RunView {
-  const { run } = state;
+  const { run, team } = state;
+  const counts = team === null ? [] : replicaCounts(state);
   return {
     runId: run.runId,
     name: run.name,
@@ -36,7 +38,9 @@ export function runView(state: NetworkState, facts: readonly StageFacts[], block
               hotkey: lastHolder.hotkey,
               connected: holder === lastHolder.sessionKey,
             },
+      ...(counts[index] !== undefined && { replicas: counts[index] }),
     })),
+    ...(team?.run && { redone: team.run.redone }),
     nodes: state.nodes.size,
     block,
   };

@@ -26,10 +26,17 @@ export function towerRows(run: RunState, isResting: boolean): TowerRow[] {
         index: stage.index,
         kind,
         name: `Slice ${stage.index + 1}`,
-        holder: holderText(kind, holder),
+        holder: `${holderText(kind, holder)}${replicasText(stage.replicas)}`,
       };
     })
     .sort((a, b) => b.index - a.index);
+}
+
+/** Only what is more than the one that is named. */
+function replicasText(replicas: RunState["stages"][number]["replicas"]): string {
+  const { live = 0, loading = 0 } = replicas ?? {};
+  const held = live > 1 ? `, ${live} computers hold this slice` : "";
+  return loading > 0 && live > 0 ? `${held}, ${loading} more loading` : held;
 }
 
 function holderText(kind: TowerRow["kind"], holder: RunState["stages"][number]["holder"]): string {
