@@ -78,6 +78,8 @@ const value = z
 export const replicaMessage = z.discriminatedUnion("type", [
   /** To the next stage: this node does a lost one's micro-batch again and needs the gradient that you have kept. */
   z.strictObject({ type: z.literal("want"), generation, step, microBatch }),
+  /** The answer, when what the lost one had sent never came, or was refused: send me yours. */
+  z.strictObject({ type: z.literal("lack"), generation, step, microBatch }),
   /** Of the gradient sum of the whole stage, values from `from` on; `sha256` of all of it, signed (`sumText`). */
   z.strictObject({
     type: z.literal("sum"),

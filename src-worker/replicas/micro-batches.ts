@@ -46,6 +46,7 @@ export interface MicroBatchPorts {
   ) => void;
   readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => void;
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
+  readonly sendLack: (microBatch: number, to: SessionKey) => void;
   readonly answered: (by: SessionKey) => void;
   readonly counted: (microBatch: number, loss: number | null) => void;
   readonly accuse: (replica: SessionKey, microBatch: number, code: string, message: string) => void;
@@ -145,9 +146,19 @@ export class MicroBatches {
   /** A replica of the stage before does a lost one's work again, and needs what we have sent to that. */
   wanted(from: SessionKey, microBatch: number): void {
     const cell = this.#cells.get(microBatch);
-    if (cell === undefined || this.#fenced.has(from)) return;
-    if (cell.from !== from) this.#contest(microBatch, cell, { from, x: null });
+    if (this.#fenced.has(from)) return;
+    if (cell === undefined) this.#ports.sendLack(microBatch, from);
+    else if (cell.from !== from) this.#contest(microBatch, cell, { from, x: null });
     else if (cell.dx !== null) this.#ports.sendBackward(microBatch, from, cell.dx);
+  }
+
+  /** A replica of the stage behind was to have this micro-batch already, and has not. */
+  lacked(from: SessionKey, microBatch: number): void {
+    const cell = this.#cells.get(microBatch);
+    if (cell === undefined || cell.heldBy !== from || cell.y === null) return;
+    cell.heldBy = null;
+    cell.to = from;
+    this.#ports.sendForward(microBatch, from, cell.y, null);
   }
 
   /** `loss`: of the tail. */

@@ -8,6 +8,7 @@ import type { ReplicaEffect, ReplicaEvent, ReplicaRun } from "../../src-orchestr
 import type { OrchestratorMessage, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
@@ -28,6 +29,31 @@ import { stateSnapshotDigest } from "./state-exchange.ts";
 const NETWORK = "fleet";
 const GENERATION = 4;
 
+/** Making a stage's sessions takes longer than a test does. */
+const idle = new Map<string, StageCompute[]>();
+
+async function computeFor(name: string): Promise<StageCompute> {
+  const free = idle.get(name)?.pop();
+  if (free !== undefined) return free;
+  return new StageCompute(await loadRuntime(), { threads: 1, executionProvider: "cpu", niceness: null });
+}
+
+type Sent = readonly [PeerMessage, Uint8Array];
+
+/** The link, with what its node makes of each message. */
+function overheard(node: FleetNode, link: Link): Link {
+  return new Proxy(link, {
+    get(target, name) {
+      if (name === "send")
+        return async (message: PeerMessage, payload = new Uint8Array(0)): Promise<void> => {
+          for (const sent of node.sends(message, payload, target.remoteKey)) await target.send(...sent);
+        };
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 export class FleetNode {
   readonly signer: SessionSigner;
   readonly stage: number;
@@ -41,6 +67,11 @@ export class FleetNode {
   isDead = false;
   /** Changes or swallows what it says to the orchestrator. */
   says: (report: Report) => readonly Report[] = (report) => [report];
+  /** The same for what it sends to another node. */
+  sends: (message: PeerMessage, payload: Uint8Array, to: SessionKey) => readonly Sent[] = (
+    message,
+    payload,
+  ) => [[message, payload]];
 
   constructor(seed: number, stage: number) {
     this.signer = createSessionSigner(new Uint8Array(32).fill(seed));
@@ -68,6 +99,7 @@ export class Fleet {
   #queue: (() => void)[] = [];
   #isDraining = false;
   readonly #corpus: Uint8Array;
+  readonly #computes: (readonly [string, StageCompute])[] = [];
 
   private constructor(spec: RunSpec, corpus: Uint8Array) {
     this.spec = spec;
@@ -102,6 +134,14 @@ export class Fleet {
     this.tell({ type: "begin" });
   }
 
+  /** Ends all work; what was made of graphs serves the next fleet. */
+  async close(): Promise<void> {
+    this.onStep = () => undefined;
+    for (const { runner } of this.nodes) runner?.stop();
+    for (const { isDead, runner } of this.nodes) if (!isDead) await runner?.quiet();
+    for (const [name, compute] of this.#computes) idle.set(name, [...(idle.get(name) ?? []), compute]);
+  }
+
   /** A node that comes later: it takes the state over from another one. */
   async join(stage: number): Promise<FleetNode> {
     const node = await this.start(stage, null);
@@ -113,11 +153,8 @@ export class Fleet {
   async start(stage: number, step: number | null): Promise<FleetNode> {
     const { spec } = this;
     const node = new FleetNode(this.nodes.length + 1, stage);
-    const own = new StageCompute(await loadRuntime(), {
-      threads: 1,
-      executionProvider: "cpu",
-      niceness: null,
-    });
+    const own = await computeFor(`${spec.arithmetic} ${stage}`);
+    this.#computes.push([`${spec.arithmetic} ${stage}`, own]);
     const info = await own.open({ spec: { ...spec, stage }, file: null });
     node.info = info;
     node.memory = new SharedArrayBuffer(stageBytes(info));
@@ -128,7 +165,7 @@ export class Fleet {
     const call = ((name: string, request: never) => {
       const done = last.then(async () => {
         await new Promise(setImmediate);
-        if (node.isDead) await new Promise(() => undefined);
+        if (node.isDead) throw new Error("killed");
         const { microBatch, keep = true } = request as { microBatch?: number; keep?: boolean };
         if (microBatch !== undefined && keep) node.jobs.push(`${name} ${this.run.step}/${microBatch}`);
         const answer = await (own as unknown as Record<string, (of: never) => Promise<unknown>>)[name]?.(
@@ -278,8 +315,8 @@ export class Fleet {
   #connect(a: FleetNode, b: FleetNode): void {
     if (Math.abs(a.stage - b.stage) > 1) return;
     const { a: atA, b: atB, cut } = memoryLinks({ a: a.key, b: b.key });
-    a.links.set(b.key, atA);
-    b.links.set(a.key, atB);
+    a.links.set(b.key, overheard(a, atA));
+    b.links.set(a.key, overheard(b, atB));
     a.cut.push(cut);
     b.cut.push(cut);
     atA.onClose(() => (a.links.delete(b.key), a.runner?.unlinked(b.key)));

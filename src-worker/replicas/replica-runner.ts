@@ -138,6 +138,9 @@ export class ReplicaRunner {
       sendWant: (microBatch, to) => {
         if (this.#step !== null) this.#send(to, { type: "want", generation, step: this.#step, microBatch });
       },
+      sendLack: (microBatch, to) => {
+        if (this.#step !== null) this.#send(to, { type: "lack", generation, step: this.#step, microBatch });
+      },
       answered: (by) => this.#next.answered(by),
       counted: (microBatch, loss) => this.#tell({ type: "counted", microBatch, loss: finite(loss) }),
       accuse: (replica, microBatch, code, message) => this.#accuse(replica, microBatch, code, message),
@@ -350,6 +353,10 @@ export class ReplicaRunner {
       case "want":
         if (side === "previous" && message.step === this.#step && this.#isLive)
           this.#batches.wanted(from, message.microBatch);
+        break;
+      case "lack":
+        if (side === "next" && message.step === this.#step && this.#isLive)
+          this.#batches.lacked(from, message.microBatch);
         break;
       case "sum": {
         if (side !== "own" || message.step !== this.#step || !this.#isLive || this.#isTaking) return;

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
 import { trainSingle } from "../replay/single.ts";
@@ -10,6 +10,9 @@ import type { FleetNode } from "./replica-fleet.test-support.ts";
 const STEPS = 20;
 const spec = tinyRun({ steps: STEPS });
 let alone: readonly SingleStep[];
+let fleet: Fleet;
+
+afterEach(() => fleet.close());
 
 beforeAll(async () => {
   alone = await trainSingle({
@@ -60,7 +63,7 @@ function killWhenCounted(fleet: Fleet, stage: number, step: number): Promise<Fle
 
 describe("three stages of three replicas each", () => {
   it("train as one process does, while replicas of every stage are killed and others come", async () => {
-    const fleet = await Fleet.open(spec, TINY_CORPUS, [3, 3, 3]);
+    fleet = await Fleet.open(spec, TINY_CORPUS, [3, 3, 3]);
     const joined: number[] = [];
     fleet.watchers.push((_, report) => {
       if (report.type === "adopted") joined.push(report.step);
@@ -84,7 +87,7 @@ describe("three stages of three replicas each", () => {
     "do nothing twice when a %s is lost, but on its stage",
     async (name) => {
       const stage = ["head", "middle", "tail"].indexOf(name);
-      const fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+      fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
       const lost = killWhenCounted(fleet, stage, 2);
       await trained(fleet, 4);
       await lost;
@@ -97,18 +100,18 @@ describe("three stages of three replicas each", () => {
   );
 
   it("have in the class exact the bits of one process, whoever worked on what and died", async () => {
-    const exact = tinyRun({ steps: 6, arithmetic: "exact", kernels: KERNELS.exact });
+    const exact = tinyRun({ steps: 3, arithmetic: "exact", kernels: KERNELS.exact });
     let weights: ReadonlyMap<string, Float32Array> = new Map();
     await trainSingle({
       spec: exact,
       corpus: TINY_CORPUS,
-      steps: 6,
+      steps: 3,
       threads: 1,
       onStep: (_, now) => (weights = now()),
     });
-    const fleet = await Fleet.open(exact, TINY_CORPUS, [2, 2, 1]);
-    void killWhenCounted(fleet, 1, 2);
-    await trained(fleet, 6);
+    fleet = await Fleet.open(exact, TINY_CORPUS, [2, 2, 1]);
+    void killWhenCounted(fleet, 1, 1);
+    await trained(fleet, 3);
     expect(parametersSha256(fleet.weights())).toBe(parametersSha256(weights));
   });
 });
