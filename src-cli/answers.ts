@@ -46,25 +46,6 @@ function replicasText(stages: NonNullable<DaemonState["run"]>["stages"]): string
   return `, by ${live.join(" + ")} computers${loading > 0 ? `, ${loading} more loading` : ""}`;
 }
 
-/** The decision's sentence; then a manual pause or start with its end. */
-export function whyText(
-  { decision, override, network }: Pick<DaemonState, "decision" | "override" | "network">,
-  now: number,
-): string {
-  const lines = [whyNow({ decision, network }, now)];
-  if (override !== null) {
-    const done = override.action === "pause" ? "Paused" : "Started";
-    const until = momentText(override.until, now);
-    lines.push(`${done} by hand (${override.by}) until ${until}. \`tah resume\` ends that.`);
-  }
-  return lines.join("\n");
-}
-
-/** The rules' reason; where they allow work, what else keeps it from going on. */
-function whyNow({ decision, network }: Pick<DaemonState, "decision" | "network">, now: number): string {
-  return (decision.action === "run" ? networkWait(network, now) : null) ?? explain(decision, now);
-}
-
 /** What is allowed, and what is used of it. */
 export function limitsText({ traffic, node }: Pick<DaemonState, "traffic" | "node">): string {
   const { limits, uploadMbit, downloadMbit } = traffic;
