@@ -54,6 +54,11 @@ const BENCHMARKS = {
       "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial; and an owner's limits on each",
     load: async () => (await import("./link.ts")).benchLink,
   },
+  daemon: {
+    about:
+      "The daemon at rest (memory, processor), input to stopped, 50 clients, a week of decisions (3 minutes; Linux)",
+    load: async () => (await import("./daemon.ts")).benchDaemon,
+  },
   lab: {
     about:
       "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",

@@ -20,6 +20,8 @@ import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
 import { completionScript, SHELLS } from "./completions.ts";
+import { diagnostics, saveReport } from "./diagnostics.ts";
+import { doctor, doctorText } from "./doctor.ts";
 import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
@@ -72,6 +74,7 @@ interface Common {
   readonly until?: string;
   readonly afterStep?: true;
   readonly gap?: true;
+  readonly save?: string;
   readonly calls?: string;
   readonly minutes?: string;
   readonly ifStarted?: true;
@@ -371,6 +374,37 @@ addReceiptsCommands(program, say);
 addPayoutCommand(program, say);
 
 program
+  .command("doctor")
+  .description("what keeps it from working, or might; also when it does not run")
+  .option("--json", "print JSON, for programs")
+  .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
+  .action(async ({ json, home }: Common) => {
+    const findings = await doctor(homeOf(home));
+    say(json === true ? JSON.stringify({ findings }) : doctorText(findings));
+    if (findings.some(({ is }) => is === "problem")) process.exitCode = 1;
+  });
+
+program
+  .command("diagnostics")
+  .description(
+    "what could be sent to somebody who helps: shown first, without secrets and addresses; sent by nobody",
+  )
+  .option("--save <file>", "save what is shown, after a yes")
+  .option("--yes", "without being asked")
+  .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
+  .action(async ({ save, yes, home }: Common) => {
+    const report = await diagnostics(homeOf(home), productVersion());
+    say(report);
+    if (save === undefined) return;
+    const ask = yes === true ? null : terminalQuestion(`Save this as ${save}?`);
+    if (yes !== true && ask === null)
+      throw new Failure("consent-needed", "Nobody can be asked here. Look at what is shown, then add --yes.");
+    if (ask !== null && !(await ask())) return;
+    saveReport(resolve(save), report);
+    process.stderr.write(`Saved as ${save}. Read it once more before you give it to anybody.\n`);
+  });
+
+program
   .command("completions")
   .description("a script that completes commands in your shell")
   .argument("<shell>", SHELLS.join(", "))
@@ -414,8 +448,12 @@ function productVersion(): string {
   return z.object({ version: z.string() }).parse(file).version;
 }
 
+function homeOf(home: string | undefined): string {
+  return resolve(home ?? dataFolder(process.env, process.platform, homedir()));
+}
+
 function apiFileOf(home: string | undefined): string {
-  return join(resolve(home ?? dataFolder(process.env, process.platform, homedir())), API_FILE_NAME);
+  return join(homeOf(home), API_FILE_NAME);
 }
 
 /** What it means now: the state has taken the decision in. */
