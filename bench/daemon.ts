@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ApiClient, readApiFile } from "../src-cli/api-client.ts";
-import { DAEMON_SCRIPT, isAlive } from "../src-cli/daemon-process.ts";
+import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "../src-cli/daemon-process.ts";
 import { decide } from "../src-daemon/policy/decide.ts";
 import { afterDecision, NOTHING_REMEMBERED, remember } from "../src-daemon/policy/policy-memory.ts";
 import { type Evidence, ONLY_WHEN_ASLEEP, type Rules, UNKNOWN_EVIDENCE } from "../src-protocol/policy.ts";
@@ -15,7 +15,8 @@ import { median } from "./median.ts";
 const REST_MS = 60_000;
 const CLIENTS = 50;
 const CLIENTS_MS = 10_000;
-const STOPS = 12;
+/** More in an hour, and it waits for having been interrupted often. */
+const STOPS = 6;
 /** The clock ticks of /proc; Linux has 100 a second everywhere. */
 const TICKS_PER_SECOND = 100;
 
@@ -64,6 +65,7 @@ async function withDaemon<T>(
   const child = spawn(
     process.execPath,
     [
+      ...DAEMON_FLAGS,
       DAEMON_SCRIPT,
       "--home",
       home,

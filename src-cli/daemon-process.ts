@@ -8,6 +8,8 @@ import { API_FILE_NAME } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ApiClient, readApiFile } from "./api-client.ts";
 
+/** At rest for most of its life: without large nurseries it holds 18 MB less. */
+export const DAEMON_FLAGS = ["--max-semi-space-size=1"] as const;
 export const DAEMON_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "main.ts");
 
 const START_MS = 60_000;

@@ -109,7 +109,8 @@ async function running(home: string): Promise<Finding[]> {
       findings.push({ about: "Worker", is: "problem", text: state.node.detail });
     for (const { text } of state.policy.missing) findings.push({ about: "Evidence", is: "warning", text });
     findings.push({ about: "Evidence", is: "good", text: evidenceText(evidence) });
-    const { awake } = state.policy;
+    const { awake, sandbox } = state.policy;
+    if (sandbox !== "") findings.push({ about: "Sandbox", is: "good", text: sandbox });
     if (awake.wanted)
       findings.push({
         about: "Staying awake",

@@ -22,7 +22,7 @@ import { ApiClient } from "./api-client.ts";
 import { completionScript, SHELLS } from "./completions.ts";
 import { diagnostics, saveReport } from "./diagnostics.ts";
 import { doctor, doctorText } from "./doctor.ts";
-import { DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
@@ -469,7 +469,7 @@ async function decided(client: ApiClient, decision: Decision): Promise<Answer> {
 function up(words: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => daemon.kill(signal));
-  const daemon = spawn(process.execPath, [DAEMON_SCRIPT, ...words], { stdio: "inherit" });
+  const daemon = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, ...words], { stdio: "inherit" });
   return new Promise((done) => daemon.once("exit", (code) => done(code ?? 1)));
 }
 

@@ -14,6 +14,7 @@ type Needs = Pick<Rules, "onlyOnPower" | "onlyWhenIdle">;
 /** A hand on the mouse must stop the work within a second, so that is how often it is looked for. */
 const LOOK_MS = 1000;
 const REPORT_MS = 15_000;
+const THERMAL = ["nominal", "fair", "serious", "critical"] as const;
 
 /**
  * Tells the daemon about input and power where Electron knows them: macOS and Windows. On Linux
@@ -24,6 +25,8 @@ export class EvidenceReporter {
   readonly #ports: EvidencePorts;
   #needs: Needs = { onlyOnPower: false, onlyWhenIdle: false };
   #stop: (() => void) | null = null;
+  #locked: boolean | null = null;
+  #thermal: EvidenceReport["thermal"] = null;
   #last: { at: number; evidence: EvidenceReport } | null = null;
 
   constructor(ports: EvidencePorts) {
@@ -35,13 +38,32 @@ export class EvidenceReporter {
     powerMonitor.on("on-ac", soon);
     powerMonitor.on("on-battery", soon);
     powerMonitor.on("resume", soon);
-    powerMonitor.on("unlock-screen", soon);
+    powerMonitor.on("lock-screen", () => {
+      this.#locked = true;
+      soon();
+    });
+    powerMonitor.on("unlock-screen", () => {
+      this.#locked = false;
+      soon();
+    });
+    powerMonitor.on("thermal-state-change", ({ state }) => {
+      this.#thermal = THERMAL.find((known) => known === state) ?? null;
+      this.#watch();
+      soon();
+    });
   }
 
   /** Begins at once when a rule comes to need it, and stops with the last such rule. */
   need(rules: Needs | null): void {
     this.#needs = rules ?? { onlyOnPower: false, onlyWhenIdle: false };
-    const wanted = this.#ports.platform !== "linux" && (this.#needs.onlyOnPower || this.#needs.onlyWhenIdle);
+    this.#watch();
+  }
+
+  #watch(): void {
+    const { onlyOnPower, onlyWhenIdle } = this.#needs;
+    // A hot computer is told of whatever the rules are; the daemon's guard decides.
+    const isHot = this.#thermal === "serious" || this.#thermal === "critical";
+    const wanted = this.#ports.platform !== "linux" && (onlyOnPower || onlyWhenIdle || isHot);
     if (wanted && this.#stop === null) {
       this.#stop = this.#ports.every(LOOK_MS, () => this.#look());
       this.#report();
@@ -71,6 +93,9 @@ export class EvidenceReporter {
       power: powerMonitor.isOnBatteryPower() ? "battery" : "mains",
       // Electron's main process does not know the level; the daemon's own probe does.
       batteryPercent: null,
+      // Neither is told before it has changed once.
+      ...(this.#locked === null ? {} : { screenLocked: this.#locked }),
+      ...(this.#thermal === null ? {} : { thermal: this.#thermal }),
     };
     this.#last = { at: now(), evidence };
     report(evidence);

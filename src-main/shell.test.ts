@@ -336,6 +336,22 @@ describe("what the shell knows about the computer", () => {
     expect(reports(daemon).at(-1)?.params).toMatchObject({ evidence: { power: "battery" } });
   });
 
+  it("a locked screen is told at once, and heat whatever the rules are", async () => {
+    const { daemon } = await runShell({ daemon: needing({ onlyWhenIdle: true }) });
+    electron.powerMonitor.emit("lock-screen");
+    expect(reports(daemon).at(-1)?.params).toMatchObject({ evidence: { screenLocked: true } });
+    electron.powerMonitor.emit("unlock-screen");
+    expect(reports(daemon).at(-1)?.params).toMatchObject({ evidence: { screenLocked: false } });
+    const cool = await runShell();
+    electron.powerMonitor.emit("thermal-state-change", { state: "critical" });
+    await vi.advanceTimersByTimeAsync(16_000);
+    expect(reports(cool.daemon).at(-1)?.params).toMatchObject({ evidence: { thermal: "critical" } });
+    electron.powerMonitor.emit("thermal-state-change", { state: "nominal" });
+    const told = reports(cool.daemon).length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(reports(cool.daemon)).toHaveLength(told);
+  });
+
   it("on Linux the daemon's own probes know better", async () => {
     const { daemon } = await runShell({ daemon: needing({ onlyWhenIdle: true }), platform: "linux" });
     await vi.advanceTimersByTimeAsync(60_000);

@@ -84,5 +84,7 @@ export const policyState = z.strictObject({
   missing: z.array(z.strictObject({ what: evidence.keyof(), text: z.string() })),
   /** Whether the computer is kept from going to sleep; `held`: by what. Null: it is not. */
   awake: z.strictObject({ wanted: z.boolean(), held: z.string().nullable(), text: z.string() }),
+  /** How well the worker is held apart from the rest of the computer, in a sentence. */
+  sandbox: z.string().default(""),
 });
 export type PolicyView = z.infer<typeof policyState>;

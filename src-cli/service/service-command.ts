@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { dataFolder } from "../../src-protocol/data-folder.ts";
-import { DAEMON_SCRIPT } from "../daemon-process.ts";
+import { DAEMON_FLAGS, DAEMON_SCRIPT } from "../daemon-process.ts";
 import { installService, removeService, runProgram, type ServicePorts } from "./service.ts";
 
 interface Options {
@@ -38,7 +38,7 @@ function ports(words: readonly string[], home: string | undefined): ServicePorts
   return {
     platform: process.platform,
     plan: {
-      command: [process.execPath, DAEMON_SCRIPT, ...words],
+      command: [process.execPath, ...DAEMON_FLAGS, DAEMON_SCRIPT, ...words],
       dataFolder: resolve(home ?? dataFolder(process.env, process.platform, homedir())),
       home: homedir(),
       configHome,

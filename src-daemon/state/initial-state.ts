@@ -39,6 +39,7 @@ export function quietPolicy({ timeZone, work, limits }: DaemonState["rules"]): D
     limits: { ...work, ...limits },
     missing: [],
     awake: { wanted: false, held: null, text: "" },
+    sandbox: "",
   };
 }
 

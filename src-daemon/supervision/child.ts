@@ -5,6 +5,7 @@ import { readBoundedLines } from "./bounded-lines.ts";
 import { CHANNEL_ENVIRONMENT, openChannel } from "./child-channel.ts";
 import type { ChannelEvents, ChildChannel } from "./child-channel.ts";
 import { leash } from "./leash.ts";
+import { type Sandbox, sandboxFlags } from "./sandbox.ts";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
 
 /** A process that the daemon has started. It speaks plain JSON values over Node's IPC channel. */
@@ -64,8 +65,9 @@ const isWindows = process.platform === "win32";
  * Starts a script under this process's own Node, in a process group of its own. It must end by itself when
  * the channel closes; where the system can do it, it is ended with this process in any case.
  */
-export function startChild(script: string, events: ChildEvents): Child {
-  const child = isWindows ? windowsProcess(script) : posixProcess(script);
+export function startChild(script: string, events: ChildEvents, sandbox: Sandbox | null = null): Child {
+  const flags = sandbox === null ? [] : sandboxFlags(sandbox);
+  const child = isWindows ? windowsProcess(script, flags) : posixProcess(script, flags);
   let ended = false;
   const kill = (signal: NodeJS.Signals): void => killAll(child, signal);
   const channelEvents: ChannelEvents = {
@@ -99,8 +101,8 @@ export function startChild(script: string, events: ChildEvents): Child {
   return { pid: child.pid ?? null, send: channel.send, kill };
 }
 
-function posixProcess(script: string): ChildProcess {
-  const [command = process.execPath, ...words] = [...leash(), process.execPath, script];
+function posixProcess(script: string, flags: readonly string[]): ChildProcess {
+  const [command = process.execPath, ...words] = [...leash(), process.execPath, ...flags, script];
   return spawn(command, words, {
     detached: true,
     env: { ...childEnvironment(), ...CHANNEL_ENVIRONMENT },
@@ -109,11 +111,11 @@ function posixProcess(script: string): ChildProcess {
 }
 
 /** There, Node's channel has a form of its own, and processes have no groups. */
-function windowsProcess(script: string): ChildProcess {
+function windowsProcess(script: string, flags: readonly string[]): ChildProcess {
   return fork(script, [], {
     execPath: process.execPath,
     // Neither a debugger's nor a test runner's flags are for the children.
-    execArgv: [],
+    execArgv: [...flags],
     env: childEnvironment(),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "json",

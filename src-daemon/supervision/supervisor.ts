@@ -14,6 +14,7 @@ import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
 import type { ProcessList } from "./process-list.ts";
 import type { ProcessPorts } from "./process-ports.ts";
+import type { Sandbox } from "./sandbox.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import type { Member, WorkerPhase, WorkerSettings } from "./worker-process.ts";
 
@@ -151,7 +152,10 @@ export class Supervisor {
 
   #worker(member: Member): WorkerProcess {
     const { events, worker } = this.#options;
-    const ports = this.#ports(member.name, WORKER);
+    // What the network on this computer keeps may be read where it lies.
+    const { localBlobs } = worker;
+    const sandbox = { read: localBlobs === undefined ? [] : [localBlobs], write: [member.folder] };
+    const ports = this.#ports(member.name, WORKER, sandbox);
     const isOwn = member === this.#options.members[0];
     let state: KeptState = { kind: "stopped" };
     let phase: WorkerPhase | null = null;
@@ -190,10 +194,10 @@ export class Supervisor {
     });
   }
 
-  #ports(name: string, script: string): ProcessPorts {
+  #ports(name: string, script: string, sandbox: Sandbox | null = null): ProcessPorts {
     const { log } = this.#options;
     return {
-      start: (events) => startChild(script, events),
+      start: (events) => startChild(script, events, sandbox),
       onLine: (line) => log.info({ process: name }, line),
       onStrange: () => log.warn({ process: name }, "a message that this version does not know"),
       onState: (state) => {

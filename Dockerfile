@@ -1,0 +1,21 @@
+# Train at Home without a window: `docker build -t train-at-home .`, then
+# `docker run -v tah:/data train-at-home`. Nothing of the person's computer is visible in it.
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY . .
+# Electron and browsers are not fetched: .npmrc forbids scripts.
+RUN npm ci && node scripts/container-build.ts && npm prune --omit=dev
+
+FROM node:24-bookworm-slim
+ENV TAH_HOME=/data NODE_ENV=production
+WORKDIR /app
+COPY --from=build --chown=root:root /app /app
+RUN mkdir /data && chown node:node /data
+USER node
+VOLUME /data
+# It ends within seconds when it is asked to, and hands over what it has begun.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=60s --timeout=20s --start-period=60s CMD ["node", "src-cli/tah.ts", "status"]
+ENTRYPOINT ["node", "--max-semi-space-size=1", "src-daemon/main.ts"]
+# Your yes is part of the command; see `--help` for --join, --data and others.
+CMD ["--yes", "--no-neighbours"]
