@@ -276,3 +276,12 @@ test("a lost connection is said, and found again by itself", async ({ dashboard 
   await expect(dashboard.getByTestId("state")).toBeVisible();
   await expect(dashboard.getByText("Connection lost.")).toHaveCount(0);
 });
+
+test("a pause without an end says so, and ends when it is resumed", async ({ dashboard, daemon }) => {
+  await dashboard.getByRole("button", { name: "Pause" }).click();
+  await dashboard.getByRole("menuitem", { name: "Until I resume it", exact: true }).click();
+  await expect(dashboard.getByTestId("state")).toHaveText("Paused");
+  await expect(dashboard.getByTestId("reason")).toHaveText("Until you resume it.");
+  await dashboard.getByRole("button", { name: "End pause" }).click();
+  await expect.poll(async () => (await daemon.call("state.get", {})).override).toBeNull();
+});

@@ -10,12 +10,14 @@ export interface PauseMenuProps {
   /** Stands beside the main action. */
   isSecond?: boolean;
   onChoose: (minutes: number) => void;
+  /** A pause without an end: at once, or when the step in hand is finished. */
+  onPause?: (when: "now" | "after-step") => void;
   /** Offered when a manual start is what makes it run. */
   onBackToSchedule?: () => void;
 }
 
-/** Pause ▾ or Start now ▾. A manual choice always has an end. */
-export function PauseMenu({ kind, isSecond = false, onChoose, onBackToSchedule }: PauseMenuProps) {
+/** Pause ▾ or Start now ▾. A start always has an end; a pause has one, or says that it has none. */
+export function PauseMenu({ kind, isSecond = false, onChoose, onPause, onBackToSchedule }: PauseMenuProps) {
   const [open, setOpen] = useState(false);
   const [custom, setCustom] = useState(false);
   const [choices, setChoices] = useState<readonly PauseChoice[]>([]);
@@ -43,6 +45,16 @@ export function PauseMenu({ kind, isSecond = false, onChoose, onBackToSchedule }
               <Menu.Item className={controls["item"]} onClick={() => setCustom(true)}>
                 For another time …
               </Menu.Item>
+              {onPause !== undefined && (
+                <>
+                  <Menu.Item className={controls["item"]} onClick={() => onPause("now")}>
+                    Until I resume it
+                  </Menu.Item>
+                  <Menu.Item className={controls["item"]} onClick={() => onPause("after-step")}>
+                    After this step, until I resume it
+                  </Menu.Item>
+                </>
+              )}
               {onBackToSchedule !== undefined && (
                 <>
                   <Menu.Separator className={controls["separator"]} />

@@ -68,7 +68,7 @@ function Actions({
   const choose = (method: "policy.pause" | "policy.start") => (minutes: number) =>
     void act(() => getBridge().call(method, { minutes, by: "dashboard" }));
 
-  if (override?.action === "pause") {
+  if (override !== null && override.action !== "run" && decision.action === "pause") {
     return (
       <div className={styles["actions"]}>
         <button
@@ -90,6 +90,14 @@ function Actions({
     <PauseMenu
       kind="pause"
       onChoose={choose("policy.pause")}
+      onPause={(when) =>
+        void act(() =>
+          getBridge().call(when === "now" ? "policy.pause" : "policy.finish", {
+            minutes: null,
+            by: "dashboard",
+          }),
+        )
+      }
       {...(override === null ? {} : { onBackToSchedule: () => void resume() })}
     />
   );

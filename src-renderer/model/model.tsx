@@ -91,7 +91,11 @@ function Hint({ children }: { children: ReactNode }) {
   return <p className={controls["hint"]}>{children}</p>;
 }
 
-function interruptions({ recoveries, lastRecoveryMs }: RunState): string {
+function interruptions({ recoveries, lastRecoveryMs, redone }: RunState): string {
   if (recoveries === 0 || lastRecoveryMs === null) return "none so far";
-  return `${count(recoveries)}; the last one took ${(lastRecoveryMs / 1000).toFixed(1)} s`;
+  const again =
+    redone === undefined
+      ? ""
+      : `; ${plural(redone.byLostStages, "piece")} of work done again by the slice that lost a computer, ${count(redone.byOthers)} by others`;
+  return `${count(recoveries)}; the last one took ${(lastRecoveryMs / 1000).toFixed(1)} s${again}`;
 }

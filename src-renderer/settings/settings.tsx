@@ -52,6 +52,7 @@ export function Settings() {
           </p>
           <dl className={styles["rows"]}>
             <Command what="Make a token" command='tah token "my agent" --scopes read,control' />
+            <Command what="An agent (MCP)" command="tah mcp" />
             <Command what="See tokens" command="tah tokens" />
             <Command what="Take one back" command="tah token-revoke ID" />
             <Command what="Who did what" command="tah audit" />
