@@ -46,6 +46,11 @@ const microBatch = z
 const round = z.int().nonnegative().max(1_000_000);
 /** Of one stage. */
 export const MOST_REPLICAS = 64;
+/** Messages of the other side that have come since the session began; see `ControlLane`. */
+const heard = z
+  .int()
+  .nonnegative()
+  .max(2 ** 48);
 
 /** Where a worker takes links from its peers. */
 export const linkAddress = z.strictObject({
@@ -86,9 +91,11 @@ export const nodeMessage = z.discriminatedUnion("type", [
     /** Further addresses at which its TLS port may answer: the computer's own in its home network. */
     otherAddresses: z.array(linkAddress).max(LINK_ADDRESSES).optional(),
     restorable: z.array(restorable).max(64),
+    /** The connection before this one broke, and the node has heard so much on it: it would go on from there. */
+    heard: heard.optional(),
   }),
   z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
-  z.strictObject({ type: z.literal("heartbeat") }),
+  z.strictObject({ type: z.literal("heartbeat"), heard: heard.optional() }),
   /** Of the files of its stage, `bytes` are here and right; told while they come. */
   z.strictObject({
     type: z.literal("loading"),
@@ -210,10 +217,13 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     network: z.string().max(64),
     nonce: sha256Hex,
   }),
-  /** `links`: what the network offers to nodes that cannot dial each other directly. */
-  z.strictObject({ type: z.literal("welcome"), links: linkServices.optional() }),
+  /**
+   * `links`: what the network offers to nodes that cannot dial each other directly. `heard`: it goes on
+   * from the connection before, on which so much was heard of the node; absent: everything begins anew.
+   */
+  z.strictObject({ type: z.literal("welcome"), links: linkServices.optional(), heard: heard.optional() }),
   z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(2000) }),
-  z.strictObject({ type: z.literal("heartbeat") }),
+  z.strictObject({ type: z.literal("heartbeat"), heard: heard.optional() }),
   z.strictObject({
     type: z.literal("assign"),
     generation,
@@ -320,6 +330,25 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("receiptsSafe") }),
 ]);
 export type OrchestratorMessage = z.infer<typeof orchestratorMessage>;
+
+const UNCOUNTED: ReadonlySet<(NodeMessage | OrchestratorMessage)["type"]> = new Set([
+  "hello",
+  "proof",
+  "challenge",
+  "welcome",
+  "refused",
+  "heartbeat",
+  // These are said again anyway, until they are answered or out of date.
+  "receipts",
+  "receiptsStored",
+  "loading",
+  "links",
+]);
+
+/** It belongs to the session and not to the connection: see `ControlLane`. */
+export function isCounted({ type }: NodeMessage | OrchestratorMessage): boolean {
+  return !UNCOUNTED.has(type);
+}
 
 /** The TLS exporter of a control connection (RFC 8446, 7.5): both ends of one connection have the same, and nobody else. */
 export const CONTROL_EXPORTER_LABEL = "train-at-home-control-v1";

@@ -115,7 +115,13 @@ async function start(
   });
   const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));
   const exchange = new BlobExchange(blobsIn(files));
-  const peers = new Peers(station, throttle, (link) => exchange.join(link));
+  let control: Control | null = null;
+  const peers = new Peers(
+    station,
+    throttle,
+    (link) => exchange.join(link),
+    () => control?.doubt(),
+  );
   const web = new ReplicaWeb(station, signer.publicKey, throttle, (link) => exchange.join(link));
   const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
   const exact = await holdsExact(compute);
@@ -137,7 +143,7 @@ async function start(
     onNote: (text) => tell({ type: "note", text }),
     onFatal: fail,
   });
-  const control = new Control({
+  const toOrchestrator = new Control({
     route,
     delegation,
     signer,
@@ -156,13 +162,14 @@ async function start(
     station,
     peers: { reports: () => [...peers.reports(), ...web.reports()].slice(0, 16) },
     tell,
-    report: (status) => control.send({ type: "links", status }),
+    report: (status) => toOrchestrator.send({ type: "links", status }),
   });
-  worker.start(control);
+  control = toOrchestrator;
+  worker.start(toOrchestrator);
   return async (reason) => {
     // The last resort when the compute thread is inside a long run: the daemon would do it next.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), DRAIN_MS + 100);
-    await control.close(reason, DRAIN_MS / 3);
+    await toOrchestrator.close(reason, DRAIN_MS / 3);
     await worker.drain();
     desk.stop();
     peers.close(reason);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { CONTROL_PROTOCOL, LOOPBACK_CHANNEL, proofText } from "../../src-protocol/control.ts";
+import { CONTROL_PROTOCOL, isCounted, LOOPBACK_CHANNEL, proofText } from "../../src-protocol/control.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { CONTROL_TIMES, LOOKS_BEFORE_DEAD } from "./control-socket.ts";
 import { until } from "../test-support/fake-node.test-support.ts";
@@ -76,6 +76,40 @@ test("the same session key has one live connection: the newer one", async () => 
   net.node(orchestrator.url, 0, { signer });
   expect(await refusal(first)).toBe("session-replaced");
   expect(orchestrator.host.view().nodes).toBe(1);
+});
+
+test("a node that comes by another connection goes on where it was: nobody leaves, and what was lost is said again", async () => {
+  const { orchestrator, net } = await openOrchestrator({ steps: null });
+  for (const number of [0, 1, 2]) net.node(orchestrator.url, number);
+  await until("some steps", () => orchestrator.host.view().step >= 3);
+  const head = net.nodes.find((node) => node.assignment?.stage === 0);
+  if (head === undefined) throw new Error("nobody has stage 1");
+  head.mute = true;
+  const heard = head.heard.filter(isCounted).length;
+  const said = head.said.filter(isCounted).length;
+  await until("a grant is lost", () => head.heard.filter(isCounted).length > heard);
+  const { step } = orchestrator.host.view();
+  const again = net.node(orchestrator.url, net.nodes.indexOf(head), {
+    signer: head.signer,
+    disk: head.disk,
+    heard,
+  });
+  again.assignment = head.assignment;
+  await until("it goes on", () => orchestrator.host.view().step > step + 2);
+  expect(orchestrator.host.view()).toMatchObject({ recoveries: 0, nodes: 3 });
+  expect(again.heard.filter(({ type }) => type === "assign")).toEqual([]);
+  const welcome = again.heard.find((message) => message.type === "welcome");
+  expect(welcome).toMatchObject({ heard: said });
+});
+
+test("who says it heard what was never said begins anew", async () => {
+  const { orchestrator, net } = await openOrchestrator({ steps: null });
+  const first = net.node(orchestrator.url, 0);
+  await until("joined", () => orchestrator.host.view().nodes === 1);
+  const again = net.node(orchestrator.url, 0, { signer: first.signer, heard: 99 });
+  expect(await refusal(first)).toBe("session-replaced");
+  await until("welcome", () => again.heard.some(({ type }) => type === "welcome"));
+  expect(again.heard.find(({ type }) => type === "welcome")).not.toHaveProperty("heard");
 });
 
 test("who cannot say who they are is refused with the reason", async () => {

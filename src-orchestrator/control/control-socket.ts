@@ -7,9 +7,11 @@ import {
   HEARTBEAT_MS,
   RECEIPTS_PER_MESSAGE,
   TOO_BUSY,
+  isCounted,
   proofText,
 } from "../../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../../src-protocol/control.ts";
+import { ControlLane } from "../../src-protocol/control-lane.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { LinkServices } from "../../src-protocol/link-services.ts";
@@ -106,6 +108,9 @@ export class ControlSocket implements NodeConnection {
   private proved = false;
   private joined = false;
   private gone = false;
+  /** The same node's next connection goes on from here: what this one heard still counts. */
+  private isHandedOver = false;
+  private lane = new ControlLane();
   private lastHeard: number;
   private lastCheck: number;
   private waiting = 0;
@@ -134,7 +139,9 @@ export class ControlSocket implements NodeConnection {
       this.socket.terminate();
       return;
     }
-    this.socket.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    if (isCounted(message)) this.lane.said(text);
+    this.socket.send(text);
   }
 
   get hotkey(): Ss58Address | null {
@@ -177,6 +184,7 @@ export class ControlSocket implements NodeConnection {
     this.lastHeard = this.ports.steady();
     try {
       const message = readNodeMessage(messageText(data, isBinary));
+      if (isCounted(message)) this.lane.heard += 1;
       if (this.joined) this.hear(message);
       else this.greet(message);
     } catch (error) {
@@ -220,22 +228,33 @@ export class ControlSocket implements NodeConnection {
     );
   }
 
-  private join({ delegation, capabilities, linkAddress, otherAddresses = [], restorable }: Hello): void {
+  private join(hello: Hello): void {
     if (this.gone) return;
+    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable } = hello;
     const { host, live, steady } = this.ports;
     const { sessionKey, hotkey } = delegation.body;
     this.caller.proved();
-    live.get(sessionKey)?.replaced();
+    const before = live.get(sessionKey);
+    const isSame = before?.handOver(this, hello) === true;
+    if (!isSame) before?.replaced();
     live.set(sessionKey, this);
     this.joined = true;
     this.lastCheck = steady();
     const { heartbeatMs, deadAfterMs } = this.ports.times;
     this.timers.push(
-      setInterval(() => this.send({ type: "heartbeat" }), heartbeatMs),
+      setInterval(() => this.send({ type: "heartbeat", heard: this.lane.heard }), heartbeatMs),
       setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
     );
     const { links } = this.ports;
-    this.send({ type: "welcome", ...(links !== null && { links }) });
+    this.send({
+      type: "welcome",
+      ...(links !== null && { links }),
+      ...(isSame && { heard: this.lane.heard }),
+    });
+    if (isSame) {
+      for (const text of this.lane.unheard) this.socket.send(text);
+      return host.goOn({ type: "moved", sessionKey, linkAddress, otherAddresses }, this);
+    }
     const { memoryBytes } = capabilities;
     host.join(
       {
@@ -251,9 +270,27 @@ export class ControlSocket implements NodeConnection {
     );
   }
 
+  /**
+   * The node has lost this connection without leaving: an address or a router's table has changed, and
+   * the end of this one is not heard yet. SECURITY: only for who has proved the same session key, on the
+   * hotkey that it came with. False: there is no going on from here.
+   */
+  private handOver(next: ControlSocket, { heard, delegation }: Hello): boolean {
+    const isSame = this.joined && !this.gone && this.hotkey === delegation.body.hotkey;
+    if (!isSame || heard === undefined || !this.lane.acknowledge(heard)) return false;
+    next.lane = this.lane;
+    next.order = this.order;
+    this.lane = new ControlLane();
+    this.isHandedOver = true;
+    this.end();
+    this.socket.terminate();
+    return true;
+  }
+
   private hear(message: NodeMessage): void {
     switch (message.type) {
       case "heartbeat":
+        if (message.heard !== undefined) this.lane.acknowledge(message.heard);
         return;
       case "receipts":
         this.store(message.receipts);
@@ -282,7 +319,7 @@ export class ControlSocket implements NodeConnection {
       // A checkpoint counts when its bytes are here, not when somebody says so.
       if (due === null || !(await holdsCheckpoint(due.stage, due.digest, message))) return;
     }
-    if (!this.gone) host.dispatch({ type: "message", sessionKey: key, message });
+    if (!this.gone || this.isHandedOver) host.dispatch({ type: "message", sessionKey: key, message });
   }
 
   private store(receipts: readonly SignedReceipt[]): void {
@@ -363,11 +400,15 @@ export class ControlSocket implements NodeConnection {
     this.leave("closed");
   }
 
-  private leave(cause: "closed" | "silent" | "drained"): void {
-    if (this.gone) return;
+  private end(): void {
     this.gone = true;
     for (const timer of this.timers) clearTimeout(timer);
     clearTimeout(this.earlyTimer);
+  }
+
+  private leave(cause: "closed" | "silent" | "drained"): void {
+    if (this.gone) return;
+    this.end();
     // Nothing more is heard, but the closing handshake has to be read.
     if (this.socket.isPaused) this.socket.resume();
     const key = this.hello?.delegation.body.sessionKey;

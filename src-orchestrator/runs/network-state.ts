@@ -172,6 +172,13 @@ export type NetworkEvent = Moment &
         readonly memoryBytes: number;
         readonly restorable: readonly Restorable[];
       }
+    /** It is there by another connection. */
+    | {
+        readonly type: "moved";
+        readonly sessionKey: SessionKey;
+        readonly linkAddress: LinkAddress;
+        readonly otherAddresses: readonly LinkAddress[];
+      }
     | {
         readonly type: "left";
         readonly sessionKey: SessionKey;

@@ -55,6 +55,8 @@ function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): Ne
   switch (event.type) {
     case "joined":
       return welcome(joined(event, state), event.sessionKey, event, effects);
+    case "moved":
+      return moved(event, state);
     case "left":
       return left(event, state, effects);
     case "message":
@@ -172,6 +174,14 @@ function welcome(state: NetworkState, key: SessionKey, at: Moment, effects: Effe
   if (strangers.length === 0) return form(fillTeam(state, at, effects), at, effects);
   const open = strangers.reduce((next, holder) => vacate(next, holder), state);
   return interrupt(open, at, 0, false, "A node that is known takes part.", effects);
+}
+
+/** Its neighbours find it by its key; the next pipeline dials it where it is now. */
+function moved(event: NetworkEvent & { type: "moved" }, state: NetworkState): NetworkState {
+  const { sessionKey, linkAddress, otherAddresses } = event;
+  const node = state.nodes.get(sessionKey);
+  if (node === undefined) return state;
+  return { ...state, nodes: new Map(state.nodes).set(sessionKey, { ...node, linkAddress, otherAddresses }) };
 }
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {

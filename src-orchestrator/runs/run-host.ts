@@ -156,6 +156,12 @@ export class RunHost {
     this.dispatch(event);
   }
 
+  /** The same node by another connection, and perhaps at another address: nothing else has changed. */
+  goOn(event: Happening<"moved">, connection: NodeConnection): void {
+    this.connections.set(event.sessionKey, connection);
+    this.dispatch(event);
+  }
+
   /** Only the connection that is the node's now can take it away. */
   leave(event: Happening<"left">, connection: NodeConnection): void {
     if (this.connections.get(event.sessionKey) !== connection) return;

@@ -92,6 +92,8 @@ export interface FakeNodeOptions {
   readonly disk?: Map<number, Map<number, string>>;
   readonly delegation?: Delegation;
   readonly signer?: SessionSigner;
+  /** So much it has heard by a connection before this one. */
+  readonly heard?: number;
   /** What it says instead of a hello and a proof. */
   readonly greeting?: (nonce: string) => unknown[];
 }
@@ -101,6 +103,7 @@ export class FakeNode {
   readonly hotkey: TestHotkey;
   readonly disk: Map<number, Map<number, string>>;
   readonly heard: OrchestratorMessage[] = [];
+  readonly said: NodeMessage[] = [];
   /** Ids of receipts that the orchestrator says are on its disk. */
   readonly stored = new Set<string>();
   assignment: Assignment | null = null;
@@ -134,7 +137,9 @@ export class FakeNode {
   }
 
   send(message: NodeMessage): void {
-    if (this.isOpen) this.socket.send(JSON.stringify(message));
+    if (!this.isOpen) return;
+    this.said.push(message);
+    this.socket.send(JSON.stringify(message));
   }
 
   save(stage: number, step: number, digest: string): void {
@@ -188,6 +193,7 @@ export class FakeNode {
           stage,
           steps: [...steps].map(([step, digest]) => ({ step, digest })),
         })),
+        ...(options.heard !== undefined && { heard: options.heard }),
       },
       { type: "proof", signature: this.signer.sign(proofText(network, nonce, LOOPBACK_CHANNEL)) },
     ];

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { CONTROL_PROTOCOL, LOOPBACK_CHANNEL, nodeMessage, proofText } from "../../src-protocol/control.ts";
@@ -98,6 +98,43 @@ it("waits for the challenge, says who it is and proves that it holds the session
     true,
   );
   expect(control?.send({ type: "ready", generation: 1 })).toBe(false);
+});
+
+it("takes another connection when this one does not answer, says again what was not heard, and hears nothing twice", async () => {
+  connect();
+  const first = await arrival();
+  say(first, { type: "welcome" });
+  say(first, { type: "halt", generation: 1, reason: "one" });
+  await vi.waitFor(() => expect(instructions).toHaveLength(1));
+  control?.send({ type: "ready", generation: 1 });
+  first.pause();
+  control?.send({ type: "ready", generation: 2 });
+  control?.doubt();
+  const second = await arrival();
+  const heard = hear(second, 4);
+  say(second, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "n", nonce });
+  expect(control?.send({ type: "ready", generation: 3 })).toBe(false);
+  say(second, { type: "welcome", heard: 1 });
+  const [hello, , ...again] = await heard;
+  expect(hello).toMatchObject({ type: "hello", heard: 1 });
+  expect(again).toEqual([
+    { type: "ready", generation: 2 },
+    { type: "ready", generation: 3 },
+  ]);
+});
+
+it("does not say again to an orchestrator that begins anew", async () => {
+  connect();
+  const first = await arrival();
+  say(first, { type: "welcome" });
+  await vi.waitFor(() => expect(control?.send({ type: "ready", generation: 1 })).toBe(true));
+  first.terminate();
+  const second = await arrival();
+  const heard = hear(second, 3);
+  say(second, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "n", nonce });
+  say(second, { type: "welcome" });
+  await vi.waitFor(() => expect(control?.send({ type: "ready", generation: 9 })).toBe(true));
+  expect((await heard)[2]).toEqual({ type: "ready", generation: 9 });
 });
 
 it("proves nothing to the orchestrator of another network", async () => {

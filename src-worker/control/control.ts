@@ -12,6 +12,7 @@ import {
   HEARTBEAT_MS,
   LOOPBACK_CHANNEL,
   TOO_BUSY,
+  isCounted,
   orchestratorMessage,
   proofText,
   protocolAdvice,
@@ -23,6 +24,7 @@ import type {
   OrchestratorMessage,
   Restorable,
 } from "../../src-protocol/control.ts";
+import { ControlLane } from "../../src-protocol/control-lane.ts";
 import type { Delegation } from "../../src-protocol/delegation.ts";
 import { Failure, failureSchema } from "../../src-protocol/failure.ts";
 import type { LinkServices } from "../../src-protocol/link-services.ts";
@@ -37,6 +39,11 @@ const STEADY_MS = 10_000;
 /** A refusal may be about the moment; this many in a row are about us. */
 const REFUSALS = 3;
 const MOST_PROTOCOL = 1_000_000;
+/** A connection that is doubted answers within this time, or another one is made. */
+const ANSWER_MS = 600;
+/** Nothing heard for so long, and it is doubted: a heartbeat comes every two seconds. */
+const DOUBT_AFTER_MS = HEARTBEAT_MS * 1.5;
+const LOOK_MS = 500;
 
 /** What the worker acts on; greeting and heartbeats stay in here. */
 export type Instruction = Extract<
@@ -94,21 +101,58 @@ export class Control {
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #pulse: NodeJS.Timeout;
+  readonly #look: NodeJS.Timeout;
+  /** What was said and heard since the last welcome that began anew; null before the first. */
+  #lane: ControlLane | null = null;
+  /** Given up for another one, and not ended before that is there: its end would be our leaving. */
+  #doubted: WebSocket | null = null;
+  #asked: NodeJS.Timeout | undefined;
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#pulse = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#look = setInterval(() => {
+      if (this.#welcomed && performance.now() - this.#lastHeard > DOUBT_AFTER_MS) this.doubt();
+    }, LOOK_MS);
     this.#connect();
   }
 
   /**
-   * False when there is no connection: the report is dropped. What it said is told again by the
-   * next hello (snapshots) or kept in the outbox (receipts).
+   * False when there is no connection: the next one says it where it goes on from this one. Where it
+   * begins anew, snapshots are told by its hello and receipts are kept in the outbox.
    */
   send(report: Report): boolean {
-    if (!this.#welcomed) return false;
-    this.#write(report);
-    return true;
+    if (this.#welcomed || isCounted(report)) this.#write(report);
+    return this.#welcomed;
+  }
+
+  /**
+   * This computer's way to others may have changed: the connection has to show that it lives, or
+   * another one takes its place, on which all goes on where it was.
+   */
+  doubt(): void {
+    const socket = this.#socket;
+    if (this.#closed || this.#asked !== undefined) return;
+    if (socket === null) {
+      clearTimeout(this.#timer);
+      this.#connect();
+    } else if (this.#welcomed) {
+      const heard = this.#lastHeard;
+      socket.ping();
+      this.#asked = setTimeout(() => {
+        this.#asked = undefined;
+        if (this.#socket === socket && this.#lastHeard === heard) this.#giveUp(socket);
+      }, ANSWER_MS);
+    }
+  }
+
+  #giveUp(socket: WebSocket): void {
+    this.#doubted?.terminate();
+    this.#doubted = socket;
+    this.#socket = null;
+    this.#welcomed = false;
+    this.#options.onConnection(false, "the connection does not answer");
+    this.#connect();
   }
 
   /** Says hello again, with what is true now. */
@@ -120,7 +164,10 @@ export class Control {
   async close(reason: string, graceMs: number): Promise<void> {
     this.#closed = true;
     clearInterval(this.#pulse);
+    clearInterval(this.#look);
     clearTimeout(this.#timer);
+    clearTimeout(this.#asked);
+    this.#doubted?.terminate();
     const socket = this.#socket;
     if (socket === null) return;
     this.send({ type: "drain", reason });
@@ -157,6 +204,9 @@ export class Control {
         if (!isOver) this.#retry(failure?.message ?? `it answered HTTP ${response.statusCode}`);
         socket.terminate();
       });
+    });
+    socket.on("pong", () => {
+      if (this.#socket === socket) this.#lastHeard = performance.now();
     });
     socket.on("message", (data, isBinary) => {
       if (this.#socket === socket && !isBinary) this.#receive(String(data));
@@ -196,11 +246,20 @@ export class Control {
     if (this.#socket === null) return;
     // A half-open connection says nothing and never closes.
     if (performance.now() - this.#lastHeard > DEAD_AFTER_MS) this.#socket.terminate();
-    else if (this.#welcomed) this.#write({ type: "heartbeat" });
+    else if (this.#welcomed)
+      this.#write({ type: "heartbeat", ...(this.#lane !== null && { heard: this.#lane.heard }) });
   }
 
   #write(message: NodeMessage): void {
     const text = JSON.stringify(message);
+    if (isCounted(message)) {
+      this.#lane?.said(text);
+      if (!this.#welcomed) return;
+    }
+    this.#put(text);
+  }
+
+  #put(text: string): void {
     this.#options.throttle?.up.spend(Buffer.byteLength(text));
     this.#socket?.send(text);
   }
@@ -217,12 +276,16 @@ export class Control {
       this.#socket?.close(1002, "unknown message");
       return;
     }
+    if (isCounted(message) && this.#lane !== null) this.#lane.heard += 1;
     switch (message.type) {
       case "challenge":
         return this.#answerChallenge(message);
       case "welcome":
         this.#welcomed = true;
         this.#welcomedAt = performance.now();
+        this.#doubted?.terminate();
+        this.#doubted = null;
+        this.#goOn(message.heard);
         this.#options.onServices?.(message.links ?? null);
         return this.#options.onConnection(true, "");
       case "refused":
@@ -230,6 +293,7 @@ export class Control {
           this.reconnect();
         return undefined;
       case "heartbeat":
+        if (message.heard !== undefined) this.#lane?.acknowledge(message.heard);
         return;
       case "assign":
       case "grant":
@@ -246,6 +310,13 @@ export class Control {
       case "take":
         return this.#options.onInstruction(message);
     }
+  }
+
+  /** @param heard of what we have said; undefined: everything begins anew */
+  #goOn(heard: number | undefined): void {
+    const lane = this.#lane;
+    if (heard === undefined || lane === null || !lane.acknowledge(heard)) this.#lane = new ControlLane();
+    else for (const text of lane.unheard) this.#put(text);
   }
 
   #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
@@ -268,6 +339,7 @@ export class Control {
       linkAddress,
       otherAddresses: otherAddresses(),
       restorable: restorable(),
+      ...(this.#lane?.isWhole === true && { heard: this.#lane.heard }),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
   }
