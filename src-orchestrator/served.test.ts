@@ -257,7 +257,7 @@ describe("a served network", () => {
     const route = new OrchestratorRoute(orchestrator.url, invitation, owner.address);
     const connection = async () => {
       const socket = new WebSocket(`${orchestrator.url.replace("https", "wss")}/v1/control`, {
-        ...(route.agent && { agent: route.agent }),
+        ...(route.controlAgent && { agent: route.controlAgent }),
         headers: { ...route.headers },
       });
       const heard: ReturnType<typeof orchestratorMessage.parse>[] = [];

@@ -93,9 +93,9 @@ export class LabNet {
   }
 
   /** A router loses its table and gives every live mapping another port. */
-  newPorts(router: string): void {
+  newPorts(router: string, protocol: "udp" | "tcp"): void {
     this.#ports += 1_000;
-    for (const [command = "", ...words] of newPortRules(this.#filter, "wan", this.#ports))
+    for (const [command = "", ...words] of newPortRules(this.#filter, "wan", protocol, this.#ports))
       inSpace(router, command, ...words);
   }
 
@@ -111,6 +111,12 @@ export class LabNet {
     ip("-n", home, "address", "flush", "dev", "lan");
     ip("-n", home, "address", "add", gateway.replace(/1$/, "77/24"), "dev", "lan");
     ip("-n", home, "route", "replace", "default", "via", gateway);
+  }
+
+  /** Everything that runs in a namespace is stopped, as in sleep, or goes on. */
+  signalAll(space: string, signal: "STOP" | "CONT"): void {
+    for (const pid of ip("netns", "pids", space).split("\n").filter(Boolean))
+      process.kill(Number(pid), `SIG${signal}`);
   }
 
   /** What has gone through a home's line until now, bytes. */

@@ -89,21 +89,26 @@ function iptablesRules(device: string, random: boolean, blocksUdp: boolean): str
 }
 
 /**
- * A router forgets the UDP mappings that live, and makes the next ones in another range of ports. They
+ * A router forgets the mappings that live, and makes the next ones in another range of ports. They
  * are forgotten by looking in another zone of the table: so nothing but the packet filter is needed. The
  * range goes first: a packet in between would keep its port.
  */
-export function newPortRules(filter: PacketFilter, device: string, firstPort: number): string[][] {
+export function newPortRules(
+  filter: PacketFilter,
+  device: string,
+  protocol: "udp" | "tcp",
+  firstPort: number,
+): string[][] {
   const range = `${firstPort}-${firstPort + 999}`;
   const zone = firstPort / 1_000;
   if (filter === "nft")
     return [
-      `insert rule ip home out oifname ${device} meta l4proto udp masquerade to :${range}`,
+      `insert rule ip home out oifname ${device} meta l4proto ${protocol} masquerade to :${range}`,
       "add chain ip home raw { type filter hook prerouting priority -300; }",
-      `add rule ip home raw meta l4proto udp ct zone set ${zone}`,
+      `add rule ip home raw meta l4proto ${protocol} ct zone set ${zone}`,
     ].map((rule) => ["nft", rule]);
   return [
-    `-t nat -I POSTROUTING -o ${device} -p udp -j MASQUERADE --to-ports ${range}`,
-    `-t raw -I PREROUTING -p udp -j CT --zone ${zone}`,
+    `-t nat -I POSTROUTING -o ${device} -p ${protocol} -j MASQUERADE --to-ports ${range}`,
+    `-t raw -I PREROUTING -p ${protocol} -j CT --zone ${zone}`,
   ].map((rule) => `${filter} ${rule}`.split(" "));
 }

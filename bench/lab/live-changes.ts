@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Progress } from "../bench.ts";
-import type { LabNet } from "./lab-net.ts";
+import type { Home, LabNet } from "./lab-net.ts";
 import { PUBLIC_HOST } from "./lab-net.ts";
 import { LabTraining } from "./lab-training.ts";
 
@@ -13,6 +13,8 @@ const SHOWS_WITHIN_MS = 9_000;
 /** News of steps may be so old. */
 const NEWS_MS = 1_000;
 const AWAY_MS = 2_500;
+/** Within a heartbeat's limit, and beyond it. */
+const ASLEEP_MS = [3_000, 15_000];
 
 export interface LiveChange {
   readonly change: string;
@@ -28,24 +30,52 @@ export interface LiveChange {
 
 interface Case {
   readonly change: string;
-  readonly make: (net: LabNet, home: string, router: string) => void | Promise<void>;
+  /** Gives the time from which the pause counts (Unix ms). */
+  readonly make: (net: LabNet, home: Home) => Promise<number>;
 }
 
 const CASES: readonly Case[] = [
   {
-    change: "the router gives another port to a live link",
-    make: (net, _home, router) => net.newPorts(router),
+    change: "the router gives another port to live UDP links",
+    make: (net, { edge }) => at(() => net.newPorts(edge, "udp")),
   },
   {
-    change: "the address is away for 2.5 s and comes back",
-    async make(net, home) {
-      net.interfaceOf(home, "down");
-      await wait(AWAY_MS);
-      net.interfaceOf(home, "up");
+    change: "the router has lost its table: UDP and TCP get other ports",
+    async make(net, { edge }) {
+      const begun = Date.now();
+      for (const protocol of ["udp", "tcp"] as const) net.newPorts(edge, protocol);
+      return begun;
     },
   },
-  { change: "the computer gets another address", make: (net, home) => net.anotherAddress(home) },
+  {
+    change: `the address is away for ${AWAY_MS / 1000} s and comes back`,
+    make: (net, { space }) =>
+      at(async () => {
+        net.interfaceOf(space, "down");
+        await wait(AWAY_MS);
+        net.interfaceOf(space, "up");
+      }),
+  },
+  {
+    change: "the computer gets another address",
+    make: (net, { space }) => at(() => net.anotherAddress(space)),
+  },
+  ...ASLEEP_MS.map((asleepMs) => ({
+    change: `the computer sleeps for ${asleepMs / 1000} s (from waking on)`,
+    async make(net: LabNet, { space }: Home) {
+      net.signalAll(space, "STOP");
+      await wait(asleepMs);
+      net.signalAll(space, "CONT");
+      return Date.now();
+    },
+  })),
 ];
+
+async function at(make: () => void | Promise<void>): Promise<number> {
+  const begun = Date.now();
+  await make();
+  return begun;
+}
 
 /** Two homes train while something happens to one of them: how long until the next step, and whether the pipeline was formed anew. */
 export async function liveChanges(net: LabNet, progress: Progress): Promise<LiveChange[]> {
@@ -66,8 +96,7 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
       let stallMs: number | null = null;
       let trouble: string | null = null;
       try {
-        const begun = Date.now();
-        await make(net, one.space, one.edge);
+        const begun = await make(net, one);
         stallMs = await longestPause(training, begun);
       } catch (error) {
         trouble = failureBody(error).message;
@@ -100,10 +129,11 @@ function linksOf(training: LabTraining, home: string): string {
 async function longestPause(training: LabTraining, begun: number): Promise<number> {
   await wait(SHOWS_WITHIN_MS);
   for (;;) {
-    const times = [...training.finished.values()].filter((at) => at >= begun - NEWS_MS).sort((a, b) => a - b);
+    const steps = [...training.finished.values()].filter((time) => time > begun);
+    const times = [begun, ...steps].sort((a, b) => a - b);
     const last = times.at(-1) ?? 0;
-    if (Date.now() - last < NEWS_MS)
-      return Math.max(...times.map((at, index) => at - (times[index - 1] ?? at)));
+    if (steps.length > 1 && Date.now() - last < NEWS_MS)
+      return Math.max(...times.map((time, index) => time - (times[index - 1] ?? time)));
     if (Date.now() - begun > BACK_WITHIN_MS)
       throw new Failure("lab-training", `No step was finished within ${BACK_WITHIN_MS / 1000} s.`);
     await wait(50);

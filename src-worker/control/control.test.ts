@@ -71,12 +71,14 @@ function say(socket: WebSocket, message: OrchestratorMessage): void {
   socket.send(JSON.stringify(message));
 }
 
-/** The next `count` messages of the worker. */
+/** The next `count` messages of the worker; heartbeats come whenever it is time. */
 function hear(socket: WebSocket, count: number): Promise<NodeMessage[]> {
   const heard: NodeMessage[] = [];
   return new Promise((resolve) => {
     socket.on("message", (data) => {
-      heard.push(nodeMessage.parse(JSON.parse(String(data))));
+      const message = nodeMessage.parse(JSON.parse(String(data)));
+      if (message.type === "heartbeat" || heard.length === count) return;
+      heard.push(message);
       if (heard.length === count) resolve(heard);
     });
   });

@@ -40,7 +40,7 @@ const STEADY_MS = 10_000;
 const REFUSALS = 3;
 const MOST_PROTOCOL = 1_000_000;
 /** A connection that is doubted answers within this time, or another one is made. */
-const ANSWER_MS = 600;
+const ANSWER_MS = 900;
 /** Nothing heard for so long, and it is doubted: a heartbeat comes every two seconds. */
 const DOUBT_AFTER_MS = HEARTBEAT_MS * 1.5;
 const LOOK_MS = 500;
@@ -133,6 +133,7 @@ export class Control {
   doubt(): void {
     const socket = this.#socket;
     if (this.#closed || this.#asked !== undefined) return;
+    this.#options.route.doubt();
     if (socket === null) {
       clearTimeout(this.#timer);
       this.#connect();
@@ -140,13 +141,17 @@ export class Control {
       const heard = this.#lastHeard;
       socket.ping();
       this.#asked = setTimeout(() => {
-        this.#asked = undefined;
-        if (this.#socket === socket && this.#lastHeard === heard) this.#giveUp(socket);
+        // When this process was busy, what came meanwhile is read before the verdict.
+        setImmediate(() => {
+          this.#asked = undefined;
+          if (this.#socket === socket && this.#lastHeard === heard) this.#giveUp(socket);
+        });
       }, ANSWER_MS);
     }
   }
 
   #giveUp(socket: WebSocket): void {
+    if (this.#closed) return;
     this.#doubted?.terminate();
     this.#doubted = socket;
     this.#socket = null;
@@ -185,7 +190,7 @@ export class Control {
     const url = route.url("/v1/control");
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url, {
-      agent: route.agent,
+      agent: route.controlAgent,
       headers: route.headers,
       maxPayload: CONTROL_MESSAGE_LIMIT_BYTES,
       handshakeTimeout: DEAD_AFTER_MS,

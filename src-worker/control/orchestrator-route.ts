@@ -11,20 +11,29 @@ import { PINNED_AGENT, PINNED_TLS, whenPinned } from "../../src-protocol/pinned-
 /** The way to the orchestrator: by which key it is known, and what every request shows to be let in. */
 export class OrchestratorRoute {
   readonly #url: string;
-  /** Undefined: Node's own, over loopback. */
-  readonly agent: https.Agent | undefined;
+  /** Of requests, which share connections. Undefined: Node's own, over loopback. */
+  readonly #agent: https.Agent | undefined;
+  /** Of the control connection. It never takes one that was used before, on a way that may be gone. */
+  readonly controlAgent: https.Agent | undefined;
   readonly headers: Readonly<Record<string, string>>;
 
   /** @param access null: this computer's own network */
   constructor(url: string, access: NetworkAccess | null, hotkey: Ss58Address | null) {
     this.#url = url;
-    this.agent = access === null ? undefined : new PinnedAgent(access.keySha256);
+    this.#agent = access === null ? undefined : new PinnedAgent(access.keySha256, PINNED_AGENT);
+    this.controlAgent = access === null ? undefined : new PinnedAgent(access.keySha256, PINNED_CONTROL);
     const token = access?.token ?? null;
     this.headers = {
       [NETWORK_HEADERS.protocol]: String(CONTROL_PROTOCOL),
       ...(token !== null && { [NETWORK_HEADERS.token]: token }),
       ...(hotkey !== null && { [NETWORK_HEADERS.hotkey]: hotkey }),
     };
+  }
+
+  /** This computer's way to others may have changed: no idle connection is used again. */
+  doubt(): void {
+    for (const sockets of Object.values(this.#agent?.freeSockets ?? {}))
+      for (const socket of sockets ?? []) socket.destroy();
   }
 
   url(path: string): URL {
@@ -36,15 +45,17 @@ export class OrchestratorRoute {
     const url = this.url(path);
     const headers = { ...options.headers, ...this.headers } as http.OutgoingHttpHeaders;
     if (url.protocol === "http:") return http.request(url, { ...options, headers });
-    return https.request(url, { ...options, headers, agent: this.agent });
+    return https.request(url, { ...options, headers, agent: this.#agent });
   }
 }
+
+const PINNED_CONTROL = { ...PINNED_AGENT, keepAlive: false };
 
 class PinnedAgent extends https.Agent {
   readonly #keySha256: string;
 
-  constructor(keySha256: string) {
-    super(PINNED_AGENT);
+  constructor(keySha256: string, options: https.AgentOptions) {
+    super(options);
     this.#keySha256 = keySha256;
   }
 
