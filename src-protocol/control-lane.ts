@@ -2,6 +2,7 @@
 const MOST_MESSAGES = 1_024;
 /** SECURITY: a node that never says what it has heard must not have much kept for it. */
 const MOST_KEPT_CHARS = 128 * 1024;
+const TOLD_AT_LEAST = 64;
 
 /**
  * What one side of a control connection has said and heard, counted from its beginning. The next
@@ -15,6 +16,12 @@ export class ControlLane {
   #isWhole = true;
   /** Messages of the other side. */
   heard = 0;
+
+  /** One more is heard. True: so much was heard that the other side should be told before the next heartbeat. */
+  hears(): boolean {
+    this.heard += 1;
+    return this.heard % TOLD_AT_LEAST === 0;
+  }
 
   said(text: string): void {
     if (!this.#isWhole) return;

@@ -144,6 +144,10 @@ export class ControlSocket implements NodeConnection {
     this.socket.send(text);
   }
 
+  private sayHeard(): void {
+    this.send({ type: "heartbeat", heard: this.lane.heard });
+  }
+
   get hotkey(): Ss58Address | null {
     return this.hello?.delegation.body.hotkey ?? null;
   }
@@ -184,7 +188,7 @@ export class ControlSocket implements NodeConnection {
     this.lastHeard = this.ports.steady();
     try {
       const message = readNodeMessage(messageText(data, isBinary));
-      if (isCounted(message)) this.lane.heard += 1;
+      if (isCounted(message) && this.lane.hears() && this.joined) this.sayHeard();
       if (this.joined) this.hear(message);
       else this.greet(message);
     } catch (error) {
@@ -242,7 +246,7 @@ export class ControlSocket implements NodeConnection {
     this.lastCheck = steady();
     const { heartbeatMs, deadAfterMs } = this.ports.times;
     this.timers.push(
-      setInterval(() => this.send({ type: "heartbeat", heard: this.lane.heard }), heartbeatMs),
+      setInterval(() => this.sayHeard(), heartbeatMs),
       setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
     );
     const { links } = this.ports;

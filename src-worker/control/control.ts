@@ -251,8 +251,11 @@ export class Control {
     if (this.#socket === null) return;
     // A half-open connection says nothing and never closes.
     if (performance.now() - this.#lastHeard > DEAD_AFTER_MS) this.#socket.terminate();
-    else if (this.#welcomed)
-      this.#write({ type: "heartbeat", ...(this.#lane !== null && { heard: this.#lane.heard }) });
+    else if (this.#welcomed) this.#sayHeard();
+  }
+
+  #sayHeard(): void {
+    this.#write({ type: "heartbeat", ...(this.#lane !== null && { heard: this.#lane.heard }) });
   }
 
   #write(message: NodeMessage): void {
@@ -281,7 +284,7 @@ export class Control {
       this.#socket?.close(1002, "unknown message");
       return;
     }
-    if (isCounted(message) && this.#lane !== null) this.#lane.heard += 1;
+    if (isCounted(message) && this.#lane?.hears() === true) this.#sayHeard();
     switch (message.type) {
       case "challenge":
         return this.#answerChallenge(message);
