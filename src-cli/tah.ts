@@ -26,6 +26,7 @@ import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
+import { addChainCommands } from "./chain-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
@@ -44,6 +45,7 @@ const EXIT_BAD_USE = 2;
 const BAD_USE: ReadonlySet<string> = new Set([
   "bad-option",
   "bad-address",
+  "bad-amount",
   "bad-duration",
   "bad-limit",
   "bad-rules",
@@ -370,6 +372,7 @@ addRunCommands(program, say);
 addNetworkCommands(program, say);
 addWalletCommands(program, say);
 addLedgerCommands(program, say);
+addChainCommands(program, say);
 addReceiptsCommands(program, say);
 addPayoutCommand(program, say);
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { raoText } from "./units.ts";
 import { sr25519Signature, ss58Address } from "./keys.ts";
 
 /**
@@ -68,6 +69,18 @@ export const walletRequest = z.discriminatedUnion("type", [
     /** Of the coldkey's file, where it is locked. */
     password: password.nullable(),
   }),
+  /** TAO leaves a coldkey, within the day's limit. */
+  z.strictObject({
+    type: z.literal("transfer"),
+    ...place,
+    home: folder,
+    url: z.string().max(500),
+    genesis: z.string().regex(/^0x[0-9a-f]{64}$/, "0x and 64 digits of hex"),
+    to: ss58Address,
+    amountRao: raoText,
+    password: password.nullable(),
+  }),
+  z.strictObject({ type: z.literal("limit"), home: folder, taoRaoPerDay: raoText }),
   /** Which hotkey the daemon of this data folder works with. */
   z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: name }),
 ]);
@@ -109,6 +122,16 @@ export const walletAnswer = z.discriminatedUnion("type", [
   }),
   z.strictObject({ type: z.literal("written"), path: z.string(), address: ss58Address }),
   z.strictObject({ type: z.literal("signed"), address: ss58Address, signature: sr25519Signature }),
+  z.strictObject({
+    type: z.literal("transferred"),
+    from: ss58Address,
+    to: ss58Address,
+    block: z.int().nonnegative(),
+    blockHash: z.string(),
+    extrinsic: z.string(),
+    creditedRao: raoText,
+  }),
+  z.strictObject({ type: z.literal("limited"), taoRaoPerDay: raoText }),
   z.strictObject({ type: z.literal("used"), path: z.string(), address: ss58Address.nullable() }),
 ]);
 export type WalletAnswer = z.infer<typeof walletAnswer>;

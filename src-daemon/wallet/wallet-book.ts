@@ -16,7 +16,8 @@ import { lockedForm } from "./locked-form.ts";
 import { isPolkadotJson } from "./polkadot-json.ts";
 import { parseConsentText } from "../../src-protocol/payout-consent.ts";
 import { SignatureLog } from "./signature-log.ts";
-import { loggedHotkey, walletHotkey } from "./wallet-hotkey.ts";
+import { SpendLimits } from "./spend-limits.ts";
+import { loggedHotkey, transferSigner, walletHotkey } from "./wallet-hotkey.ts";
 import { selectedWallet, selectWallet } from "./selected-wallet.ts";
 import { createKeyFile, readKeyFile } from "./wallet-folder.ts";
 import {
@@ -62,6 +63,15 @@ export async function answerWallet(request: WalletRequest, patience: Patience = 
       return setPayout(request);
     case "consent":
       return signConsent(request, patience);
+    case "transfer": {
+      const { sendTao } = await import("./wallet-transfer.ts");
+      return sendTao(request, transferSigner(await openColdkey(request, patience)));
+    }
+    case "limit": {
+      const limits = new SpendLimits(request.home, Date.now);
+      limits.setTaoPerDay(BigInt(request.taoRaoPerDay));
+      return { type: "limited", taoRaoPerDay: String(limits.taoPerDay) };
+    }
     case "use":
       return use(request);
   }
@@ -237,14 +247,7 @@ async function signConsent(
   const body = parseConsentText(request.text);
   if (body === null)
     throw new Failure("consent-malformed", "This text is no consent to be paid, so nothing was signed.");
-  const file = await readKeyFile(path, { secret: true });
-  if (file === null)
-    throw new Failure(
-      "wallet-missing",
-      `There is no coldkey ${path} on this computer. Sign the text where it is: \`tah payout ADDRESS --out FILE\`.`,
-    );
-  const bytes = await opened({ bytes: file.bytes, path }, request.password, patience);
-  const coldkey = walletHotkey(decodeKeyFile(bytes, path), { path, created: false, warnings: [] });
+  const coldkey = walletHotkey(await openColdkey(request, patience), { path, created: false, warnings: [] });
   if (coldkey.address !== body.payoutColdkey)
     throw new Failure(
       "consent-other-address",
@@ -253,6 +256,20 @@ async function signConsent(
   const log = new SignatureLog(join(request.home, "coldkey-signatures.jsonl"), Date.now);
   const signature = loggedHotkey(coldkey, log).sign({ kind: "consent", body });
   return { type: "signed", address: coldkey.address, signature };
+}
+
+async function openColdkey(
+  request: { readonly root: string; readonly wallet: string; readonly password: string | null },
+  patience: Patience,
+): Promise<KeyPair> {
+  const { path } = locateColdkey(request);
+  const file = await readKeyFile(path, { secret: true });
+  if (file === null)
+    throw new Failure(
+      "wallet-missing",
+      `There is no coldkey ${path} on this computer. A consent can be signed where it is: \`tah payout ADDRESS --out FILE\`.`,
+    );
+  return decodeKeyFile(await opened({ bytes: file.bytes, path }, request.password, patience), path);
 }
 
 async function setPayout(request: Extract<WalletRequest, { type: "payout" }>): Promise<WalletAnswer> {

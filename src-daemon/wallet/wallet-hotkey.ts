@@ -4,6 +4,7 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { signableText } from "../../src-protocol/signable.ts";
 import type { Signable } from "../../src-protocol/signable.ts";
 import type { SignatureLog } from "./signature-log.ts";
+import type { TaoTransfer, TransferKey } from "../chain/chain-transfer.ts";
 import type { KeyPair } from "./wallet-key-file.ts";
 
 /** What the rest of the daemon needs of a hotkey. */
@@ -15,6 +16,9 @@ export interface Hotkey {
    */
   sign(thing: Signable): string;
 }
+
+/** A coldkey, where a transfer was made and looked at before it gets here. */
+export type TransferSigner = TransferKey;
 
 /** A hotkey that was read from a wallet. */
 export interface WalletHotkey extends Hotkey {
@@ -29,7 +33,7 @@ export interface WalletHotkey extends Hotkey {
  * SECURITY: the secret stands in a private field, which no log, `JSON.stringify`, `util.inspect`,
  * structured clone or IPC message can reach. There is no getter for it.
  */
-class SecretHotkey implements WalletHotkey {
+class SecretHotkey implements WalletHotkey, TransferSigner {
   readonly address: Ss58Address;
   readonly path: string;
   readonly created: boolean;
@@ -50,6 +54,10 @@ class SecretHotkey implements WalletHotkey {
     return `0x${Buffer.from(signature).toString("hex")}`;
   }
 
+  signTransfer(_transfer: TaoTransfer, payload: Uint8Array): Uint8Array {
+    return sign(this.#secretKey, payload);
+  }
+
   toJSON(): { address: Ss58Address } {
     return { address: this.address };
   }
@@ -64,6 +72,11 @@ export function walletHotkey(
   about: Pick<WalletHotkey, "path" | "created" | "warnings">,
 ): WalletHotkey {
   return new SecretHotkey(pair, about);
+}
+
+/** SECURITY: only the process of one `tah chain pay` makes such a one, for the length of that command. */
+export function transferSigner(pair: KeyPair): TransferSigner {
+  return new SecretHotkey(pair, { path: "", created: false, warnings: [] });
 }
 
 /** The same key, and each of its signatures is in the log before it is made. */

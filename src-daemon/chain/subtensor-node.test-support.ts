@@ -1,0 +1,400 @@
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { verify } from "@scure/sr25519";
+import type * as PolkadotTypes from "@polkadot/types";
+import { WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
+import { z } from "zod";
+import { sha256 } from "../../src-protocol/signing.ts";
+import { decodeSs58, encodeSs58 } from "../../src-protocol/ss58.ts";
+
+const { Metadata, TypeRegistry } = createRequire(import.meta.url)("@polkadot/types") as typeof PolkadotTypes;
+type Codec = ReturnType<PolkadotTypes.TypeRegistry["createType"]>;
+
+/** Finney's own metadata; tests that need it are skipped where it is not. */
+const METADATA_FILE = join(
+  import.meta.dirname,
+  "..",
+  "..",
+  "..",
+  "shared",
+  "data",
+  "subtensor-finney-393.scale",
+);
+export const hasSubtensorMetadata = existsSync(METADATA_FILE);
+
+const request = z.object({ id: z.number(), method: z.string(), params: z.array(z.unknown()).default([]) });
+const SPEC = {
+  specName: "node-subtensor",
+  implName: "node-subtensor",
+  authoringVersion: 1,
+  specVersion: 393,
+};
+const VERSION = { ...SPEC, implVersion: 1, apis: [], transactionVersion: 1, stateVersion: 1 };
+const FEE_RAO = 137_047n;
+
+interface Account {
+  nonce: number;
+  free: bigint;
+}
+
+interface Block {
+  readonly number: number;
+  readonly hash: string;
+  readonly extrinsics: readonly string[];
+  readonly events: string;
+}
+
+/** What becomes of a call: an event, or a module's error by its name. */
+type Outcome = { readonly event: Uint8Array } | { readonly error: string };
+
+/**
+ * A chain node, small and strict: it serves Subtensor's real metadata, keeps accounts and stake, and takes
+ * only extrinsics whose sr25519 signatures, nonces and genesis are right. One block an extrinsic, final at once.
+ */
+export class SubtensorNode {
+  readonly url: string;
+  readonly genesis: string;
+  readonly accounts = new Map<string, Account>();
+  /** Alpha in rao by `coldkey hotkey netuid`. */
+  readonly stake = new Map<string, bigint>();
+  /** Module errors that calls of this name meet, first to last. */
+  readonly failures: { readonly call: string; readonly error: string }[] = [];
+  readonly refused: string[] = [];
+  readonly #server: WebSocketServer;
+  readonly #registry: PolkadotTypes.TypeRegistry;
+  readonly #metadata: string;
+  readonly #blocks: Block[];
+  #subscriptions = 0;
+
+  private constructor(server: WebSocketServer, change: (metadata: Buffer) => Buffer) {
+    this.#server = server;
+    this.url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    this.#metadata = `0x${change(readFileSync(METADATA_FILE)).toString("hex")}`;
+    this.#registry = new TypeRegistry();
+    this.#registry.setMetadata(new Metadata(this.#registry, this.#metadata as `0x${string}`));
+    this.#blocks = [];
+    this.genesis = this.#build([], "0x00");
+    server.on("connection", (socket) => {
+      socket.on("message", (data) => this.#receive(socket, request.parse(JSON.parse(String(data)))));
+    });
+  }
+
+  static async start({ change = (metadata: Buffer): Buffer => metadata } = {}): Promise<SubtensorNode> {
+    const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    await once(server, "listening");
+    return new SubtensorNode(server, change);
+  }
+
+  get height(): number {
+    return this.#blocks.length - 1;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#server.clients) socket.terminate();
+    await new Promise((done) => this.#server.close(done));
+  }
+
+  #receive(socket: WebSocket, { id, method, params }: z.infer<typeof request>): void {
+    const send = (message: object): void => socket.send(JSON.stringify({ jsonrpc: "2.0", ...message }));
+    const subscribe = (name: string, results: readonly unknown[]): void => {
+      const subscription = `s${++this.#subscriptions}`;
+      send({ id, result: subscription });
+      for (const result of results) send({ method: name, params: { subscription, result } });
+    };
+    try {
+      switch (method) {
+        case "author_submitAndWatchExtrinsic": {
+          const block = this.#take(String(params[0]));
+          return subscribe("author_extrinsicUpdate", ["ready", { inBlock: block }, { finalized: block }]);
+        }
+        case "state_subscribeRuntimeVersion":
+          return subscribe("state_runtimeVersion", [VERSION]);
+        case "state_subscribeStorage": {
+          const keys = z.array(z.string()).parse(params[0]);
+          const changes = keys.map((key) => [key, this.#storage(key, null)]);
+          return subscribe("state_storage", [{ block: this.#head().hash, changes }]);
+        }
+        case "chain_subscribeNewHead":
+        case "chain_subscribeNewHeads":
+        case "chain_subscribeFinalizedHeads":
+          return subscribe("chain_newHead", [this.#header(this.#head())]);
+        case "state_unsubscribeStorage":
+        case "author_unwatchExtrinsic":
+        case "chain_unsubscribeNewHeads":
+        case "chain_unsubscribeFinalizedHeads":
+          return send({ id, result: true });
+        default:
+          return send({ id, result: this.#answer(method, params) });
+      }
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : new Refusal(-32_000, String(error));
+      this.refused.push(refusal.message);
+      return send({ id, error: { code: refusal.code, message: refusal.message, data: refusal.data } });
+    }
+  }
+
+  #answer(method: string, params: readonly unknown[]): unknown {
+    switch (method) {
+      case "system_chain":
+        return "Bittensor";
+      case "system_properties":
+        return { ss58Format: 42, tokenDecimals: 9, tokenSymbol: "TAO" };
+      case "rpc_methods":
+        return { methods: [] };
+      case "state_getRuntimeVersion":
+        return VERSION;
+      case "state_getMetadata":
+        return this.#metadata;
+      case "chain_getBlockHash":
+        return this.#blocks[Number(params[0] ?? this.height)]?.hash ?? null;
+      case "chain_getFinalizedHead":
+        return this.#head().hash;
+      case "chain_getHeader":
+        return this.#header(this.#blockOf(params[0]));
+      case "chain_getBlock": {
+        const block = this.#blockOf(params[0]);
+        return { block: { header: this.#header(block), extrinsics: block.extrinsics }, justifications: null };
+      }
+      case "system_accountNextIndex":
+        return this.#account(String(params[0])).nonce;
+      case "state_getStorage":
+        return this.#storage(String(params[0]), params[1]);
+      case "state_queryStorageAt": {
+        const keys = z.array(z.string()).parse(params[0]);
+        return [
+          {
+            block: this.#blockOf(params[1]).hash,
+            changes: keys.map((key) => [key, this.#storage(key, params[1])]),
+          },
+        ];
+      }
+      default:
+        throw new Refusal(-32_601, `Method not found: ${method}`);
+    }
+  }
+
+  #head(): Block {
+    const block = this.#blocks.at(-1);
+    if (block === undefined) throw new Error("no block");
+    return block;
+  }
+
+  #blockOf(hash: unknown): Block {
+    return this.#blocks.find((block) => block.hash === hash) ?? this.#head();
+  }
+
+  #header({ number, extrinsics }: Block): object {
+    return this.#headerOf(number, extrinsics);
+  }
+
+  #account(address: string): Account {
+    const known = this.accounts.get(address);
+    if (known !== undefined) return known;
+    const fresh = { nonce: 0, free: 0n };
+    this.accounts.set(address, fresh);
+    return fresh;
+  }
+
+  #storage(key: string, at: unknown): string | null {
+    const { account, events } = STORAGE;
+    if (key === events) return this.#blockOf(at).events;
+    if (!key.startsWith(account)) return null;
+    const address = encodeSs58(Buffer.from(key.slice(-64), "hex"));
+    const { nonce, free } = this.#account(address);
+    const info = this.#registry.createType("FrameSystemAccountInfo", { nonce, providers: 1, data: { free } });
+    return info.toHex();
+  }
+
+  /** Verifies, then executes. @throws Refusal as a transaction pool says no */
+  #take(hex: string): string {
+    const extrinsic = this.#registry.createType("Extrinsic", hex) as unknown as Extrinsic;
+    const sender = extrinsic.signer.toString();
+    const account = this.#account(sender);
+    const { nonce, tip, era, method } = extrinsic;
+    const payload = this.#registry.createType(
+      "ExtrinsicPayload",
+      {
+        method: method.toHex(),
+        era: era.toHex(),
+        nonce: nonce.toNumber(),
+        tip: tip.toString(),
+        specVersion: VERSION.specVersion,
+        transactionVersion: VERSION.transactionVersion,
+        genesisHash: this.genesis,
+        blockHash: era.isImmortalEra ? this.genesis : this.#birthOf(era),
+      },
+      { version: 4 },
+    ) as unknown as { toU8a(options: { method: true }): Uint8Array };
+    const signature = Buffer.from(extrinsic.signature.toHex().slice(2), "hex");
+    const signer = decodeSs58(sender);
+    const isSigned = signer !== null && isVerified(payload.toU8a({ method: true }), signature, signer);
+    if (!isSigned) throw new Refusal(1010, "Invalid Transaction", "Transaction has a bad signature");
+    if (nonce.toNumber() !== account.nonce)
+      throw new Refusal(1010, "Invalid Transaction", "Transaction is outdated");
+    if (account.free < FEE_RAO) throw new Refusal(1010, "Invalid Transaction", "Inability to pay some fees");
+    account.nonce += 1;
+    account.free -= FEE_RAO;
+    const outcome = this.#execute(sender, method);
+    const event = "event" in outcome ? outcome.event : this.#failed(outcome.error);
+    const done = "event" in outcome ? [event, this.#event("System", "ExtrinsicSuccess", INFO)] : [event];
+    const records = done.map((each) => Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), each, Buffer.from([0])]));
+    const events = Buffer.concat([Buffer.from([records.length << 2]), ...records]);
+    return this.#build([hex], `0x${events.toString("hex")}`);
+  }
+
+  /** A block's hash is that of its header, as clients compute it. */
+  #build(extrinsics: readonly string[], events: string): string {
+    const number = this.#blocks.length;
+    const header = this.#registry.createType("Header", this.#headerOf(number, extrinsics));
+    const hash = header.hash.toHex();
+    this.#blocks.push({ number, hash, extrinsics, events });
+    return hash;
+  }
+
+  #headerOf(number: number, extrinsics: readonly string[]): object {
+    return {
+      parentHash: this.#blocks[number - 1]?.hash ?? `0x${"00".repeat(32)}`,
+      number: `0x${number.toString(16)}`,
+      stateRoot: `0x${sha256("a chain of a test")}`,
+      extrinsicsRoot: `0x${sha256(extrinsics.join(" "))}`,
+      digest: { logs: [] },
+    };
+  }
+
+  #birthOf(era: Era): string {
+    const birth = era.asMortalEra.birth(this.height);
+    return this.#blocks[Math.min(birth, this.height)]?.hash ?? this.genesis;
+  }
+
+  #execute(sender: string, { section, method, args }: Extrinsic["method"]): Outcome {
+    const name = `${section}.${method}`;
+    const planned = this.failures.findIndex(({ call }) => call === name);
+    const [failure] = planned < 0 ? [] : this.failures.splice(planned, 1);
+    if (failure !== undefined) return { error: failure.error };
+    const values = args.map(String);
+    if (name === "balances.transferKeepAlive") {
+      const [to = "", amount = "0"] = values;
+      const [from, rao] = [this.#account(sender), BigInt(amount)];
+      if (from.free < rao + 500n) return { error: "Balances.InsufficientBalance" };
+      from.free -= rao;
+      this.#account(to).free += rao;
+      const fields = [accountBytes(sender), accountBytes(to), u64(rao)];
+      return { event: this.#event("Balances", "Transfer", Buffer.concat(fields)) };
+    }
+    if (name === "subtensorModule.transferStake") {
+      const [to = "", hotkey = "", from = "", target = "", amount = "0"] = values;
+      const held = this.stake.get(`${sender} ${hotkey} ${from}`) ?? 0n;
+      const rao = BigInt(amount);
+      if (held < rao) return { error: "SubtensorModule.NotEnoughStakeToWithdraw" };
+      this.stake.set(`${sender} ${hotkey} ${from}`, held - rao);
+      // Observed on a real chain: fee and slippage keep 0.3 percent.
+      const arrived = (rao * 997n) / 1000n;
+      const key = `${to} ${hotkey} ${target}`;
+      this.stake.set(key, (this.stake.get(key) ?? 0n) + arrived);
+      const fields = [sender, to, hotkey].map(accountBytes);
+      const ends = [u16(Number(from)), u16(Number(target)), u64(arrived)];
+      return {
+        event: this.#event("SubtensorModule", "StakeTransferred", Buffer.concat([...fields, ...ends])),
+      };
+    }
+    return { error: "System.CallFiltered" };
+  }
+
+  #event(pallet: string, name: string, fields: Uint8Array): Uint8Array {
+    const { index, variants } = this.#pallet(pallet, "events");
+    return Buffer.concat([Buffer.from([index, variantIndex(variants, name)]), fields]);
+  }
+
+  #failed(error: string): Uint8Array {
+    const [pallet = "", name = ""] = error.split(".");
+    const { index, variants } = this.#pallet(pallet, "errors");
+    // DispatchError::Module { index, error: [u8; 4] }
+    const module = Buffer.from([3, index, variantIndex(variants, name), 0, 0, 0]);
+    return this.#event("System", "ExtrinsicFailed", Buffer.concat([module, INFO]));
+  }
+
+  #pallet(name: string, what: "events" | "errors") {
+    const pallet = this.#registry.metadata.pallets.find((each) => each.name.toString() === name);
+    const type = pallet?.[what].unwrap().type;
+    if (pallet === undefined || type === undefined) throw new Error(`no pallet ${name}`);
+    const { variants } = this.#registry.lookup.getSiType(type).def.asVariant;
+    return { index: pallet.index.toNumber(), variants };
+  }
+}
+
+class Refusal extends Error {
+  readonly code: number;
+  readonly data: string | undefined;
+
+  constructor(code: number, message: string, data?: string) {
+    super(message);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+interface Era extends Codec {
+  readonly isImmortalEra: boolean;
+  readonly asMortalEra: { birth(current: number): number };
+}
+
+/** What of polkadot-js' extrinsic is looked at. */
+interface Extrinsic {
+  readonly signer: Codec;
+  readonly signature: Codec;
+  readonly nonce: { toNumber(): number };
+  readonly tip: Codec;
+  readonly era: Era;
+  readonly method: Codec & {
+    readonly section: string;
+    readonly method: string;
+    readonly args: readonly Codec[];
+  };
+}
+
+/** `DispatchInfo`: weight (two compact zeros), class Normal, fees are paid. */
+const INFO = Buffer.from([0, 0, 0, 0]);
+
+/** twox128(pallet) ‖ twox128(item). */
+const STORAGE = {
+  account: "0x26aa394eea5630e07c48ae0c9558cef7b99d880ec681799c0cf30e8886371da9",
+  events: "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7",
+};
+
+function isVerified(payload: Uint8Array, signature: Uint8Array, signer: Uint8Array): boolean {
+  try {
+    return verify(payload, signature, signer);
+  } catch {
+    return false;
+  }
+}
+
+function variantIndex(
+  variants: Iterable<{ readonly name: { toString(): string }; readonly index: { toNumber(): number } }>,
+  name: string,
+): number {
+  for (const variant of variants) if (variant.name.toString() === name) return variant.index.toNumber();
+  throw new Error(`no variant ${name}`);
+}
+
+function accountBytes(address: string): Uint8Array {
+  const bytes = decodeSs58(address);
+  if (bytes === null) throw new Error(`no address: ${address}`);
+  return bytes;
+}
+
+function u64(value: bigint): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return bytes;
+}
+
+function u16(value: number): Uint8Array {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytes;
+}
