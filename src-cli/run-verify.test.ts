@@ -20,7 +20,7 @@ let home: string;
 let parametersSha256: string;
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "tah verify "));
-  const words = `--no-probe --exact --model tiny --steps ${STEPS} --neighbours ${STAGES - 1}`;
+  const words = `--yes --no-probe --exact --model tiny --steps ${STEPS} --neighbours ${STAGES - 1}`;
   const daemon = new DaemonProcess(home, words.split(" "));
   try {
     const network = join(home, NETWORK_FOLDER_NAME);

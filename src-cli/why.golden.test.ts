@@ -189,5 +189,5 @@ test("and it is this, word for word", async () => {
       return `== ${name}\n${whyText(why(state, now))}\n`;
     })
     .join("\n");
-  await expect(text).toMatchFileSnapshot(join(import.meta.dirname, "why.golden.txt"));
+  await expect(text).toMatchFileSnapshot(join(import.meta.dirname, "fixtures", "why.golden.txt"));
 });
