@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -85,8 +85,13 @@ test("a network is served, invites, survives a kill with its key and invitations
 
   first.child.kill("SIGKILL");
   await until("its children are gone too", () => !isAlive(first.orchestrator));
-  const again = await serve();
+  // The same key as a certificate of somebody else's making: invitations pin the key alone.
+  const pem = join(home, "network", "network-key.pem");
+  const own = join(home, "own.pem");
+  renameSync(pem, own);
+  const again = await serve("--model", "tiny", "--cert", own, "--key", own);
   expect(again.keySha256).toBe(first.keySha256);
+  expect(existsSync(pem)).toBe(false);
   // The first one is good still, so none is made.
   expect(again.invitation).toBeNull();
   const { invitations } = tah("invites").data as { invitations: { id: string; revokedAt: number | null }[] };

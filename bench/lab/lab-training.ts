@@ -10,7 +10,7 @@ import type { LabNet } from "./lab-net.ts";
 import { spawnIn } from "./lab-process.ts";
 
 const PORT = 7440;
-const STARTS_WITHIN_MS = 45_000;
+const STARTS_WITHIN_MS = 240_000;
 const LOOK_MS = 100;
 const TAH = join(import.meta.dirname, "..", "..", "src-cli", "tah.ts");
 const DAEMON = join("..", "..", "src-daemon", "main.ts");
