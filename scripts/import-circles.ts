@@ -24,6 +24,18 @@ export function reached(from: string, files: ReadonlySet<string>): Set<string> {
   return found;
 }
 
+/** Files that are loaded when `from` is: what is imported for its types alone is not. */
+export function loaded(from: string, files: ReadonlySet<string>): Set<string> {
+  const found = new Set<string>();
+  const waiting = [from];
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (found.has(file) || !files.has(file)) continue;
+    found.add(file);
+    waiting.push(...valueImports(file, readFileSync(file, "utf8")));
+  }
+  return found;
+}
+
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s([^;'"]*?)from\s*["'](\.[^"']+)["']/g;
 
 function allImports(file: string, source: string): string[] {

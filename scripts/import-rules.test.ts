@@ -30,6 +30,19 @@ test("this checkout keeps the rules", () => {
   expect(brokenImports(join(import.meta.dirname, ".."))).toEqual([]);
 });
 
+test("what the dashboard loads has nothing of Node's, however far away it is", () => {
+  const root = checkout({
+    "src-renderer/main.tsx": `import { methods } from "../src-protocol/methods.ts";`,
+    "src-protocol/methods.ts": `import { page } from "./page.ts"; import type { Key } from "./keys.ts";`,
+    "src-protocol/page.ts": `import { sha256 } from "./signing.ts";`,
+    "src-protocol/signing.ts": `import { createHash } from "node:crypto";`,
+    "src-protocol/keys.ts": `import { sign } from "node:crypto";`,
+  });
+  expect(brokenImports(root)).toEqual([
+    "src-protocol/signing.ts is loaded by the dashboard, so it must not import node:crypto",
+  ]);
+});
+
 test("the dashboard may not reach into the daemon, not even by a dynamic import", () => {
   const root = checkout({
     "src-renderer/page.ts": `const daemon = await import("../src-daemon/daemon.ts");`,

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { importCircles, reached } from "./import-circles.ts";
+import { importCircles, loaded, reached } from "./import-circles.ts";
 
 /**
  * Imports point one way (docs: architecture). What a folder may import from the others, and which
@@ -33,7 +33,7 @@ const isTest = (file: string) =>
 export function brokenImports(root: string): string[] {
   return Object.keys(MAY_IMPORT)
     .flatMap((folder) => sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)))
-    .concat(circlesIn(root), tableReachedIn(root));
+    .concat(circlesIn(root), tableReachedIn(root), nodeInBrowser(root));
 }
 
 function circlesIn(root: string): string[] {
@@ -54,6 +54,16 @@ function tableReachedIn(root: string): string[] {
   return WITHOUT_THE_TABLE.map((name) => join(folder, `${name}.ts`))
     .filter((file) => reached(file, files).has(table))
     .map((file) => `${relative(root, file)} must not reach src-engine/operators.ts: it is given a table`);
+}
+
+/** What the dashboard loads runs in a browser, which has nothing of Node's. */
+function nodeInBrowser(root: string): string[] {
+  const files = new Set([...sources(join(root, "src-renderer")), ...sources(join(root, "src-protocol"))]);
+  return [...loaded(join(root, "src-renderer", "main.tsx"), files)].flatMap((file) =>
+    [...new Set(importsOf(readFileSync(file, "utf8")))]
+      .filter((target) => target.startsWith("node:"))
+      .map((target) => `${relative(root, file)} is loaded by the dashboard, so it must not import ${target}`),
+  );
 }
 
 function brokenIn(root: string, folder: string, file: string): string[] {

@@ -6,8 +6,10 @@ import type { Command } from "commander";
 import { number, plural } from "../src-protocol/amounts.ts";
 import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { checkExport, exportCsv, receiptExport } from "../src-protocol/receipt-export.ts";
-import type { EvidencePage, ExportCheck, ReceiptExport } from "../src-protocol/receipt-export.ts";
+import { checkExport, exportCsv } from "../src-protocol/receipt-check.ts";
+import type { ExportCheck } from "../src-protocol/receipt-check.ts";
+import { receiptExport } from "../src-protocol/receipt-export.ts";
+import type { EvidencePage, ReceiptExport } from "../src-protocol/receipt-export.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { ApiClient } from "./api-client.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { checkExport, exportCsv, receiptExport } from "../../src-protocol/receipt-export.ts";
+import { checkExport, exportCsv } from "../../src-protocol/receipt-check.ts";
+import { receiptExport } from "../../src-protocol/receipt-export.ts";
 import type { ReceiptExport } from "../../src-protocol/receipt-export.ts";
 import { Store } from "../stores/store.ts";
 import { temporaryFolder } from "../test-support/folder.test-support.ts";
