@@ -49,6 +49,11 @@ const BENCHMARKS = {
     about: "Three stages in three processes against the same model in one process: tokens per second",
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
+  recovery: {
+    about:
+      "Three stages of two replicas in six processes: kill, stop, a whole stage; time to the next work, what was redone (--runs N)",
+    load: async () => (await import("./recovery.ts")).benchRecovery,
+  },
   link: {
     about:
       "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial; and an owner's limits on each",
@@ -92,6 +97,8 @@ export interface BenchOptions {
   readonly exact: boolean;
   /** Names of the parts to run; empty: all. For benchmarks that have parts. */
   readonly only: readonly string[];
+  /** How often each part is done, for benchmarks that repeat them; left out: as often as they do by themselves. */
+  readonly runs?: number | undefined;
 }
 
 export interface Progress {
@@ -105,12 +112,15 @@ try {
       json: { type: "boolean", default: false },
       exact: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
+      runs: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const [name] = positionals;
   if (values.help || name === undefined) {
-    process.stdout.write(`Usage: npm run bench -- NAME [--json] [--exact] [--only PART]…\n\n${list()}\n`);
+    process.stdout.write(
+      `Usage: npm run bench -- NAME [--json] [--exact] [--only PART]… [--runs N]\n\n${list()}\n`,
+    );
     process.exitCode = values.help ? 0 : 2;
   } else if (!isBenchmark(name)) {
     throw new Failure("unknown-benchmark", `There is no benchmark called "${name}". There are:\n${list()}`);
@@ -119,6 +129,7 @@ try {
     const result = await bench((text) => process.stderr.write(`${text}\n`), {
       exact: values.exact,
       only: values.only,
+      runs: runsOf(values.runs),
     });
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
@@ -128,6 +139,12 @@ try {
   if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: body })}\n`);
   else process.stderr.write(`${body.message}\n`);
   process.exitCode = error instanceof Failure && error.code === "unknown-benchmark" ? 2 : 1;
+}
+
+function runsOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new Failure("bad-option", `--runs needs a whole number from 1 to 999, not "${text.slice(0, 40)}".`);
 }
 
 function isBenchmark(name: string): name is keyof typeof BENCHMARKS {

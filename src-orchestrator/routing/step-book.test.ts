@@ -244,6 +244,17 @@ describe("a step over many replicas", () => {
     expect(told.at(-1)?.type).toBe("commit");
   });
 
+  it("believes who has sent on before the word of its sender is here", () => {
+    const three = [[head], [tail], [key(2, 1)]];
+    const on: StepEvent = { type: "routed", stage: 2, microBatch: 0, by: tail, to: key(2, 1) };
+    const { book, told } = run(
+      [leased, counted(2, key(2, 1)), on, counted(1, tail), routed, counted(0, head)],
+      three,
+    );
+    expect(told.map(({ type }) => type)).toEqual(["leased", "commit"]);
+    expect(book.stages.map(({ cells }) => cells[0]?.owner)).toEqual([head, tail, key(2, 1)]);
+  });
+
   it("takes the optimiser step when everybody on every stage has all sums", () => {
     expect(run(taken.slice(0, -1)).told.at(-1)?.type).toBe("commit");
     expect(run(taken).told.at(-1)).toEqual({ type: "take" });

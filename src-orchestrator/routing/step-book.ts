@@ -16,9 +16,11 @@ interface Cell {
   readonly isCounted: boolean;
   /** At the head, until the micro-batch has been sent on; null: no lease runs. */
   readonly leasedUntil: number | null;
-  /** Who says it has counted it, before its sender's word of where it went is here: sockets keep no order among them. */
-  readonly early: readonly SessionKey[];
+  /** What is said by who may turn out to own it: its sender's word is not here yet, as sockets keep no order among them. */
+  readonly early: readonly Early[];
 }
+
+type Early = Extract<StepEvent, { type: "counted" | "routed" }>;
 
 export interface StageBook {
   /** Replicas that may work in this step. */
@@ -173,6 +175,8 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   const sender = book.stages[stage - 1]?.cells[microBatch];
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || sender === undefined || cell === undefined) return unchanged(book);
+  if (sender.owner === null && stage > 1 && book.stages[stage - 1]?.live.has(by) === true)
+    return wait(book, stage - 1, microBatch, { type: "routed", stage, microBatch, by, to });
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
   if (sender.owner !== by) return fence(book, by, "not-its-micro-batch");
   const sent = stage === 1 ? withCell(book, 0, microBatch, { ...sender, leasedUntil: null }) : book;
@@ -181,13 +185,22 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   if (cell.owner !== null) return fence(sent, by, "sent-to-two");
   if (book.stages[stage]?.live.has(to) !== true)
     return { book: sent, effects: [redo(sent, stage, microBatch)] };
-  const isCounted = cell.early.includes(to);
-  const owned = withCell(sent, stage, microBatch, { ...OPEN, owner: to, isCounted });
-  const wrong = cell.early.filter((key) => key !== to);
-  return then(
-    each(owned, wrong, (next, replica) => fence(next, replica, "not-its-micro-batch")),
-    commit,
+  const owned = withCell(sent, stage, microBatch, { ...OPEN, owner: to });
+  return cell.early.reduce<StepOutcome>(
+    (outcome, event) =>
+      then(outcome, (next) =>
+        event.by === to ? applyToStep(event, next) : fence(next, event.by, "not-its-micro-batch"),
+      ),
+    unchanged(owned),
   );
+}
+
+/** Until it is known who owns the micro-batch; each replica says each thing once. */
+function wait(book: StepBook, stage: number, microBatch: number, event: Early): StepOutcome {
+  const cell = book.stages[stage]?.cells[microBatch];
+  if (cell === undefined) return unchanged(book);
+  if (cell.early.some(({ by, type }) => by === event.by && type === event.type)) return unchanged(book);
+  return unchanged(withCell(book, stage, microBatch, { ...cell, early: [...cell.early, event] }));
 }
 
 function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
@@ -195,10 +208,8 @@ function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook)
   if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
   if (step !== book.step) return fence(book, by, "other-step");
   if (cell === undefined) return fence(book, by, "not-its-micro-batch");
-  if (cell.owner === null && stage > 0) {
-    if (cell.early.includes(by)) return unchanged(book);
-    return unchanged(withCell(book, stage, microBatch, { ...cell, early: [...cell.early, by] }));
-  }
+  if (cell.owner === null && stage > 0)
+    return wait(book, stage, microBatch, { type: "counted", step, stage, microBatch, by });
   if (cell.owner !== by) return fence(book, by, "not-its-micro-batch");
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
@@ -225,7 +236,9 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
   const cells = stage.cells.map((cell) =>
-    cell.early.includes(replica) ? { ...cell, early: cell.early.filter((key) => key !== replica) } : cell,
+    cell.early.some(({ by }) => by === replica)
+      ? { ...cell, early: cell.early.filter(({ by }) => by !== replica) }
+      : cell,
   );
   const left: StageBook = { cells, live, results, summed: without(stage.summed, replica) };
   const fencedBook: StepBook = {

@@ -184,7 +184,7 @@ export class MicroBatches {
     this.#fenced.add(replica);
     for (const [microBatch, cell] of this.#cells) {
       if (cell.heldBy === replica || cell.to === replica) {
-        if (cell.to === replica) cell.redoneBy = next.get(microBatch) ?? null;
+        cell.redoneBy = next.get(microBatch) ?? null;
         cell.heldBy = cell.to = null;
         if (cell.y !== null) this.#route(microBatch, cell);
       }
