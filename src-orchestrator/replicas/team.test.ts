@@ -1,0 +1,190 @@
+import { describe, expect, it } from "vitest";
+import { sumText } from "../../src-protocol/control.ts";
+import type { OrchestratorMessage } from "../../src-protocol/control.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
+import { NOTHING, testHotkey, testRun } from "../runs/fleet.test-support.ts";
+import { startNetwork } from "../runs/network-state.ts";
+import type { Effect, NetworkEvent, NetworkState, RunMessage } from "../runs/network-state.ts";
+import { apply, nextWake } from "../runs/network.ts";
+import { runView } from "../runs/run-view.ts";
+
+const run = testRun({ evaluateEverySteps: 1_000_000_000, steps: null });
+type Sent = { readonly to: SessionKey; readonly message: OrchestratorMessage };
+
+/** Honest nodes as data: they answer what the orchestrator says, at once. */
+class Homes {
+  state: NetworkState = startNetwork(run, [1, 1, 1], NOTHING, 0, { network: "homes", most: 2 });
+  readonly signers: SessionSigner[] = [];
+  readonly sent: Sent[] = [];
+  readonly effects: Effect[] = [];
+  readonly #stages = new Map<SessionKey, number>();
+  /** Nothing of these steps and later is done. */
+  stopAt = 3;
+  #now = 10_000;
+
+  dispatch(event: Record<string, unknown>): void {
+    const queue: Record<string, unknown>[] = [event];
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      this.#now += 1;
+      const { state, effects } = apply(
+        { ...next, now: this.#now, date: 0 } as unknown as NetworkEvent,
+        this.state,
+      );
+      this.state = state;
+      this.effects.push(...effects);
+      for (const effect of effects)
+        if (effect.type === "send") {
+          this.sent.push(effect);
+          queue.push(
+            ...this.#answers(effect).map((message) => ({ type: "message", sessionKey: effect.to, message })),
+          );
+        }
+    }
+  }
+
+  join(): SessionKey {
+    const signer = createSessionSigner(new Uint8Array(32).fill(this.signers.length + 1));
+    this.signers.push(signer);
+    this.dispatch({
+      type: "joined",
+      sessionKey: signer.publicKey,
+      hotkey: testHotkey(this.signers.length),
+      linkAddress: { host: "h", port: 1 },
+      memoryBytes: 1e9,
+      restorable: [],
+    });
+    return signer.publicKey;
+  }
+
+  leave(key: SessionKey): void {
+    this.dispatch({ type: "left", sessionKey: key, cause: "closed" });
+  }
+
+  tick(ms: number): void {
+    this.#now += ms;
+    this.dispatch({ type: "tick" });
+  }
+
+  stageOf(key: SessionKey): number | undefined {
+    return this.#stages.get(key);
+  }
+
+  #answers({ to, message }: Sent): RunMessage[] {
+    const { generation } = this.state;
+    const stage = this.#stages.get(to) ?? 0;
+    const live = (at: number): SessionKey =>
+      [...(this.state.team?.run?.members ?? [])].find(
+        ([, each]) => each.stage === at && each.phase === "live",
+      )?.[0] ?? to;
+    switch (message.type) {
+      case "assign":
+        this.#stages.set(to, message.stage);
+        return [{ type: "ready", generation }];
+      case "adopt":
+        return [{ type: "adopted", generation, step: message.step }];
+      case "open":
+        return stage === 0 && message.step < this.stopAt
+          ? Array.from({ length: run.microBatches }, () => ({ type: "ask", generation }) as const)
+          : [];
+      case "lease": {
+        const { step, microBatch, pass } = message;
+        if (step >= this.stopAt) return [];
+        const measured = { type: "measured", generation, step, microBatch, loss: 2 } as const;
+        if (pass === "evaluate")
+          queueMicrotask(() => this.dispatch({ type: "message", sessionKey: live(2), message: measured }));
+        else this.#pass(step, microBatch, to, live);
+        // One ask is answered by one micro-batch.
+        return [{ type: "ask", generation }];
+      }
+      case "commit":
+        return [
+          {
+            type: "summed",
+            generation,
+            step: message.step,
+            round: message.round,
+            parts: message.sums.map(({ replica: by }) => {
+              const { step, round } = message;
+              const digest = sha256(`${by} ${step}`);
+              const text = sumText({
+                network: "homes",
+                runId: run.runId,
+                generation,
+                stage,
+                step,
+                round,
+                sha256: digest,
+              });
+              const signer = this.signers.find(({ publicKey }) => publicKey === by);
+              return { by, sha256: digest, signature: signer?.sign(text) ?? ("" as never) };
+            }),
+          },
+        ];
+      case "take": {
+        const digest = sha256(`state ${stage} ${message.step + 1}`);
+        return [
+          { type: "saved", generation, step: message.step + 1, digest, link: digest, stateSha256: null },
+        ];
+      }
+      default:
+        return [];
+    }
+  }
+
+  /** A micro-batch all the way to the tail and back. */
+  #pass(step: number, microBatch: number, head: SessionKey, live: (stage: number) => SessionKey): void {
+    const { generation } = this.state;
+    const chain = [head, live(1), live(2)];
+    const say = (key: SessionKey, message: RunMessage): void =>
+      queueMicrotask(() => this.dispatch({ type: "message", sessionKey: key, message }));
+    for (const [stage, key] of chain.entries()) {
+      const to = chain[stage + 1];
+      if (to !== undefined) say(key, { type: "routed", generation, step, microBatch, to });
+    }
+    for (const key of chain.toReversed())
+      say(key, { type: "counted", generation, step, microBatch, loss: 2 });
+  }
+}
+
+async function trained(homes: Homes, steps: number): Promise<void> {
+  homes.stopAt = steps;
+  homes.tick(5_000);
+  for (let i = 0; i < 200 && homes.state.step < steps; i++) await Promise.resolve();
+}
+
+describe("a run whose stages may have two replicas", () => {
+  it("gives whoever comes the stage with the fewest, and goes on without a holder that leaves", async () => {
+    const homes = new Homes();
+    const keys = Array.from({ length: 5 }, () => homes.join());
+    await trained(homes, 3);
+    expect(homes.state.step).toBe(3);
+    const { generation } = homes.state;
+    const counts = [0, 1, 2].map((stage) => keys.filter((key) => homes.stageOf(key) === stage).length);
+    expect(counts.toSorted()).toEqual([1, 2, 2]);
+    const sixth = homes.join();
+    expect(homes.stageOf(sixth)).toBe(counts.indexOf(1));
+    const holder = homes.state.stages[0]?.holder ?? sixth;
+    homes.leave(holder);
+    expect(homes.state).toMatchObject({ phase: "training", generation });
+    expect(homes.state.stages[0]?.holder).not.toBe(holder);
+    expect(homes.state.stages[0]?.holder).not.toBeNull();
+    const replicas = homes.effects.filter((each) => each.type === "store" && each.row.kind === "replica");
+    expect(replicas).toHaveLength(3);
+  });
+
+  it("is formed anew when a stage has lost its last replica, from the step that all have", async () => {
+    const homes = new Homes();
+    for (let i = 0; i < 4; i++) homes.join();
+    await trained(homes, 3);
+    const { generation, stages } = homes.state;
+    const alone = [0, 1, 2].find(
+      (stage) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === stage).length === 1,
+    );
+    homes.leave(stages[alone ?? 0]?.holder as SessionKey);
+    expect(homes.state.generation).toBe(generation + 1);
+    expect(runView(homes.state, [], 0).phase).not.toBe("finished");
+    expect(nextWake(homes.state)).not.toBeNull();
+  });
+});
