@@ -5,7 +5,7 @@ import { failureBody } from "../src-protocol/failure.ts";
 import type { DesktopWindow } from "./desktop-window.ts";
 import { openDesktopWindow, windowAllowed } from "./desktop-window.ts";
 import { electronBinary } from "./electron-binary.ts";
-import { hasScreen, openBrowser } from "./open-browser.ts";
+import { hasScreen, openBrowser } from "../src-cli/open-browser.ts";
 import { ensureRenderer } from "./renderer.ts";
 
 /**

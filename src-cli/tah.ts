@@ -27,6 +27,7 @@ import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
 import { addChainCommands } from "./chain-command.ts";
+import { addDashboardCommand } from "./dashboard-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
@@ -35,6 +36,7 @@ import { providersText, testedAgain } from "./providers.ts";
 import { addRunCommands } from "./run-command.ts";
 import { addServiceCommands } from "./service/service-command.ts";
 import { setUp } from "./set-up.ts";
+import { addManualCommand } from "./manual-command.ts";
 import { addWalletCommands } from "./wallet-command.ts";
 
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
@@ -367,6 +369,7 @@ program
   });
 
 addServiceCommands(program, say);
+addDashboardCommand(program, say);
 addModelCommands(program, say);
 addRunCommands(program, say);
 addNetworkCommands(program, say);
@@ -412,6 +415,7 @@ program
   .description("a script that completes commands in your shell")
   .argument("<shell>", SHELLS.join(", "))
   .action((shell: string) => say(completionScript(program, shell).trimEnd()));
+addManualCommand(program, say);
 
 await run(process.argv);
 

@@ -43,6 +43,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
   "providers.test": "control",
   "network.list": "read",
   "network.look": "rules",
+  "network.offer": "rules",
   "network.join": "rules",
   "network.answer": "rules",
   "network.switch": "rules",

@@ -192,6 +192,12 @@ export const METHODS = {
     result: networkOffer,
     about: "What an invitation leads to and asks for. Nothing is joined, downloaded or computed",
   },
+  "network.offer": {
+    params: z.strictObject({ invitation: invitationText }),
+    result: networkOffer,
+    about:
+      "Show the owner what an invitation leads to (`network.offer` in the state): it waits for a yes or no there",
+  },
   "network.join": {
     params: z.strictObject({
       invitation: invitationText,

@@ -36,7 +36,7 @@ export interface HandlerPorts {
   readonly agents: Pick<Agents, "mayChange" | "take" | "left">;
   readonly membership: Pick<
     Membership,
-    "session" | "begin" | "retry" | "list" | "look" | "join" | "answer" | "switchTo" | "leave"
+    "session" | "begin" | "retry" | "list" | "look" | "offer" | "join" | "answer" | "switchTo" | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours">;
@@ -160,6 +160,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "providers.test": () => providers.again(isNew()),
     "network.list": () => ({ networks: membership.list() }),
     "network.look": ({ invitation }) => membership.look(invitation),
+    "network.offer": ({ invitation }) => membership.offer(invitation),
     "network.join": async ({ invitation }) => ({ networks: await join(invitation) }),
     "network.answer": async ({ consent }) => {
       if (consent && ports.state().network.offer !== null) ports.setUp();

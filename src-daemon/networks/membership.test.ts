@@ -164,6 +164,21 @@ describe("the network that this computer works for", () => {
     expect(() => member.answer(true)).toThrow(expect.objectContaining({ code: "no-offer" }));
   });
 
+  it("goes on while an invitation that came later waits for its yes or no", async () => {
+    const member = membership();
+    await member.start(null);
+    events.length = 0;
+    expect(await member.offer("tah12")).toMatchObject({ card: { name: "Street 2" }, joined: false });
+    expect(offers.at(-1)).toMatchObject({ card: { name: "Street 2" } });
+    expect(member.session).toBeDefined();
+    await member.answer(false);
+    expect(events).toEqual([]);
+    expect(offers.at(-1)).toBeNull();
+    await member.offer("tah12");
+    expect(await member.answer(true)).toMatchObject([{ name: "Street 2", active: true }]);
+    expect(events.slice(0, 2)).toEqual(["Joined Street 2.", "stop embedded"]);
+  });
+
   it("is the invitation's after the yes, without asking its network again", async () => {
     const member = membership();
     await member.start({ text: "tah12", yes: false });

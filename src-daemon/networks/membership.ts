@@ -102,6 +102,14 @@ export class Membership {
     return this.#offerOf(await this.#ports.look(invitation));
   }
 
+  /** Shows it to the owner, whose yes or no (`answer`) it waits for. What runs goes on meanwhile. */
+  async offer(invitation: string): Promise<NetworkOffer> {
+    const looked = await this.#ports.look(invitation);
+    this.#waiting = looked;
+    this.#tell();
+    return this.#offerOf(looked);
+  }
+
   async join(invitation: string): Promise<KnownNetwork[]> {
     return this.#joinLooked(await this.#ports.look(invitation));
   }
