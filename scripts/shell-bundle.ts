@@ -22,6 +22,11 @@ function bundle(root: string, { entry, output, format, fresh }: Part): InlineCon
     configFile: false,
     publicDir: false,
     logLevel: "warn",
+    // Of a release alone: without both, the app takes no updates.
+    define: {
+      TAH_UPDATE_URL: JSON.stringify(process.env["TAH_UPDATE_URL"] ?? ""),
+      TAH_UPDATE_PUBLIC_KEY: JSON.stringify(process.env["TAH_UPDATE_PUBLIC_KEY"] ?? ""),
+    },
     // What is bundled needs no node_modules in the package.
     ssr: { noExternal: true, external: ["electron"], target: "node" },
     build: {

@@ -4,6 +4,7 @@ import { WebSocket } from "ws";
 import { DaemonLink } from "./daemon-link.ts";
 import { DaemonProcess, findDaemonProgram } from "./daemon-process.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
+import { releaseUpdater } from "./release-updater.ts";
 import { Shell, prepareShell } from "./shell.ts";
 
 /** The desktop app's first file, bundled to `dist/main/main.js`. */
@@ -46,6 +47,8 @@ function open(): void {
     preload: join(main, "preload.cjs"),
     platform: process.platform,
     hidden: process.argv.includes("--hidden"),
+    words: process.argv.slice(1),
+    updater: app.isPackaged ? releaseUpdater(process.platform, process.env) : null,
     now: Date.now,
     every: (ms, action) => {
       const timer = setInterval(action, ms);

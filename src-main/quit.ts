@@ -37,6 +37,11 @@ export class QuitGuard {
     });
   }
 
+  /** The work has been ended already: what closes now closes. */
+  leaveNow(): void {
+    this.#stage = "leaving";
+  }
+
   async #endWorkAndLeave(): Promise<void> {
     if (this.#stage !== "running") return;
     this.#stage = "ending-work";

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
@@ -5,6 +6,7 @@ import * as electron from "./electron-double/electron.ts";
 import { prepareShell } from "./shell.ts";
 import { DaemonDouble, someState } from "./testing/daemon-double.ts";
 import { runShell, settled } from "./testing/running-shell.ts";
+import { signedText } from "./update-signature.ts";
 
 // Main-process logic tests: they run on a double of Electron, not on Electron.
 vi.mock("electron", () => import("./electron-double/electron.ts"));
@@ -356,5 +358,75 @@ describe("what the shell knows about the computer", () => {
     const { daemon } = await runShell({ daemon: needing({ onlyWhenIdle: true }), platform: "linux" });
     await vi.advanceTimersByTimeAsync(60_000);
     expect(reports(daemon)).toEqual([]);
+  });
+});
+
+describe("a link to an invitation", () => {
+  const offered = (daemon: DaemonDouble) => daemon.calls.filter(({ method }) => method === "network.offer");
+
+  it("that the app is started with, or started again with, is shown to its owner and joins nothing", async () => {
+    const { daemon, window } = await runShell({ words: ["--hidden", "tah://join/tah1abc234"] });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(offered(daemon).map(({ params }) => params)).toEqual([{ invitation: "tah1abc234" }]);
+    window.close();
+    electron.app.launchAgain(["train-at-home", "tah://join/tah1def567"]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(offered(daemon).at(-1)?.params).toEqual({ invitation: "tah1def567" });
+    expect(window.isVisible()).toBe(true);
+    expect(daemon.calls.some(({ method }) => ["network.join", "network.answer"].includes(method))).toBe(
+      false,
+    );
+  });
+
+  it("comes as an event on macOS; what is no such link is not looked at", async () => {
+    const { daemon } = await runShell();
+    electron.app.openUrl("tah://join/tah1abc234");
+    electron.app.openUrl("tah://quit");
+    electron.app.launchAgain(["--data", "/etc", "https://tah1abc234"]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(offered(daemon)).toHaveLength(1);
+  });
+});
+
+describe("an update that is ready", () => {
+  const updater = () => ({
+    autoDownload: true,
+    autoInstallOnAppQuit: true,
+    allowDowngrade: true,
+    checkForUpdates: vi.fn(() => Promise.resolve({ isUpdateAvailable: true, updateInfo: UPDATE })),
+    downloadUpdate: vi.fn(() => Promise.resolve([])),
+    quitAndInstall: vi.fn(() => electron.app.quit()),
+  });
+  const keys = generateKeyPairSync("ed25519");
+  const publicKey = keys.publicKey.export({ type: "spki", format: "pem" }).toString();
+  const files = [{ url: "app.zip", sha512: `${"A".repeat(86)}==` }];
+  const info = { version: "0.2.0", files };
+  const tahSignature = sign(null, Buffer.from(signedText(info)), keys.privateKey).toString("base64");
+  const UPDATE = { ...info, tahSignature };
+
+  it("is put in after the daemon's end, and the app leaves", async () => {
+    const port = updater();
+    const { daemon, tray } = await runShell({ updater: { port, publicKey } });
+    await vi.waitFor(() => expect(tray.menu?.labels()).toContain("Update to 0.2.0 and start again"));
+    expect(port.autoDownload).toBe(false);
+    tray.menu?.choose("Update to 0.2.0 and start again");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(daemon.calls.at(-1)?.method).toBe("daemon.quit");
+    expect(daemon.running).toBe(false);
+    expect(port.quitAndInstall).toHaveBeenCalledOnce();
+    expect(electron.world.exitCode).toBe(0);
+  });
+
+  it("does not wait for ever for a daemon that hangs", async () => {
+    const port = updater();
+    const { daemon, tray } = await runShell({ updater: { port, publicKey } });
+    await vi.waitFor(() => expect(tray.menu?.labels()).toContain("Update to 0.2.0 and start again"));
+    daemon.behaviour = "hangs";
+    tray.menu?.choose("Update to 0.2.0 and start again");
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(port.quitAndInstall).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(daemon.terminated).toBe(1);
+    expect(port.quitAndInstall).toHaveBeenCalledOnce();
   });
 });

@@ -14,6 +14,7 @@ import {
 } from "electron";
 import type { MenuItemConstructorOptions, NativeImage } from "electron";
 import { AwakeBlocker } from "./awake.ts";
+import { invitationOfLink, LINK_SCHEME } from "../src-protocol/invitation-link.ts";
 import type { DaemonLink } from "./daemon-link.ts";
 import { EvidenceReporter } from "./evidence.ts";
 import { SCHEME } from "./origin.ts";
@@ -23,6 +24,7 @@ import { QuitGuard } from "./quit.ts";
 import { guardContents, guardSession } from "./security.ts";
 import { ShellTray } from "./tray.ts";
 import { trayView, type TrayAction, type TrayIcon } from "./tray-view.ts";
+import { Updates, type UpdaterPort } from "./updates.ts";
 import { bringForward, openDashboard, windowOptions } from "./window.ts";
 
 export interface ShellPorts {
@@ -36,6 +38,10 @@ export interface ShellPorts {
   readonly platform: NodeJS.Platform;
   /** True when the computer's owner has just signed in: nobody asked for a window. */
   readonly hidden: boolean;
+  /** Null: this app takes no updates (a checkout, a package of a distribution, a build without a key). */
+  readonly updater: { readonly port: UpdaterPort; readonly publicKey: string } | null;
+  /** What the app was started with: a link to an invitation may be among it. */
+  readonly words: readonly string[];
   readonly now: () => number;
   readonly every: (ms: number, action: () => void) => () => void;
 }
@@ -43,6 +49,8 @@ export interface ShellPorts {
 /** Texts name times ("tomorrow"), which grow old by themselves. */
 const REDRAW_MS = 60_000;
 const ORDER_TO_END_MS = 5_000;
+const LOOK_FOR_END_MS = 200;
+const UPDATE_WAITS_MS = 60_000;
 
 /** Before Electron is ready: what cannot be done later. False: another shell runs, and shows its window. */
 export function prepareShell(): boolean {
@@ -51,6 +59,8 @@ export function prepareShell(): boolean {
   protocol.registerSchemesAsPrivileged([
     { scheme: SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true, codeCache: true } },
   ]);
+  // Links to invitations. On Linux the package's desktop entry says so.
+  if (app.isPackaged) app.setAsDefaultProtocolClient(LINK_SCHEME);
   if (app.requestSingleInstanceLock()) return true;
   app.quit();
   return false;
@@ -63,6 +73,7 @@ export class Shell {
   readonly #bridge: PageBridge;
   readonly #evidence: EvidenceReporter;
   readonly #awake: AwakeBlocker;
+  #updates: Updates | null = null;
   #tray: ShellTray | null = null;
   #window: BrowserWindow | null = null;
 
@@ -87,10 +98,22 @@ export class Shell {
     link.onStatus(() => this.#render());
     link.onState(() => this.#render());
     ports.every(REDRAW_MS, () => this.#render());
-    app.on("second-instance", () => this.showWindow());
+    app.on("second-instance", (_event, words) => {
+      this.showWindow();
+      this.#invite(words);
+    });
+    // macOS hands a link over as an event, the others as a word of the command.
+    app.on("open-url", (event, url) => {
+      event.preventDefault();
+      this.showWindow();
+      this.#invite([url]);
+    });
     app.on("activate", () => this.showWindow());
     this.#setMenu();
     link.start();
+    this.#updates = this.#makeUpdates();
+    this.#updates?.start();
+    this.#invite(ports.words);
     if (!ports.hidden) this.showWindow();
   }
 
@@ -119,7 +142,7 @@ export class Shell {
         create: (image) => new Tray(image),
         image: (icon) => trayImage(assets, platform, icon),
         menu: (template) => Menu.buildFromTemplate(template),
-        view: () => trayView(link.status, link.state, now()),
+        view: () => trayView(link.status, link.state, now(), this.#updates?.state),
         act: (action) => void this.#act(action),
       });
     } catch {
@@ -147,6 +170,8 @@ export class Shell {
         return;
       case "restart":
         return link.start();
+      case "update":
+        return this.#updates?.install();
       case "quit":
         return app.quit();
     }
@@ -164,6 +189,52 @@ export class Shell {
       link.close();
       this.#tray?.destroy();
     }
+  }
+
+  #makeUpdates(): Updates | null {
+    const { updater, every, link } = this.#ports;
+    if (updater === null) return null;
+    return new Updates({
+      updater: updater.port,
+      publicKey: updater.publicKey,
+      endWork: () => {
+        void link.call("daemon.quit", {});
+        return this.#daemonGone();
+      },
+      mayLeave: () => {
+        link.close();
+        this.#quit.leaveNow();
+      },
+      every,
+      onChange: () => this.#tray?.render(),
+    });
+  }
+
+  /** The daemon saves the step that it is at first; one that takes longer than a minute is ended. */
+  #daemonGone(): Promise<void> {
+    const { link, every, terminateDaemon } = this.#ports;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const since = this.#ports.now();
+    const stop = every(LOOK_FOR_END_MS, () => {
+      const isLate = this.#ports.now() - since > UPDATE_WAITS_MS;
+      if (link.status.kind !== "ended" && !isLate) return;
+      if (isLate) terminateDaemon();
+      stop();
+      resolve();
+    });
+    return promise;
+  }
+
+  /** Shows the dashboard what a tah:// link leads to; joining it needs its owner's yes there. */
+  #invite(words: readonly string[]): void {
+    const invitation = words.map(invitationOfLink).find((one) => one !== null);
+    if (invitation === undefined || invitation === null) return;
+    const { link, every } = this.#ports;
+    const stop = every(LOOK_FOR_END_MS, () => {
+      if (link.status.kind !== "connected") return;
+      stop();
+      void link.call("network.offer", { invitation });
+    });
   }
 
   /** macOS needs a menu for Copy and Quit to have their keys; elsewhere the window has none. */

@@ -2,6 +2,7 @@ import { pauseChoices } from "../src-protocol/pause-choices.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { overrideText, situation, WORDS } from "../src-protocol/why.ts";
 import type { LinkStatus } from "./daemon-link.ts";
+import type { UpdateState } from "./updates.ts";
 
 /** Each has a shape of its own: colour alone says nothing in a tray. */
 export const TRAY_ICONS = ["working", "waiting", "paused", "problem"] as const;
@@ -14,6 +15,7 @@ export type TrayAction =
   | { readonly kind: "start"; readonly minutes: number }
   | { readonly kind: "resume" }
   | { readonly kind: "restart" }
+  | { readonly kind: "update" }
   | { readonly kind: "quit" };
 
 export type TrayEntry =
@@ -35,7 +37,36 @@ const START_MINUTES = 4 * 60;
  * All that the tray shows, from the state. Every action is in the menu: on Linux a click on the
  * icon often brings no event (electron/electron#10427).
  */
-export function trayView(status: LinkStatus, state: DaemonState | null, now: number): TrayView {
+export function trayView(
+  status: LinkStatus,
+  state: DaemonState | null,
+  now: number,
+  update: UpdateState = { kind: "none" },
+): TrayView {
+  const view = viewOfWork(status, state, now);
+  const entry = updateEntry(update);
+  return entry === null ? view : { ...view, menu: [...view.menu, "line", entry] };
+}
+
+function updateEntry(update: UpdateState): TrayEntry | null {
+  switch (update.kind) {
+    case "ready":
+      return { label: `Update to ${update.version} and start again`, action: { kind: "update" } };
+    case "ending-work":
+      return { text: `Updates to ${update.version} after this step.` };
+    case "loading":
+      return { text: `Version ${update.version} is being downloaded.` };
+    case "refused":
+      return { text: update.text };
+    case "none":
+    case "looking":
+    case "installing":
+    case "failed":
+      return null;
+  }
+}
+
+function viewOfWork(status: LinkStatus, state: DaemonState | null, now: number): TrayView {
   const open: TrayEntry = { label: "Open the dashboard", action: { kind: "open" } };
   const quit: TrayEntry = { label: "Quit and stop working", action: { kind: "quit" } };
   if (state === null || status.kind !== "connected") {

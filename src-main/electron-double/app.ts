@@ -11,6 +11,7 @@ type Modelled =
   | "quit"
   | "exit"
   | "getPath"
+  | "setAsDefaultProtocolClient"
   | "isPackaged";
 
 /** `app`: readiness, the single instance, and Electron's order of quitting. */
@@ -29,6 +30,11 @@ export class AppDouble extends EventEmitter implements Pick<Electron.App, Modell
 
   whenReady(): Promise<void> {
     return this.#readiness.promise;
+  }
+
+  setAsDefaultProtocolClient(scheme: string): boolean {
+    world.schemes.push(scheme);
+    return true;
   }
 
   isReady(): boolean {
@@ -66,8 +72,13 @@ export class AppDouble extends EventEmitter implements Pick<Electron.App, Modell
     this.#readiness.resolve();
   }
 
-  /** The user starts the app a second time. */
-  launchAgain(): void {
-    this.emit("second-instance", {}, [], tmpdir(), null);
+  /** The user starts the app a second time, or clicks on a link that it is the program for. */
+  launchAgain(words: readonly string[] = []): void {
+    this.emit("second-instance", {}, words, tmpdir(), null);
+  }
+
+  /** macOS: a link that the app is the program for. */
+  openUrl(url: string): void {
+    this.emit("open-url", preventable({}), url);
   }
 }

@@ -6,12 +6,14 @@ export interface World {
   /** Set when the process would have ended. */
   exitCode: number | null;
   sandboxed: boolean;
+  /** Of links, for which the app has made itself the program. */
+  schemes: string[];
 }
 
 export const world: World = fresh();
 
 export function fresh(): World {
-  return { ready: false, lockHeldElsewhere: false, exitCode: null, sandboxed: false };
+  return { ready: false, lockHeldElsewhere: false, exitCode: null, sandboxed: false, schemes: [] };
 }
 
 export function needReady(what: string): void {

@@ -3,7 +3,7 @@ import { vi } from "vitest";
 import { DaemonLink } from "../daemon-link.ts";
 import * as electron from "../electron-double/electron.ts";
 import { PAGE } from "../origin.ts";
-import { Shell, prepareShell } from "../shell.ts";
+import { Shell, prepareShell, type ShellPorts } from "../shell.ts";
 import { DaemonDouble } from "./daemon-double.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -19,6 +19,8 @@ export interface ShellChoices {
   readonly daemonRuns?: boolean;
   readonly platform?: NodeJS.Platform;
   readonly daemon?: DaemonDouble;
+  readonly words?: readonly string[];
+  readonly updater?: ShellPorts["updater"];
 }
 
 /** The shell on the double of Electron, with the page loaded. Uses fake timers. */
@@ -26,6 +28,8 @@ export async function runShell(choices: ShellChoices = {}): Promise<RunningShell
   const {
     daemonRuns = true,
     platform = "darwin",
+    words = [],
+    updater = null,
     daemon = new DaemonDouble({ running: daemonRuns }),
   } = choices;
   electron.reset();
@@ -46,6 +50,8 @@ export async function runShell(choices: ShellChoices = {}): Promise<RunningShell
     preload: "/preload.cjs",
     platform,
     hidden: false,
+    words,
+    updater,
     now: Date.now,
     every: (ms, action) => {
       const timer = setInterval(action, ms);
