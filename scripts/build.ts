@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { ensureRenderer } from "./renderer.ts";
 import { buildShell } from "./shell-bundle.ts";
+import { desktopDebScripts } from "./package/desktop-deb-scripts.ts";
 import { productVersion } from "./package/product-version.ts";
 import { stage, stageFolder } from "./package/stage.ts";
 import { hostTarget } from "./package/target.ts";
@@ -12,6 +13,7 @@ const say = (text: string) => void process.stdout.write(`${text}\n`);
 await ensureRenderer(root, say);
 say("Building the desktop shell …");
 await buildShell(root);
+desktopDebScripts(root);
 say("Collecting what the app ships …");
 const target = hostTarget();
 const folder = stageFolder(root, target);

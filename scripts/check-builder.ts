@@ -3,6 +3,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Configuration } from "electron-builder";
 
+import { APP_FILES, APP_LEFT_OUT } from "./package/app-archive.ts";
+import { readContentsList } from "./package/contents.ts";
+
 const FILE = "electron-builder.yml";
 
 /**
@@ -30,6 +33,8 @@ function missingFiles(root: string, config: Configuration): string[] {
     config.mac?.entitlementsInherit,
     config.win?.icon,
     config.linux?.icon,
+    config.nsis?.include,
+    ...[config.mac, config.win, config.linux].flatMap((system) => sourcesOf(system?.extraResources)),
   ];
   return named
     .filter((path) => typeof path === "string")
@@ -37,19 +42,63 @@ function missingFiles(root: string, config: Configuration): string[] {
     .map((path) => `${FILE} names ${path}, which does not exist.`);
 }
 
+function sourcesOf(resources: Configuration["extraResources"]): string[] {
+  return [resources ?? []].flat().flatMap((one) => (typeof one === "string" ? [one] : (one.from ?? [])));
+}
+
+/** All that is native in the app is signed with it, or macOS refuses to load it. */
+function unsigned(config: Configuration): string[] {
+  const signed = config.mac?.binaries ?? [];
+  return (readContentsList().native["darwin-arm64"] ?? [])
+    .map((path) => `Contents/Resources/${path}`)
+    .filter((path) => !signed.includes(path))
+    .map((path) => `${FILE}: mac.binaries must name ${path}, which is native.`);
+}
+
+/** The shell's archive is what `npm run package:check` prints and no more. */
+function otherFiles(patterns: readonly string[]): string[] {
+  const wanted = ["!**/*", ...APP_FILES, ...APP_LEFT_OUT];
+  return [
+    ...patterns
+      .filter((one) => !wanted.includes(one))
+      .map((one) => `${FILE}: files names ${one}, and scripts/package/app-archive.ts does not.`),
+    ...wanted
+      .filter((one) => !patterns.includes(one))
+      .map((one) => `${FILE}: files does not name ${one}, and scripts/package/app-archive.ts does.`),
+  ];
+}
+
 /** SECURITY: settings that must not be loosened. */
 function openDoors(config: Configuration, root: string): string[] {
   const { main } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { main?: string };
   const [first] = [config.files ?? []].flat();
   const patterns = typeof first === "object" ? [first.filter ?? []].flat() : [first];
+  const texts = patterns.filter((one) => typeof one === "string");
   const rules: [boolean, string][] = [
     [config.asar === true, "asar must be true: its digest is what the fuses check"],
     [config.npmRebuild === false, "npmRebuild must be false: nothing is compiled while packaging"],
     [patterns[0] === "!**/*", 'files must begin with "!**/*": only what is named may ship'],
     [config.mac?.hardenedRuntime === true, "mac.hardenedRuntime must be true"],
+    [
+      config.nsis?.deleteAppDataOnUninstall === false,
+      "nsis.deleteAppDataOnUninstall must be false: keys are their owner's",
+    ],
+    [
+      config.nsis?.oneClick === true && config.nsis.perMachine === false,
+      "nsis must be one click, for one user",
+    ],
+    [config.win?.verifyUpdateCodeSignature !== false, "win.verifyUpdateCodeSignature must not be off"],
+    [
+      [config.mac?.target ?? []].flat().every((one) => typeof one === "object" && one?.arch === "arm64"),
+      "mac.target must name arm64 alone: nothing computes on an Intel Mac",
+    ],
     [config.extraMetadata?.main === main, "extraMetadata.main must be package.json's main"],
   ];
-  return rules.filter(([holds]) => !holds).map(([, text]) => `${FILE}: ${text}.`);
+  return [
+    ...rules.filter(([holds]) => !holds).map(([, text]) => `${FILE}: ${text}.`),
+    ...otherFiles(texts),
+    ...unsigned(config),
+  ];
 }
 
 interface BuilderInternals {

@@ -19,6 +19,8 @@ const OPERATOR = { name: "grace", id: 1001 };
 const HOME = `/home/${OWNER.name}`;
 const DATA = `${HOME}/.local/share/train-at-home`;
 const STEP_WITHIN_MS = 300_000;
+/** Where dpkg and its helpers keep what they know. */
+const OF_DPKG = /^\/var\/(lib\/dpkg|log|cache)(\/|$)/;
 const started = performance.now();
 const figures: Record<string, number | string> = {};
 const children: ChildProcess[] = [];
@@ -119,7 +121,7 @@ async function story(): Promise<void> {
 
   chapter("is removed, after the key was offered");
   const answers = inPty("y\n", "dpkg", "-r", "train-at-home");
-  check(answers.includes("Export the key of ada"), "the key's export is offered first");
+  check(answers.includes("Export the key of ada"), `the key's export is offered first\n${answers}`);
   check(
     readFileSync(join(root, HOME, "train-at-home-key.json"), "utf8").includes(address),
     "the key was exported",
@@ -294,7 +296,6 @@ function everything(): Set<string> {
   return new Set(list.split("\n").map((path) => path.slice(root.length)));
 }
 
-const OF_DPKG = /^\/var\/(lib\/dpkg|log|cache)(\/|$)/;
 function leftOver(before: ReadonlySet<string>): string[] {
   return [...everything()]
     .filter((path) => !before.has(path) && (!OF_DPKG.test(path) || path.includes("train-at-home")))
@@ -321,7 +322,7 @@ async function until(
 
 function check(holds: boolean, what: string): void {
   if (!holds) throw new Error(`does not hold: ${what}`);
-  say(`  ok  ${what}`);
+  say(`  ok  ${what.split("\n")[0]}`);
 }
 
 function same(got: unknown, wanted: unknown, what: string): void {

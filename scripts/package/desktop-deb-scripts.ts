@@ -1,0 +1,22 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+const OURS = {
+  "after-install.tpl": "ln -sf '/opt/${sanitizedProductName}/resources/bin/tah' /usr/bin/tah",
+  "after-remove.tpl":
+    "if [ \"$(readlink /usr/bin/tah)\" = '/opt/${sanitizedProductName}/resources/bin/tah' ]; then rm -f /usr/bin/tah; fi",
+};
+
+/** What the desktop's .deb does after its installation and its removal: electron-builder's own, and `tah` on the path. */
+export function desktopDebScripts(root: string): void {
+  const fromBuilder = createRequire(createRequire(join(root, "package.json")).resolve("electron-builder"));
+  const templates = join(dirname(fromBuilder.resolve("app-builder-lib/package.json")), "templates", "linux");
+  const folder = join(root, "dist", "linux");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, line] of Object.entries(OURS))
+    writeFileSync(
+      join(folder, name),
+      `${readFileSync(join(templates, name), "utf8").trimEnd()}\n\n${line}\n`,
+    );
+}
