@@ -23,7 +23,7 @@ export function readLock(root: string): Lock {
 
 /** `@scope/name` of a path in the lock file. */
 export function packageName(path: string): string {
-  return path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+  return path.replace(/^.*node_modules\//, "");
 }
 
 /**
@@ -37,13 +37,13 @@ export function closure(
     without = () => false,
     leaf = () => false,
   }: {
-    readonly without?: (name: string) => boolean;
+    readonly without?: (name: string, from: string) => boolean;
     readonly leaf?: (name: string) => boolean;
   } = {},
 ): string[] {
   const found = new Set<string>();
   const visit = (from: string, name: string, optional: boolean): void => {
-    if (without(name)) return;
+    if (without(name, packageName(from))) return;
     const path = resolve(lock, from, name);
     if (path === null) {
       if (optional) return;

@@ -25,7 +25,7 @@ export const LICENCE = /^(licen[cs]e|copying|notice|copyright)([-.].*)?$/i;
 /** Of the product's own folders, by the path of a file or folder: not what only tests use, however it is named. */
 export function sourceShips(path: string): boolean {
   const name = basename(path);
-  if (TEST.test(name) || /\.(map|d\.ts|md|proto)$/.test(name)) return false;
+  if (TEST.test(name) || /\.(map|d\.ts|md|proto|golden\.txt)$/.test(name)) return false;
   if (/^(testing|test-support|fixtures|\..*)$/.test(name)) return false;
   return !(/\.[jt]s$/.test(name) && /from "(vitest|fast-check)"/.test(readFileSync(path, "utf8")));
 }

@@ -26,6 +26,12 @@ const DATA_ONLY = /^@stdlib\/datasets-/;
 /** Needed by a package's install script alone, and none is run. */
 const INSTALL_ONLY = /^(adm-zip|global-agent)$/;
 
+/** Agents speak with `tah mcp` over its input and output: what serves HTTP, signs in or starts servers stays behind. */
+const MCP = "@modelcontextprotocol/sdk";
+const MCP_NEEDS = /^(ajv|ajv-formats|content-type|json-schema-typed|zod|zod-to-json-schema)$/;
+/** Its other half, as CommonJS. */
+const MCP_TWICE = /^dist[\\/]cjs[\\/]/;
+
 /** Where electron-builder looks for it, by its own words for systems. */
 export function stageFolder(root: string, { platform, arch }: Target): string {
   const system = { linux: "linux", darwin: "mac", win32: "win" }[platform];
@@ -66,7 +72,8 @@ export async function stage(root: string, options: StageOptions): Promise<Staged
   const bundled = await bundleChainClient(root, modules);
   const lock = readLock(root);
   const packages = closure(lock, directDependencies(root, lock), {
-    without: (name) => BUNDLED.test(name) || INSTALL_ONLY.test(name),
+    without: (name, from) =>
+      BUNDLED.test(name) || INSTALL_ONLY.test(name) || (from === MCP && !MCP_NEEDS.test(name)),
     leaf: (name) => DATA_ONLY.test(name),
   }).filter((path) => fits(lock, path, target));
   for (const path of packages) copyPackage(root, path, { lock, target, daemon, cache });
@@ -107,6 +114,7 @@ function copyPackage(root: string, path: string, { lock, target, daemon, cache }
       if (below.split(sep)[0] === "node_modules") return false;
       if (DATA_ONLY.test(name) && !/^(package\.json|LICENSE|data|data[\\/][^\\/]+\.txt)$/.test(below))
         return false;
+      if (name === MCP && MCP_TWICE.test(below)) return false;
       return packageFileShips(below) && platformShips(join(path, below), target);
     },
   });

@@ -97,6 +97,12 @@ async function story(): Promise<void> {
   );
   check(tah(OWNER, "wallet", "list").split(address).length > 2, "the moved key is the same");
 
+  chapter("answers an agent");
+  const { token } = JSON.parse(tah(OWNER, "token", "agent", "--json")) as { token: string };
+  const hello = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"story","version":"1"}}}`;
+  const agent = inside(OWNER, "sh", "-c", `(echo '${hello}'; sleep 5) | TAH_TOKEN=${token} tah mcp`);
+  check(agent.includes('"serverInfo"'), "tah mcp speaks its protocol");
+
   chapter("joins a network that another user serves");
   const invitation = await serve();
   tah(OWNER, "join", invitation, "--yes");
@@ -128,7 +134,9 @@ async function story(): Promise<void> {
   );
   same(statSync(join(root, HOME, "train-at-home-key.json")).uid, OWNER.id, "to its owner");
   same(processes().length, 0, "nothing of it runs any more");
-  same(leftOver(before), [], "nothing is left but what is its owner's");
+  // That dpkg remembers a package until its purge is its own way.
+  const remembered = ["list", "postrm"].map((name) => `/var/lib/dpkg/info/train-at-home.${name}`);
+  same(leftOver(before), remembered, "nothing is left but what is its owner's");
   check(existsSync(join(root, DATA, "wallets")), "the owner's data are there");
 
   chapter("comes back to its owner's data, and is purged");
