@@ -168,7 +168,7 @@ describe("windows in words", () => {
       "On battery too.",
       "On battery it stops below 20 % and starts again from 30 %.",
       "Only after 10 minutes without input, and while no film or call is on.",
-      "It stops at 95 °C and starts again below 80 °C.",
+      "It stops at 100 °C and starts again below 85 °C.",
       "It stops when others use 50 % of the processor, and starts again below 25 %.",
       "Not while one of these runs: steam.",
       "Not on metered networks.",

@@ -90,8 +90,8 @@ export const rules = z.strictObject({
   idleMinutes: z.int().min(1).max(240),
   /** On battery, where that is allowed at all; percent. Null: down to nothing. */
   battery: batteryGuard.nullable().default({ stopBelow: 20, startFrom: 30 }),
-  /** Degrees Celsius of the hottest part that can be read. Null: whatever the computer itself allows. */
-  heat: heatGuard.nullable().default({ stopFrom: 95, startBelow: 80 }),
+  /** Degrees Celsius of the hottest part that can be read; some processors work at 95 all day. Null: whatever the computer itself allows. */
+  heat: heatGuard.nullable().default({ stopFrom: 100, startBelow: 85 }),
   /** Percent of the whole processor that others than Train at Home use. Null: never mind them. */
   load: loadGuard.nullable().default(null),
   /** It waits while one of these programs runs (their names as the system lists them). */

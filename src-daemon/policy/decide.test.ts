@@ -153,7 +153,7 @@ describe("what else keeps it waiting", () => {
 
   it.each<[string, Partial<Rules>, Partial<Evidence>, string]>([
     ["a low battery", {}, { power: "battery", batteryPercent: 19 }, "battery-low"],
-    ["heat", {}, { celsius: 95 }, "too-hot"],
+    ["heat", {}, { celsius: 100 }, "too-hot"],
     ["heat that the system calls serious", {}, { thermal: "serious" }, "too-hot"],
     ["a film that is watched", idle, { screenInUse: true }, "screen-in-use"],
     ["a desktop used from afar", idle, { remoteSession: true }, "remote-session"],

@@ -269,6 +269,18 @@ describe("guards", () => {
     expect(asked).toContainEqual(["Europe/Berlin", time.now()]);
   });
 
+  it("often interrupted it waits, and new rules of its owner begin at once", async () => {
+    const keeper = keep({ defaultRules: { ...ALWAYS, ...UNGUARDED, onlyWhenIdle: true } });
+    for (let turn = 0; turn < 7; turn += 1) {
+      keeper.reportEvidence({ ...away, idleSeconds: 0 });
+      await time.pass(1000);
+      keeper.reportEvidence(away);
+    }
+    expect(keeper.decision.reasons[0]).toBe("often-interrupted");
+    expect(keeper.decision.nextChange?.action).toBe("run");
+    expect(keeper.setRules({ ...ALWAYS, onlyWhenIdle: true, idleMinutes: 5 }).action).toBe("run");
+  });
+
   it("while it works, a hand on the mouse stops it within half a second", async () => {
     let idle = 3600;
     const probes: Probes = { ...silent, idle: { everyMs: 5000, read: async () => idle } };

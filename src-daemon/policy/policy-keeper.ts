@@ -204,6 +204,7 @@ export class PolicyKeeper implements PolicyState {
   resume(): Decision {
     const before = this.#override;
     this.#override = null;
+    this.#forgetInterruptions();
     const decision = this.#refresh();
     this.#tellEnded(before, false);
     this.#storeOverride("It has ended for now");
@@ -222,6 +223,7 @@ export class PolicyKeeper implements PolicyState {
     }
     this.#rulesFile.write(parsed.data);
     this.#rules = parsed.data;
+    this.#forgetInterruptions();
     return this.#refresh();
   }
 
@@ -277,6 +279,11 @@ export class PolicyKeeper implements PolicyState {
     if (lease !== undefined && !this.#agents.has(lease.id)) this.#waitForAgent();
     this.#storeOverride(action === "run" ? "The start holds now" : "The pause holds now");
     return decision;
+  }
+
+  /** Who has just decided wants to see it happen. */
+  #forgetInterruptions(): void {
+    this.#memory = { ...this.#memory, starts: [] };
   }
 
   #waitForAgent(): void {

@@ -7,7 +7,7 @@ import { NamesField } from "./names-field.tsx";
 
 const LOAD = { stopFrom: 50, startBelow: 30 };
 const BATTERY = { stopBelow: 20, startFrom: 30 };
-const HEAT = { stopFrom: 95, startBelow: 80 };
+const HEAT = { stopFrom: 100, startBelow: 85 };
 /** A home line's month; whoever has a cap knows it. */
 const MONTH_MEGABYTES = 200_000;
 
