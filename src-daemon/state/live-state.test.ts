@@ -146,7 +146,7 @@ describe("the terminal's line", () => {
       { type: "phase", phase: "training", detail: "Training.", stage: 1, loading: null },
     );
     live.run(view());
-    live.earnings({ ...live.get().earnings, accruedRao: "1234567", claimedRao: "1000000000" });
+    live.earnings({ ...live.get().earnings, asOf: 0, accruedRao: "1234567", claimedRao: "1000000000" });
     expect(statusLine(live.get(), 0)).toBe(
       "step 12 · loss 2.500 · held out 2.750 · 12,346 tokens/s · Working: your schedule allows any time. · earned 1.001234 test units",
     );
