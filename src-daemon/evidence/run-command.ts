@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 
 /** Standard output, or null for anything odd: not installed, failed, too slow, too much output. */
 export type RunCommand = (command: string, args: readonly string[]) => Promise<string | null>;
@@ -10,6 +12,7 @@ const MOST_BYTES = 256 * 1024;
 export function commandRunner(timeoutMs: number = TIMEOUT_MS): RunCommand {
   return (command, args) =>
     new Promise((resolve) => {
+      if (args.includes("--session") && !hasSessionBus(process.env)) return resolve(null);
       const options = {
         timeout: timeoutMs,
         killSignal: "SIGKILL",
@@ -22,4 +25,11 @@ export function commandRunner(timeoutMs: number = TIMEOUT_MS): RunCommand {
       );
       child.stdin?.end();
     });
+}
+
+/** Whether a desktop's message bus is there: without one its tools would start one, and leave folders behind. */
+export function hasSessionBus(env: NodeJS.ProcessEnv): boolean {
+  const { DBUS_SESSION_BUS_ADDRESS: address, XDG_RUNTIME_DIR: folder } = env;
+  if (address !== undefined && address !== "") return true;
+  return folder !== undefined && folder !== "" && existsSync(join(folder, "bus"));
 }
