@@ -119,7 +119,7 @@ test("a schedule is painted, saved and obeyed", async ({ dashboard, daemon }) =>
 test("a schedule is painted without a mouse", async ({ dashboard, daemon }) => {
   const keys = dashboard.keyboard;
   const tabTo = async (what: ReturnType<Page["getByRole"]>) => {
-    for (let presses = 0; presses < 40; presses += 1) {
+    for (let presses = 0; presses < 80; presses += 1) {
       if (await what.evaluate((element) => element === document.activeElement)) return;
       await keys.press("Tab");
     }

@@ -76,7 +76,7 @@ test("from an empty data folder to the first earnings, by keyboard alone", async
         timeout: 30_000,
       })
       .toBe(true);
-    await expect(page.getByTestId("earned")).not.toHaveText(/^(–|0)$/, { timeout: 20_000 });
+    await expect(page.getByTestId("earned")).not.toHaveText(/^(–|0)$/, { timeout: 40_000 });
   } finally {
     await daemon.stop();
   }

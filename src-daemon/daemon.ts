@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { explain } from "../src-protocol/reason-text.ts";
@@ -151,6 +151,7 @@ async function assemble(
     now: Date.now,
     steady: () => performance.now(),
     failed: (error) => log.warn({ err: error }, "the history of hours cannot be kept"),
+    isNew: !existsSync(home.network),
   });
   keeper.history = history;
   cleanUp.push(() => history.stop());

@@ -16,6 +16,8 @@ export interface HistoryPorts {
   /** A clock that nobody sets, milliseconds. */
   steady(): number;
   failed(error: unknown): void;
+  /** The network on this computer is new: nothing was earned there before. */
+  readonly isNew?: boolean;
 }
 
 /** Watches the state and writes down, by the hour, how long it worked and what that earned. */
@@ -37,6 +39,7 @@ export class HistoryKeeper {
     this.#ports = ports;
     this.#store = opened(path, ports);
     this.#lookedAt = ports.steady();
+    if (ports.isNew === true) this.#beginAtZero();
     this.#timer = setInterval(() => this.save(), SAVE_EVERY_MS).unref();
   }
 
@@ -53,6 +56,16 @@ export class HistoryKeeper {
   earned({ asset, accruedRao, claimedRao }: DaemonState["earnings"]): void {
     const network = this.#ports.state().network.id ?? THIS_COMPUTER;
     this.#total = { network, asset, rao: BigInt(accruedRao) + BigInt(claimedRao) };
+  }
+
+  /** Else the first total that is heard, some seconds after the first step, would be taken for what was there before. */
+  #beginAtZero(): void {
+    const nothing = { workedMs: 0, tokens: 0, totalRao: 0n };
+    try {
+      this.#store?.add(this.#ports.now(), { network: THIS_COMPUTER, asset: "test", ...nothing });
+    } catch (error) {
+      this.#ports.failed(error);
+    }
   }
 
   /** For what is kept by the hour besides; null: nothing can be kept. */

@@ -26,8 +26,9 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const path = () => join(folder, "history.db");
-const open = () =>
+const open = (isNew = false) =>
   new HistoryKeeper(path(), {
+    isNew,
     state: () => state,
     now: () => wall,
     steady: () => steady,
@@ -75,6 +76,18 @@ describe("the history of hours", () => {
       [12, "600"],
     ]);
     keeper.stop();
+  });
+
+  it("counts the first that a new network has paid, and of one that was there before only what is more", () => {
+    const keeper = open(true);
+    earned(keeper, 300);
+    expect(keeper.hours(0, 2 * TEN).map(({ earnedRao }) => earnedRao)).toEqual(["300"]);
+    keeper.stop();
+    rmSync(path());
+    const other = open();
+    earned(other, 300);
+    expect(other.hours(0, 2 * TEN).map(({ earnedRao }) => earnedRao)).toEqual(["0"]);
+    other.stop();
   });
 
   it("keeps networks apart: what one has earned is no news when it is joined again", () => {

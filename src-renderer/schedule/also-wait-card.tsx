@@ -33,7 +33,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
           {rules.heat !== null && (
             <Numbers>
               <NumberField
-                label="from"
+                label="stop at"
                 unit="°C"
                 value={rules.heat.stopFrom}
                 onChange={(stopFrom) =>
@@ -41,7 +41,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                 }
               />
               <NumberField
-                label="until below"
+                label="go on below"
                 unit="°C"
                 value={rules.heat.startBelow}
                 onChange={(startBelow) =>
@@ -61,7 +61,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
             {rules.battery !== null && (
               <Numbers>
                 <NumberField
-                  label="below"
+                  label="stop below"
                   unit="%"
                   value={rules.battery.stopBelow}
                   onChange={(stopBelow) =>
@@ -69,7 +69,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                   }
                 />
                 <NumberField
-                  label="until"
+                  label="go on at"
                   unit="%"
                   value={rules.battery.startFrom}
                   onChange={(startFrom) =>
@@ -89,7 +89,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
           {rules.load !== null && (
             <Numbers>
               <NumberField
-                label="from"
+                label="stop at"
                 unit="%"
                 value={rules.load.stopFrom}
                 onChange={(stopFrom) =>
@@ -97,7 +97,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                 }
               />
               <NumberField
-                label="until below"
+                label="go on below"
                 unit="%"
                 value={rules.load.startBelow}
                 onChange={(startBelow) =>
