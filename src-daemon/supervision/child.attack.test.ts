@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readBoundedLines } from "./bounded-lines.ts";
 import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
@@ -182,14 +182,22 @@ test("lines are cut, counted and put together, however their bytes come", () => 
 });
 
 test("who writes faster than it is read waits, and gets its turn", async () => {
-  const stream = new PassThrough();
-  const lines: string[] = [];
-  const limits = { lineBytes: 10, linesPerSecond: 5, bytesPerSecond: 1e9, excess: "wait" } as const;
-  readBoundedLines(stream, limits, { onLine: (line) => void lines.push(line) });
-  stream.write("1\n2\n3\n4\n5\n6\n");
-  await until("the first are read", () => lines.length === 6);
-  expect(stream.isPaused()).toBe(true);
-  stream.write("7\n");
-  await until("its turn comes", () => lines.length === 7, 3_000);
-  expect(stream.isPaused()).toBe(false);
+  vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
+  try {
+    const stream = new PassThrough();
+    const lines: string[] = [];
+    const limits = { lineBytes: 10, linesPerSecond: 5, bytesPerSecond: 1e9, excess: "wait" } as const;
+    readBoundedLines(stream, limits, { onLine: (line) => void lines.push(line) });
+    stream.write("1\n2\n3\n4\n5\n6\n");
+    await new Promise(setImmediate);
+    expect([lines.length, stream.isPaused()]).toEqual([6, true]);
+    stream.write("7\n");
+    await new Promise(setImmediate);
+    expect(lines).toHaveLength(6);
+    vi.advanceTimersByTime(1_000);
+    await new Promise(setImmediate);
+    expect([lines.length, stream.isPaused()]).toEqual([7, false]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
