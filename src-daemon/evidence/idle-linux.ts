@@ -1,4 +1,3 @@
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { logindIdle } from "./idle-logind.ts";
 import { mutterIdle } from "./idle-mutter.ts";
@@ -8,6 +7,7 @@ import { x11Idle } from "./idle-x11.ts";
 import { noticingMute } from "./mute-source.ts";
 import type { IdleReading } from "./probe.ts";
 import type { RunCommand } from "./run-command.ts";
+import { names, text } from "./system-files.ts";
 
 export interface LinuxIdleOptions {
   run: RunCommand;
@@ -99,20 +99,4 @@ function restingWhenSilent<T>(ask: () => Promise<T | null>, now: () => number): 
     silentAt = answer === null ? now() : null;
     return answer;
   };
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch {
-    return [];
-  }
-}
-
-async function text(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch {
-    return "";
-  }
 }

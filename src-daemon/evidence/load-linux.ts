@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { names, text } from "./system-files.ts";
 
 interface Look {
   readonly busy: number;
@@ -69,20 +69,4 @@ function descends(
     at = processes.get(at)?.parent ?? 0;
   }
   return false;
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch {
-    return [];
-  }
-}
-
-async function text(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch {
-    return "";
-  }
 }
