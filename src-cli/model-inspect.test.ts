@@ -1,8 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeModel } from "../src-engine/import/model-bytes.ts";
+import { ModelProtoSchema, NodeProtoSchema } from "../src-engine/onnx_pb.js";
 import { openModel } from "./model-folder.ts";
 import { inspectionText, inspectModel, parseSizes } from "./model-inspect.ts";
 
@@ -49,6 +60,34 @@ describe("inspecting a model", () => {
     );
   });
 
+  it("says that it assumed a size where the model does not take it", async () => {
+    await expect(inspectModel(fixture("gpt2-tied"), { stages: null, sizes: {} })).rejects.toThrow(
+      expect.objectContaining({
+        code: "bad-shape",
+        message: expect.stringMatching(
+          /assumed \(batch 1, sequence 128\)\. Say others, as in --size sequence=N/,
+        ),
+      }),
+    );
+  });
+
+  it("says which tensors train and why, as far as anybody can go wrong there, or all of them", async () => {
+    const found = await inspectModel(fixture("waves"), { stages: 1, sizes: {}, freeze: ["head.*"] });
+    expect(inspectionText(found)).toMatch(
+      /cat \[6, 8\] does not train: computed from constants .*\n.*pe \[6, 8\] does not train: the file lists it as a buffer/,
+    );
+    const all = inspectionText(found, true);
+    expect(all).toMatch(/mask_token \[1, 1, 8\] trains: the file lists it as a parameter/);
+    expect(all).toMatch(/head\.bias \[24\] does not train: as you asked/);
+  });
+
+  it("says of scores that end in a Softmax what the loss makes of them", async () => {
+    const file = join(folder, "probabilities.onnx");
+    writeFileSync(file, withSoftmax(fixture("llama-tied")));
+    const { notes } = await inspectModel(file, { stages: 1, sizes: LANGUAGE });
+    expect(notes).toContainEqual(expect.stringMatching(/"probabilities" ends in a Softmax/));
+  });
+
   it("tells why there is no plan, and everything else all the same", async () => {
     const found = await inspectModel(fixture("mlp"), { stages: 50, sizes: {} });
     expect(found).toMatchObject({ plan: null, problem: { code: "too-many-stages" }, parameterCount: 516 });
@@ -81,6 +120,17 @@ describe("inspecting a model", () => {
       expect(() => parseSizes([word])).toThrow(expect.objectContaining({ code: "bad-size" }));
   });
 });
+
+/** The model with probabilities instead of its output of scores. */
+function withSoftmax(path: string): Uint8Array {
+  const { model, graph } = decodeModel(new Uint8Array(readFileSync(path)));
+  const [output] = graph.output;
+  if (output === undefined) throw new Error("no output");
+  const input = [output.name];
+  graph.node.push(create(NodeProtoSchema, { opType: "Softmax", input, output: ["probabilities"] }));
+  output.name = "probabilities";
+  return toBinary(ModelProtoSchema, model);
+}
 
 describe("a model's folder", () => {
   const open = () => openModel(join(folder, "mine", "model.onnx")).readExternal;

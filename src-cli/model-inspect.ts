@@ -8,6 +8,7 @@ import {
   importModel,
   type StoredRow,
 } from "../src-engine/import/import-model.ts";
+import { softmaxNotes } from "../src-engine/import/loss.ts";
 import { WHY } from "../src-engine/import/trained.ts";
 import { printable } from "../src-engine/import/model-bytes.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
@@ -135,8 +136,8 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
   // With sizes that are assumed, positions may be more than the model has places for.
   const asLanguage = roles === null ? null : attempted(() => importedAs(roles));
   const language = asLanguage === null ? null : roles;
-  const model = asLanguage ?? importedAs(null);
   const all = sizedBy(language);
+  const model = asLanguage ?? assuming(all, sizes, () => importedAs(null));
   return {
     model,
     format: `ONNX operator set ${model.opset}`,
@@ -146,9 +147,38 @@ function inspectFile(path: string, options: InspectOptions): InspectedModel {
     assumed: Object.keys(all).filter((name) => !(name in sizes)),
     operators: model.operators,
     stored: model.stored,
-    notes: [...model.notes, ...(language === null ? [] : fixedNotes(language))],
+    notes: [...model.notes, ...(language === null ? [] : languageNotes(model, language))],
     look: async (plan) => (language === null ? [] : await lookedAt(path, model, language, plan)),
   };
+}
+
+/** What `train` would say of its inputs and scores. */
+function languageNotes({ graph, outputs }: ImportedModel, roles: Roles): string[] {
+  const scores = outputs.find(({ name }) => name === roles.scores);
+  return [...(scores === undefined ? [] : softmaxNotes(graph, scores)), ...fixedNotes(roles)];
+}
+
+/** What does not fit may be a size that nobody said. @throws Failure of `act` */
+function assuming<Result>(
+  all: Readonly<Record<string, number>>,
+  given: Readonly<Record<string, number>>,
+  act: () => Result,
+): Result {
+  const names = Object.keys(all).filter((name) => !(name in given));
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== "bad-shape" || names.length === 0) throw error;
+    const words = names.map((name) => `${printable(name)} ${all[name]}`).join(", ");
+    throw new Failure(
+      "bad-shape",
+      `The model does not take the sizes that were assumed (${words}). Say others, as in --size ${printable(names.at(-1) ?? "")}=N. ${error.message}`.slice(
+        0,
+        2000,
+      ),
+      { cause: error },
+    );
+  }
 }
 
 /** null: it is refused. */

@@ -149,7 +149,7 @@ describe("trained weights", () => {
     expect(names.map((name) => Uint8Array.from(held.get(name) ?? []))).toEqual([ones, ones, ones]);
   });
 
-  it.each(["hf-gemma3", "tied-old", "encoder", "constants"])(
+  it.each(["hf-gpt2", "hf-qwen3", "hf-gemma3", "tied-old", "encoder", "constants"])(
     "of %s go back into every form that the file stores, and are found there again",
     async (name) => {
       const file = fixture(`${name}.onnx`);

@@ -9,6 +9,7 @@ import { operandsOf, type Signature, signatureOf } from "./signature.ts";
  */
 export class Ownership {
   readonly signature: Signature | null;
+  /** Of each value, the nodes that read it. */
   readonly #readers = new Map<string, NodeProto[]>();
   /** Of each value, the node that computes it. */
   readonly #makers = new Map<string, NodeProto>();
@@ -28,17 +29,41 @@ export class Ownership {
     this.#mayBeMerged = mayBeMerged;
     this.#stored = new Set(tensors.map(({ name }) => name));
     for (const node of nodes) {
-      for (const name of new Set(node.input))
-        if (this.#stored.has(name)) this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
+      for (const name of new Set(node.input)) {
+        const readers = this.#readers.get(name);
+        if (readers === undefined) this.#readers.set(name, [node]);
+        else readers.push(node);
+      }
       for (const name of node.output) if (name !== "") this.#makers.set(name, node);
     }
     for (const [placeholder, target] of this.signature?.targets ?? [])
       this.#placeholders.set(target, placeholder);
   }
 
-  /** The nodes that read a stored tensor. */
+  /** The nodes that read a stored tensor, or another value. */
   readersOf(name: string): readonly NodeProto[] {
     return this.#readers.get(name) ?? [];
+  }
+
+  /**
+   * Layers that are alike but for their numbers (`/layers.0/linear/MatMul`, `/layers.1/linear/MatMul`) and read one
+   * stored tensor, as it is or in another form: one layer that is used again has one place, so they were several.
+   */
+  alikeReadersOf(name: string): readonly NodeProto[] {
+    const groups = Map.groupBy(this.#lastReaders(name), (node) =>
+      [node.opType, ...placeOf(node).split(/\d+/)].join(" "),
+    );
+    for (const group of groups.values()) {
+      const places = new Map(group.map((node) => [placeOf(node), node]));
+      if (places.size > 1) return [...places.values()];
+    }
+    return [];
+  }
+
+  #lastReaders(name: string, depth = 0): readonly NodeProto[] {
+    return this.readersOf(name).flatMap((node) =>
+      FORMS.has(node.opType) && depth < DEPTH ? this.#lastReaders(node.output[0] ?? "", depth + 1) : [node],
+    );
   }
 
   /** The name of the parameter that `reader` means by the stored tensor `name`: often the same name. */
@@ -139,12 +164,20 @@ export class Ownership {
 }
 
 const PRODUCTS: ReadonlySet<string> = new Set(["MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum"]);
+/** What changes the form of a tensor and not its numbers. */
+const FORMS: ReadonlySet<string> = new Set(["Identity", "Transpose", "Cast", "Reshape"]);
+const DEPTH = 4;
 const NOTHING_SAID: Signature = {
   kinds: new Map(),
   targets: new Map(),
   stored: new Map(),
   foldedFrom: new Map(),
 };
+
+/** The module that an exporter's name of a node begins with, whichever of its calls (`/cell_2`): empty, it does not say. */
+function placeOf({ name }: NodeProto): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/"))).replaceAll(/_\d+(?=\/|$)/g, "");
+}
 
 function lastPart(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);

@@ -2,7 +2,7 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { differentiate } from "../differentiate.ts";
 import { encodeModel } from "../model-file.ts";
-import { ModelProtoSchema, type NodeProtoSchema, type TensorProtoSchema } from "../onnx_pb.js";
+import { ModelProtoSchema, type NodeProtoSchema, TensorProtoSchema } from "../onnx_pb.js";
 import { sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { inputTypes, run } from "./golden.test-support.ts";
@@ -21,13 +21,48 @@ const floats = (name: string, dims: number[], values: readonly number[]): Stored
 const matrix = (name: string): Stored => floats(name, [2, 2], WEIGHTS);
 const vector = (name: string, values: readonly number[]): Stored => floats(name, [2], values);
 
+/** What PyTorch's exporter writes of the module's inputs, by kind, and of what it computed from them. */
+interface Said {
+  readonly inputs?: Readonly<Record<string, "PARAMETER" | "BUFFER" | "CONSTANT_TENSOR">>;
+  readonly folded?: Readonly<Record<string, readonly string[]>>;
+}
+
 /** A model of the input x [3, 2], whose output is y. */
-function load(initializer: Stored[], node: Node[], options?: ImportOptions) {
+function load(initializer: Stored[], node: Node[], options?: ImportOptions, said: Said = {}) {
   const info = (name: string, dims: number[]) => {
     const dim = dims.map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } }));
     return { name, type: { value: { case: "tensorType" as const, value: { elemType: 1, shape: { dim } } } } };
   };
-  const graph = { name: "case", input: [info("x", [3, 2])], output: [info("y", [3, 2])], initializer, node };
+  const graph = {
+    name: "case",
+    input: [info("x", [3, 2])],
+    output: [info("y", [3, 2])],
+    initializer,
+    node,
+    metadataProps: [
+      {
+        key: "pkg.torch.export.ExportedProgram.graph_signature",
+        value: Object.entries(said.inputs ?? {})
+          .map(([target, kind]) => `p_${target.replaceAll(".", "_")}: ${kind} target='${target}'`)
+          .join("\n"),
+      },
+    ],
+    valueInfo: [
+      ...Object.entries(said.inputs ?? {}).map(([name, kind]) => ({
+        name,
+        metadataProps: [{ key: "pkg.torch.export.graph_signature.InputSpec.kind", value: kind }],
+      })),
+      ...Object.entries(said.folded ?? {}).map(([name, from]) => ({
+        name,
+        metadataProps: [
+          {
+            key: "pkg.onnxscript.optimizer.folded_from",
+            value: `[${from.map((each) => `'${each}'`).join()}]`,
+          },
+        ],
+      })),
+    ],
+  };
   const file = create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [{ domain: "", version: 17n }],
@@ -36,11 +71,13 @@ function load(initializer: Stored[], node: Node[], options?: ImportOptions) {
   return importModel(toBinary(ModelProtoSchema, file), options);
 }
 
-const node = (opType: string, input: string[], output: string): Node => ({
+type Attributes = NonNullable<MessageInitShape<typeof NodeProtoSchema>["attribute"]>;
+const node = (opType: string, input: string[], output: string, attribute: Attributes = []): Node => ({
   opType,
   name: output,
   input,
   output: [output],
+  attribute,
 });
 const twice = (first: string, second: string): Node[] => [
   node("MatMul", ["x", first], "h"),
@@ -138,6 +175,82 @@ describe("stored tensors", () => {
     const rows = [vector("mask_token", [0.5, -1]), matrix("w")];
     const model = load(rows, [node("Add", ["x", "mask_token"], "h"), node("MatMul", ["h", "w"], "y")]);
     expect(named(model.parameters)).toEqual(["mask_token", "w"]);
+  });
+
+  it("in half precision a mask is one too", () => {
+    const bits = { dataType: 10, dims: [2n, 2n], int32Data: [0, 0xfbff, 0, 0] };
+    const nodes = twice("shift", "w");
+    expect(named(load([{ name: "shift", ...bits }, matrix("w")], nodes).parameters)).toEqual(["w"]);
+  });
+
+  it.each<[string, Node[], string]>([
+    ["as it is", [], "c"],
+    ["behind an Identity", [node("Identity", ["c"], "d")], "d"],
+    ["behind a Transpose", [node("Transpose", ["c"], "d")], "d"],
+    ["behind a Cast", [node("Cast", ["c"], "d", [{ name: "to", type: 2, i: 1n }])], "d"],
+    ["behind a Reshape", [node("Reshape", ["c", "shape"], "d")], "d"],
+    [
+      "behind two of them",
+      [node("Transpose", ["c"], "t"), node("Identity", ["t"], "u"), node("Transpose", ["u"], "d")],
+      "d",
+    ],
+  ])("a weight in a Constant node trains, read %s", (_, between, read) => {
+    const t = create(TensorProtoSchema, { dataType: 1, dims: [2n, 2n], floatData: WEIGHTS });
+    const constant = node("Constant", [], "c", [{ name: "value", type: 4, t }]);
+    const shape = { name: "shape", dataType: 7, dims: [2n], int64Data: [2n, 2n] };
+    const { parameters } = load([shape], [constant, ...between, node("MatMul", ["x", read], "y")]);
+    expect(named(parameters)).toEqual(["c"]);
+    expect([...(parameters[0]?.read() ?? [])]).toEqual(WEIGHTS);
+  });
+
+  it("a list without a parameter says nothing: Keras has its own listed as constants", () => {
+    const inputs = { lifted_tensor_0: "CONSTANT_TENSOR", lifted_tensor_1: "CONSTANT_TENSOR" } as const;
+    const rows = [matrix("lifted_tensor_0"), matrix("lifted_tensor_1")];
+    const nodes = twice("lifted_tensor_0", "lifted_tensor_1");
+    expect(named(load(rows, nodes, {}, { inputs }).parameters)).toEqual(Object.keys(inputs));
+    const listed = { ...inputs, lifted_tensor_0: "PARAMETER" } as const;
+    expect(named(load(rows, nodes, {}, { inputs: listed }).parameters)).toEqual(["lifted_tensor_0"]);
+  });
+
+  it("computed from several parameters trains as it is, and that is said", () => {
+    const inputs = { "l.g": "PARAMETER", "l.v": "PARAMETER" } as const;
+    const { parameters, notes } = load(
+      [matrix("mul")],
+      [node("MatMul", ["x", "mul"], "y")],
+      {},
+      {
+        inputs,
+        folded: { mul: ["l.g", "l.v"] },
+      },
+    );
+    expect(named(parameters)).toEqual(["mul"]);
+    expect(notes[0]).toMatch(
+      /^"mul" was computed from l\.g, l\.v .* trains as it is stored: not as the model/,
+    );
+    const beside = load(
+      [matrix("w"), matrix("div")],
+      twice("w", "div"),
+      {},
+      {
+        inputs: { w: "PARAMETER" },
+        folded: { div: ["w"] },
+      },
+    );
+    expect(beside.notes[0]).toMatch(/^"div" was computed from w .*, apart from w of the same origin/);
+  });
+
+  it("read by layers that are alike is said to be one, for they may have been several that were equal", () => {
+    const layers = (first: string, second: string): Node[] => [
+      { ...node("MatMul", ["x", "w"], "h"), name: `${first}/MatMul` },
+      node("Identity", ["w"], "own"),
+      { ...node("MatMul", ["h", "own"], "y"), name: `${second}/MatMul` },
+    ];
+    expect(load([matrix("w")], layers("/layers.0/linear", "/layers.1/linear")).notes).toEqual([
+      expect.stringMatching(/"w" is read by 2 layers that are alike .* trains as one\..*dynamo=True/),
+    ]);
+    // One layer that is called again, and two parts of a model that share a matrix on purpose.
+    expect(load([matrix("w")], layers("/cell", "/cell_1")).notes).toEqual([]);
+    expect(load([matrix("w")], layers("/embed", "/head")).notes).toEqual([]);
   });
 
   it("an input may be given once and for all", () => {

@@ -1,4 +1,4 @@
-import { printable } from "./model-bytes.ts";
+import { nodeName, printable } from "./model-bytes.ts";
 import type { StoredRow } from "./parameters.ts";
 import type { StoredFile } from "./stored-file.ts";
 
@@ -6,7 +6,8 @@ const MOST_NAMED = 4;
 
 /** What a person should know about how a file's tensors were taken. `rows`: those that are used. */
 export function storedNotes(file: StoredFile, rows: ReadonlyMap<string, StoredRow>): string[] {
-  return [...shortened(merged(file, rows)), ...shortened(copies(rows)), ...lost(file, rows)];
+  const kinds = [merged(file, rows), alike(file, rows), copies(rows), folded(file, rows)];
+  return [...kinds.flatMap(shortened), ...lost(file, rows)];
 }
 
 function merged({ ownership, names }: StoredFile, rows: ReadonlyMap<string, StoredRow>): string[] {
@@ -17,6 +18,40 @@ function merged({ ownership, names }: StoredFile, rows: ReadonlyMap<string, Stor
     return ownership.signature === null
       ? `The vector "${printable(name)}" holds one number only and is read by several nodes: each of them trains its own.`
       : `"${printable(name)}" holds ${owners.length} parameters that were equal when the model was exported: ${listed(owners)}. Each trains its own.`;
+  });
+}
+
+/** Where the file says nothing of parameters: layers that were copied, or one that is shared on purpose. */
+function alike({ ownership, names }: StoredFile, rows: ReadonlyMap<string, StoredRow>): string[] {
+  if (ownership.signature !== null) return [];
+  return names.flatMap((name) => {
+    const isOne = rows.get(name)?.trains === true && ownership.ownersOf(name).size <= 1;
+    const readers = isOne ? ownership.alikeReadersOf(name) : [];
+    return readers.length === 0
+      ? []
+      : `"${printable(name)}" is read by ${readers.length} layers that are alike (${listed(readers.map(nodeName))}), and trains as one. If each had its own that was equal when the model was exported, as copied layers are before training, export it from PyTorch with dynamo=True: such files tell them apart.`;
+  });
+}
+
+/** A recurrent layer's operator reads matrices that were put together, with nothing computed. */
+const PUT_TOGETHER: ReadonlySet<string> = new Set(["LSTM", "GRU", "RNN"]);
+
+/** What has no inverse in the file: normed weights, sums of an adapter and its base. */
+function folded({ ownership }: StoredFile, rows: ReadonlyMap<string, StoredRow>): string[] {
+  const users = Map.groupBy(
+    [...rows.values()]
+      .filter(({ trains, copy }) => trains && copy === null)
+      .flatMap(({ name }) => ownership.parametersIn(name).map((parameter) => ({ name, parameter }))),
+    ({ parameter }) => parameter,
+  );
+  return [...rows.values()].flatMap(({ name, trains, copy, why }) => {
+    const parameters = ownership.parametersIn(name);
+    const others = parameters.flatMap((parameter) => users.get(parameter) ?? []).map((each) => each.name);
+    const beside = [...new Set(others)].filter((each) => each !== name);
+    const isPutTogether = ownership.readersOf(name).every(({ opType }) => PUT_TOGETHER.has(opType));
+    if (!trains || copy !== null || why !== "folded-parameter" || isPutTogether) return [];
+    if (parameters.length < 2 && beside.length === 0) return [];
+    return `"${printable(name)}" was computed from ${listed(parameters)} when the model was exported, and trains as it is stored${beside.length === 0 ? "" : `, apart from ${listed(beside)} of the same origin`}: not as the model itself would.`;
   });
 }
 
