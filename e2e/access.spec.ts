@@ -2,7 +2,16 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { expect, goTo, stepsLater, test } from "./fixture.ts";
 
-const SCREENS = ["Home", "Schedule", "Earnings", "Model", "Network", "Activity", "Settings"] as const;
+const SCREENS = [
+  "Home",
+  "Schedule",
+  "Earnings",
+  "Model",
+  "Network",
+  "Wallet",
+  "Activity",
+  "Settings",
+] as const;
 const PICTURES = "test-results/screenshots";
 
 async function seriousProblems(page: Page): Promise<string[]> {

@@ -63,6 +63,9 @@ test("from an empty data folder to the first earnings, by keyboard alone", async
     await expect(page.getByTestId("preview")).toContainText("It may run at any hour.");
 
     await press(page, "Continue");
+    await expect(page.getByText("It was made on this computer", { exact: false })).toBeVisible();
+    await look(page, "key");
+    await press(page, "Continue");
     await look(page, "network");
     await press(page, "Continue");
     await expect(page.getByText("Test units. They are worth nothing", { exact: false })).toBeVisible();

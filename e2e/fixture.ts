@@ -36,7 +36,7 @@ export const test = base.extend<Given, { daemon: DaemonProcess }>({
 /** Goes to a screen by its link, as a person would. */
 export async function goTo(
   page: Page,
-  screen: "Home" | "Schedule" | "Earnings" | "Model" | "Network" | "Activity" | "Settings",
+  screen: "Home" | "Schedule" | "Earnings" | "Model" | "Network" | "Wallet" | "Activity" | "Settings",
 ): Promise<void> {
   await page.getByRole("navigation", { name: "Screens" }).getByRole("link", { name: screen }).click();
   await expect(page.getByRole("heading", { level: 1, name: screen })).toBeAttached();

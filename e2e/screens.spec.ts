@@ -6,7 +6,16 @@ import { expect, goTo, stepsLater, test } from "./fixture.ts";
 
 // `npm run e2e -- --screens`: pictures of every screen and state, in both themes and two sizes, to look at.
 const FOLDER = join(import.meta.dirname, "artifacts");
-const SCREENS = ["Home", "Schedule", "Earnings", "Model", "Network", "Activity", "Settings"] as const;
+const SCREENS = [
+  "Home",
+  "Schedule",
+  "Earnings",
+  "Model",
+  "Network",
+  "Wallet",
+  "Activity",
+  "Settings",
+] as const;
 const THEMES = ["dark", "light"] as const;
 const SIZES = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
 

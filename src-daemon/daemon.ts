@@ -12,6 +12,7 @@ import { AuditLog } from "./api/audit-log.ts";
 import { readBrowserMemory, writeBrowserMemory } from "./api/browser-memory.ts";
 import { localSocketPath } from "./api/local-socket.ts";
 import { chainClock } from "./chain/chain-connection.ts";
+import type { ChainClock } from "./chain/chain.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { HistoryKeeper } from "./history/history-keeper.ts";
 import { FormerKeys, keyReplaced } from "./earnings/former-keys.ts";
@@ -48,10 +49,12 @@ import { threadsPerWorker } from "./runs/run-plan.ts";
 import { SignIn } from "./api/sign-in.ts";
 import { VERSION } from "./version.ts";
 import { passwordSource } from "./wallet/password-source.ts";
-import { selectedWallet } from "./wallet/selected-wallet.ts";
 import { SignatureLog } from "./wallet/signature-log.ts";
-import { loggedHotkey, openFormerHotkey, openOrCreateHotkey, payoutAddress } from "./wallet/wallet.ts";
-import type { Hotkey, PasswordSource, WalletHotkey } from "./wallet/wallet.ts";
+import { askWallet } from "./wallet/wallet-process.ts";
+import { OwnKey } from "./wallet/own-key.ts";
+import { WalletDesk } from "./wallet/wallet-desk.ts";
+import { loggedHotkey, openFormerHotkey } from "./wallet/wallet.ts";
+import type { PasswordSource } from "./wallet/wallet.ts";
 
 /** The running product: what `main.ts`, tests and the shell hold of it. */
 export interface Daemon {
@@ -115,21 +118,22 @@ async function assemble(
   cleanUp.push(() => policy.close());
   zone.onChange(() => policy.look());
   const signatures = new SignatureLog(join(home.path, "signatures.jsonl"), Date.now);
-  const { own: unlogged, payoutColdkey, warnings } = await openOwnKey(home, passwordOf(options));
-  const own = loggedHotkey(unlogged, signatures);
+  const own = await OwnKey.open(home.path, signatures, passwordOf(options));
   const formerKeys = new FormerKeys(join(home.path, "former-keys.json"), Date.now);
   cleanUp.push(() => formerKeys.save());
-  for (const warning of warnings) log.warn(warning);
+  for (const warning of own.warnings) log.warn(warning);
   const networks = new NetworksStore(home.networksFile, (id) => home.joined(id).path);
-  const chain = options.chain === null ? null : chainClock({ url: options.chain, payout: payoutColdkey });
-  if (chain !== null) cleanUp.push(() => chain.stop());
+  const followChain = (): ChainClock | null =>
+    options.chain === null ? null : chainClock({ url: options.chain, payout: own.payoutColdkey });
+  let chain = followChain();
+  cleanUp.push(() => chain?.stop());
 
   const live = new LiveState(
     initialState({
       version: VERSION,
       startedAt: Date.now(),
       dataFolder: home.path,
-      hotkey: own.address,
+      hotkey: own.hotkey.address,
       policy: { decision: policy.decision, rules: policy.rules, override: policy.override },
       network: embeddedNetwork(0, networks.list()),
       chain: chain?.state() ?? EMBEDDED_CHAIN,
@@ -137,7 +141,7 @@ async function assemble(
     { now: Date.now, onActivity: (text) => log.info(text) },
   );
   chain?.onChange((state) => live.chain(state));
-  const replaced = keyReplaced(formerKeys.last(), own.address);
+  const replaced = keyReplaced(formerKeys.last(), own.hotkey.address);
   if (replaced !== null) live.note(replaced);
 
   const reading = new DataReading({
@@ -172,7 +176,9 @@ async function assemble(
   const points = new Set<(point: HistoryPoint) => void>();
   const ports: SessionPorts = {
     live,
-    payoutColdkey,
+    get payoutColdkey() {
+      return own.payoutColdkey;
+    },
     log,
     onPoint(point) {
       for (const listener of points) listener(point);
@@ -183,7 +189,9 @@ async function assemble(
     onProcesses: (list) => writeProcessList(home.processesFile, list),
     former: {
       keys: formerKeys,
-      path: own.path,
+      get path() {
+        return own.path;
+      },
       async open(path, address) {
         const hotkey = await openFormerHotkey(path, address);
         return hotkey === null ? null : loggedHotkey(hotkey, signatures);
@@ -192,12 +200,13 @@ async function assemble(
   };
   const membership = new Membership({
     store: networks,
-    look: (invitation) => lookAt(invitation, own.address, Date.now()),
+    look: (invitation) => lookAt(invitation, own.hotkey.address, Date.now()),
     async open(network) {
+      const parts = { home, own: own.hotkey, known: networks.list() };
       const plan =
         network === null
-          ? await embeddedPlan({ home, own, payoutColdkey, known: networks.list(), reading }, options)
-          : remotePlan({ home, own, known: networks.list() }, network);
+          ? await embeddedPlan({ ...parts, payoutColdkey: own.payoutColdkey, reading }, options)
+          : remotePlan(parts, network);
       return new NetworkSession(plan, ports);
     },
     onKnown: (known, offer) => live.known(known, offer),
@@ -207,6 +216,21 @@ async function assemble(
     mayOpen: () => setUp.isDone,
   });
 
+  const wallet = new WalletDesk({
+    home: home.path,
+    own,
+    ask: (request) => askWallet(request),
+    async changed() {
+      live.hotkey(own.hotkey.address);
+      live.note(ownKeyText(own));
+      await chain?.stop();
+      chain = followChain();
+      if (chain !== null) live.chain(chain.state());
+      chain?.onChange((state) => live.chain(state));
+      // What the network's start comes to is told as its problem.
+      await membership.reopen("the key or the payout address was changed").catch(() => undefined);
+    },
+  });
   const threads = threadsPerWorker(
     availableParallelism(),
     networks.active() === null ? options.neighbours + 1 : 1,
@@ -262,6 +286,7 @@ async function assemble(
     membership,
     providers,
     history,
+    wallet,
     state: () => live.get(),
     note: (text) => live.note(text),
     setUp() {
@@ -376,22 +401,16 @@ function firstYes(home: Home, setUp: SetUp): void {
   }
 }
 
-interface OwnKey {
-  readonly own: WalletHotkey;
-  readonly payoutColdkey: Hotkey["address"];
-  readonly warnings: readonly string[];
-}
-
 function passwordOf({ walletPasswordFile }: DaemonOptions): PasswordSource {
   const terminal = { input: process.stdin, output: process.stdout };
   return passwordSource({ file: walletPasswordFile, env: process.env, terminal });
 }
 
-/** The owner's hotkey: it earns on every network. */
-async function openOwnKey(home: Home, password: PasswordSource): Promise<OwnKey> {
-  const place = selectedWallet(home.path);
-  const own = await openOrCreateHotkey(place, password);
-  return { own, payoutColdkey: await payoutAddress(place, own), warnings: own.warnings };
+/** A line for the owner after a change of theirs. */
+function ownKeyText({ hotkey, payoutColdkey }: OwnKey): string {
+  return payoutColdkey === hotkey.address
+    ? `This computer works with ${hotkey.address} from now on, and is paid to it.`
+    : `This computer works with ${hotkey.address} from now on, and is paid to ${payoutColdkey}.`;
 }
 
 function remember(home: Home, memory: Parameters<typeof writeBrowserMemory>[1], api: ApiFile): void {

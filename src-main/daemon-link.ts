@@ -1,6 +1,12 @@
 import type { WebSocket } from "ws";
 import { Failure } from "../src-protocol/failure.ts";
-import { apiMessage, type ApiFile, type ApiMessage, type MethodName } from "../src-protocol/methods.ts";
+import {
+  answerWithinMs,
+  apiMessage,
+  type ApiFile,
+  type ApiMessage,
+  type MethodName,
+} from "../src-protocol/methods.ts";
 import { applyPatch, type Json } from "../src-protocol/patch.ts";
 import type { ShellAnswer } from "../src-protocol/shell-bridge.ts";
 import { daemonState, type DaemonState } from "../src-protocol/state.ts";
@@ -26,7 +32,6 @@ export interface DaemonLinkPorts {
 const WHILE_IT_STARTS_MS = 300;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
-const ANSWER_WITHIN_MS = 20_000;
 
 type DaemonEvent = Extract<ApiMessage, { type: "patch" | "point" }>;
 type Socket = ReturnType<DaemonLinkPorts["open"]>;
@@ -136,7 +141,7 @@ export class DaemonLink {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
-      const cancel = this.#ports.after(ANSWER_WITHIN_MS, () => settle({ error: this.away().body() }));
+      const cancel = this.#ports.after(answerWithinMs(method), () => settle({ error: this.away().body() }));
       const settle = (answer: ShellAnswer) => {
         cancel();
         this.#waiting.delete(id);

@@ -1,10 +1,7 @@
 import { z } from "zod";
 import type { MethodName } from "./methods.ts";
 
-/**
- * What a token of the local API allows. `owner` is no scope of a token: what is asked for there would give
- * all others.
- */
+/** What a token of the local API allows. */
 export const API_SCOPES = ["read", "control", "rules", "wallet"] as const;
 export const apiScope = z.enum(API_SCOPES);
 export type ApiScope = z.infer<typeof apiScope>;
@@ -16,8 +13,14 @@ export const SCOPE_TEXT: Readonly<Record<ApiScope, string>> = {
   wallet: "claim what was earned",
 };
 
+/**
+ * What a person alone may do, and no program with a token. `person`: at a terminal, in the app, or in a
+ * browser that is signed in. `owner`: not in a browser either, since it would give all other rights.
+ */
+export type PersonScope = "person" | "owner";
+
 /** What each method of the local API needs. */
-export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
+export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "state.subscribe": "read",
   "state.get": "read",
   "run.history": "read",
@@ -31,14 +34,20 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | "owner">> = {
   "policy.evidence": "read",
   "policy.forecast": "read",
   "policy.sleep": "read",
-  "policy.forgetHours": "owner",
+  "policy.forgetHours": "person",
   "policy.setRules": "rules",
   "earnings.receipts": "read",
   "earnings.claims": "read",
   "earnings.claim": "wallet",
   "earnings.evidence": "read",
   "payout.challenge": "wallet",
-  "payout.bind": "owner",
+  "payout.bind": "person",
+  "wallet.list": "read",
+  "wallet.create": "person",
+  "wallet.import": "person",
+  "wallet.backup": "person",
+  "wallet.use": "person",
+  "wallet.payout": "person",
   "providers.get": "read",
   "providers.test": "control",
   "network.list": "read",

@@ -13,6 +13,7 @@ import { bindAnswer, bindRequest, challengeAnswer } from "./payout-consent.ts";
 import { providersReport } from "./providers.ts";
 import { evidencePage } from "./receipt-export.ts";
 import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
+import { keyName, keyPassword, listedKey, listedWallet } from "./wallet-ipc.ts";
 
 const overrideMinutes = z
   .int()
@@ -30,6 +31,16 @@ export const auditEntry = z.strictObject({
   code: z.string().nullable(),
 });
 export type AuditEntry = z.infer<typeof auditEntry>;
+
+/** A key of the folder of wallets that is in use. */
+const namedKey = {
+  wallet: keyName,
+  /** Null: the wallet's coldkey. */
+  hotkey: keyName.nullable(),
+};
+
+/** Which hotkey works here, and where it is paid to. */
+const keysInUse = z.strictObject({ hotkey: ss58Address, payoutColdkey: ss58Address });
 
 const apiToken = z.strictObject({
   id: z.string(),
@@ -171,6 +182,74 @@ export const METHODS = {
     result: bindAnswer,
     about: "Have the network pay to the address that has signed its text",
   },
+  "wallet.list": {
+    params: z.strictObject({}),
+    result: z.strictObject({
+      /** The folder of wallets. */
+      root: z.string(),
+      wallets: z.array(listedWallet),
+      /** Path of the hotkey that works here. */
+      inUse: z.string(),
+      /** Where its wallet is paid to; null: to the hotkey itself. */
+      payoutColdkey: ss58Address.nullable(),
+    }),
+    about: "The keys in the folder of wallets, by their addresses, and which hotkey works here",
+  },
+  "wallet.create": {
+    params: z.strictObject({
+      ...namedKey,
+      words: z.literal([12, 15, 18, 21, 24]).default(12),
+      /** Of the new file; null: none. */
+      password: keyPassword.nullable().default(null),
+    }),
+    result: z.strictObject({ key: listedKey, phrase: z.string() }),
+    about: "Make a key. Its secret phrase is told once, and not kept by who asked",
+  },
+  "wallet.import": {
+    params: z.strictObject({
+      ...namedKey,
+      from: z.discriminatedUnion("type", [
+        z.strictObject({ type: z.literal("phrase"), phrase: z.string().max(1000) }),
+        z.strictObject({
+          type: z.literal("content"),
+          /** Of a key file of Bittensor's tools, or of an account exported by polkadot-js. */
+          content: z.string().max(64 * 1024),
+          password: keyPassword.nullable(),
+        }),
+      ]),
+      password: keyPassword.nullable().default(null),
+    }),
+    result: z.strictObject({ key: listedKey }),
+    about: "Take a key in, from its phrase or a file of another program",
+  },
+  "wallet.backup": {
+    params: z.strictObject({
+      ...namedKey,
+      /** Of the key's file, where it is locked. */
+      password: keyPassword.nullable().default(null),
+      backupPassword: keyPassword,
+    }),
+    result: z.strictObject({ content: z.string(), address: ss58Address }),
+    about: "A key under a password, as polkadot-js and browser wallets take it",
+  },
+  "wallet.use": {
+    params: z.strictObject({
+      wallet: keyName,
+      hotkey: keyName,
+      password: keyPassword.nullable().default(null),
+    }),
+    result: keysInUse,
+    about: "Work with another hotkey from now on. What the one before has earned stays in sight",
+  },
+  "wallet.payout": {
+    params: z.strictObject({
+      address: z.string().max(100),
+      /** Instead of the address that is there. */
+      replace: z.boolean().default(false),
+    }),
+    result: keysInUse,
+    about: "Have the wallet in use be paid to this address, whose secret need not be here",
+  },
   "providers.get": {
     params: z.strictObject({}),
     result: providersReport,
@@ -285,6 +364,19 @@ export type MethodName = keyof Methods;
 /** Parameters as a caller writes them (defaults may be left out). */
 export type MethodParams<Name extends MethodName> = z.input<Methods[Name]["params"]>;
 export type MethodResult<Name extends MethodName> = z.infer<Methods[Name]["result"]>;
+
+/** Work with a password takes seconds and half a gigabyte, and longer while the computer trains. */
+const WITH_A_PASSWORD: ReadonlySet<MethodName> = new Set<MethodName>([
+  "wallet.create",
+  "wallet.import",
+  "wallet.backup",
+  "wallet.use",
+]);
+
+/** How long a client waits for an answer before it says that there is none, in milliseconds. */
+export function answerWithinMs(method: MethodName): number {
+  return WITH_A_PASSWORD.has(method) ? 180_000 : 20_000;
+}
 
 /** A call, as JSON text on the WebSocket `/rpc`. */
 export const apiRequest = z.strictObject({

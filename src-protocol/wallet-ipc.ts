@@ -6,18 +6,24 @@ import { sr25519Signature, ss58Address } from "./keys.ts";
  * `tah wallet …` ↔ the process that holds the keys meanwhile, over Node's IPC channel. Passwords and
  * phrases travel here and nowhere else: never as words of a command line.
  */
-const name = z.string().min(1).max(64);
+export const keyName = z.string().min(1).max(64);
 const folder = z.string().min(1);
-const password = z.string().max(1024);
+export const keyPassword = z.string().max(1024);
 
 /** Where keys lie: a folder of wallets in Bittensor's layout. */
-const place = { root: folder, wallet: name };
+const place = { root: folder, wallet: keyName };
 
 export const keySource = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("phrase"), phrase: z.string().max(1000) }),
   z.strictObject({ type: z.literal("seed"), seed: z.string().max(80) }),
   /** A file of Bittensor's tools or of polkadot-js; the password, where it is locked. */
-  z.strictObject({ type: z.literal("file"), path: folder, password: password.nullable() }),
+  z.strictObject({ type: z.literal("file"), path: folder, password: keyPassword.nullable() }),
+  /** What such a file holds. */
+  z.strictObject({
+    type: z.literal("content"),
+    content: z.string().max(64 * 1024),
+    password: keyPassword.nullable(),
+  }),
 ]);
 export type KeySource = z.infer<typeof keySource>;
 
@@ -28,28 +34,30 @@ export const walletRequest = z.discriminatedUnion("type", [
     type: z.literal("create"),
     ...place,
     /** Name of the hotkey; null: the coldkey. */
-    hotkey: name.nullable(),
+    hotkey: keyName.nullable(),
     words: z.literal([12, 15, 18, 21, 24]),
-    password: password.nullable(),
+    password: keyPassword.nullable(),
   }),
   z.strictObject({
     type: z.literal("import"),
     ...place,
-    hotkey: name.nullable(),
+    hotkey: keyName.nullable(),
     from: keySource,
     /** Of the new file. */
-    password: password.nullable(),
+    password: keyPassword.nullable(),
   }),
   z.strictObject({
     type: z.literal("export"),
     ...place,
-    hotkey: name.nullable(),
+    hotkey: keyName.nullable(),
     /** Of the file that is read, where it is locked. */
-    password: password.nullable(),
+    password: keyPassword.nullable(),
     to: z.discriminatedUnion("type", [
       z.strictObject({ type: z.literal("phrase") }),
-      z.strictObject({ type: z.literal("bittensor"), path: folder, password: password.nullable() }),
-      z.strictObject({ type: z.literal("polkadot"), path: folder, password }),
+      z.strictObject({ type: z.literal("bittensor"), path: folder, password: keyPassword.nullable() }),
+      z.strictObject({ type: z.literal("polkadot"), path: folder, password: keyPassword }),
+      /** The same, told instead of written. */
+      z.strictObject({ type: z.literal("content"), password: keyPassword }),
     ]),
   }),
   /** The address that earnings go to, without its secret: `coldkeypub.txt`. */
@@ -67,7 +75,7 @@ export const walletRequest = z.discriminatedUnion("type", [
     home: folder,
     text: z.string().max(4096),
     /** Of the coldkey's file, where it is locked. */
-    password: password.nullable(),
+    password: keyPassword.nullable(),
   }),
   /** TAO leaves a coldkey, within the day's limit. */
   z.strictObject({
@@ -78,11 +86,11 @@ export const walletRequest = z.discriminatedUnion("type", [
     genesis: z.string().regex(/^0x[0-9a-f]{64}$/, "0x and 64 digits of hex"),
     to: ss58Address,
     amountRao: raoText,
-    password: password.nullable(),
+    password: keyPassword.nullable(),
   }),
   z.strictObject({ type: z.literal("limit"), home: folder, taoRaoPerDay: raoText }),
   /** Which hotkey the daemon of this data folder works with. */
-  z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: name }),
+  z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: keyName }),
 ]);
 export type WalletRequest = z.infer<typeof walletRequest>;
 
@@ -121,6 +129,7 @@ export const walletAnswer = z.discriminatedUnion("type", [
     phrase: z.string().nullable(),
   }),
   z.strictObject({ type: z.literal("written"), path: z.string(), address: ss58Address }),
+  z.strictObject({ type: z.literal("exported"), content: z.string(), address: ss58Address }),
   z.strictObject({ type: z.literal("signed"), address: ss58Address, signature: sr25519Signature }),
   z.strictObject({
     type: z.literal("transferred"),

@@ -14,9 +14,11 @@ import {
   NetworkIcon,
   ScheduleIcon,
   SettingsIcon,
+  WalletIcon,
 } from "./parts/icons.tsx";
 import { Activity } from "./activity/activity.tsx";
 import { Model } from "./model/model.tsx";
+import { Wallet } from "./wallet/wallet.tsx";
 import { Settings } from "./settings/settings.tsx";
 import { Network } from "./network/network.tsx";
 import { Schedule } from "./schedule/schedule.tsx";
@@ -33,6 +35,7 @@ const RAIL: Record<Screen, { title: string; icon: ComponentType; content: Compon
   earnings: { title: "Earnings", icon: EarningsIcon, content: Earnings },
   model: { title: "Model", icon: ModelIcon, content: Model },
   network: { title: "Network", icon: NetworkIcon, content: Network },
+  wallet: { title: "Wallet", icon: WalletIcon, content: Wallet },
   activity: { title: "Activity", icon: ActivityIcon, content: Activity },
   settings: { title: "Settings", icon: SettingsIcon, content: Settings },
 };

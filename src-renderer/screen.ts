@@ -1,6 +1,15 @@
 import { useSyncExternalStore } from "react";
 
-export const SCREENS = ["home", "schedule", "earnings", "model", "network", "activity", "settings"] as const;
+export const SCREENS = [
+  "home",
+  "schedule",
+  "earnings",
+  "model",
+  "network",
+  "wallet",
+  "activity",
+  "settings",
+] as const;
 export type Screen = (typeof SCREENS)[number];
 
 /** The screen that the address names: `#schedule`. Anything else is Home. */

@@ -144,5 +144,5 @@ test("keys move within the week and never out of it", () => {
 
 test("an unknown address is Home", () => {
   expect(screenOf("#schedule")).toBe("schedule");
-  expect(screenOf("#wallet")).toBe("home");
+  expect(screenOf("#nowhere")).toBe("home");
 });

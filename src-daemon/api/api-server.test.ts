@@ -7,15 +7,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { API_SCOPES } from "../../src-protocol/api-scopes.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
+import type { MethodName } from "../../src-protocol/methods.ts";
 import { ALWAYS } from "../../src-protocol/policy.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Handlers } from "./api-calls.ts";
 import { CALL_LIMIT_BYTES, startApiServer } from "./api-server.ts";
 import type { ApiServer } from "./api-server.ts";
 import { EMBEDDED_CHAIN, embeddedNetwork, initialState } from "../state/initial-state.ts";
-import { ApiTokens } from "./api-tokens.ts";
+import { ApiTokens, refusalOf } from "./api-tokens.ts";
 import type { Browser } from "./browser-memory.ts";
 import { FakeBrowser, loginOf } from "./browser.test-support.ts";
 import { localSocketPath } from "./local-socket.ts";
@@ -263,6 +265,30 @@ describe("tokens", () => {
     const { token: short } = tokens.create("Short", ["control"], 1);
     later += 25 * 3600 * 1000;
     expect(await open({ Authorization: `Bearer ${short}` })).toBe(403);
+  });
+});
+
+describe("keys and payout addresses", () => {
+  const KEYS = [
+    "wallet.create",
+    "wallet.import",
+    "wallet.backup",
+    "wallet.use",
+    "wallet.payout",
+    "payout.bind",
+  ];
+
+  it("are for a person: not for a token with every scope, and not for nobody", async () => {
+    const { token } = tokens.create("Agent", [...API_SCOPES], 1);
+    const socket = await open({ Authorization: `Bearer ${token}` });
+    if (typeof socket === "number") throw new Error(`refused with ${socket}`);
+    for (const method of KEYS)
+      expect(await ask(socket, JSON.stringify({ id: 1, method, params: {} }))).toMatchObject({
+        error: { code: "scope-needed" },
+      });
+    const inBrowser = { who: "owner (browser)", scopes: new Set(API_SCOPES) };
+    for (const method of KEYS) expect(refusalOf(inBrowser, method as MethodName)).toBeNull();
+    expect(refusalOf(inBrowser, "session.newToken")?.code).toBe("scope-needed");
   });
 });
 

@@ -19,13 +19,15 @@ export interface ApiCaller {
 }
 
 /** Null: they may; else the reason why not. */
-export function refusalOf({ scopes }: ApiCaller, method: MethodName): Failure | null {
+export function refusalOf({ scopes, token }: ApiCaller, method: MethodName): Failure | null {
   const needed = SCOPE_OF[method];
-  if (scopes === "owner" || (needed !== "owner" && scopes.has(needed))) return null;
+  const isAlone = needed === "owner" || needed === "person";
+  if (scopes === "owner" || (needed === "person" && token === undefined)) return null;
+  if (!isAlone && scopes.has(needed)) return null;
   const has = API_SCOPES.filter((scope) => scopes.has(scope)).join(", ");
   return new Failure(
     "scope-needed",
-    needed === "owner"
+    isAlone
       ? `${method} is for the owner alone, and no token allows it.`
       : `${method} needs the scope "${needed}", and this token has: ${has}. The owner can make another one with \`tah token\`.`,
   );

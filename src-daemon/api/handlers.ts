@@ -17,6 +17,7 @@ import type { Membership } from "../networks/membership.ts";
 import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import { thinOut } from "../state/run-picture.ts";
+import type { WalletDesk } from "../wallet/wallet-desk.ts";
 
 export interface HandlerPorts {
   readonly policy: Pick<
@@ -40,6 +41,7 @@ export interface HandlerPorts {
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours">;
+  readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "payout">;
   state(): DaemonState;
   note(text: string): void;
   /** The owner's first yes is stored, and holds from now on; nothing when it was given before. */
@@ -156,6 +158,12 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "earnings.evidence": (after) => membership.session.accounts.evidence(after),
     "payout.challenge": ({ payoutColdkey }) => membership.session.accounts.payoutChallenge(payoutColdkey),
     "payout.bind": (signed) => membership.session.accounts.bindPayout(signed),
+    "wallet.list": () => ports.wallet.list(),
+    "wallet.create": (key) => ports.wallet.create(key),
+    "wallet.import": (key) => ports.wallet.take(key),
+    "wallet.backup": (key) => ports.wallet.backup(key),
+    "wallet.use": (key) => ports.wallet.use(key),
+    "wallet.payout": (address) => ports.wallet.payout(address),
     "providers.get": () => providers.report(),
     "providers.test": () => providers.again(isNew()),
     "network.list": () => ({ networks: membership.list() }),

@@ -98,6 +98,17 @@ export class Membership {
     });
   }
 
+  /** What a session was opened with has changed: the active one ends and begins again. */
+  reopen(reason: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const session = this.#session;
+      if (session === null) return;
+      this.#session = null;
+      await session.stop(reason);
+      await this.#open();
+    });
+  }
+
   async look(invitation: string): Promise<NetworkOffer> {
     return this.#offerOf(await this.#ports.look(invitation));
   }

@@ -77,6 +77,15 @@ export class LiveState {
     );
   }
 
+  /** The hotkey that this computer works with from now on. */
+  hotkey(hotkey: Ss58Address): void {
+    this.#change((state) => ({
+      ...state,
+      node: { ...state.node, hotkey },
+      earnings: nothingEarned(hotkey, state.earnings.asset),
+    }));
+  }
+
   /** The networks that are remembered, and an invitation that waits for a yes. */
   known(known: DaemonState["network"]["known"], offer: DaemonState["network"]["offer"]): void {
     this.#change((state) => ({ ...state, network: { ...state.network, known, offer } }));

@@ -175,19 +175,28 @@ async function secretFrom(from: KeySource, patience: Patience): Promise<KeySecre
       );
     return { type: "seed", seed: Buffer.from(digits, "hex") };
   }
-  const file = await readKeyFile(from.path, { secret: false });
-  if (file === null) throw new Failure("wallet-missing", `There is no file ${from.path}.`);
+  const file = await keyFileOf(from);
   const json = parsed(file.bytes);
   if (isPolkadotJson(json)) {
-    if (from.password === null) throw needsPassword(from.path);
-    return { type: "pair", pair: await openPolkadotJson({ json, path: from.path }, from.password, patience) };
+    if (from.password === null) throw needsPassword(file.path);
+    return { type: "pair", pair: await openPolkadotJson({ json, path: file.path }, from.password, patience) };
   }
-  const bytes = await opened({ bytes: file.bytes, path: from.path }, from.password, patience);
-  const phrase = phraseInKeyFile(bytes, from.path);
-  const pair = decodeKeyFile(bytes, from.path);
+  const bytes = await opened(file, from.password, patience);
+  const phrase = phraseInKeyFile(bytes, file.path);
+  const pair = decodeKeyFile(bytes, file.path);
   return phrase === null
     ? { type: "pair", pair }
     : { type: "phrase", phrase: phrase.trim().split(/\s+/).join(" ") };
+}
+
+async function keyFileOf(
+  from: Extract<KeySource, { type: "file" | "content" }>,
+): Promise<{ bytes: Uint8Array; path: string }> {
+  if (from.type === "content")
+    return { bytes: new TextEncoder().encode(from.content), path: "The file that was chosen" };
+  const file = await readKeyFile(from.path, { secret: false });
+  if (file === null) throw new Failure("wallet-missing", `There is no file ${from.path}.`);
+  return { bytes: file.bytes, path: from.path };
 }
 
 async function exportKey(
@@ -218,24 +227,33 @@ async function exportKey(
       phrase,
     };
   }
+  if (to.type === "content") {
+    const content = await toPolkadotJson(pair, checkedPassword(to.password), nameOf(request), patience);
+    return { type: "exported", content, address: pair.address };
+  }
   const content = await exportedContent(to, request, pair, phrase, patience);
   if (!(await createKeyFile(to.path, join(to.path, ".."), content))) throw isThereAlready(to.path);
   return { type: "written", path: to.path, address: pair.address };
 }
 
 async function exportedContent(
-  to: Exclude<Extract<WalletRequest, { type: "export" }>["to"], { type: "phrase" }>,
-  { wallet, hotkey }: KeyPlace,
+  to: Extract<Extract<WalletRequest, { type: "export" }>["to"], { path: string }>,
+  place: KeyPlace,
   pair: KeyPair,
   phrase: string | null,
   patience: Patience,
 ): Promise<string | Uint8Array> {
   if (to.type === "polkadot")
-    return toPolkadotJson(pair, checkedPassword(to.password), `${wallet}/${hotkey ?? "coldkey"}`, patience);
+    return toPolkadotJson(pair, checkedPassword(to.password), nameOf(place), patience);
   const { secret } = encodeKey(phrase === null ? { type: "pair", pair } : { type: "phrase", phrase });
   return to.password === null
     ? secret
     : lockKeyFile(new TextEncoder().encode(secret), checkedPassword(to.password), patience);
+}
+
+/** As the account is called in the other program. */
+function nameOf({ wallet, hotkey }: KeyPlace): string {
+  return `${wallet}/${hotkey ?? "coldkey"}`;
 }
 
 /** SECURITY: a coldkey signs a consent to be paid, read and of its own address, and no other text. */

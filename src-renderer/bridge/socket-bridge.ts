@@ -1,6 +1,6 @@
 import { type BrowserAnswer, type BrowserHello, browserAnswer } from "../../src-protocol/browser-sign-in.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { type ApiMessage, apiMessage } from "../../src-protocol/methods.ts";
+import { type ApiMessage, answerWithinMs, apiMessage } from "../../src-protocol/methods.ts";
 import { type Bridge, type Connection, type DaemonEvent, resultOf } from "./bridge.ts";
 
 /** The part of a WebSocket that is used here. */
@@ -20,7 +20,6 @@ export interface SocketBridgeOptions {
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5_000;
-const ANSWER_WITHIN_MS = 20_000;
 
 interface Pending {
   resolve: (result: unknown) => void;
@@ -114,7 +113,7 @@ export function socketBridge({ open, hello, after = later }: SocketBridgeOptions
       if (current === null || connection !== "open") throw lost();
       const id = nextId++;
       const result = await new Promise<unknown>((resolve, reject) => {
-        const cancelTimeout = after(ANSWER_WITHIN_MS, () => {
+        const cancelTimeout = after(answerWithinMs(method), () => {
           pending.delete(id);
           reject(new Failure("no-answer", "Train at Home did not answer in time. Try again in a moment."));
         });

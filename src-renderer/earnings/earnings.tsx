@@ -73,7 +73,9 @@ export function Earnings() {
               <dt>Payout address</dt>
               <dd>
                 {earnings.payoutColdkey === earnings.hotkey ? (
-                  "your key itself; name another with tah wallet payout"
+                  <>
+                    your key itself; <a href="#wallet">name another</a>
+                  </>
                 ) : (
                   <CopyText text={earnings.payoutColdkey} what="payout address" />
                 )}
@@ -101,7 +103,7 @@ export function Earnings() {
             .{" "}
             {isHere
               ? "Claim takes it along."
-              : "Its file is not here any more: bring it back (tah wallet import), and Claim takes it along."}
+              : "Its file is not here any more: take it in again under Wallet, and Claim takes it along."}
           </p>
         ))}
       <EarnedChart />

@@ -51,6 +51,12 @@ export const ModelIcon = () => (
     <path d="M4 4.200h12v3H4zM4 8.600h12v3H4zM4 13h12v3H4z" />
   </Icon>
 );
+export const WalletIcon = () => (
+  <Icon>
+    <path d="M3.400 6.200h11.800a1.400 1.400 0 0 1 1.400 1.400v7a1.400 1.400 0 0 1-1.400 1.400H4.800a1.400 1.400 0 0 1-1.400-1.400zM3.400 6.200l8.800-2.800v2.800" />
+    <path d="M13.400 11.100h.1" />
+  </Icon>
+);
 export const ActivityIcon = () => (
   <Icon>
     <path d="M3 5h2M8 5h9M3 10h2M8 10h9M3 15h2M8 15h9" />

@@ -34,8 +34,8 @@ export function Settings() {
             <div>
               <dt>To free it</dt>
               <dd>
-                Export your key first: <code>tah wallet export</code>. Then end Train at Home and delete the
-                folder.
+                Save a copy of your key first, under <a href="#wallet">Wallet</a>. Then end Train at Home and
+                delete the folder.
               </dd>
             </div>
           </dl>

@@ -10,6 +10,7 @@ import { useAction } from "../parts/use-action.ts";
 import { ConnectionNotice } from "../frame/connection-notice.tsx";
 import { ThemeSwitch } from "../frame/theme-switch.tsx";
 import { ComputerStep } from "./computer-step.tsx";
+import { KeyStep } from "./key-step.tsx";
 import { NetworkStep } from "./network-step.tsx";
 import {
   rulesProblem,
@@ -30,6 +31,7 @@ const TITLES: Record<Step, string> = {
   welcome: "This computer can train a large model while you sleep",
   computer: "What this computer can do",
   when: "When may it work?",
+  key: "Where does it earn to?",
   network: "For whom?",
   summary: "Ready",
 };
@@ -85,6 +87,7 @@ export function SetUp() {
         {step === "when" && (
           <WhenStep rules={draft.rules} now={now} onChange={(rules) => setDraft({ ...draft, rules })} />
         )}
+        {step === "key" && <KeyStep />}
         {step === "network" && (
           <NetworkStep where={draft.where} onChange={(where) => setDraft({ ...draft, where })} />
         )}

@@ -4,7 +4,7 @@ import { inMode } from "../schedule/schedule-mode.ts";
 import { ALWAYS, type Rules } from "../../src-protocol/policy.ts";
 
 /** The steps of the set-up, in their order. Each asks one thing; all of it is changed later in the dashboard. */
-export const STEPS = ["welcome", "computer", "when", "network", "summary"] as const;
+export const STEPS = ["welcome", "computer", "when", "key", "network", "summary"] as const;
 export type Step = (typeof STEPS)[number];
 
 /** For whom this computer is to work. */

@@ -42,8 +42,8 @@ export function SummaryStep({ draft: { rules, where }, now }: { draft: SetUpDraf
             <dd>
               <CopyText text={state.node.hotkey} what="address of your key" />
               <p className={controls["hint"]}>
-                Made on this computer, and kept here alone. Back it up: <code>tah wallet export</code> writes
-                it to a file. Another address to be paid to: <code>tah wallet payout ADDRESS</code>.
+                Kept on this computer alone. A copy of it can be saved under Wallet, and the address that is
+                paid can be changed there.
               </p>
             </dd>
           </div>

@@ -1,0 +1,96 @@
+import { type FormEvent, useState } from "react";
+import { getBridge } from "../bridge/bridge.ts";
+import controls from "../parts/controls.module.css";
+import { CopyText } from "../parts/copy-text.tsx";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { useAction } from "../parts/use-action.ts";
+import { KeyDialog } from "./key-dialog.tsx";
+import { keyAt, passwordProblem } from "./key-names.ts";
+import { NewPassword, NOTHING_TYPED, OldPassword } from "./new-password.tsx";
+import { saveFile } from "./save-file.ts";
+import type { WalletList } from "./wallet.tsx";
+import styles from "./wallet.module.css";
+
+/** The key that works on this computer, where it lies, and a copy of it for a bad day. */
+export function KeyCard({ list, address }: { list: WalletList; address: string }) {
+  const place = keyAt(list.wallets, list.inUse);
+  return (
+    <section className={controls["card"]} aria-labelledby="key-title">
+      <h2 id="key-title" className={controls["cardTitle"]}>
+        Your key
+      </h2>
+      <p className={styles["text"]}>
+        It signs the receipts and claims of this computer. Whoever has it can claim in your name, and what it
+        earns goes to the payout address alone.
+      </p>
+      <dl className={styles["rows"]}>
+        <div>
+          <dt>Address (hotkey)</dt>
+          <dd data-testid="hotkey">
+            <CopyText text={address} what="address of your key" />
+          </dd>
+        </div>
+        <div>
+          <dt>File</dt>
+          <dd>
+            <code>{list.inUse}</code>
+            <p className={controls["hint"]}>Only your account on this computer can read it.</p>
+          </dd>
+        </div>
+      </dl>
+      {place !== null && (
+        <KeyDialog open="Save a copy …" title="A copy of your key">
+          {(close) => <Backup {...place} onDone={close} />}
+        </KeyDialog>
+      )}
+    </section>
+  );
+}
+
+function Backup({ wallet, hotkey, onDone }: { wallet: string; hotkey: string; onDone: () => void }) {
+  const [typed, setTyped] = useState(NOTHING_TYPED);
+  const [opening, setOpening] = useState("");
+  const [tried, setTried] = useState(false);
+  const { busy, failure, run } = useAction();
+  const problem = passwordProblem(typed.password, typed.again);
+  const isLocked = failure?.code === "wallet-encrypted" || opening !== "";
+  const save = async (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (problem !== null) return;
+    const saved = await run("save", async () => {
+      const { content } = await getBridge().call("wallet.backup", {
+        wallet,
+        hotkey,
+        password: opening === "" ? null : opening,
+        backupPassword: typed.password,
+      });
+      saveFile(`${wallet}-${hotkey}.json`, content);
+    });
+    if (saved) onDone();
+  };
+  return (
+    <form onSubmit={(event) => void save(event)} noValidate className={styles["form"]}>
+      <p className={styles["text"]}>
+        The file holds the key under a password of its own. polkadot-js, browser wallets and{" "}
+        <code>tah wallet import</code> open it. Without the password nobody does.
+      </p>
+      {isLocked && <OldPassword value={opening} onChange={setOpening} />}
+      <NewPassword typed={typed} onChange={setTyped} />
+      {tried && problem !== null && <p className={controls["hint"]}>{problem}</p>}
+      {failure !== null && <FailureNotice failure={failure} />}
+      <div className={controls["actions"]}>
+        <button type="button" className={controls["button"]} onClick={onDone}>
+          Cancel
+        </button>
+        <button
+          type="submit"
+          className={`${controls["button"]} ${controls["primary"]}`}
+          aria-disabled={busy !== null}
+        >
+          {busy === null ? "Save the file" : "Locking it …"}
+        </button>
+      </div>
+    </form>
+  );
+}
