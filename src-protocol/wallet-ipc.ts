@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CHAIN_ACTION_KINDS, chainAction, chainAsset } from "./chain-action.ts";
 import { raoText } from "./units.ts";
 import { sr25519Signature, ss58Address } from "./keys.ts";
 
@@ -77,18 +78,19 @@ export const walletRequest = z.discriminatedUnion("type", [
     /** Of the coldkey's file, where it is locked. */
     password: keyPassword.nullable(),
   }),
-  /** TAO leaves a coldkey, within the day's limit. */
+  /** One thing on a chain, within the day's limit. */
   z.strictObject({
-    type: z.literal("transfer"),
+    type: z.literal("act"),
     ...place,
+    /** Whose key signs what hotkeys sign. */
+    hotkey: keyName,
     home: folder,
     url: z.string().max(500),
     genesis: z.string().regex(/^0x[0-9a-f]{64}$/, "0x and 64 digits of hex"),
-    to: ss58Address,
-    amountRao: raoText,
+    action: chainAction,
     password: keyPassword.nullable(),
   }),
-  z.strictObject({ type: z.literal("limit"), home: folder, taoRaoPerDay: raoText }),
+  z.strictObject({ type: z.literal("limit"), home: folder, asset: chainAsset, raoPerDay: raoText }),
   /** Which hotkey the daemon of this data folder works with. */
   z.strictObject({ type: z.literal("use"), home: folder, ...place, hotkey: keyName }),
 ]);
@@ -132,15 +134,16 @@ export const walletAnswer = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("exported"), content: z.string(), address: ss58Address }),
   z.strictObject({ type: z.literal("signed"), address: ss58Address, signature: sr25519Signature }),
   z.strictObject({
-    type: z.literal("transferred"),
+    type: z.literal("acted"),
+    kind: z.enum(CHAIN_ACTION_KINDS),
     from: ss58Address,
-    to: ss58Address,
     block: z.int().nonnegative(),
     blockHash: z.string(),
     extrinsic: z.string(),
-    creditedRao: raoText,
+    /** By the chain's own event; null: it moves nothing. */
+    creditedRao: raoText.nullable(),
   }),
-  z.strictObject({ type: z.literal("limited"), taoRaoPerDay: raoText }),
+  z.strictObject({ type: z.literal("limited"), asset: chainAsset, raoPerDay: raoText }),
   z.strictObject({ type: z.literal("used"), path: z.string(), address: ss58Address.nullable() }),
 ]);
 export type WalletAnswer = z.infer<typeof walletAnswer>;

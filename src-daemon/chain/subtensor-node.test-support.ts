@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { blake2b } from "@noble/hashes/blake2.js";
 import { verify } from "@scure/sr25519";
 import type * as PolkadotTypes from "@polkadot/types";
 import { WebSocketServer } from "ws";
@@ -10,6 +11,9 @@ import type { WebSocket } from "ws";
 import { z } from "zod";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { decodeSs58, encodeSs58 } from "../../src-protocol/ss58.ts";
+import { storageEntries, subtensorStorage } from "./subtensor-storage.test-support.ts";
+import { SubtensorState } from "./subtensor-state.test-support.ts";
+import type { Account, Field, Outcome } from "./subtensor-state.test-support.ts";
 
 const { Metadata, TypeRegistry } = createRequire(import.meta.url)("@polkadot/types") as typeof PolkadotTypes;
 type Codec = ReturnType<PolkadotTypes.TypeRegistry["createType"]>;
@@ -36,11 +40,6 @@ const SPEC = {
 const VERSION = { ...SPEC, implVersion: 1, apis: [], transactionVersion: 1, stateVersion: 1 };
 const FEE_RAO = 137_047n;
 
-interface Account {
-  nonce: number;
-  free: bigint;
-}
-
 interface Block {
   readonly number: number;
   readonly hash: string;
@@ -48,25 +47,41 @@ interface Block {
   readonly events: string;
 }
 
-/** What becomes of a call: an event, or a module's error by its name. */
-type Outcome = { readonly event: Uint8Array } | { readonly error: string };
+/** These cost their signer nothing, on Subtensor as here: hotkeys hold no TAO. */
+const FREE: ReadonlySet<string> = new Set(["subtensorModule.serveAxon", "subtensorModule.setWeights"]);
+/** Longer payloads are signed as their hash. */
+const HASHED_ABOVE_BYTES = 256;
+
+/** How a node may fail between a client's submission and its answer. */
+export type Fault =
+  /** It takes the transaction, and the client never hears of it. */
+  | "takes and is silent"
+  /** It is gone before it has taken it. */
+  | "loses it and is silent";
 
 /**
- * A chain node, small and strict: it serves Subtensor's real metadata, keeps accounts and stake, and takes
- * only extrinsics whose sr25519 signatures, nonces and genesis are right. One block an extrinsic, final at once.
+ * A chain node, small and strict: it serves Subtensor's real metadata, keeps accounts, subnets and stake, and takes
+ * only extrinsics whose sr25519 signatures, nonces, eras and genesis are right. One block an extrinsic, final at once.
  */
 export class SubtensorNode {
   readonly url: string;
   readonly genesis: string;
-  readonly accounts = new Map<string, Account>();
-  /** Alpha in rao by `coldkey hotkey netuid`. */
-  readonly stake = new Map<string, bigint>();
+  readonly state = new SubtensorState();
   /** Module errors that calls of this name meet, first to last. */
   readonly failures: { readonly call: string; readonly error: string }[] = [];
   readonly refused: string[] = [];
+  /** Of the next submissions, first to last. */
+  readonly faults: Fault[] = [];
+  /** Called when a submission has met its fault: the moment to kill who sent it. */
+  onFault: (fault: Fault) => void = () => undefined;
+  /** Called before each call is done, so that the world can have moved since it was signed. */
+  beforeCall: (name: string) => void = () => undefined;
+  /** Hashes of the extrinsics that came, in or not. */
+  readonly submitted: string[] = [];
   readonly #server: WebSocketServer;
   readonly #registry: PolkadotTypes.TypeRegistry;
   readonly #metadata: string;
+  readonly #entries: ReturnType<typeof storageEntries>;
   readonly #blocks: Block[];
   #subscriptions = 0;
 
@@ -75,7 +90,9 @@ export class SubtensorNode {
     this.url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.#metadata = `0x${change(readFileSync(METADATA_FILE)).toString("hex")}`;
     this.#registry = new TypeRegistry();
-    this.#registry.setMetadata(new Metadata(this.#registry, this.#metadata as `0x${string}`));
+    const metadata = new Metadata(this.#registry, this.#metadata as `0x${string}`);
+    this.#registry.setMetadata(metadata);
+    this.#entries = storageEntries(this.#registry, metadata);
     this.#blocks = [];
     this.genesis = this.#build([], "0x00");
     server.on("connection", (socket) => {
@@ -87,6 +104,20 @@ export class SubtensorNode {
     const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
     await once(server, "listening");
     return new SubtensorNode(server, change);
+  }
+
+  get accounts(): Map<string, Account> {
+    return this.state.accounts;
+  }
+
+  /** Empty blocks. */
+  mine(blocks: number): void {
+    for (let i = 0; i < blocks; i++) this.#build([], "0x00");
+  }
+
+  /** A node that has forgotten the events of its old blocks. */
+  forgetEvents(): void {
+    this.#blocks.forEach((block, i) => (this.#blocks[i] = { ...block, events: "0x00" }));
   }
 
   get height(): number {
@@ -108,7 +139,11 @@ export class SubtensorNode {
     try {
       switch (method) {
         case "author_submitAndWatchExtrinsic": {
+          const fault = this.faults.shift();
+          this.submitted.push(hashOf(String(params[0])));
+          if (fault === "loses it and is silent") return this.onFault(fault);
           const block = this.#take(String(params[0]));
+          if (fault !== undefined) return this.onFault(fault);
           return subscribe("author_extrinsicUpdate", ["ready", { inBlock: block }, { finalized: block }]);
         }
         case "state_subscribeRuntimeVersion":
@@ -160,7 +195,9 @@ export class SubtensorNode {
         return { block: { header: this.#header(block), extrinsics: block.extrinsics }, justifications: null };
       }
       case "system_accountNextIndex":
-        return this.#account(String(params[0])).nonce;
+        return this.state.account(String(params[0])).nonce;
+      case "state_call":
+        return this.#runtime(String(params[0]), String(params[1]));
       case "state_getStorage":
         return this.#storage(String(params[0]), params[1]);
       case "state_queryStorageAt": {
@@ -191,29 +228,38 @@ export class SubtensorNode {
     return this.#headerOf(number, extrinsics);
   }
 
-  #account(address: string): Account {
-    const known = this.accounts.get(address);
-    if (known !== undefined) return known;
-    const fresh = { nonce: 0, free: 0n };
-    this.accounts.set(address, fresh);
-    return fresh;
+  #storage(key: string, at: unknown): string | null {
+    if (key === EVENTS_KEY) return this.#blockOf(at).events;
+    return subtensorStorage(this.#registry, this.#entries, this.state).get(key) ?? null;
   }
 
-  #storage(key: string, at: unknown): string | null {
-    const { account, events } = STORAGE;
-    if (key === events) return this.#blockOf(at).events;
-    if (!key.startsWith(account)) return null;
-    const address = encodeSs58(Buffer.from(key.slice(-64), "hex"));
-    const { nonce, free } = this.#account(address);
-    const info = this.#registry.createType("FrameSystemAccountInfo", { nonce, providers: 1, data: { free } });
-    return info.toHex();
+  /** Of the runtime's own calls, those that the product asks. */
+  #runtime(name: string, words: string): string {
+    const input = Buffer.from(words.slice(2), "hex");
+    const registry = this.#registry;
+    if (name === "SwapRuntimeApi_current_alpha_price") {
+      const price = this.state.subnets.get(input.readUInt16LE(0))?.priceRao ?? 0n;
+      return registry.createType("u64", price).toHex(true);
+    }
+    if (name === "StakeInfoRuntimeApi_get_stake_info_for_coldkey") {
+      const api = [...registry.metadata.apis].find((each) => each.name.toString() === "StakeInfoRuntimeApi");
+      const type = api?.methods[0]?.output;
+      if (type === undefined) throw new Refusal(-32_601, "no such call");
+      const coldkey = encodeSs58(input);
+      const rows = [...this.state.stake].flatMap(([key, rao]) => {
+        const [owner, hotkey, netuid] = key.split(" ");
+        return owner === coldkey ? { hotkey, coldkey, netuid: Number(netuid), stake: rao } : [];
+      });
+      return registry.createTypeUnsafe(registry.createLookupType(type), [rows]).toHex();
+    }
+    throw new Refusal(-32_601, `no such call: ${name}`);
   }
 
   /** Verifies, then executes. @throws Refusal as a transaction pool says no */
   #take(hex: string): string {
     const extrinsic = this.#registry.createType("Extrinsic", hex) as unknown as Extrinsic;
     const sender = extrinsic.signer.toString();
-    const account = this.#account(sender);
+    const account = this.state.account(sender);
     const { nonce, tip, era, method } = extrinsic;
     const payload = this.#registry.createType(
       "ExtrinsicPayload",
@@ -231,16 +277,33 @@ export class SubtensorNode {
     ) as unknown as { toU8a(options: { method: true }): Uint8Array };
     const signature = Buffer.from(extrinsic.signature.toHex().slice(2), "hex");
     const signer = decodeSs58(sender);
-    const isSigned = signer !== null && isVerified(payload.toU8a({ method: true }), signature, signer);
-    if (!isSigned) throw new Refusal(1010, "Invalid Transaction", "Transaction has a bad signature");
+    const bytes = payload.toU8a({ method: true });
+    const text = bytes.length > HASHED_ABOVE_BYTES ? blake2b(bytes, { dkLen: 32 }) : bytes;
+    if (signer === null || !isVerified(text, signature, signer))
+      throw new Refusal(1010, "Invalid Transaction", "Transaction has a bad signature");
+    if (!era.isImmortalEra && this.height + 1 >= era.asMortalEra.death(this.height))
+      throw new Refusal(1010, "Invalid Transaction", "Transaction is outdated");
     if (nonce.toNumber() !== account.nonce)
       throw new Refusal(1010, "Invalid Transaction", "Transaction is outdated");
-    if (account.free < FEE_RAO) throw new Refusal(1010, "Invalid Transaction", "Inability to pay some fees");
+    const feeRao = FREE.has(`${method.section}.${method.method}`) ? 0n : FEE_RAO;
+    if (account.free < feeRao)
+      throw new Refusal(
+        1010,
+        "Invalid Transaction",
+        "Inability to pay some fees (e.g. account balance too low)",
+      );
     account.nonce += 1;
-    account.free -= FEE_RAO;
+    account.free -= feeRao;
     const outcome = this.#execute(sender, method);
-    const event = "event" in outcome ? outcome.event : this.#failed(outcome.error);
-    const done = "event" in outcome ? [event, this.#event("System", "ExtrinsicSuccess", INFO)] : [event];
+    const done =
+      "error" in outcome
+        ? [this.#failed(outcome.error)]
+        : [
+            ...outcome.events.map(({ pallet, name, fields }) =>
+              this.#event(pallet, name, Buffer.concat(fields.map(encoded))),
+            ),
+            this.#event("System", "ExtrinsicSuccess", INFO),
+          ];
     const records = done.map((each) => Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), each, Buffer.from([0])]));
     const events = Buffer.concat([Buffer.from([records.length << 2]), ...records]);
     return this.#build([hex], `0x${events.toString("hex")}`);
@@ -275,33 +338,8 @@ export class SubtensorNode {
     const planned = this.failures.findIndex(({ call }) => call === name);
     const [failure] = planned < 0 ? [] : this.failures.splice(planned, 1);
     if (failure !== undefined) return { error: failure.error };
-    const values = args.map(String);
-    if (name === "balances.transferKeepAlive") {
-      const [to = "", amount = "0"] = values;
-      const [from, rao] = [this.#account(sender), BigInt(amount)];
-      if (from.free < rao + 500n) return { error: "Balances.InsufficientBalance" };
-      from.free -= rao;
-      this.#account(to).free += rao;
-      const fields = [accountBytes(sender), accountBytes(to), u64(rao)];
-      return { event: this.#event("Balances", "Transfer", Buffer.concat(fields)) };
-    }
-    if (name === "subtensorModule.transferStake") {
-      const [to = "", hotkey = "", from = "", target = "", amount = "0"] = values;
-      const held = this.stake.get(`${sender} ${hotkey} ${from}`) ?? 0n;
-      const rao = BigInt(amount);
-      if (held < rao) return { error: "SubtensorModule.NotEnoughStakeToWithdraw" };
-      this.stake.set(`${sender} ${hotkey} ${from}`, held - rao);
-      // Observed on a real chain: fee and slippage keep 0.3 percent.
-      const arrived = (rao * 997n) / 1000n;
-      const key = `${to} ${hotkey} ${target}`;
-      this.stake.set(key, (this.stake.get(key) ?? 0n) + arrived);
-      const fields = [sender, to, hotkey].map(accountBytes);
-      const ends = [u16(Number(from)), u16(Number(target)), u64(arrived)];
-      return {
-        event: this.#event("SubtensorModule", "StakeTransferred", Buffer.concat([...fields, ...ends])),
-      };
-    }
-    return { error: "System.CallFiltered" };
+    this.beforeCall(name);
+    return this.state.execute(sender, name, args.map(String), this.height + 1);
   }
 
   #event(pallet: string, name: string, fields: Uint8Array): Uint8Array {
@@ -339,7 +377,7 @@ class Refusal extends Error {
 
 interface Era extends Codec {
   readonly isImmortalEra: boolean;
-  readonly asMortalEra: { birth(current: number): number };
+  readonly asMortalEra: { birth(current: number): number; death(current: number): number };
 }
 
 /** What of polkadot-js' extrinsic is looked at. */
@@ -359,11 +397,17 @@ interface Extrinsic {
 /** `DispatchInfo`: weight (two compact zeros), class Normal, fees are paid. */
 const INFO = Buffer.from([0, 0, 0, 0]);
 
-/** twox128(pallet) ‖ twox128(item). */
-const STORAGE = {
-  account: "0x26aa394eea5630e07c48ae0c9558cef7b99d880ec681799c0cf30e8886371da9",
-  events: "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7",
-};
+/** twox128(System) ‖ twox128(Events). */
+const EVENTS_KEY = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
+
+function encoded(field: Field): Uint8Array {
+  if ("account" in field) return accountBytes(field.account);
+  return "u64" in field ? u64(field.u64) : u16(field.u16);
+}
+
+function hashOf(extrinsic: string): string {
+  return `0x${Buffer.from(blake2b(Buffer.from(extrinsic.slice(2), "hex"), { dkLen: 32 })).toString("hex")}`;
+}
 
 function isVerified(payload: Uint8Array, signature: Uint8Array, signer: Uint8Array): boolean {
   try {

@@ -1,5 +1,6 @@
 import { appendFileSync, chmodSync, existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import { z } from "zod";
+import { CHAIN_ACTION_KINDS } from "../../src-protocol/chain-action.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { sha256Hex, ss58Address } from "../../src-protocol/keys.ts";
 import { signableAbout, signableText } from "../../src-protocol/signable.ts";
@@ -9,7 +10,7 @@ import { sha256 } from "../../src-protocol/signing.ts";
 export const signatureEntry = z.strictObject({
   at: z.int().nonnegative(),
   key: ss58Address,
-  kind: z.enum(["delegation", "request", "claim", "consent", "transfer"]),
+  kind: z.enum(["delegation", "request", "claim", "consent", ...CHAIN_ACTION_KINDS]),
   about: z.string().max(500),
   /** Of the exact text or payload. */
   sha256: sha256Hex,

@@ -1,20 +1,35 @@
+import { randomUUID } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { assetText, chainAsset } from "../../src-protocol/chain-action.ts";
+import type { ChainAsset } from "../../src-protocol/chain-action.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { formatTao, raoText } from "../../src-protocol/units.ts";
 import { writePrivateFile } from "../data-folder/private-file.ts";
 
 const DAY_MS = 86_400_000;
-/** Until its owner says otherwise. */
-const DEFAULT_TAO_RAO = 1_000_000_000n;
+/** Of each asset, until its owner says otherwise. */
+const DEFAULT_RAO = 1_000_000_000n;
 
-const limits = z.strictObject({ taoRaoPerDay: raoText });
-const spent = z.strictObject({ at: z.int().nonnegative(), asset: z.literal("tao"), rao: raoText });
+const limits = z.strictObject({
+  taoRaoPerDay: raoText.optional(),
+  /** Of each subnet's alpha. */
+  alphaRaoPerDay: z.record(z.string().regex(/^\d{1,5}$/), raoText).optional(),
+});
+/** `id` since lines are also taken back. */
+const spent = z.strictObject({
+  at: z.int().nonnegative(),
+  asset: chainAsset,
+  rao: raoText,
+  id: z.string().optional(),
+});
+const takenBack = z.strictObject({ takenBack: z.string() });
 
 /**
- * What may leave a wallet in 24 hours, by asset. SECURITY: counted before it is signed, so that a transfer whose
- * end is not known counts, too; a clock that is set back makes room for nothing.
+ * What may leave a wallet in 24 hours, by asset. SECURITY: counted before it is signed, so that what was sent and
+ * whose end is not known counts, too; a clock that is set back makes room for nothing; of two processes at once
+ * each counts the other.
  */
 export class SpendLimits {
   readonly #limitFile: string;
@@ -27,43 +42,75 @@ export class SpendLimits {
     this.#now = now;
   }
 
-  get taoPerDay(): bigint {
-    const text = textOf(this.#limitFile);
-    if (text === null) return DEFAULT_TAO_RAO;
-    const read = limits.safeParse(parsed(text));
+  perDay(asset: ChainAsset): bigint {
+    const known = this.#known();
     // Not readable is no reason to spend.
-    return read.success ? BigInt(read.data.taoRaoPerDay) : 0n;
+    if (known === null) return 0n;
+    const text = asset === "tao" ? known.taoRaoPerDay : known.alphaRaoPerDay?.[subnetOf(asset)];
+    return text === undefined ? DEFAULT_RAO : BigInt(text);
   }
 
-  setTaoPerDay(rao: bigint): void {
-    writePrivateFile(this.#limitFile, JSON.stringify({ taoRaoPerDay: String(rao) }));
+  setPerDay(asset: ChainAsset, rao: bigint): void {
+    const known = this.#known() ?? {};
+    const changed =
+      asset === "tao"
+        ? { ...known, taoRaoPerDay: String(rao) }
+        : { ...known, alphaRaoPerDay: { ...known.alphaRaoPerDay, [subnetOf(asset)]: String(rao) } };
+    writePrivateFile(this.#limitFile, JSON.stringify(changed));
   }
 
-  /** @throws Failure `spend-limit`: then nothing is signed */
-  spend(rao: bigint): void {
-    const lines = (textOf(this.#spentFile) ?? "").split("\n");
-    const before = lines.flatMap((line) => {
-      const read = spent.safeParse(parsed(line));
-      return read.success && read.data.at > this.#now() - DAY_MS ? [BigInt(read.data.rao)] : [];
-    });
-    const already = before.reduce((sum, each) => sum + each, 0n);
-    const limit = this.taoPerDay;
-    if (already + rao > limit)
-      throw new Failure(
-        "spend-limit",
-        `${formatTao(rao)} TAO would be more than may be sent in 24 hours: ${formatTao(limit)} TAO, of which ${formatTao(already)} are used. Nothing was signed. \`tah chain limit TAO\` changes that.`,
-      );
+  /** @throws Failure `spend-limit`, `spend-not-noted`: then nothing is signed */
+  spend(asset: ChainAsset, rao: bigint): void {
+    const id = randomUUID();
     const at = Math.max(0, Math.floor(this.#now()));
+    // Noted first and then added up: who else spends now sees it, and the file's order decides.
+    this.#add({ at, asset, rao: String(rao), id });
+    const already = this.#spentBefore(asset, id);
+    const limit = this.perDay(asset);
+    if (already + rao <= limit) return;
+    this.#add({ takenBack: id });
+    const name = assetText(asset);
+    const words = asset === "tao" ? "" : ` --alpha ${subnetOf(asset)}`;
+    throw new Failure(
+      "spend-limit",
+      `${formatTao(rao)} ${name} would be more than may be sent in 24 hours: ${formatTao(limit)} ${name}, of which ${formatTao(already)} are used. Nothing was signed. \`tah chain limit AMOUNT${words}\` changes that.`,
+    );
+  }
+
+  #known(): z.infer<typeof limits> | null {
+    const text = textOf(this.#limitFile);
+    if (text === null) return {};
+    return limits.safeParse(parsed(text)).data ?? null;
+  }
+
+  /** Within the day, up to the line of `id`. */
+  #spentBefore(asset: ChainAsset, id: string): bigint {
+    const lines = (textOf(this.#spentFile) ?? "").split("\n").map(parsed);
+    const back = new Set(lines.flatMap((line) => takenBack.safeParse(line).data?.takenBack ?? []));
+    let sum = 0n;
+    for (const line of lines) {
+      const entry = spent.safeParse(line).data;
+      if (entry === undefined) continue;
+      if (entry.id === id) break;
+      const isBack = entry.id !== undefined && back.has(entry.id);
+      if (entry.asset === asset && !isBack && entry.at > this.#now() - DAY_MS) sum += BigInt(entry.rao);
+    }
+    return sum;
+  }
+
+  #add(line: object): void {
     try {
-      appendFileSync(this.#spentFile, `${JSON.stringify({ at, asset: "tao", rao: String(rao) })}\n`, {
-        mode: 0o600,
-      });
+      appendFileSync(this.#spentFile, `${JSON.stringify(line)}\n`, { mode: 0o600 });
     } catch (error) {
       throw new Failure("spend-not-noted", `${this.#spentFile} cannot be written, so nothing was signed.`, {
         cause: error,
       });
     }
   }
+}
+
+function subnetOf(asset: ChainAsset): string {
+  return asset.slice("alpha-".length);
 }
 
 function textOf(path: string): string | null {

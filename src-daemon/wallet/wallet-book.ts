@@ -1,5 +1,6 @@
 import { lstat, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { signerOf } from "../../src-protocol/chain-action.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { BITTENSOR_PREFIX, decodeAnySs58, encodeSs58 } from "../../src-protocol/ss58.ts";
@@ -17,7 +18,7 @@ import { isPolkadotJson } from "./polkadot-json.ts";
 import { parseConsentText } from "../../src-protocol/payout-consent.ts";
 import { SignatureLog } from "./signature-log.ts";
 import { SpendLimits } from "./spend-limits.ts";
-import { loggedHotkey, transferSigner, walletHotkey } from "./wallet-hotkey.ts";
+import { chainSigner, loggedHotkey, walletHotkey } from "./wallet-hotkey.ts";
 import { selectedWallet, selectWallet } from "./selected-wallet.ts";
 import { createKeyFile, readKeyFile } from "./wallet-folder.ts";
 import {
@@ -63,14 +64,15 @@ export async function answerWallet(request: WalletRequest, patience: Patience = 
       return setPayout(request);
     case "consent":
       return signConsent(request, patience);
-    case "transfer": {
-      const { sendTao } = await import("./wallet-transfer.ts");
-      return sendTao(request, transferSigner(await openColdkey(request, patience)));
+    case "act": {
+      const { actOnChain } = await import("./wallet-act.ts");
+      return actOnChain(request, chainSigner(await openSigner(request, patience)));
     }
     case "limit": {
       const limits = new SpendLimits(request.home, Date.now);
-      limits.setTaoPerDay(BigInt(request.taoRaoPerDay));
-      return { type: "limited", taoRaoPerDay: String(limits.taoPerDay) };
+      const { asset } = request;
+      limits.setPerDay(asset, BigInt(request.raoPerDay));
+      return { type: "limited", asset, raoPerDay: String(limits.perDay(asset)) };
     }
     case "use":
       return use(request);
@@ -276,7 +278,22 @@ async function signConsent(
   return { type: "signed", address: coldkey.address, signature };
 }
 
-async function openColdkey(
+async function openSigner(
+  request: Extract<WalletRequest, { type: "act" }>,
+  patience: Patience,
+): Promise<KeyPair> {
+  if (signerOf(request.action) === "coldkey") return openColdkey(request, patience);
+  const { path } = locateHotkey(request);
+  const file = await readKeyFile(path, { secret: true });
+  if (file === null)
+    throw new Failure(
+      "wallet-missing",
+      `There is no hotkey ${path}. \`tah wallet list\` shows those there are.`,
+    );
+  return decodeKeyFile(await opened({ bytes: file.bytes, path }, request.password, patience), path);
+}
+
+export async function openColdkey(
   request: { readonly root: string; readonly wallet: string; readonly password: string | null },
   patience: Patience,
 ): Promise<KeyPair> {

@@ -4,7 +4,8 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { signableText } from "../../src-protocol/signable.ts";
 import type { Signable } from "../../src-protocol/signable.ts";
 import type { SignatureLog } from "./signature-log.ts";
-import type { TaoTransfer, TransferKey } from "../chain/chain-transfer.ts";
+import type { ChainAction } from "../../src-protocol/chain-action.ts";
+import type { ActionKey } from "../chain/chain-sending.ts";
 import type { KeyPair } from "./wallet-key-file.ts";
 
 /** What the rest of the daemon needs of a hotkey. */
@@ -16,9 +17,6 @@ export interface Hotkey {
    */
   sign(thing: Signable): string;
 }
-
-/** A coldkey, where a transfer was made and looked at before it gets here. */
-export type TransferSigner = TransferKey;
 
 /** A hotkey that was read from a wallet. */
 export interface WalletHotkey extends Hotkey {
@@ -33,7 +31,7 @@ export interface WalletHotkey extends Hotkey {
  * SECURITY: the secret stands in a private field, which no log, `JSON.stringify`, `util.inspect`,
  * structured clone or IPC message can reach. There is no getter for it.
  */
-class SecretHotkey implements WalletHotkey, TransferSigner {
+class SecretHotkey implements WalletHotkey, ActionKey {
   readonly address: Ss58Address;
   readonly path: string;
   readonly created: boolean;
@@ -54,7 +52,7 @@ class SecretHotkey implements WalletHotkey, TransferSigner {
     return `0x${Buffer.from(signature).toString("hex")}`;
   }
 
-  signTransfer(_transfer: TaoTransfer, payload: Uint8Array): Uint8Array {
+  signAction(_action: ChainAction, payload: Uint8Array): Uint8Array {
     return sign(this.#secretKey, payload);
   }
 
@@ -74,8 +72,8 @@ export function walletHotkey(
   return new SecretHotkey(pair, about);
 }
 
-/** SECURITY: only the process of one `tah chain pay` makes such a one, for the length of that command. */
-export function transferSigner(pair: KeyPair): TransferSigner {
+/** SECURITY: only the process of one `tah chain …` makes such a one, and the one that pays for a network. */
+export function chainSigner(pair: KeyPair): ActionKey {
   return new SecretHotkey(pair, { path: "", created: false, warnings: [] });
 }
 
