@@ -69,7 +69,7 @@ export function gradientSquaresGraph(parameters: Trained): Graph {
  * `zero_i` of each parameter's shape: what gradients are added to. The number comes as the input
  * `zero` [], as a constant would be unfolded into as much memory again.
  */
-export function zerosGraph(parameters: Trained): Graph {
+export function zerosGraph(parameters: readonly Pick<ParameterInfo, "shape">[]): Graph {
   const graph = new GraphBuilder(OPERATORS);
   const zero = graph.input("zero", []);
   return closeGraph(

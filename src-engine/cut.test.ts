@@ -170,6 +170,81 @@ describe("a cut model", () => {
   });
 });
 
+describe("a parameter that is read in several places", () => {
+  const WIDTH = 4;
+  /** Three layers with one matrix, which each of them turns round: what depends on it alone is in all stages. */
+  function layers(arithmetic: "exact" | "fast"): Cuttable {
+    const graph = new GraphBuilder(OPERATORS);
+    const x = graph.input("input", [2, WIDTH]);
+    const w = graph.input("w", [WIDTH, WIDTH]);
+    let y = x;
+    for (let i = 0; i < 3; i++) y = y.matmul(w.transpose(1, 0)).tanh();
+    return {
+      graph,
+      inputs: [{ name: "input", tensor: x }],
+      outputs: [{ name: "loss", tensor: y.sumTo([]) }],
+      parameters: [{ name: "w", shape: w.shape, size: WIDTH * WIDTH, decay: true, tensor: w }],
+      arithmetic,
+    };
+  }
+
+  const random = randomStream("several places");
+  const drawn = (size: number): number[] => Array.from({ length: size }, () => random() - 0.5);
+  const [input, w] = [drawn(2 * WIDTH), drawn(WIDTH * WIDTH)];
+
+  /** The gradients of the stages' places, from the last to the first. */
+  async function gradients(stages: readonly Stage[]): Promise<Float32Array[]> {
+    const ofShape = (names: readonly string[], ...shape: number[]) =>
+      names.map((name) => ({ name, tensor: new GraphBuilder(OPERATORS).input(name, shape) }));
+    const typesOf = ({ uses }: Stage) =>
+      inputTypes([
+        ...ofShape(["input", "x", "dy"], 2, WIDTH),
+        ...ofShape(["w", ...uses.map(({ name }) => name)], WIDTH, WIDTH),
+      ]);
+    const arrived: Feeds[] = [];
+    let x: ArrayLike<number> = [];
+    for (const stage of stages) {
+      const feeds = { input, x, w, ...Object.fromEntries(stage.uses.map(({ name }) => [name, w])) };
+      arrived.push(feeds);
+      x = (await run(stage.forward(), typesOf(stage), feeds))["y"] ?? [];
+    }
+    const found: Float32Array[] = [];
+    let dy: ArrayLike<number> = [];
+    for (const [i, stage] of [...stages.entries()].toReversed()) {
+      const results = await run(stage.backward(), typesOf(stage), { ...arrived[i], dy });
+      dy = results["dx"] ?? [];
+      for (const name of ["w", ...stage.uses.map(({ name }) => name)])
+        found.push(results[`d_${name}`] ?? new Float32Array());
+    }
+    return found;
+  }
+
+  it("has in the class exact a gradient of each place, the same bits wherever the model is cut", async () => {
+    const model = layers("exact");
+    const [whole] = cut(model, 1);
+    expect(whole?.uses.map(({ name }) => name)).toEqual(["w#1", "w#0"]);
+    expect(whole?.backward({ accumulate: true }).inputs).toEqual(
+      expect.arrayContaining(["w", "w#1", "w#0", "g_w", "g_w#1", "g_w#0"]),
+    );
+    const alone = await gradients(cut(model, 1));
+    expect(alone).toHaveLength(3);
+    for (const count of [2, 3]) expect(await gradients(cut(model, count))).toEqual(alone);
+  });
+
+  it("has the sums of the places in what a stage's memory is said to be", () => {
+    const bytes = (arithmetic: "exact" | "fast", gradient: number): number =>
+      cutGraph(layers(arithmetic), { stages: 1, nodes: nodes(1), bytes: { ...FLOAT32_ADAMW, gradient } })[0]
+        ?.memory.full.peakBytes ?? 0;
+    // So many gradients are kept: one, or one of each place.
+    expect(bytes("fast", 9) - bytes("fast", 8)).toBe(WIDTH * WIDTH);
+    expect(bytes("exact", 9) - bytes("exact", 8)).toBe(3 * WIDTH * WIDTH);
+  });
+
+  it("has one sum in the class fast", () => {
+    expect(cut(layers("fast"), 1)[0]?.uses).toEqual([]);
+  });
+});
+
 describe("the cost of a graph", () => {
   it("counts a multiply-add as 2", () => {
     const graph = new GraphBuilder(OPERATORS);

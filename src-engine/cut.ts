@@ -1,8 +1,9 @@
 import { chooseBalance, type NodeCapacity, type RangeCost } from "./cut-balance.ts";
 import { bytesOf, nodesBehind, nodesFor, producersOf, productFlops } from "./cut-cost.ts";
 import { type CutPoint, cutPoints } from "./cut-frontier.ts";
-import { type Cuttable, sectionOf } from "./section.ts";
+import { type Cuttable, type Divided, sectionOf } from "./section.ts";
 import { FLOAT32_ADAMW, type Measured, type Stage, stageOf, type TrainingBytes } from "./stage.ts";
+import type { Tensor } from "./tensor.ts";
 
 export type { Cuttable } from "./section.ts";
 export { FLOAT32_ADAMW, type Stage, type TrainingBytes } from "./stage.ts";
@@ -26,16 +27,29 @@ const MOST_UNITS = 1024;
 export function cutGraph(model: Cuttable, { stages, nodes, bytes = FLOAT32_ADAMW }: CutOptions): Stage[] {
   const all = pointsOf(model);
   const points = usefulPoints(all, unitsOf(model, all));
-  const cost = rangeCosts(unitsOf(model, points), points, bytes);
-  const { starts } = chooseBalance(points.length + 1, stages, nodes, cost);
-  const producers = producersOf(model.graph.tape);
+  const units = unitsOf(model, points);
+  const shared = sharedOf(model, units);
+  const cost = rangeCosts(units, points, { bytes, shared });
+  const { starts } = chooseBalance(units.length, stages, nodes, cost);
+  const divided: Divided = { model, producers: producersOf(model.graph.tape), points, shared };
   const known = new Map<string, Measured>();
   return starts.map((start, index) => {
-    const end = starts[index + 1];
-    const from = start === 0 ? null : (points[start - 1] ?? null);
-    const to = end === undefined ? null : (points[end - 1] ?? null);
-    return stageOf(sectionOf(model, producers, from, to), index, starts.length, bytes, known);
+    const section = sectionOf(divided, start, starts[index + 1] ?? units.length);
+    return stageOf(section, index, starts.length, bytes, known);
   });
+}
+
+/**
+ * Parameters that are read in more than one unit: tied ones. Only in the class `exact` does the order in
+ * which their gradients are added matter; elsewhere they have one sum, which needs less memory.
+ */
+function sharedOf({ arithmetic }: Cuttable, units: readonly Unit[]): ReadonlySet<Tensor> {
+  const shared = new Set<Tensor>();
+  if (arithmetic !== "exact") return shared;
+  const seen = new Set<Tensor>();
+  for (const { tensor } of units.flatMap(({ parameters }) => parameters))
+    (seen.has(tensor) ? shared : seen).add(tensor);
+  return shared;
 }
 
 /** Where the model can be cut; see `cutPoints`. */
@@ -100,7 +114,7 @@ function usefulPoints(points: readonly CutPoint[], units: readonly Unit[]): CutP
 function rangeCosts(
   units: readonly Unit[],
   points: readonly CutPoint[],
-  { weight, gradient, optimizer }: TrainingBytes,
+  { bytes: { weight, gradient, optimizer }, shared }: { bytes: TrainingBytes; shared: ReadonlySet<Tensor> },
 ): (from: number, to: number) => RangeCost {
   const boundary = points.map(({ tensor }) => bytesOf(tensor));
   const bytesPerParameter = weight + gradient + optimizer;
@@ -109,8 +123,9 @@ function rangeCosts(
     let memoryBytes = 0;
     let flops = 0;
     return units.slice(from).map((unit, length) => {
-      for (const { name, size } of unit.parameters) {
+      for (const { name, size, tensor } of unit.parameters) {
         if (!held.has(name)) memoryBytes += size * bytesPerParameter;
+        else if (shared.has(tensor)) memoryBytes += size * gradient;
         held.add(name);
       }
       memoryBytes += unit.results;

@@ -61,6 +61,12 @@ export interface Stage {
   /** What it trains. A tied parameter is in every stage that reads it; its gradients are to be summed. */
   parameters: readonly ParameterInfo[];
   parameterCount: number;
+  /**
+   * Further places where it reads one of its parameters, in the class `exact` alone; fed with the
+   * parameter, by a name of their own. Their gradients have sums of their own, which are added to the
+   * parameter's at the step's end, in this order: the same bits wherever the model is cut.
+   */
+  uses: readonly { name: string; parameter: string; shape: readonly number[]; size: number }[];
   /** Data that the stage needs besides the activations: the same for every stage that names it. */
   data: readonly string[];
   /** Stored inputs that are not trained. */
@@ -77,13 +83,13 @@ export interface Stage {
   /** The node of the model after which the stage ends; null for the last. */
   endsAfter: string | null;
   /**
-   * Inputs: `x` (not the head), data, tables, parameters. Outputs: `y`, or the model's own; with
+   * Inputs: `x` (not the head), data, tables, parameters, uses. Outputs: `y`, or the model's own; with
    * `selective` also `kept_0`, `kept_1`, …, which `backward` takes.
    */
   forward(options?: GraphOptions): Graph;
   /**
    * Inputs: as forward, then `dy`, or `d_NAME` for each output of the model that is not a single
-   * number (a loss, whose gradient is 1). Outputs: `dx` (not the head), `d_NAME` for each parameter.
+   * number (a loss, whose gradient is 1). Outputs: `dx` (not the head), `d_NAME` for each parameter and use.
    */
   backward(options?: GraphOptions): Graph;
   /** Both at once, for a tail: the outputs of forward and of backward. */
@@ -101,7 +107,7 @@ export function stageOf(
   bytes: TrainingBytes,
   known: Map<string, Measured>,
 ): Stage {
-  const { from, to, data, tables, parameters } = section;
+  const { from, to, data, tables, parameters, uses } = section;
   const { arithmetic = "fast" } = section.model;
   const signature = signatureOf(section);
   const measured = known.get(signature) ?? measure(section, bytes);
@@ -113,6 +119,12 @@ export function stageOf(
     isTail: index === stages - 1,
     parameters: parameters.map(({ name, shape, size, decay }) => ({ name, shape, size, decay })),
     parameterCount: countOf(section),
+    uses: uses.map(({ name, parameter: { name: parameter, shape, size } }) => ({
+      name,
+      parameter,
+      shape,
+      size,
+    })),
     data: data.map(({ name }) => name),
     tables: tables.map(({ name }) => name),
     input: from?.tensor.shape ?? null,
@@ -186,6 +198,7 @@ function measure(section: Section, bytes: TrainingBytes): Measured {
   const before = new Set(nodesFor(graph.nodes, Object.values(outputs)));
   const added = nodesFor(graph.nodes, results).filter((node) => !before.has(node));
   const count = countOf(section);
+  const sumCount = section.uses.reduce((sum, { parameter: { size } }) => sum + size, count);
   const stateBytes = count * (bytes.weight + bytes.optimizer);
   // Parameters and sums are among the inputs, and counted apart.
   const fedBytes = sumOf(graph.inputs.keys()) - 2 * sumOf(trained);
@@ -204,7 +217,7 @@ function measure(section: Section, bytes: TrainingBytes): Measured {
     // What the forward gives is copied, as the gradients are.
     const forward = kept.length > 0 ? peak([...Object.values(outputs), ...kept], []) : 0;
     const backward = peak(results, kept);
-    const runBytes = Math.max(forward, backward) + count * bytes.gradient;
+    const runBytes = Math.max(forward, backward) + sumCount * bytes.gradient;
     return { stateBytes, runBytes, keptBytes, peakBytes: stateBytes + runBytes + fedBytes + sumOf(kept) };
   };
   return {

@@ -75,39 +75,69 @@ describe("a model of somebody else's, whose embedding is also its output matrix"
   );
 });
 
-describe("a model of somebody else's in the class exact", () => {
-  it("has the same parameters in one process and in three stages, bit for bit", async () => {
-    const { spec, file } = runOf("gpt2-tied", 3);
-    // One micro-batch a step: of a tied parameter each stage adds its own gradients up before they are added.
-    const exact: RunSpec = {
-      ...spec,
-      microBatches: 1,
-      arithmetic: "exact",
-      kernels: kernelsFor("exact", spec.model),
-    };
-    const alone: string[] = [];
-    await trainSingle({
-      spec: exact,
-      corpus,
-      file,
-      steps: 2,
-      threads: 1,
-      onStep: (_, weights) => alone.push(parametersSha256(weights())),
-    });
-    const run = await OfflineRun.open({
-      spec: exact,
-      corpus: memoryCorpus(corpus),
-      file,
-      threads: 1,
-      from: null,
-    });
+describe("a model of somebody else's in the class exact, whose embedding is also its output matrix", () => {
+  /** Several micro-batches a step: each place where the matrix is read has a sum of its own over them. */
+  function exactRunOf(name: string, stages: number): { spec: RunSpec; file: Uint8Array } {
+    const { spec, file } = runOf(name, stages);
+    const kernels = kernelsFor("exact", spec.model);
+    return { spec: { ...spec, arithmetic: "exact", kernels, digestEverySteps: 1 }, file };
+  }
+
+  interface Trained {
+    /** Of all parameters, after each step. */
+    parameters: string[];
+    /** Of each step's stages, by `stage/step`. */
+    links: Map<string, string>;
+  }
+
+  async function trainedInStages(name: string, stages: number, steps: number): Promise<Trained> {
+    const { spec, file } = exactRunOf(name, stages);
+    const run = await OfflineRun.open({ spec, corpus: memoryCorpus(corpus), file, threads: 1, from: null });
+    const trained: Trained = { parameters: [], links: new Map() };
     try {
-      for (const digest of alone) {
-        await run.next();
-        expect(parametersSha256(run.weights())).toBe(digest);
+      while (run.step < steps) {
+        const { step, links } = await run.next();
+        for (const [stage, link] of links.entries()) trained.links.set(`${stage}/${step}`, link);
+        trained.parameters.push(parametersSha256(run.weights()));
       }
     } finally {
       await run.close();
     }
+    return trained;
+  }
+
+  it.each(["gpt2-tied", "llama-tied"])(
+    "%s has the same parameters in one process and in one, two and three stages, bit for bit",
+    async (name) => {
+      const { spec, file } = exactRunOf(name, 1);
+      expect(spec.microBatches).toBeGreaterThanOrEqual(3);
+      const alone: string[] = [];
+      await trainSingle({
+        spec,
+        corpus,
+        file,
+        steps: 3,
+        threads: 1,
+        onStep: (_, weights) => alone.push(parametersSha256(weights())),
+      });
+      for (const stages of [1, 2, 3])
+        expect((await trainedInStages(name, stages, 3)).parameters, `${stages} stages`).toEqual(alone);
+    },
+    120_000,
+  );
+
+  it("three processes say of every step what its stages give in one", async () => {
+    const steps = 4;
+    const { spec, file } = exactRunOf("gpt2-tied", 3);
+    const network = new TestOrchestrator(spec, corpus, steps);
+    orchestrator = network;
+    network.blobs.set(sha256(file), file);
+    const url = await network.listen();
+    for (const name of ["a", "b", "c"]) workers.push(new WorkerProcess({ url, folder: join(folder, name) }));
+    const { links } = await trainedInStages("gpt2-tied", 3, steps);
+    await network.until(() => [...links.keys()].every((key) => network.links.has(key)));
+    expect(network.troubles).toEqual([]);
+    for (const [key, link] of links)
+      expect(network.links.get(key), `stage and step ${key}`).toEqual(new Set([link]));
   }, 120_000);
 });

@@ -1,6 +1,8 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { OptimizerSpec } from "../../src-protocol/model.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import type { ParameterInfo } from "../../src-engine/stage.ts";
+import type { StageInfo } from "./compute-call.ts";
 
 /**
  * Where a stage's parameters, AdamW's moments and the gradients' sums live from run to run: in the
@@ -14,11 +16,11 @@ export interface ParameterHome {
     session: InferenceSession,
     feeds: Readonly<Record<string, Tensor>>,
   ): Promise<InferenceSession.OnnxValueMapType>;
-  /** The sum of the squares of all gradient sums. */
+  /** The sum of the squares of all parameters' gradient sums; those of uses were added to them. */
   squaredNorm(): Promise<number>;
   /** One AdamW step with the sums times `gradientScale`; forgets them. */
   optimise(optimizer: OptimizerSpec, step: number, gradientScale: number): Promise<void>;
-  /** The sum of one parameter's gradients, by its place among the stage's; it may be the sum itself. */
+  /** A sum of gradients by its place among `summedOf`; it may be the sum itself. */
   gradient(index: number): Promise<Float32Array>;
   setGradient(index: number, values: Float32Array): Promise<void>;
   dropGradients(): void;
@@ -28,6 +30,18 @@ export interface ParameterHome {
   download(): Promise<void>;
   dispose(): Promise<void>;
 }
+
+/** What a stage has sums of gradients for, in their order. */
+export function summedOf({ parameters, uses }: Pick<StageInfo, "parameters" | "uses">): readonly Summed[] {
+  return [...parameters, ...uses];
+}
+
+/** Values in all of them. */
+export function sumCountOf(stage: Pick<StageInfo, "parameters" | "uses">): number {
+  return summedOf(stage).reduce((sum, { size }) => sum + size, 0);
+}
+
+type Summed = Pick<ParameterInfo, "name" | "shape" | "size">;
 
 /**
  * Whether a provider's graphs can leave their outputs on the device and take them from there. Of

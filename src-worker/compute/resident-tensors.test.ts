@@ -82,7 +82,7 @@ describe.each<ExecutionProvider>(["cpu", "webgpu"])("a stage that stays in the m
     skip(why !== null, `skipped: ${why}`);
     const [own, reference] = [initialMemory(), initialMemory()];
     const prepare = prepareOn(provider);
-    const home = await ResidentTensors.upload(runtime, prepare, stage.parameters, own, []);
+    const home = await ResidentTensors.upload(runtime, prepare, stage, own, []);
     const forward = await prepare(stage.forward({ recompute: "selective" }), staysThere);
     const backward = await prepare(stage.backward({ recompute: "selective", accumulate: true }), staysThere);
     const plain = prepareOn("cpu");
@@ -142,13 +142,7 @@ describe.each<ExecutionProvider>(["cpu", "webgpu"])("a stage that stays in the m
   it("lets gradient sums be read and replaced, and forgets them", async ({ skip }) => {
     const why = await missing(provider);
     skip(why !== null, `skipped: ${why}`);
-    const home = await ResidentTensors.upload(
-      runtime,
-      prepareOn(provider),
-      stage.parameters,
-      initialMemory(),
-      [],
-    );
+    const home = await ResidentTensors.upload(runtime, prepareOn(provider), stage, initialMemory(), []);
     const shape = stage.parameters[0]?.shape ?? [];
     expect((await home.gradient(0)).every((value) => value === 0)).toBe(true);
     const other = drawn("other", shape);

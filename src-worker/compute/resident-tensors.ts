@@ -7,10 +7,10 @@ import {
   zerosGraph,
 } from "../../src-engine/adamw-graph.ts";
 import type { Graph } from "../../src-engine/graph.ts";
-import type { ParameterInfo } from "../../src-engine/stage.ts";
 import type { OptimizerSpec } from "../../src-protocol/model.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import type { ParameterHome } from "./parameter-home.ts";
+import type { StageInfo } from "./compute-call.ts";
+import { type ParameterHome, summedOf } from "./parameter-home.ts";
 import type { Runtime } from "./sessions.ts";
 import type { StageMemory } from "../stage/stage-memory.ts";
 
@@ -26,6 +26,8 @@ export interface Table {
   readonly shape: readonly number[];
   readonly tensor: Tensor;
 }
+
+type Trained = Pick<StageInfo, "parameters" | "uses">;
 
 /** One parameter with AdamW's moments, in the device's memory. */
 interface State {
@@ -45,25 +47,20 @@ interface State {
 export class ResidentTensors implements ParameterHome {
   readonly #runtime: Runtime;
   readonly #prepare: Prepare;
-  readonly #parameters: readonly ParameterInfo[];
+  readonly #stage: Trained;
   readonly #memory: StageMemory;
   readonly #sessions = new Map<string, InferenceSession>();
   readonly #tables = new Map<string, Tensor>();
   #states: State[] = [];
-  /** In the order of the parameters; null: all are zero. */
+  /** In the order of `summedOf`; null: all are zero. */
   #sums: Tensor[] | null = null;
   /** Steps were taken that the computer's memory does not have. */
   #ahead = false;
 
-  private constructor(
-    runtime: Runtime,
-    prepare: Prepare,
-    parameters: readonly ParameterInfo[],
-    memory: StageMemory,
-  ) {
+  private constructor(runtime: Runtime, prepare: Prepare, stage: Trained, memory: StageMemory) {
     this.#runtime = runtime;
     this.#prepare = prepare;
-    this.#parameters = parameters;
+    this.#stage = stage;
     this.#memory = memory;
   }
 
@@ -71,11 +68,11 @@ export class ResidentTensors implements ParameterHome {
   static async upload(
     runtime: Runtime,
     prepare: Prepare,
-    parameters: readonly ParameterInfo[],
+    stage: Trained,
     memory: StageMemory,
     tables: readonly Table[],
   ): Promise<ResidentTensors> {
-    const resident = new ResidentTensors(runtime, prepare, parameters, memory);
+    const resident = new ResidentTensors(runtime, prepare, stage, memory);
     for (const { name, shape, tensor } of tables)
       resident.#tables.set(name, tensor.type === "float32" ? await resident.#up(tensor, shape) : tensor);
     await resident.upload();
@@ -86,7 +83,7 @@ export class ResidentTensors implements ParameterHome {
     for (const { p, m, v } of this.#states) for (const tensor of [p, m, v]) tensor.dispose();
     this.#states = [];
     this.#ahead = false;
-    for (const [i, { shape }] of this.#parameters.entries()) {
+    for (const [i, { shape }] of this.#stage.parameters.entries()) {
       const up = (values: Float32Array | undefined): Promise<Tensor> =>
         this.#up(new this.#runtime.Tensor("float32", values ?? new Float32Array(0), shape), shape);
       const { parameters, m, v } = this.#memory;
@@ -103,9 +100,15 @@ export class ResidentTensors implements ParameterHome {
     const inputs = new Set(session.inputNames);
     const own: Record<string, Tensor> = {};
     for (const [name, table] of this.#tables) if (inputs.has(name)) own[name] = table;
-    for (const [i, { name }] of this.#parameters.entries())
-      if (inputs.has(name)) own[name] = (this.#states[i] as State).p;
-    const summed = this.#parameters.flatMap(({ name }, i) => (inputs.has(`g_${name}`) ? [{ name, i }] : []));
+    const { parameters, uses } = this.#stage;
+    for (const [i, { name }] of parameters.entries()) {
+      const { p } = this.#states[i] as State;
+      if (inputs.has(name)) own[name] = p;
+      for (const use of uses) if (use.parameter === name && inputs.has(use.name)) own[use.name] = p;
+    }
+    const summed = summedOf(this.#stage).flatMap(({ name }, i) =>
+      inputs.has(`g_${name}`) ? [{ name, i }] : [],
+    );
     if (summed.length === 0) return await session.run({ ...own, ...feeds });
     const sums = (this.#sums ??= await this.#zeros());
     for (const { name, i } of summed) own[`g_${name}`] = sums[i] as Tensor;
@@ -124,8 +127,9 @@ export class ResidentTensors implements ParameterHome {
 
   /** The sum of the squares of all gradients. */
   async squaredNorm(): Promise<number> {
-    const sums = this.#sums ?? (await this.#zeros());
-    const session = await this.#session("squares", () => gradientSquaresGraph(this.#parameters), false);
+    const { parameters } = this.#stage;
+    const sums = (this.#sums ?? (await this.#zeros())).slice(0, parameters.length);
+    const session = await this.#session("squares", () => gradientSquaresGraph(parameters), false);
     const outputs = await session.run(numbered("g", sums));
     return numbers(outputs["squares"])[0] ?? Number.NaN;
   }
@@ -141,7 +145,7 @@ export class ResidentTensors implements ParameterHome {
     );
     this.#ahead = true;
     const { beta1, beta2, epsilon } = optimizer;
-    for (const [i, parameter] of this.#parameters.entries()) {
+    for (const [i, parameter] of this.#stage.parameters.entries()) {
       const { p, m, v } = this.#states[i] as State;
       const session = await this.#session(
         `adamw ${JSON.stringify([parameter.shape, parameter.decay, beta1, beta2, epsilon])}`,
@@ -159,16 +163,16 @@ export class ResidentTensors implements ParameterHome {
     this.dropGradients();
   }
 
-  /** The gradient sum of one parameter, brought to the computer's memory. */
+  /** A sum of gradients, brought to the computer's memory. */
   async gradient(index: number): Promise<Float32Array> {
-    const { size, shape } = this.#parameters[index] as ParameterInfo;
+    const { size, shape } = this.#summed(index);
     const sum = this.#sums?.[index];
     return sum === undefined ? new Float32Array(size) : await this.#down(sum, shape);
   }
 
-  /** Puts another sum in the place of one parameter's. */
+  /** Puts another sum in its place. */
   async setGradient(index: number, values: Float32Array): Promise<void> {
-    const { shape } = this.#parameters[index] as ParameterInfo;
+    const { shape } = this.#summed(index);
     const sums = (this.#sums ??= await this.#zeros());
     sums[index]?.dispose();
     sums[index] = await this.#up(new this.#runtime.Tensor("float32", values, shape), shape);
@@ -182,7 +186,7 @@ export class ResidentTensors implements ParameterHome {
   /** Brings the computer's memory up to date. */
   async download(): Promise<void> {
     if (!this.#ahead) return;
-    for (const [i, { shape }] of this.#parameters.entries()) {
+    for (const [i, { shape }] of this.#stage.parameters.entries()) {
       const { p, m, v } = this.#states[i] as State;
       this.#memory.parameters[i]?.set(await this.#down(p, shape));
       this.#memory.m[i]?.set(await this.#down(m, shape));
@@ -202,9 +206,16 @@ export class ResidentTensors implements ParameterHome {
   }
 
   async #zeros(): Promise<Tensor[]> {
-    const session = await this.#session("zeros", () => zerosGraph(this.#parameters), true);
+    const summed = summedOf(this.#stage);
+    const session = await this.#session("zeros", () => zerosGraph(summed), true);
     const outputs = await session.run({ zero: new this.#runtime.Tensor("float32", Float32Array.of(0), []) });
-    return this.#parameters.map((_, i) => outputs[`zero_${i}`] as Tensor);
+    return summed.map((_, i) => outputs[`zero_${i}`] as Tensor);
+  }
+
+  #summed(index: number): ReturnType<typeof summedOf>[number] {
+    const found = summedOf(this.#stage)[index];
+    if (found === undefined) throw new RangeError(`The stage has no sum ${index}.`);
+    return found;
   }
 
   async #up(from: Tensor, shape: readonly number[]): Promise<Tensor> {

@@ -16,7 +16,7 @@ import type {
   StageInfo,
   StageSpec,
 } from "./compute-call.ts";
-import { keepsParameters, staysThere } from "./parameter-home.ts";
+import { keepsParameters, staysThere, sumCountOf, summedOf } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
 import { OpenFiles } from "./open-files.ts";
 import { release } from "./release.ts";
@@ -162,20 +162,19 @@ export class StageCompute {
     for (const { name, size } of info.ties) {
       const part = output.subarray(offset, offset + size);
       offset += size;
-      const index = info.parameters.findIndex((each) => each.name === name);
-      if (index === -1) continue;
-      const own = add ? await tensors.gradient(index) : null;
-      if (own !== null) for (let i = 0; i < size; i++) part[i] = (part[i] as number) + (own[i] as number);
-      if (set) await tensors.setGradient(index, part);
+      for (const [i, index] of sumsOf(info, name).entries()) {
+        if (add) addOnto(part, await tensors.gradient(index));
+        if (set) await tensors.setGradient(index, i === 0 ? part : new Float32Array(size));
+      }
     }
     return { output };
   }
 
   async gradients({ clear }: Request<"gradients">): Promise<Answer<"gradients">> {
     const { info, tensors } = this.#stage();
-    const output = new Float32Array(info.parameterCount);
+    const output = new Float32Array(sumCountOf(info));
     let offset = 0;
-    for (const [index, { size }] of info.parameters.entries()) {
+    for (const [index, { size }] of summedOf(info).entries()) {
       output.set(await tensors.gradient(index), offset);
       offset += size;
     }
@@ -185,10 +184,10 @@ export class StageCompute {
 
   async setGradients({ values }: Request<"setGradients">): Promise<Answer<"setGradients">> {
     const { info, tensors } = this.#stage();
-    if (values.length !== info.parameterCount)
-      throw new RangeError(`${values.length} gradients were given for ${info.parameterCount} parameters`);
+    if (values.length !== sumCountOf(info))
+      throw new RangeError(`${values.length} gradients were given for ${sumCountOf(info)} sums`);
     let offset = 0;
-    for (const [index, { size }] of info.parameters.entries()) {
+    for (const [index, { size }] of summedOf(info).entries()) {
       await tensors.setGradient(index, values.subarray(offset, offset + size));
       offset += size;
     }
@@ -199,6 +198,7 @@ export class StageCompute {
     const { info, tensors } = this.#stage();
     if (!tensors.hasGradients && info.parameterCount > 0)
       throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
+    await this.#addUses();
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
     const squaredNorm = await tensors.squaredNorm();
     if (!(squaredNorm / (microBatches * microBatches) <= LARGEST_SQUARED_NORM)) {
@@ -216,6 +216,20 @@ export class StageCompute {
     }
     await tensors.optimise(optimizer, step, 1 / microBatches);
     return { squaredNorm };
+  }
+
+  /**
+   * What every place where a parameter is read gave to its gradient, into one sum. Where several stages
+   * read it, `tie` has done it already, and here are zeros.
+   */
+  async #addUses(): Promise<void> {
+    const { info, tensors } = this.#stage();
+    for (const name of new Set(info.uses.map(({ parameter }) => parameter))) {
+      const [index = -1, ...further] = sumsOf(info, name);
+      const sum = await tensors.gradient(index);
+      for (const each of further) addOnto(sum, await tensors.gradient(each));
+      await tensors.setGradient(index, sum);
+    }
   }
 
   /** Names of parameters with a gradient that is not finite everywhere. */
@@ -248,7 +262,7 @@ export class StageCompute {
     const runtime = this.#runtime;
     if (!this.#isResident) return new StageTensors(runtime, info, memory, tables);
     const prepare: Prepare = (graph, resident) => this.#sessions.prepare(graph, resident);
-    return await ResidentTensors.upload(runtime, prepare, info.parameters, memory, tables);
+    return await ResidentTensors.upload(runtime, prepare, info, memory, tables);
   }
 
   #tables(info: StageInfo, model: TrainableModel, files: ModelFiles): Table[] {
@@ -326,10 +340,23 @@ function graphOf(stage: Stage, kind: GraphKind, recompute: Recompute): ReturnTyp
   }
 }
 
-/** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
+/** Places among the stage's sums of those of one parameter: its own, and those of its further uses, in their order. */
+function sumsOf(info: StageInfo, name: string): number[] {
+  const own = info.parameters.findIndex((each) => each.name === name);
+  const further = info.uses.flatMap(({ parameter }, i) =>
+    parameter === name ? [info.parameters.length + i] : [],
+  );
+  return own === -1 ? [] : [own, ...further];
+}
+
+function addOnto(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number);
+}
+
 /** Of parameters, in a message. */
 const MOST_NAMED = 4;
 
+/** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
 const LARGEST_SQUARED_NORM = 3e38;
 
 function releaseAll(feeds: Feeds): void {

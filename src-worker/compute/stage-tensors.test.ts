@@ -8,6 +8,7 @@ import { StageTensors } from "./stage-tensors.ts";
 const info = {
   parameters: [{ name: "w", shape: [2], size: 2, decay: false }],
   parameterCount: 2,
+  uses: [],
 } as unknown as StageInfo;
 
 it("what a run that failed half-way has added is forgotten with the rest", async () => {

@@ -3,7 +3,7 @@ import { adamwStep } from "../../src-engine/adamw.ts";
 import { sumOfSquares } from "../../src-engine/clip-gradients.ts";
 import type { OptimizerSpec } from "../../src-protocol/model.ts";
 import type { Activations, StageInfo } from "./compute-call.ts";
-import type { ParameterHome } from "./parameter-home.ts";
+import { type ParameterHome, summedOf } from "./parameter-home.ts";
 import { release } from "./release.ts";
 import type { Table } from "./resident-tensors.ts";
 import type { Runtime } from "./sessions.ts";
@@ -18,7 +18,8 @@ type Outputs = InferenceSession.OnnxValueMapType;
 export class StageTensors implements ParameterHome {
   readonly memory: StageMemory;
   /**
-   * Sums over the micro-batches of this step, in the order of the stage's parameters. Micro-batches are
+   * Sums over the micro-batches of this step, in the order of the stage's parameters and then of its
+   * uses. Micro-batches are
    * added in the order of their numbers, whoever was faster or died: the pipeline keeps that order, and
    * so a run has the same bits however it was cut or killed. It costs nothing where links keep their
    * order; sums that are exact in any order would cost 2 to 3 % of a pass (bench `sums`).
@@ -36,17 +37,20 @@ export class StageTensors implements ParameterHome {
     this.memory = memory;
     const wrap = (values: Float32Array | undefined, shape: readonly number[]): Tensor =>
       new runtime.Tensor("float32", values ?? new Float32Array(0), shape);
-    const all = new Float32Array(info.parameterCount);
+    const summed = summedOf(info);
+    const all = new Float32Array(summed.reduce((sum, { size }) => sum + size, 0));
     let offset = 0;
-    this.gradients = info.parameters.map(({ size }) => {
+    this.gradients = summed.map(({ size }) => {
       offset += size;
       return all.subarray(offset - size, offset);
     });
-    this.#stored = Object.fromEntries([
+    const stored = Object.fromEntries([
       ...info.parameters.map(({ name, shape }, i) => [name, wrap(this.memory.parameters[i], shape)] as const),
       ...tables.map(({ name, tensor }) => [name, tensor] as const),
     ]);
-    this.#sums = info.parameters.map(({ name, shape }, i) => [name, wrap(this.gradients[i], shape)] as const);
+    const used = info.uses.map(({ name, parameter }) => [name, stored[parameter] as Tensor] as const);
+    this.#stored = { ...stored, ...Object.fromEntries(used) };
+    this.#sums = summed.map(({ name, shape }, i) => [name, wrap(this.gradients[i], shape)] as const);
   }
 
   /** Runs a graph of the stage. Gradients it computes are added to the sums and not among the outputs. */
@@ -74,13 +78,17 @@ export class StageTensors implements ParameterHome {
   }
 
   async squaredNorm(): Promise<number> {
-    return sumOfSquares(this.gradients);
+    return sumOfSquares(this.#ofParameters());
   }
 
   async optimise(optimizer: OptimizerSpec, step: number, gradientScale: number): Promise<void> {
     const { parameters, m, v } = this.memory;
-    adamwStep(parameters, this.gradients, m, v, { plan: this.#info, optimizer, step, gradientScale });
+    adamwStep(parameters, this.#ofParameters(), m, v, { plan: this.#info, optimizer, step, gradientScale });
     this.dropGradients();
+  }
+
+  #ofParameters(): readonly Float32Array[] {
+    return this.gradients.slice(0, this.#info.parameters.length);
   }
 
   async gradient(index: number): Promise<Float32Array> {

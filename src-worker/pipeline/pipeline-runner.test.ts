@@ -24,6 +24,7 @@ const stage: StageInfo = {
   isTail: false,
   parameters: [],
   parameterCount: 0,
+  uses: [],
   data: [],
   tables: [],
   input: [2],

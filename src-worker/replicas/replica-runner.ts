@@ -7,6 +7,7 @@ import { sha256, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
+import { sumCountOf } from "../compute/parameter-home.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
 import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
@@ -115,7 +116,7 @@ export class ReplicaRunner {
     this.#isExact = spec.arithmetic === "exact";
     this.#next = new NextReplicas(ports.now);
     this.#sums = new StageSums({
-      parameterCount: stage.parameterCount,
+      length: sumCountOf(stage),
       isExact: this.#isExact,
       microBatches: spec.microBatches,
       isSigned: (by, round, digest, signature) => verifySession(by, this.#sumText(round, digest), signature),

@@ -42,7 +42,7 @@ const MOST_EARLY = 2;
  * by one, so that they are added in the order of their numbers, as one process does, whoever worked on them.
  */
 export class StageSums {
-  readonly #parameterCount: number;
+  readonly #length: number;
   readonly #isExact: boolean;
   readonly #microBatches: number;
   readonly #isSigned: (by: SessionKey, round: number, sha256: string, signature: string) => boolean;
@@ -52,13 +52,14 @@ export class StageSums {
   readonly #coming = new Map<SessionKey, Map<number, Coming>>();
 
   constructor(options: {
-    readonly parameterCount: number;
+    /** Values in a sum of the stage's gradients. */
+    readonly length: number;
     readonly isExact: boolean;
     /** Of a step. */
     readonly microBatches: number;
     readonly isSigned: (by: SessionKey, round: number, sha256: string, signature: string) => boolean;
   }) {
-    this.#parameterCount = options.parameterCount;
+    this.#length = options.length;
     this.#isExact = options.isExact;
     this.#microBatches = options.microBatches;
     this.#isSigned = options.isSigned;
@@ -106,7 +107,7 @@ export class StageSums {
     if (coming === undefined) {
       // SECURITY: a replica of the own stage may make us hold two parts, and no more.
       if (rounds.size >= MOST_EARLY) return wrong("It sent more sums than a step has.");
-      const most = this.#parameterCount * (this.#isExact ? this.#microBatches : 1);
+      const most = this.#length * (this.#isExact ? this.#microBatches : 1);
       const length = this.#lengthOf(from, round) ?? most;
       coming = { values: new Float32Array(length), sha256: digest, signature, has: 0 };
       rounds.set(round, coming);
@@ -131,7 +132,7 @@ export class StageSums {
 
   /** The stage's whole gradient sum. */
   total(): Activations {
-    const size = this.#parameterCount;
+    const size = this.#length;
     const total = new Float32Array(size);
     const { sums = [] } = this.#order ?? {};
     const pieces = sums.flatMap(({ replica, microBatches }) => {
@@ -147,10 +148,10 @@ export class StageSums {
 
   /** Null: it is not known yet how much that is. */
   #lengthOf(replica: SessionKey, round: number): number | null {
-    if (!this.#isExact) return this.#parameterCount;
+    if (!this.#isExact) return this.#length;
     if (this.#order?.round !== round) return null;
     const sum = this.#order.sums.find((each) => each.replica === replica);
-    return this.#parameterCount * (sum?.microBatches.length ?? 0);
+    return this.#length * (sum?.microBatches.length ?? 0);
   }
 
   /** Takes a part that is whole; false: it is wrong. */
