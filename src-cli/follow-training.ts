@@ -22,6 +22,8 @@ export interface FollowOptions {
   readonly steps: number;
   /** The newest step that can be read from disk. */
   storedStep(): number | null;
+  /** Of each stage, the names of its parameters. */
+  readonly parameters: readonly (readonly string[])[];
   say(text: string): void;
 }
 
@@ -134,7 +136,7 @@ export class FollowedTraining {
     if (!(Number(times) >= SAME_FAILURES)) return;
     throw new Failure(
       "training-broken",
-      `Step ${(run?.step ?? 0) + 1} broke ${times} times in the same way. ${trouble} The model computes with what is no number (a division by 0, the root or logarithm of 0), or the learning rate is too high: training ends.`,
+      `Step ${(run?.step ?? 0) + 1} broke ${times} times in the same way. ${trouble}${namesBehind(trouble, this.#options.parameters)} The model computes with what is no number (a division by 0, the root or logarithm of 0), or the learning rate is too high: training ends.`,
     );
   }
 
@@ -148,6 +150,23 @@ export class FollowedTraining {
     else if (phase !== "training") parts.push(detail, nodeDetail);
     return parts.join(" · ");
   }
+}
+
+const MOST_NAMED = 4;
+
+/** What travels between stages has no name; the parameters that it was computed with, or that it reaches, have. */
+function namesBehind(trouble: string, parameters: FollowOptions["parameters"]): string {
+  const [, stage, from] =
+    /^Stage (\d+) .*tensor-not-finite\..* from the (previous|next) stage/.exec(trouble) ?? [];
+  if (stage === undefined) return "";
+  const isGradient = from === "next";
+  const names = isGradient
+    ? parameters.slice(0, Number(stage)).flat().reverse()
+    : (parameters[Number(stage) - 2] ?? []);
+  if (names.length === 0) return "";
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : "";
+  const listed = names.slice(0, MOST_NAMED).join(", ") + more;
+  return isGradient ? ` So the gradient is no number in ${listed}.` : ` It was computed with ${listed}.`;
 }
 
 function rounded(loss: number | null | undefined): number | null {

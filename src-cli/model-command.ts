@@ -79,7 +79,10 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--seed <number>", "which data is drawn when", whole(0, 2 ** 31 - 1), 1)
     .option("--size <name=number...>", "sizes of other dimensions that the file leaves open")
     .option("--tokens <name>", "the input that takes token numbers (default: found by its type and name)")
-    .option("--scores <name>", "the output of scores of the next token (default: the only one, or logits)")
+    .option(
+      "--output, --scores <name>",
+      "the output of scores of the next token (default: the only one, or logits)",
+    )
     .option("--fixed <name=number...>", "another input, and the number that it is filled with")
     .option("--freeze <pattern...>", FREEZE_HELP)
     .option("--train <pattern...>", TRAIN_HELP)
@@ -172,7 +175,10 @@ function addTry(model: Command, say: (text: string) => void): void {
     )
     .option("--size <name=number...>", "sizes of other dimensions that the file leaves open")
     .option("--tokens <name>", "the input that takes token numbers (default: found by its type and name)")
-    .option("--scores <name>", "the output of scores of the next token (default: the only one, or logits)")
+    .option(
+      "--output, --scores <name>",
+      "the output of scores of the next token (default: the only one, or logits)",
+    )
     .option("--fixed <name=number...>", "another input, and the number that it is filled with")
     .option("--json", "print JSON, for programs")
     .action(async (file: string, words: TryWords) => {

@@ -10,10 +10,26 @@ export interface ModelOnDisk {
   readExternal: ReadExternal;
 }
 
+/** Files that hold a model, or a part of it, in another way: what to do instead, by their ending. */
+const OTHERS: readonly (readonly [ending: RegExp, what: string])[] = [
+  [
+    /\.safetensors$/i,
+    "holds numbers and not what is computed with them. Name the folder that it is in, with its config.json",
+  ],
+  [
+    /\.gguf$/i,
+    "is a GGUF file, whose numbers are rounded for use. Name the folder of the model that it was made from (config.json, model.safetensors)",
+  ],
+  [
+    /\.(pt|pth|ckpt|bin|pkl|h5|keras|pb|tflite|msgpack)$/i,
+    "is in the format of one framework. Load it there and export it to ONNX (PyTorch: torch.onnx.export with dynamo=True), or save it with save_pretrained of Transformers and name that folder",
+  ],
+];
+
 /**
  * An ONNX file, and a way to its external data.
  *
- * @throws Failure `model-not-found`, `model-too-large`
+ * @throws Failure `model-not-found`, `not-onnx`, `model-too-large`
  */
 export function openModel(path: string): ModelOnDisk {
   const size = statSync(path, { throwIfNoEntry: false });
@@ -23,6 +39,8 @@ export function openModel(path: string): ModelOnDisk {
       `There is no file "${path}". Name an ONNX file, for example model.onnx.`,
     );
   }
+  const other = OTHERS.find(([ending]) => ending.test(path));
+  if (other) throw new Failure("not-onnx", `"${path}" ${other[1]}.`);
   if (size.size > IMPORT_LIMITS.fileBytes) {
     throw new Failure(
       "model-too-large",

@@ -155,6 +155,17 @@ describe("a model's folder", () => {
     expect(() => open()("sub", 0, 1)).toThrow(codes);
   });
 
+  it.each([
+    ["model.safetensors", /Name the folder that it is in/],
+    ["llama.Q4_K_M.gguf", /the model that it was made from/],
+    ["pytorch_model.bin", /export it to ONNX/],
+  ])("that is asked for by %s is refused with what to name instead", (name, text) => {
+    writeFileSync(join(folder, name), "");
+    expect(() => openModel(join(folder, name))).toThrow(
+      expect.objectContaining({ code: "not-onnx", message: expect.stringMatching(text) }),
+    );
+  });
+
   it("is found by a file in it", () => {
     for (const path of [join(folder, "mine"), join(folder, "none.onnx")])
       expect(() => openModel(path)).toThrow(expect.objectContaining({ code: "model-not-found" }));

@@ -276,6 +276,7 @@ async function carryOut(
   const training = new FollowedTraining(daemon, {
     steps: run.steps ?? 0,
     storedStep: () => readManifest(network)?.step ?? null,
+    parameters: stages.map(({ parameters }) => parameters.map(({ name }) => name)),
     say,
   });
   let client: ApiClient | null = null;

@@ -33,7 +33,9 @@ describe("a config.json", () => {
   });
 
   it.each<[name: string, change: object, field: RegExp]>([
-    ["llama", { model_type: "mixtral" }, /"model_type": "mixtral".*Known are llama/],
+    ["llama", { model_type: "opt" }, /"model_type": "opt".*Known are llama.*exported to ONNX/],
+    ["llama", { model_type: "mixtral" }, /"mixtral", a mixture of experts.*not trained here, from an ONNX/],
+    ["llama", { model_type: "deepseek_v3", n_routed_experts: 8 }, /"deepseek_v3", a mixture of experts/],
     ["llama", { model_type: "gemma3" }, /gemma3 has images/],
     ["llama", { hidden_size: "16" }, /"hidden_size": "16", which should be a whole number/],
     ["llama", { hidden_size: 18, head_dim: null }, /"num_attention_heads": 4, and the width 18/],

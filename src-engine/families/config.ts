@@ -71,9 +71,17 @@ export function readConfig(value: unknown): ReadConfig {
   return { config: parsed.data, notes: [...dropped(fields), ...unknown(fields)] };
 }
 
+/** How many there are, in the configs of mixtures of experts. */
+const EXPERTS = ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"];
+
 function familyOf(fields: ConfigFields): Family {
   const type = fields.text("model_type");
   if ((FAMILIES as readonly string[]).includes(type)) return type as Family;
+  if (EXPERTS.some((name) => fields.has(name)) || /moe|mixtral/i.test(type))
+    throw new Failure(
+      "unsupported-model",
+      `config.json says "model_type": "${printable(type)}", a mixture of experts: its data decide which parts compute, and that is not trained here, from an ONNX file neither. Known are ${FAMILIES.join(", ")}.`,
+    );
   const hint = type === "gemma3" ? " (gemma3 has images; its text models are gemma3_text)" : "";
   throw new Failure(
     "unsupported-model",

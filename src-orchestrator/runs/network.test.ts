@@ -344,6 +344,25 @@ describe("trouble", () => {
     }
     expect(delays).toEqual([200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
   });
+
+  test("what is no number is one trouble, whichever stage meets it first", () => {
+    const fleet = training();
+    run(fleet, 2);
+    for (const [stage, code] of [
+      [0, "tensor-not-finite"],
+      [1, "gradient-not-finite"],
+      [0, "tensor-not-finite"],
+    ] as const) {
+      const { generation } = fleet.state;
+      const key = session(fleet, stage) ?? testKey(0);
+      fleet.say(key, { type: "trouble", generation, code, message: `as stage ${stage} saw it` });
+      fleet.tick(5_000);
+    }
+    expect(fleet.state.lastTrouble).toEqual({
+      text: "Stage 1 had trouble: tensor-not-finite. as stage 0 saw it",
+      times: 3,
+    });
+  });
 });
 
 describe("messages that do not count", () => {

@@ -376,10 +376,15 @@ function trouble(
     ? `${code}. ${message.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 400)}`
     : `${code}.`;
   const text = `Stage ${index + 1} had trouble: ${told}`;
-  const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
+  const before = state.lastTrouble;
+  // Which stage first meets what is no number is a matter of chance.
+  const isAgain = before?.text === text || (isOfNumbers(code) && OF_NUMBERS.test(before?.text ?? ""));
+  const times = before !== null && isAgain ? before.times + 1 : 1;
   const counted = { ...next, fruitless: state.fruitless + 1, lastTrouble: { text, times } };
   return interrupt(counted, at, delayMs, true, text, effects);
 }
+
+const OF_NUMBERS = new RegExp(`had trouble: (${GRADIENT_NOT_FINITE}|${TENSOR_NOT_FINITE})\\.`);
 
 function isOfNumbers(code: string): boolean {
   return code === GRADIENT_NOT_FINITE || code === TENSOR_NOT_FINITE;
