@@ -285,3 +285,13 @@ test("a pause without an end says so, and ends when it is resumed", async ({ das
   await dashboard.getByRole("button", { name: "End pause" }).click();
   await expect.poll(async () => (await daemon.call("state.get", {})).override).toBeNull();
 });
+
+test("the model writes a few words from its newest checkpoint", async ({ dashboard, daemon }) => {
+  await stepsLater(daemon, 60);
+  await goTo(dashboard, "Model");
+  await dashboard.getByLabel("Begins with").fill("The ");
+  await dashboard.getByRole("button", { name: "Let it write" }).click();
+  await expect(dashboard.getByTestId("written")).toContainText("The ", { timeout: 60_000 });
+  await expect(dashboard.getByText(/^After [\d,]+ steps\./)).toBeVisible();
+  await dashboard.screenshot({ path: "test-results/screenshots/model-writes.png", fullPage: true });
+});

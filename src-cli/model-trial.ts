@@ -8,7 +8,7 @@ import type { Sight } from "../src-protocol/model-trial.ts";
 const TRIAL_SCRIPT = join(import.meta.dirname, "..", "src-worker", "trial", "trial-main.ts");
 
 /** The model that a trial runs, and the sizes that it runs it with. */
-export type TrialModel = TrialRequest["model"];
+export type TrialModel = WriteRequest["model"];
 
 /**
  * What a model writes after each prompt.

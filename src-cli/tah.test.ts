@@ -232,6 +232,7 @@ describe("tah", () => {
       "rules",
       "limits",
       "providers",
+      "write",
     ])
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
   });

@@ -37,6 +37,7 @@ import { addRunCommands } from "./run-command.ts";
 import { addServiceCommands } from "./service/service-command.ts";
 import { setUp } from "./set-up.ts";
 import { addManualCommand } from "./manual-command.ts";
+import { shownText } from "./model-samples.ts";
 import { addWalletCommands } from "./wallet-command.ts";
 
 const DURATION_HELP = "45, 30m, 2h, 1d or until 07:00";
@@ -110,6 +111,15 @@ command("why", "why it is running or waiting, and what changes next", async (cli
   const { decision, override, policy } = state;
   return { data: { ...said, decision, override, policy }, text: whyText(said) };
 });
+
+command(
+  "write",
+  "what the model of this computer's own network writes by now",
+  async (client, [prompt = "The "]) => {
+    const written = await client.call("model.write", { prompt, seed: Math.floor(Math.random() * 1e9) });
+    return { data: written, text: `${shownText(prompt + written.text)}\n(after ${written.step} steps)` };
+  },
+).argument("[beginning]", 'what the text begins with, in quotes (else: "The ")');
 
 command(
   "setup",

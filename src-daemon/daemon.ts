@@ -28,6 +28,7 @@ import { Membership } from "./networks/membership.ts";
 import { NetworkSession } from "./networks/network-session.ts";
 import type { SessionPorts } from "./networks/network-session.ts";
 import { NetworksStore } from "./networks/networks-store.ts";
+import { ModelWriter } from "./runs/model-writer.ts";
 import { DataReading } from "./runs/data-reading.ts";
 import type { DaemonOptions } from "./options.ts";
 import { SetUp } from "./data-folder/set-up.ts";
@@ -216,6 +217,11 @@ async function assemble(
     mayOpen: () => setUp.isDone,
   });
 
+  const writer = new ModelWriter({
+    networkFolder: () => (networks.active() === null ? home.network : null),
+    onLine: (line) => log.debug({ process: "model trial" }, line),
+  });
+  cleanUp.push(() => writer.stop());
   const wallet = new WalletDesk({
     home: home.path,
     own,
@@ -287,6 +293,7 @@ async function assemble(
     providers,
     history,
     wallet,
+    writer,
     state: () => live.get(),
     note: (text) => live.note(text),
     setUp() {

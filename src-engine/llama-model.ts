@@ -15,6 +15,36 @@ import type { TrainableModel } from "./trainable-model.ts";
  * @throws Failure `bad-model` when the heads do not divide the width into even parts
  */
 export function llamaModel(spec: LlamaSpec, shape: MicroBatchShape, float?: FloatType): TrainableModel {
+  const { graph, tokens, rows } = begun(spec, shape, float);
+  const targets = graph.input("targets", rows, "int32");
+  const { output, parameters } = written(graph, tokens, spec, shape);
+  const loss = graph.apply("SoftmaxCrossEntropyLoss", [output, targets]);
+  return {
+    graph,
+    inputs: [
+      { name: "tokens", tensor: tokens },
+      { name: "targets", tensor: targets },
+    ],
+    outputs: [{ name: "loss", tensor: loss }],
+    parameters,
+    initial: (info, seed, into) => initialValues(spec, info, seed, into),
+  };
+}
+
+/** The same up to its scores [batch · sequence, vocabulary]: what a text goes on with. Throws as `llamaModel`. */
+export function llamaScores(
+  spec: LlamaSpec,
+  shape: MicroBatchShape,
+): { readonly graph: GraphBuilder; readonly tokens: Tensor; readonly scores: Tensor } {
+  const { graph, tokens } = begun(spec, shape, undefined);
+  return { graph, tokens, scores: written(graph, tokens, spec, shape).output };
+}
+
+function begun(
+  spec: LlamaSpec,
+  shape: MicroBatchShape,
+  float: FloatType | undefined,
+): { graph: GraphBuilder; tokens: Tensor; rows: number[] } {
   if (spec.width % (2 * spec.heads) !== 0) {
     throw new Failure(
       "bad-model",
@@ -24,7 +54,15 @@ export function llamaModel(spec: LlamaSpec, shape: MicroBatchShape, float?: Floa
   }
   const graph = new GraphBuilder(OPERATORS, float);
   const rows = [shape.batch * shape.sequence];
-  const [tokens, targets] = [graph.input("tokens", rows, "int32"), graph.input("targets", rows, "int32")];
+  return { graph, tokens: graph.input("tokens", rows, "int32"), rows };
+}
+
+function written(
+  graph: GraphBuilder,
+  tokens: Tensor,
+  spec: LlamaSpec,
+  shape: MicroBatchShape,
+): { output: Tensor; parameters: TrainableModel["parameters"] } {
   const parameters = llamaParameters(spec).map(({ name, shape, size, decay }) => {
     return { name, shape, size, decay, tensor: graph.input(name, shape) };
   });
@@ -61,17 +99,7 @@ export function llamaModel(spec: LlamaSpec, shape: MicroBatchShape, float?: Floa
     x = made.get(first) ?? x;
   }
   const output = scores(x, parameter("final.norm"), parameter("final.output"), spec);
-  const loss = graph.apply("SoftmaxCrossEntropyLoss", [output, targets]);
-  return {
-    graph,
-    inputs: [
-      { name: "tokens", tensor: tokens },
-      { name: "targets", tensor: targets },
-    ],
-    outputs: [{ name: "loss", tensor: loss }],
-    parameters,
-    initial: (info, seed, into) => initialValues(spec, info, seed, into),
-  };
+  return { output, parameters };
 }
 
 /** In the order in which the model reads them. */

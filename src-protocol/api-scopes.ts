@@ -24,6 +24,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "state.subscribe": "read",
   "state.get": "read",
   "run.history": "read",
+  "model.write": "control",
   "history.hours": "read",
   "setup.computer": "read",
   "setup.begin": "rules",

@@ -71,6 +71,22 @@ export const METHODS = {
     result: z.strictObject({ points: z.array(historyPoint) }),
     about: "Finished steps of the run, oldest first, thinned out evenly to maxPoints",
   },
+  "model.write": {
+    params: z.strictObject({
+      /** What the text begins with. */
+      prompt: z.string().min(1).max(500),
+      /** The same seed and checkpoint write the same text. */
+      seed: z.int().nonnegative().max(1e9).default(0),
+    }),
+    result: z.strictObject({
+      /** Steps that the checkpoint had taken. */
+      step: z.int().positive(),
+      prompt: z.string(),
+      /** What comes after the prompt. */
+      text: z.string(),
+    }),
+    about: "What the model writes by now, from the newest checkpoint, where all of its slices are here",
+  },
   "history.hours": {
     params: z.strictObject({
       /** Unix milliseconds; `to` is not in it. */
@@ -365,8 +381,9 @@ export type MethodName = keyof Methods;
 export type MethodParams<Name extends MethodName> = z.input<Methods[Name]["params"]>;
 export type MethodResult<Name extends MethodName> = z.infer<Methods[Name]["result"]>;
 
-/** Work with a password takes seconds and half a gigabyte, and longer while the computer trains. */
-const WITH_A_PASSWORD: ReadonlySet<MethodName> = new Set<MethodName>([
+/** A model is prepared, or a password worked with: seconds, and more of them while the computer trains. */
+const SLOW: ReadonlySet<MethodName> = new Set<MethodName>([
+  "model.write",
   "wallet.create",
   "wallet.import",
   "wallet.backup",
@@ -375,7 +392,7 @@ const WITH_A_PASSWORD: ReadonlySet<MethodName> = new Set<MethodName>([
 
 /** How long a client waits for an answer before it says that there is none, in milliseconds. */
 export function answerWithinMs(method: MethodName): number {
-  return WITH_A_PASSWORD.has(method) ? 180_000 : 20_000;
+  return SLOW.has(method) ? 180_000 : 20_000;
 }
 
 /** A call, as JSON text on the WebSocket `/rpc`. */

@@ -45,10 +45,22 @@ export const trialRequest = z.discriminatedUnion("type", [
     /** All texts end after so long, wherever they are; null: they take the time they need. */
     mostMs: z.int().positive().nullable(),
   }),
+  /** Of a run of the built-in model on this computer, after its newest checkpoint; a token is a byte of the text. */
+  z.strictObject({
+    type: z.literal("write-run"),
+    networkFolder: z.string().min(1),
+    prompts: z.array(z.string().min(1).max(2000)).min(1).max(100),
+    /** How many bytes are written after each. */
+    bytes: z.int().positive().max(LARGEST_TRIAL_TOKENS),
+    temperature: z.number().min(0).max(100),
+    seed: z.int().nonnegative(),
+    mostMs: z.int().positive().nullable(),
+  }),
   /** Which scores move when one token is another one. */
   z.strictObject({ type: z.literal("look"), model }),
 ]);
 export type TrialRequest = z.infer<typeof trialRequest>;
+export type WriteRunRequest = Extract<TrialRequest, { type: "write-run" }>;
 export type WriteRequest = Extract<TrialRequest, { type: "write" }>;
 
 /** How a model looks at its text. */
@@ -60,6 +72,8 @@ export const trialMessage = z.discriminatedUnion("type", [
   /** So many tokens of each text are there. */
   z.strictObject({ type: z.literal("writing"), tokens: z.int().nonnegative() }),
   z.strictObject({ type: z.literal("written"), texts: z.array(z.array(token)) }),
+  /** `step`: steps that the checkpoint had taken. */
+  z.strictObject({ type: z.literal("written-run"), step: z.int().positive(), texts: z.array(z.string()) }),
   z.strictObject({ type: z.literal("looked"), sight }),
   z.strictObject({ type: z.literal("failed"), code: z.string(), message: z.string() }),
 ]);

@@ -1,10 +1,10 @@
 import { headerOf } from "../../src-engine/families/model-files.ts";
-import type { TrialRequest } from "../../src-protocol/model-trial.ts";
+import type { WriteRequest } from "../../src-protocol/model-trial.ts";
 import type { RoleOptions } from "../model-roles.ts";
 import { refuseOnnxOptions, shapeOf } from "./folder-source.ts";
 import { openModelFolder } from "./model-folder.ts";
 
-type FolderTrial = Extract<TrialRequest["model"], { modelFiles: readonly string[] }>;
+type FolderTrial = Extract<WriteRequest["model"], { modelFiles: readonly string[] }>;
 
 /** What a graph is made of needs no digests. */
 const NO_DIGEST = "0".repeat(64);

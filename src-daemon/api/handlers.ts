@@ -16,6 +16,7 @@ import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
 import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
+import type { ModelWriter } from "../runs/model-writer.ts";
 import { thinOut } from "../state/run-picture.ts";
 import type { WalletDesk } from "../wallet/wallet-desk.ts";
 
@@ -41,6 +42,7 @@ export interface HandlerPorts {
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours">;
+  readonly writer: Pick<ModelWriter, "write">;
   readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "payout">;
   state(): DaemonState;
   note(text: string): void;
@@ -89,6 +91,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "run.history": async ({ sinceStep, maxPoints }) => ({
       points: thinOut(await membership.session.accounts.history(sinceStep), maxPoints),
     }),
+    "model.write": ({ prompt, seed }) => ports.writer.write(prompt, seed),
     "history.hours": ({ from, to }) => ({
       hours: ports.history.hours(Math.max(from, to - LONGEST_HISTORY_MS), to),
     }),

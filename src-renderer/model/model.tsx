@@ -7,6 +7,7 @@ import { count, lossText, plural, rough } from "../parts/format.ts";
 import { LossChart } from "../home/loss-chart.tsx";
 import { choicesText, shapeText } from "./model-text.ts";
 import styles from "./model.module.css";
+import { WritesCard } from "./writes-card.tsx";
 
 /** What is trained, for whom, and how far is it? */
 export function Model() {
@@ -73,6 +74,7 @@ export function Model() {
           {run.phase !== "training" && !isResting && <p className={styles["detail"]}>{run.detail}</p>}
         </section>
       </div>
+      <WritesCard isHere={network.kind === "embedded"} />
       <LossChart />
     </>
   );

@@ -5,10 +5,12 @@ import { readParameter } from "../../src-engine/families/stored-parameter.ts";
 import { closeGraph } from "../../src-engine/graph.ts";
 import { importModel } from "../../src-engine/import/import-model.ts";
 import { beforeSoftmax } from "../../src-engine/import/loss.ts";
+import { llamaParameters, llamaScores } from "../../src-engine/llama-model.ts";
 import { sizeOf } from "../../src-engine/shape.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
-import type { TrialRequest } from "../../src-protocol/model-trial.ts";
+import type { LlamaSpec } from "../../src-protocol/model.ts";
+import type { WriteRequest } from "../../src-protocol/model-trial.ts";
 import { type Runtime, loadRuntime } from "../compute/sessions.ts";
 import { OpenFiles } from "../compute/open-files.ts";
 import { sessionOptions } from "../compute/session-options.ts";
@@ -42,7 +44,7 @@ export class Scorer {
   /** @throws Failure as `importModel`, `bad-model`, `graph-refused` */
   static async open(
     file: Uint8Array,
-    spec: Extract<TrialRequest["model"], { modelFile: string }>["spec"],
+    spec: Extract<WriteRequest["model"], { modelFile: string }>["spec"],
     { batch, sequence, threads }: { batch: number; sequence: number; threads: number },
   ): Promise<Scorer> {
     const { sizes, fixed, scores: output } = spec;
@@ -95,6 +97,25 @@ export class Scorer {
     const input = { name: "tokens", type: "int32" as const, shape: tokens.shape };
     const { vocabulary } = spec;
     return new Scorer(runtime, session, feeds, input, { batch, sequence, vocabulary });
+  }
+
+  /** The same of the built-in model, with weights by name. @throws Failure `bad-model`, `graph-refused` */
+  static async openLlama(
+    spec: LlamaSpec,
+    weights: ReadonlyMap<string, Float32Array>,
+    { batch, sequence, threads }: { batch: number; sequence: number; threads: number },
+  ): Promise<Scorer> {
+    const { graph, tokens, scores } = llamaScores(spec, { batch, sequence });
+    const closed = closeGraph(graph, { scores });
+    const runtime = await loadRuntime();
+    const feeds: Record<string, Tensor> = {};
+    for (const { name, shape } of llamaParameters(spec)) {
+      const values = weights.get(name);
+      if (values !== undefined) feeds[name] = new runtime.Tensor("float32", values, shape);
+    }
+    const session = await sessionOf(runtime, closed.bytes, threads);
+    const input = { name: "tokens", type: "int32" as const, shape: tokens.shape };
+    return new Scorer(runtime, session, feeds, input, { batch, sequence, vocabulary: spec.vocabulary });
   }
 
   /** `tokens` [batch · sequence]; the scores are [batch · sequence, vocabulary]. */

@@ -5,10 +5,15 @@ import { trialRequest } from "../../src-protocol/model-trial.ts";
 import type { TrialMessage, TrialRequest } from "../../src-protocol/model-trial.ts";
 import { Scorer } from "./scorer.ts";
 import { sightOf } from "./sight.ts";
+import { writeRun } from "./write-run.ts";
 import { writeTexts } from "./write-text.ts";
 
 /** A child of `tah model …`, spoken to over Node's IPC channel (model-trial.ts of the protocol). */
 async function answer(request: TrialRequest): Promise<TrialMessage> {
+  if (request.type === "write-run") {
+    const { step, texts } = await writeRun(request, availableParallelism());
+    return { type: "written-run", step, texts };
+  }
   const { model } = request;
   const { batch, sequence } = model;
   const sizes = { batch, sequence, threads: availableParallelism() };
