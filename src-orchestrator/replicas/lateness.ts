@@ -1,6 +1,6 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { StepBook } from "../routing/step-book.ts";
-import type { Hop, ReplicaRun } from "./replica-run.ts";
+import type { Hop, Pace, ReplicaRun } from "./replica-run.ts";
 
 /**
  * Who holds a step up. Each micro-batch is with somebody who has to do something next; whoever takes many
@@ -18,6 +18,9 @@ const SHORTEST_PHASE_MS = 10_000;
 const FIRST_PHASE_MS = 180_000;
 const NEWEST = 0.1;
 
+/** Passes after which a replica's pace is taken for what it can do. */
+const MEASURED_PASSES = 8;
+
 export function averaged(usual: number | null, ms: number): number {
   return usual === null ? ms : usual + NEWEST * (ms - usual);
 }
@@ -34,13 +37,17 @@ function phasePatienceMs({ usual }: ReplicaRun): number {
 export function hopsAt(run: ReplicaRun, now: number): ReplicaRun {
   if (run.book.isCommitted) return run.hops.size === 0 ? run : { ...run, hops: new Map() };
   const hops = new Map<number, Hop>();
+  const paces = new Map(run.paces);
   let { hop: usual } = run.usual;
   const count = run.book.stages[0]?.cells.length ?? 0;
   for (let microBatch = 0; microBatch < count; microBatch++) {
     const place = placeOf(run.book, microBatch);
     const before = run.hops.get(microBatch);
-    if (before !== undefined && (before.by !== place?.by || before.after !== place.after))
+    if (before !== undefined && (before.by !== place?.by || before.after !== place.after)) {
       usual = averaged(usual, now - before.since);
+      if (run.members.get(before.by)?.phase === "live")
+        paces.set(before.by, passed(paces.get(before.by), before.since, now));
+    }
     if (place === null) continue;
     const isSame = before?.by === place.by && before.after === place.after;
     hops.set(microBatch, {
@@ -49,7 +56,21 @@ export function hopsAt(run: ReplicaRun, now: number): ReplicaRun {
       late: before?.late ?? 0,
     });
   }
-  return { ...run, hops, usual: { ...run.usual, hop: usual } };
+  return { ...run, hops, paces, usual: { ...run.usual, hop: usual } };
+}
+
+/** One after another: what waited behind the pass before was not being worked on. */
+function passed(pace: Pace | undefined, since: number, now: number): Pace {
+  const { passMs = null, passes = 0, lastAt = since } = pace ?? {};
+  return { passMs: averaged(passMs, now - Math.max(since, lastAt)), passes: passes + 1, lastAt: now };
+}
+
+/** What a replica takes for a micro-batch, there and back; ms. Null: it has not done enough yet. */
+export function microBatchMs({ paces, members, stages }: ReplicaRun, key: SessionKey): number | null {
+  const { passMs = null, passes = 0 } = paces.get(key) ?? {};
+  if (passMs === null || passes < MEASURED_PASSES) return null;
+  // At the tail, there and back is one.
+  return Math.max(0.1, passMs) * (members.get(key)?.stage === stages - 1 ? 1 : 2);
 }
 
 /** Null: nobody has it, or all have counted it. */

@@ -20,6 +20,11 @@ const LONGEST_PAUSE_MS = 60_000;
 /** A step waits so long for a replica that takes over the state and gets no more of it. */
 const ADOPT_STALL_MS = 5_000;
 
+/** It left on purpose, or was given another stage: that is no loss that has to be caught up. */
+export function isPlanned(code: string): boolean {
+  return code === "drained" || code === "moved";
+}
+
 /** Everything at `step`, which begins with the event `begin`. `live`: who has loaded its state, by stage. */
 export function replicaRun(options: {
   readonly run: ReplicaRun["run"];
@@ -53,6 +58,7 @@ export function replicaRun(options: {
     phaseSince: now,
     lost: null,
     redone: { byLostStages: 0, byOthers: 0 },
+    paces: new Map(),
     usual: { hop: null, phase: null },
     agreed: options.agreed,
     links: new Map(),
@@ -196,9 +202,11 @@ function gone(
   if (!run.members.has(key)) return run;
   const fenced = fence(run, key, code, now, effects);
   const members = new Map(fenced.members);
+  const paces = new Map(fenced.paces);
   members.delete(key);
+  paces.delete(key);
   effects.push({ type: "members" });
-  return { ...fenced, members };
+  return { ...fenced, members, paces };
 }
 
 /** Feeds the book, and does what it wants. */
@@ -278,7 +286,7 @@ function fenced(
   if (next.book.stages[stage]?.live.size === 0) effects.push({ type: "ended", stage, code });
   return {
     ...next,
-    lost: code === "drained" ? run.lost : (run.lost ?? { stage, at: now }),
+    lost: isPlanned(code) ? run.lost : (run.lost ?? { stage, at: now }),
     isHeld: next.book.isCommitted && next.isHeld,
     asking: without(run.asking, key),
     evaluation: again(next.evaluation, now),

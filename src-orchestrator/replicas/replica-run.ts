@@ -40,6 +40,8 @@ export interface ReplicaRun {
   readonly lost: { readonly stage: number; readonly at: number } | null;
   /** Micro-batches done again since the beginning: by stages that lost a replica, and by anybody else. */
   readonly redone: Redone;
+  /** What was measured of those who work, over all steps. */
+  readonly paces: ReadonlyMap<SessionKey, Pace>;
   /** Usual times, ms: of a hop, and of the end of a step. */
   readonly usual: { readonly hop: number | null; readonly phase: number | null };
   /** What the last agreed state of each stage is known by. */
@@ -75,6 +77,15 @@ export interface Hop {
   readonly after: SessionKey | null;
   readonly since: number;
   readonly late: number;
+}
+
+/** How fast a replica is, by the orchestrator's clock. */
+export interface Pace {
+  /** Moving average of a pass, there or back; null before the first. */
+  readonly passMs: number | null;
+  readonly passes: number;
+  /** When it did the last one. */
+  readonly lastAt: number;
 }
 
 export interface Member {

@@ -15,14 +15,19 @@ type Sent = { readonly to: SessionKey; readonly message: OrchestratorMessage };
 
 /** Honest nodes as data: they answer what the orchestrator says, at once. */
 class Homes {
-  state: NetworkState = startNetwork(run, [1, 1, 1], NOTHING, 0, { network: "homes", most: 2 });
+  state: NetworkState;
   readonly signers: SessionSigner[] = [];
   readonly sent: Sent[] = [];
   readonly effects: Effect[] = [];
   readonly #stages = new Map<SessionKey, number>();
+  #later: Sent[] = [];
   /** Nothing of these steps and later is done. */
   stopAt = 3;
   #now = 10_000;
+
+  constructor(most = 2) {
+    this.state = startNetwork(run, [1, 1, 1], NOTHING, 0, { network: "homes", most });
+  }
 
   dispatch(event: Record<string, unknown>): void {
     const queue: Record<string, unknown>[] = [event];
@@ -67,6 +72,21 @@ class Homes {
     this.dispatch({ type: "tick" });
   }
 
+  /** Heads go on with what they have, and ask for more. */
+  goOn(): void {
+    const held = this.#later;
+    this.#later = [];
+    const heads = [...(this.state.team?.run?.members ?? [])].flatMap(([key, { stage, phase }]) =>
+      stage === 0 && phase === "live" ? [key] : [],
+    );
+    const { generation } = this.state;
+    for (const sent of held)
+      for (const message of this.#answers(sent))
+        this.dispatch({ type: "message", sessionKey: sent.to, message });
+    for (const sessionKey of heads)
+      this.dispatch({ type: "message", sessionKey, message: { type: "ask", generation } });
+  }
+
   stageOf(key: SessionKey): number | undefined {
     return this.#stages.get(key);
   }
@@ -90,7 +110,10 @@ class Homes {
           : [];
       case "lease": {
         const { step, microBatch, pass } = message;
-        if (step >= this.stopAt) return [];
+        if (step >= this.stopAt) {
+          this.#later.push({ to, message });
+          return [];
+        }
         const measured = { type: "measured", generation, step, microBatch, loss: 2 } as const;
         if (pass === "evaluate")
           queueMicrotask(() => this.dispatch({ type: "message", sessionKey: live(2), message: measured }));
@@ -150,8 +173,9 @@ class Homes {
 
 async function trained(homes: Homes, steps: number): Promise<void> {
   homes.stopAt = steps;
-  homes.tick(5_000);
-  for (let i = 0; i < 200 && homes.state.step < steps; i++) await Promise.resolve();
+  if (homes.state.phase !== "training") homes.tick(5_000);
+  homes.goOn();
+  for (let i = 0; i < 2_000 && homes.state.step < steps; i++) await Promise.resolve();
 }
 
 describe("a run whose stages may have two replicas", () => {
@@ -186,5 +210,31 @@ describe("a run whose stages may have two replicas", () => {
     expect(homes.state.generation).toBe(generation + 1);
     expect(runView(homes.state, [], 0).phase).not.toBe("finished");
     expect(nextWake(homes.state)).not.toBeNull();
+  });
+
+  it("moves a node from a rich stage to one that has lost its own, and nobody does anything twice", async () => {
+    const homes = new Homes(4);
+    const keys = Array.from({ length: 12 }, () => homes.join());
+    await trained(homes, 3);
+    const { generation, recoveries } = homes.state;
+    const at = (stage: number): SessionKey[] =>
+      keys.filter((key) => homes.state.nodes.has(key) && homes.stageOf(key) === stage);
+    for (const key of at(1).slice(1)) homes.leave(key);
+    expect([0, 1, 2].map((stage) => at(stage).length)).toEqual([4, 1, 4]);
+    await trained(homes, 4);
+    const counts = [0, 1, 2].map((stage) => at(stage).length);
+    expect(counts[1]).toBe(2);
+    expect(counts.toSorted()).toEqual([2, 3, 4]);
+    await trained(homes, 5);
+    expect(
+      [0, 1, 2].map((stage) => at(stage).length),
+      "one a minute",
+    ).toEqual(counts);
+    expect(homes.state.step).toBe(5);
+    expect(homes.state).toMatchObject({ phase: "training", generation, lastTrouble: null });
+    expect(homes.state.recoveries, "of those that left; a move is none").toBe(recoveries + 1);
+    expect(homes.state.team?.run?.redone.byOthers).toBe(0);
+    const phases = [...(homes.state.team?.run?.members.values() ?? [])].map(({ phase }) => phase);
+    expect(new Set(phases)).toEqual(new Set(["live"]));
   });
 });

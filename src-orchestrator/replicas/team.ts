@@ -1,10 +1,13 @@
 import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { canHold } from "../runs/placement.ts";
+import { microBatchMs } from "./lateness.ts";
+import { moveFor, stageFor } from "./replica-placement.ts";
+import type { Placed, Pools } from "./replica-placement.ts";
 import { teamMembers, withClaims, withStage } from "../runs/network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "../runs/network-state.ts";
 import { finishSteps, saved } from "../runs/progress.ts";
-import { applyToReplicas, nextReplicaWake, replicaRun } from "./replica-machine.ts";
+import { applyToReplicas, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
 import type { Agreed, ReplicaEffect, ReplicaEvent, ReplicaRun } from "./replica-run.ts";
 
 /**
@@ -16,12 +19,19 @@ export interface Team {
   readonly run: ReplicaRun | null;
   /** The others, by the stage that they are given. */
   readonly extras: ReadonlyMap<SessionKey, Extra>;
+  /** When a node was last moved to another stage, by `Moment.now`; -Infinity: never. */
+  readonly movedAt: number;
+  /** After which step that was last considered. */
+  readonly weighedStep: number;
 }
 
 interface Extra {
   readonly stage: number;
   readonly isWarm: boolean;
 }
+
+/** Until a node that was moved has loaded and works, and those near it were measured anew, nobody else moves. */
+const MOVE_EVERY_MS = 60_000;
 
 /** Snapshots on a node's disk. */
 const SLOTS = 3;
@@ -51,76 +61,112 @@ export function replicaCounts(state: NetworkState): { readonly live: number; rea
   });
 }
 
-/** Every node without a stage gets the one that has the least, of those that it has the memory for. */
+/** Every node without a stage gets the one that can do least, of those that it has the memory for. */
 export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): NetworkState {
-  const { team, mostReplicas } = before;
+  const { team } = before;
   if (team === null || before.phase === "finished" || before.phase === "waiting") return before;
   const members = teamMembers(before);
+  const pools = { ...poolsOf(before, at), members: [...poolsOf(before, at).members] };
   let state = before;
-  const added: SessionKey[] = [];
+  const added: [SessionKey, number][] = [];
   for (const node of before.nodes.values()) {
     if (members.has(node.sessionKey)) continue;
-    const stage = poorest(state, node, members, mostReplicas);
+    const fits = (at: number): boolean => canHold(node, before.needs[at] ?? 0);
+    const stage = stageFor({ owner: node.hotkey, canHold: fits }, pools);
     if (stage === null) continue;
-    members.set(node.sessionKey, stage);
-    added.push(node.sessionKey);
-    state = withExtra(state, node.sessionKey, { stage, isWarm: false });
-    effects.push(
-      {
-        type: "store",
-        row: {
-          kind: "replica",
-          generation: state.generation,
-          stage,
-          sessionKey: node.sessionKey,
-          hotkey: node.hotkey,
-        },
-      },
-      {
-        type: "send",
-        to: node.sessionKey,
-        message: {
-          type: "assign",
-          generation: state.generation,
-          run: state.run,
-          stage,
-          resumeStep: state.step,
-          resumeDigest: null,
-          checkpointSha256: null,
-          previous: null,
-          next: null,
-          joins: true,
-        },
-      },
-    );
+    pools.members.push(placedAs(node, stage, false));
+    added.push([node.sessionKey, stage]);
+    state = given(withExtra(state, node.sessionKey, { stage, isWarm: false }), node, stage, effects);
   }
   if (added.length === 0) return state;
   if ((state.team?.run ?? null) === null) {
     tellMembers(state, effects);
     return state;
   }
-  let next = state;
-  for (const key of added) {
-    const stage = members.get(key);
-    if (stage !== undefined) next = inTeam(next, { type: "added", key, stage }, at, effects).state;
-  }
-  return next;
+  return added.reduce(
+    (next, [key, stage]) => inTeam(next, { type: "added", key, stage }, at, effects).state,
+    state,
+  );
 }
 
-/** Fewest computers first; what they can do is not measured across stages, whose work differs. */
-function poorest(
-  state: NetworkState,
-  node: NetworkNode,
-  members: ReadonlyMap<SessionKey, number>,
-  most: number,
-): number | null {
-  let best: { stage: number; count: number } | null = null;
-  for (const stage of state.stages.keys()) {
-    const count = [...members.values()].filter((each) => each === stage).length;
-    if (count >= most || !canHold(node, state.needs[stage] ?? 0)) continue;
-    if (best === null || count < best.count) best = { stage, count };
+/** The node is told to load the stage, and to take its state over from a replica. */
+function given(state: NetworkState, node: NetworkNode, stage: number, effects: Effect[]): NetworkState {
+  const { sessionKey, hotkey } = node;
+  const { generation } = state;
+  effects.push(
+    { type: "store", row: { kind: "replica", generation, stage, sessionKey, hotkey } },
+    {
+      type: "send",
+      to: sessionKey,
+      message: {
+        type: "assign",
+        generation,
+        run: state.run,
+        stage,
+        resumeStep: state.step,
+        resumeDigest: null,
+        checkpointSha256: null,
+        previous: null,
+        next: null,
+        joins: true,
+      },
+    },
+  );
+  return state;
+}
+
+/**
+ * Once a step, and not soon again: a node moves from the richest stage to the poorest, where that helps.
+ * It goes when a step has just been closed, so that (nearly) nothing of it has to be done again.
+ */
+export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[]): TeamOutcome {
+  const { team, phase, step } = before;
+  const run = team?.run ?? null;
+  const nothing = { state: before, evaluated: [], ended: null };
+  if (team === null || run === null || phase !== "training" || team.weighedStep === step) return nothing;
+  const nodes = new Map(before.nodes);
+  for (const [key, { stage }] of run.members) {
+    const node = nodes.get(key);
+    const ms = microBatchMs(run, key);
+    if (node !== undefined && ms !== null)
+      nodes.set(key, { ...node, speed: (before.flops[stage] ?? 1) / ms });
   }
-  return best?.stage ?? null;
+  const weighed: NetworkState = { ...before, nodes, team: { ...team, weighedStep: step } };
+  if (at.now < team.movedAt + MOVE_EVERY_MS) return { ...nothing, state: weighed };
+  const move = moveFor(poolsOf(weighed, at), (key, stage) => {
+    const node = nodes.get(key);
+    return node !== undefined && canHold(node, before.needs[stage] ?? 0);
+  });
+  const node = move === null ? undefined : nodes.get(move.key);
+  if (move === null || node === undefined) return { ...nothing, state: weighed };
+  const left = leaveTeam(weighed, move.key, "moved", at, effects);
+  if (left.ended !== null || left.state.team === null) return left;
+  const free: NetworkState = { ...left.state, team: { ...left.state.team, movedAt: at.now } };
+  const added = inTeam(
+    given(free, node, move.to, effects),
+    { type: "added", key: move.key, stage: move.to },
+    at,
+    effects,
+  );
+  return { ...added, evaluated: [...left.evaluated, ...added.evaluated] };
+}
+
+/** Who has which stage, as placement sees it. */
+function poolsOf(state: NetworkState, { now }: Moment): Pools {
+  const run = state.team?.run ?? null;
+  const members = [...teamMembers(state)].flatMap(([key, stage]) => {
+    const node = state.nodes.get(key);
+    return node === undefined ? [] : [placedAs(node, stage, run?.members.get(key)?.phase === "live")];
+  });
+  return { flops: state.flops, members, most: state.mostReplicas, now };
+}
+
+function placedAs(
+  { sessionKey: key, hotkey: owner, speed, endsAt }: NetworkNode,
+  stage: number,
+  isLive: boolean,
+): Placed {
+  return { key, owner, stage, speed, endsAt, isLive };
 }
 
 /** All holders are ready: the first step begins. */
@@ -137,7 +183,7 @@ export function beginTeam(state: NetworkState, at: Moment, effects: Effect[]): T
     now: at.now,
   });
   const { extras } = team;
-  let next: NetworkState = { ...state, team: { run: started, extras: new Map() } };
+  let next: NetworkState = { ...state, team: { ...team, run: started, extras: new Map() } };
   const news: ReplicaEvent[] = [];
   for (const [key, { stage, isWarm }] of extras) {
     news.push({ type: "added", key, stage, now: at.now });
@@ -243,7 +289,7 @@ function taken(
 function fenced(state: NetworkState, stage: number, code: string): NetworkState {
   const text = `A replica of stage ${stage + 1} was put aside: ${code}.`;
   const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
-  if (code === "drained") return state;
+  if (isPlanned(code)) return state;
   return { ...state, lastTrouble: { text, times } };
 }
 

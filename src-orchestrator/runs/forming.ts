@@ -67,7 +67,10 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   const next: NetworkState = {
     ...banked,
     phase: "forming",
-    team: state.mostReplicas > 1 ? { run: null, extras: new Map() } : null,
+    team:
+      state.mostReplicas > 1
+        ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
+        : null,
     wouldLose: 0,
     generation,
     formingSince: now,

@@ -22,6 +22,8 @@ export interface NetworkState {
   readonly run: RunSpec;
   /** Bytes of memory that training takes, by stage. */
   readonly needs: readonly number[];
+  /** Of one micro-batch, by stage. */
+  readonly flops: readonly number[];
   readonly phase: "waiting" | "forming" | "training" | "finished";
   /** What replicas sign is of this network alone. */
   readonly network: string;
@@ -89,6 +91,10 @@ export interface NetworkState {
 
 export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted"> {
   readonly hotkey: Ss58Address;
+  /** FLOPs a millisecond, measured while it worked on a stage that has replicas; null: never. */
+  readonly speed: number | null;
+  /** When its owner has said that it ends, by `Moment.now`; null: nothing was said. */
+  readonly endsAt: number | null;
   /** What it says it has on its disk, by stage. */
   readonly claims: ReadonlyMap<number, readonly SavedStep[]>;
   readonly linkAddress: LinkAddress;
@@ -170,6 +176,8 @@ export type NetworkEvent = Moment &
         readonly linkAddress: LinkAddress;
         readonly otherAddresses?: readonly LinkAddress[];
         readonly memoryBytes: number;
+        /** How long it will be there, by what its owner has said; left out: nothing was said. */
+        readonly endsInMs?: number;
         readonly restorable: readonly Restorable[];
       }
     /** It is there by another connection. */
@@ -263,7 +271,12 @@ export function startNetwork(
   needs: readonly number[],
   remembered: Remembered,
   now: number,
-  replicas: { readonly network: string; readonly most: number } = { network: "", most: 1 },
+  replicas: {
+    readonly network: string;
+    readonly most: number;
+    /** By stage; left out: all have as much to do. */
+    readonly flops?: readonly number[];
+  } = { network: "", most: 1 },
 ): NetworkState {
   const step = remembered.lastPoint?.step ?? 0;
   const { heldOutLossAtStart } = remembered;
@@ -271,6 +284,7 @@ export function startNetwork(
   return {
     run,
     needs,
+    flops: replicas.flops ?? needs.map(() => 1),
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",
     network: replicas.network,
     mostReplicas: replicas.most,

@@ -1,6 +1,14 @@
 import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { beginTeam, fillTeam, inTeam, leaveTeam, nextTeamWake, warmed } from "../replicas/team.ts";
+import {
+  balanceTeam,
+  beginTeam,
+  fillTeam,
+  inTeam,
+  leaveTeam,
+  nextTeamWake,
+  warmed,
+} from "../replicas/team.ts";
 import type { TeamOutcome } from "../replicas/team.ts";
 import { notReached, withLinks } from "./reach.ts";
 import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
@@ -138,7 +146,7 @@ function tick(state: NetworkState, at: Moment, effects: Effect[]): NetworkState 
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
-  const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes } = event;
+  const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes, endsInMs } = event;
   // SECURITY: what it says it has is looked up in `saves` whenever it is to count.
   const claims = new Map<number, readonly SavedStep[]>();
   for (const { runId, stage, steps } of event.restorable)
@@ -151,6 +159,8 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     links: null,
     reach: "unknown",
     memoryBytes,
+    speed: null,
+    endsAt: endsInMs === undefined ? null : event.now + endsInMs,
     claims,
     failures: 0,
     arrival: state.arrivals,
@@ -224,7 +234,13 @@ function leftTeam(
 /** What the replicas' machine has said concerns the whole run. */
 function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: Effect[]): NetworkState {
   const next = evaluated.reduce((now, { step, loss }) => judged(now, step, loss, at, effects), state);
-  if (ended === null || next.team === null) return next;
+  if (next.team === null) return next;
+  if (ended === null) {
+    const balanced = balanceTeam(next, at, effects);
+    return balanced.ended === null && balanced.evaluated.length === 0
+      ? balanced.state
+      : follow(balanced, at, effects);
+  }
   const text = `Stage ${ended.stage + 1} has no replica left: ${ended.code}.`;
   return interrupt({ ...next, lastTrouble: { text, times: 1 } }, at, 0, true, text, effects);
 }

@@ -94,7 +94,12 @@ export class RunHost {
     this.onLink = options.onLink ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
-    this.state = startNetwork(options.run, needs, options.remembered, options.steady(), options.replicas);
+    this.state = startNetwork(options.run, needs, options.remembered, options.steady(), {
+      network: "",
+      most: 1,
+      ...options.replicas,
+      flops: options.facts.map(({ flops }) => flops),
+    });
     this.onCheckpoints(this.complete());
     this.setWake();
   }

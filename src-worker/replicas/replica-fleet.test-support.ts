@@ -6,7 +6,8 @@ import {
 } from "../../src-orchestrator/replicas/replica-machine.ts";
 import type { ReplicaEffect, ReplicaEvent, ReplicaRun } from "../../src-orchestrator/replicas/replica-run.ts";
 import type { OrchestratorMessage, ReplicaPeer } from "../../src-protocol/control.ts";
-import type { SessionKey } from "../../src-protocol/keys.ts";
+import { moveFor } from "../../src-orchestrator/replicas/replica-placement.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
@@ -150,6 +151,24 @@ export class Fleet {
     return node;
   }
 
+  /** The move that placement wants now, done: the node leaves its stage, and takes another one over. */
+  async balance(): Promise<FleetNode | null> {
+    const members = [...this.run.members].map(([key, { stage, phase }]) => ({
+      key,
+      owner: key as unknown as Ss58Address,
+      stage,
+      speed: null,
+      endsAt: null,
+      isLive: phase === "live",
+    }));
+    const flops = Array.from({ length: this.spec.stages }, () => 1);
+    const move = moveFor({ flops, members, most: Infinity, now: this.#now }, () => true);
+    const node = this.nodes.find(({ key }) => key === move?.key);
+    if (move === null || node === undefined) return null;
+    this.#stop(node, "moved");
+    return await this.join(move.to);
+  }
+
   async start(stage: number, step: number | null): Promise<FleetNode> {
     const { spec } = this;
     const node = new FleetNode(this.nodes.length + 1, stage);
@@ -207,10 +226,14 @@ export class Fleet {
 
   /** As kill -9 does: links break at once, and the orchestrator hears of it a moment later. */
   kill(node: FleetNode): void {
+    this.#stop(node, "closed");
+  }
+
+  #stop(node: FleetNode, code: string): void {
     node.isDead = true;
     node.runner?.stop();
     for (const cut of node.cut) cut();
-    this.tell({ type: "gone", key: node.key, code: "closed" });
+    this.tell({ type: "gone", key: node.key, code });
   }
 
   tell(event: ReplicaEvent extends infer E ? (E extends unknown ? Omit<E, "now"> : never) : never): void {

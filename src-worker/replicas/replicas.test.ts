@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
 import { trainSingle } from "../replay/single.ts";
 import type { SingleStep } from "../replay/single.ts";
@@ -98,6 +99,22 @@ describe("three stages of three replicas each", () => {
       );
     },
   );
+
+  it("train on as one process does while a node moves from the richest stage to the poorest", async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [3, 1, 2]);
+    const moved: Promise<FleetNode | null>[] = [];
+    await trained(fleet, STEPS, (step) => {
+      if (step === 4 || step === 12) moved.push(fleet.balance());
+    });
+    const [first, second] = await Promise.all(moved);
+    expect(first?.stage).toBe(1);
+    expect(second, "two on each stage").toBeNull();
+    expect(fleet.run.members.get(first?.key as SessionKey)?.phase).toBe("live");
+    expect(first?.jobs.length).toBeGreaterThan(0);
+    expectAsAlone(fleet);
+    expect(fleet.run.redone.byOthers).toBe(0);
+    expect(fleet.effects.filter(({ type }) => type === "moving")).toHaveLength(0);
+  });
 
   it("have in the class exact the bits of one process, whoever worked on what and died", async () => {
     const exact = tinyRun({ steps: 3, arithmetic: "exact", kernels: KERNELS.exact });

@@ -1,0 +1,144 @@
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
+
+/**
+ * Which stage a computer works on where any number may share one: pure, and tested without a network. A
+ * stage's projected capacity is what its computers will do of it in the next half hour, so that one that
+ * has said when it ends counts for what is left of it. After SWARM (arXiv 2301.11913, section 3.2).
+ */
+
+/** How far ahead capacity is looked at. */
+export const HORIZON_MS = 30 * 60_000;
+/** From this ratio of the richest stage to the poorest on, a computer moves; and so much more is a stage given for owners' sake. */
+export const RICH_RATIO = 1.25;
+/** A move makes the poorer stage richer by so much at least: it costs the loading of a state. */
+const LEAST_GAIN = 1.05;
+
+export interface Placed {
+  readonly key: SessionKey;
+  readonly owner: Ss58Address;
+  readonly stage: number;
+  /** FLOPs a millisecond, measured in this run; null: not measured yet. */
+  readonly speed: number | null;
+  /** When its owner has said that it ends, by the orchestrator's steady clock; null: nothing was said. */
+  readonly endsAt: number | null;
+  /** It works on the stage; else it is loading it. */
+  readonly isLive: boolean;
+}
+
+/** Everybody who has a stage. */
+export interface Pools {
+  /** Of one micro-batch, by stage. */
+  readonly flops: readonly number[];
+  readonly members: readonly Placed[];
+  /** Computers that one stage may have. */
+  readonly most: number;
+  readonly now: number;
+}
+
+export type Newcomer = Pick<Placed, "owner"> & { readonly canHold: (stage: number) => boolean };
+
+/**
+ * The stage with the lowest projected capacity, of those that it has the memory for and that have room.
+ * One that is at most `RICH_RATIO` above it is taken instead where that keeps the computers of one owner
+ * apart: those of the same stage or of neighbouring ones vouch for one another. Null: there is none.
+ */
+export function stageFor({ owner, canHold }: Newcomer, pools: Pools): number | null {
+  const { most, members } = pools;
+  const counts = countsOf(pools);
+  const capacities = capacitiesOf(pools);
+  const open = capacities.flatMap((capacity, stage) =>
+    (counts[stage] ?? 0) < most && canHold(stage) ? [{ capacity, stage, count: counts[stage] ?? 0 }] : [],
+  );
+  const [poorest] = open.toSorted(
+    (a, b) => a.capacity - b.capacity || a.count - b.count || a.stage - b.stage,
+  );
+  if (poorest === undefined) return null;
+  const near = (stage: number): boolean => isNearOwn(owner, stage, members);
+  if (!near(poorest.stage)) return poorest.stage;
+  const [apart] = open
+    .filter(({ capacity, stage }) => capacity <= poorest.capacity * RICH_RATIO && !near(stage))
+    .toSorted((a, b) => a.capacity - b.capacity || a.count - b.count || a.stage - b.stage);
+  return (apart ?? poorest).stage;
+}
+
+export interface Move {
+  readonly key: SessionKey;
+  readonly to: number;
+}
+
+/**
+ * The one computer whose move from a rich stage to the poorest makes the poorer of the two richest; null:
+ * no two stages differ by more than `RICH_RATIO`, or no move helps. The stage that it leaves keeps
+ * somebody who works and whose end is not near.
+ */
+export function moveFor(pools: Pools, canHold: (key: SessionKey, stage: number) => boolean): Move | null {
+  const { members, flops, most, now } = pools;
+  const capacities = capacitiesOf(pools);
+  const counts = countsOf(pools);
+  const open = [...capacities.keys()].filter((stage) => (counts[stage] ?? 0) < most);
+  const [to] = open.toSorted((a, b) => (capacities[a] ?? 0) - (capacities[b] ?? 0) || a - b);
+  if (to === undefined) return null;
+  const poor = capacities[to] ?? 0;
+  const usual = usualSpeed(members);
+  const staying = flops.map(() => 0);
+  for (const member of members)
+    if (stays(member, now)) staying[member.stage] = (staying[member.stage] ?? 0) + 1;
+  let best: { readonly member: Placed; readonly poorer: number; readonly isNear: boolean } | null = null;
+  for (const member of members) {
+    const { stage, isLive, key, owner } = member;
+    const rich = capacities[stage] ?? 0;
+    if (stage === to || !isLive || rich <= poor * RICH_RATIO || !canHold(key, to)) continue;
+    if ((staying[stage] ?? 0) - Number(stays(member, now)) < 1) continue;
+    const work = (member.speed ?? usual) * shareLeft(member, now);
+    const poorer = Math.min(rich - work / (flops[stage] ?? 1), poor + work / (flops[to] ?? 1));
+    if (poorer <= poor * LEAST_GAIN) continue;
+    const isNear = isNearOwn(owner, to, members, key);
+    const isBetter = best === null || (best.isNear !== isNear ? best.isNear : poorer > best.poorer);
+    if (isBetter) best = { member, poorer, isNear };
+  }
+  return best === null ? null : { key: best.member.key, to };
+}
+
+/** Micro-batches a millisecond that each stage will do, on average over the horizon. */
+export function capacitiesOf({ flops, members, now }: Pools): number[] {
+  const usual = usualSpeed(members);
+  const capacities = flops.map(() => 0);
+  for (const member of members) {
+    const { stage, speed } = member;
+    const done = ((speed ?? usual) * shareLeft(member, now)) / (flops[stage] ?? 1);
+    capacities[stage] = (capacities[stage] ?? 0) + done;
+  }
+  return capacities;
+}
+
+function countsOf({ flops, members }: Pools): number[] {
+  const counts = flops.map(() => 0);
+  for (const { stage } of members) counts[stage] = (counts[stage] ?? 0) + 1;
+  return counts;
+}
+
+/** What is left of the horizon until its owner's end: 0 to 1. */
+function shareLeft({ endsAt }: Placed, now: number): number {
+  return endsAt === null ? 1 : Math.min(1, Math.max(0, (endsAt - now) / HORIZON_MS));
+}
+
+function stays(member: Placed, now: number): boolean {
+  return member.isLive && shareLeft(member, now) === 1;
+}
+
+/** Who was not measured yet is taken for the median of those who were. */
+function usualSpeed(members: readonly Placed[]): number {
+  const known = members.flatMap(({ speed }) => speed ?? []).sort((a, b) => a - b);
+  return known[Math.floor(known.length / 2)] ?? 1;
+}
+
+function isNearOwn(
+  owner: Ss58Address,
+  at: number,
+  members: readonly Placed[],
+  except: SessionKey | null = null,
+): boolean {
+  return members.some(
+    (member) => member.owner === owner && member.key !== except && Math.abs(member.stage - at) <= 1,
+  );
+}
