@@ -1,25 +1,15 @@
+import { fork } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Tensor } from "onnxruntime-node";
-import { readConfig } from "../src-engine/families/config.ts";
-import { randomStream } from "../src-engine/random.ts";
-import { stagesOf } from "../src-engine/stages.ts";
+import { childEnvironment } from "../src-daemon/supervision/child.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { type Arithmetic, ARITHMETICS, KERNELS, kernelsFor } from "../src-protocol/arithmetic.ts";
-import type { DecoderSpec } from "../src-protocol/decoder.ts";
-import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
-import type { ModelSpec } from "../src-protocol/model.ts";
-import { sessionOptions } from "../src-worker/compute/session-options.ts";
-import { loadRuntime } from "../src-worker/compute/sessions.ts";
-import { StageCompute } from "../src-worker/compute/stage-compute.ts";
-import { parametersIn, stageBytes } from "../src-worker/stage/stage-memory.ts";
+import { ARITHMETICS, KERNELS } from "../src-protocol/arithmetic.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
 import type { BitsResult } from "./bits-case.ts";
 import { writeCases } from "./bits-cases.ts";
+import type { Cost, CostCase } from "./bits-cost.ts";
 import { emulated, type Machine, NATIVE, runCases } from "./bits-machine.ts";
-import { cpuClock, interleave } from "./interleave.ts";
-import { median } from "./median.ts";
 
 const WIDTHS = [256, 512, 1024];
 const STEPS = 20;
@@ -61,16 +51,19 @@ export async function benchBits(progress: Progress, { only }: Pick<BenchOptions,
     for (const each of missing) progress(`Not compared: there is no ${each}.`);
     const passes: object[] = [];
     const trainings: object[] = [];
-    for (const width of WIDTHS.filter((each) => isWanted(`cost-${each}`))) {
+    const costs: readonly Omit<CostCase, "threads">[] = [
+      ...WIDTHS.filter((each) => isWanted(`cost-${each}`)).map(
+        (width) => ({ model: "Llama", width }) as const,
+      ),
+      ...(isWanted(GPT2) ? [{ model: "GPT-2", width: GPT2_WIDTH } as const] : []),
+    ];
+    for (const each of costs) {
       for (const threads of [1, 2]) {
-        progress(`Cost at width ${width}, ${threads} threads …`);
-        passes.push(...(await passCost(width, threads)));
-        trainings.push(await trainingCost("Llama", modelOf(width), threads));
+        progress(`Cost of a ${each.model} of width ${each.width}, ${threads} threads …`);
+        const cost = await costOf({ ...each, threads });
+        passes.push(...cost.passes);
+        trainings.push(cost.training);
       }
-    }
-    for (const threads of isWanted(GPT2) ? [1, 2] : []) {
-      progress(`Cost of a GPT-2 of width ${GPT2_WIDTH}, ${threads} threads …`);
-      trainings.push(await trainingCost("GPT-2", gpt2(GPT2_WIDTH), threads));
     }
     return {
       onnxruntime: KERNELS.exact.onnxruntime,
@@ -110,113 +103,21 @@ function comparison(what: string, reference: readonly BitsResult[], found: reado
   });
 }
 
-const runtime = await loadRuntime();
-
-type Costed = Exclude<ModelSpec, { kind: "onnx" }>;
-
-function modelOf(width: number) {
-  return {
-    ...DEFAULT_MODEL,
-    width,
-    heads: width / 64,
-    hidden: 64 * Math.round((8 * width) / 192),
-    blocks: 3,
-  };
-}
-
-function gpt2(width: number): DecoderSpec {
-  const { config } = readConfig({
-    model_type: "gpt2",
-    vocab_size: 256,
-    n_embd: width,
-    n_head: width / 64,
-    n_layer: 3,
-    n_positions: 128,
+/** In a process with the environment of a worker, whose memory is kept from step to step. */
+function costOf(measured: CostCase): Promise<Cost> {
+  return new Promise((resolve, reject) => {
+    const child = fork(join(import.meta.dirname, "bits-cost.ts"), [JSON.stringify(measured)], {
+      env: childEnvironment(process.env, process.platform),
+    });
+    child.once("message", (message) => resolve(message as Cost));
+    child.once("error", reject);
+    child.once("exit", (code) =>
+      reject(
+        new Failure(
+          "bench-failed",
+          `The case ${JSON.stringify(measured)} ended with ${code} before it had a figure.`,
+        ),
+      ),
+    );
   });
-  return { ...config, files: [], prefix: "transformer." };
-}
-
-/** A stage of one block, 512 tokens: exact ÷ fast, in CPU time on one thread, else by the clock. */
-async function passCost(width: number, threads: number): Promise<object[]> {
-  const run = { model: modelOf(width), batch: 4, sequence: 128, stages: 3 };
-  const costs: object[] = [];
-  for (const kind of ["forward", "backward"] as const) {
-    const sessions = await Promise.all(
-      ARITHMETICS.map(async (arithmetic) => {
-        const stage = stagesOf({ ...run, arithmetic }, null)[1];
-        if (!stage) throw new RangeError("no stage");
-        const graph = stage[kind]();
-        const shapes = new Map(stage.parameters.map(({ name, shape }) => [name, shape]));
-        const session = await runtime.InferenceSession.create(
-          graph.bytes,
-          sessionOptions(arithmetic, threads),
-        );
-        const feeds = Object.fromEntries(
-          graph.inputs.map((name) => [name, drawn(name, shapes.get(name) ?? stage.input ?? [])]),
-        );
-        return [arithmetic, { session, feeds }] as const;
-      }),
-    );
-    const tasks = Object.fromEntries(
-      sessions.map(([name, { session, feeds }]) => [name, () => session.run(feeds)]),
-    );
-    const ratio = ratioOf(await interleave(tasks, roundsFor(threads)));
-    for (const [, { session }] of sessions) await session.release();
-    costs.push({ pass: kind, width, threads, exactOverFast: ratio });
-  }
-  return costs;
-}
-
-/** Steps of a whole model of three blocks, AdamW included. */
-async function trainingCost(name: string, model: Costed, threads: number): Promise<object> {
-  const trained = await Promise.all(
-    ARITHMETICS.map(async (each) => [each, await trainee(model, threads, each)] as const),
-  );
-  return {
-    model: name,
-    width: model.width,
-    threads,
-    exactOverFast: ratioOf(await interleave(Object.fromEntries(trained), roundsFor(threads))),
-  };
-}
-
-async function trainee(model: Costed, threads: number, arithmetic: Arithmetic): Promise<() => Promise<void>> {
-  const compute = new StageCompute(runtime, { threads, executionProvider: "cpu", niceness: null });
-  const kernels = kernelsFor(arithmetic, model);
-  const spec = { model, batch: 4, sequence: 128, stages: 1, stage: 0, arithmetic, kernels };
-  const info = await compute.open({ spec, file: null });
-  const memory = new SharedArrayBuffer(stageBytes(info));
-  const random = randomStream("bits", model.width);
-  // Of a decoder the numbers would come from its files.
-  if (model.kind === "decoder")
-    for (const [, values] of parametersIn(info, memory))
-      for (const i of values.keys()) values[i] = (random() - 0.5) * 0.1;
-  const seed = model.kind === "decoder" ? null : 1;
-  await compute.load({ memory, seed, recompute: "full" });
-  const text = Int32Array.from({ length: 513 }, () => Math.floor(random() * 256));
-  // The compute thread frees what it was fed.
-  const data = () => ({ tokens: text.slice(0, 512), targets: text.slice(1) });
-  let step = 0;
-  return async () => {
-    for (let i = 0; i < 2; i++) await compute.tail({ x: null, data: data() });
-    await compute.optimise({ optimizer: DEFAULT_OPTIMIZER, step: step++, microBatches: 2 });
-  };
-}
-
-function roundsFor(threads: number) {
-  return { warmUp: 1, rounds: 9, seconds: 12, clock: threads === 1 ? cpuClock : () => performance.now() };
-}
-
-function ratioOf(times: Readonly<Record<string, readonly number[]>>): number {
-  return Number((median(times["exact"] ?? []) / median(times["fast"] ?? [])).toFixed(3));
-}
-
-function drawn(name: string, shape: readonly number[]): Tensor {
-  const random = randomStream("bits", name);
-  const size = shape.reduce((a, b) => a * b, 1);
-  return new runtime.Tensor(
-    "float32",
-    Float32Array.from({ length: size }, () => (random() - 0.5) * (name === "x" ? 2 : 0.2)),
-    shape,
-  );
 }

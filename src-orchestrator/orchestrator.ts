@@ -38,7 +38,7 @@ import {
   remember,
 } from "./stores/run-store.ts";
 import { createServer } from "./control/server.ts";
-import { hasTies, stageFacts } from "./runs/stage-facts.ts";
+import { hasTies, stageFacts, type StageFacts } from "./runs/stage-facts.ts";
 import { storageFailure } from "./stores/storage-failure.ts";
 import { Strangers } from "./control/strangers.ts";
 import { BLOBS_FOLDER, Store } from "./stores/store.ts";
@@ -140,8 +140,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onForgotten: collect,
       chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
-      // Tied gradients are summed from stage to stage, which replicas do not do.
-      replicas: { network, most: hasTies(facts) ? 1 : (options.replicas ?? 1) },
+      replicas: { network, most: mostReplicas(facts, options) },
     });
     const ledger = new Ledger(store, {
       network,
@@ -256,6 +255,22 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
 }
 
 /** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */
+/** Tied gradients are summed from stage to stage, which replicas do not do: such a run is told of, and has one holder. */
+function mostReplicas(
+  facts: readonly StageFacts[],
+  { replicas = 1, onNotice }: Pick<OrchestratorOptions, "replicas" | "onNotice">,
+): number {
+  if (replicas === 1 || !hasTies(facts)) return replicas;
+  onNotice?.(
+    new Failure(
+      "one-holder",
+      "Stages of this model share parameters (its embedding is also its output matrix, for example), which replicas cannot train yet. " +
+        "Each stage has one computer at a time; further computers are there for when one is lost.",
+    ),
+  );
+  return 1;
+}
+
 async function relayFor(
   { addresses }: ServedNetwork,
   { host, port }: Pick<OrchestratorOptions, "host" | "port">,
