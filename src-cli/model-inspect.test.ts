@@ -10,12 +10,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeModel } from "../src-engine/import/model-bytes.ts";
 import { ModelProtoSchema, NodeProtoSchema } from "../src-engine/onnx_pb.js";
 import { openModel } from "./model-folder.ts";
 import { inspectionText, inspectModel, parseSizes } from "./model-inspect.ts";
+import { mustSeeItsText } from "./model-sight.ts";
 
 const fixture = (name: string): string =>
   join(import.meta.dirname, "..", "src-engine", "fixtures", `${name}.onnx`);
@@ -83,9 +84,23 @@ describe("inspecting a model", () => {
 
   it("says of scores that end in a Softmax what the loss makes of them", async () => {
     const file = join(folder, "probabilities.onnx");
-    writeFileSync(file, withSoftmax(fixture("llama-tied")));
+    writeFileSync(file, ending(fixture("llama-tied"), { opType: "Softmax", output: ["probabilities"] }));
     const { notes } = await inspectModel(file, { stages: 1, sizes: LANGUAGE });
     expect(notes).toContainEqual(expect.stringMatching(/"probabilities" ends in a Softmax/));
+  });
+
+  it("says that scores have their places last, which looks alike where there are as many as tokens", async () => {
+    const file = join(folder, "columns.onnx");
+    const attribute = [{ name: "perm", type: 7, ints: [0n, 2n, 1n] }];
+    writeFileSync(
+      file,
+      ending(fixture("llama-tied"), { opType: "Transpose", attribute, output: ["columns"] }),
+    );
+    const { notes } = await inspectModel(file, { stages: 1, sizes: { batch: 2, sequence: 24 } });
+    expect(notes).toContainEqual(expect.stringMatching(/"columns" have their places last/));
+    expect(() => mustSeeItsText({ sight: "transposed", notes })).toThrow(
+      expect.objectContaining({ code: "which-scores" }),
+    );
   });
 
   it("tells why there is no plan, and everything else all the same", async () => {
@@ -121,14 +136,14 @@ describe("inspecting a model", () => {
   });
 });
 
-/** The model with probabilities instead of its output of scores. */
-function withSoftmax(path: string): Uint8Array {
+/** The model with another output, which the node makes of its scores. */
+function ending(path: string, node: MessageInitShape<typeof NodeProtoSchema>): Uint8Array {
   const { model, graph } = decodeModel(new Uint8Array(readFileSync(path)));
   const [output] = graph.output;
   if (output === undefined) throw new Error("no output");
-  const input = [output.name];
-  graph.node.push(create(NodeProtoSchema, { opType: "Softmax", input, output: ["probabilities"] }));
-  output.name = "probabilities";
+  const last = create(NodeProtoSchema, { ...node, input: [output.name] });
+  graph.node.push(last);
+  output.name = last.output[0] ?? "";
   return toBinary(ModelProtoSchema, model);
 }
 

@@ -153,11 +153,13 @@ function modelWithoutParameters(): Uint8Array {
   );
 }
 
-/** Multiplied by the root of its squares, an embedding of zeros has a slope that is no number. */
+/** Multiplied by the root of its squares, written with a logarithm, an embedding of zeros has a slope that is no number. */
 const SQUARES = [
   ["Mul", ["x", "x"], "squares"],
   ["ReduceSum", ["squares", "axes"], "sums"],
-  ["Sqrt", ["sums"], "lengths"],
+  ["Log", ["sums"], "logs"],
+  ["Mul", ["logs", "half"], "halves"],
+  ["Exp", ["halves"], "lengths"],
 ] as const;
 /** A step moves some of these parameters below 0, where they have no root. */
 const GAINS = [["Sqrt", ["gains"], "lengths"]] as const;
@@ -190,6 +192,7 @@ function modelOfRoots(roots: typeof SQUARES | typeof GAINS): Uint8Array {
           },
           { name: "gains", dataType: 1, dims: [8n], floatData: weights.slice(0, 8).map(() => 1e-3) },
           { name: "head", dataType: 1, dims: [8n, 24n], floatData: weights },
+          { name: "half", dataType: 1, dims: [], floatData: [0.5] },
           { name: "axes", dataType: 7, dims: [1n], int64Data: [-1n] },
         ],
         node: rows.map(([opType, input, output]) => ({

@@ -7,9 +7,11 @@ import {
   ModelProtoSchema,
   type NodeProtoSchema,
   type TensorProtoSchema,
+  ValueInfoProtoSchema,
 } from "../onnx_pb.js";
 import { inputTypes, run } from "./golden.test-support.ts";
 import { importModel } from "./import-model.ts";
+import { decodeModel } from "./model-bytes.ts";
 
 type Node = MessageInitShape<typeof NodeProtoSchema>;
 type Stored = MessageInitShape<typeof TensorProtoSchema>;
@@ -176,5 +178,19 @@ describe("operators without a rule", () => {
         ),
       }),
     );
+  });
+
+  it("do not matter to an output that is asked for and does not need them", () => {
+    const { model, graph } = decodeModel(
+      fileOf([
+        { opType: "GridSample", name: "label", input: ["input", "input"], output: ["label"] },
+        { opType: "Mul", input: ["input", "input"], output: ["chosen"] },
+      ]),
+    );
+    graph.output.unshift(create(ValueInfoProtoSchema, { name: "label" }));
+    const file = toBinary(ModelProtoSchema, model);
+    const sizes = { length: 1 };
+    expect(() => importModel(file, { sizes })).toThrow(/GridSample \(label\)/);
+    expect(importModel(file, { sizes, outputs: ["y"] }).outputs.map(({ name }) => name)).toEqual(["y"]);
   });
 });

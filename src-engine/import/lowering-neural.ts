@@ -65,14 +65,29 @@ function gemm(call: ImportCall): readonly Tensor[] {
   return [y];
 }
 
+/**
+ * Exporters write norms, standard deviations and cosines as the root of a sum of squares, which can be 0 where what
+ * they wrote it for has the slope 0 (PyTorch's `norm`, `std`, `cosine_similarity`), and a root none.
+ */
+function root({ graph }: ImportCall, x: Tensor): Tensor {
+  const maker = graph.nodes.findLast(({ outputs }) => outputs.includes(x));
+  const isAbove0 =
+    maker?.op === "Add" && maker.inputs.some(({ value }) => value?.length === 1 && (value[0] ?? 0) > 0);
+  if (isAbove0) return x.sqrt();
+  const [zero, one] = [graph.constant(x.type, [], [0]), graph.constant(x.type, [], [1])];
+  const isZero = x.equal(0);
+  return isZero.where(zero, isZero.where(one, x).sqrt());
+}
+
 /** Exponents are whole numbers in some exports, floats in others. */
-function power({ graph, tensor }: ImportCall): Tensor[] {
+function power(call: ImportCall): Tensor[] {
+  const { graph, tensor } = call;
   const x = tensor(0);
   const exponent = tensor(1);
   const value = exponent.value?.length === 1 && exponent.rank <= x.rank ? exponent.value[0] : undefined;
   if (value === 2) return [x.mul(x)];
   if (value === 1) return [x];
-  if (value === 0.5) return [x.sqrt()];
+  if (value === 0.5) return [root(call, x)];
   return [graph.apply("Pow", [x, exponent.cast(x.type)])];
 }
 
@@ -107,6 +122,7 @@ export const lowerNeural: Readonly<Record<string, Lowering>> = {
     return [others.reduce((sum, each) => sum.add(each), first)];
   },
   Pow: power,
+  Sqrt: (call) => [root(call, call.tensor(0))],
   Clip: clip,
   MatMul: matmul,
   Gemm: gemm,

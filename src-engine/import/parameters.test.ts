@@ -212,6 +212,26 @@ describe("stored tensors", () => {
     expect(named(load(rows, nodes, {}, { inputs: listed }).parameters)).toEqual(["lifted_tensor_0"]);
   });
 
+  it("of Keras that were equal and stored once train apart, by the operands that their nodes had", () => {
+    const inputs = { t_0: "CONSTANT_TENSOR", t_1: "CONSTANT_TENSOR", t_2: "CONSTANT_TENSOR" } as const;
+    const add = (input: string, output: string, operand: string): Node => ({
+      opType: "Add",
+      name: output,
+      input: [input, "t_1"],
+      output: [output],
+      metadataProps: [{ key: "pkg.torch.onnx.fx_node", value: `%a = call(args = (%x, %p_${operand}))` }],
+    });
+    const nodes = [node("MatMul", ["x", "t_0"], "h"), add("h", "i", "t_1"), add("i", "y", "t_2")];
+    const { parameters } = load([matrix("t_0"), vector("t_1", [0, 0])], nodes, {}, { inputs });
+    expect(parameters).toHaveLength(3);
+  });
+
+  it("that the file lists and does not hold are named", () => {
+    const inputs = { w: "PARAMETER", "gone.bias": "PARAMETER" } as const;
+    const { notes } = load([matrix("w")], [node("MatMul", ["x", "w"], "y")], {}, { inputs });
+    expect(notes).toEqual([expect.stringMatching(/no tensor is named for gone\.bias\./)]);
+  });
+
   it("computed from several parameters trains as it is, and that is said", () => {
     const inputs = { "l.g": "PARAMETER", "l.v": "PARAMETER" } as const;
     const { parameters, notes } = load(
