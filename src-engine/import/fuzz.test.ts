@@ -218,6 +218,12 @@ const CAMPAIGNS = [
   { name: "keras-text", files: 100 },
 ];
 
+/** Of this thread: what else runs on the computer does not count. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 describe("10,000 damaged and misstated files", () => {
   it.each(CAMPAIGNS)(
     "$name: each of $files is refused with a code and a sentence, or becomes a graph",
@@ -230,9 +236,9 @@ describe("10,000 damaged and misstated files", () => {
       const accepted: ImportedModel[] = [];
       for (let i = 0; i < files; i++) {
         const file = i % 3 === 0 ? damaged(bytes, random) : misstated(bytes, random);
-        const start = performance.now();
+        const start = cpuMs();
         const found = outcome(file);
-        slowest = Math.max(slowest, performance.now() - start);
+        slowest = Math.max(slowest, cpuMs() - start);
         const { heapUsed, arrayBuffers } = process.memoryUsage();
         mostBytes = Math.max(mostBytes, heapUsed + arrayBuffers);
         const code = found instanceof Failure ? found.code : "accepted";
@@ -249,6 +255,6 @@ describe("10,000 damaged and misstated files", () => {
       expect(Object.keys(codes).length).toBeGreaterThan(4);
       for (const model of accepted) await runs(model);
     },
-    30_000,
+    120_000,
   );
 });
