@@ -14,6 +14,7 @@ export const auditFinding = z.strictObject({
     "receipt-missing",
     "receipt-price-wrong",
     "receipt-forged",
+    "work-paid-twice",
     "claim-wrong",
     "claim-forged",
     "binding-forged",

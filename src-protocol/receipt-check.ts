@@ -1,4 +1,5 @@
-import { receiptKey, receiptText } from "./receipt.ts";
+import { overlaps } from "./micro-batch-set.ts";
+import { receiptKey, receiptText, vouchedMicroBatches } from "./receipt.ts";
 import type { SignedReceipt } from "./receipt.ts";
 import { NEIGHBOURS } from "./receipt.ts";
 import type { ExportedReceipt, ReceiptExport } from "./receipt-export.ts";
@@ -34,6 +35,7 @@ export function checkExport(file: ReceiptExport): ExportCheck {
   };
   let signatures = 0;
   const paid = new Map<string, string>();
+  const shares = new Map<string, ExportedReceipt[]>();
   const ofStatement = new Map<string, ExportedReceipt[]>();
   for (const one of file.receipts) {
     const { id, receipt } = one;
@@ -48,6 +50,16 @@ export function checkExport(file: ReceiptExport): ExportCheck {
     const key = `${receiptKey(receipt.body)}/${receipt.body.worker}`;
     if (paid.has(key)) find(where, `is for the same work as receipt ${paid.get(key)}.`);
     paid.set(key, id);
+    const { share, runId, stage, step } = receipt.body;
+    if (share !== undefined) {
+      const work = `${runId}/${stage}/${step}`;
+      const others = shares.get(work) ?? [];
+      const twin = others.find(({ receipt: { body } }) =>
+        overlaps(body.share?.microBatches ?? "", share.microBatches),
+      );
+      if (twin !== undefined) find(where, `is for some of the work of receipt ${twin.id}.`);
+      shares.set(work, [...others, one]);
+    }
     if (!isPricedRight(one)) find(where, "is paid another amount than its operations are worth.");
     if (one.statementId !== null)
       ofStatement.set(one.statementId, [...(ofStatement.get(one.statementId) ?? []), one]);
@@ -78,13 +90,20 @@ function peerSignatures(receipt: SignedReceipt, text: string, find: (message: st
     if (key === null || key === receipt.body.worker) find(`is counter-signed by its own worker.`);
     else if (!verifySession(key, text, signature)) find(`is not signed by the ${side} peer.`);
   }
+  for (const [at, { key, side }] of (receipt.body.share?.peers ?? []).entries()) {
+    const signature = receipt.peerSignatures?.[at] ?? null;
+    if (signature === null) continue;
+    looked += 1;
+    if (key === receipt.body.worker) find(`is counter-signed by its own worker.`);
+    else if (!verifySession(key, text, signature)) find(`is not signed by a ${side} peer.`);
+  }
   if (looked === 0) find("is counter-signed by nobody.");
   return looked;
 }
 
 function isPricedRight({ receipt, amountRao, raoPerTeraflop }: ExportedReceipt): boolean {
   if (raoPerTeraflop === null) return true;
-  const operations = BigInt(receipt.body.flops) * BigInt(receipt.body.microBatches);
+  const operations = BigInt(receipt.body.flops) * BigInt(vouchedMicroBatches(receipt));
   return (operations * BigInt(raoPerTeraflop)) / 1_000_000_000_000n === BigInt(amountRao);
 }
 

@@ -1,11 +1,42 @@
 import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { microBatchesOf, microBatchSet } from "./micro-batch-set.ts";
 import { MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 
+/** Who used the work, as seen from the worker. */
+export const NEIGHBOURS = ["previous", "next"] as const;
+export type Neighbour = (typeof NEIGHBOURS)[number];
+
+/** Of one receipt: what is with still more peers is named by those of the other side. */
+export const MOST_SHARE_PEERS = 64;
+
+/** What a replica did of a step that the replicas of its stage have shared. */
+export const receiptShare = z.strictObject({
+  /** All that it counted. */
+  microBatches: microBatchSet,
+  /** Those who used it, each with its part. Nobody's part of one side is another's. */
+  peers: z
+    .array(
+      z.strictObject({
+        side: z.enum(NEIGHBOURS),
+        key: sessionKey,
+        microBatches: microBatchSet,
+        /** `tensorsDigest` of what the worker took from this peer (`x` or `dy`) and gave to it (`dx` or `y`). */
+        taken: sha256Hex,
+        given: sha256Hex,
+      }),
+    )
+    .min(1)
+    .max(MOST_SHARE_PEERS),
+});
+export type ReceiptShare = z.infer<typeof receiptShare>;
+
 /**
- * Proof of one stage's whole work (forward and backward) on the micro-batches of one step, by one node.
- * `previous` and `next` are the peers that used what came out: `next` took the `y`s, `previous` the `dx`s.
+ * Proof of the work (forward and backward) of one node on one stage and step. Where the stage has one
+ * holder, that is all of the step's micro-batches: `previous` and `next` are the peers that used what came
+ * out, `next` took the `y`s, `previous` the `dx`s. Where it has replicas, `share` says which micro-batches
+ * and who used them, and `previous`, `next` and the digests are null.
  */
 export const receiptBody = z.strictObject({
   network: z.string().min(1).max(64),
@@ -45,12 +76,9 @@ export const receiptBody = z.strictObject({
       before: sha256Hex.nullable(),
     })
     .optional(),
+  share: receiptShare.optional(),
 });
 export type ReceiptBody = z.infer<typeof receiptBody>;
-
-/** Who used the work, as seen from the worker. */
-export const NEIGHBOURS = ["previous", "next"] as const;
-export type Neighbour = (typeof NEIGHBOURS)[number];
 
 export const signedReceipt = z.strictObject({
   body: receiptBody,
@@ -58,11 +86,15 @@ export const signedReceipt = z.strictObject({
   /** Null where there is no such peer, or it did not answer in time: one of the two is enough. */
   previousSignature: ed25519Signature.nullable(),
   nextSignature: ed25519Signature.nullable(),
+  /** Of a share: one for each of its peers, in their order; null as above. */
+  peerSignatures: z.array(ed25519Signature.nullable()).max(MOST_SHARE_PEERS).optional(),
 });
 export type SignedReceipt = z.infer<typeof signedReceipt>;
 
 /** The exact text that worker and peers sign; a receipt's id is its SHA-256. */
-export function receiptText({ chain, ...body }: ReceiptBody): string {
+export function receiptText({ chain, share, ...body }: ReceiptBody): string {
+  if (share !== undefined)
+    return `Train at Home receipt v4\n${canonicalJson({ ...body, ...(chain !== undefined && { chain }), share })}`;
   return chain === undefined
     ? `Train at Home receipt v2\n${canonicalJson(body)}`
     : `Train at Home receipt v3\n${canonicalJson({ ...body, chain })}`;
@@ -83,7 +115,22 @@ export class ReceiptChain {
   }
 }
 
+/** Of a share, only what somebody who signed has used counts; of a whole stage's receipt one signature is enough. */
+export function vouchedMicroBatches({ body, peerSignatures = [] }: SignedReceipt): number {
+  if (body.share === undefined) return body.microBatches;
+  const used = body.share.peers.flatMap(({ microBatches }, at) =>
+    (peerSignatures[at] ?? null) === null ? [] : microBatchesOf(microBatches),
+  );
+  return new Set(used).size;
+}
+
 /** What is paid at most once: the same work redone after a recovery has the same key. */
-export function receiptKey(body: Pick<ReceiptBody, "runId" | "stage" | "step">): string {
-  return `${body.runId}/${body.stage}/${body.step}`;
+export function receiptKey({
+  runId,
+  stage,
+  step,
+  share,
+  worker,
+}: Pick<ReceiptBody, "runId" | "stage" | "step" | "share" | "worker">): string {
+  return `${runId}/${stage}/${step}${share === undefined ? "" : `/${worker}`}`;
 }

@@ -300,7 +300,9 @@ export class TrainingWorker {
       generation,
       network,
       step: joins ? null : resumeStep,
+      link: joins ? null : at.chain.link,
       signer,
+      receiptChain: this.#receiptChain,
       web,
       compute,
       samples,
@@ -313,7 +315,9 @@ export class TrainingWorker {
       },
       overwriting: () => this.#loader.parametersAt(null),
       report: (report) => this.#report(report),
+      earned: (receipt) => this.#earned([receipt]),
       now: () => performance.now(),
+      date: Date.now,
     });
     this.#replica = runner;
     web.onLinked = (held) => runner.linked(held);
@@ -382,8 +386,7 @@ export class TrainingWorker {
     { memory, chain }: { readonly memory: SharedArrayBuffer; readonly chain: StageChain },
     receipts: readonly SignedReceipt[],
   ): Promise<SavedSnapshotState> {
-    await this.#parts.outbox.add(receipts);
-    for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
+    await this.#earned(receipts);
     await this.#parts.compute.download();
     const saved = await chain.advance(step, squaredNorm, memory);
     this.#loader.parametersAt({ step, link: saved.link });
@@ -392,6 +395,11 @@ export class TrainingWorker {
     if (isCheckpointStep(spec, step) && this.#replica?.isSpokesman !== false)
       this.#upload(generation, step, path);
     return { ...saved, digest };
+  }
+
+  async #earned(receipts: readonly SignedReceipt[]): Promise<void> {
+    await this.#parts.outbox.add(receipts);
+    for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
   }
 
   /** In the background; a checkpoint that could not be stored is followed by the next one. */

@@ -2,7 +2,8 @@ import { parseClaimText } from "../../src-protocol/claim.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
 import type { AuditFinding, AuditReport } from "../../src-protocol/ledger-audit.ts";
-import { receiptText } from "../../src-protocol/receipt.ts";
+import { overlaps } from "../../src-protocol/micro-batch-set.ts";
+import { receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import { receiptsRoot, sha256, statementId } from "../../src-protocol/signing.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { formatTao } from "../../src-protocol/units.ts";
@@ -40,6 +41,8 @@ class Audit {
   readonly #findings: AuditFinding[] = [];
   readonly #balances = new Map<string, bigint>();
   readonly #counts = { statement: 0, claim: 0, payment: 0, binding: 0 };
+  /** Micro-batches of receipts, by run, stage and step. */
+  readonly #shared = new Map<string, string[]>();
   #found = 0;
   #verified = 0;
 
@@ -225,10 +228,17 @@ class Audit {
         where,
         `The pay, block or signatures of ${where} are not those that were credited, or the chain before it is another one.`,
       );
-    const { flops, microBatches } = receipt.body;
+    const { flops, runId, stage, step, share } = receipt.body;
+    if (share !== undefined) {
+      const work = `${runId}/${stage}/${step}`;
+      const others = this.#shared.get(work) ?? [];
+      if (others.some((set) => overlaps(set, share.microBatches)))
+        this.#find("work-paid-twice", where, `Some micro-batch of ${where} is paid to another one, too.`);
+      this.#shared.set(work, [...others, share.microBatches]);
+    }
     if (
       sealed.raoPerTeraflop !== null &&
-      priceRao(flops, microBatches, sealed.raoPerTeraflop) !== sealed.amountRao
+      priceRao(flops, vouchedMicroBatches(receipt), sealed.raoPerTeraflop) !== sealed.amountRao
     )
       this.#find(
         "receipt-price-wrong",
@@ -245,7 +255,7 @@ class Audit {
   #statements(): void {
     const rows = this.#store.all(
       `SELECT s.number AS statement, s.id AS digest, s.receipts, s.amountRao AS total, s.fromStep, s.toStep, s.fromBlock, s.toBlock,
-         s.hotkey AS payee, r.* FROM statements s JOIN receipts r ON r.statement = s.number ORDER BY s.number, r.step`,
+         s.hotkey AS payee, r.* FROM statements s JOIN receipts r ON r.statement = s.number ORDER BY s.number, r.step, r.number`,
     );
     let group: StoredRow[] = [];
     const look = (): void => {

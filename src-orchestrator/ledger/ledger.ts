@@ -1,14 +1,15 @@
-import { ss58Address } from "../../src-protocol/keys.ts";
+import { sessionKey, ss58Address } from "../../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import { receiptText } from "../../src-protocol/receipt.ts";
+import { overlaps } from "../../src-protocol/micro-batch-set.ts";
+import { receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, statementId } from "../../src-protocol/signing.ts";
 import type { ReceiptRow } from "../../src-protocol/state.ts";
 import { accruedAccount, balance, enter } from "./book.ts";
-import { formRefusal, leastStepMs, priceRao, signatureRefusal, tenant } from "./receipts.ts";
-import type { ReceiptRefusal, Tenant, Tenure } from "./receipts.ts";
-import { prune, sealHead, sealOf } from "./seals.ts";
+import { formRefusal, leastStepMs, priceRao, shareTenant, signatureRefusal, tenant } from "./receipts.ts";
+import type { CountedShare, ReceiptRefusal, Tenant, Tenure, Vouches } from "./receipts.ts";
+import { prune, receiptOf, sealHead, sealOf, shareText } from "./seals.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store, StoredRow } from "../stores/store.ts";
 
@@ -40,21 +41,17 @@ export interface Credited {
   readonly early: readonly SignedReceipt[];
 }
 
+/** `signatures`: of a share, those that count. */
+type Found = Exclude<Tenant, { hotkey: unknown }> | { hotkey: Ss58Address; signatures?: Vouches };
+
 /** Counter-signed receipts, and the double-entry account of what they earned. */
 export class Ledger {
   private readonly store: Store;
   private readonly options: LedgerOptions;
-  /** Rao for one step, by stage. */
-  private readonly prices: readonly bigint[];
-  /** Of one step, by stage. */
-  private readonly leastMs: readonly number[];
 
   constructor(store: Store, options: LedgerOptions) {
-    const { run, flops, raoPerTeraflop } = options;
     this.store = store;
     this.options = options;
-    this.prices = flops.map((each) => priceRao(each, run.microBatches, raoPerTeraflop));
-    this.leastMs = flops.map((each) => leastStepMs(run, each));
   }
 
   /** Verifies, stores and pays; resolves when that is on disk. The same receipt again is answered again and paid once. */
@@ -96,19 +93,23 @@ export class Ledger {
     }, sound.length);
   }
 
-  private book(id: string, receipt: SignedReceipt): ReceiptRefusal | null {
-    const { body, workerSignature, previousSignature, nextSignature } = receipt;
+  private book(id: string, asked: SignedReceipt): ReceiptRefusal | null {
+    const { body, workerSignature, previousSignature, nextSignature } = asked;
     const { runId, stage, step, microBatches, tokens, flops, finishedAt } = body;
     const booked = this.booked(id, body);
     if (booked !== null) return booked === "stored" ? null : booked;
-    const found = this.tenant(receipt, (session) => this.tenures(session));
+    const found = this.tenant(asked, (session) => this.tenures(session));
     if (found === "early") return "not-finished";
     if ("refusal" in found) return found.refusal;
+    // Of a share, only what was vouched for is paid, so only those who vouched are kept.
+    const receipt =
+      found.signatures === undefined ? asked : { ...asked, peerSignatures: [...found.signatures] };
+    const { raoPerTeraflop } = this.options;
     const hotkey = hotkeyNumber(this.store, found.hotkey);
     const head = sealHead(this.store);
     const pay = {
-      amountRao: this.prices[stage] ?? 0n,
-      raoPerTeraflop: this.options.raoPerTeraflop,
+      amountRao: priceRao(flops, vouchedMicroBatches(receipt), raoPerTeraflop),
+      raoPerTeraflop,
       block: this.options.block(),
       creditedAt: this.options.now(),
     };
@@ -117,16 +118,17 @@ export class Ledger {
       workerSignature,
       previousSignature,
       nextSignature,
+      peerSignatures: receipt.peerSignatures,
       hotkey: found.hotkey,
       ...pay,
     });
     this.store.run(
       `INSERT INTO receipts (number, id, runId, stage, step, microBatches, tokens, flops, worker, previous, next, x, dy, y, dx,
          link, finishedAt, workerSignature, previousSignature, nextSignature, hotkey, amountRao, block, creditedAt, sequence,
-         before, raoPerTeraflop, seal)
+         before, raoPerTeraflop, seal, share)
        VALUES (:number, :id, :runId, :stage, :step, :microBatches, :tokens, :flops, :worker, :previous, :next, :x, :dy, :y, :dx,
          :link, :finishedAt, :workerSignature, :previousSignature, :nextSignature, :hotkey, :amountRao, :block, :creditedAt,
-         :sequence, :before, :raoPerTeraflop, :seal)`,
+         :sequence, :before, :raoPerTeraflop, :seal, :share)`,
       {
         number: head.number + 1n,
         id: bytes(id),
@@ -152,6 +154,7 @@ export class Ledger {
         sequence: body.chain?.sequence ?? null,
         before: bytesOrNull(body.chain?.before ?? null),
         seal: bytes(seal),
+        share: shareText(receipt),
         ...pay,
       },
     );
@@ -177,20 +180,44 @@ export class Ledger {
     return "refusal" in found ? found.refusal : null;
   }
 
-  private tenant(receipt: SignedReceipt, tenures: (key: SessionKey) => readonly Tenure[]): Tenant {
-    return tenant(receipt, this.leastMs[receipt.body.stage] ?? 0, tenures);
+  private tenant(receipt: SignedReceipt, tenures: (key: SessionKey) => readonly Tenure[]): Found {
+    const { run } = this.options;
+    const { stage, microBatches, share } = receipt.body;
+    const leastMs = leastStepMs(run.arithmetic, (this.options.flops[stage] ?? 0) * microBatches);
+    return share === undefined
+      ? tenant(receipt, leastMs, tenures)
+      : shareTenant(receipt, leastMs, this.counted(receipt.body), tenures);
   }
 
-  private booked(id: string, { runId, stage, step }: ReceiptBody): "stored" | "already-paid" | null {
-    const row = this.store.get(
-      "SELECT id FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step",
-      {
-        runId,
-        stage,
-        step,
-      },
+  /** What a finished step has counted, on the receipt's stage and those beside it. */
+  private counted({ runId, stage, step }: ReceiptBody): CountedShare[] {
+    return this.store
+      .all(
+        `SELECT stage, worker, generation, microBatches FROM shares
+         WHERE runId = :runId AND step = :step AND stage BETWEEN :from AND :to`,
+        { runId, step, from: stage - 1, to: stage + 1 },
+      )
+      .map((row) => ({
+        generation: numberOf(row.generation),
+        stage: numberOf(row.stage),
+        worker: sessionKey.parse(row.worker),
+        microBatches: textOf(row.microBatches),
+      }));
+  }
+
+  private booked(id: string, { runId, stage, step, share }: ReceiptBody): "stored" | "already-paid" | null {
+    const rows = this.store.all(
+      "SELECT * FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step",
+      { runId, stage, step },
     );
-    if (row !== null) return hexOf(row.id) === id ? "stored" : "already-paid";
+    if (rows.some((row) => hexOf(row.id) === id)) return "stored";
+    const isTaken = rows.some((row) => {
+      const its = share === undefined ? null : receiptOf(row, this.options.network).body.share;
+      return share === undefined || !its || overlaps(its.microBatches, share.microBatches);
+    });
+    if (isTaken) return "already-paid";
+    // What a step has counted is kept only as long as nobody was paid for that step before.
+    if (share !== undefined) return null;
     const added = this.store.get(
       `SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step AND fromStep <= :step LIMIT 1`,
       { runId, stage, step },
@@ -212,7 +239,7 @@ export class Ledger {
     const live = this.options.pipeline();
     return this.store
       .all(
-        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.finishedStep, g.elapsedMs,
+        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.finishedStep, g.elapsedMs, g.isShared,
            coalesce(h.payoutColdkey, a.hotkey) AS owner FROM assignments a
          JOIN generations g USING (runId, generation) LEFT JOIN hotkeys h ON h.address = a.hotkey WHERE a.sessionKey = :session AND a.runId = :runId`,
         { session, runId: this.options.run.runId },
@@ -227,6 +254,7 @@ export class Ledger {
           resumeStep: numberOf(row.resumeStep),
           finishedStep: numberOf(row.finishedStep),
           elapsedMs: isLive ? live.elapsedMs : numberOf(row.elapsedMs),
+          isShared: numberOf(row.isShared) === 1,
           isLive,
         };
       });
@@ -238,7 +266,7 @@ const RECEIPTS_PER_STATEMENT = 512;
 
 /**
  * Adds a hotkey's receipts up into statements, one for each stage and steps without a gap, and books what
- * they earned; inside `store.write` only. Receipts of blocks that have not come wait: a statement is
+ * they earned (where stages have replicas, a step may pass without work for one of them: that is no gap); inside `store.write` only. Receipts of blocks that have not come wait: a statement is
  * claimed whole.
  */
 export function addUp(
@@ -248,9 +276,9 @@ export function addUp(
 ): void {
   const now = clock.now();
   const rows = store.all(
-    `SELECT r.number, r.id, r.hotkey, r.runId, r.stage, r.step, r.link, r.amountRao, r.block FROM receipts r
+    `SELECT r.number, r.id, r.hotkey, r.runId, r.stage, r.step, r.link, r.amountRao, r.block, r.share FROM receipts r
      JOIN hotkeys h ON h.number = r.hotkey WHERE h.address = :address AND r.statement IS NULL AND r.block <= :until
-     ORDER BY r.runId, r.stage, r.step`,
+     ORDER BY r.runId, r.stage, r.step, r.number`,
     { address, until: clock.block() },
   );
   for (const group of withoutGaps(rows)) {
@@ -290,14 +318,16 @@ function withoutGaps(rows: readonly StoredRow[]): StoredRow[][] {
   const groups: StoredRow[][] = [];
   for (const row of rows) {
     const last = groups.at(-1)?.at(-1);
-    const goesOn =
-      last?.runId === row.runId &&
-      last?.stage === row.stage &&
-      numberOf(last?.step) + 1 === numberOf(row.step);
-    if (goesOn) groups.at(-1)?.push(row);
+    if (last !== undefined && goesOn(last, row)) groups.at(-1)?.push(row);
     else groups.push([row]);
   }
   return groups;
+}
+
+function goesOn(last: StoredRow, row: StoredRow): boolean {
+  if (last.runId !== row.runId || last.stage !== row.stage) return false;
+  if (last.share !== null || row.share !== null) return last.share !== null && row.share !== null;
+  return numberOf(last.step) + 1 === numberOf(row.step);
 }
 
 /** More steps than this are not kept, however old the state is that the run could go back to. */

@@ -1,8 +1,10 @@
 import type { Arithmetic } from "../../src-protocol/arithmetic.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import { isWithin, microBatchesOf, overlaps } from "../../src-protocol/micro-batch-set.ts";
+import type { MicroBatchSet } from "../../src-protocol/micro-batch-set.ts";
 import { NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
-import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+import type { ReceiptShare, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 
 /** Why a receipt is refused for good. The code goes back to the node that sent it. */
@@ -21,6 +23,7 @@ export type ReceiptRefusal =
   | "forged-peer-signature"
   | "not-assigned"
   | "not-finished"
+  | "not-counted"
   | "peer-not-neighbour"
   | "already-paid";
 
@@ -36,6 +39,8 @@ export interface Tenure {
   readonly finishedStep: number;
   /** Milliseconds that those steps took. */
   readonly elapsedMs: number;
+  /** Its stages had replicas: a step is paid by what it has counted for each. */
+  readonly isShared: boolean;
   /** This pipeline is the one at work: what is not finished may still be. */
   readonly isLive: boolean;
 }
@@ -47,9 +52,9 @@ export interface Tenure {
  */
 const MOST_FLOPS_PER_SECOND: Readonly<Record<Arithmetic, number>> = { exact: 1e13, fast: 1e14 };
 
-/** The least time that a stage can take for a step, in milliseconds. */
-export function leastStepMs({ arithmetic, microBatches }: RunSpec, flops: number): number {
-  return (flops * microBatches * 1000) / MOST_FLOPS_PER_SECOND[arithmetic];
+/** The least time that a node can take for so many operations, in milliseconds. */
+export function leastStepMs(arithmetic: Arithmetic, flops: number): number {
+  return (flops * 1000) / MOST_FLOPS_PER_SECOND[arithmetic];
 }
 
 /** What the receipt says by itself, as far as reading is enough. `flops`: the plan's, of a micro-batch of each stage. */
@@ -64,9 +69,11 @@ export function formRefusal(
   if (body.runId !== run.runId) return "unknown-run";
   if (body.stage >= run.stages || run.stages < 2) return "unknown-stage";
   if (run.steps !== null && body.step >= run.steps) return "beyond-run";
-  if (body.microBatches !== run.microBatches) return "wrong-micro-batches";
-  if (body.tokens !== run.batch * run.sequence * run.microBatches) return "wrong-tokens";
+  if (body.share === undefined && body.microBatches !== run.microBatches) return "wrong-micro-batches";
+  if (body.tokens !== run.batch * run.sequence * body.microBatches) return "wrong-tokens";
   if (body.flops !== flops[body.stage]) return "wrong-flops";
+  if (body.share !== undefined) return shareRefusal(receipt, body.share, run);
+  if (receipt.peerSignatures !== undefined) return "wrong-digests";
   const [isHead, isTail] = [body.stage === 0, body.stage === run.stages - 1];
   const isMissing = (value: string | null, isEnd: boolean): boolean => (value === null) !== isEnd;
   if ([body.previous, body.x, body.dx].some((value) => isMissing(value, isHead))) return "wrong-digests";
@@ -74,6 +81,28 @@ export function formRefusal(
   if (body.worker === body.previous || body.worker === body.next) return "own-counter-signature";
   if (NEIGHBOURS.every((side) => receipt[`${side}Signature`] === null)) return "no-counter-signature";
   return null;
+}
+
+function shareRefusal(
+  { body, previousSignature, nextSignature, peerSignatures = [] }: SignedReceipt,
+  { microBatches, peers }: ReceiptShare,
+  run: RunSpec,
+): ReceiptRefusal | null {
+  const numbers = microBatchesOf(microBatches);
+  if (numbers.length !== body.microBatches || (numbers.at(-1) ?? 0) >= run.microBatches)
+    return "wrong-micro-batches";
+  const ofWhole = [body.previous, body.next, body.x, body.dy, body.y, body.dx];
+  if ([...ofWhole, previousSignature, nextSignature].some((value) => value !== null)) return "wrong-digests";
+  const ends = { previous: body.stage === 0, next: body.stage === run.stages - 1 };
+  for (const [at, peer] of peers.entries()) {
+    if (peer.key === body.worker) return "own-counter-signature";
+    if (ends[peer.side] || !isWithin(peer.microBatches, microBatches)) return "wrong-digests";
+    const before = peers.slice(0, at).filter(({ side }) => side === peer.side);
+    if (before.some((other) => other.key === peer.key || overlaps(other.microBatches, peer.microBatches)))
+      return "wrong-digests";
+  }
+  if (peerSignatures.length !== peers.length) return "wrong-digests";
+  return peerSignatures.every((signature) => signature === null) ? "no-counter-signature" : null;
 }
 
 /** That all who signed signed exactly this text: dear, so it comes last. */
@@ -84,6 +113,10 @@ export function signatureRefusal({ body, workerSignature, ...signed }: SignedRec
     const [key, signature] = [body[side], signed[`${side}Signature`]];
     if (signature !== null && (key === null || !verifySession(key, text, signature)))
       return "forged-peer-signature";
+  }
+  for (const [at, { key }] of (body.share?.peers ?? []).entries()) {
+    const signature = signed.peerSignatures?.[at] ?? null;
+    if (signature !== null && !verifySession(key, text, signature)) return "forged-peer-signature";
   }
   return null;
 }
@@ -106,8 +139,11 @@ export function tenant(
   tenures: (key: SessionKey) => readonly Tenure[],
 ): Tenant {
   const { stage, step, worker } = body;
-  const held = tenures(worker).filter((at) => at.stage === stage && step >= at.resumeStep);
-  if (held.length === 0) return { refusal: "not-assigned" };
+  const all = tenures(worker).filter((at) => at.stage === stage && step >= at.resumeStep);
+  if (all.length === 0) return { refusal: "not-assigned" };
+  // SECURITY: one of many replicas could claim what all of them did.
+  const held = all.filter(({ isShared }) => !isShared);
+  if (held.length === 0) return { refusal: "not-counted" };
   const done = held.filter((at) => step < paidBelow(at, leastMs));
   if (done.length === 0) return held.some(({ isLive }) => isLive) ? "early" : { refusal: "not-finished" };
   const sides = NEIGHBOURS.filter((side) => body[side] !== null);
@@ -129,6 +165,68 @@ export function tenant(
   }
   return { refusal: "peer-not-neighbour" };
 }
+
+/** What the committed step has counted for one replica of a stage. */
+export interface CountedShare {
+  readonly generation: number;
+  readonly stage: number;
+  readonly worker: SessionKey;
+  readonly microBatches: MicroBatchSet;
+}
+
+/**
+ * Whom a share pays, and with which of its counter-signatures: those of peers of other owners, for whom the
+ * same step has counted on their stage what they say they have used.
+ *
+ * @param leastMs that the node takes for its share: see `leastStepMs`
+ * @param counted of this step, on this stage and those beside it
+ */
+export function shareTenant(
+  { body, peerSignatures = [] }: SignedReceipt,
+  leastMs: number,
+  counted: readonly CountedShare[],
+  tenures: (key: SessionKey) => readonly Tenure[],
+): Exclude<Tenant, { hotkey: unknown }> | { readonly hotkey: Ss58Address; readonly signatures: Vouches } {
+  const { stage, step, worker, share } = body;
+  const rows = counted.filter((row) => row.stage === stage && row.worker === worker);
+  if (rows.length === 0) {
+    const held = tenures(worker).filter((at) => at.stage === stage && step >= at.resumeStep);
+    if (held.length === 0) return { refusal: "not-assigned" };
+    return held.some(({ isLive, finishedStep }) => isLive && step >= finishedStep)
+      ? "early"
+      : { refusal: "not-counted" };
+  }
+  const own = rows.filter(({ microBatches }) => microBatches === share?.microBatches);
+  let refusal: ReceiptRefusal = own.length === 0 ? "not-counted" : "not-assigned";
+  for (const { generation } of own) {
+    const at = tenures(worker).find((tenure) => tenure.generation === generation);
+    if (at === undefined) continue;
+    const isTooSoon = step >= paidBelow({ ...at, finishedStep: Infinity }, leastMs);
+    if (isTooSoon && at.isLive) return "early";
+    refusal = isTooSoon ? "not-finished" : "peer-not-neighbour";
+    if (isTooSoon) continue;
+    const signatures = (share?.peers ?? []).map((peer, index) => {
+      const used = counted.find(
+        (row) =>
+          row.generation === generation &&
+          row.worker === peer.key &&
+          row.stage === (peer.side === "next" ? stage + 1 : stage - 1),
+      );
+      const its = tenures(peer.key).find((tenure) => tenure.generation === generation);
+      const signature = peerSignatures[index] ?? null;
+      if (used === undefined || its === undefined || signature === null) return null;
+      if (!isWithin(peer.microBatches, used.microBatches)) return null;
+      // SECURITY: as for `tenant`: who owns both could sign for work that nobody did.
+      const isOwn = its.owner === at.owner || its.hotkey === at.hotkey;
+      if (isOwn) refusal = "own-counter-signature";
+      return isOwn ? null : signature;
+    });
+    if (signatures.some((signature) => signature !== null)) return { hotkey: at.hotkey, signatures };
+  }
+  return { refusal };
+}
+
+export type Vouches = readonly (string | null)[];
 
 /** Steps below this one count: finished, and in no less time than they take. */
 function paidBelow({ resumeStep, finishedStep, elapsedMs }: Tenure, leastMs: number): number {

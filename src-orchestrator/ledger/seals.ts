@@ -1,4 +1,6 @@
-import { sessionKey } from "../../src-protocol/keys.ts";
+import { z } from "zod";
+import { ed25519Signature, sessionKey } from "../../src-protocol/keys.ts";
+import { receiptShare } from "../../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
@@ -32,6 +34,8 @@ export interface Sealed {
   readonly workerSignature: string;
   readonly previousSignature: string | null;
   readonly nextSignature: string | null;
+  /** Of a share; absent for a whole stage's receipt. */
+  readonly peerSignatures?: readonly (string | null)[] | undefined;
   readonly hotkey: string;
   readonly amountRao: bigint;
   readonly raoPerTeraflop: bigint | null;
@@ -41,7 +45,7 @@ export interface Sealed {
 
 export function sealOf(before: string, receipt: Sealed): string {
   const { id, workerSignature, previousSignature, nextSignature, hotkey } = receipt;
-  const { amountRao, raoPerTeraflop, block, creditedAt } = receipt;
+  const { amountRao, raoPerTeraflop, block, creditedAt, peerSignatures } = receipt;
   return sha256(
     [
       "Train at Home receipt seal v1",
@@ -55,6 +59,7 @@ export function sealOf(before: string, receipt: Sealed): string {
       raoPerTeraflop ?? "-",
       block,
       creditedAt,
+      ...(peerSignatures ?? []).map((signature) => signature ?? "-"),
     ].join("\n"),
   );
 }
@@ -66,6 +71,7 @@ export function sealedOf(row: StoredRow): Sealed {
     workerSignature: hexOf(row.workerSignature),
     previousSignature: orNull(row.previousSignature, hexOf),
     nextSignature: orNull(row.nextSignature, hexOf),
+    peerSignatures: orNull(row.share, shareOf)?.peerSignatures,
     hotkey: textOf(row.address),
     amountRao: bigintOf(row.amountRao),
     raoPerTeraflop: orNull(row.raoPerTeraflop, bigintOf),
@@ -74,9 +80,24 @@ export function sealedOf(row: StoredRow): Sealed {
   };
 }
 
+/** The column that a share's receipt has beside those of a whole stage's. */
+const storedShare = z.strictObject({
+  share: receiptShare,
+  peerSignatures: z.array(ed25519Signature.nullable()),
+});
+
+export function shareText({ body, peerSignatures = [] }: SignedReceipt): string | null {
+  return body.share === undefined ? null : JSON.stringify({ share: body.share, peerSignatures });
+}
+
+function shareOf(value: StoredRow[string] | undefined): z.infer<typeof storedShare> {
+  return storedShare.parse(JSON.parse(textOf(value)));
+}
+
 /** The receipt as it was signed, out of its columns. */
 export function receiptOf(row: StoredRow, network: string): SignedReceipt {
   const sequence = orNull(row.sequence, numberOf);
+  const shared = orNull(row.share, shareOf);
   return {
     body: {
       network,
@@ -96,10 +117,12 @@ export function receiptOf(row: StoredRow, network: string): SignedReceipt {
       link: hexOf(row.link),
       finishedAt: numberOf(row.finishedAt),
       ...(sequence !== null && { chain: { sequence, before: orNull(row.before, hexOf) } }),
+      ...(shared !== null && { share: shared.share }),
     },
     workerSignature: hexOf(row.workerSignature),
     previousSignature: orNull(row.previousSignature, hexOf),
     nextSignature: orNull(row.nextSignature, hexOf),
+    ...(shared !== null && { peerSignatures: shared.peerSignatures }),
   };
 }
 

@@ -532,7 +532,8 @@ function closed(
   if (!run.agreed.every((each) => each?.step === step)) return run;
   const loss = lossOf(run);
   const gone = moving(run, null, now, effects);
-  effects.push({ type: "stepped", step, loss });
+  const shares = run.book.stages.map(({ cells }) => sumsOf(cells));
+  effects.push({ type: "stepped", step, loss, shares });
   const members = new Map(
     [...gone.members].map(([key, member]) => [
       key,

@@ -61,6 +61,12 @@ export interface Agreed {
   readonly link: string;
 }
 
+/** Of one step, what a replica has counted. */
+export interface Share {
+  readonly replica: SessionKey;
+  readonly microBatches: readonly number[];
+}
+
 export interface Evaluation {
   /** Micro-batches of it. */
   readonly count: number;
@@ -127,7 +133,13 @@ export type ReplicaEffect =
       readonly agreed: Agreed;
       readonly by: readonly SessionKey[];
     }
-  | { readonly type: "stepped"; readonly step: number; readonly loss: number | null }
+  /** `shares`: what the step that led there has counted for each replica, by stage. */
+  | {
+      readonly type: "stepped";
+      readonly step: number;
+      readonly loss: number | null;
+      readonly shares: readonly (readonly Share[])[];
+    }
   /** A stage that had lost a replica works again, so long after the loss. */
   | { readonly type: "moving"; readonly ms: number }
   | { readonly type: "evaluated"; readonly step: number; readonly loss: number }

@@ -280,6 +280,9 @@ function taken(
     case "stepped": {
       const losses =
         effect.loss === null ? state.losses : new Map(state.losses).set(effect.step, effect.loss);
+      const { generation } = state;
+      const row = { kind: "shares", generation, step: effect.step - 1, stages: effect.shares } as const;
+      effects.push({ type: "store", row });
       // The step may not be counted twice: every stage has said that it took it.
       return finishSteps({ ...state, losses, nextGrant: effect.step + 1 }, at, effects);
     }

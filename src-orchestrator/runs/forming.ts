@@ -99,6 +99,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
       kind: "generation",
       generation,
       resumeStep,
+      ...(next.team !== null && { isShared: true }),
       at: at.date,
       holders: members.map(({ sessionKey, hotkey }) => ({ sessionKey, hotkey })),
     },

@@ -9,6 +9,7 @@ import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "../stores/checkpoints.ts";
+import type { Share } from "../replicas/replica-run.ts";
 import type { Team } from "../replicas/team.ts";
 import type { Candidate } from "./placement.ts";
 
@@ -205,6 +206,8 @@ export type Row =
       readonly generation: number;
       readonly resumeStep: number;
       readonly holders: readonly { readonly sessionKey: SessionKey; readonly hotkey: Ss58Address }[];
+      /** Its stages have replicas: nobody is paid for a whole stage. */
+      readonly isShared?: boolean;
       readonly at: number;
     }
   /** All stages of the generation have taken the steps below `step` since it started to train. */
@@ -221,6 +224,13 @@ export type Row =
       readonly stage: number;
       readonly sessionKey: SessionKey;
       readonly hotkey: Ss58Address;
+    }
+  /** What the finished step `step` has counted for each replica, by stage. */
+  | {
+      readonly kind: "shares";
+      readonly generation: number;
+      readonly step: number;
+      readonly stages: readonly (readonly Share[])[];
     }
   | { readonly kind: "saved"; readonly stage: number; readonly step: number; readonly digest: string }
   /** What came after this step belongs to a past that did not happen. */

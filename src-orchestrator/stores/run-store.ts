@@ -1,4 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
+import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
 import { runSpec } from "../../src-protocol/model.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
@@ -163,17 +164,59 @@ function thinHistory(store: Store, runId: string, step: number): void {
   }
 }
 
+/** Receipts of so many steps are waited for. */
+const SHARES_KEPT_STEPS = 2_000;
+
+/**
+ * What a finished step has counted, unless it was finished and paid before: work that is done again after
+ * the run went back is paid once. Which steps those are is told by statements of it or later ones, and by
+ * how far behind the newest it is.
+ */
+function storeShares(
+  store: Store,
+  runId: string,
+  { generation, step, stages }: Extract<Row, { kind: "shares" }>,
+): void {
+  const newest = orNull(
+    store.get("SELECT max(step) AS step FROM shares WHERE runId = :runId", { runId })?.step,
+    numberOf,
+  );
+  if (newest !== null && step <= newest - SHARES_KEPT_STEPS) return;
+  for (const [stage, shares] of stages.entries()) {
+    const isPaid = store.get(
+      "SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step LIMIT 1",
+      { runId, stage, step },
+    );
+    if (isPaid !== null) continue;
+    for (const { replica, microBatches } of shares)
+      store.run("INSERT OR IGNORE INTO shares VALUES (:runId, :step, :stage, :worker, :generation, :set)", {
+        runId,
+        step,
+        stage,
+        worker: replica,
+        generation,
+        set: setOfMicroBatches(microBatches),
+      });
+  }
+  store.run("DELETE FROM shares WHERE runId = :runId AND step <= :step", {
+    runId,
+    step: Math.max(step, newest ?? 0) - SHARES_KEPT_STEPS,
+  });
+}
+
 /** Writes what the network wants remembered; inside `store.write` only. */
 export function storeRow(store: Store, runId: string, row: Row): void {
   switch (row.kind) {
     case "generation": {
-      const { generation, resumeStep, at } = row;
+      const { generation, resumeStep, isShared, at } = row;
       store.run(
-        "INSERT INTO generations (runId, generation, resumeStep, at) VALUES (:runId, :generation, :resumeStep, :at)",
+        `INSERT INTO generations (runId, generation, resumeStep, isShared, at)
+         VALUES (:runId, :generation, :resumeStep, :isShared, :at)`,
         {
           runId,
           generation,
           resumeStep,
+          isShared: isShared === true ? 1 : 0,
           at,
         },
       );
@@ -211,6 +254,8 @@ export function storeRow(store: Store, runId: string, row: Row): void {
       );
       return;
     }
+    case "shares":
+      return storeShares(store, runId, row);
     case "saved": {
       const { stage, step, digest } = row;
       const slot = step % KNOWN_SAVES;

@@ -5,8 +5,10 @@ import { sha256, statementId } from "../../src-protocol/signing.ts";
 import { account, claimRows, claimable } from "../ledger/claims.ts";
 import { auditLedger } from "../ledger/audit.ts";
 import { openLedger } from "../ledger/open-ledger.ts";
+import { sealOf } from "../ledger/seals.ts";
+import { receiptText } from "../../src-protocol/receipt.ts";
 import { temporaryFolder } from "../test-support/folder.test-support.ts";
-import { hotkey } from "../test-support/keys.test-support.ts";
+import { TEST_NETWORK, hotkey, receipt, session } from "../test-support/keys.test-support.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { DATABASE_FILE, Store } from "./store.ts";
 
@@ -92,6 +94,74 @@ test("receipts of single micro-batches become statements: nothing that was earne
     ]);
     for (const table of ["book", "postings", "claims"])
       await expect(store.write(() => store.run(`DELETE FROM ${table}`))).rejects.toThrow("append-only");
+  } finally {
+    store.close();
+  }
+});
+
+/** The schema in which a step of a stage had one receipt, and the one before its chain. */
+const BEFORE_SHARES = 6;
+
+test("receipts of whole stages stay as they were sealed when replicas begin to have their own", async () => {
+  const folder = temporaryFolder();
+  const database = new DatabaseSync(join(folder, DATABASE_FILE));
+  database.aggregate("chain", { start: "", step: (chain: string, _id) => chain });
+  for (const sql of MIGRATIONS.slice(0, BEFORE_SHARES)) database.exec(sql);
+  database.exec(`
+    PRAGMA user_version = ${BEFORE_SHARES};
+    INSERT INTO meta VALUES ('network', '${TEST_NETWORK}'), ('book', '0');
+    INSERT INTO hotkeys VALUES (1, '${ALICE}', 2, NULL);
+    INSERT INTO generations VALUES ('test', 1, 0, 1, 9, 9), ('test', 2, 0, 1, 9, 9);
+    INSERT INTO assignments VALUES ('a', 'test', 1, 0, '${ALICE}'), ('b', 'test', 1, 1, '${BOB}'),
+      ('a', 'test', 2, 0, '${ALICE}'), ('b', 'test', 2, 0, '${BOB}');`);
+  const insert = database.prepare(
+    `INSERT INTO receipts VALUES (:number, :id, 'test', 0, :step, 2, 64, :flops, :worker, NULL, :next, NULL, :dy, :y, NULL, :link, 1000,
+      :workerSignature, NULL, :nextSignature, 1, 310, 7, 5, NULL, NULL, NULL, 1000000, :seal)`,
+  );
+  const bytes = (hex: string | null): Buffer => Buffer.from(hex ?? "", "hex");
+  let seal = "";
+  for (const step of [0, 1]) {
+    const { body, ...signed } = receipt(session(0), { next: session(1) }, { stage: 0, step });
+    const id = sha256(receiptText(body));
+    seal = sealOf(seal, {
+      ...signed,
+      id,
+      hotkey: ALICE,
+      amountRao: 310n,
+      raoPerTeraflop: 1_000_000n,
+      block: 7,
+      creditedAt: 5,
+    });
+    insert.run({
+      number: step + 1,
+      step,
+      flops: body.flops,
+      id: bytes(id),
+      worker: bytes(body.worker),
+      next: bytes(body.next),
+      dy: bytes(body.dy),
+      y: bytes(body.y),
+      link: bytes(body.link),
+      workerSignature: bytes(signed.workerSignature),
+      nextSignature: bytes(signed.nextSignature),
+      seal: bytes(seal),
+    });
+  }
+  database.close();
+  const store = Store.open(folder, () => {});
+  try {
+    openLedger(store, folder, "test");
+    expect(auditLedger(store, { signatures: true })).toMatchObject({
+      isClean: true,
+      receipts: { kept: 2, seal },
+    });
+    expect(store.all("SELECT isShared FROM generations ORDER BY generation")).toEqual([
+      { isShared: 0n },
+      { isShared: 1n },
+    ]);
+    await expect(store.write(() => store.run("UPDATE receipts SET amountRao = 1"))).rejects.toThrow(
+      "append-only",
+    );
   } finally {
     store.close();
   }

@@ -344,4 +344,75 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER statementClaimedOnce BEFORE UPDATE OF claimId ON statements WHEN old.claimId IS NOT NULL
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
   `,
+  `
+  -- What a finished step has counted for each replica of a stage (bits, src-protocol/micro-batch-set.ts): what
+  -- receipts of shares are checked against. Rows of old steps are deleted.
+  CREATE TABLE shares (
+    runId TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    microBatches TEXT NOT NULL,
+    PRIMARY KEY (runId, step, stage, worker, generation)
+  ) STRICT, WITHOUT ROWID;
+
+  -- The stages of the generation had replicas: each is paid for its share alone.
+  ALTER TABLE generations ADD COLUMN isShared INTEGER NOT NULL DEFAULT 0;
+  UPDATE generations SET isShared = 1 WHERE (SELECT count(*) > count(DISTINCT stage) FROM assignments a
+    WHERE a.runId = generations.runId AND a.generation = generations.generation);
+
+  -- A stage's step may have a receipt of each replica. Those of before keep their numbers and seals.
+  ALTER TABLE receipts RENAME TO receiptsOfHolders;
+  CREATE TABLE receipts (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    runId TEXT NOT NULL,
+    stage INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    microBatches INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    flops INTEGER NOT NULL,
+    worker BLOB NOT NULL,
+    previous BLOB,
+    next BLOB,
+    x BLOB,
+    dy BLOB,
+    y BLOB,
+    dx BLOB,
+    link BLOB NOT NULL,
+    finishedAt INTEGER NOT NULL,
+    workerSignature BLOB NOT NULL,
+    previousSignature BLOB,
+    nextSignature BLOB,
+    hotkey INTEGER NOT NULL REFERENCES hotkeys,
+    amountRao INTEGER NOT NULL CHECK (amountRao >= 0),
+    block INTEGER NOT NULL,
+    creditedAt INTEGER NOT NULL,
+    -- Null: not added up yet. Then it is in no account either.
+    statement INTEGER REFERENCES statements,
+    sequence INTEGER,
+    before BLOB,
+    raoPerTeraflop INTEGER,
+    -- Null: not sealed yet.
+    seal BLOB,
+    -- JSON: a share's peers and their signatures; null: it is of the whole stage.
+    share TEXT
+  ) STRICT;
+  INSERT INTO receipts SELECT number, id, runId, stage, step, microBatches, tokens, flops, worker, previous, next, x, dy, y, dx,
+    link, finishedAt, workerSignature, previousSignature, nextSignature, hotkey, amountRao, block, creditedAt, statement,
+    sequence, before, raoPerTeraflop, seal, NULL FROM receiptsOfHolders;
+  DROP TABLE receiptsOfHolders;
+  -- The same work is paid once, however often it was redone.
+  CREATE UNIQUE INDEX receiptsOfStages ON receipts (runId, stage, step) WHERE share IS NULL;
+  CREATE UNIQUE INDEX receiptsOfShares ON receipts (runId, stage, step, worker) WHERE share IS NOT NULL;
+  CREATE INDEX receiptsOfHotkey ON receipts (hotkey, number);
+  CREATE INDEX looseReceipts ON receipts (hotkey, runId, stage, step) WHERE statement IS NULL;
+  CREATE INDEX receiptsOfStatement ON receipts (statement) WHERE statement IS NOT NULL;
+  CREATE TRIGGER receiptsStay BEFORE UPDATE OF number, id, runId, stage, step, microBatches, tokens, flops, worker, previous, next,
+    x, dy, y, dx, link, finishedAt, workerSignature, previousSignature, nextSignature, hotkey, amountRao, block, creditedAt,
+    sequence, before, raoPerTeraflop, share ON receipts BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  CREATE TRIGGER receiptSealedOnce BEFORE UPDATE OF seal ON receipts WHEN old.seal IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+  `,
 ];

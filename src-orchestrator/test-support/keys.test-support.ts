@@ -4,8 +4,9 @@ import type { Delegation } from "../../src-protocol/delegation.ts";
 import { delegationText } from "../../src-protocol/delegation.ts";
 import { EPISTULA_HEADERS, EPISTULA_VERSION, boundBody, epistulaText } from "../../src-protocol/epistula.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
+import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
 import { receiptText } from "../../src-protocol/receipt.ts";
-import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
+import type { Neighbour, ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
@@ -76,6 +77,43 @@ export function receipt(
     workerSignature: worker.sign(text),
     previousSignature: previous?.sign(text) ?? null,
     nextSignature: next?.sign(text) ?? null,
+  };
+}
+
+/** A replica's receipt of these micro-batches (32 tokens each), signed by whom each part says, unless by nobody. */
+export function shareReceipt(
+  worker: SessionSigner,
+  parts: readonly {
+    readonly side: Neighbour;
+    readonly peer: SessionSigner;
+    readonly microBatches: readonly number[];
+    readonly isSilent?: boolean;
+  }[],
+  of: Partial<ReceiptBody> & Pick<ReceiptBody, "stage" | "step">,
+  microBatches: readonly number[] = parts.flatMap((part) => part.microBatches),
+): SignedReceipt {
+  const whole = receipt(worker, {}, { ...of, microBatches: new Set(microBatches).size });
+  const body: ReceiptBody = {
+    ...whole.body,
+    tokens: 32 * whole.body.microBatches,
+    chain: { sequence: of.step, before: null },
+    share: {
+      microBatches: setOfMicroBatches(microBatches),
+      peers: parts.map(({ side, peer, microBatches: its }) => ({
+        side,
+        key: peer.publicKey,
+        microBatches: setOfMicroBatches(its),
+        taken: sha256("taken"),
+        given: sha256("given"),
+      })),
+    },
+  };
+  const text = receiptText(body);
+  return {
+    ...whole,
+    body,
+    workerSignature: worker.sign(text),
+    peerSignatures: parts.map(({ peer, isSilent = false }) => (isSilent ? null : peer.sign(text))),
   };
 }
 

@@ -1,7 +1,7 @@
 import { copyFile, open, readFile, rename, writeFile } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { z } from "zod";
-import { RECEIPTS_PER_MESSAGE } from "../../src-protocol/control.ts";
+import { NODE_MESSAGE_LIMIT_BYTES, RECEIPTS_PER_MESSAGE } from "../../src-protocol/control.ts";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import { receiptText, signedReceipt } from "../../src-protocol/receipt.ts";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -144,10 +144,23 @@ export function receiptId({ body }: Pick<SignedReceipt, "body">): string {
   return sha256(receiptText(body));
 }
 
+/** A share's receipt names all who used it, and may be long: fewer of them fit into a message. */
+const BATCH_BYTES = NODE_MESSAGE_LIMIT_BYTES * 0.75;
+
 export function inBatches(receipts: readonly SignedReceipt[]): SignedReceipt[][] {
   const batches: SignedReceipt[][] = [];
-  for (let i = 0; i < receipts.length; i += RECEIPTS_PER_MESSAGE)
-    batches.push(receipts.slice(i, i + RECEIPTS_PER_MESSAGE));
+  let room = 0;
+  for (const receipt of receipts) {
+    const bytes = JSON.stringify(receipt).length;
+    const last = batches.at(-1);
+    if (last === undefined || last.length === RECEIPTS_PER_MESSAGE || bytes > room) {
+      batches.push([receipt]);
+      room = BATCH_BYTES - bytes;
+    } else {
+      last.push(receipt);
+      room -= bytes;
+    }
+  }
   return batches;
 }
 

@@ -134,10 +134,22 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     "never does what it has taken",
     1,
     (node) => {
+      let quiet: NodeJS.Timeout | null = null;
+      const wait = (): void => {
+        quiet = setTimeout(() => {
+          fleet.watchers.splice(0);
+          fleet.elapse(120_000);
+        }, 300);
+      };
+      // When the others have done all that they can without it.
+      fleet.watchers.push(() => {
+        if (quiet === null) return;
+        clearTimeout(quiet);
+        wait();
+      });
       node.says = (report) => {
         if (report.type !== "counted" || report.step !== 1) return [report];
-        // When the others have done all that they can without it.
-        setTimeout(() => fleet.elapse(120_000), 300);
+        if (quiet === null) wait();
         return [];
       };
       node.sends = (message, payload) =>

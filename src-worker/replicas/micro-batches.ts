@@ -1,6 +1,8 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
+import type { Crossed } from "./share-receipts.ts";
 
 /** Somebody who sent, or asked for, what another one has given us. */
 interface Rival {
@@ -22,10 +24,14 @@ interface Cell {
   /** Told to whoever is next. */
   redoneBy: SessionKey | null;
   y: Activations | null;
+  ySha256: string | null;
   dy: Tensor | null;
+  /** Of the gradient that came last, which may be one that was done again. */
+  dySha256: string | null;
   /** Who has sent a gradient last. */
   answeredBy: SessionKey | null;
   dx: Activations | null;
+  dxSha256: string | null;
   rival: Rival | null;
 }
 
@@ -37,14 +43,14 @@ export interface MicroBatchPorts {
   readonly isTail: boolean;
   /** Where a micro-batch goes; null: nobody can be reached now. */
   readonly choose: () => SessionKey | null;
-  /** `heldBy`: who has it at the stage behind the receiver's. */
+  /** Gives the digest under which it was sent. `heldBy`: who has it at the stage behind the receiver's. */
   readonly sendForward: (
     microBatch: number,
     to: SessionKey,
     y: Activations,
     heldBy: SessionKey | null,
-  ) => void;
-  readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => void;
+  ) => string;
+  readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => string;
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
   readonly sendLack: (microBatch: number, to: SessionKey) => void;
   readonly answered: (by: SessionKey) => void;
@@ -80,6 +86,28 @@ export class MicroBatches {
   /** Waiting for their first pass. */
   get waiting(): number {
     return this.#forwards.length;
+  }
+
+  /** What has crossed the borders for these micro-batches, and with whom: of those that were worked on. */
+  crossed(microBatches: readonly number[]): Map<number, Crossed> {
+    const all = new Map<number, Crossed>();
+    for (const at of microBatches) {
+      const cell = this.#cells.get(at);
+      if (cell?.phase !== "worked") continue;
+      const { from, xSha256, y, dx, dySha256 } = cell;
+      const next = cell.to ?? cell.heldBy;
+      all.set(at, {
+        previous:
+          from === null || xSha256 === null || dx === null
+            ? null
+            : { peer: from, taken: xSha256, given: cell.dxSha256 ?? digestOf(dx) },
+        next:
+          next === null || y === null || dySha256 === null || cell.answeredBy !== next
+            ? null
+            : { peer: next, taken: dySha256, given: cell.ySha256 ?? digestOf(y) },
+      });
+    }
+    return all;
   }
 
   clear(): void {
@@ -137,6 +165,7 @@ export class MicroBatches {
       return;
     }
     cell.answeredBy = from;
+    cell.dySha256 = dy.sha256;
     if (cell.dy !== null) return;
     cell.dy = dy;
     if (cell.to !== null) this.#ports.answered(from);
@@ -149,7 +178,7 @@ export class MicroBatches {
     if (this.#fenced.has(from)) return;
     if (cell === undefined) this.#ports.sendLack(microBatch, from);
     else if (cell.from !== from) this.#contest(microBatch, cell, { from, x: null });
-    else if (cell.dx !== null) this.#ports.sendBackward(microBatch, from, cell.dx);
+    else this.#sendBack(microBatch, cell, from);
   }
 
   /** A replica of the stage behind was to have this micro-batch already, and has not. */
@@ -158,7 +187,7 @@ export class MicroBatches {
     if (cell === undefined || cell.heldBy !== from || cell.y === null) return;
     cell.heldBy = null;
     cell.to = from;
-    this.#ports.sendForward(microBatch, from, cell.y, null);
+    cell.ySha256 = this.#ports.sendForward(microBatch, from, cell.y, null);
   }
 
   /** `loss`: of the tail. */
@@ -176,7 +205,7 @@ export class MicroBatches {
     cell.phase = "worked";
     cell.dx = output;
     this.#ports.counted(job.microBatch, loss);
-    if (cell.from !== null && output !== null) this.#ports.sendBackward(job.microBatch, cell.from, output);
+    if (cell.from !== null) this.#sendBack(job.microBatch, cell, cell.from);
   }
 
   /** Nothing of it counts in this step. `next`: who has what it owned at the stage behind it. */
@@ -198,10 +227,10 @@ export class MicroBatches {
   /** There is a link to it (again): it gets what it may not have got. */
   linked(peer: SessionKey): void {
     for (const [microBatch, cell] of this.#cells) {
-      const { y, dx } = cell;
-      if (cell.from === peer && dx !== null) this.#ports.sendBackward(microBatch, peer, dx);
+      const { y } = cell;
+      if (cell.from === peer) this.#sendBack(microBatch, cell, peer);
       if (y === null || cell.answeredBy === peer) continue;
-      if (cell.to === peer) this.#ports.sendForward(microBatch, peer, y, cell.redoneBy);
+      if (cell.to === peer) cell.ySha256 = this.#ports.sendForward(microBatch, peer, y, cell.redoneBy);
       else if (cell.heldBy === peer) this.#ports.sendWant(microBatch, peer);
     }
   }
@@ -223,9 +252,12 @@ export class MicroBatches {
       to: null,
       redoneBy: null,
       y: null,
+      ySha256: null,
       dy: null,
+      dySha256: null,
       answeredBy: null,
       dx: null,
+      dxSha256: null,
       rival: null,
     });
     this.#forwards.push(microBatch);
@@ -236,7 +268,11 @@ export class MicroBatches {
     if (to === null || cell.y === null) return;
     cell.to = to;
     const heldBy = cell.redoneBy !== null && !this.#fenced.has(cell.redoneBy) ? cell.redoneBy : null;
-    this.#ports.sendForward(microBatch, to, cell.y, heldBy);
+    cell.ySha256 = this.#ports.sendForward(microBatch, to, cell.y, heldBy);
+  }
+
+  #sendBack(microBatch: number, cell: Cell, to: SessionKey): void {
+    if (cell.dx !== null) cell.dxSha256 = this.#ports.sendBackward(microBatch, to, cell.dx);
   }
 
   /** Two say that it is theirs. Only the orchestrator knows whose it is: it may have given it to another, and we not have heard. */
@@ -262,6 +298,10 @@ export class MicroBatches {
       cell.x = x;
       cell.xSha256 = x.sha256;
     }
-    if (cell.dx !== null) this.#ports.sendBackward(microBatch, from, cell.dx);
+    this.#sendBack(microBatch, cell, from);
   }
+}
+
+function digestOf(values: Activations): string {
+  return sha256(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }

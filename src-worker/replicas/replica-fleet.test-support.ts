@@ -4,12 +4,19 @@ import {
   nextReplicaWake,
   replicaRun,
 } from "../../src-orchestrator/replicas/replica-machine.ts";
-import type { ReplicaEffect, ReplicaEvent, ReplicaRun } from "../../src-orchestrator/replicas/replica-run.ts";
+import type {
+  ReplicaEffect,
+  ReplicaEvent,
+  ReplicaRun,
+  Share,
+} from "../../src-orchestrator/replicas/replica-run.ts";
 import type { OrchestratorMessage, ReplicaPeer } from "../../src-protocol/control.ts";
 import { moveFor } from "../../src-orchestrator/replicas/replica-placement.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { ReceiptChain } from "../../src-protocol/receipt.ts";
+import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
@@ -62,6 +69,7 @@ export class FleetNode {
   readonly cut: (() => void)[] = [];
   /** Passes worked on, as `call step/microBatch`. */
   readonly jobs: string[] = [];
+  readonly receipts: SignedReceipt[] = [];
   memory = new SharedArrayBuffer(0);
   info: StageInfo | null = null;
   runner: ReplicaRunner | null = null;
@@ -91,6 +99,8 @@ export class Fleet {
   readonly losses = new Map<number, number>();
   readonly heldOut = new Map<number, number>();
   readonly effects: ReplicaEffect[] = [];
+  /** Of each step that is over, what it has counted, by stage. */
+  readonly shares = new Map<number, readonly (readonly Share[])[]>();
   /** Hears what every node says. */
   readonly watchers: ((node: FleetNode, report: Report) => void)[] = [];
   /** Called with every step that is over. */
@@ -201,7 +211,9 @@ export class Fleet {
       generation: GENERATION,
       network: NETWORK,
       step,
+      link: step === null ? null : chain.link,
       signer: node.signer,
+      receiptChain: new ReceiptChain(),
       web: { link: (key) => node.links.get(key) ?? null },
       compute: { call },
       samples: samplesOf(spec, memoryCorpus(this.#corpus)),
@@ -217,7 +229,9 @@ export class Fleet {
       report: (report) => {
         if (!node.isDead) for (const each of node.says(report)) this.#heard(node, each);
       },
+      earned: async (receipt) => void node.receipts.push(receipt),
       now: () => this.#now,
+      date: () => this.#now,
     });
     for (const other of this.nodes) if (!other.isDead) this.#connect(node, other);
     this.nodes.push(node);
@@ -318,6 +332,7 @@ export class Fleet {
         }
         return;
       case "stepped":
+        this.shares.set(effect.step - 1, effect.shares);
         if (effect.loss !== null) this.losses.set(effect.step, effect.loss);
         return this.onStep(effect.step);
       case "evaluated":

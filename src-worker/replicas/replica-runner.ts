@@ -3,6 +3,7 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
+import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
@@ -15,6 +16,7 @@ import { runJob } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
+import { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
 import type { MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
@@ -44,7 +46,10 @@ export interface ReplicaPorts {
   readonly network: string;
   /** The step whose state was loaded; null: it comes from another replica. */
   readonly step: number | null;
+  /** Of the stage's chain there; null where the state comes from another replica. */
+  readonly link: string | null;
   readonly signer: SessionSigner;
+  readonly receiptChain: ReceiptChain;
   readonly web: Web;
   readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
   readonly samples: Samples;
@@ -55,9 +60,16 @@ export interface ReplicaPorts {
   readonly adopted: (step: number, link: string) => void;
   readonly overwriting: () => void;
   readonly report: (report: Report) => void;
+  /** Puts a counter-signed receipt on disk and on its way. */
+  readonly earned: (receipt: SignedReceipt) => Promise<void>;
   readonly now: () => number;
+  /** Unix milliseconds. */
+  readonly date: () => number;
 }
 
+/** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
+const RECEIPTS_WITHIN_MS = 2_000;
+const RECEIPTS_AT_END_MS = 300;
 const LOOK_MS = 10;
 const LINKED_WITHIN_MS = 4_000;
 
@@ -84,9 +96,12 @@ export class ReplicaRunner {
   readonly #next: NextReplicas;
   readonly #sums: StageSums;
   readonly #states: StateExchange;
+  readonly #receipts: ShareReceipts;
   readonly #isExact: boolean;
   #members: Members | null = null;
   #step: number | null;
+  /** Of the stage's chain there. */
+  #link: string | null;
   /** It has the parameters of `step`, and may work with them. */
   #isLive: boolean;
   /** The orchestrator has opened the step: until then its tensors wait. */
@@ -112,6 +127,7 @@ export class ReplicaRunner {
     this.#ports = ports;
     const { spec, stage, signer, generation, memory } = ports;
     this.#step = ports.step;
+    this.#link = ports.link;
     this.#isLive = ports.step !== null;
     this.#isExact = spec.arithmetic === "exact";
     this.#next = new NextReplicas(ports.now);
@@ -130,6 +146,18 @@ export class ReplicaRunner {
       standsAt: () => (this.#isLive && !this.#isTaking ? this.#step : null),
       download: async () => await ports.compute.download?.(),
       onBytes: (bytes) => ports.report({ type: "loading", generation, bytes }),
+    });
+    this.#receipts = new ShareReceipts({
+      signer,
+      chain: ports.receiptChain,
+      network: ports.network,
+      runId: spec.runId,
+      stage: stage.index,
+      tokens: spec.batch * spec.sequence,
+      flops: stage.flops.forward + stage.flops.backward,
+      send: (to, message) => this.#send(to, message),
+      earned: (receipt) => this.#track(ports.earned(receipt)),
+      now: ports.date,
     });
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
@@ -168,8 +196,13 @@ export class ReplicaRunner {
     this.#adopting?.abort();
   }
 
-  /** Resolves when nothing touches the stage's memory any more. */
+  /** Resolves when nothing touches the stage's memory any more, and receipts have come or are given up. */
   async quiet(): Promise<void> {
+    if (!this.#receipts.isQuiet) {
+      const timer = setTimeout(() => this.#receipts.giveUpAll(), RECEIPTS_AT_END_MS);
+      await this.#receipts.quiet();
+      clearTimeout(timer);
+    }
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
@@ -205,7 +238,8 @@ export class ReplicaRunner {
   linked(link: Link): void {
     const key = link.remoteKey;
     link.onMessage((message, payload) => {
-      if (!this.#stopped) this.#receive(key, message, payload);
+      // What was done is vouched for also when nothing more is done.
+      if (!this.#stopped || isOfReceipts(message)) this.#receive(key, message, payload);
     });
     if (this.#stopped) return;
     this.#next.restored(key);
@@ -346,6 +380,8 @@ export class ReplicaRunner {
 
   #receive(from: SessionKey, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
     const side = this.#sideOf(from);
+    if (side !== null && message.type === "receipt") return this.#receipts.asked(from, message);
+    if (message.type === "counterSignature") return this.#receipts.counterSigned(from, message);
     if (side === null || !("generation" in message) || message.generation !== this.generation) return;
     switch (message.type) {
       case "tensor":
@@ -408,10 +444,10 @@ export class ReplicaRunner {
       this.#evaluations.push({ microBatch, input });
   }
 
-  #sendForward(microBatch: number, to: SessionKey, y: Activations, heldBy: SessionKey | null): void {
+  #sendForward(microBatch: number, to: SessionKey, y: Activations, heldBy: SessionKey | null): string {
     this.#next.sent(to);
     this.#tell({ type: "routed", microBatch, to });
-    this.#sendTensor("forward", microBatch, to, y, heldBy);
+    return this.#sendTensor("forward", microBatch, to, y, heldBy);
   }
 
   #sendTensor(
@@ -420,11 +456,12 @@ export class ReplicaRunner {
     to: SessionKey,
     values: Activations,
     heldBy: SessionKey | null = null,
-  ): void {
+  ): string {
     const { stage, generation } = this.#ports;
-    if (this.#step === null) return;
     const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const digest = sha256(payload);
     const side = pass === "backward" ? "previous" : "next";
+    if (this.#step === null) return digest;
     this.#send(
       to,
       {
@@ -436,11 +473,12 @@ export class ReplicaRunner {
         dtype: "float32",
         shape: [...(shapeOf(stage, pass, side, microBatch) ?? [])],
         codec: "f32",
-        sha256: sha256(payload),
+        sha256: digest,
         ...(heldBy !== null && { heldBy }),
       },
       payload,
     );
+    return digest;
   }
 
   /** What is lost with a link is sent again when there is another one. */
@@ -537,6 +575,7 @@ export class ReplicaRunner {
     const { compute, spec, stage, overwriting, save, report, generation } = this.#ports;
     if (this.#isTaking) return;
     this.#isTaking = true;
+    this.#askForReceipt(step);
     const values = this.#sums.total();
     await compute.call("reset", {});
     if (stage.parameterCount > 0) await compute.call("setGradients", { values }, [values.buffer]);
@@ -551,8 +590,18 @@ export class ReplicaRunner {
       this.#forget();
       this.#isOpen = false;
       this.#step = step + 1;
+      this.#link = saved.link;
     }
     report({ type: "saved", generation, step: step + 1, ...saved });
+  }
+
+  /** Nothing of the step is opened again: who used our part of it vouches for that meanwhile. */
+  #askForReceipt(step: number): void {
+    const own = this.#sums.order?.sums.find(({ replica }) => replica === this.#ports.signer.publicKey);
+    if (this.#link === null) return;
+    const crossed = this.#batches.crossed(own?.microBatches ?? []);
+    const id = this.#receipts.taken(step, this.#link, crossed);
+    if (id !== null) setTimeout(() => this.#receipts.giveUp(id), RECEIPTS_WITHIN_MS).unref();
   }
 
   /** Takes the state of a step over from another replica, and has part in the step from then on. */
@@ -585,6 +634,7 @@ export class ReplicaRunner {
     }
     if (abort.signal.aborted || this.#stopped) return;
     this.#step = wanted.step;
+    this.#link = wanted.link;
     this.#isLive = this.#isOpen = true;
     report({ type: "adopted", generation, step: wanted.step });
     this.#pump();
@@ -657,6 +707,10 @@ function joined(arrays: readonly Activations[]): Activations {
     at += array.length;
   }
   return all;
+}
+
+function isOfReceipts({ type }: PeerMessage): boolean {
+  return type === "receipt" || type === "counterSignature";
 }
 
 function finite(loss: number | null): number | null {

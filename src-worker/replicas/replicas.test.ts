@@ -1,7 +1,10 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { formRefusal, signatureRefusal } from "../../src-orchestrator/ledger/receipts.ts";
+import { microBatchesOf } from "../../src-protocol/micro-batch-set.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
+import { vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import { trainSingle } from "../replay/single.ts";
 import type { SingleStep } from "../replay/single.ts";
 import { TINY_CORPUS, tinyRun } from "../tiny-run.test-support.ts";
@@ -131,4 +134,36 @@ describe("three stages of three replicas each", () => {
     await trained(fleet, 3);
     expect(parametersSha256(fleet.weights())).toBe(parametersSha256(weights));
   });
+
+  it("earn a receipt each for what every step has counted for them, signed by all who used it", async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+    void killWhenCounted(fleet, 1, 2);
+    void killWhenCounted(fleet, 0, 4);
+    await trained(fleet, 6);
+    for (const { runner } of fleet.nodes) await runner?.quiet();
+    for (const [step, stages] of fleet.shares)
+      for (const [stage, shares] of stages.entries())
+        for (const { replica, microBatches } of shares) {
+          const receipts = fleet.nodes
+            .find(({ key }) => key === replica)
+            ?.receipts.filter(({ body }) => body.step === step && body.stage === stage);
+          const [receipt] = receipts ?? [];
+          expect(receipts, `step ${step}, stage ${stage}`).toHaveLength(1);
+          if (receipt === undefined) continue;
+          expect(microBatchesOf(receipt.body.share?.microBatches ?? "")).toEqual(microBatches);
+          expect(vouchedMicroBatches(receipt)).toBe(microBatches.length);
+          expect(formRefusal(receipt, "fleet", spec, flopsOf(fleet))).toBeNull();
+          expect(signatureRefusal(receipt)).toBeNull();
+        }
+    expect(fleet.shares.size).toBe(6);
+    const all = [...fleet.shares.values()].flat(2);
+    expect(all.flatMap(({ microBatches }) => microBatches)).toHaveLength(6 * 3 * spec.microBatches);
+  });
 });
+
+function flopsOf({ nodes }: Fleet): number[] {
+  return [0, 1, 2].map((stage) => {
+    const flops = nodes.find((node) => node.stage === stage)?.info?.flops;
+    return (flops?.forward ?? 0) + (flops?.backward ?? 0);
+  });
+}
