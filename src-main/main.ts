@@ -4,6 +4,7 @@ import { WebSocket } from "ws";
 import { DaemonLink } from "./daemon-link.ts";
 import { DaemonProcess, findDaemonProgram } from "./daemon-process.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
+import { HIDDEN, loginItem } from "./login-item.ts";
 import { releaseUpdater } from "./release-updater.ts";
 import { Shell, prepareShell } from "./shell.ts";
 
@@ -46,7 +47,17 @@ function open(): void {
     assets: join(checkout, "assets"),
     preload: join(main, "preload.cjs"),
     platform: process.platform,
-    hidden: process.argv.includes("--hidden"),
+    hidden: process.argv.includes(HIDDEN) || app.getLoginItemSettings().wasOpenedAtLogin,
+    loginItem: app.isPackaged
+      ? loginItem({
+          app,
+          platform: process.platform,
+          configFolder: app.getPath("appData"),
+          // An AppImage runs from a folder that is gone at the next start.
+          program: process.env["APPIMAGE"] ?? process.execPath,
+        })
+      : null,
+    settingsFile: join(app.getPath("userData"), "shell.json"),
     words: process.argv.slice(1),
     updater: app.isPackaged ? releaseUpdater(process.platform, process.env) : null,
     now: Date.now,

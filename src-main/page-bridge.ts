@@ -1,9 +1,15 @@
 import type { IpcMain, IpcMainEvent, WebContents, WebFrameMain } from "electron";
 import { z } from "zod";
 import { SCOPE_OF } from "../src-protocol/api-scopes.ts";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { METHODS, type MethodName } from "../src-protocol/methods.ts";
 import type { ShellAnswer, ShellMessage } from "../src-protocol/shell-bridge.ts";
+import {
+  SHELL_METHODS,
+  shellChange,
+  type ShellChange,
+  type ShellSettings,
+} from "../src-protocol/shell-settings.ts";
 import { CHANNEL, HELLO } from "./channel.ts";
 import type { DaemonLink } from "./daemon-link.ts";
 import { isOurs } from "./origin.ts";
@@ -21,16 +27,25 @@ const pageCall = z.strictObject({
 });
 type PageCall = z.infer<typeof pageCall>;
 
+/** What the shell itself answers. */
+export interface ShellDesk {
+  get(): ShellSettings;
+  /** Throws what writing throws. */
+  change(change: ShellChange): ShellSettings;
+}
+
 /** Passes the page's calls on to the daemon, and the daemon's messages to the page. */
 export class PageBridge {
   readonly #link: DaemonLink;
+  readonly #shell: ShellDesk;
   /** The page that has asked for the state: it gets patches from then on. */
   #subscriber: WebFrameMain | null = null;
   #page: WebContents | null = null;
   #running = 0;
 
-  constructor(ipcMain: IpcMain, link: DaemonLink) {
+  constructor(ipcMain: IpcMain, link: DaemonLink, shell: ShellDesk) {
     this.#link = link;
+    this.#shell = shell;
     ipcMain.on(CHANNEL, (event, message: unknown) => this.#receive(event, message));
     link.onMessage((message) => {
       if (this.#subscriber !== null) this.#send(this.#subscriber, message);
@@ -86,6 +101,9 @@ export class PageBridge {
   }
 
   async #ask(frame: WebFrameMain, method: string, params: unknown): Promise<ShellAnswer> {
+    if (method === SHELL_METHODS.get) return this.#ofShell(() => this.#shell.get());
+    if (method === SHELL_METHODS.change)
+      return this.#ofShell(() => this.#shell.change(shellChange.parse(params)));
     // SECURITY: own keys only: "constructor" is in every object.
     if (!isMethod(method) || !isForThePage(method)) {
       return { error: new Failure("no-such-method", `The page may not call ${method}.`).body() };
@@ -101,6 +119,14 @@ export class PageBridge {
     // In one go with taking the state: no patch can fall between them.
     this.#subscriber = frame;
     return { result: state };
+  }
+
+  #ofShell(answer: () => ShellSettings): ShellAnswer {
+    try {
+      return { result: answer() };
+    } catch (error) {
+      return { error: failureBody(error) };
+    }
   }
 
   #refuse(frame: WebFrameMain, message: unknown): void {

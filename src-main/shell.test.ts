@@ -1,8 +1,12 @@
 import { generateKeyPairSync, sign } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import * as electron from "./electron-double/electron.ts";
+import { CHANNEL } from "./channel.ts";
 import { prepareShell } from "./shell.ts";
 import { DaemonDouble, someState } from "./testing/daemon-double.ts";
 import { runShell, settled } from "./testing/running-shell.ts";
@@ -428,5 +432,70 @@ describe("an update that is ready", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(daemon.terminated).toBe(1);
     expect(port.quitAndInstall).toHaveBeenCalledOnce();
+  });
+});
+
+describe("what the shell keeps itself", () => {
+  /** As the page's preload script asks. */
+  async function calls(
+    window: InstanceType<typeof electron.BrowserWindow>,
+    method: string,
+    params: unknown,
+  ): Promise<unknown> {
+    const got: unknown[] = [];
+    electron.ipcRenderer.on(CHANNEL, (_event, answer) => got.push(answer));
+    window.webContents.mainFrame.post(CHANNEL, { id: 7, method, params });
+    await settled();
+    return got.at(-1);
+  }
+
+  it("the page reads and changes it; what is not in it is refused", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah shell "));
+    let isOn = false;
+    const loginItem = {
+      get isOn() {
+        return isOn;
+      },
+      set: (on: boolean) => (isOn = on),
+    };
+    try {
+      const settingsFile = join(folder, "shell.json");
+      const { window } = await runShell({ loginItem, settingsFile });
+      expect(await calls(window, "shell.settings", {})).toMatchObject({
+        result: { startAtLogin: false, notifications: true },
+      });
+      expect(await calls(window, "shell.change", { startAtLogin: true, notifications: false })).toMatchObject(
+        {
+          result: { startAtLogin: true, notifications: false },
+        },
+      );
+      expect(await calls(window, "shell.settings", {})).toMatchObject({
+        result: { startAtLogin: true, notifications: false },
+      });
+      expect(await calls(window, "shell.change", { openAtLogin: true })).toHaveProperty("error");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("trouble that stays is told once; a click on it opens the window", async () => {
+    const { window, daemon } = await runShell({ platform: "linux" });
+    window.close();
+    daemon.change({ problem: { code: "disk-full", message: "The disk is full." } });
+    await settled();
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    const [told, ...others] = electron.Notification.shown;
+    expect([told?.body, others]).toEqual(["The disk is full.", []]);
+    told?.click();
+    expect(window.isVisible()).toBe(true);
+  });
+
+  it("nothing is told where its owner does not want it, or the desktop cannot", async () => {
+    const { window, daemon } = await runShell({ platform: "linux" });
+    electron.Notification.supported = false;
+    window.close();
+    daemon.change({ problem: { code: "disk-full", message: "The disk is full." } });
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    expect(electron.Notification.shown).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import {
   BrowserWindow,
   Menu,
+  Notification,
   Tray,
   app,
   ipcMain,
@@ -15,13 +16,17 @@ import {
 import type { MenuItemConstructorOptions, NativeImage } from "electron";
 import { AwakeBlocker } from "./awake.ts";
 import { invitationOfLink, LINK_SCHEME } from "../src-protocol/invitation-link.ts";
+import type { ShellChange, ShellSettings } from "../src-protocol/shell-settings.ts";
 import type { DaemonLink } from "./daemon-link.ts";
 import { EvidenceReporter } from "./evidence.ts";
 import { SCHEME } from "./origin.ts";
 import { PageBridge } from "./page-bridge.ts";
+import type { LoginItem } from "./login-item.ts";
+import { Notices, type Notice } from "./notices.ts";
 import { pageFile } from "./page-files.ts";
 import { QuitGuard } from "./quit.ts";
 import { guardContents, guardSession } from "./security.ts";
+import { readSettings, writeSettings } from "./settings-file.ts";
 import { ShellTray } from "./tray.ts";
 import { trayView, type TrayAction, type TrayIcon } from "./tray-view.ts";
 import { Updates, type UpdaterPort } from "./updates.ts";
@@ -40,6 +45,10 @@ export interface ShellPorts {
   readonly hidden: boolean;
   /** Null: this app takes no updates (a checkout, a package of a distribution, a build without a key). */
   readonly updater: { readonly port: UpdaterPort; readonly publicKey: string } | null;
+  /** Null: it cannot be started at sign-in (a checkout). */
+  readonly loginItem: LoginItem | null;
+  /** Of what the shell itself keeps. */
+  readonly settingsFile: string;
   /** What the app was started with: a link to an invitation may be among it. */
   readonly words: readonly string[];
   readonly now: () => number;
@@ -73,6 +82,9 @@ export class Shell {
   readonly #bridge: PageBridge;
   readonly #evidence: EvidenceReporter;
   readonly #awake: AwakeBlocker;
+  readonly #notices = new Notices();
+  /** Electron forgets a notification that nobody holds, and with it what a click on it does. */
+  readonly #shown = new Set<Notification>();
   #updates: Updates | null = null;
   #tray: ShellTray | null = null;
   #window: BrowserWindow | null = null;
@@ -85,7 +97,10 @@ export class Shell {
     guardSession(session.defaultSession);
     protocol.handle(SCHEME, (request) => pageFile(ports.bundle, request));
     this.#quit = new QuitGuard({ app, endWork: () => this.#endWork() });
-    this.#bridge = new PageBridge(ipcMain, link);
+    this.#bridge = new PageBridge(ipcMain, link, {
+      get: () => this.#settings(),
+      change: (change) => this.#changeSettings(change),
+    });
     this.#evidence = new EvidenceReporter({
       powerMonitor,
       platform: ports.platform,
@@ -133,6 +148,42 @@ export class Shell {
     this.#evidence.need(status.kind === "connected" && state !== null ? state.rules : null);
     this.#awake.follow(status.kind === "connected" ? state : null);
     this.#tray?.render();
+    this.#tell();
+  }
+
+  #settings(): ShellSettings {
+    const { loginItem, settingsFile } = this.#ports;
+    const { notifications } = readSettings(settingsFile);
+    return { startAtLogin: loginItem?.isOn ?? null, notifications };
+  }
+
+  #changeSettings({ startAtLogin, notifications }: ShellChange): ShellSettings {
+    const { loginItem, settingsFile } = this.#ports;
+    if (startAtLogin !== undefined) loginItem?.set(startAtLogin);
+    if (notifications !== undefined) writeSettings(settingsFile, { notifications });
+    return this.#settings();
+  }
+
+  /** What its owner should hear of; while the window is in front, it says all of it itself. */
+  #tell(): void {
+    const { link, now, settingsFile } = this.#ports;
+    const state = link.status.kind === "connected" ? link.state : null;
+    const notices = this.#notices.follow(state, this.#updates?.state ?? { kind: "none" }, now());
+    if (notices.length === 0 || this.#window?.isFocused() === true) return;
+    if (!Notification.isSupported() || !readSettings(settingsFile).notifications) return;
+    for (const notice of notices) this.#notify(notice);
+  }
+
+  #notify({ title, body, action }: Notice): void {
+    // Buttons are for macOS; elsewhere the tray has the same.
+    const hasButton = action !== null && this.#ports.platform === "darwin";
+    const actions = hasButton ? [{ type: "button" as const, text: action.label }] : [];
+    const notification = new Notification({ title, body, actions });
+    this.#shown.add(notification);
+    notification.on("click", () => this.showWindow());
+    notification.on("action", () => action !== null && void this.#act(action.action));
+    notification.on("close", () => this.#shown.delete(notification));
+    notification.show();
   }
 
   #makeTray(): ShellTray | null {

@@ -23,3 +23,13 @@ export function scaled(value: number, unit: string): string {
   ).find(([, per]) => value >= per) ?? ["", 1];
   return `${per === 1 ? Math.round(value) : (value / per).toFixed(1)} ${prefix}${unit}`;
 }
+
+/** `8_040_000` → `"2 h 14 min"`. */
+export function duration(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return `${Math.max(0, Math.floor(ms / 1000))} s`;
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} days ${hours % 24} h`;
+}

@@ -2,6 +2,7 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { DialDrawing } from "./home/dial.tsx";
 import { LoadingFigure } from "./network/loading-bar.tsx";
+import { AppSwitches } from "./settings/app-card.tsx";
 import { LineCard } from "./schedule/line-card.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
 
@@ -46,4 +47,14 @@ test("the line's limits are two fields, and an empty one is no limit", () => {
   expect(html).toMatch(/Upload<\/label><input[^>]*value="5"/);
   expect(html).toMatch(/Download<\/label><input[^>]*placeholder="no limit"[^>]*value=""/);
   expect(html).toContain("An empty field is no limit.");
+});
+
+test("a copy of the app that cannot be started at sign-in does not offer it", () => {
+  const html = (startAtLogin: boolean | null) =>
+    renderToStaticMarkup(
+      <AppSwitches settings={{ startAtLogin, notifications: true }} onChange={() => undefined} />,
+    );
+  expect(html(true)).toContain("Start when I sign in");
+  expect(html(null)).not.toContain("Start when I sign in");
+  expect(html(null)).toContain("Tell me");
 });

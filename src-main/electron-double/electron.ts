@@ -8,6 +8,7 @@ import {
   SystemShellDouble,
 } from "./ipc.ts";
 import { setElectron, type ElectronParts } from "./parts.ts";
+import { NotificationDouble } from "./notification.ts";
 import { ProtocolDouble, SessionDouble } from "./session.ts";
 import { MenuDouble, TrayDouble, nativeImageDouble } from "./tray.ts";
 import { BrowserWindowDouble } from "./window.ts";
@@ -35,6 +36,7 @@ export let {
 export {
   BrowserWindowDouble as BrowserWindow,
   MenuDouble as Menu,
+  NotificationDouble as Notification,
   TrayDouble as Tray,
   nativeImageDouble as nativeImage,
   world,
@@ -44,6 +46,8 @@ export {
 export function reset(): void {
   BrowserWindowDouble.open.clear();
   TrayDouble.present.clear();
+  NotificationDouble.shown.length = 0;
+  NotificationDouble.supported = true;
   MenuDouble.application = null;
   Object.assign(world, fresh());
   ({ app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, powerSaveBlocker, session, shell } =

@@ -21,6 +21,8 @@ export interface ShellChoices {
   readonly daemon?: DaemonDouble;
   readonly words?: readonly string[];
   readonly updater?: ShellPorts["updater"];
+  readonly loginItem?: ShellPorts["loginItem"];
+  readonly settingsFile?: string;
 }
 
 /** The shell on the double of Electron, with the page loaded. Uses fake timers. */
@@ -30,6 +32,8 @@ export async function runShell(choices: ShellChoices = {}): Promise<RunningShell
     platform = "darwin",
     words = [],
     updater = null,
+    loginItem = null,
+    settingsFile = "/nowhere/shell.json",
     daemon = new DaemonDouble({ running: daemonRuns }),
   } = choices;
   electron.reset();
@@ -52,6 +56,8 @@ export async function runShell(choices: ShellChoices = {}): Promise<RunningShell
     hidden: false,
     words,
     updater,
+    loginItem,
+    settingsFile,
     now: Date.now,
     every: (ms, action) => {
       const timer = setInterval(action, ms);

@@ -21,7 +21,7 @@ export function Earnings() {
   return (
     <>
       {earnings.asset === "test" && (
-        <p className={styles["note"]}>
+        <p className={controls["note"]}>
           <strong>Test units, worth nothing.</strong> The network on this computer pays them to show how
           earning works: every amount below is counted and signed like a real one.
         </p>
@@ -98,7 +98,7 @@ export function Earnings() {
       {earnings.former
         .filter(({ accruedRao }) => accruedRao !== "0")
         .map(({ hotkey, asset, accruedRao, isHere }) => (
-          <p key={hotkey} className={styles["note"]}>
+          <p key={hotkey} className={controls["note"]}>
             <strong>{money(accruedRao, asset)} of another key.</strong> It was earned with {shortened(hotkey)}
             .{" "}
             {isHere

@@ -4,6 +4,8 @@ import type { DaemonState } from "../../src-protocol/state.ts";
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
+export { duration } from "../../src-protocol/amounts.ts";
+
 export type Asset = DaemonState["earnings"]["asset"];
 
 /** `412880` → `"412,880"`. */
@@ -24,16 +26,6 @@ export function lossText(value: number | null): string {
 /** A rate: no more digits than can be read while it changes. */
 export function rate(value: number | null): string {
   return value === null ? "–" : value < 10 ? value.toFixed(1) : whole.format(value);
-}
-
-/** `8_040_000` → `"2 h 14 min"`. */
-export function duration(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return `${Math.max(0, Math.floor(ms / 1000))} s`;
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} days ${hours % 24} h`;
 }
 
 /** `1, "hour"` → `"1 hour"`; `2` → `"2 hours"`. */

@@ -23,6 +23,19 @@ import { WeekGrid } from "./week-grid.tsx";
 import { hoursOf, type Interval, painted, windowsOf } from "./week-hours.ts";
 import { WindowList } from "./window-list.tsx";
 
+/** Rules that hold now and need what this computer cannot tell: without a word they would just never run. */
+function CannotTell() {
+  const missing = useDashboard(({ state }) => state?.policy.missing ?? null);
+  if (missing === null || missing.length === 0) return null;
+  return (
+    <section className={controls["note"]} aria-label="What it cannot tell" data-testid="cannot-tell">
+      {missing.map(({ what, text }) => (
+        <p key={what}>{text}</p>
+      ))}
+    </section>
+  );
+}
+
 /** When will it run? What is changed here applies when it is saved. */
 export function Schedule() {
   const saved = useDashboard(({ state }) => state?.rules ?? null);
@@ -78,6 +91,7 @@ export function Schedule() {
         </section>
       )}
       <Conditions rules={rules} onChange={edit} />
+      <CannotTell />
       <HowMuchCard rules={rules} onChange={edit} />
       <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
       <AlsoWaitCard rules={rules} onChange={edit} />

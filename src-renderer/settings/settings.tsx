@@ -1,7 +1,9 @@
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
+import { AppCard } from "./app-card.tsx";
 import { ComputesCard } from "./computes-card.tsx";
+import { LearnedHours } from "./learned-hours.tsx";
 import { QuitCard } from "./quit-card.tsx";
 import styles from "./settings.module.css";
 
@@ -13,6 +15,7 @@ export function Settings() {
     <div className={styles["pair"]}>
       <div className={styles["stack"]}>
         <ComputesCard />
+        {window.trainAtHome !== undefined && <AppCard />}
         <section className={controls["card"]} aria-labelledby="kept-title">
           <h2 id="kept-title" className={controls["cardTitle"]}>
             What is kept here
@@ -71,7 +74,9 @@ export function Settings() {
               Neighbours in a network see your internet address, as in every call; the relay sees ciphertext.
             </li>
             <li>What it trains on comes from the network, or from a folder that you named.</li>
+            {state.policy.sandbox !== "" && <li>{state.policy.sandbox}</li>}
           </ul>
+          <LearnedHours />
         </section>
         <QuitCard version={state.version} />
       </div>
