@@ -7,23 +7,15 @@ import { actionText, alphaOf, assetText, chainAction, signerOf } from "../src-pr
 import type { ChainAction } from "../src-protocol/chain-action.ts";
 import { dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { ss58Address } from "../src-protocol/keys.ts";
-import type { Ss58Address } from "../src-protocol/keys.ts";
-import { decodeSs58 } from "../src-protocol/ss58.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import type { WalletRequest } from "../src-protocol/wallet-ipc.ts";
 import { askChain } from "./chain-process.ts";
+import { addressOf, genesisOf, raoOf, urlOf } from "./chain-words.ts";
 import { accountText, actedText, neuronText, subnetText } from "./chain-text.ts";
 import { terminalQuestion } from "./networks.ts";
 import { secretAtTerminal, secretFile } from "./secret-question.ts";
 import { askWallet } from "./wallet-process.ts";
 
-const FINNEY_GENESIS = "0x2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03";
-const NODES: Readonly<Record<string, string>> = {
-  finney: "wss://entrypoint-finney.opentensor.ai:443",
-  test: "wss://test.finney.opentensor.ai:443",
-  local: "ws://127.0.0.1:9944",
-};
 /** As Bittensor's own tools have it. */
 const DEFAULT_TOLERANCE = 5;
 
@@ -250,7 +242,7 @@ async function perform(action: ChainAction, words: ActWords, say: (text: string)
     wallet: words.wallet,
     hotkey: words.hotkey,
     url: urlOf(words.chain),
-    genesis: words.genesis?.toLowerCase() ?? FINNEY_GENESIS,
+    genesis: genesisOf(words.genesis),
     action: read.data,
     password,
   });
@@ -300,18 +292,8 @@ function toleranceOf({ slippage, anyPrice }: PriceWords): number | null {
 function readFrom({ chain, genesis }: NodeWords): { url: string; genesis: string | null } {
   return {
     url: urlOf(chain),
-    genesis: genesis?.toLowerCase() ?? (chain === "finney" ? FINNEY_GENESIS : null),
+    genesis: genesis === undefined && chain !== "finney" ? null : genesisOf(genesis),
   };
-}
-
-function urlOf(chain: string): string {
-  return NODES[chain] ?? chain;
-}
-
-function addressOf(text: string): Ss58Address {
-  const address = ss58Address.safeParse(text);
-  if (address.success && decodeSs58(address.data) !== null) return address.data;
-  throw new Failure("bad-address", `"${text.slice(0, 60)}" is no address: a letter is missing or wrong.`);
 }
 
 function placeOf(text: string): { ip: string; port: number } {
@@ -328,14 +310,6 @@ function weightOf(text: string): { uid: number; weight: number } {
   const [, uid = "", weight = ""] = /^(\d{1,5})=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
   if (uid !== "") return { uid: Number(uid), weight: Number(weight) };
   throw new Failure("bad-option", `"${text.slice(0, 40)}" is no weight: say for example 7=0.5.`);
-}
-
-/** Whole rao: what has more than nine decimals is not rounded, but refused. */
-function raoOf(text: string): bigint {
-  const [, whole = "", fraction = ""] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
-  const rao = whole === "" ? 0n : BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0"));
-  if (rao > 0n) return rao;
-  throw new Failure("bad-amount", `"${text.slice(0, 40)}" is no amount: say for example 0.25.`);
 }
 
 function netuidWord(text: string): number {

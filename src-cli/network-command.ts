@@ -3,6 +3,8 @@ import { join, resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
 import { dataFolder } from "../src-protocol/data-folder.ts";
+import { payOptions, servedPay } from "./served-pay.ts";
+import type { PayWords } from "./served-pay.ts";
 import type { ServeOptions } from "./network-serve.ts";
 
 /** Where a network that is served keeps its things, beside what this computer earns in others. */
@@ -16,10 +18,12 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .description("serve a network for others: invite, look, revoke")
     .helpCommand(false);
 
-  common(
-    network
-      .command("serve")
-      .description("serve a network in this terminal until Ctrl-C; the same folder goes on where it was"),
+  payOptions(
+    common(
+      network
+        .command("serve")
+        .description("serve a network in this terminal until Ctrl-C; the same folder goes on where it was"),
+    ),
   )
     .option("--name <name>", "what invited people see (at most 40 letters)", "A Train at Home network")
     .option("--operator <who>", "who you are, for invited people", "")
@@ -73,6 +77,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           stages: words.stages ?? null,
           steps: words.steps ?? null,
           fast: words.fast === true,
+          pay: servedPay(words),
         },
         { say, json: json === true },
       );
@@ -113,6 +118,14 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       say(json === true ? JSON.stringify(revoked) : revokeText(revoked, evict === true));
     });
 
+  common(
+    network.command("payouts").description("claims that are not paid yet, and why each one waits"),
+  ).action(async ({ json, home }: Common) => {
+    const { client, payoutsText } = await tools(home);
+    const answer = await client.payouts();
+    say(json === true ? JSON.stringify(answer) : payoutsText(answer));
+  });
+
   common(network.command("status").description("nodes, links by kind, the run and its loss")).action(
     async ({ json, home }: Common) => {
       const { client, networkStatusText } = await tools(home);
@@ -127,17 +140,18 @@ interface Common {
   home?: string;
 }
 
-type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "model"> & {
-  open?: true;
-  page?: true;
-  address?: string[];
-  cert?: string;
-  key?: string;
-  data?: string;
-  stages?: number;
-  steps?: number;
-  fast?: true;
-};
+type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "model"> &
+  PayWords & {
+    open?: true;
+    page?: true;
+    address?: string[];
+    cert?: string;
+    key?: string;
+    data?: string;
+    stages?: number;
+    steps?: number;
+    fast?: true;
+  };
 
 async function tools(home: string | undefined) {
   const [{ OperatorClient }, texts] = await Promise.all([

@@ -11,6 +11,8 @@ import type { RunFile } from "../src-protocol/run-file.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
 import { sayProgress } from "./data-text.ts";
 import { invitationText, inviteText } from "./network-text.ts";
+import { setPayLimit } from "./served-pay.ts";
+import type { ServedPay } from "./served-pay.ts";
 import { OperatorClient } from "./operator-client.ts";
 
 const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "networks", "network-serve.ts");
@@ -41,6 +43,8 @@ export interface ServeOptions {
   readonly steps: number | null;
   /** Whatever arithmetic is fastest on each computer, so that nothing can be repeated bit by bit. */
   readonly fast: boolean;
+  /** Null: it counts test units. */
+  readonly pay: ServedPay | null;
 }
 
 /**
@@ -56,7 +60,16 @@ export async function serveNetwork(
   const served = servedOf(options);
   const place = ["--home", options.home, "--host", options.host, "--port", String(options.port)];
   const progress = json ? () => {} : say;
-  const words = place.concat("--served", JSON.stringify(served), await runWords(options, progress));
+  const { pay, home } = options;
+  if (pay !== null) await setPayLimit(home, pay);
+  const words = place.concat(
+    "--served",
+    JSON.stringify(served),
+    pay === null
+      ? []
+      : ["--payer", JSON.stringify(pay.payer), "--rao-per-teraflop", String(pay.raoPerTeraflop)],
+    await runWords(options, progress),
+  );
   const child = fork(SERVE_SCRIPT, words, { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
   let askedAt: number | null = null;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -126,7 +139,7 @@ async function firstWords(
 
 /** @throws Failure `bad-address`, `bad-option` */
 export function servedOf(options: ServeOptions): ServedNetwork {
-  const { name, operator, open, page, host, cert, key } = options;
+  const { name, operator, open, page, host, cert, key, pay } = options;
   if ((cert === null) !== (key === null))
     throw new Failure("bad-option", "--cert and --key belong together: give both, or neither.");
   const certificate =
@@ -140,6 +153,7 @@ export function servedOf(options: ServeOptions): ServedNetwork {
     page,
     addresses: addresses.slice(0, MOST_ADDRESSES),
     certificate,
+    ...(pay === null ? {} : { pays: pay.payer.pays }),
   });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

@@ -6,6 +6,9 @@ import type {
   RevokeAnswer,
 } from "../src-protocol/operator.ts";
 import { number, plural, size } from "../src-protocol/amounts.ts";
+import { payText } from "../src-protocol/payouts.ts";
+import type { PayoutsAnswer } from "../src-protocol/payouts.ts";
+import { formatTao } from "../src-protocol/units.ts";
 
 /** A line to send, and the same for a camera. */
 export function invitationText(line: string): string {
@@ -43,6 +46,18 @@ export function revokeText({ id, evicted }: RevokeAnswer, evict: boolean): strin
     ? `${plural(evicted.length, "owner has", "owners have")} to leave.`
     : "Who came in by it stays; --evict throws them out too.";
   return `Invitation ${id} lets nobody in any more. ${left}`;
+}
+
+export function payoutsText({ pays, due }: PayoutsAnswer): string {
+  if (pays === null) return "This network pays test units, in its own book: nothing waits.";
+  if (due.length === 0) return `Nothing waits: all accepted claims are paid in ${payText(pays)}.`;
+  const sum = due.reduce((total, { amountRao }) => total + BigInt(amountRao), 0n);
+  const rows = due.map(
+    ({ claimId, amountRao, payoutColdkey, at, held }) =>
+      `${claimId}  ${formatTao(BigInt(amountRao))} to ${payoutColdkey}, accepted ${dateTime(at)}\n  ${held ?? "on its way"}`,
+  );
+  const head = `${plural(due.length, "claim")} of ${formatTao(sum)} ${payText(pays)} in all ${due.length === 1 ? "waits" : "wait"}:`;
+  return [head, ...rows].join("\n");
 }
 
 export function networkStatusText(status: OperatorStatus): string {

@@ -157,6 +157,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     stages: null,
     steps: null,
     fast: false,
+    pay: null,
   };
   expect(servedOf(options).addresses).toEqual([{ host: "127.0.0.1", port: null }]);
   const addresses = ["train.example.org", "203.0.113.7:7440", "[2001:db8::1]:443"];

@@ -13,6 +13,7 @@ import {
   operatorStatus,
   revokeAnswer,
 } from "../src-protocol/operator.ts";
+import { payoutsAnswer } from "../src-protocol/payouts.ts";
 import type { InviteRequest, OperatorFile } from "../src-protocol/operator.ts";
 
 const ANSWER_MS = 10_000;
@@ -43,6 +44,10 @@ export class OperatorClient {
 
   ledger(signatures: boolean) {
     return this.#ask(`/ledger?signatures=${signatures}`, auditReport, undefined, AUDIT_MS);
+  }
+
+  payouts() {
+    return this.#ask("/payouts", payoutsAnswer);
   }
 
   invitations() {

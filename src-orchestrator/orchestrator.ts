@@ -12,6 +12,8 @@ import { OperatorDesk } from "./control/operator-desk.ts";
 import { identityFor, networkOf } from "./control/tls-identity.ts";
 import { bindPayout } from "./ledger/bindings.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
+import { keepPay } from "./ledger/kept-pay.ts";
+import type { ClaimOptions } from "./ledger/claim-rules.ts";
 import { payTestUnits } from "./ledger/payments.ts";
 import { ready } from "../src-protocol/sr25519.ts";
 import { Blobs } from "./stores/blobs.ts";
@@ -106,6 +108,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     if (run.model.kind === "onnx") await blobs.chunks(run.model.file.sha256);
     // Last: a run that cannot be served is not kept, so that a corrected one can take its place.
     await keepRun(store, run, now());
+    const pays = served?.pays ?? null;
+    await keepPay(store, pays);
     for (const notice of openLedger(store, folder, run.runId)) options.onNotice?.(notice);
     const block = blockClock(startBlock(store, genesis, now()), steady);
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey, now());
@@ -161,9 +165,18 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     const keeper = setInterval(() => store.makeSafe(), SAFE_EVERY_MS).unref();
     const stopBlocks = keepBlocks(store, { block, now });
-    const claims = { network, netuid: options.netuid, asset: "test", now, block } as const;
-    // What went wrong is told once by the store itself; what is due is paid at the next start.
-    const pay = (): void => void payTestUnits(store, claims).catch(() => {});
+    const claims: ClaimOptions = {
+      network,
+      netuid: pays?.netuid ?? options.netuid,
+      asset: pays?.asset ?? "test",
+      now,
+      block,
+    };
+    // What went wrong is told once by the store itself; what is due is paid at the next start. Money is paid by a
+    // process of its own, which asks at the operator's desk.
+    const pay = (): void => {
+      if (pays === null) payTestUnits(store, claims).catch(() => {});
+    };
     pay();
     const invitations = new Invitations(store, now);
     const access = served === null || served.open ? OPEN_ACCESS : accessByInvitation(invitations);
@@ -176,7 +189,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       host,
       tls,
       access,
-      card: () => networkCard({ network, name: name.slice(0, 40), operator, open }, host),
+      card: () => networkCard({ network, name: name.slice(0, 40), operator, open, pays }, host),
       page: page ? { name, operator } : null,
       control: {
         network,

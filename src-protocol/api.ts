@@ -69,6 +69,8 @@ export const accountAnswer = z.strictObject({
   hotkey: ss58Address,
   payoutColdkey: ss58Address,
   asset: z.enum(["test", "alpha", "tao"]),
+  /** The subnet of the alpha; else 0. */
+  netuid: z.int().min(0).max(65_535),
   accruedRao: raoText,
   claimedRao: raoText,
   paidRao: raoText,

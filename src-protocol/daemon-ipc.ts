@@ -7,6 +7,7 @@ import { sessionKey, ss58Address } from "./keys.ts";
 import { lineShare, lineUse } from "./line-limits.ts";
 import { linkStatus } from "./link-report.ts";
 import { loadingProgress } from "./loading.ts";
+import { networkPay } from "./payouts.ts";
 import { executionProvider } from "./providers.ts";
 
 /** Daemon ↔ its own child processes, over Node's IPC channel (plain JSON values). */
@@ -99,6 +100,8 @@ export const servedNetwork = z.strictObject({
     .max(4),
   /** A certificate of somebody else's making; null: one's own, made at the first start. */
   certificate: z.strictObject({ certFile: z.string(), keyFile: z.string() }).nullable(),
+  /** Left out: it counts test units, worth nothing. */
+  pays: networkPay.optional(),
 });
 export type ServedNetwork = z.infer<typeof servedNetwork>;
 

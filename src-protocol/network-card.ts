@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CONTROL_PROTOCOL, protocolAdvice } from "./control.ts";
 import { Failure } from "./failure.ts";
+import { networkPay } from "./payouts.ts";
 
 /**
  * `GET /v1/network`, over TLS pinned to the invitation's key: what somebody is shown before saying
@@ -35,6 +36,8 @@ export const networkCard = z.object({
   operator: z.string().max(120),
   /** What is earned are test units, worth nothing outside. */
   testUnits: z.boolean(),
+  /** What is paid on a real chain; left out: nothing is said of it. */
+  pays: networkPay.optional(),
   /** Nobody needs an invitation. */
   open: z.boolean(),
   /** Live nodes now. */

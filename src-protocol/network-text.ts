@@ -1,4 +1,5 @@
 import type { NetworkOffer, NetworkView } from "./networks.ts";
+import { payText } from "./payouts.ts";
 import { momentText } from "./reason-text.ts";
 import { ownTimeZone } from "./zone.ts";
 
@@ -52,8 +53,14 @@ export function offerRows({ address, keySha256, card }: NetworkOffer): readonly 
     { name: "Downloads", value: `about ${bytesText(asks.downloadBytes)} at first` },
     { name: "Memory", value: `about ${bytesText(asks.memoryBytes)} while it trains` },
     { name: "Connection", value: lineText(asks) },
-    { name: "Pays", value: card.testUnits ? "test units, worth nothing" : "for counter-signed work" },
+    { name: "Pays", value: paysText(card) },
   ];
+}
+
+function paysText({ testUnits, pays }: NetworkOffer["card"]): string {
+  if (testUnits) return "test units, worth nothing";
+  const what = pays === undefined ? "" : `${payText(pays)}, `;
+  return `${what}for counter-signed work`;
 }
 
 function lineText({ bytesPerStep, megabitsPerSecond }: NetworkOffer["card"]["asks"]): string {

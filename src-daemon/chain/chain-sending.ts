@@ -68,7 +68,9 @@ export async function signAction(
       return Promise.resolve({ id: 1, signature: `0x01${Buffer.from(signature).toString("hex")}` as const });
     },
   };
-  const signed = await call.signAsync(key.address, { signer, era: PERIOD });
+  // Asked of the node: what the library remembers is of the block before, and then the chain calls it stale.
+  const nonce = await api.rpc.system.accountNextIndex(key.address);
+  const signed = await call.signAsync(key.address, { signer, era: PERIOD, nonce });
   // An era tells a block by its place in a period only: any block of that period completes it.
   const head = (await api.rpc.chain.getHeader()).number.toNumber();
   const { birth, death } = livesFrom(signed.era, head);
@@ -155,7 +157,8 @@ export type FoundAction =
 
 /** Looks through the final blocks that it can be in. @throws Failure of the connection */
 export async function findSigned(api: ApiPromise, signed: SignedAction): Promise<FoundAction> {
-  const final = (await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead())).number.toNumber();
+  const head = await api.rpc.chain.getFinalizedHead();
+  const final = (await api.rpc.chain.getHeader(head)).number.toNumber();
   for (let block = signed.birth; block < Math.min(signed.death, final + 1); block++) {
     const hash = (await api.rpc.chain.getBlockHash(block)).toHex();
     const { extrinsics } = (await api.rpc.chain.getBlock(hash)).block;
@@ -168,7 +171,11 @@ export async function findSigned(api: ApiPromise, signed: SignedAction): Promise
       return { state: "unknown", block };
     }
   }
-  return final + 1 >= signed.death ? { state: "gone" } : { state: "open" };
+  if (final + 1 >= signed.death) return { state: "gone" };
+  // Another transaction has its number, in a block that is final.
+  const account = await (await api.at(head)).query["system"]?.["account"]?.(signed.from);
+  const nonce = Number(String((account as { nonce?: unknown } | undefined)?.nonce));
+  return nonce > signed.nonce ? { state: "gone" } : { state: "open" };
 }
 
 /** What became of it in the block that has it. @throws Failure `chain-refused`, `chain-held`, `chain-unsure` */

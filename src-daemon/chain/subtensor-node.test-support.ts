@@ -115,6 +115,11 @@ export class SubtensorNode {
     for (let i = 0; i < blocks; i++) this.#build([], "0x00");
   }
 
+  /** Ends every connection, and goes on. */
+  hangUp(): void {
+    for (const socket of this.#server.clients) socket.terminate();
+  }
+
   /** A node that has forgotten the events of its old blocks. */
   forgetEvents(): void {
     this.#blocks.forEach((block, i) => (this.#blocks[i] = { ...block, events: "0x00" }));

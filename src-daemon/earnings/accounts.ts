@@ -28,7 +28,6 @@ import type { Hotkey } from "../wallet/wallet.ts";
 
 export interface AccountsOptions {
   readonly network: string;
-  readonly netuid: number;
   readonly own: Hotkey;
   readonly neighbours: readonly Hotkey[];
   readonly payoutColdkey: Ss58Address;
@@ -175,14 +174,14 @@ export class Accounts {
   }
 
   async #claimOf(hotkey: Hotkey, folder: string): Promise<ClaimRow[]> {
-    const { network, netuid, reach } = this.#options;
+    const { network, reach } = this.#options;
     const account = await this.#account(hotkey);
     const payoutColdkey = this.#payoutOf(account);
     const rows = await this.#time.dated(() =>
       claimAll({
         hotkey,
         network,
-        netuid,
+        netuid: account.netuid,
         payoutColdkey,
         asset: account.asset,
         folder,

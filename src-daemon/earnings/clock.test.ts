@@ -31,7 +31,6 @@ test("C3: a wrong clock costs neither work nor sight: requests are dated by the 
   };
   const accounts = new Accounts({
     network: TEST_NETWORK,
-    netuid: 0,
     own,
     neighbours: [],
     payoutColdkey: own.address,
@@ -53,7 +52,6 @@ test("a network that answers with a clock a week off is not followed: the senten
   const own = owner(0);
   const accounts = new Accounts({
     network: TEST_NETWORK,
-    netuid: 0,
     own,
     neighbours: [],
     payoutColdkey: own.address,

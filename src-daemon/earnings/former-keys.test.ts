@@ -30,7 +30,6 @@ async function trained() {
   const accounts = (own: Hotkey, path: string, change: Partial<AccountsOptions> = {}) =>
     new Accounts({
       network: TEST_NETWORK,
-      netuid: 0,
       own,
       neighbours: [],
       payoutColdkey: own.address,

@@ -2,12 +2,16 @@ import { parseArgs } from "node:util";
 import { join, resolve } from "node:path";
 import { servedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { payerPlan } from "../../src-protocol/payer-ipc.ts";
 import { serveToCli } from "../../src-protocol/serve-ipc.ts";
 import type { ServeMessage } from "../../src-protocol/serve-ipc.ts";
+import { PayerProcess } from "../payer/payer-process.ts";
 import { startChild } from "../supervision/child.ts";
 import { homeFailure, openHome } from "../data-folder/home.ts";
+import type { Home } from "../data-folder/home.ts";
 import { lockHome } from "../data-folder/lock.ts";
 import { openLog } from "../data-folder/log-file.ts";
+import type { Log } from "../data-folder/log-file.ts";
 import { OrchestratorProcess } from "../supervision/orchestrator-process.ts";
 import { DataReading } from "../runs/data-reading.ts";
 import { runJob } from "../runs/run-job.ts";
@@ -38,6 +42,9 @@ const { values } = parseArgs({
     steps: { type: "string" },
     stages: { type: "string" },
     exact: { type: "boolean" },
+    /** JSON of what pays claims on a real chain, and for how much work how much. */
+    payer: { type: "string" },
+    "rao-per-teraflop": { type: "string" },
   },
 });
 
@@ -92,7 +99,7 @@ async function serve(): Promise<void> {
         (files) => log.info({ files }, "the data"),
         reading,
       )),
-      raoPerTeraflop: RAO_PER_TERAFLOP,
+      raoPerTeraflop: values["rao-per-teraflop"] ?? RAO_PER_TERAFLOP,
       payouts: [],
       host: values.host ?? "0.0.0.0",
       port: Number(values.port ?? "0"),
@@ -117,20 +124,39 @@ async function serve(): Promise<void> {
       },
     },
   );
+  const payer = values.payer === undefined ? null : payerFor(values.payer, home, log);
   try {
     const started = orchestrator.start();
     await Promise.race([started, wanted]);
+    payer?.start();
     await wanted;
     started.catch(() => {});
   } catch (error) {
     log.error({ err: error }, "the network could not be served");
     throw error instanceof Failure ? error : homeFailure(home.path, error);
   } finally {
+    await payer?.stop("the network ends");
     await orchestrator.stop("the network ends");
     log.info("stopped");
     close();
     lock.release();
   }
+}
+
+/** Its wallet, its chain and its limits are the operator's; an unreachable chain stops nothing but the pay. */
+function payerFor(words: string, home: Home, log: Log): PayerProcess {
+  const given = payerPlan.omit({ home: true, networkFolder: true }).parse(JSON.parse(words));
+  return new PayerProcess(
+    { ...given, home: home.path, networkFolder: home.network },
+    {
+      onLine: (line) => log.info({ process: "payer" }, line),
+      onState: (state) => log.info({ process: "payer", state }, "process"),
+      note(text) {
+        log.warn({ process: "payer" }, text);
+        tell({ type: "note", text });
+      },
+    },
+  );
 }
 
 function tell(message: ServeMessage, sent: () => void = () => {}): void {

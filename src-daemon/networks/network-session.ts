@@ -23,7 +23,6 @@ import type { Member, WorkerSettings } from "../supervision/worker-process.ts";
 export interface SessionPlan {
   /** As it is shown before anything of it has answered. */
   readonly view: DaemonState["network"];
-  readonly netuid: number;
   readonly asset: DaemonState["earnings"]["asset"];
   readonly reach: Reach;
   readonly claimFolder: string;
@@ -64,7 +63,6 @@ export class NetworkSession {
     this.#live = live;
     this.accounts = new Accounts({
       network: plan.worker.network,
-      netuid: plan.netuid,
       own,
       neighbours: others.map(({ hotkey }) => hotkey),
       payoutColdkey: ports.payoutColdkey,

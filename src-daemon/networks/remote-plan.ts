@@ -7,9 +7,6 @@ import { pinnedReach } from "./reach.ts";
 import { threadsPerWorker } from "../runs/run-plan.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 
-/** A network of others has no subnet either. */
-const NETUID = 0;
-
 export interface RemoteParts {
   readonly home: Home;
   readonly own: Hotkey;
@@ -34,7 +31,6 @@ export function remotePlan({ home, own, known }: RemoteParts, joined: StoredNetw
       known,
       offer: null,
     },
-    netuid: NETUID,
     asset: "test",
     reach: pinnedReach(access, own.address),
     claimFolder: claims,

@@ -17,7 +17,6 @@ import type { Member } from "../supervision/worker-process.ts";
 
 /** Test units: one for 1e14 counted floating-point operations. */
 const RAO_PER_TERAFLOP = "10000000";
-const EMBEDDED_NETUID = 0;
 
 export interface EmbeddedParts {
   readonly home: Home;
@@ -41,7 +40,6 @@ export async function embeddedPlan(
   const workers = neighbours.length + 1;
   return {
     view: embeddedNetwork(neighbours.length, known),
-    netuid: EMBEDDED_NETUID,
     asset: "test",
     reach: LOOPBACK,
     claimFolder: home.claims,

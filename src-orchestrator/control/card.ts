@@ -3,6 +3,7 @@ import { CORPUS_CHUNK_BYTES, DIGEST_BYTES, chunkCount } from "../../src-protocol
 import { modelFilesOf } from "../../src-protocol/model.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
+import type { NetworkPay } from "../../src-protocol/payouts.ts";
 import type { RunHost } from "../runs/run-host.ts";
 
 /** A worker that trains a stage of next to nothing: Node and ONNX Runtime; 244 to 271 MB seen on Linux x64. */
@@ -17,10 +18,15 @@ export interface NetworkNames {
   readonly name: string;
   readonly operator: string;
   readonly open: boolean;
+  /** Null: test units. */
+  readonly pays: NetworkPay | null;
 }
 
 /** What an invitee is shown: who this is, what is computed, and what it would ask of one computer. */
-export function networkCard({ network, name, operator, open }: NetworkNames, host: RunHost): NetworkCard {
+export function networkCard(
+  { network, name, operator, open, pays }: NetworkNames,
+  host: RunHost,
+): NetworkCard {
   const { run, facts } = host;
   const view = host.view();
   const greatest = (values: readonly number[]): number => Math.max(0, ...values);
@@ -35,7 +41,8 @@ export function networkCard({ network, name, operator, open }: NetworkNames, hos
     network,
     name,
     operator,
-    testUnits: true,
+    testUnits: pays === null,
+    ...(pays === null ? {} : { pays }),
     open,
     nodes: view.nodes,
     run: {

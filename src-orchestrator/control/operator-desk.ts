@@ -9,7 +9,10 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { addressUrl, formatInvitation } from "../../src-protocol/invitation.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { AuditReport } from "../../src-protocol/ledger-audit.ts";
+import { heldReport, paidReport } from "../../src-protocol/payouts.ts";
+import type { PayoutsAnswer } from "../../src-protocol/payouts.ts";
 import { auditLedger } from "../ledger/audit.ts";
+import { checkSettlement, dueClaims, hold, settle } from "../ledger/payments.ts";
 import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
 import type {
   InvitationsAnswer,
@@ -45,6 +48,8 @@ export interface DeskPorts {
 
 const ledgerQuery = z.object({ signatures: z.enum(["true", "false"]).default("false") });
 const BODY_LIMIT_BYTES = 4 * 1024;
+/** What a payer is told at once; the rest when those are paid. */
+const MOST_DUE = 500;
 
 /** What the operator asks for: on loopback, by who can read `operator.json` in the data folder. */
 export class OperatorDesk {
@@ -124,6 +129,28 @@ function servedRoutes(
     const where = addresses.map((address) => addressUrl(address).replace("https://", ""));
     return operatorStatus({ network, name, operator, open, keySha256, addresses: where }, host, store);
   });
+  server.get("/payouts", (): PayoutsAnswer => {
+    store.flush();
+    const pays = served.pays ?? null;
+    const due = pays === null ? [] : dueClaims(store, MOST_DUE);
+    return {
+      pays,
+      due: due.map((claim) => Object.assign({}, claim, { amountRao: String(claim.amountRao) })),
+    };
+  });
+  server.post("/payouts/paid", async ({ body }) => {
+    const { claimId, block, blockHash, extrinsic, creditedRao } = read(paidReport, body);
+    const credited = BigInt(creditedRao);
+    if (served.pays === undefined) throw testUnitsOnly();
+    checkSettlement(store, claimId, credited);
+    await settle(store, claimId, { block, blockHash, extrinsic, creditedRao: credited }, now());
+    return { claimId };
+  });
+  server.post("/payouts/held", async ({ body }) => {
+    const { claimId, reason } = read(heldReport, body);
+    await hold(store, claimId, reason);
+    return { claimId };
+  });
   server.get("/invitations", (): InvitationsAnswer => ({
     invitations: invitations
       .list()
@@ -149,6 +176,10 @@ function servedRoutes(
     evict(evicted);
     return { id: wanted.id, evicted: [...evicted] };
   });
+}
+
+function testUnitsOnly(): Failure {
+  return new Failure("test-units", "This network pays test units, in its own book.");
 }
 
 function read<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {

@@ -125,7 +125,7 @@ function laterOf(store: Store, hotkey: Ss58Address, until: number): ClaimableAns
 export function account(
   store: Store,
   hotkey: Ss58Address,
-  { asset, block }: Pick<ClaimOptions, "asset" | "block">,
+  { asset, netuid, block }: Pick<ClaimOptions, "asset" | "netuid" | "block">,
 ): AccountAnswer {
   const known = store.get("SELECT number, receipts FROM hotkeys WHERE address = :hotkey", { hotkey });
   const claimed =
@@ -138,6 +138,7 @@ export function account(
     hotkey,
     payoutColdkey: payoutOf(store, hotkey),
     asset,
+    netuid,
     accruedRao: String(accruedRao(store, hotkey)),
     claimedRao: String(orNull(claimed?.rao, bigintOf) ?? 0n),
     paidRao: String(paidRao(store, hotkey)),

@@ -1,3 +1,4 @@
+import { Failure } from "../../src-protocol/failure.ts";
 import { sha256Hex, ss58Address } from "../../src-protocol/keys.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { bigintOf, numberOf, orNull, textOf } from "../stores/store.ts";
@@ -11,7 +12,12 @@ export interface DueClaim {
   readonly hotkey: Ss58Address;
   readonly payoutColdkey: Ss58Address;
   readonly amountRao: bigint;
-  readonly block: number;
+  readonly at: number;
+  /** As the hotkey has signed it. */
+  readonly text: string;
+  readonly signature: string;
+  /** Why it waits. */
+  readonly held: string | null;
 }
 
 /** How a claim was paid: final, and with what has arrived. */
@@ -35,8 +41,19 @@ export function dueClaims(store: Store, limit: number): DueClaim[] {
       hotkey: ss58Address.parse(textOf(row.address)),
       payoutColdkey: ss58Address.parse(textOf(row.payoutColdkey)),
       amountRao: bigintOf(row.amountRao),
-      block: numberOf(row.block),
+      at: numberOf(row.at),
+      text: textOf(row.text),
+      signature: textOf(row.signature),
+      held: orNull(row.held, textOf),
     }));
+}
+
+/** @throws Failure `unknown-claim`, `bad-amount`: a payment of this claim that cannot be */
+export function checkSettlement(store: Store, claimId: string, creditedRao: bigint): void {
+  const claim = store.get("SELECT amountRao FROM claims WHERE claimId = :claimId", { claimId });
+  if (claim === null) throw new Failure("unknown-claim", `The book has no claim ${claimId}.`);
+  if (creditedRao < 0n || creditedRao > bigintOf(claim.amountRao))
+    throw new Failure("bad-amount", "More than was claimed cannot have arrived.");
 }
 
 /** Books a payment, once; resolves when that is on disk. A claim that is paid already stays as it was paid. */

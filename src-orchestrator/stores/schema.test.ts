@@ -14,7 +14,7 @@ import { DATABASE_FILE, Store } from "./store.ts";
 
 /** The schema in which a receipt was one micro-batch's. */
 const BEFORE_STATEMENTS = 4;
-const OPTIONS = { asset: "test", now: () => 9, block: () => 9 } as const;
+const OPTIONS = { asset: "test", netuid: 0, now: () => 9, block: () => 9 } as const;
 const [ALICE, BOB] = [hotkey(0).address, hotkey(1).address];
 
 /** Alice worked on 4 micro-batches of steps 0, 1, 2 and 5 and has claimed step 0; Bob on stage 1, one micro-batch. */

@@ -1,0 +1,111 @@
+import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
+import { z } from "zod";
+import { chainAction } from "../../src-protocol/chain-action.ts";
+import { Failure } from "../../src-protocol/failure.ts";
+import { ss58Address } from "../../src-protocol/keys.ts";
+import type { SignedAction } from "../chain/chain-sending.ts";
+
+const begun = z.strictObject({
+  claimId: z.string(),
+  signed: z.strictObject({
+    action: chainAction,
+    from: ss58Address,
+    extrinsic: z.string().regex(/^0x[0-9a-f]+$/),
+    hash: z.string(),
+    nonce: z.int().nonnegative(),
+    birth: z.int().nonnegative(),
+    death: z.int().nonnegative(),
+  }),
+});
+/** `paid`; `failed`: it is in a block and did nothing; `gone`: in none, and in none to come. */
+const ended = z.strictObject({
+  claimId: z.string(),
+  hash: z.string(),
+  end: z.enum(["paid", "failed", "gone"]),
+});
+
+/**
+ * What was signed for which claim: on disk before it is sent, so that whoever comes after a crash sends the same
+ * again, which a chain takes once, and signs nothing new while that may still arrive. Append-only JSON lines.
+ */
+export class PayoutJournal {
+  readonly #path: string;
+  readonly #open = new Map<string, SignedAction>();
+
+  /** @throws Failure `payouts-damaged`: a line in the middle is none, so that nobody knows what was sent */
+  constructor(path: string) {
+    this.#path = path;
+    const text = textOf(path);
+    const lines = text.split("\n");
+    // Cut by a kill before it was on disk: then it was not sent either.
+    const cut = lines.pop() ?? "";
+    for (const [index, line] of lines.entries()) {
+      const read = z.union([begun, ended]).safeParse(parsed(line));
+      if (read.success) this.#take(read.data);
+      else
+        throw new Failure(
+          "payouts-damaged",
+          `Line ${index + 1} of ${path} is damaged, so it is not known what was paid. Nothing is paid until it is put right: put a copy of the file back.`,
+        );
+    }
+    if (cut !== "") truncateSync(path, Buffer.byteLength(text) - Buffer.byteLength(cut));
+  }
+
+  /** Signed for this claim, with an end that is not known; null: nothing. */
+  openFor(claimId: string): SignedAction | null {
+    return this.#open.get(claimId) ?? null;
+  }
+
+  begin(claimId: string, signed: SignedAction): void {
+    this.#add({ claimId, signed });
+  }
+
+  end(claimId: string, hash: string, end: z.infer<typeof ended>["end"]): void {
+    this.#add({ claimId, hash, end });
+  }
+
+  #take(line: z.infer<typeof begun> | z.infer<typeof ended>): void {
+    if ("signed" in line) this.#open.set(line.claimId, line.signed);
+    else if (this.#open.get(line.claimId)?.hash === line.hash) this.#open.delete(line.claimId);
+  }
+
+  #add(line: z.infer<typeof begun> | z.infer<typeof ended>): void {
+    this.#append(`${JSON.stringify(line)}\n`);
+    this.#take(line);
+  }
+
+  #append(text: string): void {
+    try {
+      const file = openSync(this.#path, "a", 0o600);
+      try {
+        writeSync(file, text);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    } catch (error) {
+      throw new Failure("payouts-not-noted", `${this.#path} cannot be written, so nothing is paid.`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw new Failure("payouts-damaged", `${path} cannot be read, so it is not known what was paid.`, {
+      cause: error,
+    });
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
