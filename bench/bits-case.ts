@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ARITHMETICS } from "../src-protocol/arithmetic.ts";
+import { ARITHMETICS, kernels } from "../src-protocol/arithmetic.ts";
 
 /** What a computer, or an emulated one, is given to compute: graphs as files, with their inputs. */
 const feed = z.strictObject({
@@ -15,6 +15,8 @@ export type BitsFeed = z.infer<typeof feed>;
 export const bitsCase = z.strictObject({
   name: z.string(),
   arithmetic: z.enum(ARITHMETICS),
+  /** Of the optimiser, where it is not the class's own: that of models from elsewhere. */
+  level: kernels.shape.level.optional(),
   file: z.string(),
   outputs: z.array(z.string()),
   feeds: z.array(feed),

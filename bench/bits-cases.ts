@@ -12,7 +12,7 @@ import { CASES, type Case } from "../src-engine/operators/cases.test-support.ts"
 import { randomStream } from "../src-engine/random.ts";
 import { stagesOf } from "../src-engine/stages.ts";
 import type { Tensor } from "../src-engine/tensor.ts";
-import { type Arithmetic, ARITHMETICS } from "../src-protocol/arithmetic.ts";
+import { type Arithmetic, ARITHMETICS, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { failureBody } from "../src-protocol/failure.ts";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
 import type { BitsCase, BitsFeed } from "./bits-case.ts";
@@ -27,10 +27,10 @@ export function writeCases(folder: string): { cases: BitsCase[]; refused: string
   const add = (name: string, make: (arithmetic: Arithmetic) => Made): void => {
     for (const arithmetic of ARITHMETICS) {
       try {
-        const { bytes, outputs, feeds } = make(arithmetic);
+        const { bytes, outputs, level, feeds } = make(arithmetic);
         const file = `${cases.length}.onnx`;
         writeFileSync(join(folder, file), bytes);
-        cases.push({ name, arithmetic, file, outputs: [...outputs], feeds });
+        cases.push({ name, arithmetic, level, file, outputs: [...outputs], feeds });
       } catch (error) {
         if (failureBody(error).code !== "not-exact") throw error;
         refused.push(name);
@@ -51,7 +51,7 @@ export function writeCases(folder: string): { cases: BitsCase[]; refused: string
   return { cases, refused };
 }
 
-interface Made {
+interface Made extends Pick<BitsCase, "level"> {
   bytes: Uint8Array;
   outputs: readonly string[];
   feeds: BitsFeed[];
@@ -209,5 +209,6 @@ function networkCase(name: (typeof NETWORKS)[number], arithmetic: Arithmetic): M
     shape: [...(tensors.get(each)?.shape ?? [])],
     values: Array.from(values.get(each) ?? []),
   }));
-  return { bytes: made.bytes, outputs: made.outputs, feeds };
+  const { level } = kernelsFor(arithmetic, { kind: "onnx" });
+  return { bytes: made.bytes, outputs: made.outputs, level, feeds };
 }

@@ -32,8 +32,9 @@ function tell(result: BitsResult): void {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-async function run({ name, arithmetic, file, outputs, feeds }: BitsCase): Promise<BitsResult> {
-  const options = sessionOptions(arithmetic, threads, values.level as Parameters<typeof sessionOptions>[2]);
+async function run({ name, arithmetic, level, file, outputs, feeds }: BitsCase): Promise<BitsResult> {
+  const asked = values.level as Parameters<typeof sessionOptions>[2];
+  const options = sessionOptions(arithmetic, threads, asked ?? level);
   try {
     const session = await runtime.InferenceSession.create(join(values.folder, file), {
       ...options,

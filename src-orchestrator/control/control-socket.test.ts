@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import { CONTROL_PROTOCOL, isCounted, LOOPBACK_CHANNEL, proofText } from "../../src-protocol/control.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { CONTROL_TIMES, LOOKS_BEFORE_DEAD } from "./control-socket.ts";
@@ -164,6 +165,32 @@ test("who cannot say who they are is refused with the reason", async () => {
     ]);
   }
   expect(orchestrator.host.view().nodes).toBe(0);
+});
+
+test("a run of the class exact takes only nodes whose own test gave its bits, and tells the others why", async () => {
+  const { orchestrator, net } = await openOrchestrator({ arithmetic: "exact", kernels: KERNELS.exact });
+  const join = (exact: boolean | undefined) => {
+    const signer = createSessionSigner();
+    const capabilities = { platform: "x", threads: 1, memoryBytes: 8e9, executionProvider: "cpu", exact };
+    const hello = {
+      type: "hello",
+      protocol: CONTROL_PROTOCOL,
+      delegation: delegate(hotkey(0), signer.publicKey),
+      capabilities,
+      linkAddress: { host: "127.0.0.1", port: 9 },
+      restorable: [],
+    };
+    return net.node(orchestrator.url, 0, {
+      greeting: (nonce) => [
+        hello,
+        { type: "proof", signature: signer.sign(proofText(TEST_NETWORK, nonce, LOOPBACK_CHANNEL)) },
+      ],
+    });
+  };
+  expect(await refusal(join(false))).toBe("not-exact");
+  expect(await refusal(join(undefined))).toBe("not-exact");
+  const holder = join(true);
+  await until("welcome", () => holder.heard.some(({ type }) => type === "welcome"));
 });
 
 test("a message beyond the size limit ends the connection", async () => {
