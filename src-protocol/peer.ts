@@ -7,6 +7,8 @@ const step = z.int().nonnegative();
 const microBatch = z.int().nonnegative();
 const generation = z.int().nonnegative();
 
+const MOST_WORK_MS = 31 * 24 * 3_600_000;
+
 export const tensorMeta = z.strictObject({
   type: z.literal("tensor"),
   generation,
@@ -28,6 +30,8 @@ export const tensorMeta = z.strictObject({
    * receiver's already. The gradient comes from there; nothing is sent on.
    */
   heldBy: sessionKey.optional(),
+  /** Backward, of a replica: what it works on a micro-batch, there and back; by it others route. */
+  workMs: z.number().nonnegative().max(MOST_WORK_MS).optional(),
 });
 export type TensorMeta = z.infer<typeof tensorMeta>;
 

@@ -337,12 +337,11 @@ function close(stage: number): (book: StepBook) => StepOutcome {
 }
 
 function withCell(book: StepBook, stage: number, microBatch: number, cell: Cell): StepBook {
-  return {
-    ...book,
-    stages: book.stages.map((each, i) =>
-      i === stage ? { ...each, cells: each.cells.map((old, at) => (at === microBatch ? cell : old)) } : each,
-    ),
-  };
+  const here = book.stages[stage];
+  if (here?.cells[microBatch] === undefined) return book;
+  // A copy at once: a step may have thousands of micro-batches, and each is told of several times.
+  const cells = here.cells.with(microBatch, cell);
+  return { ...book, stages: book.stages.with(stage, { ...here, cells }) };
 }
 
 function then({ book, effects }: StepOutcome, next: (book: StepBook) => StepOutcome): StepOutcome {

@@ -70,6 +70,10 @@ export interface ReplicaPorts {
 /** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
 const RECEIPTS_WITHIN_MS = 2_000;
 const RECEIPTS_AT_END_MS = 300;
+/** A head takes no more micro-batches while so many for each stage are on their way: others would wait for it. */
+const ON_THE_WAY = 2;
+/** The share of the newest measurement in an average. */
+const NEWEST = 0.2;
 const LOOK_MS = 10;
 const LINKED_WITHIN_MS = 4_000;
 
@@ -94,6 +98,8 @@ export class ReplicaRunner {
   readonly #ports: ReplicaPorts;
   readonly #batches: MicroBatches;
   readonly #next: NextReplicas;
+  /** Usual times of its own passes. */
+  readonly #passMs = new Map<"forward" | "backward", number>();
   readonly #sums: StageSums;
   readonly #states: StateExchange;
   readonly #receipts: ShareReceipts;
@@ -277,6 +283,7 @@ export class ReplicaRunner {
   #forget(): void {
     this.#era += 1;
     this.#batches.clear();
+    this.#next.emptied();
     this.#sums.clear();
     this.#gradients.clear();
     this.#evaluations = [];
@@ -325,7 +332,7 @@ export class ReplicaRunner {
     const { stage, generation, report } = this.#ports;
     if (!stage.isHead || this.#isAsking || this.#isSpoiled) return;
     if (this.#batches.waiting + this.#evaluations.length > 0) return;
-    if (this.#batches.inFlight > stage.stages) return;
+    if (this.#batches.inFlight > stage.stages * ON_THE_WAY) return;
     this.#isAsking = true;
     report({ type: "ask", generation });
   }
@@ -338,7 +345,9 @@ export class ReplicaRunner {
     const input: Crossing | null = job.input;
     await this.#busy(async () => {
       const { compute, samples } = this.#ports;
-      const { answer } = await runJob(compute, { kind, pass, step, microBatch, input }, samples);
+      const { answer, ms } = await runJob(compute, { kind, pass, step, microBatch, input }, samples);
+      const usual = this.#passMs.get(pass) ?? ms;
+      this.#passMs.set(pass, usual + NEWEST * (ms - usual));
       const isWorked = kind !== "forward";
       if (era === this.#era && this.#isExact && isWorked) {
         const { answer: own } = await compute.call("gradients", { clear: true });
@@ -436,8 +445,12 @@ export class ReplicaRunner {
     if (this.#early.length < spec.microBatches * 2) this.#early.push({ from, side, meta, input });
   }
 
-  #takeIn(from: SessionKey, side: Side, { pass, microBatch, heldBy }: TensorMeta, input: Tensor): void {
-    if (pass === "backward") return this.#batches.returned(from, microBatch, input);
+  #takeIn(from: SessionKey, side: Side, meta: TensorMeta, input: Tensor): void {
+    const { pass, microBatch, heldBy } = meta;
+    if (pass === "backward") {
+      if (meta.workMs !== undefined) this.#next.told(from, meta.workMs);
+      return this.#batches.returned(from, microBatch, input);
+    }
     if (side !== "previous") return;
     if (pass === "forward") return this.#batches.arrived(from, microBatch, input, heldBy ?? null);
     if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
@@ -475,6 +488,7 @@ export class ReplicaRunner {
         codec: "f32",
         sha256: digest,
         ...(heldBy !== null && { heldBy }),
+        ...(pass === "backward" && { workMs: [...this.#passMs.values()].reduce((sum, ms) => sum + ms, 0) }),
       },
       payload,
     );

@@ -1,28 +1,34 @@
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
-import { afterAnswer, afterFailure, afterSending, newcomer, route } from "./route.ts";
+import { afterAnswer, afterFailure, afterSending, afterTelling, newcomer, route } from "./route.ts";
 import type { ReplicaLoad } from "./route.ts";
 
 const key = (i: number) => sessionKey.parse(i.toString(16).padStart(64, "0"));
 const load = (i: number, change: Partial<ReplicaLoad> = {}): ReplicaLoad => ({
   sessionKey: key(i),
   workMs: 100,
-  linkMs: 10,
-  freeAt: 0,
+  waiting: 0,
   failures: 0,
   asideUntil: 0,
   ...change,
 });
-const never = (): number => {
-  throw new Error("Few replicas are compared without drawing.");
-};
+const half = (): number => 0.5;
 
-function share(loads: readonly ReplicaLoad[], microBatches: number, draw = never): Map<string, number> {
+function drawn(): () => number {
+  let seed = 7;
+  return () => {
+    seed = (seed * 16_807) % 2_147_483_647;
+    return seed / 2_147_483_647;
+  };
+}
+
+/** Micro-batches sent one after another, of which none comes back. */
+function share(loads: readonly ReplicaLoad[], microBatches: number, draw: () => number): Map<string, number> {
   const sent = new Map<string, number>();
   let all = loads;
   for (let i = 0; i < microBatches; i++) {
     const to = route(all, 0, draw);
-    all = all.map((each) => (each.sessionKey === to ? afterSending(each, 0) : each));
+    all = all.map((each) => (each.sessionKey === to ? afterSending(each) : each));
     sent.set(to ?? "nobody", (sent.get(to ?? "nobody") ?? 0) + 1);
   }
   return sent;
@@ -30,15 +36,22 @@ function share(loads: readonly ReplicaLoad[], microBatches: number, draw = never
 
 describe("the route of a micro-batch", () => {
   it("gives a node that is five times slower a fifth of the work, not a timeout", () => {
-    const sent = share([load(1), load(2, { workMs: 500 })], 600);
+    const sent = share([load(1), load(2, { workMs: 500 })], 600, half);
     expect(sent.get(key(1))).toBe(500);
     expect(sent.get(key(2))).toBe(100);
   });
 
-  it("waits in the queue of a near node rather than cross a slow link", () => {
-    const far = load(2, { linkMs: 1000 });
-    expect(route([load(1, { freeAt: 900 }), far], 0, never)).toBe(key(1));
-    expect(route([load(1, { freeAt: 1100 }), far], 0, never)).toBe(key(2));
+  it("goes to a slow one that is free rather than to a fast one with a queue", () => {
+    const slow = load(2, { workMs: 500 });
+    expect(route([load(1, { waiting: 2 }), slow], 0, half)).toBe(key(1));
+    expect(route([load(1, { waiting: 3 }), slow], 0, half)).toBe(key(2));
+  });
+
+  it("believes nobody to be more than eight times as fast as the best of the others", () => {
+    const others = [load(2), load(3, { workMs: 300 })];
+    expect(afterTelling(load(1), 0.001, true, others).workMs).toBe(12.5);
+    expect(afterTelling(load(1), 1_000, true, others).workMs).toBe(1_000);
+    expect(afterTelling(load(1), 1_000, false, others).workMs).toBe(280);
   });
 
   it("goes to nobody who failed until a pause is over, which doubles with each failure in a row, to a minute", () => {
@@ -50,31 +63,26 @@ describe("the route of a micro-batch", () => {
     }
     expect(pauses.slice(0, 4)).toEqual([500, 1000, 2000, 4000]);
     expect(pauses.at(-1)).toBe(60_000);
-    expect(route([failed, load(2, { workMs: 9999 })], 59_999, never)).toBe(key(2));
-    expect(route([failed], 59_999, never)).toBeNull();
-    expect(route([failed], 60_000, never)).toBe(key(1));
-    expect(afterFailure(afterAnswer(failed, 100), 0).asideUntil).toBe(500);
+    expect(route([failed, load(2, { workMs: 9999 })], 59_999, half)).toBe(key(2));
+    expect(route([failed], 59_999, half)).toBeNull();
+    expect(route([failed], 60_000, half)).toBe(key(1));
+    expect(afterFailure(afterAnswer(failed), 0).asideUntil).toBe(500);
   });
 
   it("spreads over many by the better of two that are drawn", () => {
-    let seed = 7;
-    const draw = (): number => {
-      seed = (seed * 16_807) % 2_147_483_647;
-      return seed / 2_147_483_647;
-    };
     const sent = share(
-      Array.from({ length: 20 }, (_, i) => load(i)),
+      Array.from({ length: 100 }, (_, i) => load(i)),
       2000,
-      draw,
+      drawn(),
     );
-    expect(sent.size).toBe(20);
+    expect(sent.size).toBe(100);
     expect(Math.max(...sent.values()) - Math.min(...sent.values())).toBeLessThanOrEqual(20);
   });
 
   it("tries a newcomer like the best of the others, and not with all that comes next", () => {
-    const others = [load(1, { freeAt: 3000 }), load(2, { freeAt: 2000, workMs: 50 })];
-    const arrived = newcomer(key(3), others, 0);
-    expect(arrived).toMatchObject({ workMs: 50, freeAt: 2000 });
-    expect(share([...others, arrived], 100).get(key(3))).toBeLessThan(60);
+    const others = [load(1, { waiting: 3 }), load(2, { waiting: 2, workMs: 50 })];
+    const arrived = newcomer(key(3), others, 1);
+    expect(arrived).toMatchObject({ workMs: 50, waiting: 0 });
+    expect(share([...others, arrived], 100, half).get(key(3))).toBeLessThan(60);
   });
 });

@@ -5,15 +5,13 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
  * those of different computers are never compared.
  */
 
-/** What this node has measured of one replica. */
+/** What this node knows of one replica. */
 export interface ReplicaLoad {
   readonly sessionKey: SessionKey;
-  /** Moving average of the time from one answer to the next while it had work; ms a micro-batch. */
+  /** What it works on a micro-batch, there and back, as it has told with its gradients; moving average, ms. */
   readonly workMs: number;
-  /** One way over the link, of one micro-batch; ms. */
-  readonly linkMs: number;
-  /** When it will have done what was sent to it, by `workMs`. */
-  readonly freeAt: number;
+  /** What was sent to it by this node, and has not come back as a gradient. */
+  readonly waiting: number;
   /** In a row. */
   readonly failures: number;
   /** Not tried before; 0: at any time. */
@@ -21,32 +19,38 @@ export interface ReplicaLoad {
 }
 
 /** So many are compared all; of more, two that are drawn. */
-const FEW = 8;
+const FEW = 64;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 /** The share of the newest measurement in the average. */
 const NEWEST = 0.2;
+/** SECURITY: nobody is taken for more than so many times as fast as the best of the others, whatever it tells. */
+const MOST_TIMES = 8;
 
-/** When the replica would have the micro-batch done that is sent to it now. */
-export function virtualFinish({ workMs, linkMs, freeAt }: ReplicaLoad, now: number): number {
-  return Math.max(freeAt, now + linkMs) + workMs;
+/**
+ * When the replica would have done what it has of this node, by its own pace. When gradients come back says
+ * nothing of that: it is as much the time of all stages behind it. `part`: of one more, in [0, 1): a number
+ * that is drawn, so that senders who know the same do not all choose the same one.
+ */
+export function virtualFinish({ workMs, waiting }: ReplicaLoad, part: number): number {
+  return (waiting + part) * workMs;
 }
 
 /**
  * The replica with the earliest virtual finish time; of many, the better of two drawn at random
- * ("power of two choices"), so that not all senders choose the same one. Null: all are put aside.
+ * ("power of two choices"). Null: all are put aside.
  *
  * @param draw a number in [0, 1)
  */
 export function route(replicas: readonly ReplicaLoad[], now: number, draw: () => number): SessionKey | null {
   const live = replicas.filter(({ asideUntil }) => asideUntil <= now);
   const compared = live.length <= FEW ? live : twoOf(live, draw);
-  const [first, ...others] = compared;
-  if (first === undefined) return null;
-  return others.reduce(
-    (best, each) => (virtualFinish(each, now) < virtualFinish(best, now) ? each : best),
-    first,
-  ).sessionKey;
+  let best: { readonly sessionKey: SessionKey; readonly finish: number } | null = null;
+  for (const load of compared) {
+    const finish = virtualFinish(load, draw());
+    if (best === null || finish < best.finish) best = { sessionKey: load.sessionKey, finish };
+  }
+  return best?.sessionKey ?? null;
 }
 
 function twoOf(live: readonly ReplicaLoad[], draw: () => number): readonly ReplicaLoad[] {
@@ -55,39 +59,44 @@ function twoOf(live: readonly ReplicaLoad[], draw: () => number): readonly Repli
   return live.filter((_, index) => index === one || index === (one + step) % live.length);
 }
 
-export function afterSending(load: ReplicaLoad, now: number): ReplicaLoad {
-  return { ...load, freeAt: virtualFinish(load, now) };
+export function afterSending(load: ReplicaLoad): ReplicaLoad {
+  return { ...load, waiting: load.waiting + 1 };
 }
 
-/** @param tookMs from the later of sending and its answer before, to its answer now */
-export function afterAnswer(load: ReplicaLoad, tookMs: number): ReplicaLoad {
-  const workMs = load.workMs + NEWEST * (Math.max(0, tookMs) - load.workMs);
-  return { ...load, workMs, failures: 0, asideUntil: 0 };
+export function afterAnswer(load: ReplicaLoad): ReplicaLoad {
+  return { ...load, waiting: Math.max(0, load.waiting - 1), failures: 0, asideUntil: 0 };
+}
+
+/** It has told what it works on a micro-batch; `isFirst`: nothing was known of it before. */
+export function afterTelling(
+  load: ReplicaLoad,
+  toldMs: number,
+  isFirst: boolean,
+  others: readonly ReplicaLoad[],
+): ReplicaLoad {
+  const least = leastWork(others.filter(({ sessionKey }) => sessionKey !== load.sessionKey));
+  const ms = Math.max(toldMs, least === null ? 0 : least / MOST_TIMES);
+  return { ...load, workMs: isFirst ? ms : load.workMs + NEWEST * (ms - load.workMs) };
 }
 
 /** It is put aside at once and tried again after a pause that doubles each time. What it had in its queue is gone. */
 export function afterFailure(load: ReplicaLoad, now: number): ReplicaLoad {
   const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(load.failures, 20));
-  return { ...load, failures: load.failures + 1, asideUntil: now + pauseMs, freeAt: now };
+  return { ...load, failures: load.failures + 1, asideUntil: now + pauseMs, waiting: 0 };
 }
 
-/** What is taken for a newcomer until it has been measured: it is as good as the best, so that it is tried. */
-export function newcomer(sessionKey: SessionKey, others: readonly ReplicaLoad[], now: number): ReplicaLoad {
-  const least = (of: (load: ReplicaLoad) => number): number =>
-    others.reduce((least, load) => Math.min(least, of(load)), Infinity);
-  const known = others.length > 0;
-  return {
-    sessionKey,
-    workMs: known ? least(({ workMs }) => workMs) : 0,
-    linkMs: known ? least(({ linkMs }) => linkMs) : 0,
-    // Not earlier than the others: it would get all that comes next.
-    freeAt: known
-      ? Math.max(
-          now,
-          least(({ freeAt }) => freeAt),
-        )
-      : now,
-    failures: 0,
-    asideUntil: 0,
-  };
+/** What is taken for a newcomer until it has told: it is as good as the best, so that it is tried. */
+export function newcomer(
+  sessionKey: SessionKey,
+  others: readonly ReplicaLoad[],
+  guessedMs: number,
+): ReplicaLoad {
+  return { sessionKey, workMs: leastWork(others) ?? guessedMs, waiting: 0, failures: 0, asideUntil: 0 };
+}
+
+function leastWork(loads: readonly ReplicaLoad[]): number | null {
+  return loads.reduce<number | null>(
+    (least, { workMs }) => (least === null ? workMs : Math.min(least, workMs)),
+    null,
+  );
 }
