@@ -3,10 +3,11 @@ import type { FileHandle } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
+import type { AsyncBuffer, ColumnMetaData, Compressors, FileMetaData } from "hyparquet";
 import { compressors as others } from "hyparquet-compressors";
 import { Failure } from "../src-protocol/failure.ts";
 import { unreadable } from "./found-files.ts";
+import { checkPages } from "./parquet-pages.ts";
 
 /** Of a column in a row group, as it is packed, so much is held. */
 const LARGEST_PART_BYTES = 1024 ** 3;
@@ -119,6 +120,17 @@ async function* recordsOf(
     const slices = isFlat ? Math.max(1, Math.ceil(bytes / sliceBytes)) : 1;
     const step = Math.max(1, Math.ceil((groupEnd - groupStart) / slices));
     const held = heldParts(file);
+    // Of a column with parts, each is one.
+    const parts = group.columns.flatMap(({ meta_data: data }) =>
+      data?.path_in_schema[0] === column ? [data] : [],
+    );
+    const misfit = await pagesMisfit(file, metadata, parts);
+    if (misfit !== null) {
+      damage.push({ from: groupStart + 1, to: groupEnd, why: misfit });
+      groupStart = groupEnd;
+      onShare?.(groupEnd / total);
+      continue;
+    }
     for (let rowStart = groupStart; rowStart < groupEnd; rowStart += step) {
       const rowEnd = Math.min(groupEnd, rowStart + step);
       let rows: unknown[] = [];
@@ -144,6 +156,41 @@ async function* recordsOf(
     groupStart = groupEnd;
   }
   tell();
+}
+
+/** Why the pages of a group cannot be read; null: nothing speaks against it. */
+async function pagesMisfit(
+  file: AsyncBuffer,
+  { schema }: FileMetaData,
+  parts: readonly ColumnMetaData[],
+): Promise<string | null> {
+  try {
+    for (const part of parts) {
+      const unpack = part.codec === "UNCOMPRESSED" ? (bytes: Uint8Array) => bytes : COMPRESSORS[part.codec];
+      if (unpack === undefined) throw new Error(`it is packed with ${part.codec}, which is not known here`);
+      await checkPages(file, { part, levels: levelsOf(schema, part.path_in_schema) }, unpack);
+    }
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** How deep the values of a column lie: in repeated parts, and in those that may be absent. */
+function levelsOf(schema: FileMetaData["schema"], path: readonly string[]): [number, number] {
+  let [repetition, definition] = [0, 0];
+  let at = 1;
+  let siblings = schema[0]?.num_children ?? 0;
+  for (const name of path) {
+    for (; siblings > 0 && schema[at]?.name !== name; siblings--) at = after(schema, at);
+    const element = schema[at];
+    if (element === undefined || siblings <= 0) throw new Error(`there is no column ${path.join(".")}`);
+    if (element.repetition_type === "REPEATED") repetition++;
+    if (element.repetition_type === "REPEATED" || element.repetition_type === "OPTIONAL") definition++;
+    siblings = element.num_children ?? 0;
+    at++;
+  }
+  return [repetition, definition];
 }
 
 /**
