@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { appendFileSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { assetText, chainAsset } from "../../src-protocol/chain-action.ts";
 import type { ChainAsset } from "../../src-protocol/chain-action.ts";
@@ -56,6 +56,8 @@ export class SpendLimits {
       asset === "tao"
         ? { ...known, taoRaoPerDay: String(rao) }
         : { ...known, alphaRaoPerDay: { ...known.alphaRaoPerDay, [subnetOf(asset)]: String(rao) } };
+    // A limit may be the first thing that a data folder holds.
+    mkdirSync(dirname(this.#limitFile), { recursive: true, mode: 0o700 });
     writePrivateFile(this.#limitFile, JSON.stringify(changed));
   }
 
