@@ -151,7 +151,7 @@ function amount(rao: string, { earnings }: DaemonState): string {
 }
 
 function unit(asset: ClaimRow["asset"]): string {
-  return asset === "test" ? "test units" : asset;
+  return asset === "test" ? "test units" : asset === "tao" ? "TAO" : asset;
 }
 
 function number(value: number | null): string {

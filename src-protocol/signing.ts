@@ -47,6 +47,16 @@ export function verifySession(publicKey: SessionKey, text: string, signature: st
   return verify(null, Buffer.from(text), keyObject(publicKey), Buffer.from(signature, "hex"));
 }
 
+/** The same on Node's pool of threads: the caller's thread goes on meanwhile. */
+export function verifySessionAside(publicKey: SessionKey, text: string, signature: string): Promise<boolean> {
+  if (!/^[0-9a-f]{128}$/.test(signature)) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    verify(null, Buffer.from(text), keyObject(publicKey), Buffer.from(signature, "hex"), (error, isRight) =>
+      resolve(error === null && isRight),
+    );
+  });
+}
+
 const keyObjects = new Map<string, KeyObject>();
 
 function keyObject(publicKey: SessionKey): KeyObject {

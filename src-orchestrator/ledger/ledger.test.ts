@@ -10,7 +10,7 @@ import { auditLedger } from "./audit.ts";
 import { bindPayout } from "./bindings.ts";
 import { EMISSION, accruedAccount, balance, grantedAccount } from "./book.ts";
 import { acceptClaim, account, claimRows, claimable } from "./claims.ts";
-import { Ledger, accruedRao, receiptRows } from "./ledger.ts";
+import { Ledger, OF_STEP, accruedRao, receiptRows } from "./ledger.ts";
 import type { LedgerOptions } from "./ledger.ts";
 import { testRun } from "../runs/fleet.test-support.ts";
 import { temporaryFolder } from "../test-support/folder.test-support.ts";
@@ -266,6 +266,13 @@ describe("a statement", () => {
     expect(await refusalOf(middle(3, { finishedAt: 2 }))).toBe("already-paid");
     expect(auditLedger(store).findings).toEqual([]);
   });
+});
+
+test("a step's receipts are found by an index, however many there are", () => {
+  const step = { runId: RUN.runId, stage: 0, step: 3 };
+  const plan = store.all(`EXPLAIN QUERY PLAN ${OF_STEP}`, step).map(({ detail }) => String(detail));
+  expect(plan.filter((line) => line.startsWith("SEARCH"))).toHaveLength(2);
+  expect(plan.filter((line) => line.startsWith("SCAN"))).toEqual([]);
 });
 
 test("the price is rounded down and exact beyond 2⁵³", () => {

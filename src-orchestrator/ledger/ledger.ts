@@ -7,8 +7,16 @@ import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, statementId } from "../../src-protocol/signing.ts";
 import type { ReceiptRow } from "../../src-protocol/state.ts";
 import { accruedAccount, balance, enter } from "./book.ts";
-import { formRefusal, leastStepMs, priceRao, shareTenant, signatureRefusal, tenant } from "./receipts.ts";
+import {
+  formRefusal,
+  leastStepMs,
+  priceRao,
+  shareTenant,
+  signatureRefusalAside,
+  tenant,
+} from "./receipts.ts";
 import type { CountedShare, ReceiptRefusal, Tenant, Tenure, Vouches } from "./receipts.ts";
+import type { SealHead } from "./seals.ts";
 import { prune, receiptOf, sealHead, sealOf, shareText } from "./seals.ts";
 import { bigintOf, hexOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store, StoredRow } from "../stores/store.ts";
@@ -44,6 +52,23 @@ export interface Credited {
 /** `signatures`: of a share, those that count. */
 type Found = Exclude<Tenant, { hotkey: unknown }> | { hotkey: Ss58Address; signatures?: Vouches };
 
+/** A query for each of the two indexes: without the word about `share` SQLite reads the whole table. */
+export const OF_STEP = ["NULL", "NOT NULL"]
+  .map(
+    (is) =>
+      `SELECT * FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step AND share IS ${is}`,
+  )
+  .join(" UNION ALL ");
+
+/** What one message's bookings have in common, looked up once. */
+interface Page {
+  head: SealHead;
+  readonly tenures: (key: SessionKey) => readonly Tenure[];
+  /** Receipts of the message, by hotkey's number. */
+  readonly counts: Map<bigint, number>;
+  readonly numberOf: (address: Ss58Address) => bigint;
+}
+
 /** Counter-signed receipts, and the double-entry account of what they earned. */
 export class Ledger {
   private readonly store: Store;
@@ -58,13 +83,13 @@ export class Ledger {
   async credit(receipts: readonly SignedReceipt[]): Promise<Credited> {
     const answer: CreditAnswer = { stored: [], refused: [] };
     const early: SignedReceipt[] = [];
-    const sound: { id: string; receipt: SignedReceipt }[] = [];
+    const looked: Promise<{ id: string; receipt: SignedReceipt; code: ReceiptRefusal | null }>[] = [];
     // A quick node's receipts may be here before the step that they rest on can be read.
     await this.store.settled();
     const tenures = this.tenuresOnce();
-    let verified = 0;
     for (const receipt of receipts) {
-      const id = sha256(receiptText(receipt.body));
+      const text = receiptText(receipt.body);
+      const id = sha256(text);
       // SECURITY: what can be refused for little is refused before the signatures are looked at.
       const { network, run, flops } = this.options;
       const known = formRefusal(receipt, network, run, flops) ?? this.standing(id, receipt, tenures);
@@ -76,37 +101,59 @@ export class Ledger {
         early.push(receipt);
         continue;
       }
-      // Three signatures take half a millisecond: heartbeats go between.
-      if (known === null && verified++ % 16 === 15) await new Promise(setImmediate);
-      const refusal = known ?? signatureRefusal(receipt);
-      if (refusal === null) sound.push({ id, receipt });
-      else answer.refused.push({ id, code: refusal });
+      const proof = known === null ? signatureRefusalAside(receipt, text) : Promise.resolve(known);
+      looked.push(proof.then((code) => ({ id, receipt, code })));
     }
+    const asked = await Promise.all(looked);
+    const sound = asked.filter(({ code }) => code === null);
+    for (const { id, code } of asked) if (code !== null) answer.refused.push({ id, code });
     if (sound.length === 0) return { answer, early };
     return await this.store.write(() => {
+      const page = this.page();
       for (const { id, receipt } of sound) {
-        const code = this.book(id, receipt);
+        const code = this.book(id, receipt, page);
         if (code === null) answer.stored.push(id);
         else answer.refused.push({ id, code });
       }
+      for (const [hotkey, receipts] of page.counts)
+        this.store.run("UPDATE hotkeys SET receipts = receipts + :receipts WHERE number = :hotkey", {
+          hotkey,
+          receipts,
+        });
       return { answer, early };
     }, sound.length);
   }
 
-  private book(id: string, asked: SignedReceipt): ReceiptRefusal | null {
+  /** Inside `store.write` only: nobody else writes meanwhile. */
+  private page(): Page {
+    const numbers = new Map<Ss58Address, bigint>();
+    return {
+      head: sealHead(this.store),
+      tenures: this.tenuresOnce(),
+      counts: new Map(),
+      numberOf: (address) => {
+        const number = numbers.get(address) ?? hotkeyNumber(this.store, address);
+        numbers.set(address, number);
+        return number;
+      },
+    };
+  }
+
+  private book(id: string, asked: SignedReceipt, page: Page): ReceiptRefusal | null {
     const { body, workerSignature, previousSignature, nextSignature } = asked;
     const { runId, stage, step, microBatches, tokens, flops, finishedAt } = body;
     const booked = this.booked(id, body);
     if (booked !== null) return booked === "stored" ? null : booked;
-    const found = this.tenant(asked, (session) => this.tenures(session));
+    const found = this.tenant(asked, page.tenures);
     if (found === "early") return "not-finished";
     if ("refusal" in found) return found.refusal;
     // Of a share, only what was vouched for is paid, so only those who vouched are kept.
     const receipt =
       found.signatures === undefined ? asked : { ...asked, peerSignatures: [...found.signatures] };
     const { raoPerTeraflop } = this.options;
-    const hotkey = hotkeyNumber(this.store, found.hotkey);
-    const head = sealHead(this.store);
+    const hotkey = page.numberOf(found.hotkey);
+    const { head } = page;
+    const number = head.number + 1n;
     const pay = {
       amountRao: priceRao(flops, vouchedMicroBatches(receipt), raoPerTeraflop),
       raoPerTeraflop,
@@ -130,7 +177,7 @@ export class Ledger {
          :link, :finishedAt, :workerSignature, :previousSignature, :nextSignature, :hotkey, :amountRao, :block, :creditedAt,
          :sequence, :before, :raoPerTeraflop, :seal, :share)`,
       {
-        number: head.number + 1n,
+        number,
         id: bytes(id),
         runId,
         stage,
@@ -158,7 +205,8 @@ export class Ledger {
         ...pay,
       },
     );
-    this.store.run("UPDATE hotkeys SET receipts = receipts + 1 WHERE number = :hotkey", { hotkey });
+    page.head = { number, seal };
+    page.counts.set(hotkey, (page.counts.get(hotkey) ?? 0) + 1);
     this.options.onLink?.(step, stage, body.link);
     if (step % RECEIPTS_PER_STATEMENT === RECEIPTS_PER_STATEMENT - 1) {
       addUp(this.store, found.hotkey, this.options);
@@ -206,10 +254,7 @@ export class Ledger {
   }
 
   private booked(id: string, { runId, stage, step, share }: ReceiptBody): "stored" | "already-paid" | null {
-    const rows = this.store.all(
-      "SELECT * FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step",
-      { runId, stage, step },
-    );
+    const rows = this.store.all(OF_STEP, { runId, stage, step });
     if (rows.some((row) => hexOf(row.id) === id)) return "stored";
     const isTaken = rows.some((row) => {
       const its = share === undefined ? null : receiptOf(row, this.options.network).body.share;

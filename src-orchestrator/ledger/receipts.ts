@@ -5,7 +5,7 @@ import { isWithin, microBatchesOf, overlaps } from "../../src-protocol/micro-bat
 import type { MicroBatchSet } from "../../src-protocol/micro-batch-set.ts";
 import { NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
 import type { ReceiptShare, SignedReceipt } from "../../src-protocol/receipt.ts";
-import { verifySession } from "../../src-protocol/signing.ts";
+import { verifySession, verifySessionAside } from "../../src-protocol/signing.ts";
 
 /** Why a receipt is refused for good. The code goes back to the node that sent it. */
 export type ReceiptRefusal =
@@ -105,20 +105,45 @@ function shareRefusal(
   return peerSignatures.every((signature) => signature === null) ? "no-counter-signature" : null;
 }
 
+interface GivenSignature {
+  readonly key: SessionKey | null;
+  readonly signature: string;
+  readonly ifForged: ReceiptRefusal;
+}
+
+function signaturesOf({ body, workerSignature, ...signed }: SignedReceipt): GivenSignature[] {
+  const by = (key: SessionKey | null, signature: string | null): GivenSignature[] =>
+    signature === null ? [] : [{ key, signature, ifForged: "forged-peer-signature" }];
+  return [
+    { key: body.worker, signature: workerSignature, ifForged: "forged-worker-signature" },
+    ...NEIGHBOURS.flatMap((side) => by(body[side], signed[`${side}Signature`])),
+    ...(body.share?.peers ?? []).flatMap(({ key }, at) => by(key, signed.peerSignatures?.[at] ?? null)),
+  ];
+}
+
 /** That all who signed signed exactly this text: dear, so it comes last. */
-export function signatureRefusal({ body, workerSignature, ...signed }: SignedReceipt): ReceiptRefusal | null {
-  const text = receiptText(body);
-  if (!verifySession(body.worker, text, workerSignature)) return "forged-worker-signature";
-  for (const side of NEIGHBOURS) {
-    const [key, signature] = [body[side], signed[`${side}Signature`]];
-    if (signature !== null && (key === null || !verifySession(key, text, signature)))
-      return "forged-peer-signature";
-  }
-  for (const [at, { key }] of (body.share?.peers ?? []).entries()) {
-    const signature = signed.peerSignatures?.[at] ?? null;
-    if (signature !== null && !verifySession(key, text, signature)) return "forged-peer-signature";
-  }
-  return null;
+export function signatureRefusal(receipt: SignedReceipt): ReceiptRefusal | null {
+  const text = receiptText(receipt.body);
+  const forged = signaturesOf(receipt).find(
+    ({ key, signature }) => key === null || !verifySession(key, text, signature),
+  );
+  return forged?.ifForged ?? null;
+}
+
+/**
+ * The same on other threads, so that heartbeats go between and the book is written meanwhile.
+ *
+ * @param text of the receipt: `receiptText`
+ */
+export async function signatureRefusalAside(
+  receipt: SignedReceipt,
+  text: string,
+): Promise<ReceiptRefusal | null> {
+  const given = signaturesOf(receipt);
+  const right = await Promise.all(
+    given.map(({ key, signature }) => key !== null && verifySessionAside(key, text, signature)),
+  );
+  return given[right.indexOf(false)]?.ifForged ?? null;
 }
 
 export type Tenant =
