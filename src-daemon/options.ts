@@ -15,7 +15,7 @@ export interface DaemonOptions {
   readonly port: number | null;
   readonly neighbours: number;
   /** Of the network on this computer: how many nodes may hold one stage. */
-  readonly replicas: number;
+  readonly replicas: number | null;
   /** Training ends after this many steps; null: it goes on. */
   readonly steps: number | null;
   /** A Bittensor node's WebSocket address; null: the embedded network's own clock. */
@@ -45,7 +45,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --steps N          stop training after N steps
   --exact            train in the class exact: the same bits on every computer, a little slower
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)
-  --replicas N       up to N neighbours hold each stage, so that none of them is missed (1 to 5, default 1)
+  --replicas N       N neighbours for each stage, so that none of them is missed (1 to 5); 1: who has no stage waits
   --no-neighbours    the same as --neighbours 0
   --port N           port of the dashboard (default: the one it had last time)
   --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
@@ -70,7 +70,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
   const replicas =
-    values.replicas === undefined ? 1 : whole("--replicas", values.replicas, 1, MOST_OWN_REPLICAS);
+    values.replicas === undefined ? null : whole("--replicas", values.replicas, 1, MOST_OWN_REPLICAS);
   return {
     home: values.home === undefined ? defaultHome() : path("--home", "folder", values.home),
     data: values.data === undefined ? null : path("--data", "folder", values.data),
@@ -79,7 +79,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
       values["no-neighbours"] === true
         ? 0
         : values.neighbours === undefined
-          ? (DEFAULT_NEIGHBOURS + 1) * replicas - 1
+          ? (DEFAULT_NEIGHBOURS + 1) * (replicas ?? 1) - 1
           : whole("--neighbours", values.neighbours, 0, MOST_NEIGHBOURS),
     replicas,
     steps: values.steps === undefined ? null : whole("--steps", values.steps, 1, 1_000_000_000),

@@ -47,6 +47,7 @@ function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): 
     corpusFile: corpusFile(folder),
     modelFiles: [],
     raoPerTeraflop: "1000000",
+    replicas: 1,
     payouts: [],
     served: null,
   };

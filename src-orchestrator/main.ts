@@ -69,7 +69,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
       corpusFile,
       modelFiles,
       raoPerTeraflop,
-      replicas: message.replicas ?? 1,
+      ...(message.replicas !== undefined && { replicas: message.replicas }),
       payouts,
       served,
       onReading: (bytes) => {

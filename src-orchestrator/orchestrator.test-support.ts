@@ -35,6 +35,8 @@ export function embeddedOptions(folder: string, change: Partial<RunSpec> = {}): 
     corpusFile: corpusFile(folder),
     modelFiles: [],
     raoPerTeraflop: 1_000_000n,
+    // The fake nodes hold whole stages.
+    replicas: 1,
     times: { helloTimeoutMs: 300, heartbeatMs: 100, deadAfterMs: 1_200 },
     onBroken: (error) => {
       throw error;

@@ -55,7 +55,7 @@ export interface OrchestratorOptions extends RunFiles {
   readonly port: number;
   readonly run: RunSpec;
   readonly raoPerTeraflop: bigint;
-  /** How many computers may hold one stage; left out: one. */
+  /** How many computers may hold one stage; left out: `USUAL_REPLICAS`. */
   readonly replicas?: number;
   /** Where hotkeys are paid to; one that is not named keeps what is bound, by default itself. */
   readonly payouts?: readonly { readonly hotkey: Ss58Address; readonly coldkey: Ss58Address }[];
@@ -82,6 +82,9 @@ export interface Orchestrator {
 }
 
 const COLLECT_EVERY_MS = 5 * 60_000;
+/** Of one stage. Each sends its sum to all others: with more, a home's upload takes longer than its work. */
+export const USUAL_REPLICAS = 8;
+
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;
 
@@ -267,23 +270,25 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   }
 }
 
-/** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */
 /** Tied gradients are summed from stage to stage, which replicas do not do: such a run is told of, and has one holder. */
 function mostReplicas(
   facts: readonly StageFacts[],
-  { replicas = 1, onNotice }: Pick<OrchestratorOptions, "replicas" | "onNotice">,
+  { replicas, served, onNotice }: Pick<OrchestratorOptions, "replicas" | "served" | "onNotice">,
 ): number {
-  if (replicas === 1 || !hasTies(facts)) return replicas;
-  onNotice?.(
-    new Failure(
-      "one-holder",
-      "Stages of this model share parameters (its embedding is also its output matrix, for example), which replicas cannot train yet. " +
-        "Each stage has one computer at a time; further computers are there for when one is lost.",
-    ),
-  );
+  if (!hasTies(facts)) return replicas ?? USUAL_REPLICAS;
+  // On one's own computer there is nobody who would ask why.
+  if ((replicas ?? 1) > 1 || (served ?? null) !== null)
+    onNotice?.(
+      new Failure(
+        "one-holder",
+        "Stages of this model share parameters (its embedding is also its output matrix, for example), which replicas cannot train yet. " +
+          "Each stage has one computer at a time; further computers are there for when one is lost.",
+      ),
+    );
   return 1;
 }
 
+/** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */
 async function relayFor(
   { addresses }: ServedNetwork,
   { host, port }: Pick<OrchestratorOptions, "host" | "port">,

@@ -121,9 +121,9 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     corpusFile: z.string(),
     /** The same for the model's files, in the run's order; none: the run's model is built in. */
     modelFiles: z.array(z.string()).max(MOST_MODEL_FILES).readonly(),
-    /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
-    /** How many computers may hold one stage; absent: one, and who has none waits in reserve. */
+    /** How many computers may hold one stage, 1: who has none waits in reserve; absent: as many as is usual. */
     replicas: z.int().min(1).max(MOST_REPLICAS).optional(),
+    /** Pay per 1e12 counted FLOPs, in rao, as a decimal string. */
     raoPerTeraflop: z.string().regex(/^\d{1,12}$/),
     /** Where hotkeys of the embedded network are paid to; one that is not named is paid itself. */
     payouts: z.array(z.strictObject({ hotkey: ss58Address, coldkey: ss58Address })).max(64),

@@ -51,7 +51,7 @@ export async function embeddedPlan(
         folder: home.network,
         ...(await runJob(options, home.corpus, workers, sayData, reading)),
         raoPerTeraflop: RAO_PER_TERAFLOP,
-        replicas: options.replicas,
+        ...(options.replicas !== null && { replicas: options.replicas }),
         payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],
       },
     },

@@ -198,6 +198,27 @@ describe("a run whose stages may have two replicas", () => {
     expect(replicas).toHaveLength(3);
   });
 
+  it("is a plain pipeline while each stage has one computer, and begins anew, once, with the first one more", async () => {
+    const homes = new Homes(8);
+    for (let i = 0; i < 3; i++) homes.join();
+    homes.tick(5_000);
+    expect(homes.state).toMatchObject({ phase: "training", team: null });
+    const { generation, recoveries } = homes.state;
+    const fourth = homes.join();
+    expect(homes.state).toMatchObject({ generation: generation + 1, recoveries });
+    expect(homes.stageOf(fourth)).toBeDefined();
+    const generations = homes.effects.flatMap((each) =>
+      each.type === "store" && each.row.kind === "generation" ? [each.row.isShared === true] : [],
+    );
+    expect(generations).toEqual([false, true]);
+    homes.join();
+    await trained(homes, 2);
+    expect(homes.state.step).toBe(2);
+    homes.leave(fourth);
+    homes.join();
+    expect(homes.state.generation).toBe(generation + 1);
+  });
+
   it("is formed anew when a stage has lost its last replica, from the step that all have", async () => {
     const homes = new Homes();
     for (let i = 0; i < 4; i++) homes.join();

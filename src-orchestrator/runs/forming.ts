@@ -12,7 +12,7 @@ import {
 } from "./network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { fillTeam, tellMembers } from "../replicas/team.ts";
-import { place } from "./placement.ts";
+import { canHold, place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
 
 /** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
@@ -68,7 +68,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     ...banked,
     phase: "forming",
     team:
-      state.mostReplicas > 1
+      state.mostReplicas > 1 && hasSpare(state, holders)
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
     wouldLose: 0,
@@ -126,6 +126,16 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   if (next.team === null) return next;
   tellMembers(next, effects);
   return fillTeam(next, at, effects);
+}
+
+/** Whether somebody could share a stage with those who hold them. Where nobody can, a plain pipeline is faster. */
+export function hasSpare(
+  { nodes, needs }: Pick<NetworkState, "nodes" | "needs">,
+  holders: readonly (SessionKey | null)[],
+): boolean {
+  return [...nodes.values()].some(
+    (node) => !holders.includes(node.sessionKey) && needs.some((bytes) => canHold(node, bytes)),
+  );
 }
 
 /** How long after the start owners of lost steps are waited for: they may have much to read from their disks. */

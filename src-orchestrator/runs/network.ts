@@ -11,7 +11,7 @@ import {
 } from "../replicas/team.ts";
 import type { TeamOutcome } from "../replicas/team.ts";
 import { notReached, withLinks } from "./reach.ts";
-import { form, halt, interrupt, loadDeadlines, loading } from "./forming.ts";
+import { form, halt, hasSpare, interrupt, loadDeadlines, loading } from "./forming.ts";
 import { blame } from "./blame.ts";
 import { memberStageOf, stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
@@ -177,13 +177,26 @@ function welcome(state: NetworkState, key: SessionKey, at: Moment, effects: Effe
     node !== undefined && state.trusted.has(node.hotkey);
   const isIdle = state.phase !== "finished" && state.step === state.resumeStep;
   if (!isIdle || state.phase === "waiting" || !isTrusted(state.nodes.get(key)))
-    return form(fillTeam(state, at, effects), at, effects);
+    return admitted(state, at, effects);
   const strangers = state.stages.flatMap(({ holder }) =>
     holder === null || isTrusted(state.nodes.get(holder)) ? [] : [holder],
   );
-  if (strangers.length === 0) return form(fillTeam(state, at, effects), at, effects);
+  if (strangers.length === 0) return admitted(state, at, effects);
   const open = strangers.reduce((next, holder) => vacate(next, holder), state);
   return interrupt(open, at, 0, false, "A node that is known takes part.", effects);
+}
+
+/**
+ * Where each stage has one holder, the first computer more makes them a pipeline of replicas: it begins anew
+ * from the newest step that all have, once. From then on whoever comes joins those who work.
+ */
+function admitted(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+  const { phase, team, mostReplicas, stages } = state;
+  const isPlain = (phase === "training" || phase === "forming") && team === null && mostReplicas > 1;
+  const holders = stages.map(({ holder }) => holder);
+  if (isPlain && hasSpare(state, holders))
+    return interrupt(state, at, 0, false, "Another computer takes part.", effects);
+  return form(fillTeam(state, at, effects), at, effects);
 }
 
 /** Its neighbours find it by its key; the next pipeline dials it where it is now. */
