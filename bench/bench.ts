@@ -54,6 +54,11 @@ const BENCHMARKS = {
       "Three stages of two replicas in six processes: kill, stop, a whole stage; time to the next work, what was redone (--runs N)",
     load: async () => (await import("./recovery.ts")).benchRecovery,
   },
+  simulate: {
+    about:
+      "5,000 homes, 8 runs of 8 stages, three days on a virtual clock: the product's placement and routing, against fixed chains (--runs: the seed)",
+    load: async () => (await import("./simulate.ts")).benchSimulate,
+  },
   link: {
     about:
       "Links in memory, over TLS, HyperDHT and a relay against raw TCP: speed, processor, round trip, dial; and an owner's limits on each",

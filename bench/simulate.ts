@@ -1,0 +1,50 @@
+import type { BenchOptions, Progress } from "./bench.ts";
+import { chainsGoodput } from "./simulation/chains.ts";
+import { simulateChurn } from "./simulation/churn.ts";
+import type { ChurnResult } from "./simulation/churn.ts";
+import { stays } from "./simulation/homes.ts";
+
+const HOUR = 3_600_000;
+const SEED = 1;
+const STAGES = 8;
+const LOAD_MS = 90_000;
+
+export interface SimulateResult extends ChurnResult {
+  readonly seed: number;
+  readonly nodes: number;
+  /** The same homes in fixed chains. */
+  readonly fixedChainsGoodput: number;
+  readonly seconds: number;
+}
+
+/** Three days of 5,000 homes and 8 runs of 8 stages, as `simulation/` says; always the same. */
+export async function benchSimulate(
+  progress: Progress,
+  { runs: seed = SEED }: BenchOptions,
+): Promise<SimulateResult> {
+  const began = performance.now();
+  const nodes = 5_000;
+  const until = 72 * HOUR;
+  const homes = stays(nodes, until, seed);
+  progress(`${homes.length} stays of ${nodes} computers`);
+  const result = simulateChurn(homes, {
+    runs: 8,
+    stages: STAGES,
+    until,
+    loadMs: LOAD_MS,
+    microBatches: 8_192,
+    workMs: 2_000,
+    linkMs: 250,
+    steps: 3,
+    seed,
+  });
+  progress(`goodput ${result.goodput.toFixed(3)}; now the same homes in fixed chains`);
+  const fixedChainsGoodput = chainsGoodput(homes, {
+    stages: STAGES,
+    until,
+    loadMs: LOAD_MS,
+    settledAfter: HOUR,
+  });
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  return { seed, nodes, ...result, fixedChainsGoodput, seconds };
+}
