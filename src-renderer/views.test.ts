@@ -126,11 +126,22 @@ test("times are read as people type them", () => {
 
 test("a block of the grid is the same from every corner", () => {
   const block = [
-    { start: 1440 + 120, end: 1440 + 240 },
-    { start: 2880 + 120, end: 2880 + 240 },
+    { start: 1440 + 840, end: 1440 + 960 },
+    { start: 2880 + 840, end: 2880 + 960 },
   ];
   expect(blockOf({ day: 1, cell: 4 }, { day: 2, cell: 7 })).toEqual(block);
   expect(blockOf({ day: 2, cell: 4 }, { day: 1, cell: 7 })).toEqual(block);
+});
+
+test("a row is a night, from noon to noon; Sunday's ends in Monday's morning", () => {
+  expect(blockOf({ day: 0, cell: 22 }, { day: 0, cell: 37 })).toEqual([{ start: 1380, end: 1860 }]);
+  expect(blockOf({ day: 6, cell: 22 }, { day: 6, cell: 37 })).toEqual([
+    { start: 6 * 1440 + 1380, end: 7 * 1440 },
+    { start: 0, end: 420 },
+  ]);
+  expect(blockOf({ day: 6, cell: 30 }, { day: 6, cell: 31 })).toEqual([{ start: 180, end: 240 }]);
+  expect(placeName({ day: 6, cell: 22 })).toBe("Sunday 23:00 to 23:30");
+  expect(placeName({ day: 6, cell: 47 })).toBe("Monday 11:30 to 12:00");
 });
 
 test("keys move within the week and never out of it", () => {
@@ -139,7 +150,6 @@ test("keys move within the week and never out of it", () => {
   expect(moved({ day: 3, cell: 5 }, "End")).toEqual({ day: 3, cell: 47 });
   expect(moved({ day: 3, cell: 5 }, "a")).toBeNull();
   expect(placeAt(500, -20, 480, 70)).toEqual({ day: 0, cell: 47 });
-  expect(placeName({ day: 6, cell: 46 })).toBe("Sunday 23:00 to 23:30");
 });
 
 test("an unknown address is Home", () => {

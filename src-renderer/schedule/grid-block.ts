@@ -1,22 +1,48 @@
-import { CELL_MINUTES, CELLS_PER_DAY, clockOf, DAY_MINUTES, type Interval } from "./week-hours.ts";
+import {
+  CELL_MINUTES,
+  CELLS_PER_DAY,
+  clockOf,
+  DAY_MINUTES,
+  type Interval,
+  WEEK_MINUTES,
+} from "./week-hours.ts";
 import { dayName } from "./next-runs.ts";
 
-/** A cell of the week grid: `day` 0 is Monday, `cell` counts half hours from midnight. */
+/**
+ * A cell of the week grid. A row is a night: `day` 0 begins on Monday at noon and ends on Tuesday at noon, and
+ * `cell` counts half hours from there.
+ */
 export interface Place {
   readonly day: number;
   readonly cell: number;
 }
 
+const NOON_MINUTES = DAY_MINUTES / 2;
+
 export const samePlace = (a: Place, b: Place): boolean => a.day === b.day && a.cell === b.cell;
 
-/** The rectangle between two cells, both in it, as one interval a day. */
+/** Where a cell begins, as a minute of the week; Sunday's night ends in Monday's morning. */
+export function startOf({ day, cell }: Place): number {
+  return (day * DAY_MINUTES + NOON_MINUTES + cell * CELL_MINUTES) % WEEK_MINUTES;
+}
+
+/** The rectangle between two cells, both in it, as one interval a night; two where the week ends within one. */
 export function blockOf(a: Place, b: Place): Interval[] {
   const [top, bottom] = [Math.min(a.day, b.day), Math.max(a.day, b.day)];
   const [left, right] = [Math.min(a.cell, b.cell), Math.max(a.cell, b.cell) + 1];
-  return Array.from({ length: bottom - top + 1 }, (_, index) => ({
-    start: (top + index) * DAY_MINUTES + left * CELL_MINUTES,
-    end: (top + index) * DAY_MINUTES + right * CELL_MINUTES,
-  }));
+  return Array.from({ length: bottom - top + 1 }, (_, index) => {
+    const noon = (top + index) * DAY_MINUTES + NOON_MINUTES;
+    return withinWeek(noon + left * CELL_MINUTES, noon + right * CELL_MINUTES);
+  }).flat();
+}
+
+function withinWeek(start: number, end: number): Interval[] {
+  if (end <= WEEK_MINUTES) return [{ start, end }];
+  if (start >= WEEK_MINUTES) return [{ start: start - WEEK_MINUTES, end: end - WEEK_MINUTES }];
+  return [
+    { start, end: WEEK_MINUTES },
+    { start: 0, end: end - WEEK_MINUTES },
+  ];
 }
 
 export function inBlock(place: Place, a: Place, b: Place): boolean {
@@ -60,7 +86,9 @@ export function placeAt(x: number, y: number, width: number, height: number): Pl
   return { day: index(y, height, 7), cell: index(x, width, CELLS_PER_DAY) };
 }
 
-/** "Monday 23:00 to 23:30". */
-export function placeName({ day, cell }: Place): string {
-  return `${dayName(day)} ${clockOf(cell * CELL_MINUTES)} to ${clockOf((cell + 1) * CELL_MINUTES)}`;
+/** "Monday 23:00 to 23:30", by the day that it really is. */
+export function placeName(place: Place): string {
+  const start = startOf(place);
+  const minutes = start % DAY_MINUTES;
+  return `${dayName(Math.floor(start / DAY_MINUTES))} ${clockOf(minutes)} to ${clockOf(minutes + CELL_MINUTES)}`;
 }

@@ -77,7 +77,8 @@ export function Schedule() {
               Your week
             </h2>
             <p className={controls["hint"]} id="grid-help">
-              Drag to paint. By keyboard: arrows move, Space paints, Shift with arrows paints a block.
+              Drag to paint; a row is a night, from noon to noon. By keyboard: arrows move, Space paints,
+              Shift with arrows paints a block.
             </p>
           </div>
           <WeekGrid hours={hoursOf(rules.windows)} onPaint={paint} describedBy="grid-help" />

@@ -1,5 +1,5 @@
 import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
-import { blockOf, inBlock, moved, type Place, placeAt, placeName, samePlace } from "./grid-block.ts";
+import { blockOf, inBlock, moved, type Place, placeAt, placeName, samePlace, startOf } from "./grid-block.ts";
 import { dayName } from "./next-runs.ts";
 import styles from "./week-grid.module.css";
 import { cellOf, CELLS_PER_DAY, type Interval } from "./week-hours.ts";
@@ -19,17 +19,20 @@ interface Brush {
 
 const ROWS = [0, 1, 2, 3, 4, 5, 6];
 const CELLS = Array.from({ length: CELLS_PER_DAY }, (_, cell) => cell);
+/** Monday 23:00: what most people begin with. */
+const FIRST_CELL = 22;
+const HOURS = [12, 15, 18, 21, 0, 3, 6, 9];
 const WORDS = { on: "runs", part: "runs for a part of it", off: "does not run" } as const;
 
-/** Seven days of half hours, painted with mouse, finger or keyboard. */
+/** Seven nights of half hours, each from noon to noon so that it is one block, painted with mouse, finger or keyboard. */
 export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
-  const [cursor, setCursor] = useState<Place>({ day: 0, cell: 46 });
+  const [cursor, setCursor] = useState<Place>({ day: 0, cell: FIRST_CELL });
   const [brush, setBrush] = useState<Brush | null>(null);
   const body = useRef<HTMLDivElement>(null);
   /** The corner that Shift with arrows extends from. */
   const anchor = useRef<{ place: Place; on: boolean } | null>(null);
 
-  const turned = ({ day, cell }: Place) => cellOf(hours, day, cell) !== "on";
+  const turned = (place: Place) => cellOf(hours, startOf(place)) !== "on";
 
   const placeOf = (event: PointerEvent): Place => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -80,12 +83,12 @@ export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
       ? brush.on
         ? "on"
         : "off"
-      : cellOf(hours, place.day, place.cell);
+      : cellOf(hours, startOf(place));
 
   return (
     <div className={styles["grid"]} data-painting={brush !== null || undefined}>
       <div className={styles["hours"]} aria-hidden="true">
-        {[0, 3, 6, 9, 12, 15, 18, 21].map((hour) => (
+        {HOURS.map((hour) => (
           <span key={hour}>{String(hour).padStart(2, "0")}</span>
         ))}
       </div>

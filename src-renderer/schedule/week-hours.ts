@@ -72,8 +72,8 @@ export function windowsOf(hours: readonly Interval[]): WeeklyWindow[] {
   }));
 }
 
-export function cellOf(hours: readonly Interval[], day: number, cell: number): Cell {
-  const start = day * DAY_MINUTES + cell * CELL_MINUTES;
+/** Whether the half hour from this minute of the week on is allowed. */
+export function cellOf(hours: readonly Interval[], start: number): Cell {
   let covered = 0;
   for (const hour of hours) {
     covered += Math.max(0, Math.min(hour.end, start + CELL_MINUTES) - Math.max(hour.start, start));
