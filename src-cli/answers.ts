@@ -2,7 +2,7 @@ import { limitText, mbitText } from "../src-protocol/line-limits.ts";
 import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import type { Forecast } from "../src-protocol/forecast.ts";
-import { formatTao } from "../src-protocol/units.ts";
+import { assetWord, formatTao } from "../src-protocol/units.ts";
 import { overrideText, situationText } from "../src-protocol/why.ts";
 import { momentText } from "../src-protocol/reason-text.ts";
 import { linksText } from "./links-text.ts";
@@ -111,7 +111,7 @@ function pending(state: DaemonState): string {
 /** What keys of before have left. */
 function formerLines({ former }: DaemonState["earnings"]): string[] {
   return former.map(({ hotkey, accruedRao, asset, isHere }) => {
-    const what = `${formatTao(BigInt(accruedRao), 6)} ${unit(asset)} belong to the hotkey of before, ${hotkey}`;
+    const what = `${formatTao(BigInt(accruedRao), 6)} ${assetWord(asset)} belong to the hotkey of before, ${hotkey}`;
     return isHere
       ? `Before:    ${what}: \`tah claim\` takes them along`
       : `Before:    ${what} (as last seen): put its file back to claim them`;
@@ -135,7 +135,7 @@ export function claimText({ others, ...row }: ClaimOutcome): string {
 
 /** One sentence for each address. */
 function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, payment }: ClaimRow): string {
-  const what = `${formatTao(BigInt(amountRao), 6)} ${unit(asset)} for ${receipts} receipts`;
+  const what = `${formatTao(BigInt(amountRao), 6)} ${assetWord(asset)} for ${receipts} receipts`;
   if (payment !== null) {
     const arrived = BigInt(payment.creditedRao);
     const kept = BigInt(amountRao) - arrived;
@@ -147,11 +147,7 @@ function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, 
 }
 
 function amount(rao: string, { earnings }: DaemonState): string {
-  return `${formatTao(BigInt(rao), 6)} ${unit(earnings.asset)}`;
-}
-
-function unit(asset: ClaimRow["asset"]): string {
-  return asset === "test" ? "test units" : asset === "tao" ? "TAO" : asset;
+  return `${formatTao(BigInt(rao), 6)} ${assetWord(earnings.asset)}`;
 }
 
 function number(value: number | null): string {

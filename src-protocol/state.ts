@@ -183,6 +183,7 @@ export const claimRow = z.strictObject({
   amountRao: raoText,
   asset: z.enum(["test", "alpha", "tao"]),
   payoutColdkey: ss58Address,
+  /** 0 while it is pending and when it is refused: nobody has counted them. */
   receipts: z.int().nonnegative(),
   /**
    * `pending`: signed, and not answered yet. `accepted`: in the network's book, on its way to the payout

@@ -19,7 +19,9 @@ import { evidencePage } from "../../src-protocol/receipt-export.ts";
 import type { EvidencePage } from "../../src-protocol/receipt-export.ts";
 import { agreedPayout, keepAgreedPayout } from "./agreed-payout.ts";
 import { claimAll } from "./claim-all.ts";
+import { openClaimOutbox } from "./claim-outbox.ts";
 import { outcomeOf } from "./claim-outcome.ts";
+import { refusedClaims, ownClaimRow } from "./refused-claims.ts";
 import { NetworkTime } from "./network-time.ts";
 import type { FormerKeys, KeptAccount } from "./former-keys.ts";
 import type { Reach } from "../networks/reach.ts";
@@ -126,8 +128,16 @@ export class Accounts {
     return answer;
   }
 
+  /** Newest first: the network's, one that it has not answered yet, and those that it has refused. */
   async claims(): Promise<ClaimRow[]> {
-    return (await this.#ask(this.#options.own, "claims", claimsAnswer)).claims;
+    const { own, claimFolder, network } = this.#options;
+    const { claims } = await this.#ask(own, "claims", claimsAnswer);
+    const known = new Set(claims.map(({ claimId }) => claimId));
+    const pending = openClaimOutbox(claimFolder).read()?.body;
+    const isOurs = pending?.hotkey === own.address && pending.network === network;
+    const waiting = isOurs ? [ownClaimRow(pending, "pending", UNANSWERED)] : [];
+    const mine = [...waiting, ...refusedClaims(claimFolder)].filter(({ claimId }) => !known.has(claimId));
+    return [...claims, ...mine].toSorted((a, b) => b.at - a.at);
   }
 
   /**
@@ -276,6 +286,8 @@ export class Accounts {
     );
   }
 }
+
+const UNANSWERED = "The network has not answered yet. It is sent again, the same, with the next claim.";
 
 function isUnderWay({ asset, status }: ClaimRow): boolean {
   return asset === "test" && status === "accepted";

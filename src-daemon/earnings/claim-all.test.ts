@@ -12,6 +12,7 @@ import { signableText } from "../../src-protocol/signable.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
+import { refusedClaims } from "./refused-claims.ts";
 import { claimAll } from "./claim-all.ts";
 import { makeClaim } from "./claim.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
@@ -185,7 +186,8 @@ describe("claiming all", () => {
     const network = new FakeNetwork(5);
     network.faults.push(410);
     await expect(claim(network)).rejects.toMatchObject({ code: "refused" });
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(folder)).toEqual(["refused-claims.json"]);
+    expect(refusedClaims(folder)).toMatchObject([{ status: "refused", amountRao: "35", payment: null }]);
     expect(await claim(network)).toHaveLength(1);
   });
 

@@ -1,11 +1,12 @@
 import { claimableAnswer } from "../../src-protocol/api.ts";
 import { STATEMENTS_PER_CLAIM } from "../../src-protocol/claim.ts";
-import { Failure } from "../../src-protocol/failure.ts";
+import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { claimRow } from "../../src-protocol/state.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
 import { openClaimOutbox } from "./claim-outbox.ts";
 import type { ClaimOutbox, PendingClaim } from "./claim-outbox.ts";
 import { makeClaim } from "./claim.ts";
+import { noteRefused, ownClaimRow } from "./refused-claims.ts";
 import type { ClaimTerms } from "./claim.ts";
 import { RefusedByNetwork, signedJson } from "../wallet/signed-request.ts";
 import type { SignedRequest } from "../wallet/signed-request.ts";
@@ -52,10 +53,16 @@ async function claimUntilNothingIsLeft(request: ClaimAll): Promise<ClaimRow[]> {
       ports(request),
     );
     if (claimable.amountRao === "0" || claimable.statementIds.length === 0) break;
-    const { claim } = makeClaim({ ...request, claimable, now: (request.now ?? Date.now)() });
+    const { claim, body } = makeClaim({ ...request, claimable, now: (request.now ?? Date.now)() });
     const pending = { claim, statementIds: claimable.statementIds };
     outbox.write(pending);
-    granted.push(await send(pending, outbox, request));
+    granted.push(
+      await send(pending, outbox, request).catch((error: unknown) => {
+        if (isFinal(error))
+          noteRefused(request.folder, ownClaimRow(body, "refused", failureBody(error).message));
+        throw error;
+      }),
+    );
     // Receipts keep coming while training goes on: what came since is for the next time.
     if (claimable.statementIds.length < (request.statementsPerClaim ?? STATEMENTS_PER_CLAIM)) break;
   }

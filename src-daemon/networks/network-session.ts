@@ -4,7 +4,7 @@ import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { ClaimOutcome } from "../../src-protocol/state.ts";
-import { formatTao } from "../../src-protocol/units.ts";
+import { assetWord, formatTao } from "../../src-protocol/units.ts";
 import { Accounts } from "../earnings/accounts.ts";
 import type { AccountsOptions } from "../earnings/accounts.ts";
 import { EpochClaims } from "../earnings/epoch-claims.ts";
@@ -171,7 +171,7 @@ export class NetworkSession {
     const outcome = await this.accounts.claim();
     for (const { amountRao, asset, payoutColdkey, status } of [outcome, ...outcome.others])
       this.#live.note(
-        `${formatTao(BigInt(amountRao))} ${asset === "test" ? "test units" : asset} were claimed for ${payoutColdkey}: ${status}.`,
+        `${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed for ${payoutColdkey}: ${status}.`,
       );
     this.#earnings.now();
     return outcome;

@@ -1,5 +1,5 @@
 import type { DaemonState } from "../../src-protocol/state.ts";
-import { formatTao } from "../../src-protocol/units.ts";
+import { assetWord, formatTao } from "../../src-protocol/units.ts";
 import { situationText } from "../../src-protocol/why.ts";
 
 /** One line for the terminal: step, losses, speed, state and reason, earnings. */
@@ -33,7 +33,7 @@ export function earned({ accruedRao, claimedRao, asset, asOf }: DaemonState["ear
   const rao = BigInt(accruedRao) + BigInt(claimedRao);
   // Six decimals always: a number that changes its width is hard to read.
   const amount = formatTao(rao - (rao % 1000n), 6);
-  return asset === "test" ? `${amount} test units` : `${amount} ${asset}`;
+  return `${amount} ${assetWord(asset)}`;
 }
 
 /** 12,345 as in the dashboard, whatever the system's language is. */

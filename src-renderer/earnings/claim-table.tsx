@@ -16,6 +16,10 @@ function statusText({ status, detail, payment }: ClaimRow): string {
   return status;
 }
 
+function isCounted({ status }: ClaimRow): boolean {
+  return status === "accepted" || status === "paid";
+}
+
 export function ClaimTable() {
   const version = useDashboard(({ state, connection }) => `${connection} ${state?.earnings.claimedRao}`);
   const isOpen = useDashboard(({ connection }) => connection === "open");
@@ -60,11 +64,14 @@ export function ClaimTable() {
                 <td title={claim.claimId} data-spare>
                   {shortened(claim.claimId, 8, 4)}
                 </td>
-                <td title={claim.detail ?? undefined}>{statusText(claim)}</td>
+                <td>
+                  {statusText(claim)}
+                  {claim.detail !== null && <div className={controls["hint"]}>{claim.detail}</div>}
+                </td>
                 <td title={claim.payoutColdkey} data-spare>
                   {shortened(claim.payoutColdkey)}
                 </td>
-                <td className={controls["number"]}>{count(claim.receipts)}</td>
+                <td className={controls["number"]}>{isCounted(claim) ? count(claim.receipts) : "–"}</td>
                 <td className={controls["number"]}>
                   {amount(claim.amountRao)}
                   <span data-spare> {unitOf(claim.asset)}</span>
