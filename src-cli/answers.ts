@@ -86,6 +86,7 @@ export function earningsText(state: DaemonState, now = Date.now()): string {
     `Paid:      ${amount(earnings.paidRao, state)}`,
     `Pays to:   ${earnings.payoutColdkey}`,
   ];
+  if (state.node.unpaid !== undefined) lines.push(`Now:       ${state.node.unpaid}`);
   if (earnings.later !== null)
     lines.push(
       `Later:     ${amount(earnings.later.amountRao, state)} of it can be claimed from block ${earnings.later.fromBlock} on`,

@@ -114,6 +114,14 @@ const CASES: Record<string, Case> = {
     state: node("starting", "Starting."),
   },
   "allowed, and failed": { state: node("failed", "The model could not be loaded.") },
+  "working, and not paid": {
+    state: {
+      node: {
+        ...working.node,
+        unpaid: "This work is not paid: only computers of the same owner could vouch for it.",
+      },
+    },
+  },
   "in reserve": {
     state: {
       node: { ...working.node, phase: "waiting", detail: "Waiting for a stage to train.", stage: null },

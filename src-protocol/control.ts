@@ -325,6 +325,11 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     type: z.literal("receiptsStored"),
     stored: z.array(sha256Hex).max(RECEIPTS_PER_MESSAGE),
     refused: z.array(z.strictObject({ id: sha256Hex, code: z.string().max(64) })).max(RECEIPTS_PER_MESSAGE),
+    /** Stored ones of which a part is not paid. */
+    partly: z
+      .array(z.strictObject({ id: sha256Hex, code: z.string().max(64) }))
+      .max(RECEIPTS_PER_MESSAGE)
+      .optional(),
   }),
   /** All that was said to be stored on this connection so far is in the database itself: it may be forgotten. */
   z.strictObject({ type: z.literal("receiptsSafe") }),

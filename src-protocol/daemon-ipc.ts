@@ -28,6 +28,8 @@ export const workerToDaemon = z.discriminatedUnion("type", [
     detail: z.string(),
     stage: z.int().nonnegative().nullable(),
     loading: loadingProgress.nullable(),
+    /** Why its work of just now is not paid, or only in part; absent: it is. */
+    unpaid: z.string().max(400).optional(),
   }),
   /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
   z.strictObject({ type: z.literal("links"), status: linkStatus }),

@@ -19,6 +19,8 @@ export const nodeState = z.strictObject({
   stage: z.int().nonnegative().nullable(),
   /** While files of a stage come. */
   loading: loadingProgress.nullable(),
+  /** Why its work of just now is not paid, or only in part, in sentences; absent: it is. */
+  unpaid: z.string().optional(),
   hotkey: ss58Address,
 });
 

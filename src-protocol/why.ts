@@ -42,7 +42,11 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   if (homes !== null) return { tone: "waiting", reason: homes };
   if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
     return { tone: "waiting", reason: IN_RESERVE };
-  if (node.phase === "training") return { tone: "working", reason: because };
+  if (node.phase === "training")
+    return {
+      tone: "working",
+      reason: node.unpaid === undefined ? because : join(sentence(because), node.unpaid),
+    };
   return { tone: "getting-ready", reason: join(sentence(node.detail), later(because)) };
 }
 

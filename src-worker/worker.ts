@@ -99,6 +99,7 @@ export class TrainingWorker {
   #lastLoad: Promise<void> = Promise.resolve();
   #lastUpload: Promise<void> = Promise.resolve();
   #stage: number | null = null;
+  #said: Phase | null = null;
   readonly #receiptChain = new ReceiptChain();
   readonly #refused: RefusedReceipts;
   #meter = new LoadingMeter(() => undefined);
@@ -165,10 +166,12 @@ export class TrainingWorker {
       case "receiptsStored": {
         const { outbox } = this.#parts;
         const { stored, refused } = instruction;
+        const before = this.#refused.unpaid;
         Promise.all([outbox.stored(stored), outbox.answered(refused.map(({ id }) => id))]).catch(
           (error: unknown) => this.#fatal(error),
         );
-        this.#refused.add(refused);
+        this.#refused.answered(instruction);
+        if (this.#refused.unpaid !== before) this.#tellPhase();
         return;
       }
       case "receiptsSafe":
@@ -314,6 +317,7 @@ export class TrainingWorker {
         this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
       },
       overwriting: () => this.#loader.parametersAt(null),
+      putAside: (code) => this.#phase("waiting", putAsideText(code), stage),
       report: (report) => this.#report(report),
       earned: (receipt) => this.#earned([receipt]),
       now: () => performance.now(),
@@ -444,6 +448,25 @@ export class TrainingWorker {
     loading: LoadingProgress | null = null,
   ): void {
     this.#stage = stage;
-    this.#parts.onPhase({ phase, detail, stage, loading });
+    this.#said = { phase, detail, stage, loading };
+    this.#tellPhase();
   }
+
+  #tellPhase(): void {
+    const { unpaid } = this.#refused;
+    if (this.#said !== null) this.#parts.onPhase({ ...this.#said, ...(unpaid !== null && { unpaid }) });
+  }
+}
+
+const ASIDE: Readonly<Record<string, string>> = {
+  "too-late": "it took far longer than is usual here",
+  "result-late": "it took far longer than is usual here",
+  "sums-late": "it took far longer than is usual here",
+  "other-result": "it came to another result than most of those that share its stage",
+  spoiled: "it had worked on what was not given to it",
+};
+
+/** What its owner reads when a step goes on without this computer. */
+function putAsideText(code: string): string {
+  return `Other computers do its part of this step: ${ASIDE[code] ?? "one that works with it has named a fault"} (${code}). It takes part again as soon as it has their state.`;
 }

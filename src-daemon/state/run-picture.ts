@@ -48,7 +48,8 @@ export function nodePicture(
       hotkey,
     };
   if (phase === null) return { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey };
-  return { phase: phase.phase, detail: phase.detail, stage: phase.stage, loading: phase.loading, hotkey };
+  const { type: _type, ...told } = phase;
+  return { ...told, hotkey };
 }
 
 /** At most `most` points, evenly spread, the first and the last among them. */

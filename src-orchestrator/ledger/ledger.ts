@@ -41,6 +41,8 @@ export interface CreditAnswer {
   /** Ids that are on disk and paid, the ones that were before included. */
   stored: string[];
   refused: { id: string; code: ReceiptRefusal }[];
+  /** Of what is stored, the shares of which a part is not paid, and why. */
+  partly?: { id: string; code: ReceiptRefusal }[];
 }
 
 /** What was done is to be looked at again later: their steps are not finished yet. */
@@ -50,7 +52,9 @@ export interface Credited {
 }
 
 /** `signatures`: of a share, those that count. */
-type Found = Exclude<Tenant, { hotkey: unknown }> | { hotkey: Ss58Address; signatures?: Vouches };
+type Found =
+  | Exclude<Tenant, { hotkey: unknown }>
+  | { hotkey: Ss58Address; signatures?: Vouches; hasOwn?: boolean };
 
 /** A query for each of the two indexes: without the word about `share` SQLite reads the whole table. */
 export const OF_STEP = ["NULL", "NOT NULL"]
@@ -111,7 +115,7 @@ export class Ledger {
     return await this.store.write(() => {
       const page = this.page();
       for (const { id, receipt } of sound) {
-        const code = this.book(id, receipt, page);
+        const code = this.book(id, receipt, page, answer);
         if (code === null) answer.stored.push(id);
         else answer.refused.push({ id, code });
       }
@@ -139,7 +143,7 @@ export class Ledger {
     };
   }
 
-  private book(id: string, asked: SignedReceipt, page: Page): ReceiptRefusal | null {
+  private book(id: string, asked: SignedReceipt, page: Page, answer: CreditAnswer): ReceiptRefusal | null {
     const { body, workerSignature, previousSignature, nextSignature } = asked;
     const { runId, stage, step, microBatches, tokens, flops, finishedAt } = body;
     const booked = this.booked(id, body);
@@ -150,12 +154,15 @@ export class Ledger {
     // Of a share, only what was vouched for is paid, so only those who vouched are kept.
     const receipt =
       found.signatures === undefined ? asked : { ...asked, peerSignatures: [...found.signatures] };
+    const vouched = vouchedMicroBatches(receipt);
+    if (vouched < microBatches && found.hasOwn === true)
+      answer.partly = [...(answer.partly ?? []), { id, code: "own-counter-signature" }];
     const { raoPerTeraflop } = this.options;
     const hotkey = page.numberOf(found.hotkey);
     const { head } = page;
     const number = head.number + 1n;
     const pay = {
-      amountRao: priceRao(flops, vouchedMicroBatches(receipt), raoPerTeraflop),
+      amountRao: priceRao(flops, vouched, raoPerTeraflop),
       raoPerTeraflop,
       block: this.options.block(),
       creditedAt: this.options.now(),

@@ -201,7 +201,7 @@ export interface CountedShare {
 
 /**
  * Whom a share pays, and with which of its counter-signatures: those of peers of other owners, for whom the
- * same step has counted on their stage what they say they have used.
+ * same step has counted on their stage what they say they have used. `hasOwn`: a signature of the same owner does not.
  *
  * @param leastMs that the node takes for its share: see `leastStepMs`
  * @param counted of this step, on this stage and those beside it
@@ -211,7 +211,9 @@ export function shareTenant(
   leastMs: number,
   counted: readonly CountedShare[],
   tenures: (key: SessionKey) => readonly Tenure[],
-): Exclude<Tenant, { hotkey: unknown }> | { readonly hotkey: Ss58Address; readonly signatures: Vouches } {
+):
+  | Exclude<Tenant, { hotkey: unknown }>
+  | { readonly hotkey: Ss58Address; readonly signatures: Vouches; readonly hasOwn: boolean } {
   const { stage, step, worker, share } = body;
   const rows = counted.filter((row) => row.stage === stage && row.worker === worker);
   if (rows.length === 0) {
@@ -230,6 +232,7 @@ export function shareTenant(
     if (isTooSoon && at.isLive) return "early";
     refusal = isTooSoon ? "not-finished" : "peer-not-neighbour";
     if (isTooSoon) continue;
+    let hasOwn = false;
     const signatures = (share?.peers ?? []).map((peer, index) => {
       const used = counted.find(
         (row) =>
@@ -243,10 +246,11 @@ export function shareTenant(
       if (!isWithin(peer.microBatches, used.microBatches)) return null;
       // SECURITY: as for `tenant`: who owns both could sign for work that nobody did.
       const isOwn = its.owner === at.owner || its.hotkey === at.hotkey;
-      if (isOwn) refusal = "own-counter-signature";
+      hasOwn ||= isOwn;
       return isOwn ? null : signature;
     });
-    if (signatures.some((signature) => signature !== null)) return { hotkey: at.hotkey, signatures };
+    if (signatures.some((signature) => signature !== null)) return { hotkey: at.hotkey, signatures, hasOwn };
+    if (hasOwn) refusal = "own-counter-signature";
   }
   return { refusal };
 }

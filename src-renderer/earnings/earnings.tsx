@@ -15,6 +15,7 @@ import { ReceiptTable } from "./receipt-table.tsx";
 export function Earnings() {
   const earnings = useDashboard(({ state }) => state?.earnings ?? null);
   const chain = useDashboard(({ state }) => state?.chain ?? null);
+  const unpaid = useDashboard(({ state }) => state?.node.unpaid ?? null);
   const now = useNow(60_000);
   if (earnings === null || chain === null) return null;
   const unit = unitOf(earnings.asset);
@@ -38,6 +39,7 @@ export function Earnings() {
             for counter-signed work, not claimed yet
             {earnings.nextClaimAt !== null && `; claimed by itself ${momentText(earnings.nextClaimAt, now)}`}
           </p>
+          {unpaid !== null && <p className={controls["hint"]}>{unpaid}</p>}
           {earnings.later !== null && (
             <p className={controls["hint"]}>
               {money(earnings.later.amountRao, earnings.asset)} of it can be claimed from block{" "}

@@ -14,3 +14,17 @@ it("K2: receipts that are refused for good are told to their owner with the reas
     "1 receipt will not be paid: wrong-flops (wrong-flops).",
   ]);
 });
+
+it("F7: that work of just now is not paid, or only in part, is known until some is paid again", () => {
+  const receipts = new RefusedReceipts(() => {});
+  const own = [{ code: "own-counter-signature" }];
+  expect(receipts.unpaid).toBeNull();
+  receipts.answered({ stored: [], refused: own });
+  expect(receipts.unpaid).toMatch(/^This work is not paid: only computers of the same owner/);
+  receipts.answered({ stored: ["id"], refused: [], partly: own });
+  expect(receipts.unpaid).toMatch(/^A part of this work is not paid/);
+  receipts.answered({ stored: [], refused: [{ code: "already-paid" }] });
+  expect(receipts.unpaid).toMatch(/^A part/);
+  receipts.answered({ stored: ["id"], refused: [] });
+  expect(receipts.unpaid).toBeNull();
+});

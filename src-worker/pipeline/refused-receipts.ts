@@ -1,11 +1,13 @@
 import { plural } from "../../src-protocol/amounts.ts";
 
+const OWN = "only computers of the same owner could vouch for it";
+
 /** Why work is not paid, for its owner; other codes are told as they are. */
 const REASONS: Readonly<Record<string, string>> = {
   "already-paid": "that work was paid before, and was done again after an interruption",
-  "own-counter-signature":
-    "only computers of the same owner could vouch for it; the network will pay when one of somebody else is its neighbour",
+  "own-counter-signature": `${OWN}; the network will pay when one of somebody else is its neighbour`,
   "not-finished": "their steps were not finished by all stages",
+  "not-counted": "the finished steps have counted other work for this computer",
   "not-assigned": "the network knows of no such assignment",
   "peer-not-neighbour": "the network knows their neighbours by another place",
 };
@@ -14,9 +16,33 @@ const REASONS: Readonly<Record<string, string>> = {
 export class RefusedReceipts {
   readonly #counts = new Map<string, number>();
   readonly #say: (sentence: string) => void;
+  #unpaid: string | null = null;
 
   constructor(say: (sentence: string) => void) {
     this.#say = say;
+  }
+
+  /** What the owner has to know of the work of just now; null: it is paid. */
+  get unpaid(): string | null {
+    return this.#unpaid;
+  }
+
+  /** What the network has answered last. */
+  answered({
+    stored,
+    refused,
+    partly = [],
+  }: {
+    readonly stored: readonly string[];
+    readonly refused: readonly { readonly code: string }[];
+    readonly partly?: readonly { readonly code: string }[] | undefined;
+  }): void {
+    this.add(refused);
+    const isOwn = ({ code }: { readonly code: string }): boolean => code === "own-counter-signature";
+    const until = "It is paid as soon as somebody else's computer is beside this one.";
+    if (refused.some(isOwn)) this.#unpaid = `This work is not paid: ${OWN}. ${until}`;
+    else if (partly.some(isOwn)) this.#unpaid = `A part of this work is not paid: ${OWN}. ${until}`;
+    else if (stored.length > 0) this.#unpaid = null;
   }
 
   add(refused: readonly { readonly code: string }[]): void {

@@ -226,6 +226,7 @@ export class Fleet {
         chain = new StageChain(spec, stage, at, link);
       },
       overwriting: () => undefined,
+      putAside: () => undefined,
       report: (report) => {
         if (!node.isDead) for (const each of node.says(report)) this.#heard(node, each);
       },

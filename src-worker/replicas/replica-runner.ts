@@ -59,6 +59,8 @@ export interface ReplicaPorts {
   /** The memory holds another replica's state of `step` now, whose chain is at `link`. */
   readonly adopted: (step: number, link: string) => void;
   readonly overwriting: () => void;
+  /** Others do its part of the step, for the reason that `code` names; `adopted` ends it. */
+  readonly putAside: (code: string) => void;
   readonly report: (report: Report) => void;
   /** Puts a counter-signed receipt on disk and on its way. */
   readonly earned: (receipt: SignedReceipt) => Promise<void>;
@@ -298,8 +300,11 @@ export class ReplicaRunner {
     else this.#batches.leased(microBatch, heldBy);
   }
 
-  #fenced({ step, replica, owned }: Of<"fenced">): void {
-    if (replica === this.#ports.signer.publicKey) return this.#fencedOut();
+  #fenced({ step, replica, owned, code }: Of<"fenced">): void {
+    if (replica === this.#ports.signer.publicKey) {
+      this.#ports.putAside(code);
+      return this.#fencedOut();
+    }
     if (step !== this.#step) return;
     this.#next.admit(
       this.#members?.next.flatMap(({ sessionKey, live }) =>
