@@ -51,8 +51,13 @@ const BENCHMARKS = {
   },
   recovery: {
     about:
-      "Three stages of two replicas in six processes: kill, stop, a whole stage; time to the next work, what was redone (--runs N)",
+      "Three stages of two replicas in six processes: kill, stop, slow, a whole stage, the orchestrator; time to the next work, what was redone (--runs N)",
     load: async () => (await import("./recovery.ts")).benchRecovery,
+  },
+  churn: {
+    about:
+      "Three stages of three replicas in nine processes, killed at 10, 16 and 33 % of stages an hour, pressed together: goodput, steps lost, stalls, loss (--seconds N, --only 10; 30 minutes)",
+    load: async () => (await import("./churn.ts")).benchChurn,
   },
   simulate: {
     about:
@@ -104,6 +109,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   /** How often each part is done, for benchmarks that repeat them; left out: as often as they do by themselves. */
   readonly runs?: number | undefined;
+  /** How long each part takes, for benchmarks that go on for a time. */
+  readonly seconds?: number | undefined;
 }
 
 export interface Progress {
@@ -118,13 +125,14 @@ try {
       exact: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
       runs: { type: "string" },
+      seconds: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const [name] = positionals;
   if (values.help || name === undefined) {
     process.stdout.write(
-      `Usage: npm run bench -- NAME [--json] [--exact] [--only PART]… [--runs N]\n\n${list()}\n`,
+      `Usage: npm run bench -- NAME [--json] [--exact] [--only PART]… [--runs N] [--seconds N]\n\n${list()}\n`,
     );
     process.exitCode = values.help ? 0 : 2;
   } else if (!isBenchmark(name)) {
@@ -134,7 +142,8 @@ try {
     const result = await bench((text) => process.stderr.write(`${text}\n`), {
       exact: values.exact,
       only: values.only,
-      runs: runsOf(values.runs),
+      runs: countOf("--runs", values.runs),
+      seconds: countOf("--seconds", values.seconds),
     });
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
@@ -146,10 +155,13 @@ try {
   process.exitCode = error instanceof Failure && error.code === "unknown-benchmark" ? 2 : 1;
 }
 
-function runsOf(text: string | undefined): number | undefined {
+function countOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
-  throw new Failure("bad-option", `--runs needs a whole number from 1 to 999, not "${text.slice(0, 40)}".`);
+  throw new Failure(
+    "bad-option",
+    `${option} needs a whole number from 1 to 999, not "${text.slice(0, 40)}".`,
+  );
 }
 
 function isBenchmark(name: string): name is keyof typeof BENCHMARKS {

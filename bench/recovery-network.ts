@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
+import type { ModelSize } from "../src-daemon/runs/run-plan.ts";
 import { childEnvironment } from "../src-daemon/supervision/child.ts";
 import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
 import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
@@ -14,7 +15,8 @@ import type { DaemonToWorker } from "../src-protocol/daemon-ipc.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { sha256 } from "../src-protocol/signing.ts";
-import type { RunState } from "../src-protocol/state.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import type { HistoryPoint, RunState } from "../src-protocol/state.ts";
 
 const NETWORK = "recovery";
 const TEXT = Array.from(
@@ -32,47 +34,88 @@ interface Worker {
   readonly number: number;
 }
 
-/** The default model, trained by real workers under a real orchestrator in this process. */
+export interface NetworkOptions {
+  readonly stages: number;
+  readonly replicas: number;
+  readonly size: ModelSize;
+}
+
+/** A model, trained by real workers under a real orchestrator in this process. */
 export class ReplicaNetwork {
   readonly #folder: string;
-  readonly #orchestrator: Orchestrator;
+  readonly spec: RunSpec;
+  readonly corpus = new TextEncoder().encode(TEXT);
   readonly #replicas: number;
+  #orchestrator: Orchestrator;
   #workers: Worker[] = [];
   #finished: number[] = [];
+  #points: HistoryPoint[] = [];
+  /** How far the wall clock was set on; ms. */
+  readonly #ahead: { ms: number };
 
-  private constructor(folder: string, orchestrator: Orchestrator, replicas: number) {
+  private constructor(
+    folder: string,
+    spec: RunSpec,
+    replicas: number,
+    orchestrator: Orchestrator,
+    ahead: { ms: number },
+  ) {
+    this.#ahead = ahead;
     this.#folder = folder;
-    this.#orchestrator = orchestrator;
+    this.spec = spec;
     this.#replicas = replicas;
-    orchestrator.host.watch({
+    this.#orchestrator = orchestrator;
+    this.#watch();
+  }
+
+  static async start({ stages, replicas, size }: NetworkOptions): Promise<ReplicaNetwork> {
+    const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
+    writeFileSync(join(folder, "corpus.txt"), TEXT);
+    const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
+    const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic: "fast" });
+    const ahead = { ms: 0 };
+    const orchestrator = await opened(folder, spec, replicas, 0, () => Date.now() + ahead.ms);
+    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead);
+    for (let number = 0; number < stages * replicas; number++) network.#start(number);
+    return network;
+  }
+
+  #watch(): void {
+    this.#orchestrator.host.watch({
       changed: () => undefined,
-      point: () => this.#finished.push(performance.now()),
+      point: (point) => {
+        this.#finished.push(performance.now());
+        this.#points.push(point);
+      },
     });
   }
 
-  static async start(stages: number, replicas: number): Promise<ReplicaNetwork> {
-    const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
-    const corpusFile = join(folder, "corpus.txt");
-    writeFileSync(corpusFile, TEXT);
-    const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
-    const orchestrator = await startOrchestrator({
-      network: NETWORK,
-      netuid: 0,
-      folder: join(folder, "network"),
-      host: "127.0.0.1",
-      port: 0,
-      run: planRun({ corpus, size: "default", steps: null, workers: stages, arithmetic: "fast" }),
-      corpusFile,
-      modelFiles: [],
-      raoPerTeraflop: 1n,
-      replicas,
-      onBroken: (error) => {
-        throw error;
-      },
-    });
-    const network = new ReplicaNetwork(folder, orchestrator, replicas);
-    for (let number = 0; number < stages * replicas; number++) network.#start(number);
-    return network;
+  /** It ends, and is there again at the same address. */
+  async restartOrchestrator(): Promise<void> {
+    const port = Number(new URL(this.#orchestrator.url).port);
+    await this.#orchestrator.close();
+    this.#orchestrator = await opened(
+      this.#folder,
+      this.spec,
+      this.#replicas,
+      port,
+      () => Date.now() + this.#ahead.ms,
+    );
+    this.#watch();
+  }
+
+  /** What a computer that slept sees when it wakes. */
+  setClockOn(ms: number): void {
+    this.#ahead.ms += ms;
+  }
+
+  /** When steps were finished, by `performance.now`, and what they came to. */
+  get finished(): readonly number[] {
+    return this.#finished;
+  }
+
+  get points(): readonly HistoryPoint[] {
+    return this.#points;
   }
 
   async end(): Promise<void> {
@@ -154,6 +197,15 @@ export class ReplicaNetwork {
     }
   }
 
+  /** Anybody of the stage; null: nobody is there. */
+  victim(stage: number, which: number): Worker | null {
+    const here = this.#workers.filter(
+      ({ key, child }) =>
+        key !== null && child.exitCode === null && this.#orchestrator.host.stageOf(key) === stage,
+    );
+    return here[Math.floor(which * here.length)] ?? null;
+  }
+
   #start(number: number): void {
     const child = fork(WORKER, [], {
       env: childEnvironment(),
@@ -181,4 +233,29 @@ export class ReplicaNetwork {
       } satisfies DaemonToWorker);
     });
   }
+}
+
+function opened(
+  folder: string,
+  run: RunSpec,
+  replicas: number,
+  port: number,
+  now: () => number,
+): Promise<Orchestrator> {
+  return startOrchestrator({
+    network: NETWORK,
+    netuid: 0,
+    folder: join(folder, "network"),
+    host: "127.0.0.1",
+    port,
+    run,
+    corpusFile: join(folder, "corpus.txt"),
+    modelFiles: [],
+    raoPerTeraflop: 1n,
+    replicas,
+    now,
+    onBroken: (error) => {
+      throw error;
+    },
+  });
 }

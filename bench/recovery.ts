@@ -4,18 +4,36 @@ import type { BenchOptions, Progress } from "./bench.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
 
-/** What goes wrong in each of the runs, by the stages whose first replica it happens to. */
+interface Fault {
+  /** Whose first replica it happens to; a stage that is named twice gives two. */
+  readonly stages: readonly number[];
+  readonly does:
+    | { readonly type: "kill" }
+    | { readonly type: "stop"; readonly ms: number }
+    /** It gets a fifth of the processor, for so long. */
+    | { readonly type: "slow"; readonly ms: number }
+    | { readonly type: "orchestrator" }
+    | { readonly type: "clock"; readonly ms: number };
+}
+
+/** What goes wrong in each of the runs. */
 const FAULTS = {
-  "kill head": { stages: [0], signal: "SIGKILL", pauseMs: null },
-  "kill middle": { stages: [1], signal: "SIGKILL", pauseMs: null },
-  "kill tail": { stages: [2], signal: "SIGKILL", pauseMs: null },
-  "kill head and tail": { stages: [0, 2], signal: "SIGKILL", pauseMs: null },
-  "kill a whole stage": { stages: [1, 1], signal: "SIGKILL", pauseMs: null },
-  "stop 4 s": { stages: [1], signal: "SIGSTOP", pauseMs: 4_000 },
-  "stop 10 s": { stages: [1], signal: "SIGSTOP", pauseMs: 10_000 },
-} as const;
+  "kill head": { stages: [0], does: { type: "kill" } },
+  "kill middle": { stages: [1], does: { type: "kill" } },
+  "kill tail": { stages: [2], does: { type: "kill" } },
+  "kill head and tail": { stages: [0, 2], does: { type: "kill" } },
+  "kill a whole stage": { stages: [1, 1], does: { type: "kill" } },
+  "orchestrator starts again": { stages: [], does: { type: "orchestrator" } },
+  "stop 4 s": { stages: [1], does: { type: "stop", ms: 4_000 } },
+  "stop 10 s": { stages: [1], does: { type: "stop", ms: 10_000 } },
+  "stop 60 s": { stages: [1], does: { type: "stop", ms: 60_000 } },
+  "five times slower": { stages: [1], does: { type: "slow", ms: 20_000 } },
+  "an hour passes at once": { stages: [], does: { type: "clock", ms: 3_600_000 } },
+} as const satisfies Record<string, Fault>;
 type FaultName = keyof typeof FAULTS;
 
+/** Slices of time in which a slow node stands still, four of five. */
+const SLICE_MS = 20;
 const STEP_WITHIN_MS = 180_000;
 const WARM_STEPS = 4;
 
@@ -44,7 +62,7 @@ export async function benchRecovery(
   const chosen = only.length === 0 ? names : names.filter((name) => only.includes(name));
   const rows: RecoveryRow[] = [];
   for (const name of chosen) {
-    const network = await ReplicaNetwork.start(3, 2);
+    const network = await ReplicaNetwork.start({ stages: 3, replicas: 2, size: "default" });
     try {
       await network.whole(STEP_WITHIN_MS);
       await network.steps(WARM_STEPS, STEP_WITHIN_MS);
@@ -71,7 +89,7 @@ export async function benchRecovery(
 }
 
 async function once(network: ReplicaNetwork, name: FaultName): Promise<number> {
-  const { stages, signal, pauseMs } = FAULTS[name];
+  const { stages, does }: Fault = FAULTS[name];
   await network.whole(STEP_WITHIN_MS);
   await network.steps(1, STEP_WITHIN_MS);
   // In the middle of a step, wherever that is.
@@ -79,11 +97,38 @@ async function once(network: ReplicaNetwork, name: FaultName): Promise<number> {
   const victims = network.victims(stages);
   const from = network.moves();
   const at = performance.now();
-  for (const { pid } of victims) process.kill(pid, signal);
-  const back = pauseMs === null ? null : wait(pauseMs).then(() => network.resume(victims));
+  const over = happens(network, does, victims);
   await network.movedSince(from, STEP_WITHIN_MS);
   const ms = performance.now() - at;
-  await back;
-  if (signal === "SIGKILL") for (const victim of victims) await network.replace(victim);
+  await over;
+  if (does.type === "kill") for (const victim of victims) await network.replace(victim);
   return ms;
+}
+
+async function happens(
+  network: ReplicaNetwork,
+  does: Fault["does"],
+  victims: ReturnType<ReplicaNetwork["victims"]>,
+): Promise<void> {
+  switch (does.type) {
+    case "kill":
+      for (const { pid } of victims) process.kill(pid, "SIGKILL");
+      return;
+    case "stop":
+      for (const { pid } of victims) process.kill(pid, "SIGSTOP");
+      await wait(does.ms);
+      return network.resume(victims);
+    case "slow":
+      for (let ms = 0; ms < does.ms; ms += 5 * SLICE_MS) {
+        for (const { pid } of victims) process.kill(pid, "SIGSTOP");
+        await wait(4 * SLICE_MS);
+        network.resume(victims);
+        await wait(SLICE_MS);
+      }
+      return;
+    case "orchestrator":
+      return await network.restartOrchestrator();
+    case "clock":
+      return network.setClockOn(does.ms);
+  }
 }

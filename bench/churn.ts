@@ -1,0 +1,152 @@
+import { loadavg } from "node:os";
+import { setTimeout as wait } from "node:timers/promises";
+import { trainSingle } from "../src-worker/replay/single.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
+import { median } from "./median.ts";
+import { ReplicaNetwork } from "./recovery-network.ts";
+import { Random } from "./simulation/random.ts";
+
+const STAGES = 3;
+const REPLICAS = 3;
+/** Percent of stages that fail in an hour, as CheckFree (arXiv 2506.15461) draws them. */
+const RATES = [10, 16, 33];
+const SECONDS = 300;
+/** Of the lowest rate, in five minutes: by so much is an hour pressed together. */
+const LEAST_FAILURES = 20;
+const WITHIN_MS = 180_000;
+/** A step that takes so many times as long as is usual stood still. */
+const STALL_TIMES = 5;
+/** So many steps are done again in one process, for their loss. */
+const MOST_STEPS_ALONE = 400;
+
+export interface ChurnRow {
+  /** Percent of stages in an hour. */
+  readonly rate: number;
+  readonly failures: number;
+  readonly steps: number;
+  /** Finished steps a second, of those that are finished when nobody fails. */
+  readonly goodput: number;
+  /** Steps that were finished and had to be done again. */
+  readonly stepsLost: number;
+  readonly secondsStalled: number;
+  readonly redoneByItsStage: number;
+  readonly redoneByOthers: number;
+  /** Of training in one process, with as many tokens: the largest difference of a step; nats. */
+  readonly lossDifference: number;
+}
+
+export interface ChurnBenchResult {
+  readonly seconds: number;
+  readonly undisturbedStepsPerSecond: number;
+  readonly rows: readonly ChurnRow[];
+  /** 1 minute, at the end: figures under load are lower. */
+  readonly load: number;
+}
+
+/**
+ * Three stages of three replicas in nine processes; who is killed when is drawn before. A killed process is
+ * started again at once, as the daemon does.
+ */
+export async function benchChurn(
+  progress: Progress,
+  { seconds = SECONDS, only }: BenchOptions,
+): Promise<ChurnBenchResult> {
+  const rows: ChurnRow[] = [];
+  const paces: number[] = [];
+  for (const rate of RATES) {
+    if (only.length > 0 && !only.includes(String(rate))) continue;
+    const network = await ReplicaNetwork.start({ stages: STAGES, replicas: REPLICAS, size: "tiny" });
+    try {
+      await network.whole(WITHIN_MS);
+      await network.steps(5, WITHIN_MS);
+      const quiet = await during(network, seconds / 2, []);
+      const count = Math.max(1, Math.round((LEAST_FAILURES * rate * seconds) / (10 * SECONDS)));
+      const churned = await during(network, seconds, failures(count, seconds, rate));
+      await network.whole(WITHIN_MS);
+      const after = await during(network, seconds / 2, []);
+      const pace = (quiet.finished + after.finished) / seconds;
+      paces.push(pace);
+      rows.push({
+        rate,
+        failures: count,
+        steps: churned.finished,
+        goodput: churned.finished / seconds / pace,
+        stepsLost: churned.lost,
+        secondsStalled: churned.stalledMs(1000 / pace) / 1000,
+        redoneByItsStage: churned.redoneByItsStage,
+        redoneByOthers: churned.redoneByOthers,
+        lossDifference: await lossDifference(network),
+      });
+      progress(`${rate} %: ${count} failures, goodput ${(rows.at(-1)?.goodput ?? 0).toFixed(3)}`);
+    } finally {
+      await network.end();
+    }
+  }
+  return { seconds, undisturbedStepsPerSecond: median(paces), rows, load: loadavg()[0] ?? 0 };
+}
+
+interface Failing {
+  readonly atMs: number;
+  readonly stage: number;
+  /** Which of its replicas, in [0, 1). */
+  readonly which: number;
+}
+
+function failures(count: number, seconds: number, seed: number): Failing[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => ({
+    atMs: random.next() * seconds * 1000,
+    stage: Math.floor(random.next() * STAGES),
+    which: random.next(),
+  })).sort((a, b) => a.atMs - b.atMs);
+}
+
+interface Part {
+  readonly finished: number;
+  readonly lost: number;
+  readonly redoneByItsStage: number;
+  readonly redoneByOthers: number;
+  readonly stalledMs: (usualMs: number) => number;
+}
+
+async function during(network: ReplicaNetwork, seconds: number, failing: readonly Failing[]): Promise<Part> {
+  const began = performance.now();
+  const from = network.finished.length;
+  const before = network.redone();
+  const until = began + seconds * 1000;
+  for (const { atMs, stage, which } of failing) {
+    await wait(Math.max(0, began + atMs - performance.now()));
+    const victim = network.victim(stage, which);
+    if (victim === null) continue;
+    process.kill(victim.pid, "SIGKILL");
+    await network.replace(victim);
+  }
+  await wait(Math.max(0, until - performance.now()));
+  const points = network.points.slice(from);
+  const times = [began, ...network.finished.slice(from), performance.now()];
+  const after = network.redone();
+  const steps = new Set(points.map(({ step }) => step));
+  return {
+    finished: steps.size,
+    lost: points.length - steps.size,
+    redoneByItsStage: after.byLostStages - before.byLostStages,
+    redoneByOthers: after.byOthers - before.byOthers,
+    stalledMs: (usualMs) =>
+      times.reduce((sum, at, i) => {
+        const ms = at - (times[i - 1] ?? at);
+        return sum + (ms > usualMs * STALL_TIMES ? ms - usualMs : 0);
+      }, 0),
+  };
+}
+
+/** Loss at equal tokens: every step's, against one process that nothing happens to. */
+async function lossDifference(network: ReplicaNetwork): Promise<number> {
+  const told = new Map(network.points.map(({ step, loss }) => [step, loss]));
+  const steps = Math.min(MOST_STEPS_ALONE, Math.max(...told.keys()));
+  const { spec, corpus } = network;
+  const alone = await trainSingle({ spec, corpus, steps, threads: 1 });
+  return alone.reduce((most, { step, loss }) => {
+    const its = told.get(step);
+    return its === undefined ? most : Math.max(most, Math.abs(its - loss));
+  }, 0);
+}
