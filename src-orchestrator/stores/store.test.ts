@@ -205,3 +205,12 @@ describe("opening a folder that cannot be used", () => {
     });
   });
 });
+
+test("what comes after the end is refused to who sends it, and breaks nothing", async () => {
+  const store = Store.open(temporaryFolder(), (error) => {
+    throw error;
+  });
+  store.close();
+  await expect(store.write(() => undefined)).rejects.toMatchObject({ code: "store-closed" });
+  await expect(store.writeSafely(() => undefined)).rejects.toMatchObject({ code: "store-closed" });
+});

@@ -161,8 +161,10 @@ export class Store {
     for (const tell of settle) tell();
   }
 
+  /** What is to be written later is refused: nobody is told that it is stored. */
   close(): void {
     this.flush();
+    this.broken ??= new Failure("store-closed", `${this.path} is closed.`);
     this.database.close();
   }
 
