@@ -84,6 +84,8 @@ export class ReplicaNetwork {
     this.#orchestrator.host.watch({
       changed: () => undefined,
       point: (point) => {
+        // Said again with its held-out loss.
+        if (this.#points.at(-1)?.step === point.step) return;
         this.#finished.push(performance.now());
         this.#points.push(point);
       },
