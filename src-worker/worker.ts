@@ -100,6 +100,8 @@ export class TrainingWorker {
   #lastUpload: Promise<void> = Promise.resolve();
   #stage: number | null = null;
   #said: Phase | null = null;
+  /** The checkpoint of a stage with replicas, until its step is closed. */
+  #uploadAt: { readonly step: number; readonly upload: () => void } | null = null;
   readonly #receiptChain = new ReceiptChain();
   readonly #refused: RefusedReceipts;
   #meter = new LoadingMeter(() => undefined);
@@ -215,7 +217,12 @@ export class TrainingWorker {
       if (this.#replica?.generation === instruction.generation) this.#replica.instruct(instruction);
       return this.#parts.web.update(instruction);
     }
-    if (this.#replica?.generation === instruction.generation) this.#replica.instruct(instruction);
+    if (this.#replica?.generation !== instruction.generation) return;
+    if (instruction.type === "open" && instruction.step === this.#uploadAt?.step) {
+      if (this.#replica.isSpokesman) this.#uploadAt.upload();
+      this.#uploadAt = null;
+    }
+    this.#replica.instruct(instruction);
   }
 
   #assign(assign: Assign): void {
@@ -395,9 +402,11 @@ export class TrainingWorker {
     const saved = await chain.advance(step, squaredNorm, memory);
     this.#loader.parametersAt({ step, link: saved.link });
     const { path, digest } = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
-    // Of replicas, one is enough.
-    if (isCheckpointStep(spec, step) && this.#replica?.isSpokesman !== false)
-      this.#upload(generation, step, path);
+    // Of replicas, one is enough, and it counts when all have come to the same: then the next step opens.
+    const upload = (): void => this.#upload(generation, step, path);
+    if (!isCheckpointStep(spec, step)) this.#uploadAt = null;
+    else if (this.#replica === null) upload();
+    else this.#uploadAt = { step, upload };
     return { ...saved, digest };
   }
 
