@@ -34,6 +34,8 @@ interface Worker {
   readonly number: number;
 }
 
+const DELEGATION_MS = 7 * 86_400_000;
+
 export interface NetworkOptions {
   readonly stages: number;
   readonly replicas: number;
@@ -227,7 +229,8 @@ export class ReplicaNetwork {
         access: null,
         folder: join(this.#folder, `worker-${number}`),
         localBlobs: null,
-        delegation: delegate(hotkey(number), message.sessionKey, NETWORK),
+        // As long as the daemon's own: an hour that passes at once is within it.
+        delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),
         threads: 1,
         executionProvider: "cpu",
         linkHost: "127.0.0.1",

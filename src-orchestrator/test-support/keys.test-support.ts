@@ -37,13 +37,14 @@ export function delegate(
   key: SessionKey,
   network = TEST_NETWORK,
   now = Date.now(),
+  lastsMs = 3_600_000,
 ): Delegation {
   const body = {
     network,
     hotkey: by.address,
     sessionKey: key,
     notBefore: now - 60_000,
-    notAfter: now + 3_600_000,
+    notAfter: now + lastsMs,
   };
   return { body, signature: by.sign(delegationText(body)) };
 }
