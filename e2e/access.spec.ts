@@ -1,17 +1,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
-import { expect, goTo, stepsLater, test } from "./fixture.ts";
+import { expect, goTo, SCREENS, stepsLater, test } from "./fixture.ts";
 
-const SCREENS = [
-  "Home",
-  "Schedule",
-  "Earnings",
-  "Model",
-  "Network",
-  "Wallet",
-  "Activity",
-  "Settings",
-] as const;
 const PICTURES = "test-results/screenshots";
 
 async function seriousProblems(page: Page): Promise<string[]> {

@@ -4,6 +4,18 @@ import { type DaemonProcess, startDaemon } from "./daemon-process.ts";
 
 export { expect };
 
+/** By the names of their links, in order. */
+export const SCREENS = [
+  "Home",
+  "Schedule",
+  "Earnings",
+  "Model",
+  "Network",
+  "Wallet",
+  "Activity",
+  "Settings",
+] as const;
+
 interface Given {
   /** Signed in, on Home, with the daemon's first state shown and the default rules. */
   dashboard: Page;
@@ -34,10 +46,7 @@ export const test = base.extend<Given, { daemon: DaemonProcess }>({
 });
 
 /** Goes to a screen by its link, as a person would. */
-export async function goTo(
-  page: Page,
-  screen: "Home" | "Schedule" | "Earnings" | "Model" | "Network" | "Wallet" | "Activity" | "Settings",
-): Promise<void> {
+export async function goTo(page: Page, screen: (typeof SCREENS)[number]): Promise<void> {
   await page.getByRole("navigation", { name: "Screens" }).getByRole("link", { name: screen }).click();
   await expect(page.getByRole("heading", { level: 1, name: screen })).toBeAttached();
 }

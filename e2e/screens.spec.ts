@@ -2,20 +2,10 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { ALWAYS, ONLY_WHEN_ASLEEP, type Rules } from "../src-protocol/policy.ts";
-import { expect, goTo, stepsLater, test } from "./fixture.ts";
+import { expect, goTo, SCREENS, stepsLater, test } from "./fixture.ts";
 
 // `npm run e2e -- --screens`: pictures of every screen and state, in both themes and two sizes, to look at.
 const FOLDER = join(import.meta.dirname, "artifacts");
-const SCREENS = [
-  "Home",
-  "Schedule",
-  "Earnings",
-  "Model",
-  "Network",
-  "Wallet",
-  "Activity",
-  "Settings",
-] as const;
 const THEMES = ["dark", "light"] as const;
 const SIZES = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
 
