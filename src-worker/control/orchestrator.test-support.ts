@@ -64,7 +64,10 @@ export class TestOrchestrator {
     this.spec = spec;
     this.#stopAt = stopAt;
     this.blobs.set(sha256(corpus), corpus);
-    this.#server = createServer((request, response) => this.#http(request, response));
+    this.#server = createServer((request, response) => {
+      // A worker that is killed while it sends a checkpoint.
+      this.#http(request, response).catch(() => response.destroy());
+    });
     const sockets = new WebSocketServer({ server: this.#server, path: "/v1/control" });
     sockets.on("connection", (socket) => this.#greet(socket));
   }
