@@ -468,7 +468,8 @@ export class TrainingWorker {
 }
 
 const ASIDE: Readonly<Record<string, string>> = {
-  "too-late": "it took far longer than is usual here",
+  "too-late": "it took far longer than it usually does",
+  silent: "it gave no sign of life for a moment",
   "result-late": "it took far longer than is usual here",
   "sums-late": "it took far longer than is usual here",
   "other-result": "it came to another result than most of those that share its stage",

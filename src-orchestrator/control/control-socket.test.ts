@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import { CONTROL_PROTOCOL, isCounted, LOOPBACK_CHANNEL, proofText } from "../../src-protocol/control.ts";
@@ -101,6 +101,16 @@ test("a node that comes by another connection goes on where it was: nobody leave
   expect(again.heard.filter(({ type }) => type === "assign")).toEqual([]);
   const welcome = again.heard.find((message) => message.type === "welcome");
   expect(welcome).toMatchObject({ heard: said });
+});
+
+test("nodes that share stages are asked for a sign of life, and answer as any WebSocket does", async () => {
+  const { orchestrator, net } = await openOrchestrator({ steps: null }, { replicas: 2 });
+  const told = vi.spyOn(orchestrator.host, "dispatch");
+  for (const number of [0, 1, 2, 3]) net.node(orchestrator.url, number);
+  const alive = (): Set<string> =>
+    new Set(told.mock.calls.flatMap(([event]) => (event.type === "alive" ? [event.sessionKey] : [])));
+  await until("the three who begin have answered", () => alive().size >= 3);
+  expect(orchestrator.host.view().stages.every(({ replicas }) => replicas?.live === 1)).toBe(true);
 });
 
 test("who says it heard what was never said begins anew", async () => {

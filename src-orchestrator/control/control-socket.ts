@@ -110,6 +110,7 @@ export class ControlSocket implements NodeConnection {
   private gone = false;
   /** The same node's next connection goes on from here: what this one heard still counts. */
   private isHandedOver = false;
+  private isAsked = false;
   private lane = new ControlLane();
   private lastHeard: number;
   private lastCheck: number;
@@ -126,6 +127,7 @@ export class ControlSocket implements NodeConnection {
     this.lastHeard = ports.steady();
     this.lastCheck = this.lastHeard;
     socket.on("message", (data, isBinary) => this.receive(data, isBinary));
+    socket.on("pong", () => this.answered());
     socket.on("close", () => this.leave("closed"));
     // What breaks also closes.
     socket.on("error", () => {});
@@ -142,6 +144,24 @@ export class ControlSocket implements NodeConnection {
     const text = JSON.stringify(message);
     if (isCounted(message)) this.lane.said(text);
     this.socket.send(text);
+  }
+
+  /** By a ping of the WebSocket: every one of them answers, in whatever version, and as soon as it runs. */
+  ask(): void {
+    if (this.gone || this.socket.readyState !== this.socket.OPEN) return;
+    // We do not read on purpose, so its silence is ours.
+    this.isAsked = true;
+    if (this.socket.isPaused) setImmediate(() => this.answered());
+    else this.socket.ping();
+  }
+
+  private answered(): void {
+    const key = this.hello?.delegation.body.sessionKey;
+    // SECURITY: an answer that nobody asked for is none.
+    if (!this.isAsked || this.gone || !this.joined || key === undefined) return;
+    this.isAsked = false;
+    this.lastHeard = this.ports.steady();
+    this.ports.host.dispatch({ type: "alive", sessionKey: key });
   }
 
   private sayHeard(): void {

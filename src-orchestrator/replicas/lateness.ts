@@ -4,12 +4,17 @@ import type { Hop, Pace, ReplicaRun } from "./replica-run.ts";
 
 /**
  * Who holds a step up. Each micro-batch is with somebody who has to do something next; whoever takes many
- * times as long for that as is usual in this run is fenced, so that one that answers and never works, or
- * only very late, does not stop the others. A slow one is not late: it is given less.
+ * times as long for that as it usually does is fenced, so that one that answers and never works, or
+ * only very late, does not stop the others. A slow one is not late: it is given less. One that does not even
+ * answer is found sooner: see `liveness.ts`.
  */
 
 /** Shorter is no lateness: a computer may stop for a moment. */
-const SHORTEST_MS = 5_000;
+const SHORTEST_MS = 2_000;
+/** The same for one whose own pace is not known yet. */
+const UNMEASURED_MS = 5_000;
+/** SECURITY: nobody is late later for having got slower and slower, beyond so many times what is usual. */
+const MOST_TIMES = 5;
 /** Before anything is known. */
 const FIRST_MS = 60_000;
 const USUAL_TIMES = 15;
@@ -25,8 +30,20 @@ export function averaged(usual: number | null, ms: number): number {
   return usual === null ? ms : usual + NEWEST * (ms - usual);
 }
 
-export function hopPatienceMs({ usual }: ReplicaRun): number {
-  return usual.hop === null ? FIRST_MS : Math.max(SHORTEST_MS, usual.hop * USUAL_TIMES);
+export function evaluationPatienceMs({ usual }: ReplicaRun): number {
+  return usual.hop === null ? FIRST_MS : Math.max(UNMEASURED_MS, usual.hop * USUAL_TIMES);
+}
+
+/**
+ * When the replica is late with a micro-batch that it has had since then. Its own pace is the measure, and
+ * whoever has just done another one is at work: what waits in its queue is not late.
+ */
+function lateWith(run: ReplicaRun, by: SessionKey, since: number): number {
+  const { passMs = null, passes = 0, lastAt = since } = run.paces.get(by) ?? {};
+  const { hop } = run.usual;
+  if (hop === null || passMs === null || passes < MEASURED_PASSES) return since + evaluationPatienceMs(run);
+  const own = Math.min(passMs, hop * MOST_TIMES);
+  return Math.max(since, lastAt) + Math.max(SHORTEST_MS, own * USUAL_TIMES);
 }
 
 function phasePatienceMs({ usual }: ReplicaRun): number {
@@ -92,10 +109,10 @@ function placeOf({ stages }: StepBook, microBatch: number): Pick<Hop, "by" | "af
 /** When somebody becomes late; null: nobody can. */
 export function lateAt(run: ReplicaRun): number | null {
   if (run.evaluation !== null && run.evaluation.waiting.length === 0)
-    return run.evaluation.since + hopPatienceMs(run);
+    return run.evaluation.since + evaluationPatienceMs(run);
   if (run.book.isCommitted) return run.isHeld ? null : run.phaseSince + phasePatienceMs(run);
-  const since = Math.min(...[...run.hops.values()].map((hop) => hop.since));
-  return Number.isFinite(since) ? since + hopPatienceMs(run) : null;
+  const at = Math.min(...[...run.hops.values()].map(({ by, since }) => lateWith(run, by, since)));
+  return Number.isFinite(at) ? at : null;
 }
 
 export interface Late {
@@ -118,7 +135,7 @@ export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
   }
   const late = new Map<SessionKey, number[]>();
   for (const [microBatch, { by, after, since, late: times }] of run.hops) {
-    if (now < since + hopPatienceMs(run)) continue;
+    if (now < lateWith(run, by, since)) continue;
     // The second time it is the one that says it has sent the gradient, and has not.
     const replica = after !== null && times % 2 === 1 ? after : by;
     late.set(replica, [...(late.get(replica) ?? []), microBatch]);

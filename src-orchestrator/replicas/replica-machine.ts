@@ -12,7 +12,8 @@ import type {
   ReplicaOutcome,
   ReplicaRun,
 } from "./replica-run.ts";
-import { averaged, hopPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+import { answeredBy, askedFor, heardFrom, lookAround, nextLook } from "./liveness.ts";
 
 /** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
 const FIRST_PAUSE_MS = 500;
@@ -59,6 +60,8 @@ export function replicaRun(options: {
     lost: null,
     redone: { byLostStages: 0, byOthers: 0 },
     paces: new Map(),
+    lives: new Map(),
+    silent: new Set(),
     usual: { hop: null, phase: null },
     agreed: options.agreed,
     links: new Map(),
@@ -76,7 +79,8 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
   switch (event.type) {
     case "begin":
       effects.push({ type: "members" });
-      return open(run, run.step, now, effects);
+      // Also to know how long an answer takes when nothing is wrong.
+      return open(ask(run, liveKeys(run).flat(), now, effects), run.step, now, effects);
     case "added":
       effects.push({ type: "members" });
       return withMember(run, event.key, {
@@ -92,8 +96,17 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
     }
     case "gone":
       return gone(run, event.key, event.code, now, effects);
+    case "alive":
+      return run.members.has(event.key) ? back(answeredBy(run, event.key, now), event.key, now) : run;
     case "message":
-      return heard(run, event.key, event.message, now, effects);
+      if (!run.members.has(event.key)) return run;
+      return heard(
+        back(heardFrom(run, event.key, now), event.key, now),
+        event.key,
+        event.message,
+        now,
+        effects,
+      );
     case "tick":
       return tick(run, now, effects);
   }
@@ -110,13 +123,12 @@ function settle(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repl
 /** When a `tick` would change something; null: nothing waits. */
 export function nextReplicaWake(run: ReplicaRun): number | null {
   const times: number[] = [];
-  for (const member of run.members.values()) {
+  for (const [key, member] of run.members) {
     if (member.phase === "adopting") times.push(member.since + ADOPT_STALL_MS);
-    if (member.phase === "warm" && run.agreed[member.stage]?.step === run.step && !run.book.isTaken)
-      times.push(member.notBefore);
+    const isDue = run.agreed[member.stage]?.step === run.step && !run.book.isTaken && !run.silent.has(key);
+    if (member.phase === "warm" && isDue) times.push(member.notBefore);
   }
-  const late = lateAt(run);
-  if (late !== null) times.push(late);
+  for (const at of [lateAt(run), nextLook(run)]) if (at !== null) times.push(at);
   return times.length === 0 ? null : Math.min(...times);
 }
 
@@ -130,7 +142,7 @@ function heard(
   const member = run.members.get(key);
   if (member === undefined) return run;
   const { stage } = member;
-  if (message.type === "adopted") return adopted(run, key, member, message.step, effects);
+  if (message.type === "adopted") return adopted(run, key, member, message.step, now, effects);
   if (message.type === "loading")
     return member.phase === "adopting" ? withMember(run, key, { ...member, since: now }) : run;
   if (message.type === "accuse") return accused(run, key, member, message, now, effects);
@@ -203,10 +215,42 @@ function gone(
   const fenced = fence(run, key, code, now, effects);
   const members = new Map(fenced.members);
   const paces = new Map(fenced.paces);
+  const lives = new Map(fenced.lives);
   members.delete(key);
   paces.delete(key);
+  lives.delete(key);
   effects.push({ type: "members" });
-  return { ...fenced, members, paces };
+  return { ...fenced, members, paces, lives, silent: without(fenced.silent, key) };
+}
+
+function ask(
+  run: ReplicaRun,
+  keys: readonly SessionKey[],
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  for (const to of keys) effects.push({ type: "ask", to });
+  return keys.reduce((next, key) => askedFor(next, key, now), run);
+}
+
+/** It gives no sign of life: others of its stage do its part, and it is given nothing until it does. */
+function silenced(run: ReplicaRun, key: SessionKey, now: number, effects: ReplicaEffect[]): ReplicaRun {
+  const member = run.members.get(key);
+  if (member === undefined) return run;
+  if (member.phase === "adopting")
+    return { ...withMember(run, key, paused(member, now)), silent: new Set([...run.silent, key]) };
+  // Nobody else has the state: its connection decides whether it is gone.
+  if ((run.book.stages[member.stage]?.live.size ?? 0) < 2) return ask(run, [key], now, effects);
+  const next = fence(run, key, "silent", now, effects);
+  return { ...next, silent: new Set([...next.silent, key]) };
+}
+
+/** Who was silent is given something again after its pause. */
+function back(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
+  const member = run.members.get(key);
+  if (member === undefined || !run.silent.has(key)) return run;
+  const notBefore = now + pauseMs(member.faults - 1);
+  return withMember({ ...run, silent: without(run.silent, key) }, key, { ...member, notBefore });
 }
 
 /** Feeds the book, and does what it wants. */
@@ -424,7 +468,7 @@ function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repli
     const { stage, phase, notBefore } = member;
     const agreed = run.agreed[stage] ?? null;
     const from = [...(run.book.stages[stage]?.live ?? [])];
-    const isReady = phase === "warm" && notBefore <= now && !run.book.fenced.has(key);
+    const isReady = phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && !run.silent.has(key);
     if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
     effects.push({
       type: "send",
@@ -441,6 +485,7 @@ function adopted(
   key: SessionKey,
   member: Member,
   step: number,
+  now: number,
   effects: ReplicaEffect[],
 ): ReplicaRun {
   if (member.phase !== "adopting") return run;
@@ -449,13 +494,17 @@ function adopted(
   if (!isInTime) return withMember(run, key, { ...member, phase: "warm" });
   const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
   effects.push({ type: "members" });
-  return withMember({ ...run, book }, key, { ...member, phase: "live" });
+  return withMember(ask({ ...run, book }, [key], now, effects), key, { ...member, phase: "live" });
 }
 
 function paused(member: Member, now: number): Member {
   const { faults } = member;
-  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(faults, 20));
-  return { ...member, phase: "warm", faults: faults + 1, notBefore: now + pause, since: now };
+  return { ...member, phase: "warm", faults: faults + 1, notBefore: now + pauseMs(faults), since: now };
+}
+
+/** Each fault in a row doubles it. */
+function pauseMs(faults: number): number {
+  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(Math.max(0, faults), 20));
 }
 
 type Message<T extends ReplicaMessage["type"]> = Extract<ReplicaMessage, { type: T }>;
@@ -589,8 +638,15 @@ function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
     }
     run = fence({ ...run, hops }, replica, code, now, effects);
   }
+  const look = lookAround(run, now);
+  run = ask(run, look.ask, now, effects);
+  for (const key of look.silent) run = silenced(run, key, now, effects);
   const { evaluation } = run;
-  if (evaluation !== null && evaluation.waiting.length === 0 && now >= evaluation.since + hopPatienceMs(run))
+  if (
+    evaluation !== null &&
+    evaluation.waiting.length === 0 &&
+    now >= evaluation.since + evaluationPatienceMs(run)
+  )
     run = { ...run, evaluation: again(evaluation, now) };
   return run;
 }

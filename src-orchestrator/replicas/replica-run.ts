@@ -3,6 +3,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import type { StepBook } from "../routing/step-book.ts";
+import type { Life } from "./liveness.ts";
 
 /**
  * Training with any number of replicas of each stage, as data; `replica-machine.ts` makes the next one. It
@@ -42,6 +43,9 @@ export interface ReplicaRun {
   readonly redone: Redone;
   /** What was measured of those who work, over all steps. */
   readonly paces: ReadonlyMap<SessionKey, Pace>;
+  readonly lives: ReadonlyMap<SessionKey, Life>;
+  /** They were asked for a sign of life and gave none: they get nothing until they do. */
+  readonly silent: ReadonlySet<SessionKey>;
   /** Usual times, ms: of a hop, and of the end of a step. */
   readonly usual: { readonly hop: number | null; readonly phase: number | null };
   /** What the last agreed state of each stage is known by. */
@@ -117,12 +121,16 @@ export type ReplicaEvent = { readonly now: number } & (
   /** Its graphs are loaded. */
   | { readonly type: "warm"; readonly key: SessionKey }
   | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
+  /** It has answered `ask`, or is there by another connection. */
+  | { readonly type: "alive"; readonly key: SessionKey }
   | { readonly type: "message"; readonly key: SessionKey; readonly message: ReplicaMessage }
   | { readonly type: "tick" }
 );
 
 export type ReplicaEffect =
   | { readonly type: "send"; readonly to: SessionKey; readonly message: OrchestratorMessage }
+  /** It is to give a sign of life. */
+  | { readonly type: "ask"; readonly to: SessionKey }
   /** Who is there, or live, has changed. */
   | { readonly type: "members" }
   | { readonly type: "fenced"; readonly key: SessionKey; readonly stage: number; readonly code: string }

@@ -266,6 +266,7 @@ function taken(
 ): NetworkState {
   switch (effect.type) {
     case "send":
+    case "ask":
       effects.push(effect);
       return state;
     case "members":

@@ -193,6 +193,8 @@ export type NetworkEvent = Moment &
         readonly sessionKey: SessionKey;
         readonly cause: "closed" | "silent" | "drained";
       }
+    /** It has answered an `ask`. */
+    | { readonly type: "alive"; readonly sessionKey: SessionKey }
     | { readonly type: "message"; readonly sessionKey: SessionKey; readonly message: RunMessage }
     /** A stored checkpoint turned out to be missing or damaged. */
     | { readonly type: "checkpointLost"; readonly sha256: string }
@@ -249,6 +251,8 @@ export type Row =
 
 export type Effect =
   | { readonly type: "send"; readonly to: SessionKey; readonly message: OrchestratorMessage }
+  /** A sign of life is wanted of it: its connection says `alive` when there is one. */
+  | { readonly type: "ask"; readonly to: SessionKey }
   | { readonly type: "store"; readonly row: Row }
   /** The replicas of a stage agree on this of its chain. */
   | { readonly type: "link"; readonly step: number; readonly stage: number; readonly link: string };

@@ -64,7 +64,9 @@ function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): Ne
     case "joined":
       return welcome(joined(event, state), event.sessionKey, event, effects);
     case "moved":
-      return moved(event, state);
+      return alive(moved(event, state), event.sessionKey, event, effects);
+    case "alive":
+      return alive(state, event.sessionKey, event, effects);
     case "left":
       return left(event, state, effects);
     case "message":
@@ -197,6 +199,12 @@ function admitted(state: NetworkState, at: Moment, effects: Effect[]): NetworkSt
   if (isPlain && hasSpare(state, holders))
     return interrupt(state, at, 0, false, "Another computer takes part.", effects);
   return form(fillTeam(state, at, effects), at, effects);
+}
+
+/** Only of those who share a stage is it asked. */
+function alive(state: NetworkState, key: SessionKey, at: Moment, effects: Effect[]): NetworkState {
+  if (state.phase !== "training" || (state.team?.run ?? null) === null) return state;
+  return follow(inTeam(state, { type: "alive", key }, at, effects), at, effects);
 }
 
 /** Its neighbours find it by its key; the next pipeline dials it where it is now. */

@@ -26,6 +26,8 @@ import type { Store } from "../stores/store.ts";
 /** A live connection to a node, as far as the run needs it. */
 export interface NodeConnection {
   send(message: OrchestratorMessage): void;
+  /** Tells the host that the node is `alive` as soon as it answers. */
+  ask(): void;
 }
 
 type Untimed<Event> = Event extends unknown ? Omit<Event, keyof Moment> : never;
@@ -232,6 +234,7 @@ export class RunHost {
     }
     for (const effect of effects) {
       if (effect.type === "link") this.onLink(effect.step, effect.stage, effect.link);
+      if (effect.type === "ask") this.connections.get(effect.to)?.ask();
       if (effect.type === "send") this.connections.get(effect.to)?.send(this.committed(effect.message));
     }
   }

@@ -67,6 +67,8 @@ export class FleetNode {
   readonly stage: number;
   readonly links = new Map<SessionKey, Link>();
   readonly cut: (() => void)[] = [];
+  /** Peers of which it hears nothing. */
+  readonly quiet = new Set<SessionKey>();
   /** Passes worked on, as `call step/microBatch`. */
   readonly jobs: string[] = [];
   readonly receipts: SignedReceipt[] = [];
@@ -214,7 +216,7 @@ export class Fleet {
       link: step === null ? null : chain.link,
       signer: node.signer,
       receiptChain: new ReceiptChain(),
-      web: { link: (key) => node.links.get(key) ?? null },
+      web: { link: (key) => node.links.get(key) ?? null, isQuiet: (key) => node.quiet.has(key) },
       compute: { call },
       samples: samplesOf(spec, memoryCorpus(this.#corpus)),
       memory,
@@ -311,6 +313,10 @@ export class Fleet {
     switch (effect.type) {
       case "send":
         return this.#send(effect.to, effect.message);
+      case "ask":
+        if (this.nodes.some(({ key, isDead }) => key === effect.to && !isDead))
+          this.tell({ type: "alive", key: effect.to });
+        return;
       case "members":
         for (const node of this.nodes) {
           const member = this.run.members.get(node.key);

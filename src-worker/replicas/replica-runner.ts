@@ -37,6 +37,8 @@ export type Side = "previous" | "own" | "next";
 /** Links to the replicas of this stage and of its neighbours; see `replica-web.ts`. */
 export interface Web {
   link(key: SessionKey): Link | null;
+  /** The peer does not answer: whatever can go to another one goes there. */
+  isQuiet(key: SessionKey): boolean;
 }
 
 export interface ReplicaPorts {
@@ -169,7 +171,7 @@ export class ReplicaRunner {
     });
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
-      choose: () => this.#next.choose((key) => ports.web.link(key) !== null),
+      choose: () => this.#chosen(),
       sendForward: (microBatch, to, y, heldBy) => this.#sendForward(microBatch, to, y, heldBy),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
       sendWant: (microBatch, to) => {
@@ -265,6 +267,13 @@ export class ReplicaRunner {
     for (const side of ["previous", "own", "next"] as const)
       if (this.#members?.[side].some(({ sessionKey }) => sessionKey === key)) return side;
     return null;
+  }
+
+  /** Where the next micro-batch goes: to somebody who answers, if there is one. */
+  #chosen(): SessionKey | null {
+    const { web } = this.#ports;
+    const isThere = (key: SessionKey): boolean => web.link(key) !== null;
+    return this.#next.choose((key) => isThere(key) && !web.isQuiet(key)) ?? this.#next.choose(isThere);
   }
 
   #admit(): void {
@@ -377,7 +386,7 @@ export class ReplicaRunner {
         if (loss !== null) this.#tell({ type: "measured", microBatch, loss });
         return;
       }
-      const to = this.#next.choose((key) => this.#ports.web.link(key) !== null);
+      const to = this.#chosen();
       if (to !== null && answer.output !== null) this.#sendTensor("evaluate", microBatch, to, answer.output);
     });
   }

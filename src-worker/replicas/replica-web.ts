@@ -15,8 +15,10 @@ const RELAY_AFTER_MS = 1_000;
 const STRANGER_PAYLOAD_BYTES = 64 * 1024;
 const LOBBY_LIMIT = 16;
 const LOBBY_MS = 10_000;
-const LOOK_MS = 500;
+const LOOK_MS = 250;
 const ASK_AFTER_MS = 700;
+/** Whoever has said nothing for so long has been asked and has not answered. */
+const QUIET_MS = 1_500;
 
 type Station = Pick<LinkStation, "dial" | "take" | "name" | "hasByteRelay">;
 
@@ -61,6 +63,10 @@ export class ReplicaWeb implements Web {
 
   link(key: SessionKey): Link | null {
     return this.#peers.get(key)?.link ?? null;
+  }
+
+  isQuiet(key: SessionKey): boolean {
+    return (this.#peers.get(key)?.link?.silentMs ?? 0) > QUIET_MS;
   }
 
   /** Every link that is there. */

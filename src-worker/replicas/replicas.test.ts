@@ -103,6 +103,18 @@ describe("three stages of three replicas each", () => {
     },
   );
 
+  it("send nothing more to a peer of which nothing is heard while another one answers", async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 2, 1]);
+    const [head, quiet] = fleet.nodes;
+    await trained(fleet, 4, (step) => {
+      if (step === 2 && quiet !== undefined) head?.quiet.add(quiet.key);
+    });
+    expectAsAlone(fleet, 4);
+    const [, , later, last] = [...fleet.shares.values()].map(([, middle]) => middle);
+    for (const middle of [later, last])
+      expect(middle?.map(({ replica }) => replica)).not.toContain(quiet?.key);
+  });
+
   it("train on as one process does while a node moves from the richest stage to the poorest", async () => {
     fleet = await Fleet.open(spec, TINY_CORPUS, [3, 1, 2]);
     const moved: Promise<FleetNode | null>[] = [];

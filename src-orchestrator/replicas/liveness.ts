@@ -1,0 +1,124 @@
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { ReplicaRun } from "./replica-run.ts";
+
+/**
+ * Who lives, of those who hold a step up. Whoever has something to do and says nothing is asked, on its own
+ * connection, and that is answered by any process that is not stopped, however slow it is at its work. So a
+ * stopped computer is found long before it would be late, and a slow one never: how long an answer may take
+ * goes by how long its own answers took, which a machine under load makes longer, too.
+ */
+
+/** What is known of one replica's answers. */
+export interface Life {
+  /** When it last said or answered anything. */
+  readonly heardAt: number;
+  /** When it was asked last; null: never. */
+  readonly askedAt: number | null;
+  /** About the longest of its answers, slowly forgotten; ms. Null: it has answered none. */
+  readonly answerMs: number | null;
+}
+
+/** So long somebody who has something to do may say nothing before it is asked. */
+const ASK_AFTER_MS = 300;
+/** An answer may take so many times as long as its slowest ones, within these limits. */
+const ANSWER_TIMES = 4;
+const SHORTEST_SILENCE_MS = 900;
+const LONGEST_SILENCE_MS = 5_000;
+/** What is kept of the longest answer with each that was faster. */
+const KEPT = 0.9;
+/** Who looks so much too late was stopped itself, and may have answers that it has not read. */
+const OWN_LATENESS_MS = 500;
+
+/** Anything that it says is a sign of life. */
+export function heardFrom(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
+  const { askedAt = null, answerMs = null } = run.lives.get(key) ?? {};
+  return withLife(run, key, { heardAt: now, askedAt, answerMs });
+}
+
+export function askedFor(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
+  const { heardAt = now, answerMs = null } = run.lives.get(key) ?? {};
+  return withLife(run, key, { heardAt: Math.min(heardAt, now), askedAt: now, answerMs });
+}
+
+/** It has answered, also when that was too late to count in this step: the next time it is given longer. */
+export function answeredBy(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
+  const { askedAt = null, answerMs = null } = run.lives.get(key) ?? {};
+  const took = askedAt === null ? 0 : now - askedAt;
+  const longest = Math.max(took, (answerMs ?? 0) * KEPT);
+  return withLife(run, key, { heardAt: now, askedAt: null, answerMs: longest });
+}
+
+function withLife(run: ReplicaRun, key: SessionKey, life: Life): ReplicaRun {
+  return { ...run, lives: new Map(run.lives).set(key, life) };
+}
+
+function patienceMs({ answerMs }: Life): number {
+  if (answerMs === null) return LONGEST_SILENCE_MS;
+  return Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, answerMs * ANSWER_TIMES));
+}
+
+const UNKNOWN: Life = { heardAt: -Infinity, askedAt: null, answerMs: null };
+
+/** When something is to be done about somebody who is waited for; null: nobody is. */
+export function nextLook(run: ReplicaRun): number | null {
+  let next: number | null = null;
+  for (const [key, since] of waitedFor(run)) {
+    const { at } = dueOf(run.lives.get(key) ?? UNKNOWN, since);
+    next = next === null ? at : Math.min(next, at);
+  }
+  return next;
+}
+
+export interface Look {
+  /** To be asked now. */
+  readonly ask: readonly SessionKey[];
+  /** They were asked and have not answered. */
+  readonly silent: readonly SessionKey[];
+}
+
+export function lookAround(run: ReplicaRun, now: number): Look {
+  const ask: SessionKey[] = [];
+  const silent: SessionKey[] = [];
+  for (const [key, since] of waitedFor(run)) {
+    const { at, isAsked } = dueOf(run.lives.get(key) ?? UNKNOWN, since);
+    if (now < at) continue;
+    if (isAsked && now <= at + OWN_LATENESS_MS) silent.push(key);
+    else ask.push(key);
+  }
+  return { ask, silent };
+}
+
+function dueOf(life: Life, since: number): { readonly at: number; readonly isAsked: boolean } {
+  const { heardAt, askedAt } = life;
+  const isAsked = askedAt !== null && askedAt >= heardAt;
+  const at = isAsked ? Math.max(askedAt, since) + patienceMs(life) : Math.max(since, heardAt) + ASK_AFTER_MS;
+  return { at, isAsked };
+}
+
+/** Whoever has to do something before the step goes on, and since when. */
+function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
+  const all = new Map<SessionKey, number>();
+  const wait = (key: SessionKey, since: number): void => {
+    all.set(key, Math.min(since, all.get(key) ?? Infinity));
+  };
+  const { book, evaluation, members, isHeld, phaseSince, usual } = run;
+  if (evaluation !== null && evaluation.waiting.length === 0)
+    for (const [key, { phase }] of members) if (phase === "live") wait(key, evaluation.since);
+  if (!book.isCommitted) {
+    for (const { by, after, since } of run.hops.values()) {
+      wait(by, since);
+      if (after !== null) wait(after, since);
+    }
+    return all;
+  }
+  if (isHeld) {
+    for (const [key, { phase, since }] of members) if (phase === "adopting") wait(key, since);
+    return all;
+  }
+  // The larger the sums are, the longer they take, and the longer they are hashed.
+  if (usual.phase === null) return all;
+  for (const { live, summed, results } of book.stages)
+    for (const key of live)
+      if (!(book.isTaken ? results.has(key) : summed.has(key))) wait(key, phaseSince + usual.phase);
+  return all;
+}
