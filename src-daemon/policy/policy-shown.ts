@@ -1,6 +1,6 @@
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { awakeText, type KeepAwake } from "../awake/keep-awake.ts";
-import { SANDBOX_TEXT } from "../supervision/sandbox.ts";
+import { sandboxText } from "../supervision/sandbox.ts";
 import type { PolicyKeeper } from "./policy-keeper.ts";
 
 type Shown = Pick<
@@ -34,7 +34,7 @@ export function policyShown(
       limits,
       missing: [...missing],
       awake: { wanted, held: awake.held, text: awakeText(wanted, awake.held, awake.refusal, platform) },
-      sandbox: SANDBOX_TEXT,
+      sandbox: sandboxText(),
     },
   };
 }

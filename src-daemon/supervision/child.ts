@@ -1,11 +1,12 @@
 import { fork, spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
+import { endingInBox } from "./box.ts";
 import { readBoundedLines } from "./bounded-lines.ts";
 import { CHANNEL_ENVIRONMENT, openChannel } from "./child-channel.ts";
 import type { ChannelEvents, ChildChannel } from "./child-channel.ts";
 import { leash } from "./leash.ts";
-import { type Sandbox, sandboxFlags } from "./sandbox.ts";
+import { type Confinement, confined, type Sandbox } from "./sandbox.ts";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
 
 /** A process that the daemon has started. It speaks plain JSON values over Node's IPC channel. */
@@ -66,8 +67,8 @@ const isWindows = process.platform === "win32";
  * the channel closes; where the system can do it, it is ended with this process in any case.
  */
 export function startChild(script: string, events: ChildEvents, sandbox: Sandbox | null = null): Child {
-  const flags = sandbox === null ? [] : sandboxFlags(sandbox);
-  const child = isWindows ? windowsProcess(script, flags) : posixProcess(script, flags);
+  const how: Confinement = sandbox === null ? free() : confined(sandbox, childEnvironment());
+  const child = isWindows ? windowsProcess(script, how) : posixProcess(script, how);
   let ended = false;
   const kill = (signal: NodeJS.Signals): void => killAll(child, signal);
   const channelEvents: ChannelEvents = {
@@ -81,7 +82,7 @@ export function startChild(script: string, events: ChildEvents, sandbox: Sandbox
   const end = (code: number | null, signal: NodeJS.Signals | null): void => {
     if (ended) return;
     ended = true;
-    events.onExit(code, signal);
+    events.onExit(...(how.boxed ? endingInBox(code, signal) : ([code, signal] as const)));
   };
   child.on("exit", (code, signal) => {
     // What it had started has nobody to work for.
@@ -101,22 +102,26 @@ export function startChild(script: string, events: ChildEvents, sandbox: Sandbox
   return { pid: child.pid ?? null, send: channel.send, kill };
 }
 
-function posixProcess(script: string, flags: readonly string[]): ChildProcess {
-  const [command = process.execPath, ...words] = [...leash(), process.execPath, ...flags, script];
-  return spawn(command, words, {
+function free(): Confinement {
+  const [first = process.execPath, ...more] = [...leash(), process.execPath];
+  return { command: [first, ...more], env: childEnvironment(), boxed: false };
+}
+
+function posixProcess(script: string, { command: [program, ...words], env }: Confinement): ChildProcess {
+  return spawn(program, [...words, script], {
     detached: true,
-    env: { ...childEnvironment(), ...CHANNEL_ENVIRONMENT },
+    env: { ...env, ...CHANNEL_ENVIRONMENT },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
 }
 
 /** There, Node's channel has a form of its own, and processes have no groups. */
-function windowsProcess(script: string, flags: readonly string[]): ChildProcess {
+function windowsProcess(script: string, { command: [execPath, ...flags], env }: Confinement): ChildProcess {
   return fork(script, [], {
-    execPath: process.execPath,
+    execPath,
     // Neither a debugger's nor a test runner's flags are for the children.
-    execArgv: [...flags],
-    env: childEnvironment(),
+    execArgv: flags,
+    env,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "json",
   });

@@ -53,10 +53,14 @@ export function parseCpuList(list: string): number[] {
 }
 
 /**
- * Holds a process and all its threads to its share. Where the system cannot (macOS has no such call,
+ * Holds a process, those that it has started and all their threads to its share. Where the system cannot (macOS has no such call,
  * `taskset` may be missing) the number of threads is what limits it.
  */
-export function holdTo(pid: number, { cpus, quiet }: CoreShare): void {
+export function holdTo(pid: number, share: CoreShare): void {
+  for (const one of [pid, ...descendants(pid)]) holdOne(one, share);
+}
+
+function holdOne(pid: number, { cpus, quiet }: CoreShare): void {
   if (quiet) {
     // The main thread sends the heartbeats: it stays ahead of what computes.
     for (const thread of threadsOf(pid).filter((one, _, all) => one !== pid || all.length === 1)) {
@@ -69,6 +73,22 @@ export function holdTo(pid: number, { cpus, quiet }: CoreShare): void {
   }
   if (cpus !== null && process.platform === "linux")
     execFile("taskset", ["-a", "-p", "-c", cpus, String(pid)], { timeout: 2000 }, () => {});
+}
+
+/** In a box the worker is a child of the box's own process. */
+function descendants(pid: number): number[] {
+  return threadsOf(pid)
+    .flatMap((thread) => childrenOf(pid, thread))
+    .flatMap((child) => [child].concat(descendants(child)));
+}
+
+function childrenOf(pid: number, thread: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8");
+    return [...children.matchAll(/\d+/g)].map(([number]) => Number(number));
+  } catch {
+    return [];
+  }
 }
 
 function threadsOf(pid: number): number[] {
