@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
-import { attempt, newPortRules, routerRules } from "./lab-tools.ts";
+import { attempt, newPortRules, routerRules, udpRules } from "./lab-tools.ts";
 import type { NatKind, PacketFilter } from "./lab-tools.ts";
 
 export interface HomeLine {
@@ -96,6 +96,12 @@ export class LabNet {
   newPorts(router: string, protocol: "udp" | "tcp"): void {
     this.#ports += 1_000;
     for (const [command = "", ...words] of newPortRules(this.#filter, "wan", protocol, this.#ports))
+      inSpace(router, command, ...words);
+  }
+
+  /** A router begins to drop all UDP, or to let it pass. */
+  letUdp(router: string, pass: "pass" | "drop"): void {
+    for (const [command = "", ...words] of udpRules(this.#filter, "wan", pass === "pass"))
       inSpace(router, command, ...words);
   }
 

@@ -112,3 +112,23 @@ export function newPortRules(
     `-t raw -I PREROUTING -p ${protocol} -j CT --zone ${zone}`,
   ].map((rule) => `${filter} ${rule}`.split(" "));
 }
+
+/** A router lets UDP pass as TCP, or drops all of it, from now on. */
+export function udpRules(filter: PacketFilter, device: string, passes: boolean): string[][] {
+  if (filter === "nft") {
+    const rules = passes
+      ? [
+          `iifname ${device} meta l4proto udp ct state established,related accept`,
+          `oifname ${device} meta l4proto udp accept`,
+        ]
+      : ["meta l4proto udp drop"];
+    return rules.map((rule) => ["nft", `insert rule ip home forward ${rule}`]);
+  }
+  const rules = passes
+    ? [
+        `-I FORWARD -i ${device} -p udp -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
+        `-I FORWARD -o ${device} -p udp -j ACCEPT`,
+      ]
+    : ["-I FORWARD -p udp -j DROP"];
+  return rules.map((rule) => `${filter} ${rule}`.split(" "));
+}

@@ -12,6 +12,8 @@ const BACK_WITHIN_MS = 30_000;
 const SHOWS_WITHIN_MS = 9_000;
 /** News of steps may be so old. */
 const NEWS_MS = 1_000;
+/** A better path than a relay is looked for every ten seconds at first, then more seldom. */
+const BETTER_WITHIN_MS = 45_000;
 const AWAY_MS = 2_500;
 /** Within a heartbeat's limit, and beyond it. */
 const ASLEEP_MS = [3_000, 15_000];
@@ -23,6 +25,8 @@ export interface LiveChange {
   readonly after: string;
   /** The longest time without a finished step from the change on; null: none was finished in time. */
   readonly stallMs: number | null;
+  /** From the change until there was a link without a relay (0: always); null: there was none in time. */
+  readonly betterMs: number | null;
   /** The run re-formed its pipeline. */
   readonly reformed: boolean;
   readonly trouble: string | null;
@@ -31,10 +35,19 @@ export interface LiveChange {
 interface Case {
   readonly change: string;
   /** Gives the time from which the pause counts (Unix ms). */
-  readonly make: (net: LabNet, home: Home) => Promise<number>;
+  readonly make: (net: LabNet, home: Home, other: Home) => Promise<number>;
+  /** Only a relay is left. */
+  readonly closes?: boolean;
 }
 
 const CASES: readonly Case[] = [
+  {
+    change: "both routers, which have blocked UDP from the start, let it pass",
+    make: (net, ...homes) =>
+      at(() => {
+        for (const { edge } of homes) net.letUdp(edge, "pass");
+      }),
+  },
   {
     change: "the router gives another port to live UDP links",
     make: (net, { edge }) => at(() => net.newPorts(edge, "udp")),
@@ -60,6 +73,15 @@ const CASES: readonly Case[] = [
     change: "the computer gets another address",
     make: (net, { space }) => at(() => net.anotherAddress(space)),
   },
+  {
+    change: "the router begins to block UDP",
+    closes: true,
+    make: (net, { edge }) => at(() => net.letUdp(edge, "drop")),
+  },
+  {
+    change: "it lets UDP pass again",
+    make: (net, { edge }) => at(() => net.letUdp(edge, "pass")),
+  },
   ...ASLEEP_MS.map((asleepMs) => ({
     change: `the computer sleeps for ${asleepMs / 1000} s (from waking on)`,
     async make(net: LabNet, { space }: Home) {
@@ -79,8 +101,8 @@ async function at(make: () => void | Promise<void>): Promise<number> {
 
 /** Two homes train while something happens to one of them: how long until the next step, and whether the pipeline was formed anew. */
 export async function liveChanges(net: LabNet, progress: Progress): Promise<LiveChange[]> {
-  const one = await net.home({ nat: "port-restricted" });
-  const other = await net.home({ nat: "port-restricted" });
+  const one = await net.home({ nat: "port-restricted", blocksUdp: true });
+  const other = await net.home({ nat: "port-restricted", blocksUdp: true });
   const training = await LabTraining.start(net, "changes", {
     orchestrator: { space: net.publicSpace, host: PUBLIC_HOST },
     homes: [one.space, other.space],
@@ -89,15 +111,17 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
   const changes: LiveChange[] = [];
   try {
     await training.reach(WARM_STEPS);
-    for (const { change, make } of CASES) {
+    for (const { change, make, closes = false } of CASES) {
       await wait(SETTLED_MS);
       const before = training.recoveries;
       const links = linksOf(training, one.space);
       let stallMs: number | null = null;
+      let betterMs: number | null = null;
       let trouble: string | null = null;
       try {
-        const begun = await make(net, one);
-        stallMs = await longestPause(training, begun);
+        const begun = await make(net, one, other);
+        const better = closes ? null : untilBetter(training, one.space, begun);
+        [stallMs, betterMs] = await Promise.all([longestPause(training, begun), better]);
       } catch (error) {
         trouble = failureBody(error).message;
       }
@@ -108,6 +132,7 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
         before: links,
         after,
         stallMs,
+        betterMs,
         reformed: training.recoveries > before,
         trouble,
       });
@@ -123,6 +148,19 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
 function linksOf(training: LabTraining, home: string): string {
   const links = training.state(home)?.links ?? [];
   return links.map(({ side, kind, transport }) => `${side} ${kind} ${transport}`).join(", ");
+}
+
+/** From `begun` (Unix ms) until there is a link without a relay, for good as far as is seen; null: not in time. */
+async function untilBetter(training: LabTraining, home: string, begun: number): Promise<number | null> {
+  let worseAt = begun;
+  for (;;) {
+    const links = training.state(home)?.links ?? [];
+    const now = Date.now();
+    if (links.length === 0 || links.some(({ kind }) => kind === "relayed")) worseAt = now;
+    else if (now - begun > SHOWS_WITHIN_MS) return worseAt - begun;
+    if (now - begun > BETTER_WITHIN_MS) return null;
+    await wait(50);
+  }
 }
 
 /** Between two steps, in the time after `begun` (Unix milliseconds) in which a change shows. */

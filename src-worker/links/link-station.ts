@@ -58,6 +58,11 @@ export class LinkStation {
     return this.#dht?.router ?? "unknown";
   }
 
+  /** This computer can be reached by UDP packets that it has asked for. */
+  get isHeard(): boolean {
+    return this.#dht?.isHeard ?? false;
+  }
+
   get usesUdp(): boolean {
     return this.#dht !== null;
   }

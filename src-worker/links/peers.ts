@@ -44,7 +44,7 @@ export interface Neighbours {
   readonly next: Link | null;
 }
 
-type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRelay" | "router">;
+type Station = Pick<LinkStation, "dial" | "take" | "name" | "moved" | "hasByteRelay" | "router" | "isHeard">;
 
 /** A peer has dialled. `link` once it has said for what. */
 interface Arrival {
@@ -82,6 +82,7 @@ export class Peers {
   #expecting: AbortController | null = null;
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
+  #wasHeard = false;
 
   /**
    * @param onHeld a link to a neighbour of the newest assignment is there
@@ -312,6 +313,13 @@ export class Peers {
     }
     if (this.#previous !== null && this.#previous.silentMs > DOUBT_AFTER_MS)
       this.#expectAgain(this.#previous);
+    const { isHeard } = this.#station;
+    if (isHeard && !this.#wasHeard) {
+      // UDP passes now: no need to wait for the next look.
+      this.#upgradePauseMs = UPGRADE_MS;
+      this.#upgradeAt = now;
+    }
+    this.#wasHeard = isHeard;
     if (this.#next === null) return;
     // There is no event for a router that gives a live link another port: silence is all there is.
     if (this.#next.silentMs > this.#doubtAfterMs) void this.#mend(this.#next);

@@ -16,7 +16,7 @@ import type { LinkPair } from "../link-conformance.ts";
 import type { Link } from "../link.ts";
 import { DhtNode } from "./dht-node.ts";
 import type { DhtNodeOptions } from "./dht-node.ts";
-import { ownDht } from "./own-dht.test-support.ts";
+import { freePort, ownDht } from "./own-dht.test-support.ts";
 import { SilentRoad } from "./silent-road.test-support.ts";
 
 let dht: Awaited<ReturnType<typeof ownDht>>;
@@ -119,6 +119,31 @@ describe("a node on the network's own DHT", () => {
     expect(await dialling).toMatchObject({ code: "link-aborted" });
     await a.node.close();
   });
+
+  test("is found soon after the DHT can be heard, though it could not when the node began", async () => {
+    const port = await freePort();
+    const services = { bootstrap: [{ host: "127.0.0.1", port }], datagramRelay: null };
+    const [b, a] = [signerB, signerA].map(
+      (signer) =>
+        new DhtNode({ services, signer, host: "127.0.0.1", onLink: () => undefined, heardEveryMs: 100 }),
+    );
+    if (a === undefined || b === undefined) throw new Error("no node");
+    b.admit(new Set([signerA.publicKey]));
+    const listening = b.listen();
+    await until(() => b.isHeard === false);
+    const late = await ownDht(4, port);
+    await until(() => a.isHeard && b.isHeard);
+    await listening;
+    let link: Link | null = null;
+    while (link === null)
+      link = await a.dial(signerB.publicKey, never).then(
+        (candidate) => candidate.choose(),
+        () => null,
+      );
+    expect(link.remoteKey).toBe(signerB.publicKey);
+    await Promise.all([a.close(), b.close()]);
+    await late.end();
+  }, 30_000);
 
   test("never joins a DHT that the network did not name", () => {
     const open = (): DhtNode =>

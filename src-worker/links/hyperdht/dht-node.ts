@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import HyperDHT from "hyperdht";
 import type { KeyPair, SecretStream, Server } from "hyperdht";
 import { Failure } from "../../../src-protocol/failure.ts";
@@ -22,6 +23,8 @@ const SILENT_LIMIT = 16;
 /** A peer that dials before our own assignment names it waits so long at most; longer would be a refusal anyway. */
 const NAMED_WITHIN_MS = 1_500;
 const NAMELESS_LIMIT = 16;
+/** How often the network's DHT is asked for a sign of life. */
+const HEARD_EVERY_MS = 3_000;
 
 export interface DhtNodeOptions {
   readonly services: Pick<LinkServices, "bootstrap" | "datagramRelay">;
@@ -31,6 +34,7 @@ export interface DhtNodeOptions {
   readonly onLink: (link: Link) => void;
   readonly clock?: LinkClock;
   readonly timing?: LinkTiming;
+  readonly heardEveryMs?: number;
   /** What every link runs through; a test puts a road there that breaks. */
   readonly road?: (pipe: LinkPipe, stream: SecretStream) => LinkPipe;
 }
@@ -51,6 +55,8 @@ export class DhtNode {
   /** Of the library's count of streams for which no router had to be opened. */
   #openSeen = 0;
   readonly #streams = new Set<SecretStream>();
+  readonly #watch: NodeJS.Timeout;
+  #isHeard = false;
 
   constructor(options: DhtNodeOptions) {
     this.#options = options;
@@ -69,6 +75,8 @@ export class DhtNode {
       { firewall: (key) => this.#refuses(Buffer.from(key).toString("hex")) },
       (stream) => this.#accept(stream),
     );
+    const { heardEveryMs = HEARD_EVERY_MS } = options;
+    this.#watch = setInterval(() => void this.#listenToBook(), heardEveryMs).unref();
   }
 
   /** Resolves when others can find this node. Rejects with link-listen. */
@@ -89,6 +97,11 @@ export class DhtNode {
   /** Tells the address book again where this node is: the computer's address has changed. */
   refresh(): void {
     this.#server.refresh();
+  }
+
+  /** Packets pass both ways between here and the network's DHT, as far as was seen last. */
+  get isHeard(): boolean {
+    return this.#isHeard;
   }
 
   get router(): OwnRouter {
@@ -155,8 +168,24 @@ export class DhtNode {
   /** Takes and makes no more links, and ends those that are open after `graceMs` (goodbyes first). */
   async close(): Promise<void> {
     // Not `server.close()` and `destroy()` in turn: both tell the address book, which may not answer.
+    clearInterval(this.#watch);
     for (const stream of this.#streams) stream.destroy();
     await this.#dht.destroy({ force: true });
+  }
+
+  /** UDP may be blocked for a while. The library announces this node again minutes after that at the earliest. */
+  async #listenToBook(): Promise<void> {
+    const { bootstrap } = this.#options.services;
+    const asked = bootstrap.map(async ({ host, port }) => {
+      const { address } = await lookup(host, { family: 4 });
+      await this.#dht.ping({ host: address, port });
+    });
+    const wasHeard = this.#isHeard;
+    this.#isHeard = await Promise.any(asked).then(
+      () => true,
+      () => false,
+    );
+    if (this.#isHeard && !wasHeard) this.#server.refresh();
   }
 
   #linkOn(stream: SecretStream, peer: SessionKey, punched: () => boolean): FramedLink {

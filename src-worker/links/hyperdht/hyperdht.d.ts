@@ -82,6 +82,8 @@ declare module "hyperdht" {
     readonly stats: { readonly punches: { readonly open: number } };
     fullyBootstrapped(): Promise<void>;
     address(): NodeAddress | null;
+    /** Rejects when nothing came back after some tries (about 3 s). */
+    ping(node: NodeAddress): Promise<unknown>;
     connect(remotePublicKey: Uint8Array, options?: ConnectOptions): SecretStream;
     createServer(options: ServerOptions, onConnection?: (stream: SecretStream) => void): Server;
     createRawStream(options: object): RawStream;

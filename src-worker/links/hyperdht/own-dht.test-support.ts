@@ -1,15 +1,20 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import HyperDHT from "hyperdht";
 import type { NodeAddress } from "hyperdht";
 
 /** A DHT of a few nodes on loopback, as an orchestrator runs one. */
-export async function ownDht(nodes = 4): Promise<{ bootstrap: NodeAddress[]; end(): Promise<void> }> {
+export async function ownDht(
+  nodes = 4,
+  firstPort = 0,
+): Promise<{ bootstrap: NodeAddress[]; end(): Promise<void> }> {
   const members: HyperDHT[] = [];
   const bootstrap: NodeAddress[] = [];
   for (let count = 0; count < nodes; count++) {
     const member = new HyperDHT({
       bootstrap: bootstrap.slice(0, 1),
       host: "127.0.0.1",
-      port: 0,
+      port: count === 0 ? firstPort : 0,
       ephemeral: false,
       firewalled: false,
     });
@@ -23,4 +28,13 @@ export async function ownDht(nodes = 4): Promise<{ bootstrap: NodeAddress[]; end
       await Promise.all(members.map((member) => member.destroy({ force: true })));
     },
   };
+}
+
+/** A UDP port of loopback at which nobody answers. */
+export async function freePort(): Promise<number> {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  return port;
 }
