@@ -54,6 +54,11 @@ const BENCHMARKS = {
       "Three stages of two replicas in six processes: kill, stop, slow, a whole stage, the orchestrator; time to the next work, what was redone (--runs N)",
     load: async () => (await import("./recovery.ts")).benchRecovery,
   },
+  growth: {
+    about:
+      "What a network's files, ledger and memory grow by in 1,000 steps and in 30 days, and what it writes (--seconds N of each part, --only default; Linux)",
+    load: async () => (await import("./growth.ts")).benchGrowth,
+  },
   churn: {
     about:
       "Three stages of three replicas in nine processes, killed at 10, 16 and 33 % of stages an hour, pressed together: goodput, steps lost, stalls, loss (--seconds N, --only 10; 30 minutes)",

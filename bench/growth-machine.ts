@@ -1,0 +1,75 @@
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
+
+/** One process of a network, by what it is for. */
+export interface Process {
+  readonly name: string;
+  readonly pid: number;
+}
+
+export interface ProcessUse {
+  readonly rssBytes: number;
+  /** That it has caused to be sent to the disk since it began (`write_bytes` of proc(5)): pages written over before that count once. */
+  readonly writtenBytes: number;
+}
+
+/** Of the daemon's list; a worker in a box of its own is the innermost process of it. Linux. */
+export function processesOf(home: string): Process[] {
+  const listed = JSON.parse(readFileSync(join(home, "processes.json"), "utf8")) as {
+    daemon: number;
+    orchestrator: number;
+    workers: { name: string; pid: number }[];
+  };
+  return [
+    { name: "daemon", pid: listed.daemon },
+    { name: "orchestrator", pid: listed.orchestrator },
+    ...listed.workers.map(({ name, pid }) => ({ name, pid: innermost(pid) })),
+  ];
+}
+
+function innermost(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  return child === undefined || child === "" ? pid : innermost(Number(child));
+}
+
+/** Null: it has ended. */
+export function useOf({ pid }: Process): ProcessUse | null {
+  try {
+    return {
+      rssBytes: field(readFileSync(`/proc/${pid}/status`, "utf8"), "VmRSS") * 1024,
+      writtenBytes: field(readFileSync(`/proc/${pid}/io`, "utf8"), "write_bytes"),
+    };
+  } catch {
+    return null;
+  }
+}
+
+function field(text: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
+}
+
+const BYTES_PER_BLOCK = 512;
+
+/** Bytes on disk below `folder`, by kind of file: what differs only by a number or a digest is summed. */
+export function filesOf(folder: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const bytes = (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BYTES_PER_BLOCK;
+    const kind = relative(folder, path)
+      .replaceAll(/[0-9a-f]{16,}/g, "*")
+      .replaceAll(/(?<![a-z])[0-9a-f]{2}(?=\/)|(?<![a-z0-9])\d+/g, "N");
+    found.set(kind, (found.get(kind) ?? 0) + bytes);
+  }
+  return found;
+}
+
+/** Of points (x, y), by least squares; 0 for less than two. */
+export function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (of: 0 | 1): number => points.reduce((sum, point) => sum + point[of], 0) / points.length;
+  const [x, y] = [mean(0), mean(1)];
+  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  const common = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
+  return spread === 0 || points.length < 2 ? 0 : common / spread;
+}

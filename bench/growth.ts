@@ -1,0 +1,284 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { ApiClient, readApiFile } from "../src-cli/api-client.ts";
+import { DAEMON_FLAGS, DAEMON_SCRIPT } from "../src-cli/daemon-process.ts";
+import type { ModelSize } from "../src-daemon/runs/run-plan.ts";
+import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
+import { lookAtCopy } from "./growth-ledger.ts";
+import { filesOf, processesOf, slope, useOf } from "./growth-machine.ts";
+
+/** What is promised, of one computer that trains all day. */
+const PROMISED = { ledgerBytesPerDay: 5e6, writtenBytesPerSecond: 1e6 };
+const DAY_SECONDS = 86_400;
+const DAYS = 30;
+
+/**
+ * Each size tells another thing: the default model how much is written and how many steps a day has, the
+ * tiny one, whose steps take milliseconds, what is left of thousands of steps.
+ */
+const PARTS = {
+  default: { size: "default", replicas: 1 },
+  "default, two replicas": { size: "default", replicas: 2 },
+  "tiny, two replicas": { size: "tiny", replicas: 2 },
+  tiny: { size: "tiny", replicas: 1 },
+} as const satisfies Record<string, { size: ModelSize; replicas: number }>;
+type PartName = keyof typeof PARTS;
+
+const USUAL_SECONDS = 180;
+const LOOK_EVERY_MS = 1_000;
+const WARM_STEPS = 20;
+const WARM_WITHIN_MS = 180_000;
+/** Everything was allocated once after so much of the time. */
+const SETTLED = 0.3;
+
+interface ProcessGrowth {
+  readonly part: string;
+  readonly process: string;
+  readonly rssMegabytes: number;
+  /** Of the last two thirds of the time, by least squares. */
+  readonly rssMegabytesPer1000Steps: number;
+  readonly writtenBytesPerSecond: number;
+}
+
+interface Growth {
+  readonly part: string;
+  /** A kind of file, or a table of the ledger with its indexes. */
+  readonly what: string;
+  readonly bytes: number;
+  readonly bytesPer1000Steps: number;
+  readonly megabytesIn30Days: number;
+}
+
+interface PartGrowth {
+  readonly part: string;
+  readonly steps: number;
+  readonly stepsPerDay: number;
+  /** Of all its processes: where several computers work, each writes its own workers' part. */
+  readonly writtenBytesPerSecond: number;
+  readonly ledgerBytes: number;
+  readonly ledgerBytesPerStep: number;
+  readonly receiptsKept: number;
+  readonly receiptsPruned: number;
+  readonly isClean: boolean;
+  /** 1 minute. */
+  readonly load: number;
+}
+
+export interface GrowthResult {
+  readonly parts: readonly PartGrowth[];
+  readonly processes: readonly ProcessGrowth[];
+  readonly files: readonly Growth[];
+  readonly tables: readonly Growth[];
+  /** Bytes a step of the tiny model's network, at the speed of the default one's. */
+  readonly promises: readonly {
+    readonly promise: string;
+    readonly found: string;
+    readonly isKept: boolean;
+  }[];
+}
+
+/** A network of its own, as a newcomer starts it: what grows, and what is written. Linux. */
+export async function benchGrowth(
+  progress: Progress,
+  { only, seconds = USUAL_SECONDS }: BenchOptions,
+): Promise<GrowthResult> {
+  if (process.platform !== "linux")
+    throw new Failure("bench-linux", "What a process writes is read from /proc, which only Linux has.");
+  const names = (Object.keys(PARTS) as PartName[]).filter((name) => only.length === 0 || only.includes(name));
+  const found: Measured[] = [];
+  for (const name of names) {
+    progress(`${name}: a network is started`);
+    found.push(await measured(name, seconds, progress));
+  }
+  return {
+    parts: found.map(({ part }) => part),
+    processes: found.flatMap(({ processes }) => processes),
+    files: found.flatMap(({ files }) => files),
+    tables: found.flatMap(({ tables }) => tables),
+    promises: found.flatMap(promises),
+  };
+}
+
+interface Measured {
+  readonly part: PartGrowth;
+  readonly processes: readonly ProcessGrowth[];
+  readonly files: readonly Growth[];
+  readonly tables: readonly Growth[];
+}
+
+async function measured(name: PartName, seconds: number, progress: Progress): Promise<Measured> {
+  const home = mkdtempSync(join(tmpdir(), "bench growth "));
+  const daemon = await startDaemon(home, PARTS[name]);
+  try {
+    const { client } = daemon;
+    const step = async (): Promise<number> => (await client.call("state.get", {})).run?.step ?? 0;
+    await warm(step);
+    const processes = processesOf(home);
+    const orchestrator = processes.find((one) => one.name === "orchestrator")?.pid ?? 0;
+    const network = join(home, NETWORK_FOLDER_NAME);
+    const begun = performance.now();
+    const rss = processes.map((): [number, number][] => []);
+    const kinds = new Map<string, [number, number][]>();
+    const used = processes.map((one) => useOf(one));
+    let settled: { step: number; ledger: ReturnType<typeof lookAtCopy> } | null = null;
+    const firstStep = await step();
+    const last = [...used];
+    while (performance.now() - begun < seconds * 1000) {
+      await wait(LOOK_EVERY_MS);
+      for (const [index, one] of processes.entries()) last[index] = useOf(one) ?? last[index] ?? null;
+      if (performance.now() - begun < SETTLED * seconds * 1000) continue;
+      const at = await step();
+      if (settled === null) {
+        await claimed(client);
+        settled = { step: at, ledger: lookAtCopy(network, orchestrator) };
+      }
+      for (const [index, use] of last.entries()) if (use !== null) rss[index]?.push([at, use.rssBytes]);
+      for (const [kind, bytes] of filesOf(home)) kinds.set(kind, [...(kinds.get(kind) ?? []), [at, bytes]]);
+    }
+    await claimed(client);
+    const end = await step();
+    const tookSeconds = (performance.now() - begun) / 1000;
+    const ledger = lookAtCopy(network, orchestrator);
+    const stepsPerDay = Math.round(((end - firstStep) / tookSeconds) * DAY_SECONDS);
+    const from = settled ?? { step: firstStep, ledger };
+    const per1000 = (before: number, after: number): number =>
+      Math.round(((after - before) * 1000) / Math.max(1, end - from.step));
+    const grown = (what: string, bytes: number, bytesPer1000Steps: number): Growth => ({
+      part: name,
+      what,
+      bytes,
+      bytesPer1000Steps,
+      megabytesIn30Days: rounded((bytesPer1000Steps / 1000) * stepsPerDay * DAYS * 1e-6),
+    });
+    const rates = processes.map(
+      (_, index) => ((last[index]?.writtenBytes ?? 0) - (used[index]?.writtenBytes ?? 0)) / tookSeconds,
+    );
+    progress(`${name}: ${end - firstStep} steps in ${Math.round(tookSeconds)} s`);
+    return {
+      part: {
+        part: name,
+        steps: end - firstStep,
+        stepsPerDay,
+        writtenBytesPerSecond: Math.round(rates.reduce((sum, rate) => sum + rate, 0)),
+        ledgerBytes: ledger.bytes,
+        ledgerBytesPerStep: per1000(from.ledger.bytes, ledger.bytes) / 1000,
+        receiptsKept: ledger.receipts.kept,
+        receiptsPruned: ledger.receipts.pruned,
+        isClean: from.ledger.isClean && ledger.isClean,
+        load: loadavg()[0] ?? 0,
+      },
+      processes: processes.map((one, index) => ({
+        part: name,
+        process: one.name,
+        rssMegabytes: rounded((last[index]?.rssBytes ?? 0) * 1e-6),
+        rssMegabytesPer1000Steps: rounded(slope(rss[index] ?? []) * 1e-3),
+        writtenBytesPerSecond: Math.round(rates[index] ?? 0),
+      })),
+      files: [...kinds]
+        .map(([file, points]) => grown(file, points.at(-1)?.[1] ?? 0, Math.round(slope(points) * 1000)))
+        .filter(({ bytesPer1000Steps }) => bytesPer1000Steps !== 0),
+      tables: [...ledger.tables]
+        .map(([table, bytes]) => grown(table, bytes, per1000(from.ledger.tables.get(table) ?? 0, bytes)))
+        .filter(({ bytesPer1000Steps }) => bytesPer1000Steps !== 0),
+    };
+  } finally {
+    await daemon.end();
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** As it does by itself at each epoch's end. What cannot be claimed now is claimed then. */
+async function claimed(client: ApiClient): Promise<void> {
+  await client.call("earnings.claim", {}).catch(() => null);
+}
+
+function promises({ part }: Measured): GrowthResult["promises"] {
+  const perDay = part.ledgerBytesPerStep * part.stepsPerDay;
+  const isTiny = PARTS[part.part as PartName].size === "tiny";
+  return [
+    {
+      promise: `${part.part}: the ledger is as it was booked`,
+      found: part.isClean ? "clean" : "not clean",
+      isKept: part.isClean,
+    },
+    ...(isTiny
+      ? [
+          {
+            promise: `${part.part}: at most ${Math.round(BYTES_PER_STEP)} bytes a step in the ledger, ${PROMISED.ledgerBytesPerDay * 1e-6} MB a day at ${STEPS_PER_DAY} steps`,
+            found: `${part.ledgerBytesPerStep}`,
+            isKept: part.ledgerBytesPerStep <= BYTES_PER_STEP,
+          },
+        ]
+      : [
+          {
+            promise: `${part.part}: at most ${PROMISED.ledgerBytesPerDay * 1e-6} MB a day in the ledger`,
+            found: `${rounded(perDay * 1e-6)} MB`,
+            isKept: perDay <= PROMISED.ledgerBytesPerDay,
+          },
+          {
+            promise: `${part.part}: at most ${PROMISED.writtenBytesPerSecond * 1e-6} MB a second to the disk`,
+            found: `${rounded(part.writtenBytesPerSecond * 1e-6)} MB/s`,
+            isKept: part.writtenBytesPerSecond <= PROMISED.writtenBytesPerSecond,
+          },
+        ]),
+  ];
+}
+
+/** Of the default model on two quiet cores. */
+const STEPS_PER_DAY = 260_000;
+const BYTES_PER_STEP = PROMISED.ledgerBytesPerDay / STEPS_PER_DAY;
+
+async function warm(step: () => Promise<number>): Promise<void> {
+  const until = performance.now() + WARM_WITHIN_MS;
+  while ((await step()) < WARM_STEPS) {
+    if (performance.now() > until)
+      throw new Failure(
+        "bench-failed",
+        `The network finished no ${WARM_STEPS} steps in ${WARM_WITHIN_MS / 1000} s.`,
+      );
+    await wait(LOOK_EVERY_MS);
+  }
+}
+
+interface RunningDaemon {
+  readonly client: ApiClient;
+  end(): Promise<void>;
+}
+
+async function startDaemon(
+  home: string,
+  { size, replicas }: (typeof PARTS)[PartName],
+): Promise<RunningDaemon> {
+  const words = ["--home", home, "--port", "0", "--model", size, "--replicas", String(replicas)];
+  const flags = ["--no-probe", "--yes", "--exit-with-parent"];
+  const child = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, ...words, ...flags], {
+    stdio: "ignore",
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const file = join(home, "api.json");
+  let client: ApiClient | null = null;
+  while (client === null) {
+    if (child.exitCode !== null)
+      throw new Failure("bench-failed", `The daemon ended with ${child.exitCode} before it could be asked.`);
+    if (readApiFile(file)?.pid === child.pid) client = await ApiClient.connect(file).catch(() => null);
+    if (client === null) await wait(50);
+  }
+  const known = client;
+  return {
+    client: known,
+    async end() {
+      known.close();
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
