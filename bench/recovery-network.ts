@@ -232,6 +232,7 @@ export class ReplicaNetwork {
         // As long as the daemon's own: an hour that passes at once is within it.
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),
         threads: 1,
+        memoryBytes: null,
         executionProvider: "cpu",
         linkHost: "127.0.0.1",
         hyperdhtOff: null,

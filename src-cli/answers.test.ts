@@ -91,8 +91,23 @@ describe("tah status of the line", () => {
     const traffic = { limits: { uploadMbit: 5, downloadMbit: null }, uploadMbit: 4.96, downloadMbit: 0.347 };
     const limited = { ...state(running), traffic };
     expect(statusText(limited, now)).toContain("Line:      sends 5 of 5 Mbit/s, receives 0.35 Mbit/s");
-    expect(limitsText(limited)).toBe(
-      "Upload:    5 Mbit/s; 5 Mbit/s in the last 10 seconds\nDownload:  no limit; 0.35 Mbit/s in the last 10 seconds",
+    const used = "5 Mbit/s in the last ten seconds";
+    const upload = {
+      what: "upload",
+      asked: "5 Mbit/s",
+      enforced: "5 Mbit/s",
+      by: "a throttle",
+      used,
+    } as const;
+    const disk = {
+      what: "disk",
+      asked: "no quota",
+      enforced: null,
+      by: "nothing is asked",
+      used: null,
+    } as const;
+    expect(limitsText({ limits: [upload, disk] })).toBe(
+      `Upload: 5 Mbit/s\n  holds: 5 Mbit/s (a throttle)\n  now:   ${used}\nDisk: no quota\n  not enforced: nothing is asked`,
     );
   });
 });

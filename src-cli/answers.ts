@@ -1,4 +1,5 @@
-import { limitText, mbitText } from "../src-protocol/line-limits.ts";
+import { mbitText } from "../src-protocol/line-limits.ts";
+import type { LimitRow, LimitsReport } from "../src-protocol/limits-report.ts";
 import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import type { Forecast } from "../src-protocol/forecast.ts";
@@ -47,15 +48,27 @@ function replicasText(stages: NonNullable<DaemonState["run"]>["stages"]): string
 }
 
 /** What is allowed, and what is used of it. */
-export function limitsText({ traffic, node }: Pick<DaemonState, "traffic" | "node">): string {
-  const { limits, uploadMbit, downloadMbit } = traffic;
-  const line = (limit: number | null, used: number): string =>
-    `${limitText(limit)}${node.phase === "paused" ? "" : `; ${mbitText(used)} Mbit/s in the last 10 seconds`}`;
-  return [
-    `Upload:    ${line(limits.uploadMbit, uploadMbit)}`,
-    `Download:  ${line(limits.downloadMbit, downloadMbit)}`,
-  ].join("\n");
+export function limitsText({ limits }: LimitsReport): string {
+  return limits
+    .map(({ what, asked, enforced, by, used }) => {
+      const holds = enforced === null ? `not enforced: ${by}` : `holds: ${enforced} (${by})`;
+      const lines = [`${LIMIT_NAMES[what]}: ${asked}`, `  ${holds}`];
+      return [...lines, ...(used === null ? [] : [`  now:   ${used}`])].join("\n");
+    })
+    .join("\n");
 }
+
+const LIMIT_NAMES: Readonly<Record<LimitRow["what"], string>> = {
+  cores: "Cores",
+  priority: "Priority",
+  memory: "Memory",
+  disk: "Disk",
+  upload: "Upload",
+  download: "Download",
+  "monthly-data": "Data a month",
+  "graphics-card": "Graphics card",
+  power: "Power",
+};
 
 function trafficText({ limits, uploadMbit, downloadMbit }: TrafficState): string {
   const of = (limit: number | null, used: number): string =>

@@ -50,7 +50,8 @@ describe("tah rules, to write", () => {
       { apps: ["steam", "blender"], notOnMetered: true, notOnNetworks: ["cafe"] },
     ],
     ["set data=1.5TB", { monthlyMegabytes: 1_500_000 }],
-    ["set cores=2 quiet=yes gpu=no", { work: { cores: 2, quiet: true, gpu: false } }],
+    ["set cores=2 quiet=yes gpu=no", { work: { ...ALWAYS.work, cores: 2, quiet: true, gpu: false } }],
+    ["set memory=4GB disk=20GB", { work: { ...ALWAYS.work, memoryMegabytes: 4000 }, diskMegabytes: 20_000 }],
     [
       "set awake=no learn=no zone=Asia/Tokyo",
       { keepAwake: false, learnHours: false, timeZone: "Asia/Tokyo" },

@@ -19,6 +19,7 @@ Words (without any, the rules are shown):
   set NAME=VALUE ...                  power=yes|no  idle=MINUTES|no  battery=20/30|no  heat=95/80|no
                                       load=50/25|no  apps=steam,blender|no  metered=no|yes
                                       networks=cafe,office|no  data=50GB|no  cores=2|all  quiet=yes|no
+                                      memory=4GB|no  disk=20GB|no
                                       gpu=yes|no  awake=yes|no  learn=yes|no  zone=Europe/Berlin|own
                                       electricity=0.30@120|no  (price per kWh @ watts more)
   json TEXT                           all rules, as --json prints them`;
@@ -112,9 +113,13 @@ function set(rules: Rules, word: string): Rules {
     case "networks":
       return { ...rules, notOnNetworks: no ? [] : names(value) };
     case "data":
-      return { ...rules, monthlyMegabytes: no ? null : megabytes(value) };
+      return { ...rules, monthlyMegabytes: no ? null : megabytes(name, value) };
     case "cores":
       return { ...rules, work: { ...rules.work, cores: value === "all" || no ? null : whole(name, value) } };
+    case "memory":
+      return { ...rules, work: { ...rules.work, memoryMegabytes: no ? null : megabytes(name, value) } };
+    case "disk":
+      return { ...rules, diskMegabytes: no ? null : megabytes(name, value) };
     case "quiet":
       return { ...rules, work: { ...rules.work, quiet: yes(name, value) } };
     case "gpu":
@@ -164,9 +169,9 @@ function names(value: string): string[] {
     .filter((name) => name !== "");
 }
 
-function megabytes(value: string): number {
+function megabytes(name: string, value: string): number {
   const [, amount, unit = "GB"] = /^(\d+(?:\.\d+)?) ?(MB|GB|TB)?$/i.exec(value) ?? [];
-  if (amount === undefined) throw bad("data needs an amount like 50GB");
+  if (amount === undefined) throw bad(`${name} needs an amount like 50GB`);
   return Math.round(Number(amount) * ({ MB: 1, GB: 1e3, TB: 1e6 }[unit.toUpperCase()] ?? 1e3));
 }
 

@@ -188,17 +188,17 @@ command("rules", "when it may run; with words, from now on", async (client, word
   .argument("[words...]", "any, asleep, hours, except, set or json; see below")
   .addHelpText("after", RULES_HELP);
 
-command("limits", "what it may send and receive; with an option, from now on", async (client, _, asked) => {
+command("limits", "each limit, what is asked of it and what holds here", async (client, _, asked) => {
   const limits = askedLimits(asked);
   if (limits !== null) {
     const { rules } = await client.call("state.get", {});
     await client.call("policy.setRules", { rules: { ...rules, limits: { ...rules.limits, ...limits } } });
   }
-  const { traffic, node } = await client.call("state.get", {});
-  return { data: traffic, text: limitsText({ traffic, node }) };
+  const report = await client.call("policy.limits", {});
+  return { data: report, text: limitsText(report) };
 })
-  .option("--up <mbit>", "all its workers together send at most so many Mbit/s (or: none)")
-  .option("--down <mbit>", "and receive at most so many (or: none)");
+  .option("--up <mbit>", "from now on all its workers together send at most so many Mbit/s (or: none)")
+  .option("--down <mbit>", "and receive at most so many (or: none); `tah rules set` changes the others");
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});

@@ -16,6 +16,7 @@ import type { ChainClock } from "./chain/chain.ts";
 import { makeHandlers } from "./api/handlers.ts";
 import { HistoryKeeper } from "./history/history-keeper.ts";
 import { FormerKeys, keyReplaced } from "./earnings/former-keys.ts";
+import { DiskUse } from "./data-folder/disk-use.ts";
 import { homeFailure, openHome } from "./data-folder/home.ts";
 import type { Home } from "./data-folder/home.ts";
 import { embeddedPlan } from "./runs/embedded-plan.ts";
@@ -108,6 +109,11 @@ async function assemble(
   if (options.yes) firstYes(home, setUp);
   const zone = new SystemZone();
   cleanUp.push(() => zone.close());
+  const disk: DiskUse = new DiskUse(home.path, {
+    wanted: () => policy.rules.diskMegabytes !== null,
+    changed: () => policy.look(),
+  });
+  cleanUp.push(() => disk.stop());
   // The history begins after the policy, whose month it counts.
   const keeper: { history: HistoryKeeper | null } = { history: null };
   const policy = new PolicyKeeper({
@@ -115,9 +121,12 @@ async function assemble(
     zone: () => zone.name,
     begun: setUp.isDone,
     monthBytes: (where, at) => keeper.history?.bytesSince(monthOf(where, at)) ?? null,
+    folderBytes: () => disk.bytes,
   });
   cleanUp.push(() => policy.close());
   zone.onChange(() => policy.look());
+  policy.onDecision(() => disk.look());
+  disk.look();
   const signatures = new SignatureLog(join(home.path, "signatures.jsonl"), Date.now);
   const own = await OwnKey.open(home.path, signatures, passwordOf(options));
   const formerKeys = new FormerKeys(join(home.path, "former-keys.json"), Date.now);
@@ -306,6 +315,7 @@ async function assemble(
     tokens,
     endToken: (id) => api.endToken(id),
     audit: (limit) => audit.newest(limit),
+    folderBytes: () => disk.measure(),
     // The answer goes out first.
     quit: () => void setTimeout(() => void stop(), 50),
   });

@@ -33,6 +33,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "policy.start": "control",
   "policy.resume": "control",
   "policy.evidence": "read",
+  "policy.limits": "read",
   "policy.forecast": "read",
   "policy.sleep": "read",
   "policy.forgetHours": "person",

@@ -60,6 +60,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     localBlobs: z.string().nullable(),
     delegation,
     threads: z.int().positive(),
+    /** Of memory at most; null: what the computer has. */
+    memoryBytes: z.int().positive().nullable(),
     executionProvider,
     /** Address that peers can reach; the embedded network uses loopback. */
     linkHost: z.string(),

@@ -28,6 +28,8 @@ export const evidence = z.strictObject({
   networks: z.array(z.string()).nullable().default(null),
   /** Sent and received since this month began. */
   monthBytes: z.number().nonnegative().nullable().default(null),
+  /** What the data folder and all in it take. */
+  folderBytes: z.number().nonnegative().nullable().default(null),
 });
 export type Evidence = z.infer<typeof evidence>;
 /** As a shell writes it, which leaves out what it does not know. */

@@ -6,6 +6,7 @@ import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
 import { workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
+import { limitsReport } from "./limits-report.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
 import { ss58Address } from "./keys.ts";
@@ -147,6 +148,11 @@ export const METHODS = {
     params: z.strictObject({}),
     result: evidence,
     about: "What it knows of the computer and its owner now; null: it cannot tell, or no rule needs it",
+  },
+  "policy.limits": {
+    params: z.strictObject({}),
+    result: limitsReport,
+    about: "Each limit: what is asked, what holds here and by what means, or why not, and what is used now",
   },
   "policy.forecast": {
     params: z.strictObject({

@@ -26,7 +26,7 @@ export const FINISH_WITHIN_MS = 10 * 60_000;
 
 /**
  * Every reason there is, strongest first: of those that apply, the first one decides. Before
- * the owner's first yes nothing runs; then a manual pause beats all, safety rules (power, battery, heat, data) beat a manual start, a manual start beats
+ * the owner's first yes nothing runs; then a manual pause beats all, safety rules (power, battery, heat, data, disk) beat a manual start, a manual start beats
  * the rest, and an agent's start beats nothing but the hours of the schedule.
  * Texts for window, tray, CLI and agents come from this one table.
  */
@@ -39,6 +39,7 @@ export const REASONS = {
   "battery-low": { verdict: "pause", text: "the battery is low" },
   "too-hot": { verdict: "pause", text: "the computer is too hot" },
   "data-used-up": { verdict: "pause", text: "this month's data is used up" },
+  "disk-used-up": { verdict: "pause", text: "its folder is about as large as you allow" },
   finishing: { verdict: "run", text: "it finishes this step, then it pauses" },
   "manual-run": { verdict: "run", text: "you started it" },
   "remote-session": { verdict: "pause", text: "somebody is using the computer from afar" },

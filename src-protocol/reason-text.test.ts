@@ -26,6 +26,7 @@ const GOLDEN: Record<ReasonCode, string> = {
   "battery-low": "Waiting: the battery is low.",
   "too-hot": "Waiting: the computer is too hot.",
   "data-used-up": "Waiting: this month's data is used up.",
+  "disk-used-up": "Waiting: its folder is about as large as you allow.",
   finishing: "Working: it finishes this step, then it pauses.",
   "remote-session": "Waiting: somebody is using the computer from afar.",
   "screen-in-use": "Waiting: a film, a call or a game is on.",

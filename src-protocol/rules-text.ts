@@ -23,9 +23,17 @@ export function hoursText({ from, to, limits = {} }: Window): string {
   return [`${from}-${to}`, ...limitWords(limits)].join(" ");
 }
 
-function limitWords({ cores, gpu, quiet, uploadMbit, downloadMbit }: WindowLimits): string[] {
+function limitWords({
+  cores,
+  gpu,
+  quiet,
+  memoryMegabytes,
+  uploadMbit,
+  downloadMbit,
+}: WindowLimits): string[] {
   return [
     ...(typeof cores === "number" ? [`cores=${cores}`] : []),
+    ...(typeof memoryMegabytes === "number" ? [`memory=${memoryMegabytes}`] : []),
     ...(typeof uploadMbit === "number" ? [`up=${uploadMbit}`] : []),
     ...(typeof downloadMbit === "number" ? [`down=${downloadMbit}`] : []),
     ...(gpu === false ? ["no-gpu"] : []),
@@ -70,14 +78,18 @@ export function parseHours(words: readonly string[], whole: string): Window {
 function parseLimits(words: readonly string[], whole: string): WindowLimits {
   const limits: WindowLimits = {};
   for (const word of words) {
-    const [, name, value] = /^(cores|up|down)=(\d+(?:\.\d+)?)$/.exec(word) ?? [];
+    const [, name, value] = /^(cores|memory|up|down)=(\d+(?:\.\d+)?)$/.exec(word) ?? [];
     if (word === "quiet") limits.quiet = true;
     else if (word === "no-gpu") limits.gpu = false;
     else if (name === "cores") limits.cores = Number(value);
+    else if (name === "memory") limits.memoryMegabytes = Number(value);
     else if (name === "up") limits.uploadMbit = Number(value);
     else if (name === "down") limits.downloadMbit = Number(value);
     else
-      throw bad(whole, `"${word}" is no limit; those are cores=2, up=5, down=20 (Mbit/s), no-gpu and quiet`);
+      throw bad(
+        whole,
+        `"${word}" is no limit; those are cores=2, memory=2000 (MB), up=5, down=20 (Mbit/s), no-gpu and quiet`,
+      );
   }
   return limits;
 }
@@ -104,7 +116,8 @@ function bad(text: string, why: string): Failure {
 
 /** What `tah rules` prints and an agent is told: every rule that restricts, each on a line. */
 export function rulesText(rules: Rules): string {
-  const { battery, heat, load, apps, notOnNetworks, monthlyMegabytes, limits, work, electricity } = rules;
+  const { battery, heat, load, apps, notOnNetworks, monthlyMegabytes, diskMegabytes } = rules;
+  const { limits, work, electricity } = rules;
   const lines: string[] = [];
   if (rules.schedule === "always") lines.push("Any time of the week.");
   else if (rules.windows.length === 0) lines.push("Never: no window is set.");
@@ -134,6 +147,10 @@ export function rulesText(rules: Rules): string {
   if (monthlyMegabytes !== null) lines.push(`At most ${mbitText(monthlyMegabytes / 1000)} GB a month.`);
   if (work.cores !== null)
     lines.push(`It uses at most ${work.cores} ${work.cores === 1 ? "core" : "cores"}.`);
+  if (work.memoryMegabytes !== null)
+    lines.push(`It uses at most ${mbitText(work.memoryMegabytes / 1000)} GB of memory.`);
+  if (diskMegabytes !== null)
+    lines.push(`Its folder takes at most ${mbitText(diskMegabytes / 1000)} GB of the disk.`);
   if (work.quiet) lines.push("Quiet: half of the cores, at the lowest priority.");
   if (!work.gpu) lines.push("It leaves the graphics card alone.");
   if (limits.uploadMbit !== null) lines.push(`It sends at most ${limitText(limits.uploadMbit)}.`);

@@ -159,7 +159,7 @@ describe("windows in words", () => {
         apps: ["steam"],
         notOnMetered: true,
         monthlyMegabytes: 50_000,
-        work: { cores: 1, gpu: false, quiet: false },
+        work: { ...ALWAYS.work, cores: 1, gpu: false },
         electricity: { pricePerKwh: 0.3, watts: 120 },
       }).split("\n"),
     ).toEqual([

@@ -22,6 +22,9 @@ export const calendarDate = z
     return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
   }, "a date that exists, like 2026-12-24");
 
+/** Of all that computes together, in MB (1e6 bytes); null: what the computer has. */
+const memoryLimit = z.int().min(400).max(1e8).nullable();
+
 /** Where `null`, nothing is limited. Of several that hold at a time, the strictest of each counts. */
 export const workLimits = z.strictObject({
   /** Processor cores for all processes that compute. */
@@ -30,14 +33,21 @@ export const workLimits = z.strictObject({
   gpu: z.boolean(),
   /** Half of the cores, at the lowest priority: fans stay slow. */
   quiet: z.boolean(),
+  memoryMegabytes: memoryLimit.default(null),
 });
 export type WorkLimits = z.infer<typeof workLimits>;
-export const NO_WORK_LIMITS: WorkLimits = { cores: null, gpu: true, quiet: false };
+export const NO_WORK_LIMITS: WorkLimits = {
+  cores: null,
+  gpu: true,
+  quiet: false,
+  memoryMegabytes: null,
+};
 
 /** All that can be limited: by the rules for always, by a window for its hours. */
 export const limits = workLimits.extend(lineLimits.shape);
 export type Limits = z.infer<typeof limits>;
-const windowLimits = limits.partial();
+// Not partial alone: a default would be written into every window.
+const windowLimits = limits.partial().extend({ memoryMegabytes: memoryLimit.optional() });
 export type WindowLimits = z.infer<typeof windowLimits>;
 
 /** The question a window with start = end leaves open; it is asked, never guessed. */
@@ -101,6 +111,8 @@ export const rules = z.strictObject({
   notOnNetworks: z.array(name).max(64).default([]),
   /** Sent and received in a calendar month, in MB (1e6 bytes). Null: no cap. */
   monthlyMegabytes: z.int().min(1).max(1e9).nullable().default(null),
+  /** The data folder and all in it, in MB (1e6 bytes). Null: no quota. */
+  diskMegabytes: z.int().min(100).max(1e9).nullable().default(null),
   /** IANA zone that windows are read in; null: the computer's own. */
   timeZone: z
     .string()

@@ -226,22 +226,28 @@ describe("limits of a window", () => {
     ...ALWAYS,
     schedule: "windows",
     windows: [
-      { days: [...DAYS], from: "22:00", to: "08:00", limits: { quiet: true, cores: 4 } },
+      {
+        days: [...DAYS],
+        from: "22:00",
+        to: "08:00",
+        limits: { quiet: true, cores: 4, memoryMegabytes: 2000 },
+      },
       { days: [...DAYS], from: "06:00", to: "12:00", limits: { uploadMbit: 5, gpu: false } },
     ],
-    work: { cores: 6, gpu: true, quiet: false },
+    work: { ...ALWAYS.work, cores: 6 },
     limits: { uploadMbit: 20, downloadMbit: null },
   };
   const limits = (text: string) => limitsAt(rules, "UTC", Date.parse(`${text}Z`));
 
   it("of all that hold at a time, the strictest of each counts", () => {
-    const always = { cores: 6, gpu: true, quiet: false, uploadMbit: 20, downloadMbit: null };
+    const always = { ...ALWAYS.work, cores: 6, uploadMbit: 20, downloadMbit: null };
     expect(limits("2026-11-23T15:00")).toEqual(always);
-    expect(limits("2026-11-23T23:00")).toEqual({ ...always, cores: 4, quiet: true });
+    expect(limits("2026-11-23T23:00")).toEqual({ ...always, cores: 4, quiet: true, memoryMegabytes: 2000 });
     expect(limits("2026-11-24T07:00")).toEqual({
       ...always,
       cores: 4,
       quiet: true,
+      memoryMegabytes: 2000,
       gpu: false,
       uploadMbit: 5,
     });

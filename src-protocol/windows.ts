@@ -98,6 +98,7 @@ function strictest(a: Limits, b: WindowLimits | undefined): Limits {
     cores: least(a.cores, b.cores),
     gpu: a.gpu && b.gpu !== false,
     quiet: a.quiet || b.quiet === true,
+    memoryMegabytes: least(a.memoryMegabytes, b.memoryMegabytes),
     uploadMbit: least(a.uploadMbit, b.uploadMbit),
     downloadMbit: least(a.downloadMbit, b.downloadMbit),
   };

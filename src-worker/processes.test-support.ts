@@ -58,6 +58,7 @@ function startMessage(
     folder,
     localBlobs: null,
     threads: threads ?? 1,
+    memoryBytes: null,
     executionProvider: "cpu",
     linkHost: "127.0.0.1",
     hyperdhtOff: null,

@@ -60,6 +60,8 @@ export interface WorkerParts {
   readonly web: ReplicaWeb;
   /** Files of the run that neighbours have. */
   readonly exchange: BlobExchange;
+  /** What the owner allows it of memory; null: what the computer has. */
+  readonly memoryBytes: number | null;
   /** What the owner allows, for its transfers. */
   readonly throttle: Throttle;
   readonly onPhase: (phase: Phase) => void;
@@ -128,6 +130,7 @@ export class TrainingWorker {
         onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),
       }),
       availableMemory: () => process.availableMemory(),
+      memoryBytes: parts.memoryBytes ?? Infinity,
       now: () => performance.now(),
     });
   }

@@ -40,6 +40,8 @@ TimeoutStopSec=30
 Restart=on-failure
 RestartSec=10
 IOSchedulingClass=idle
+# Its workers get a group of their own, in which the limits on cores and memory hold.
+Delegate=cpu memory
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictSUIDSGID=yes

@@ -148,7 +148,7 @@ function readOrNothing(file: StoredJson<Spent>): Spent {
   }
 }
 
-const SAFETY = ["onlyOnPower", "battery", "heat", "monthlyMegabytes"] as const;
+const SAFETY = ["onlyOnPower", "battery", "heat", "monthlyMegabytes", "diskMegabytes"] as const;
 
 /** SECURITY: an agent that may write rules still never loosens those that keep the computer safe. */
 export function refuseLooserSafety(before: Rules, after: Rules): void {
@@ -156,6 +156,6 @@ export function refuseLooserSafety(before: Rules, after: Rules): void {
   if (changed.length === 0) return;
   throw new Failure(
     "owner-only-rule",
-    `Power, battery, heat and the data cap are the owner's to change, and no agent's (${changed.join(", ")}).`,
+    `Power, battery, heat, the data cap and the disk quota are the owner's to change, and no agent's (${changed.join(", ")}).`,
   );
 }

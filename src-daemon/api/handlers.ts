@@ -17,6 +17,10 @@ import type { Membership } from "../networks/membership.ts";
 import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import type { ModelWriter } from "../runs/model-writer.ts";
+import { limitsShown } from "../policy/limits-shown.ts";
+import { linuxWatts, type Watts } from "../evidence/watts-linux.ts";
+import { canPin, ownCpus } from "../supervision/core-limits.ts";
+import { ownWorkGroup } from "../supervision/work-group.ts";
 import { thinOut } from "../state/run-picture.ts";
 import type { WalletDesk } from "../wallet/wallet-desk.ts";
 
@@ -33,12 +37,23 @@ export interface HandlerPorts {
     | "evidence"
     | "rules"
     | "zone"
+    | "limits"
   >;
   readonly presence: Pick<Presence, "hours" | "forget">;
   readonly agents: Pick<Agents, "mayChange" | "take" | "left">;
   readonly membership: Pick<
     Membership,
-    "session" | "begin" | "retry" | "list" | "look" | "offer" | "join" | "answer" | "switchTo" | "leave"
+    | "held"
+    | "session"
+    | "begin"
+    | "retry"
+    | "list"
+    | "look"
+    | "offer"
+    | "join"
+    | "answer"
+    | "switchTo"
+    | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours">;
@@ -54,6 +69,8 @@ export interface HandlerPorts {
   /** Its connections end. */
   endToken(id: string): void;
   audit(limit: number): AuditEntry[];
+  /** Bytes of the data folder, measured now. */
+  folderBytes(): Promise<number>;
   quit(): void;
 }
 
@@ -125,6 +142,23 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       return state;
     },
     "policy.evidence": () => policy.evidence,
+    "policy.limits": async () => ({
+      limits: limitsShown({
+        limits: policy.limits,
+        rules: policy.rules,
+        traffic: ports.state().traffic,
+        monthBytes: policy.evidence.monthBytes,
+        folderBytes: await ports.folderBytes(),
+        held: membership.held(),
+        cores: ownCpus().length,
+        memoryBytes: totalmem(),
+        pins: canPin(),
+        noGroup: ownWorkGroup().why,
+        provider: policy.limits.gpu ? providers.report().provider : "cpu",
+        power: await computerWatts(),
+        platform: process.platform,
+      }),
+    }),
     "policy.forecast": async ({ to, ifStarted }) => {
       const from = Date.now();
       const { asset } = ports.state().earnings;
@@ -203,6 +237,11 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       return METHODS["daemon.quit"].result.parse({});
     },
   };
+}
+
+async function computerWatts(): Promise<Watts> {
+  if (process.platform === "linux") return linuxWatts("/sys/class");
+  return { why: "this system tells it to no program without the administrator's rights" };
 }
 
 function freeBytes(folder: string): number {

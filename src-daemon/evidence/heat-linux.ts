@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { names, text } from "./system-files.ts";
 
 /** Sensors of what computes: of processors and graphics cards. */
 const CHIPS =
@@ -19,7 +19,7 @@ export async function linuxHeat(root: string): Promise<number | null> {
 async function hwmon(folder: string): Promise<number[]> {
   const read: number[] = [];
   for (const chip of await names(folder)) {
-    if (!CHIPS.test(await text(join(folder, chip, "name")))) continue;
+    if (!CHIPS.test((await text(join(folder, chip, "name"))).trim())) continue;
     for (const file of await names(join(folder, chip)))
       if (/^temp\d+_input$/.test(file)) read.push(await degrees(join(folder, chip, file)));
   }
@@ -29,29 +29,14 @@ async function hwmon(folder: string): Promise<number[]> {
 async function zones(folder: string): Promise<number[]> {
   const read: number[] = [];
   for (const zone of await names(folder)) {
-    if (!zone.startsWith("thermal_zone") || !CHIPS.test(await text(join(folder, zone, "type")))) continue;
+    if (!zone.startsWith("thermal_zone") || !CHIPS.test((await text(join(folder, zone, "type"))).trim()))
+      continue;
     read.push(await degrees(join(folder, zone, "temp")));
   }
   return read;
 }
 
 async function degrees(path: string): Promise<number> {
-  const thousandths = await text(path);
+  const thousandths = (await text(path)).trim();
   return /^-?\d{1,7}$/.test(thousandths) ? Number(thousandths) / 1000 : Number.NaN;
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch {
-    return [];
-  }
-}
-
-async function text(path: string): Promise<string> {
-  try {
-    return (await readFile(path, "utf8")).trim();
-  } catch {
-    return "";
-  }
 }

@@ -96,6 +96,7 @@ function membership(mayOpen = () => true): Membership {
         retry: () => undefined,
         claim: () => Promise.reject(new Error("nothing is claimed here")),
         kill: () => undefined,
+        held: () => null,
       });
     },
     onKnown: (_, offer) => void offers.push(offer),

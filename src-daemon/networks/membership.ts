@@ -15,7 +15,7 @@ export interface Looked extends Pick<StoredNetwork, "id" | "address" | "otherAdd
 
 type Session = Pick<
   NetworkSession,
-  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "claim" | "kill"
+  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "claim" | "kill" | "held"
 >;
 
 export interface MembershipPorts {
@@ -68,6 +68,11 @@ export class Membership {
           "consent-waits",
           `An invitation to ${this.#waiting.card.name} waits for your yes or no; until then no network is active.`,
         );
+  }
+
+  /** What the workers of the active network are held to; null: none is open. */
+  held(): ReturnType<Session["held"]> {
+    return this.#session?.held() ?? null;
   }
 
   /** Of the store alone: also right while a network is being changed. */

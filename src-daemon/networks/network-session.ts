@@ -16,7 +16,7 @@ import { NetworkWatch } from "./network-watch.ts";
 import type { ProcessList } from "../supervision/process-list.ts";
 import type { Reach } from "./reach.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
-import type { SupervisorOptions } from "../supervision/supervisor.ts";
+import type { Held, SupervisorOptions } from "../supervision/supervisor.ts";
 import type { Member, WorkerSettings } from "../supervision/worker-process.ts";
 
 /** All that differs between one network and another. */
@@ -155,6 +155,11 @@ export class NetworkSession {
     const { uploadMbit, downloadMbit } = limits;
     this.#supervisor.limit({ uploadMbit, downloadMbit });
     this.#supervisor.hold(limits);
+  }
+
+  /** What its workers are held to, and what they use. */
+  held(): Held | null {
+    return this.#supervisor.held();
   }
 
   /** What was put aside is tried again at once. */

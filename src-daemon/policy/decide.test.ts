@@ -274,6 +274,7 @@ describe("for any rules, evidence and override", () => {
     notOnMetered: fc.boolean(),
     notOnNetworks: fc.constant([]),
     monthlyMegabytes: fc.constantFrom(null, 100),
+    diskMegabytes: fc.constantFrom(null, 1000),
     limits: fc.constant(NO_LIMITS),
     work: fc.constant(ALWAYS.work),
     keepAwake: fc.boolean(),
@@ -294,6 +295,7 @@ describe("for any rules, evidence and override", () => {
     metered: fc.constantFrom(null, false, false, true),
     networks: fc.constant(null),
     monthBytes: fc.constantFrom(null, 0, 100e6),
+    folderBytes: fc.constantFrom(null, 940e6, 950e6),
   });
   const STEP = HOUR / 4;
   // Monday of the week in which Berlin's clocks go back; New York's follow a week later.

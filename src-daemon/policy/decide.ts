@@ -77,8 +77,10 @@ export function decide(
   }
 
   function nextChange(): Decision["nextChange"] {
-    // What evidence holds back, time does not let go.
-    if (action === "pause" && known.some((code) => REASONS[code].verdict === "pause")) return null;
+    // What evidence holds back, time does not let go; a start by hand may, once what is stronger than it is over.
+    const mayStart = override !== null && override.action !== "pause";
+    if (action === "pause" && !mayStart && known.some((code) => REASONS[code].verdict === "pause"))
+      return null;
     for (let at = nextMoment(now); at !== null; at = nextMoment(at)) {
       const then = verdict(reasonsAt(at));
       if (then !== action) return { at, action: then };

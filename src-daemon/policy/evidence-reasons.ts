@@ -14,7 +14,15 @@ export function evidenceReasons(rules: Rules, evidence: Evidence, memory: Policy
     ...apps(rules, evidence),
     ...load(rules, evidence, memory),
     ...network(rules, evidence),
+    ...(folderFull(rules, evidence) ? (["disk-used-up"] as const) : []),
   ];
+}
+
+/** A snapshot is written beside the one before it: it stops while there is room to end in order. */
+const FULL_FROM = 0.95;
+
+function folderFull({ diskMegabytes }: Rules, { folderBytes }: Evidence): boolean {
+  return diskMegabytes !== null && folderBytes !== null && folderBytes >= FULL_FROM * diskMegabytes * 1e6;
 }
 
 export function dataUsedUp({ monthlyMegabytes }: Rules, { monthBytes }: Evidence): boolean {

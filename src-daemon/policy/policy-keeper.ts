@@ -46,6 +46,8 @@ export interface PolicyKeeperOptions {
   begun?: boolean;
   /** Bytes sent and received since the month began that holds `at`; null: not known. */
   monthBytes?: (zone: string, at: number) => number | null;
+  /** What the data folder takes; null: not known. */
+  folderBytes?: () => number | null;
 }
 
 export interface PolicyState {
@@ -79,6 +81,7 @@ export class PolicyKeeper implements PolicyState {
   readonly #timers: Timers;
   readonly #zone: () => string;
   readonly #monthBytes: NonNullable<PolicyKeeperOptions["monthBytes"]>;
+  readonly #folderBytes: () => number | null;
   readonly #probes: Probes;
   readonly #rulesFile: StoredJson<Rules>;
   readonly #overrideFile: StoredJson<Override>;
@@ -103,6 +106,7 @@ export class PolicyKeeper implements PolicyState {
     this.#zone = options.zone ?? ownTimeZone;
     this.#begun = options.begun ?? true;
     this.#monthBytes = options.monthBytes ?? (() => null);
+    this.#folderBytes = options.folderBytes ?? (() => null);
     this.#probes = options.probes ?? systemProbes();
     const stored = z.preprocess(migratedRules, rulesSchema);
     this.#rulesFile = storedJson(join(options.folder, "rules.json"), stored, "the rules");
@@ -137,7 +141,11 @@ export class PolicyKeeper implements PolicyState {
   get evidence(): Evidence {
     const evidence = this.#watch.evidence();
     const where = this.zone;
-    return { ...evidence, monthBytes: evidence.monthBytes ?? this.#monthBytes(where, this.#now()) };
+    return {
+      ...evidence,
+      monthBytes: evidence.monthBytes ?? this.#monthBytes(where, this.#now()),
+      folderBytes: evidence.folderBytes ?? this.#folderBytes(),
+    };
   }
 
   get decision(): Decision {

@@ -4,30 +4,20 @@ import { describe, expect, it, vi } from "vitest";
 import { coreShare, holdTo, ownCpus, parseCpuList } from "./core-limits.ts";
 
 const cpus = [0, 1, 2, 3, 4, 5, 6, 7];
-const none = { cores: null, quiet: false };
+const none = { cores: null, quiet: false, memoryMegabytes: null };
 
 describe("the share of a worker", () => {
   it.each([
-    ["no limit", none, 8, 1, { threads: 8, cpus: null, quiet: false }],
-    ["two cores for one worker", { cores: 2, quiet: false }, 8, 1, { threads: 2, cpus: "6,7", quiet: false }],
-    [
-      "two cores for three workers",
-      { cores: 2, quiet: false },
-      2,
-      3,
-      { threads: 1, cpus: "6,7", quiet: false },
-    ],
-    ["quiet", { cores: null, quiet: true }, 8, 1, { threads: 4, cpus: "4,5,6,7", quiet: true }],
+    ["no limit", {}, 8, 1, { threads: 8 }],
+    ["two cores for one worker", { cores: 2 }, 8, 1, { threads: 2, cpus: "6,7" }],
+    ["two cores for three workers", { cores: 2 }, 2, 3, { threads: 1, cpus: "6,7" }],
+    ["quiet", { quiet: true }, 8, 1, { threads: 4, cpus: "4,5,6,7", quiet: true }],
     ["quiet, and fewer cores", { cores: 1, quiet: true }, 8, 1, { threads: 1, cpus: "7", quiet: true }],
-    [
-      "more cores than there are",
-      { cores: 64, quiet: false },
-      8,
-      1,
-      { threads: 8, cpus: null, quiet: false },
-    ],
+    ["more cores than there are", { cores: 64 }, 8, 1, { threads: 8 }],
+    ["memory for three workers", { memoryMegabytes: 3000 }, 8, 3, { threads: 2, memoryBytes: 1e9 }],
   ])("%s", (_, limits, threads, workers, share) => {
-    expect(coreShare(limits, threads, workers, cpus)).toEqual(share);
+    const unlimited = { cpus: null, quiet: false, memoryBytes: null };
+    expect(coreShare({ ...none, ...limits }, threads, workers, cpus)).toEqual({ ...unlimited, ...share });
   });
 
   it("processors are read as the system writes them", () => {
@@ -53,7 +43,7 @@ describe.runIf(canPin)("a real process", () => {
     try {
       const [, last] = [ownCpus()[0], ownCpus().at(-1)];
       await vi.waitFor(() => {
-        holdTo(child.pid ?? 0, { threads: 1, cpus: String(last), quiet: true });
+        holdTo(child.pid ?? 0, { cpus: String(last), quiet: true });
         expect(readFileSync(`/proc/${child.pid}/status`, "utf8")).toMatch(
           new RegExp(`^Cpus_allowed_list:\\s*${last}$`, "m"),
         );

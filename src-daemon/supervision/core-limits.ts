@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, setPriority } from "node:os";
 import type { WorkLimits } from "../../src-protocol/rules.ts";
 
@@ -11,11 +11,13 @@ export interface CoreShare {
   /** Processors that it may run on, as `taskset` writes them; null: all. */
   readonly cpus: string | null;
   readonly quiet: boolean;
+  /** Null: what the computer has. */
+  readonly memoryBytes: number | null;
 }
 
 /** What each of `workers` processes may use, of which each would like `threads`. */
 export function coreShare(
-  { cores, quiet }: Pick<WorkLimits, "cores" | "quiet">,
+  { cores, quiet, memoryMegabytes }: Pick<WorkLimits, "cores" | "quiet" | "memoryMegabytes">,
   threads: number,
   workers: number,
   cpus: readonly number[],
@@ -28,6 +30,7 @@ export function coreShare(
     // The last ones: the first handles what the computer's devices want.
     cpus: allowed === all ? null : cpus.slice(all - allowed).join(","),
     quiet,
+    memoryBytes: memoryMegabytes === null ? null : Math.floor((memoryMegabytes * 1e6) / workers),
   };
 }
 
@@ -56,11 +59,18 @@ export function parseCpuList(list: string): number[] {
  * Holds a process, those that it has started and all their threads to its share. Where the system cannot (macOS has no such call,
  * `taskset` may be missing) the number of threads is what limits it.
  */
-export function holdTo(pid: number, share: CoreShare): void {
+export function holdTo(pid: number, share: Pick<CoreShare, "cpus" | "quiet">): void {
   for (const one of [pid, ...descendants(pid)]) holdOne(one, share);
 }
 
-function holdOne(pid: number, { cpus, quiet }: CoreShare): void {
+/** Whether a process can be held to some of the processors here. */
+export function canPin(): boolean {
+  return process.platform === "linux" && TASKSET.some((path) => existsSync(path));
+}
+
+const TASKSET = ["/usr/bin/taskset", "/bin/taskset"];
+
+function holdOne(pid: number, { cpus, quiet }: Pick<CoreShare, "cpus" | "quiet">): void {
   if (quiet) {
     // The main thread sends the heartbeats: it stays ahead of what computes.
     for (const thread of threadsOf(pid).filter((one, _, all) => one !== pid || all.length === 1)) {
@@ -76,24 +86,24 @@ function holdOne(pid: number, { cpus, quiet }: CoreShare): void {
 }
 
 /** In a box the worker is a child of the box's own process. */
-function descendants(pid: number): number[] {
-  return threadsOf(pid)
-    .flatMap((thread) => childrenOf(pid, thread))
-    .flatMap((child) => [child].concat(descendants(child)));
+export function descendants(pid: number, proc = "/proc"): number[] {
+  return threadsOf(pid, proc)
+    .flatMap((thread) => childrenOf(pid, thread, proc))
+    .flatMap((child) => [child].concat(descendants(child, proc)));
 }
 
-function childrenOf(pid: number, thread: number): number[] {
+function childrenOf(pid: number, thread: number, proc: string): number[] {
   try {
-    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8");
+    const children = readFileSync(`${proc}/${pid}/task/${thread}/children`, "utf8");
     return [...children.matchAll(/\d+/g)].map(([number]) => Number(number));
   } catch {
     return [];
   }
 }
 
-function threadsOf(pid: number): number[] {
+function threadsOf(pid: number, proc = "/proc"): number[] {
   try {
-    return readdirSync(`/proc/${pid}/task`).map(Number);
+    return readdirSync(`${proc}/${pid}/task`).map(Number);
   } catch {
     return [pid];
   }

@@ -77,6 +77,12 @@ export class KeptChild {
     this.#failure = { code, message };
   }
 
+  /** It must not go on as it is: ended, and started again as after any crash. */
+  fail(code: string, message: string): void {
+    this.failing(code, message);
+    this.#child?.kill("SIGKILL");
+  }
+
   /** Not wanted any more: a polite `stop`, then SIGKILL. Resolves when no process is left. */
   stop(reason: string): Promise<void> {
     this.#wanted = false;
@@ -136,8 +142,7 @@ export class KeptChild {
       this.#lookedAt = now;
       if (now - this.#heardAt < DEAF_AFTER_MS) return child.send({ type: "ping" } satisfies PingMessage);
       const seconds = Math.round((now - this.#heardAt) / 1000);
-      this.failing("child-deaf", `It did not answer for ${seconds} seconds, so it was ended.`);
-      child.kill("SIGKILL");
+      this.fail("child-deaf", `It did not answer for ${seconds} seconds, so it was ended.`);
     }, PING_EVERY_MS);
   }
 

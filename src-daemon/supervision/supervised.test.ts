@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { daemonToOrchestrator } from "../../src-protocol/daemon-ipc.ts";
 import { sessionKey, ss58Address } from "../../src-protocol/keys.ts";
@@ -17,9 +18,11 @@ interface Started {
 function fakeProcesses() {
   const started: Started[] = [];
   const states: KeptState["kind"][] = [];
+  let pid: number | null = null;
   return {
     started,
     states,
+    hasPid: (real: number) => void (pid = real),
     last(): Started {
       const found = started.at(-1);
       if (found === undefined) throw new Error("nothing was started");
@@ -30,7 +33,7 @@ function fakeProcesses() {
         const child: Started = { events, sent: [] };
         started.push(child);
         return {
-          pid: started.length,
+          pid: pid ?? started.length,
           send: (message: object) => void child.sent.push(message as Started["sent"][number]),
           kill: () => events.onExit(null, "SIGKILL"),
         };
@@ -152,8 +155,10 @@ describe("a worker's process", () => {
   let crashes: string[];
   let faults: [provider: string, ending: string][];
   let worker: WorkerProcess;
+  let states: KeptState[];
   beforeEach(() => {
     fake = fakeProcesses();
+    states = [];
     phases = [];
     faults = [];
     crashes = [];
@@ -162,6 +167,7 @@ describe("a worker's process", () => {
       { network: "embedded", access: null, threads: 1 },
       {
         ...fake.ports,
+        onState: (state) => void states.push(state),
         onPhase: (phase) => void phases.push(phase?.phase ?? null),
         onProviderFault: (provider, ending) => void faults.push([provider, ending]),
         onTransportCrash: (sentence) => void crashes.push(sentence),
@@ -207,6 +213,34 @@ describe("a worker's process", () => {
     if (order === "the network first") fake.last().events.onMessage(key);
     expect(fake.last().sent).toMatchObject([{ type: "start", orchestratorUrl: "http://127.0.0.1:1" }]);
   });
+
+  it.runIf(process.platform === "linux")(
+    "that holds more memory than its owner allows is ended, and started again with its budget",
+    async () => {
+      const heavy = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+      fake.hasPid(heavy.pid ?? 0);
+      worker.networkAt("http://127.0.0.1:1");
+      worker.hold({ threads: 1, cpus: null, quiet: false, memoryBytes: 1e12 });
+      worker.start();
+      fake.last().events.onMessage(key);
+      expect(fake.last().sent).toMatchObject([{ type: "start", memoryBytes: 1e12 }]);
+      await vi.waitFor(() => expect(worker.lookAtMemory()).toBeGreaterThan(20e6));
+      expect(fake.started).toHaveLength(1);
+      worker.hold({ threads: 1, cpus: null, quiet: false, memoryBytes: 10e6 });
+      fake.last().events.onExit(0, null);
+      await vi.waitFor(() => expect(fake.started).toHaveLength(2));
+      fake.last().events.onMessage(key);
+      worker.lookAtMemory();
+      expect(states.at(-2)).toMatchObject({
+        kind: "restarting",
+        crash: {
+          code: "memory-limit",
+          message: expect.stringMatching(/^It held \d+ MB of memory and you allow it 10 MB/),
+        },
+      });
+      heavy.kill("SIGKILL");
+    },
+  );
 
   it("gets a new delegation for the new session key after a crash", () => {
     worker.networkAt("http://127.0.0.1:1");

@@ -5,7 +5,7 @@ import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { WorkLimits } from "../../src-protocol/rules.ts";
 import { startChild } from "./child.ts";
-import { coreShare, ownCpus } from "./core-limits.ts";
+import { type CoreShare, coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
@@ -17,6 +17,7 @@ import type { ProcessPorts } from "./process-ports.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import type { Member, WorkerPhase, WorkerSettings } from "./worker-process.ts";
+import { ownWorkGroup } from "./work-group.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const ORCHESTRATOR = join(root, "src-orchestrator", "main.ts");
@@ -42,6 +43,15 @@ export interface SupervisorEvents {
   onProcesses(list: ProcessList): void;
 }
 
+/** What all workers here are held to, each to its share. */
+export interface Held {
+  readonly share: CoreShare;
+  readonly workers: number;
+  readonly memoryBytes: number | null;
+}
+
+const MEMORY_LOOK_MS = 2_000;
+
 export interface SupervisorOptions {
   readonly network:
     | { readonly kind: "embedded"; readonly orchestrator: OrchestratorSettings }
@@ -63,6 +73,8 @@ export class Supervisor {
   readonly #orchestrator: OrchestratorProcess | null;
   readonly #workers: readonly WorkerProcess[];
   readonly #line: OwnerLine;
+  #share: CoreShare | null = null;
+  #memoryWatch: NodeJS.Timeout | undefined;
   #working = false;
   #ending = false;
 
@@ -112,11 +124,22 @@ export class Supervisor {
   }
 
   /** How much of the processor all workers together may use. */
-  hold(limits: Pick<WorkLimits, "cores" | "quiet">): void {
+  hold(limits: Pick<WorkLimits, "cores" | "quiet" | "memoryMegabytes">): void {
     if (this.#ending) return;
     const { worker, members } = this.#options;
     const share = coreShare(limits, worker.threads, members.length, ownCpus());
+    this.#share = share;
+    ownWorkGroup().limit(limits, ownCpus().length);
+    clearInterval(this.#memoryWatch);
+    if (share.memoryBytes !== null)
+      this.#memoryWatch = setInterval(() => void this.#memoryUse(), MEMORY_LOOK_MS).unref();
     for (const one of this.#workers) one.hold(share);
+  }
+
+  /** What its workers are held to, and what they hold of memory (bytes; null: not known); null: not told yet. */
+  held(): Held | null {
+    if (this.#share === null) return null;
+    return { share: this.#share, workers: this.#workers.length, memoryBytes: this.#memoryUse() };
   }
 
   /** Somebody asks for it: what was put aside is tried again at once. */
@@ -134,6 +157,7 @@ export class Supervisor {
   /** Workers first, so that the orchestrator sees them leave. Resolves when no process is left. */
   async stop(reason: string): Promise<void> {
     this.#ending = true;
+    clearInterval(this.#memoryWatch);
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
     await this.#orchestrator?.stop(reason);
   }
@@ -141,8 +165,14 @@ export class Supervisor {
   /** Ends everything at once. */
   kill(): void {
     this.#ending = true;
+    clearInterval(this.#memoryWatch);
     for (const worker of this.#workers) worker.kill();
     this.#orchestrator?.kill();
+  }
+
+  #memoryUse(): number | null {
+    const uses = this.#workers.map((worker) => worker.lookAtMemory()).filter((bytes) => bytes !== null);
+    return uses.length === 0 ? null : uses.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   #networkAt(url: string | null): void {

@@ -10,9 +10,11 @@ import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import { type CoreShare, holdTo } from "./core-limits.ts";
 import { KeptChild } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
+import { memoryLimitText, memoryUse } from "./memory-use.ts";
 import { keptPorts, pidOf } from "./process-ports.ts";
 import type { ProcessPorts } from "./process-ports.ts";
 import { isTransportCrash, TransportCrashes } from "./transport-crashes.ts";
+import { ownWorkGroup } from "./work-group.ts";
 import { delegate } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 
@@ -129,7 +131,6 @@ export class WorkerProcess {
     else this.#begin();
   }
 
-  /** What to compute with from now on; a process that uses something else is started again. */
   /** How much of the processor it may use from now on; a process that was told otherwise is started again. */
   hold(share: CoreShare): void {
     if (isDeepStrictEqual(share, this.#share)) return;
@@ -137,6 +138,16 @@ export class WorkerProcess {
     if (this.#sentTo !== null) void this.#renew("it may use another share of the processor from now on");
   }
 
+  /** What it and all it has started hold of memory, in bytes; above what it may, it is ended. Null: not known. */
+  lookAtMemory(): number | null {
+    const used = this.pid === null ? null : memoryUse(this.pid);
+    const allowed = this.#share?.memoryBytes ?? null;
+    if (used !== null && allowed !== null && used > allowed)
+      this.#child.fail("memory-limit", memoryLimitText(used, allowed));
+    return used;
+  }
+
+  /** What to compute with from now on; a process that uses something else is started again. */
   use(provider: ExecutionProvider): void {
     this.#provider = provider;
     if (this.#sentTo !== null && this.#computesWith !== provider)
@@ -180,6 +191,7 @@ export class WorkerProcess {
           days: DELEGATION_DAYS,
         }),
         threads,
+        memoryBytes: this.#share?.memoryBytes ?? null,
         executionProvider: this.#provider,
         // The embedded network stays on this computer; neighbours of another one come from outside.
         linkHost: access === null ? "127.0.0.1" : "0.0.0.0",
@@ -199,7 +211,10 @@ export class WorkerProcess {
         return this.#begin();
       case "phase":
         // Threads that it has started meanwhile are held too.
-        if (this.#share !== null && this.pid !== null) holdTo(this.pid, this.#share);
+        if (this.#share !== null && this.pid !== null) {
+          holdTo(this.pid, this.#share);
+          ownWorkGroup().take(this.pid);
+        }
         return this.#ports.onPhase(parsed.data);
       case "links": {
         const { status } = parsed.data;

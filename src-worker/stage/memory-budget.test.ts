@@ -28,3 +28,14 @@ it("a stage that does not fit is refused before any memory is taken", () => {
     }),
   );
 });
+
+it("keeps to what the owner allows, and says so where the stage does not fit into it", () => {
+  expect(chooseRecompute(stage, 1e12)).toBe("selective");
+  expect(chooseRecompute(stage, 1e12, 4.3e9)).toBe("full");
+  expect(() => chooseRecompute(stage, 1e12, 4e9)).toThrow(
+    expect.objectContaining({
+      code: "stage-too-large",
+      message: expect.stringContaining("you allow its worker 4.0 GB. Allow more"),
+    }),
+  );
+});

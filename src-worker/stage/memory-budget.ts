@@ -24,15 +24,23 @@ export function predictedBytes({ memory, index, stages, isTail }: Sized, recompu
 }
 
 /**
- * Keeping the results of products is faster; it is chosen where it leaves half of the memory free.
+ * Keeping the results of products is faster; it is chosen where it leaves half of the memory free and stays
+ * within what the owner allows.
  *
- * @throws Failure `stage-too-large` when the stage does not fit into what is available
+ * @throws Failure `stage-too-large` when the stage does not fit into what is available or allowed
  */
-export function chooseRecompute(stage: Sized, availableBytes: number): Recompute {
-  if (predictedBytes(stage, "selective") <= SPARED * availableBytes) return "selective";
+export function chooseRecompute(stage: Sized, availableBytes: number, allowedBytes = Infinity): Recompute {
+  const kept = predictedBytes(stage, "selective");
+  if (kept <= SPARED * availableBytes && kept <= allowedBytes) return "selective";
   const least = predictedBytes(stage, "full");
-  if (least <= availableBytes) return "full";
+  if (least <= availableBytes && least <= allowedBytes) return "full";
   const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  if (least > allowedBytes)
+    throw new Failure(
+      "stage-too-large",
+      `Stage ${stage.index + 1} of ${stage.stages} needs ${gb(least)} of memory while it is trained, and you allow its worker ${gb(allowedBytes)}. ` +
+        "Allow more (`tah rules set memory=4GB`), or let the run be cut into more stages.",
+    );
   throw new Failure(
     "stage-too-large",
     `Stage ${stage.index + 1} of ${stage.stages} needs ${gb(least)} while it is trained, and this computer has ${gb(availableBytes)} free. ` +

@@ -53,6 +53,7 @@ function loaderOf(of: Snapshots): StageLoader {
     models: { get: async () => new Uint8Array() },
     parts: { get: async () => [] },
     availableMemory: () => 2 ** 34,
+    memoryBytes: Infinity,
     now: () => now,
   });
 }

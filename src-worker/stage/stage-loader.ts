@@ -49,6 +49,8 @@ export interface LoaderPorts {
   };
   /** What this computer has left, in bytes. */
   readonly availableMemory: () => number;
+  /** What its owner allows, in bytes; infinite: what the computer has. */
+  readonly memoryBytes: number;
   /** Milliseconds of `performance.now()`, by which `Snapshots` counts too. */
   readonly now: () => number;
 }
@@ -74,7 +76,7 @@ export class StageLoader {
 
   /** Nothing may use the held memory meanwhile. Rejects with the Failure that says what is missing. */
   async load(request: LoadRequest, signal: AbortSignal): Promise<LoadedStage> {
-    const { compute, availableMemory } = this.#ports;
+    const { compute, availableMemory, memoryBytes } = this.#ports;
     const { spec, stage, resumeStep } = request;
     this.#refuseUnexplained(request);
     const key = `${runDigest(spec)}/${stage}`;
@@ -88,7 +90,7 @@ export class StageLoader {
     const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
     // What is held will be let go, or used again.
     const available = availableMemory() + (this.#held?.memory.byteLength ?? 0);
-    const fitting = chooseRecompute(info, available);
+    const fitting = chooseRecompute(info, available, memoryBytes);
     // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
     // results that are computed again than of those that are kept.
     const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
