@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { brokenImports } from "./import-rules.ts";
+import { catalogProblems } from "./messages.ts";
 import { unportableArithmetic } from "./portable-rules.ts";
 
 /** `npm run check`: everything that can be said about the code without running it. */
@@ -20,6 +21,7 @@ const checks: Promise<Finding>[] = [
   tool("format", bin("oxfmt/bin/oxfmt"), ["--check"]),
   inside("import rules", async () => brokenImports(root)),
   inside("portable arithmetic", async () => unportableArithmetic(root)),
+  inside("translations", async () => catalogProblems(root)),
   inside("package config", async () => {
     const { builderProblems } = await import("./check-builder.ts");
     return builderProblems(root);

@@ -1,7 +1,18 @@
-/** Figures as a person reads them. */
+import { say, spokenLocale } from "./say.ts";
+
+/** Figures as a person reads them, in the language that is spoken. */
 
 export function number(value: number): string {
-  return value.toLocaleString("en-GB");
+  return value.toLocaleString(spokenLocale());
+}
+
+/** Always so many digits after the point. */
+export function decimals(value: number, digits: number): string {
+  return value.toLocaleString(spokenLocale(), {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+    useGrouping: false,
+  });
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {
@@ -21,15 +32,18 @@ export function scaled(value: number, unit: string): string {
       ["k", 1e3],
     ] as const
   ).find(([, per]) => value >= per) ?? ["", 1];
-  return `${per === 1 ? Math.round(value) : (value / per).toFixed(1)} ${prefix}${unit}`;
+  return `${per === 1 ? Math.round(value) : decimals(value / per, 1)} ${prefix}${unit}`;
 }
 
 /** `8_040_000` → `"2 h 14 min"`. */
 export function duration(ms: number): string {
   const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return `${Math.max(0, Math.floor(ms / 1000))} s`;
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 1) return say("{seconds} s", { seconds: Math.max(0, Math.floor(ms / 1000)) });
+  if (minutes < 60) return say("{minutes} min", { minutes });
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} days ${hours % 24} h`;
+  if (hours < 48)
+    return minutes % 60 === 0
+      ? say("{hours} h", { hours })
+      : say("{hours} h {minutes} min", { hours, minutes: minutes % 60 });
+  return say("{days} days {hours} h", { days: Math.floor(hours / 24), hours: hours % 24 });
 }

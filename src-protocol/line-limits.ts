@@ -1,3 +1,5 @@
+import { number } from "./amounts.ts";
+import { say } from "./say.ts";
 import { z } from "zod";
 
 /** Below this a heartbeat would wait for a tensor; who wants less pauses. */
@@ -38,10 +40,10 @@ export type TrafficState = z.infer<typeof trafficState>;
 
 /** "5 Mbit/s", "no limit". */
 export function limitText(mbit: number | null): string {
-  return mbit === null ? "no limit" : `${mbitText(mbit)} Mbit/s`;
+  return mbit === null ? say("no limit") : `${mbitText(mbit)} Mbit/s`;
 }
 
 /** "0.43", "12.5", "120". */
 export function mbitText(mbit: number): string {
-  return String(Number(mbit < 1 ? mbit.toFixed(2) : mbit < 100 ? mbit.toFixed(1) : mbit.toFixed(0)));
+  return number(Number(mbit.toFixed(mbit < 1 ? 2 : mbit < 100 ? 1 : 0)));
 }

@@ -1,3 +1,5 @@
+import { decimals } from "./amounts.ts";
+import { phrase, say } from "./say.ts";
 import type { LinkKind, LinkReport, LinkStatus } from "./link-report.ts";
 import { mbitText } from "./network-text.ts";
 
@@ -5,25 +7,25 @@ import { mbitText } from "./network-text.ts";
 
 /** How the other side is reached, in a few words. */
 export const LINK_WORDS = {
-  "this computer": "on this computer",
-  direct: "direct",
-  punched: "direct, through both routers",
-  relayed: "through the network's relay, encrypted end to end",
+  "this computer": phrase("on this computer"),
+  direct: phrase("direct"),
+  punched: phrase("direct, through both routers"),
+  relayed: phrase("through the network's relay, encrypted end to end"),
 } as const satisfies Record<LinkKind, string>;
 
 export function neighbourName({ side }: Pick<LinkReport, "side">): string {
-  return side === "previous" ? "Slice before mine" : "Slice after mine";
+  return side === "previous" ? say("Slice before mine") : say("Slice after mine");
 }
 
 /** "24 ms"; a dash before the first heartbeat was answered. */
 export function roundTripText({ roundTripMs }: Pick<LinkReport, "roundTripMs">): string {
   if (roundTripMs === null) return "–";
-  return roundTripMs < 10 ? `${roundTripMs.toFixed(1)} ms` : `${Math.round(roundTripMs)} ms`;
+  return roundTripMs < 10 ? `${decimals(roundTripMs, 1)} ms` : `${Math.round(roundTripMs)} ms`;
 }
 
 /** "3.1 up, 0.4 down", in Mbit/s. */
 export function rateText({ mbitUp, mbitDown }: Pick<LinkReport, "mbitUp" | "mbitDown">): string {
-  return `${mbitText(mbitUp)} up, ${mbitText(mbitDown)} down`;
+  return say("{up} up, {down} down", { up: mbitText(mbitUp), down: mbitText(mbitDown) });
 }
 
 /** What the owner should know about links as a whole; empty while all is well. */

@@ -1,3 +1,5 @@
+import { decimals } from "./amounts.ts";
+import { phrase, say } from "./say.ts";
 import { z } from "zod";
 
 /**
@@ -15,23 +17,28 @@ export const loadingProgress = z.strictObject({
 export type LoadingProgress = z.infer<typeof loadingProgress>;
 
 const DOING = {
-  files: "Looking through the data",
-  data: "Reading the data",
-  model: "Loading the model",
-  checkpoint: "Loading the checkpoint",
-  text: "Loading the text",
+  files: phrase("Looking through the data"),
+  data: phrase("Reading the data"),
+  model: phrase("Loading the model"),
+  checkpoint: phrase("Loading the checkpoint"),
+  text: phrase("Loading the text"),
 } as const;
 
 /** "Loading the text: 12 of 240 MB, 2.0 MB/s, 2 minutes left." */
 export function loadingText({ what, bytes, ofBytes, bytesPerSecond, secondsLeft }: LoadingProgress): string {
-  const inMegabytes = (value: number): string => (value / 1e6).toFixed(ofBytes < 10e6 ? 1 : 0);
-  const rate = bytesPerSecond === null ? "" : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
-  const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;
-  return `${DOING[what]}: ${inMegabytes(bytes)} of ${inMegabytes(ofBytes)} MB${rate}${left}.`;
+  const inMegabytes = (value: number): string => decimals(value / 1e6, ofBytes < 10e6 ? 1 : 0);
+  const rate = bytesPerSecond === null ? "" : `, ${decimals(bytesPerSecond / 1e6, 1)} MB/s`;
+  const left = secondsLeft === null ? "" : `, ${say("{time} left", { time: duration(secondsLeft) })}`;
+  return say("{doing}: {bytes} of {total} MB{more}.", {
+    doing: say(DOING[what]),
+    bytes: inMegabytes(bytes),
+    total: inMegabytes(ofBytes),
+    more: `${rate}${left}`,
+  });
 }
 
 function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 5_400) return `${Math.round(seconds / 60)} minutes`;
-  return `${(seconds / 3_600).toFixed(1)} hours`;
+  if (seconds < 90) return say("{seconds} s", { seconds: Math.max(1, Math.round(seconds)) });
+  if (seconds < 5_400) return say("{minutes} minutes", { minutes: Math.round(seconds / 60) });
+  return say("{hours} hours", { hours: decimals(seconds / 3_600, 1) });
 }

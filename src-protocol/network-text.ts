@@ -1,3 +1,5 @@
+import { number } from "./amounts.ts";
+import { say } from "./say.ts";
 import type { NetworkOffer, NetworkView } from "./networks.ts";
 import { payText } from "./payouts.ts";
 import { momentText } from "./reason-text.ts";
@@ -14,22 +16,27 @@ const SHORT_MS = 90_000;
 export function awayText(network: NetworkView, now: number, zone: string = ownTimeZone()): string | null {
   const { away, name, url } = network;
   if (away === null) return null;
-  const at = url === null ? "" : ` at ${url}`;
-  const since = momentText(away.since, now, zone);
-  return `Waiting: cannot reach ${name}${at} since ${since} (${away.why}); ${nextTry(away.nextTryAt, now, zone)}.`;
+  return say("Waiting: cannot reach {where} since {since} ({why}); {next}.", {
+    where: url === null ? name : say("{name} at {url}", { name, url }),
+    since: momentText(away.since, now, zone),
+    why: away.why,
+    next: nextTry(away.nextTryAt, now, zone),
+  });
 }
 
 function nextTry(at: number | null, now: number, zone: string): string {
-  if (at === null || at <= now) return "trying again now";
+  if (at === null || at <= now) return say("trying again now");
   const left = at - now;
-  if (left < SHORT_MS) return `tries again in ${Math.ceil(left / 1000)} s`;
-  return `tries again at ${momentText(at, now, zone)}`;
+  if (left < SHORT_MS) return say("tries again in {seconds} s", { seconds: Math.ceil(left / 1000) });
+  return say("tries again at {moment}", { moment: momentText(at, now, zone) });
 }
 
 /** "Waiting: for your yes to join Maple Street. …" Null when no invitation waits. */
 export function offerText({ offer }: Pick<NetworkView, "offer">): string | null {
   if (offer === null) return null;
-  return `Waiting: for your yes to join ${offer.card.name}. Nothing is downloaded or computed before that.`;
+  return say("Waiting: for your yes to join {name}. Nothing is downloaded or computed before that.", {
+    name: offer.card.name,
+  });
 }
 
 /** What keeps a network from working here though the rules allow it; null: nothing does. */
@@ -40,35 +47,53 @@ export function networkWait(network: NetworkView, now: number, zone: string = ow
 /** Name and value of what somebody should know before they say yes: who, what, and what it asks. */
 export function offerRows({ address, keySha256, card }: NetworkOffer): readonly OfferRow[] {
   const { run, asks } = card;
-  const step = run.step === 0 ? "not begun" : `step ${grouped(run.step)}`;
+  const step = run.step === 0 ? say("not begun") : say("step {step}", { step: number(run.step) });
   return [
-    { name: "Network", value: card.name },
-    { name: "Operated by", value: card.operator === "" ? "it does not say" : card.operator },
-    { name: "Address", value: address },
-    { name: "Key", value: fingerprint(keySha256) },
-    { name: "Trains", value: run.name },
-    { name: "Model", value: `${grouped(run.parameterCount)} parameters in ${counted(run.stages, "slice")}` },
-    { name: "Text", value: run.corpus },
-    { name: "Now", value: `${step}, ${counted(card.nodes, "computer")} taking part` },
-    { name: "Downloads", value: `about ${bytesText(asks.downloadBytes)} at first` },
-    { name: "Memory", value: `about ${bytesText(asks.memoryBytes)} while it trains` },
-    { name: "Connection", value: lineText(asks) },
-    { name: "Pays", value: paysText(card) },
+    { name: say("Network"), value: card.name },
+    { name: say("Operated by"), value: card.operator === "" ? say("it does not say") : card.operator },
+    { name: say("Address"), value: address },
+    { name: say("Key"), value: fingerprint(keySha256) },
+    { name: say("Trains"), value: run.name },
+    {
+      name: say("Model"),
+      value: say("{parameters} parameters in {count, plural, one {# slice} other {# slices}}", {
+        parameters: number(run.parameterCount),
+        count: run.stages,
+      }),
+    },
+    { name: say("Text"), value: run.corpus },
+    {
+      name: say("Now"),
+      value: say("{step}, {count, plural, one {# computer} other {# computers}} taking part", {
+        step,
+        count: card.nodes,
+      }),
+    },
+    { name: say("Downloads"), value: say("about {size} at first", { size: bytesText(asks.downloadBytes) }) },
+    {
+      name: say("Memory"),
+      value: say("about {size} while it trains", { size: bytesText(asks.memoryBytes) }),
+    },
+    { name: say("Connection"), value: lineText(asks) },
+    { name: say("Pays"), value: paysText(card) },
   ];
 }
 
 function paysText({ testUnits, pays }: NetworkOffer["card"]): string {
-  if (testUnits) return "test units, worth nothing";
-  const what = pays === undefined ? "" : `${payText(pays)}, `;
-  return `${what}for counter-signed work`;
+  if (testUnits) return say("test units, worth nothing");
+  const why = say("for counter-signed work");
+  return pays === undefined ? why : `${payText(pays)}, ${why}`;
 }
 
 function lineText({ bytesPerStep, megabitsPerSecond }: NetworkOffer["card"]["asks"]): string {
-  if (bytesPerStep === 0) return "next to nothing while it trains";
-  const each = `${bytesText(bytesPerStep)} up and as much down for each step`;
+  if (bytesPerStep === 0) return say("next to nothing while it trains");
+  const each = say("{size} up and as much down for each step", { size: bytesText(bytesPerStep) });
   return megabitsPerSecond === null
-    ? `about ${each}`
-    : `about ${mbitText(megabitsPerSecond)} up and down at its pace of now (${each})`;
+    ? say("about {size}", { size: each })
+    : say("about {rate} up and down at its pace of now ({each})", {
+        rate: mbitText(megabitsPerSecond),
+        each,
+      });
 }
 
 export interface OfferRow {
@@ -84,7 +109,7 @@ export function fingerprint(keySha256: string): string {
 /** 1.5 GB, 240 MB, 12 kB. Decimal units, as networks and disks are sold. */
 export function bytesText(bytes: number): string {
   for (const [unit, size] of UNITS) if (bytes >= size) return `${figure(bytes / size)} ${unit}`;
-  return `${bytes} bytes`;
+  return say("{bytes} bytes", { bytes });
 }
 
 const UNITS = [
@@ -100,13 +125,5 @@ export function mbitText(mbitPerSecond: number): string {
 
 /** Two significant figures below 10, whole numbers above. */
 function figure(value: number): string {
-  return value < 10 ? String(Number(value.toPrecision(2))) : grouped(Math.round(value));
-}
-
-function grouped(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
-function counted(count: number, noun: string): string {
-  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+  return value < 10 ? number(Number(value.toPrecision(2))) : number(Math.round(value));
 }

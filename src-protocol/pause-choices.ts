@@ -1,3 +1,4 @@
+import { say } from "./say.ts";
 export interface PauseChoice {
   readonly label: string;
   readonly minutes: number;
@@ -8,8 +9,8 @@ const MORNING_HOUR = 7;
 /** What every menu offers for a pause from now. */
 export function pauseChoices(now: number): PauseChoice[] {
   return [
-    { label: "For 30 minutes", minutes: 30 },
-    { label: "For 2 hours", minutes: 120 },
+    { label: say("For 30 minutes"), minutes: 30 },
+    { label: say("For 2 hours"), minutes: 120 },
     untilMorning(now),
   ];
 }
@@ -21,7 +22,7 @@ export function untilMorning(now: number): PauseChoice {
   const today = morning.getTime() > now;
   if (!today) morning.setDate(morning.getDate() + 1);
   return {
-    label: today ? "Until 07:00 this morning" : "Until 07:00 tomorrow morning",
+    label: today ? say("Until 07:00 this morning") : say("Until 07:00 tomorrow morning"),
     minutes: Math.max(1, Math.ceil((morning.getTime() - now) / 60_000)),
   };
 }

@@ -1,3 +1,4 @@
+import { say } from "./say.ts";
 import { z } from "zod";
 import { sr25519Signature, ss58Address } from "./keys.ts";
 import { raoText } from "./units.ts";
@@ -49,5 +50,5 @@ export const reportAnswer = z.strictObject({ claimId: z.string() });
 
 /** "TAO", "alpha of subnet 9". */
 export function payText(pays: NetworkPay): string {
-  return pays.asset === "tao" ? "TAO" : `alpha of subnet ${pays.netuid}`;
+  return pays.asset === "tao" ? "TAO" : say("alpha of subnet {netuid}", { netuid: pays.netuid });
 }

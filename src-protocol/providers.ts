@@ -1,3 +1,4 @@
+import { phrase } from "./say.ts";
 import { z } from "zod";
 
 /**
@@ -10,11 +11,11 @@ export type ExecutionProvider = z.infer<typeof executionProvider>;
 
 /** As a person calls it, at the beginning of a sentence. */
 export const PROVIDER_NAMES: Readonly<Record<ExecutionProvider, string>> = {
-  cpu: "The processor",
-  webgpu: "The graphics card (WebGPU)",
-  cuda: "The NVIDIA graphics card (CUDA)",
-  coreml: "Apple's Core ML",
-  dml: "The graphics card (DirectML)",
+  cpu: phrase("The processor"),
+  webgpu: phrase("The graphics card (WebGPU)"),
+  cuda: phrase("The NVIDIA graphics card (CUDA)"),
+  coreml: phrase("Apple's Core ML"),
+  dml: phrase("The graphics card (DirectML)"),
 };
 
 /** Largest relative error (Euclidean norm, each output of each graph) against the processor. */

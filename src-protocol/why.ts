@@ -1,6 +1,7 @@
+import { phrase, say } from "./say.ts";
 import { networkWait } from "./network-text.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
-import { decidingReasons, explain, momentText } from "./reason-text.ts";
+import { allOf, decidingReasons, explain, momentText } from "./reason-text.ts";
 import type { DaemonState } from "./state.ts";
 import { ownTimeZone } from "./zone.ts";
 
@@ -12,11 +13,11 @@ import { ownTimeZone } from "./zone.ts";
 export type Tone = "working" | "getting-ready" | "waiting" | "paused" | "failed";
 
 export const WORDS: Readonly<Record<Tone, string>> = {
-  working: "Working",
-  "getting-ready": "Getting ready",
-  waiting: "Waiting",
-  paused: "Paused",
-  failed: "Stopped",
+  working: phrase("Working"),
+  "getting-ready": phrase("Getting ready"),
+  waiting: phrase("Waiting"),
+  paused: phrase("Paused"),
+  failed: phrase("Stopped"),
 };
 
 export interface Situation {
@@ -41,7 +42,7 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   const homes = missingHomes(state);
   if (homes !== null) return { tone: "waiting", reason: homes };
   if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
-    return { tone: "waiting", reason: IN_RESERVE };
+    return { tone: "waiting", reason: say(IN_RESERVE) };
   if (node.phase === "training")
     return {
       tone: "working",
@@ -50,33 +51,39 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   return { tone: "getting-ready", reason: join(sentence(node.detail), later(because)) };
 }
 
-const IN_RESERVE =
-  "in reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.";
+const IN_RESERVE = phrase(
+  "in reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.",
+);
 
 /** "Working: nobody is using the computer. Until 07:00." */
 export function situationText(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): string {
   const { tone, reason } = situation(state, now, zone);
-  return `${WORDS[tone]}: ${reason}`;
+  return `${say(WORDS[tone])}: ${reason}`;
 }
 
 /** A pause says when it ends, and then what follows. */
 function pauseReason(decision: Decision, override: Override, now: number, zone: string): string {
-  const by = override.by === "agent" ? "by your agent " : "";
+  const isAgents = override.by === "agent";
   const { until } = override;
-  if (until === null) return `${by}until you resume it.`;
-  const end = `${by}until ${momentText(until, now, zone)}`;
+  if (until === null)
+    return isAgents ? say("by your agent until you resume it.") : say("until you resume it.");
+  const moment = momentText(until, now, zone);
+  const end = isAgents
+    ? say("by your agent until {moment}.", { moment })
+    : say("until {moment}.", { moment });
   const { nextChange } = decision;
-  if (nextChange?.at === until) return `${end}. Then it goes on.`;
-  if (nextChange !== null) return `${end}. It starts again ${when(nextChange.at, now, zone)}.`;
+  if (nextChange?.at === until) return `${end} ${say("Then it goes on.")}`;
+  if (nextChange !== null)
+    return `${end} ${say("It starts again {when}.", { when: when(nextChange.at, now, zone) })}`;
   const others = decision.reasons
     .filter((code) => REASONS[code].verdict === "pause" && !code.endsWith("-pause"))
-    .map((code) => REASONS[code].text);
-  return others.length === 0 ? `${end}.` : `${end}. Then it waits: ${others.join(", and ")}.`;
+    .map((code) => say(REASONS[code].text));
+  return others.length === 0 ? end : `${end} ${say("Then it waits: {reasons}.", { reasons: allOf(others) })}`;
 }
 
 function when(at: number, now: number, zone: string): string {
   const text = momentText(at, now, zone);
-  return /^\d/.test(text) ? `about ${text}` : text;
+  return /^\d/.test(text) ? say("about {text}", { text }) : text;
 }
 
 /** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
@@ -124,7 +131,7 @@ export function whyReasons(decision: Decision): WhyReason[] {
   const deciding = decidingReasons(decision);
   return decision.reasons.map((code) => {
     const { verdict, text } = REASONS[code];
-    return { code, verdict, decides: deciding.includes(code), text: capital(text) };
+    return { code, verdict, decides: deciding.includes(code), text: capital(say(text)) };
   });
 }
 
@@ -132,11 +139,13 @@ export function whyReasons(decision: Decision): WhyReason[] {
 export function nextText({ nextChange, action }: Decision, now: number, zone = ownTimeZone()): string {
   if (nextChange === null)
     return action === "run"
-      ? "Goes on until you pause it or a rule holds it back."
-      : "Starts when the reason above goes away, or when you start it.";
-  const verb = nextChange.action === "run" ? "Starts" : "Pauses";
+      ? say("Goes on until you pause it or a rule holds it back.")
+      : say("Starts when the reason above goes away, or when you start it.");
   const at = momentText(nextChange.at, now, zone);
-  return `${verb} ${/^\d/.test(at) ? `at ${at}` : at.replace(/ (?=\d\d:\d\d$)/, " at ")}.`;
+  const clock = at.slice(-5);
+  const day = at.slice(0, -6);
+  const when = day === "" ? say("at {clock}", { clock }) : say("{day} at {clock}", { day, clock });
+  return nextChange.action === "run" ? say("Starts {when}.", { when }) : say("Pauses {when}.", { when });
 }
 
 /** "Paused by hand (cli) until Thursday 13:00, 40 h left." */

@@ -1,3 +1,4 @@
+import { phrase, say } from "../src-protocol/say.ts";
 import { type ComponentType, useEffect, useRef } from "react";
 import styles from "./app.module.css";
 import { ConnectionNotice } from "./frame/connection-notice.tsx";
@@ -30,14 +31,14 @@ import { TopLine } from "./frame/top-line.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
 
 const RAIL: Record<Screen, { title: string; icon: ComponentType; content: ComponentType }> = {
-  home: { title: "Home", icon: HomeIcon, content: Home },
-  schedule: { title: "Schedule", icon: ScheduleIcon, content: Schedule },
-  earnings: { title: "Earnings", icon: EarningsIcon, content: Earnings },
-  model: { title: "Model", icon: ModelIcon, content: Model },
-  network: { title: "Network", icon: NetworkIcon, content: Network },
-  wallet: { title: "Wallet", icon: WalletIcon, content: Wallet },
-  activity: { title: "Activity", icon: ActivityIcon, content: Activity },
-  settings: { title: "Settings", icon: SettingsIcon, content: Settings },
+  home: { title: phrase("Home"), icon: HomeIcon, content: Home },
+  schedule: { title: phrase("Schedule"), icon: ScheduleIcon, content: Schedule },
+  earnings: { title: phrase("Earnings"), icon: EarningsIcon, content: Earnings },
+  model: { title: phrase("Model"), icon: ModelIcon, content: Model },
+  network: { title: phrase("Network"), icon: NetworkIcon, content: Network },
+  wallet: { title: phrase("Wallet"), icon: WalletIcon, content: Wallet },
+  activity: { title: phrase("Activity"), icon: ActivityIcon, content: Activity },
+  settings: { title: phrase("Settings"), icon: SettingsIcon, content: Settings },
 };
 
 export function App() {
@@ -65,12 +66,12 @@ export function App() {
   return (
     <div className={styles["frame"]}>
       <a className={styles["skip"]} href="#main" onClick={skipToMain}>
-        Skip to content
+        {say("Skip to content")}
       </a>
-      <nav className={styles["rail"]} aria-label="Screens">
+      <nav className={styles["rail"]} aria-label={say("Screens")}>
         <p className={styles["brand"]}>
           <DialMark />
-          Train at Home
+          {say("Train at Home")}
         </p>
         <ul className={styles["links"]}>
           {SCREENS.map((name) => {
@@ -79,7 +80,7 @@ export function App() {
               <li key={name}>
                 <a href={`#${name}`} aria-current={name === screen ? "page" : undefined}>
                   <Icon />
-                  <span>{title}</span>
+                  <span>{say(title)}</span>
                 </a>
               </li>
             );
@@ -100,7 +101,7 @@ export function App() {
             tabIndex={-1}
             className={screen === "home" ? controls["hidden"] : styles["title"]}
           >
-            {title}
+            {say(title)}
           </h1>
           <ConnectionNotice />
           {problem !== null && <FailureNotice failure={problem} />}

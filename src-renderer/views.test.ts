@@ -27,10 +27,14 @@ test("the dial says how long this lasts, and the time where nothing changes", ()
   const now = new Date(2026, 10, 23, 14, 5).getTime();
   const at = new Date(2026, 10, 23, 23, 0).getTime();
   const run = { action: "run" as const, reasons: [], nextChange: { at, action: "pause" as const } };
+  const working = { tone: "working", word: "Working" } as const;
   const wait = { action: "pause" as const, reasons: [], nextChange: { at, action: "run" as const } };
-  expect(centreOf(run, "Working", 845, now)).toEqual({ centre: "23:00", word: "Working until" });
-  expect(centreOf(wait, "Waiting", 845, now)).toEqual({ centre: "8:55 h", word: "Waiting, starts in" });
-  expect(centreOf({ ...run, nextChange: null }, "Working", 845, now).centre).toBe("14:05");
+  expect(centreOf(run, working, 845, now)).toEqual({ centre: "23:00", word: "Working until" });
+  expect(centreOf(wait, { tone: "waiting", word: "Waiting" }, 845, now)).toEqual({
+    centre: "8:55 h",
+    word: "Waiting, starts in",
+  });
+  expect(centreOf({ ...run, nextChange: null }, working, 845, now).centre).toBe("14:05");
 });
 
 test("a tower at rest is no breakdown", () => {

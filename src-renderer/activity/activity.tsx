@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
@@ -16,12 +17,14 @@ export function Activity() {
       <section className={controls["card"]} aria-labelledby="events-title">
         <div className={controls["cardHead"]}>
           <h2 id="events-title" className={controls["cardTitle"]}>
-            What happened
+            {say("What happened")}
           </h2>
-          <p className={controls["hint"]}>since Train at Home was started</p>
+          <p className={controls["hint"]}>{say("since Train at Home was started")}</p>
         </div>
         {days.length === 0 ? (
-          <p className={controls["empty"]}>Nothing yet. The first entry comes when work starts or stops.</p>
+          <p className={controls["empty"]}>
+            {say("Nothing yet. The first entry comes when work starts or stops.")}
+          </p>
         ) : (
           days.map(({ day, entries }) => (
             <section key={day} aria-label={day} className={styles["day"]}>
@@ -30,7 +33,7 @@ export function Activity() {
                 {entries.map(({ at, clock, text }) => (
                   <li key={`${at} ${text}`}>
                     <time dateTime={new Date(at).toISOString()}>{clock}</time>
-                    <span>{text}</span>
+                    <span lang="en">{text}</span>
                   </li>
                 ))}
               </ul>

@@ -1,5 +1,6 @@
+import { say } from "../../src-protocol/say.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
-import { clock } from "../parts/format.ts";
+import { clock, wholeDate } from "../parts/format.ts";
 
 type Entry = DaemonState["activity"][number];
 
@@ -23,11 +24,9 @@ export function byDay(activity: readonly Entry[], now: number): ActivityDay[] {
 
 export function dayText(at: number, now: number): string {
   const days = Math.round((startOfDay(now) - startOfDay(at)) / 86_400_000);
-  if (days === 0) return "Today";
-  if (days === 1) return "Yesterday";
-  const date = new Date(at);
-  const name = (part: Intl.DateTimeFormatOptions) => date.toLocaleString("en-US", part);
-  return `${name({ weekday: "long" })} ${date.getDate()} ${name({ month: "long" })}`;
+  if (days === 0) return say("Today");
+  if (days === 1) return say("Yesterday");
+  return wholeDate(at);
 }
 
 function startOfDay(at: number): number {

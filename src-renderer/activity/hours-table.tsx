@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { barsOf } from "../earnings/earned-bars.ts";
 import { useWorkedHours } from "../earnings/worked-hours.ts";
@@ -17,28 +18,28 @@ export function HoursTable({ now }: { now: number }) {
     <section className={controls["card"]} aria-labelledby="days-title">
       <div className={controls["cardHead"]}>
         <h2 id="days-title" className={controls["cardTitle"]}>
-          The last 30 days
+          {say("The last 30 days")}
         </h2>
-        <p className={controls["hint"]}>kept on this computer, sent to nobody</p>
+        <p className={controls["hint"]}>{say("kept on this computer, sent to nobody")}</p>
       </div>
       {rows !== null && days.length === 0 && (
         <p className={controls["empty"]}>
-          No day yet on which it worked. The first one appears with its first hour.
+          {say("No day yet on which it worked. The first one appears with its first hour.")}
         </p>
       )}
       {days.length > 0 && (
-        <TableBox name="Days on which it worked">
+        <TableBox name={say("Days on which it worked")}>
           <thead>
             <tr>
-              <th scope="col">Day</th>
+              <th scope="col">{say("Day")}</th>
               <th scope="col" className={controls["number"]}>
-                Worked
+                {say("Worked")}
               </th>
               <th scope="col" className={controls["number"]} data-spare>
-                Tokens
+                {say("Tokens")}
               </th>
               <th scope="col" className={controls["number"]}>
-                Earned, {unitOf(asset)}
+                {say("Earned, {unit}", { unit: unitOf(asset) })}
               </th>
             </tr>
           </thead>

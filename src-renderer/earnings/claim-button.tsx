@@ -1,3 +1,4 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
@@ -15,10 +16,10 @@ type Claiming =
   | { step: "refused"; failure: FailureBody };
 
 const CAPITAL: Record<ClaimRow["status"], string> = {
-  pending: "Asked",
-  accepted: "Accepted, on its way",
-  paid: "Paid",
-  refused: "Refused",
+  pending: phrase("Asked"),
+  accepted: phrase("Accepted, on its way"),
+  paid: phrase("Paid"),
+  refused: phrase("Refused"),
 };
 
 /** Claims all that is pending, and says what came of it. */
@@ -46,16 +47,24 @@ export function ClaimButton({ accruedRao }: { accruedRao: string }) {
         aria-disabled={nothing || claiming.step === "asking"}
         onClick={() => void claim()}
       >
-        {claiming.step === "asking" ? "Claiming …" : "Claim"}
+        {claiming.step === "asking" ? say("Claiming …") : say("Claim")}
       </button>
       <output className={controls["hint"]}>
-        {claiming.step === "claimed" &&
-          `${CAPITAL[claiming.claim.status]}: ${money(claiming.claim.amountRao, claiming.claim.asset)} for ${claiming.claim.receipts} receipts.${claiming.claim.detail === null ? "" : ` ${claiming.claim.detail}`}`}
+        {claiming.step === "claimed" && said(claiming.claim)}
         {claiming.step === "idle" &&
           accruedRao === "0" &&
-          "Nothing to claim yet. It grows with every finished step."}
+          say("Nothing to claim yet. It grows with every finished step.")}
       </output>
       {claiming.step === "refused" && <FailureNotice failure={claiming.failure} />}
     </div>
   );
+}
+
+function said({ status, amountRao, asset, receipts, detail }: ClaimRow): string {
+  const text = say("{status}: {amount} for {count, plural, one {# receipt} other {# receipts}}.", {
+    status: say(CAPITAL[status]),
+    amount: money(amountRao, asset),
+    count: receipts,
+  });
+  return detail === null ? text : `${text} ${detail}`;
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
@@ -11,9 +12,10 @@ import { TableBox } from "../parts/table-box.tsx";
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
 
 function statusText({ status, detail, payment }: ClaimRow): string {
-  if (status === "paid" && payment !== null) return `paid at block ${count(payment.block)}`;
-  if (status === "accepted") return detail === null ? "accepted, on its way" : "held";
-  return status;
+  if (status === "paid" && payment !== null)
+    return say("paid at block {block}", { block: count(payment.block) });
+  if (status === "accepted") return detail === null ? say("accepted, on its way") : say("held");
+  return status === "pending" ? say("asked") : status === "paid" ? say("paid") : say("refused");
 }
 
 function isCounted({ status }: ClaimRow): boolean {
@@ -29,31 +31,33 @@ export function ClaimTable() {
     <section className={controls["card"]} aria-labelledby="claims-title">
       <div className={controls["cardHead"]}>
         <h2 id="claims-title" className={controls["cardTitle"]}>
-          Claims
+          {say("Claims")}
         </h2>
       </div>
       {failure !== null && isOpen && <FailureNotice failure={failure} />}
       {rows !== null && rows.length === 0 && (
-        <p className={controls["hint"]}>No claim yet. The first one appears here when you press Claim.</p>
+        <p className={controls["hint"]}>
+          {say("No claim yet. The first one appears here when you press Claim.")}
+        </p>
       )}
       {rows !== null && rows.length > 0 && (
-        <TableBox name="Claims as a table">
-          <caption className={controls["hidden"]}>Claims, newest first</caption>
+        <TableBox name={say("Claims as a table")}>
+          <caption className={controls["hidden"]}>{say("Claims, newest first")}</caption>
           <thead>
             <tr>
-              <th scope="col">When</th>
+              <th scope="col">{say("When")}</th>
               <th scope="col" data-spare>
-                Claim
+                {say("Claim")}
               </th>
-              <th scope="col">State</th>
+              <th scope="col">{say("State")}</th>
               <th scope="col" data-spare>
-                Paid to
+                {say("Paid to")}
               </th>
               <th scope="col" className={controls["number"]}>
-                Receipts
+                {say("Receipts")}
               </th>
               <th scope="col" className={controls["number"]}>
-                Amount
+                {say("Amount")}
               </th>
             </tr>
           </thead>
@@ -66,7 +70,11 @@ export function ClaimTable() {
                 </td>
                 <td>
                   {statusText(claim)}
-                  {claim.detail !== null && <div className={controls["hint"]}>{claim.detail}</div>}
+                  {claim.detail !== null && (
+                    <div className={controls["hint"]} lang="en">
+                      {claim.detail}
+                    </div>
+                  )}
                 </td>
                 <td title={claim.payoutColdkey} data-spare>
                   {shortened(claim.payoutColdkey)}

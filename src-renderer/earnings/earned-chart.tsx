@@ -1,15 +1,21 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { formatTao } from "../../src-protocol/units.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
-import { amount, clock, count, duration, unitOf } from "../parts/format.ts";
+import { amount, clock, count, date, dayAndMonth, duration, unitOf } from "../parts/format.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { type Bar, barsAsCsv, barsOf, type Range, RANGES, sumOf } from "./earned-bars.ts";
 import styles from "./earned-chart.module.css";
 import { useWorkedHours } from "./worked-hours.ts";
 
-const NAMES: Record<Range, string> = { today: "Today", week: "7 days", month: "30 days", all: "12 months" };
+const NAMES: Record<Range, string> = {
+  today: phrase("Today"),
+  week: phrase("7 days"),
+  month: phrase("30 days"),
+  all: phrase("12 months"),
+};
 const WIDTH = 640;
 const HEIGHT = 150;
 const GAP = 3;
@@ -29,10 +35,10 @@ export function EarnedChart() {
     <section className={controls["card"]} aria-labelledby="earned-title">
       <div className={controls["cardHead"]}>
         <h2 id="earned-title" className={controls["cardTitle"]}>
-          Earned
+          {say("Earned")}
         </h2>
         <fieldset className={styles["ranges"]}>
-          <legend className={controls["hidden"]}>Which time</legend>
+          <legend className={controls["hidden"]}>{say("Which time")}</legend>
           {RANGES.map((name) => (
             <label key={name}>
               <input
@@ -41,25 +47,25 @@ export function EarnedChart() {
                 checked={name === range}
                 onChange={() => setRange(name)}
               />
-              <span>{NAMES[name]}</span>
+              <span>{say(NAMES[name])}</span>
             </label>
           ))}
         </fieldset>
       </div>
       <dl className={styles["sums"]}>
         <div>
-          <dt>{NAMES[range]}</dt>
+          <dt>{say(NAMES[range])}</dt>
           <dd>
             <span data-testid="earned-range">{rows === null ? "–" : amount(sum.earnedRao.toString())}</span>{" "}
             <small>{unit}</small>
           </dd>
         </div>
         <div>
-          <dt>Worked</dt>
+          <dt>{say("Worked")}</dt>
           <dd>{rows === null ? "–" : duration(sum.workedMs)}</dd>
         </div>
         <div>
-          <dt>An hour of work</dt>
+          <dt>{say("An hour of work")}</dt>
           <dd>
             {sum.perHourRao === null ? (
               "–"
@@ -82,16 +88,18 @@ export function EarnedChart() {
           className={`${controls["button"]} ${controls["quiet"]}`}
           onClick={() => setAsTable(!asTable)}
         >
-          {asTable ? "Show as chart" : "Show as table"}
+          {asTable ? say("Show as chart") : say("Show as table")}
         </button>
         <a
           className={`${controls["button"]} ${controls["quiet"]}`}
           download={`train-at-home-${range}.csv`}
           href={`data:text/csv;charset=utf-8,${encodeURIComponent(barsAsCsv(bars, formatTao, unit))}`}
         >
-          Export CSV
+          {say("Export CSV")}
         </a>
-        <p className={controls["hint"]}>Counted on this computer since it was installed or updated.</p>
+        <p className={controls["hint"]}>
+          {say("Counted on this computer since it was installed or updated.")}
+        </p>
       </div>
     </section>
   );
@@ -133,7 +141,14 @@ function BarDrawing({
                 height={height(bar.earnedRao)}
                 rx={Math.min(3, step / 4)}
               >
-                <title>{`${label(bar, range, true)}: ${amount(bar.earnedRao.toString())} ${unit} in ${duration(bar.workedMs)}`}</title>
+                <title>
+                  {say("{bar}: {amount} {unit} in {time}", {
+                    bar: label(bar, range, true),
+                    amount: amount(bar.earnedRao.toString()),
+                    unit,
+                    time: duration(bar.workedMs),
+                  })}
+                </title>
               </rect>
             )}
           </g>
@@ -148,7 +163,7 @@ function BarDrawing({
       </div>
       {isKnown && most === 0n && (
         <p className={styles["nothing"]}>
-          Nothing in this time. A bar appears a few seconds after a step of training.
+          {say("Nothing in this time. A bar appears a few seconds after a step of training.")}
         </p>
       )}
     </div>
@@ -157,21 +172,21 @@ function BarDrawing({
 
 function BarTable({ bars, range, unit }: { bars: readonly Bar[]; range: Range; unit: string }) {
   const rows = bars.filter(({ earnedRao, workedMs }) => earnedRao > 0n || workedMs > 0).toReversed();
-  if (rows.length === 0) return <p className={controls["empty"]}>Nothing in this time.</p>;
+  if (rows.length === 0) return <p className={controls["empty"]}>{say("Nothing in this time.")}</p>;
   return (
-    <TableBox name="Earned as a table">
-      <caption className={controls["hidden"]}>Earned, newest first</caption>
+    <TableBox name={say("Earned as a table")}>
+      <caption className={controls["hidden"]}>{say("Earned, newest first")}</caption>
       <thead>
         <tr>
-          <th scope="col">When</th>
+          <th scope="col">{say("When")}</th>
           <th scope="col" className={controls["number"]}>
-            Worked
+            {say("Worked")}
           </th>
           <th scope="col" className={controls["number"]}>
-            Tokens
+            {say("Tokens")}
           </th>
           <th scope="col" className={controls["number"]}>
-            Earned ({unit})
+            {say("Earned ({unit})", { unit })}
           </th>
         </tr>
       </thead>
@@ -190,23 +205,23 @@ function BarTable({ bars, range, unit }: { bars: readonly Bar[]; range: Range; u
 }
 
 function label({ from }: Bar, range: Range, isWhole: boolean): string {
-  const date = new Date(from);
   if (range === "today") return isWhole ? `${clock(from)}–${clock(from + 3_600_000)}` : clock(from);
-  if (range === "all")
-    return date.toLocaleString("en-US", isWhole ? { month: "long", year: "numeric" } : { month: "short" });
+  if (range === "all") return date(from, isWhole ? { month: "long", year: "numeric" } : { month: "short" });
   if (range === "week")
-    return date.toLocaleString(
-      "en-US",
-      isWhole ? { weekday: "long", day: "numeric", month: "short" } : { weekday: "short" },
-    );
-  const month = date.toLocaleString("en-US", { month: "short" });
-  return `${date.getDate()} ${month}`;
+    return date(from, isWhole ? { weekday: "long", day: "numeric", month: "short" } : { weekday: "short" });
+  return dayAndMonth(from);
 }
 
 function summary(bars: readonly Bar[], range: Range, unit: string): string {
   const some = bars.filter(({ earnedRao }) => earnedRao > 0n);
   const { earnedRao } = sumOf(bars);
-  if (some.length === 0) return `${NAMES[range]}: nothing earned.`;
+  if (some.length === 0) return say("{range}: nothing earned.", { range: say(NAMES[range]) });
   const best = some.reduce((top, bar) => (bar.earnedRao > top.earnedRao ? bar : top));
-  return `${NAMES[range]}: ${amount(earnedRao.toString())} ${unit}, most of it ${label(best, range, true)} with ${amount(best.earnedRao.toString())}.`;
+  return say("{range}: {amount} {unit}, most of it {best} with {best_amount}.", {
+    range: say(NAMES[range]),
+    amount: amount(earnedRao.toString()),
+    unit,
+    best: label(best, range, true),
+    best_amount: amount(best.earnedRao.toString()),
+  });
 }

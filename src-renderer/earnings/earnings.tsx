@@ -1,3 +1,6 @@
+import { ScreenLink } from "../parts/screen-link.tsx";
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import { ClaimButton } from "./claim-button.tsx";
 import { ClaimTable } from "./claim-table.tsx";
@@ -23,77 +26,102 @@ export function Earnings() {
     <>
       {earnings.asset === "test" && (
         <p className={controls["note"]}>
-          <strong>Test units, worth nothing.</strong> The network on this computer pays them to show how
-          earning works: every amount below is counted and signed like a real one.
+          <Trans
+            id="<0>Test units, worth nothing.</0> The network on this computer pays them to show how earning works: every amount below is counted and signed like a real one."
+            components={{ 0: <strong /> }}
+          />
         </p>
       )}
       <div className={styles["top"]}>
         <section className={controls["card"]} aria-labelledby="pending-title">
           <h2 id="pending-title" className={styles["label"]}>
-            Pending
+            {say("Pending")}
           </h2>
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.accruedRao))} ${unit}`}>
             <span data-testid="accrued">{amount(earnings.accruedRao)}</span> <small>{unit}</small>
           </p>
           <p className={controls["hint"]}>
-            for counter-signed work, not claimed yet
-            {earnings.nextClaimAt !== null && `; claimed by itself ${momentText(earnings.nextClaimAt, now)}`}
+            {earnings.nextClaimAt === null
+              ? say("for counter-signed work, not claimed yet")
+              : say("for counter-signed work, not claimed yet; claimed by itself {moment}", {
+                  moment: momentText(earnings.nextClaimAt, now),
+                })}
           </p>
-          {unpaid !== null && <p className={controls["hint"]}>{unpaid}</p>}
+          {unpaid !== null && (
+            <p className={controls["hint"]} lang="en">
+              {unpaid}
+            </p>
+          )}
           {earnings.later !== null && (
             <p className={controls["hint"]}>
-              {money(earnings.later.amountRao, earnings.asset)} of it can be claimed from block{" "}
-              {count(earnings.later.fromBlock)} on: the clock was wrong when it was earned.
+              {say(
+                "{amount} of it can be claimed from block {block} on: the clock was wrong when it was earned.",
+                {
+                  amount: money(earnings.later.amountRao, earnings.asset),
+                  block: count(earnings.later.fromBlock),
+                },
+              )}
             </p>
           )}
           <ClaimButton accruedRao={earnings.accruedRao} />
         </section>
         <section className={controls["card"]} aria-labelledby="claimed-title">
           <h2 id="claimed-title" className={styles["label"]}>
-            Claimed
+            {say("Claimed")}
           </h2>
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.claimedRao))} ${unit}`}>
             <span data-testid="claimed">{amount(earnings.claimedRao)}</span> <small>{unit}</small>
           </p>
           <p className={controls["hint"]}>
-            {amount(earnings.paidRao)} of it paid, the rest on its way; {count(earnings.receipts)} receipts
-            with what is pending
+            {say("{paid} of it paid, the rest on its way; {receipts} receipts with what is pending", {
+              paid: amount(earnings.paidRao),
+              receipts: count(earnings.receipts),
+            })}
           </p>
         </section>
         <section className={controls["card"]} aria-labelledby="account-title">
           <h2 id="account-title" className={styles["label"]}>
-            Paid to
+            {say("Paid to")}
           </h2>
           <dl className={styles["account"]}>
             <div>
-              <dt>Your key (hotkey)</dt>
+              <dt>{say("Your key (hotkey)")}</dt>
               <dd>
-                <CopyText text={earnings.hotkey} what="hotkey" />
+                <CopyText text={earnings.hotkey} what={say("hotkey")} />
               </dd>
             </div>
             <div>
-              <dt>Payout address</dt>
+              <dt>{say("Payout address")}</dt>
               <dd>
                 {earnings.payoutColdkey === earnings.hotkey ? (
                   <>
-                    your key itself; <a href="#wallet">name another</a>
+                    <Trans
+                      id="your key itself; <0>name another</0>"
+                      components={{ 0: <ScreenLink to="wallet" /> }}
+                    />
                   </>
                 ) : (
-                  <CopyText text={earnings.payoutColdkey} what="payout address" />
+                  <CopyText text={earnings.payoutColdkey} what={say("payout address")} />
                 )}
               </dd>
             </div>
             {chain.balanceRao !== null && (
               <div>
-                <dt>Balance</dt>
+                <dt>{say("Balance")}</dt>
                 <dd>{formatTao(BigInt(chain.balanceRao), 2)} τ</dd>
               </div>
             )}
             <div>
-              <dt>{chain.source === "chain" ? "Chain" : "Network clock"}</dt>
-              <dd>{chain.connected ? `block ${count(chain.block)}` : "not reached"}</dd>
+              <dt>{chain.source === "chain" ? say("Chain") : say("Network clock")}</dt>
+              <dd>
+                {chain.connected ? say("block {block}", { block: count(chain.block) }) : say("not reached")}
+              </dd>
             </div>
-            {!chain.connected && chain.detail !== "" && <p className={controls["hint"]}>{chain.detail}</p>}
+            {!chain.connected && chain.detail !== "" && (
+              <p className={controls["hint"]} lang="en">
+                {chain.detail}
+              </p>
+            )}
           </dl>
         </section>
       </div>
@@ -101,11 +129,16 @@ export function Earnings() {
         .filter(({ accruedRao }) => accruedRao !== "0")
         .map(({ hotkey, asset, accruedRao, isHere }) => (
           <p key={hotkey} className={controls["note"]}>
-            <strong>{money(accruedRao, asset)} of another key.</strong> It was earned with {shortened(hotkey)}
-            .{" "}
+            <Trans
+              id="<0>{amount} of another key.</0> It was earned with {key}."
+              values={{ amount: money(accruedRao, asset), key: shortened(hotkey) }}
+              components={{ 0: <strong /> }}
+            />{" "}
             {isHere
-              ? "Claim takes it along."
-              : "Its file is not here any more: take it in again under Wallet, and Claim takes it along."}
+              ? say("Claim takes it along.")
+              : say(
+                  "Its file is not here any more: take it in again under Wallet, and Claim takes it along.",
+                )}
           </p>
         ))}
       <EarnedChart />

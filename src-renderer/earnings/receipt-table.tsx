@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
@@ -23,38 +24,44 @@ export function ReceiptTable() {
     <section className={controls["card"]} aria-labelledby="receipts-title">
       <div className={controls["cardHead"]}>
         <h2 id="receipts-title" className={controls["cardTitle"]}>
-          Receipts
+          {say("Receipts")}
         </h2>
         <p className={controls["hint"]}>
-          One for each piece of work, signed by you and by the home that used it. The newest {SHOWN}.
+          {say(
+            "One for each piece of work, signed by you and by the home that used it. The newest {shown}.",
+            { shown: SHOWN },
+          )}
         </p>
       </div>
       {failure !== null && isOpen && <FailureNotice failure={failure} />}
       {rows !== null && rows.length === 0 && (
-        <p className={controls["hint"]}>No receipt yet. The first ones come with the first finished step.</p>
+        <p className={controls["hint"]}>
+          {say("No receipt yet. The first ones come with the first finished step.")}
+        </p>
       )}
       {rows !== null && rows.length > 0 && (
-        <TableBox name="Receipts as a table">
-          <caption className={controls["hidden"]}>Receipts, newest first</caption>
+        <TableBox name={say("Receipts as a table")}>
+          <caption className={controls["hidden"]}>{say("Receipts, newest first")}</caption>
           <thead>
             <tr>
-              <th scope="col">Credited</th>
+              <th scope="col">{say("Credited")}</th>
               <th scope="col" className={controls["number"]} data-spare>
-                Slice
+                {say("Slice")}
               </th>
               <th scope="col" className={controls["number"]}>
-                Step
+                {say("Step")}
               </th>
               <th scope="col" className={controls["number"]} data-spare>
-                Micro-batches
+                {say("Micro-batches")}
               </th>
               <th scope="col" className={controls["number"]} data-spare>
-                Tokens
+                {say("Tokens")}
               </th>
               <th scope="col" className={controls["number"]}>
-                Amount<span data-spare> ({unitOf(asset)})</span>
+                {say("Amount")}
+                <span data-spare> ({unitOf(asset)})</span>
               </th>
-              <th scope="col">Claim</th>
+              <th scope="col">{say("Claim")}</th>
             </tr>
           </thead>
           <tbody>
@@ -72,7 +79,7 @@ export function ReceiptTable() {
                   {count(receipt.tokens)}
                 </td>
                 <td className={controls["number"]}>{amount(receipt.amountRao)}</td>
-                <td>{receipt.claimId === null ? "pending" : "claimed"}</td>
+                <td>{receipt.claimId === null ? say("pending") : say("claimed")}</td>
               </tr>
             ))}
           </tbody>

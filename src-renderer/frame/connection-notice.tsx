@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import styles from "./connection-notice.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -11,15 +12,18 @@ export function ConnectionNotice() {
   const known = useDashboard(({ state }) => state !== null);
   const long = useLasting(connection !== "open", HINT_AFTER_MS);
   if (connection === "open") {
-    return known ? null : <p className={styles["notice"]}>Reading the state …</p>;
+    return known ? null : <p className={styles["notice"]}>{say("Reading the state …")}</p>;
   }
   return (
     <output className={styles["notice"]}>
-      <strong>{connection === "lost" ? "Connection lost." : "Connecting …"}</strong>{" "}
-      {connection === "lost" && (known ? "What you see is from before. " : "")}
-      {connection === "lost" && "Trying again …"}
+      <strong>{connection === "lost" ? say("Connection lost.") : say("Connecting …")}</strong>{" "}
+      {connection === "lost" && (known ? `${say("What you see is from before.")} ` : "")}
+      {connection === "lost" && say("Trying again …")}
+      {long && " "}
       {long &&
-        " Train at Home is not answering. If you stopped it, it is not working: start it again. If not, this page comes back by itself."}
+        say(
+          "Train at Home is not answering. If you stopped it, it is not working: start it again. If not, this page comes back by itself.",
+        )}
     </output>
   );
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { Dialog } from "@base-ui/react/dialog";
 import { type FormEvent, useId, useState } from "react";
 import controls from "../parts/controls.module.css";
@@ -32,16 +33,16 @@ export function CustomTime({ kind, open, onOpenChange, onChoose }: CustomTimePro
       <Dialog.Portal>
         <Dialog.Backdrop className={controls["backdrop"]} />
         <Dialog.Popup className={controls["dialog"]}>
-          <Dialog.Title>{kind === "pause" ? "Pause for" : "Run for"}</Dialog.Title>
+          <Dialog.Title>{kind === "pause" ? say("Pause for") : say("Run for")}</Dialog.Title>
           <Dialog.Description className={controls["hint"]}>
             {kind === "pause"
-              ? "Then your schedule applies again."
-              : "Then your schedule applies again. Your safety rules hold all the time."}
+              ? say("Then your schedule applies again.")
+              : say("Then your schedule applies again. Your safety rules hold all the time.")}
           </Dialog.Description>
           <form onSubmit={submit} noValidate>
             <div className={styles["fields"]}>
               <label>
-                <span>Hours</span>
+                <span>{say("Hours")}</span>
                 <input
                   className={controls["field"]}
                   type="number"
@@ -53,7 +54,7 @@ export function CustomTime({ kind, open, onOpenChange, onChoose }: CustomTimePro
                 />
               </label>
               <label>
-                <span>Minutes</span>
+                <span>{say("Minutes")}</span>
                 <input
                   className={controls["field"]}
                   type="number"
@@ -71,9 +72,9 @@ export function CustomTime({ kind, open, onOpenChange, onChoose }: CustomTimePro
               </p>
             )}
             <div className={controls["actions"]}>
-              <Dialog.Close className={controls["button"]}>Cancel</Dialog.Close>
+              <Dialog.Close className={controls["button"]}>{say("Cancel")}</Dialog.Close>
               <button type="submit" className={`${controls["button"]} ${controls["primary"]}`}>
-                {kind === "pause" ? "Pause" : "Start"}
+                {kind === "pause" ? say("Pause") : say("Start")}
               </button>
             </div>
           </form>

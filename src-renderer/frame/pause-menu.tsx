@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { Menu } from "@base-ui/react/menu";
 import { useState } from "react";
 import controls from "../parts/controls.module.css";
@@ -31,7 +32,7 @@ export function PauseMenu({ kind, isSecond = false, onChoose, onPause, onBackToS
     <>
       <Menu.Root open={open} onOpenChange={change}>
         <Menu.Trigger className={look}>
-          {kind === "pause" ? "Pause" : "Start now"}
+          {kind === "pause" ? say("Pause") : say("Start now")}
           <ChevronIcon />
         </Menu.Trigger>
         <Menu.Portal>
@@ -43,15 +44,15 @@ export function PauseMenu({ kind, isSecond = false, onChoose, onPause, onBackToS
                 </Menu.Item>
               ))}
               <Menu.Item className={controls["item"]} onClick={() => setCustom(true)}>
-                For another time …
+                {say("For another time …")}
               </Menu.Item>
               {onPause !== undefined && (
                 <>
                   <Menu.Item className={controls["item"]} onClick={() => onPause("now")}>
-                    Until I resume it
+                    {say("Until I resume it")}
                   </Menu.Item>
                   <Menu.Item className={controls["item"]} onClick={() => onPause("after-step")}>
-                    After this step, until I resume it
+                    {say("After this step, until I resume it")}
                   </Menu.Item>
                 </>
               )}
@@ -59,7 +60,7 @@ export function PauseMenu({ kind, isSecond = false, onChoose, onPause, onBackToS
                 <>
                   <Menu.Separator className={controls["separator"]} />
                   <Menu.Item className={controls["item"]} onClick={onBackToSchedule}>
-                    Back to my schedule
+                    {say("Back to my schedule")}
                   </Menu.Item>
                 </>
               )}

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { DialMark } from "../parts/icons.tsx";
@@ -9,32 +10,33 @@ export function SignIn() {
     <main id="main" className={styles["page"]} data-testid="signed-out">
       <p className={styles["brand"]}>
         <DialMark />
-        Train at Home
+        {say("Train at Home")}
       </p>
       <section className={controls["card"]} aria-labelledby="sign-in-title">
         <h1 id="sign-in-title" className={styles["title"]}>
-          Sign in
+          {say("Sign in")}
         </h1>
         <p>
-          This browser is not known here. Type one of these in a terminal on the computer that trains, and
-          open the address that it prints: it works once, within two minutes.
+          {say(
+            "This browser is not known here. Type one of these in a terminal on the computer that trains, and open the address that it prints: it works once, within two minutes.",
+          )}
         </p>
         <dl className={styles["commands"]}>
           <div>
-            <dt>Installed</dt>
+            <dt>{say("Installed")}</dt>
             <dd>
-              <CopyText text="tah open" what="command" isWhole />
+              <CopyText text="tah open" what={say("command")} isWhole />
             </dd>
           </div>
           <div>
-            <dt>From a checkout</dt>
+            <dt>{say("From a checkout")}</dt>
             <dd>
-              <CopyText text="npm run -s tah -- open" what="command for a checkout" isWhole />
+              <CopyText text="npm run -s tah -- open" what={say("command for a checkout")} isWhole />
             </dd>
           </div>
         </dl>
         <p className={controls["hint"]}>
-          No password and no account: whoever can use that computer&apos;s terminal may see this page.
+          {say("No password and no account: whoever can use that computer's terminal may see this page.")}
         </p>
       </section>
     </main>

@@ -1,13 +1,14 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { setTheme, type Theme, THEMES, useTheme } from "./theme.ts";
 import styles from "./theme-switch.module.css";
 
-const WORDS: Record<Theme, string> = { system: "Auto", light: "Light", dark: "Dark" };
+const WORDS: Record<Theme, string> = { system: phrase("Auto"), light: phrase("Light"), dark: phrase("Dark") };
 
 export function ThemeSwitch() {
   const theme = useTheme();
   return (
     <fieldset className={styles["switch"]}>
-      <legend>Theme</legend>
+      <legend>{say("Theme")}</legend>
       {THEMES.map((name) => (
         <label key={name}>
           <input
@@ -17,7 +18,7 @@ export function ThemeSwitch() {
             checked={theme === name}
             onChange={() => setTheme(name)}
           />
-          <span>{WORDS[name]}</span>
+          <span>{say(WORDS[name])}</span>
         </label>
       ))}
     </fieldset>

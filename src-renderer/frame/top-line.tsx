@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
@@ -19,7 +20,7 @@ export function TopLine() {
   const said = state === null ? null : headline(state, now);
 
   useEffect(() => {
-    document.title = said === null ? "Train at Home" : `${said.word} · Train at Home`;
+    document.title = said === null ? say("Train at Home") : `${said.word} · ${say("Train at Home")}`;
   }, [said]);
 
   const act = async (action: () => Promise<unknown>) => {
@@ -47,7 +48,7 @@ export function TopLine() {
               </span>
             </>
           )}
-          {connection === "lost" && <span>Connection lost. Trying again …</span>}
+          {connection === "lost" && <span>{say("Connection lost. Trying again …")}</span>}
         </output>
         {state !== null && connection === "open" && <Actions state={state} act={act} />}
       </div>
@@ -74,10 +75,10 @@ function Actions({
         <button
           type="button"
           className={`${controls["button"]} ${controls["primary"]}`}
-          title="The rules decide again: it may go on, or wait for its hours"
+          title={say("The rules decide again: it may go on, or wait for its hours")}
           onClick={() => void resume()}
         >
-          End pause
+          {say("End pause")}
         </button>
         <PauseMenu kind="start" isSecond onChoose={choose("policy.start")} />
       </div>

@@ -1,3 +1,5 @@
+import { decimals } from "../parts/format.ts";
+import { say } from "../../src-protocol/say.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 
 /** Adds a finished step. A step that is done again after a recovery replaces what was drawn from there on. */
@@ -59,10 +61,15 @@ export function tableRows(points: readonly HistoryPoint[], most: number): readon
 export function chartSummary(points: readonly HistoryPoint[]): string {
   const first = points[0];
   const last = points.at(-1);
-  if (first === undefined || last === undefined) return "No step is finished yet.";
+  if (first === undefined || last === undefined) return say("No step is finished yet.");
   const heldOut = points.findLast((point) => point.heldOutLoss !== null)?.heldOutLoss ?? null;
   return [
-    `Training loss from ${first.loss.toFixed(2)} at step ${first.step} to ${last.loss.toFixed(2)} at step ${last.step}.`,
-    ...(heldOut === null ? [] : [`Held-out loss is ${heldOut.toFixed(2)}.`]),
+    say("Training loss from {from} at step {first} to {to} at step {last}.", {
+      from: decimals(first.loss, 2),
+      first: first.step,
+      to: decimals(last.loss, 2),
+      last: last.step,
+    }),
+    ...(heldOut === null ? [] : [say("Held-out loss is {loss}.", { loss: decimals(heldOut, 2) })]),
   ].join(" ");
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { ownTimeZone, localTime } from "../../src-protocol/zone.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { useNow } from "../parts/clock-now.ts";
@@ -6,7 +7,7 @@ import { useDashboard } from "../bridge/dashboard.ts";
 import { arcPath, comingSpans, dialPoint, gapBetween, ranSpans, type Span } from "./dial-geometry.ts";
 import styles from "./dial.module.css";
 import { clock, listed } from "../parts/format.ts";
-import { headline } from "./headline.ts";
+import { type Headline, headline } from "./headline.ts";
 import { weekMinute } from "../schedule/next-runs.ts";
 import { clockOf, DAY_MINUTES, hoursOf } from "../schedule/week-hours.ts";
 
@@ -25,19 +26,19 @@ export function Dial() {
   return (
     <section className={controls["card"]} aria-labelledby="dial-title">
       <h2 id="dial-title" className={controls["hidden"]}>
-        Day and night
+        {say("Day and night")}
       </h2>
       <DialDrawing
         minute={minute}
         coming={spansOf(state.rules, now)}
         ran={ranSpans(times, now, minute, gapBetween(times))}
         tone={headline(state, now).tone}
-        {...centreOf(state.decision, headline(state, now).word, minute, now)}
+        {...centreOf(state.decision, headline(state, now), minute, now)}
       />
       <ul className={styles["legend"]} data-whole={state.rules.schedule === "always" || undefined}>
-        <li data-kind="coming">may run</li>
-        <li data-kind="ran">ran</li>
-        <li data-kind="now">now</li>
+        <li data-kind="coming">{say("may run")}</li>
+        <li data-kind="ran">{say("ran")}</li>
+        <li data-kind="now">{say("now")}</li>
       </ul>
     </section>
   );
@@ -56,25 +57,25 @@ export interface DialDrawingProps {
 /** What a person wants to know of the clock is how long this lasts. */
 export function centreOf(
   { action, nextChange }: DaemonState["decision"],
-  word: string,
+  { tone, word }: Pick<Headline, "tone" | "word">,
   minute: number,
   now: number,
 ): { centre: string; word: string } {
   if (nextChange === null || nextChange.at <= now) return { centre: clockOf(minute), word };
-  if (action === "run") return { centre: clock(nextChange.at), word: `${word} until` };
+  if (action === "run") return { centre: clock(nextChange.at), word: say("{word} until", { word }) };
   return {
     centre: countdown(nextChange.at - now),
-    word: word === "Paused" ? "Paused, goes on in" : `${word}, starts in`,
+    word: tone === "paused" ? say("Paused, goes on in") : say("{word}, starts in", { word }),
   };
 }
 
 function countdown(ms: number): string {
   const minutes = Math.max(1, Math.round(ms / 60_000));
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return say("{minutes} min", { minutes });
   const hours = Math.floor(minutes / 60);
   return hours < 48
     ? `${hours}:${String(minutes % 60).padStart(2, "0")} h`
-    : `${Math.round(hours / 24)} days`;
+    : say("{hours} days", { hours: Math.round(hours / 24) });
 }
 
 export function DialDrawing({ minute, coming, ran, tone, centre, word }: DialDrawingProps) {
@@ -137,13 +138,18 @@ function minuteOfDay(timeZone: string | null, now: number): number {
 
 function describe(minute: number, coming: readonly Span[], ran: readonly Span[]): string {
   const text = ({ start, end }: Span) =>
-    `${clockOf(Math.floor(start))} to ${clockOf(Math.floor(end) % DAY_MINUTES)}`;
+    say("{start} to {end}", {
+      start: clockOf(Math.floor(start)),
+      end: clockOf(Math.floor(end) % DAY_MINUTES),
+    });
   const allDay = coming.some(({ start, end }) => end - start >= DAY_MINUTES);
   const may = allDay
-    ? "It may run at any hour."
+    ? say("It may run at any hour.")
     : coming.length === 0
-      ? "It may not run within the next 24 hours."
-      : `In the next 24 hours it may run from ${listed(coming.map(text))}.`;
-  const did = ran.length === 0 ? "" : ` It ran from ${listed(ran.slice(-6).map(text))}.`;
-  return `A 24-hour dial. It is ${clockOf(minute)}. ${may}${did}`;
+      ? say("It may not run within the next 24 hours.")
+      : say("In the next 24 hours it may run from {hours}.", { hours: listed(coming.map(text)) });
+  const did = ran.length === 0 ? "" : say("It ran from {hours}.", { hours: listed(ran.slice(-6).map(text)) });
+  return [say("A 24-hour dial. It is {clock}.", { clock: clockOf(minute) }), may, did]
+    .filter((text) => text !== "")
+    .join(" ");
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { situation, type Tone, WORDS } from "../../src-protocol/why.ts";
 
@@ -22,7 +23,9 @@ export function headline(
   const { tone, reason } = situation(state, now);
   const hidden = tone === "failed" || tone === "waiting";
   const slice =
-    node.stage === null || run === null || hidden ? null : `slice ${node.stage + 1} of ${run.stages.length}`;
+    node.stage === null || run === null || hidden
+      ? null
+      : say("slice {stage} of {stages}", { stage: node.stage + 1, stages: run.stages.length });
   // The product's one text starts with its own word; here the word stands apart.
-  return { tone, word: WORDS[tone], slice, reason: reason.slice(0, 1).toUpperCase() + reason.slice(1) };
+  return { tone, word: say(WORDS[tone]), slice, reason: reason.slice(0, 1).toUpperCase() + reason.slice(1) };
 }

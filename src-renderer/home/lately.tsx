@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -15,20 +16,22 @@ export function Lately() {
     <section className={controls["card"]} aria-labelledby="lately-title">
       <div className={controls["cardHead"]}>
         <h2 id="lately-title" className={controls["cardTitle"]}>
-          Lately
+          {say("Lately")}
         </h2>
         <a className={controls["hint"]} href="#activity">
-          All of it
+          {say("All of it")}
         </a>
       </div>
       {activity.length === 0 ? (
-        <p className={controls["hint"]}>Nothing yet. The first entry comes when work starts or stops.</p>
+        <p className={controls["hint"]}>
+          {say("Nothing yet. The first entry comes when work starts or stops.")}
+        </p>
       ) : (
         <ul className={styles["entries"]}>
           {activity.slice(0, SHOWN).map(({ at, text }) => (
             <li key={`${at} ${text}`}>
               <time dateTime={new Date(at).toISOString()}>{moment(at, now)}</time>
-              <span>{text}</span>
+              <span lang="en">{text}</span>
             </li>
           ))}
         </ul>

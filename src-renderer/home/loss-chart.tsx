@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId, useState } from "react";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { chartSummary, tableRows, thinned } from "./chart-points.ts";
@@ -8,6 +9,7 @@ import { count, lossText, moment, rate } from "../parts/format.ts";
 import styles from "./loss-chart.module.css";
 import { LossPlot } from "./loss-plot.tsx";
 import { TableBox } from "../parts/table-box.tsx";
+import { useLanguage } from "../language/language.ts";
 import { useAppearance } from "../frame/theme.ts";
 import { nextText } from "../../src-protocol/why.ts";
 
@@ -20,6 +22,7 @@ export function LossChart() {
   const [asTable, setAsTable] = useState(false);
   const [hoveredIndex, setHoveredIndex] = useState<number | null>(null);
   const appearance = useAppearance();
+  const language = useLanguage();
   const tableId = useId();
   const known = useDashboard(({ pointsKnown }) => pointsKnown);
   const measured = useDashboard(({ state }) => state?.run?.heldOutLoss ?? null);
@@ -31,19 +34,19 @@ export function LossChart() {
     <section className={controls["card"]} aria-labelledby="loss-title">
       <div className={controls["cardHead"]}>
         <h2 id="loss-title" className={controls["cardTitle"]}>
-          Loss
+          {say("Loss")}
         </h2>
         <dl className={styles["legend"]}>
           <div data-line="training">
-            <dt>training</dt>
+            <dt>{say("training")}</dt>
             <dd>{lossText(shown?.loss ?? null)}</dd>
           </div>
           <div data-line="held-out">
-            <dt>held-out</dt>
+            <dt>{say("held-out")}</dt>
             <dd>{lossText(hovered === null ? heldOut : hovered.heldOutLoss)}</dd>
           </div>
           <div>
-            <dt>step</dt>
+            <dt>{say("step")}</dt>
             <dd>{shown === null ? "–" : count(shown.step)}</dd>
           </div>
         </dl>
@@ -55,7 +58,7 @@ export function LossChart() {
           aria-controls={tableId}
           onClick={() => setAsTable(!asTable)}
         >
-          {asTable ? "Show as chart" : "Show as table"}
+          {asTable ? say("Show as chart") : say("Show as table")}
         </button>
       </div>
       <div id={tableId}>
@@ -65,7 +68,7 @@ export function LossChart() {
           <LossTable points={points} />
         ) : (
           <figure>
-            <LossPlot key={appearance} points={drawn} onHover={setHoveredIndex} />
+            <LossPlot key={`${appearance} ${language}`} points={drawn} onHover={setHoveredIndex} />
             <figcaption className={controls["hidden"]}>{chartSummary(points)}</figcaption>
           </figure>
         )}
@@ -82,8 +85,10 @@ function NoPoint() {
   return (
     <p className={controls["empty"]}>
       {decision.action === "run"
-        ? "The first point comes with the first finished step, about a minute after the start."
-        : `The first point comes with the first finished step. ${nextText(decision, now)}`}
+        ? say("The first point comes with the first finished step, about a minute after the start.")
+        : say("The first point comes with the first finished step. {next}", {
+            next: nextText(decision, now),
+          })}
     </p>
   );
 }
@@ -92,22 +97,24 @@ function LossTable({ points }: { points: readonly HistoryPoint[] }) {
   const now = useNow(60_000);
   const rows = tableRows(points, MOST_ROWS);
   return (
-    <TableBox name="Loss as a table">
+    <TableBox name={say("Loss as a table")}>
       <caption className={controls["hidden"]}>
-        Loss in nats per token, newest first{rows.length < points.length ? ", thinned out" : ""}
+        {rows.length < points.length
+          ? say("Loss in nats per token, newest first, thinned out")
+          : say("Loss in nats per token, newest first")}
       </caption>
       <thead>
         <tr>
-          <th scope="col">Step</th>
-          <th scope="col">Finished</th>
+          <th scope="col">{say("Step")}</th>
+          <th scope="col">{say("Finished")}</th>
           <th scope="col" className={controls["number"]}>
-            Training loss
+            {say("Training loss")}
           </th>
           <th scope="col" className={controls["number"]}>
-            Held-out loss
+            {say("Held-out loss")}
           </th>
           <th scope="col" className={controls["number"]}>
-            Tokens a second
+            {say("Tokens a second")}
           </th>
         </tr>
       </thead>

@@ -1,3 +1,5 @@
+import { decimals } from "../parts/format.ts";
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -77,14 +79,14 @@ function options(width: number, colours: Colours, onHover: (index: number | null
       y: { range: (_plot, low, high) => padded(low, high) },
     },
     axes: [
-      { ...axis, label: "step", size: 30, grid: { show: false }, space: 80 },
+      { ...axis, label: say("step"), size: 30, grid: { show: false }, space: 80 },
       {
         ...axis,
-        label: "nats per token",
+        label: say("nats per token"),
         size: 44,
         space: 44,
         grid: { stroke: colours.grid, width: 1 },
-        values: (_plot, ticks) => ticks.map((tick) => tick.toFixed(tick % 1 === 0 ? 0 : 1)),
+        values: (_plot, ticks) => ticks.map((tick) => decimals(tick, tick % 1 === 0 ? 0 : 1)),
       },
     ],
     series: [

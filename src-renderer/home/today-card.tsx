@@ -1,10 +1,12 @@
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import type { ReactNode } from "react";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { barsOf, sumOf } from "../earnings/earned-bars.ts";
 import { useWorkedHours } from "../earnings/worked-hours.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
-import { amount, count, duration, lossText, rate, unitOf } from "../parts/format.ts";
+import { amount, count, decimals, duration, lossText, rate, unitOf } from "../parts/format.ts";
 import styles from "./today-card.module.css";
 
 /** Is it running, until when, and what has it earned: the short, honest report. */
@@ -23,35 +25,39 @@ export function TodayCard() {
     <section className={controls["card"]} aria-labelledby="today-title">
       <div className={controls["cardHead"]}>
         <h2 id="today-title" className={controls["cardTitle"]}>
-          Today
+          {say("Today")}
         </h2>
-        {asset === "test" && <p className={controls["hint"]}>test units are worth nothing</p>}
+        {asset === "test" && <p className={controls["hint"]}>{say("test units are worth nothing")}</p>}
       </div>
       <dl className={styles["numbers"]} data-resting={isResting || undefined}>
         <Figure
-          name={`Earned, ${unitOf(asset)}`}
+          name={say("Earned, {unit}", { unit: unitOf(asset) })}
           value={known ? amount(today.earnedRao.toString()) : "–"}
           isFirst
           testId="earned"
         >
           {today.perHourRao === null
-            ? "grows with every step"
-            : `${amount(today.perHourRao.toString())} for an hour of work`}
+            ? say("grows with every step")
+            : say("{amount} for an hour of work", { amount: amount(today.perHourRao.toString()) })}
         </Figure>
-        <Figure name="Worked" value={known ? duration(today.workedMs) : "–"}>
-          <span data-testid="tokens">{count(today.tokens)}</span> tokens
+        <Figure name={say("Worked")} value={known ? duration(today.workedMs) : "–"}>
+          <Trans
+            id="<0>{tokens}</0> tokens"
+            values={{ tokens: count(today.tokens) }}
+            components={{ 0: <span data-testid="tokens" /> }}
+          />
         </Figure>
-        <Figure name={`In all, ${unitOf(asset)}`} value={amount(inAll)}>
-          {amount(earnings.accruedRao)} pending
+        <Figure name={say("In all, {unit}", { unit: unitOf(asset) })} value={amount(inAll)}>
+          {say("{amount} pending", { amount: amount(earnings.accruedRao) })}
         </Figure>
-        <Figure name="Speed, tokens a second" value={rate(run?.tokensPerSecond ?? null)}>
-          {run === null ? "no run yet" : `step ${count(run.step)}`}
+        <Figure name={say("Speed, tokens a second")} value={rate(run?.tokensPerSecond ?? null)}>
+          {run === null ? say("no run yet") : say("step {step}", { step: count(run.step) })}
         </Figure>
-        <Figure name="Loss" value={lossText(run?.loss ?? null)} testId="loss">
+        <Figure name={say("Loss")} value={lossText(run?.loss ?? null)} testId="loss">
           {lossNote(run)}
         </Figure>
-        <Figure name="Held-out loss" value={lossText(run?.heldOutLoss ?? null)}>
-          on text it never trained on
+        <Figure name={say("Held-out loss")} value={lossText(run?.heldOutLoss ?? null)}>
+          {say("on text it never trained on")}
         </Figure>
       </dl>
     </section>
@@ -60,9 +66,11 @@ export function TodayCard() {
 
 /** A loss means nothing without where it came from. */
 function lossNote(run: { heldOutLossAtStart: number | null; loss: number | null } | null): string {
-  if (run === null || run.loss === null || run.heldOutLossAtStart === null) return "lower is better";
+  if (run === null || run.loss === null || run.heldOutLossAtStart === null) return say("lower is better");
   const fell = run.heldOutLossAtStart - run.loss;
-  return `${fell >= 0 ? "↓" : "↑"} ${Math.abs(fell).toFixed(2)} since it knew nothing`;
+  return say("{change} since it knew nothing", {
+    change: `${fell >= 0 ? "↓" : "↑"} ${decimals(Math.abs(fell), 2)}`,
+  });
 }
 
 function Figure({

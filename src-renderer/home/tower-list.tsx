@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { RunState } from "../../src-protocol/state.ts";
 import { rough } from "../parts/format.ts";
 import styles from "./tower.module.css";
@@ -20,7 +21,9 @@ export function TowerList({
           <span className={styles["name"]}>{row.name}</span>
           {withSizes && (
             <span className={styles["size"]}>
-              {rough(run.stages[row.index]?.parameterCount ?? 0)} parameters
+              {say("{count} parameters", {
+                count: rough(run.stages[row.index]?.parameterCount ?? 0),
+              })}
             </span>
           )}
           <span className={styles["holder"]}>{row.holder}</span>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { RunState } from "../../src-protocol/state.ts";
 
 export interface TowerRow {
@@ -25,7 +26,7 @@ export function towerRows(run: RunState, isResting: boolean): TowerRow[] {
       return {
         index: stage.index,
         kind,
-        name: `Slice ${stage.index + 1}`,
+        name: say("Slice {index}", { index: stage.index + 1 }),
         holder: `${holderText(kind, holder)}${replicasText(stage.replicas)}`,
       };
     })
@@ -35,26 +36,26 @@ export function towerRows(run: RunState, isResting: boolean): TowerRow[] {
 /** Only what is more than the one that is named. */
 function replicasText(replicas: RunState["stages"][number]["replicas"]): string {
   const { live = 0, loading = 0 } = replicas ?? {};
-  const held = live > 1 ? `, ${live} computers hold this slice` : "";
-  return loading > 0 && live > 0 ? `${held}, ${loading} more loading` : held;
+  const held = live > 1 ? `, ${say("{live} computers hold this slice", { live })}` : "";
+  return loading > 0 && live > 0 ? `${held}, ${say("{loading} more loading", { loading })}` : held;
 }
 
 function holderText(kind: TowerRow["kind"], holder: RunState["stages"][number]["holder"]): string {
-  if (kind === "mine") return "you";
-  if (kind === "neighbour") return "a neighbour on this computer";
-  if (kind === "other") return "another home";
+  if (kind === "mine") return say("you");
+  if (kind === "neighbour") return say("a neighbour on this computer");
+  if (kind === "other") return say("another home");
   if (kind === "resting")
     return holder === null
-      ? "nobody now"
+      ? say("nobody now")
       : holder.mine
-        ? "you, resting"
+        ? say("you, resting")
         : holder.neighbour
-          ? "a neighbour, resting"
-          : "another home";
-  if (holder === null) return "no home, looking for one";
+          ? say("a neighbour, resting")
+          : say("another home");
+  if (holder === null) return say("no home, looking for one");
   return holder.mine
-    ? "you, not connected"
+    ? say("you, not connected")
     : holder.neighbour
-      ? "a neighbour, not connected"
-      : "a home, not connected";
+      ? say("a neighbour, not connected")
+      : say("a home, not connected");
 }

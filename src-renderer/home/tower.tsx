@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { rough } from "../parts/format.ts";
@@ -12,20 +13,28 @@ export function Tower() {
     <section className={controls["card"]} aria-labelledby="tower-title">
       <div className={controls["cardHead"]}>
         <h2 id="tower-title" className={controls["cardTitle"]}>
-          The model
+          {say("The model")}
         </h2>
-        {run !== null && <p className={controls["hint"]}>{rough(run.parameterCount)} parameters</p>}
+        {run !== null && (
+          <p className={controls["hint"]}>
+            {say("{count} parameters", { count: rough(run.parameterCount) })}
+          </p>
+        )}
       </div>
       {run === null ? (
         <p className={controls["empty"]}>
-          The tower appears when the network has given out a run, a few seconds after the start.
+          {say("The tower appears when the network has given out a run, a few seconds after the start.")}
         </p>
       ) : (
         <>
           <TowerList run={run} isResting={isResting} />
-          {run.phase !== "training" && !isResting && <p className={styles["detail"]}>{run.detail}</p>}
+          {run.phase !== "training" && !isResting && (
+            <p className={styles["detail"]} lang="en">
+              {run.detail}
+            </p>
+          )}
           <p className={styles["more"]}>
-            <a href="#model">What is trained, and for whom</a>
+            <a href="#model">{say("What is trained, and for whom")}</a>
           </p>
         </>
       )}

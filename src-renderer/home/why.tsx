@@ -1,3 +1,4 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -6,7 +7,11 @@ import { nextText } from "../../src-protocol/why.ts";
 import { whyRows } from "./why-rows.ts";
 import styles from "./why.module.css";
 
-const MEANS = { check: " (lets it run)", wait: " (keeps it waiting)", over: " (overruled)" } as const;
+const MEANS = {
+  check: phrase("lets it run"),
+  wait: phrase("keeps it waiting"),
+  over: phrase("overruled"),
+} as const;
 
 /** Every reason that applies, and what comes next. */
 export function Why() {
@@ -17,7 +22,7 @@ export function Why() {
     <section className={controls["card"]} aria-labelledby="why-title">
       <div className={controls["cardHead"]}>
         <h2 id="why-title" className={controls["cardTitle"]}>
-          Why
+          {say("Why")}
         </h2>
       </div>
       <ul className={styles["reasons"]}>
@@ -26,13 +31,13 @@ export function Why() {
             {mark === "check" ? <CheckIcon /> : <WaitIcon />}
             <span>
               {text}
-              <span className={controls["hidden"]}>{MEANS[mark]}</span>
+              <span className={controls["hidden"]}> ({say(MEANS[mark])})</span>
             </span>
           </li>
         ))}
       </ul>
       <p className={styles["next"]}>
-        <span>Next</span> {nextText(decision, now)}
+        <span>{say("Next")}</span> {nextText(decision, now)}
       </p>
     </section>
   );

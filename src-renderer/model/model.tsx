@@ -1,9 +1,10 @@
+import { say } from "../../src-protocol/say.ts";
 import type { ReactNode } from "react";
 import type { RunState } from "../../src-protocol/state.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { TowerList } from "../home/tower-list.tsx";
 import controls from "../parts/controls.module.css";
-import { count, lossText, plural, rough } from "../parts/format.ts";
+import { count, decimals, lossText, rough } from "../parts/format.ts";
 import { LossChart } from "../home/loss-chart.tsx";
 import { choicesText, shapeText } from "./model-text.ts";
 import styles from "./model.module.css";
@@ -17,61 +18,83 @@ export function Model() {
   if (network === null) return null;
   if (run === null)
     return (
-      <section className={controls["card"]} aria-label="The model">
+      <section className={controls["card"]} aria-label={say("The model")}>
         <p className={controls["empty"]}>
           {isResting
-            ? "It rests. What is trained is shown here as soon as it works again and the network has answered."
-            : "The network has not answered yet. What is trained is shown here a few seconds after the start."}
+            ? say(
+                "It rests. What is trained is shown here as soon as it works again and the network has answered.",
+              )
+            : say(
+                "The network has not answered yet. What is trained is shown here a few seconds after the start.",
+              )}
         </p>
       </section>
     );
   const forWhom =
     network.kind === "embedded"
-      ? "this computer alone"
+      ? say("this computer alone")
       : network.operator === ""
         ? network.name
-        : `${network.name}, operated by ${network.operator}`;
+        : say("{network}, operated by {operator}", { network: network.name, operator: network.operator });
   return (
     <>
       <div className={styles["pair"]}>
         <section className={controls["card"]} aria-labelledby="trained-title">
           <h2 id="trained-title" className={controls["cardTitle"]}>
-            {run.name}
+            <span lang="en">{run.name}</span>
           </h2>
           <dl className={styles["rows"]}>
-            <Row name="For">{forWhom}</Row>
-            <Row name="Learns from">{run.corpus}</Row>
-            <Row name="Size">
-              {rough(run.parameterCount)} parameters, {shapeText(run.model)}
+            <Row name={say("For")}>{forWhom}</Row>
+            <Row name={say("Learns from")}>
+              <span lang="en">{run.corpus}</span>
             </Row>
-            <Row name="So far">
-              {count(run.step)} {run.steps === null ? "steps" : `of ${count(run.steps)} steps`},{" "}
-              {rough(run.step * run.tokensPerStep)} tokens
+            <Row name={say("Size")}>
+              {say("{count} parameters, {shape}", {
+                count: rough(run.parameterCount),
+                shape: shapeText(run.model),
+              })}
             </Row>
-            <Row name="Loss">
+            <Row name={say("So far")}>
+              {run.steps === null
+                ? say("{step} steps, {tokens} tokens", {
+                    step: count(run.step),
+                    tokens: rough(run.step * run.tokensPerStep),
+                  })
+                : say("{step} of {steps} steps, {tokens} tokens", {
+                    step: count(run.step),
+                    steps: count(run.steps),
+                    tokens: rough(run.step * run.tokensPerStep),
+                  })}
+            </Row>
+            <Row name={say("Loss")}>
               {lossText(run.loss)}
               {run.loss !== null && <Hint>{choicesText(run.loss)}</Hint>}
             </Row>
-            <Row name="Held-out loss">
+            <Row name={say("Held-out loss")}>
               {lossText(run.heldOutLoss)}
-              <Hint>on text that it never trains on: whether it learned, or only remembers</Hint>
+              <Hint>{say("on text that it never trains on: whether it learned, or only remembers")}</Hint>
             </Row>
-            <Row name="Interruptions">{interruptions(run)}</Row>
+            <Row name={say("Interruptions")}>{interruptions(run)}</Row>
           </dl>
         </section>
         <section className={controls["card"]} aria-labelledby="slices-title">
           <div className={controls["cardHead"]}>
             <h2 id="slices-title" className={controls["cardTitle"]}>
-              {plural(run.stages.length, "slice")}
+              {say("{count, plural, one {# slice} other {# slices}}", { count: run.stages.length })}
             </h2>
-            <p className={controls["hint"]}>yours is lit</p>
+            <p className={controls["hint"]}>{say("yours is lit")}</p>
           </div>
           <TowerList run={run} isResting={isResting} withSizes />
           <p className={styles["flow"]}>
-            Text goes in at slice 1 and the answer comes out on top; what was wrong travels back down, and
-            each slice gets a little better.
+            {say(
+              "Text goes in at slice 1 and the answer comes out on top; what was wrong travels back down, and each slice gets a little better.",
+            )}
           </p>
-          {run.phase !== "training" && !isResting && <p className={styles["detail"]}>{run.detail}</p>}
+          {run.phase !== "training" && !isResting && (
+            <p className={styles["detail"]} lang="en">
+              {run.detail}
+            </p>
+          )}
         </section>
       </div>
       <WritesCard isHere={network.kind === "embedded"} />
@@ -94,10 +117,17 @@ function Hint({ children }: { children: ReactNode }) {
 }
 
 function interruptions({ recoveries, lastRecoveryMs, redone }: RunState): string {
-  if (recoveries === 0 || lastRecoveryMs === null) return "none so far";
+  if (recoveries === 0 || lastRecoveryMs === null) return say("none so far");
   const again =
     redone === undefined
       ? ""
-      : `; ${plural(redone.byLostStages, "piece")} of work done again by the slice that lost a computer, ${count(redone.byOthers)} by others`;
-  return `${count(recoveries)}; the last one took ${(lastRecoveryMs / 1000).toFixed(1)} s${again}`;
+      : say(
+          "{mine, plural, one {# piece} other {# pieces}} of work done again by the slice that lost a computer, {others} by others",
+          { mine: redone.byLostStages, others: count(redone.byOthers) },
+        );
+  const last = say("{count}; the last one took {seconds} s", {
+    count: count(recoveries),
+    seconds: decimals(lastRecoveryMs / 1000, 1),
+  });
+  return again === "" ? last : `${last}; ${again}`;
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import type { MethodResult } from "../../src-protocol/methods.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -27,13 +28,13 @@ export function WritesCard({ isHere }: { isHere: boolean }) {
   return (
     <section className={controls["card"]} aria-labelledby="writes-title">
       <h2 id="writes-title" className={controls["cardTitle"]}>
-        What it writes by now
+        {say("What it writes by now")}
       </h2>
       {isHere ? (
         <>
           <form className={styles["prompt"]} onSubmit={write} noValidate>
             <label htmlFor={id} className={controls["hint"]}>
-              Begins with
+              {say("Begins with")}
             </label>
             <input
               id={id}
@@ -45,7 +46,7 @@ export function WritesCard({ isHere }: { isHere: boolean }) {
               onChange={(event) => setPrompt(event.target.value)}
             />
             <button type="submit" className={controls["button"]} aria-disabled={busy !== null}>
-              {busy !== null ? "Writing …" : written === null ? "Let it write" : "Again"}
+              {busy !== null ? say("Writing …") : written === null ? say("Let it write") : say("Again")}
             </button>
           </form>
           <output>
@@ -56,8 +57,10 @@ export function WritesCard({ isHere }: { isHere: boolean }) {
                   {written.text}
                 </blockquote>
                 <p className={controls["hint"]}>
-                  After {count(written.step)} steps. It begins with letters at random, then learns spaces and
-                  short words, then which of them stand together.
+                  {say(
+                    "After {step} steps. It begins with letters at random, then learns spaces and short words, then which of them stand together.",
+                    { step: count(written.step) },
+                  )}
                 </p>
               </>
             )}
@@ -66,8 +69,9 @@ export function WritesCard({ isHere }: { isHere: boolean }) {
         </>
       ) : (
         <p className={controls["hint"]}>
-          Its slices are in several homes, and this computer has one of them: what it writes can be seen where
-          all of them are.
+          {say(
+            "Its slices are in several homes, and this computer has one of them: what it writes can be seen where all of them are.",
+          )}
         </p>
       )}
     </section>

@@ -1,8 +1,8 @@
+import { say } from "../../src-protocol/say.ts";
 import { awayText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
-import { plural } from "../parts/format.ts";
 import { LoadingBar } from "./loading-bar.tsx";
 import styles from "./network.module.css";
 
@@ -13,15 +13,16 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
   const away = awayText(network, now);
   return (
     <section className={controls["card"]} aria-labelledby="active-title">
-      <p className={styles["label"]}>Works for</p>
+      <p className={styles["label"]}>{say("Works for")}</p>
       <h2 id="active-title" className={styles["name"]} data-testid="network-name">
         {name}
       </h2>
       {kind === "embedded" ? (
         <p className={controls["hint"]}>
-          A whole small network on this computer alone: your worker and {plural(neighbours, "neighbour")},
-          each a process of its own. Nothing leaves this computer. With an invitation it trains together with
-          other homes.
+          {say(
+            "A whole small network on this computer alone: your worker and {count, plural, one {# neighbour} other {# neighbours}}, each a process of its own. Nothing leaves this computer. With an invitation it trains together with other homes.",
+            { count: neighbours },
+          )}
         </p>
       ) : (
         <>
@@ -31,16 +32,16 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
             data-testid="network-status"
           >
             <span className={styles["dot"]} aria-hidden="true" />
-            {away ?? (connected ? "Connected." : "Connecting …")}
+            {away ?? (connected ? say("Connected.") : say("Connecting …"))}
           </p>
           <LoadingBar />
           <dl className={styles["rows"]}>
             <div>
-              <dt>Operated by</dt>
-              <dd>{operator === "" ? "it does not say" : operator}</dd>
+              <dt>{say("Operated by")}</dt>
+              <dd>{operator === "" ? say("it does not say") : operator}</dd>
             </div>
             <div>
-              <dt>Address</dt>
+              <dt>{say("Address")}</dt>
               <dd>{url}</dd>
             </div>
           </dl>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useRef, useState } from "react";
 import type { NetworkOffer } from "../../src-protocol/networks.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -39,11 +40,11 @@ export function JoinCard() {
   return (
     <section className={controls["card"]} aria-labelledby="join-title">
       <h2 id="join-title" className={controls["cardTitle"]}>
-        Join a network
+        {say("Join a network")}
       </h2>
       <form className={styles["join"]} onSubmit={look} noValidate>
         <label htmlFor={field} className={controls["hint"]}>
-          Invitation: the line that begins with tah1, from the network's operator
+          {say("Invitation: the line that begins with tah1, from the network's operator")}
         </label>
         <textarea
           id={field}
@@ -62,9 +63,9 @@ export function JoinCard() {
             className={`${controls["button"]} ${isEmpty ? "" : controls["primary"]}`}
             aria-disabled={isEmpty || busy !== null}
           >
-            {busy === "look" ? "Looking …" : "See where it leads"}
+            {busy === "look" ? say("Looking …") : say("See where it leads")}
           </button>
-          <p className={controls["hint"]}>First you see who and what it is. You decide then.</p>
+          <p className={controls["hint"]}>{say("First you see who and what it is. You decide then.")}</p>
         </div>
         {failure !== null && <FailureNotice failure={failure} />}
       </form>

@@ -1,3 +1,5 @@
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { Dialog } from "@base-ui/react/dialog";
 import { useState } from "react";
 import type { KnownNetwork, NetworkId, NetworkView } from "../../src-protocol/networks.ts";
@@ -7,7 +9,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import styles from "./network.module.css";
 import { useAction } from "../parts/use-action.ts";
 
-const HERE = "this computer";
+const HERE = "here";
 
 /** All networks of this computer: one is active, the others keep what they hold. */
 export function KnownNetworks({ network }: { network: NetworkView }) {
@@ -24,9 +26,11 @@ export function KnownNetworks({ network }: { network: NetworkView }) {
     <section className={controls["card"]} aria-labelledby="known-title">
       <div className={controls["cardHead"]}>
         <h2 id="known-title" className={controls["cardTitle"]}>
-          Your networks
+          {say("Your networks")}
         </h2>
-        <p className={controls["hint"]}>Those that rest keep their progress and what you earned there.</p>
+        <p className={controls["hint"]}>
+          {say("Those that rest keep their progress and what you earned there.")}
+        </p>
       </div>
       <ul className={styles["known"]}>
         {network.known.map((each) => (
@@ -39,30 +43,30 @@ export function KnownNetworks({ network }: { network: NetworkView }) {
               </p>
             </div>
             {each.active ? (
-              <strong className={styles["active"]}>Active</strong>
+              <strong className={styles["active"]}>{say("Active")}</strong>
             ) : (
               <SwitchButton name={each.name} busy={busy} mine={each.id} onClick={() => change(each.id)} />
             )}
             <button
               type="button"
               className={controls["button"]}
-              aria-label={`Leave ${each.name}`}
+              aria-label={say("Leave {name}", { name: each.name })}
               aria-disabled={busy !== null}
               onClick={() => setLeaving(each)}
             >
-              Leave
+              {say("Leave")}
             </button>
           </li>
         ))}
         <li>
           <div className={styles["knownName"]}>
-            <h3>This computer</h3>
-            <p className={controls["hint"]}>the small network on this computer alone</p>
+            <h3>{say("This computer")}</h3>
+            <p className={controls["hint"]}>{say("the small network on this computer alone")}</p>
           </div>
           {network.kind === "embedded" ? (
-            <strong className={styles["active"]}>Active</strong>
+            <strong className={styles["active"]}>{say("Active")}</strong>
           ) : (
-            <SwitchButton name="this computer" busy={busy} mine={HERE} onClick={() => change(null)} />
+            <SwitchButton name={say("this computer")} busy={busy} mine={HERE} onClick={() => change(null)} />
           )}
         </li>
       </ul>
@@ -71,19 +75,22 @@ export function KnownNetworks({ network }: { network: NetworkView }) {
         <Dialog.Portal>
           <Dialog.Backdrop className={controls["backdrop"]} />
           <Dialog.Popup className={controls["dialog"]}>
-            <Dialog.Title>Leave {leaving?.name}?</Dialog.Title>
+            <Dialog.Title>{say("Leave {name}?", { name: leaving?.name ?? "" })}</Dialog.Title>
             <Dialog.Description className={styles["leaving"]}>
-              It stops working for it and forgets the way there. What you earned stays in its books under your
-              key; what was kept of it stays in <code>{leaving?.folder}</code> until you delete it.
+              <Trans
+                id="It stops working for it and forgets the way there. What you earned stays in its books under your key; what was kept of it stays in <0>{folder}</0> until you delete it."
+                values={{ folder: leaving?.folder ?? "" }}
+                components={{ 0: <code /> }}
+              />
             </Dialog.Description>
             <div className={controls["actions"]}>
-              <Dialog.Close className={controls["button"]}>Stay</Dialog.Close>
+              <Dialog.Close className={controls["button"]}>{say("Stay")}</Dialog.Close>
               <button
                 type="button"
                 className={`${controls["button"]} ${controls["primary"]}`}
                 onClick={() => leaving !== null && leave(leaving)}
               >
-                Leave
+                {say("Leave")}
               </button>
             </div>
           </Dialog.Popup>
@@ -108,11 +115,11 @@ function SwitchButton({
     <button
       type="button"
       className={controls["button"]}
-      aria-label={`Switch to ${name}`}
+      aria-label={say("Switch to {name}", { name })}
       aria-disabled={busy !== null}
       onClick={onClick}
     >
-      {busy === mine ? "Switching …" : "Switch to it"}
+      {busy === mine ? say("Switching …") : say("Switch to it")}
     </button>
   );
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
 import { LINK_WORDS, linkNotices, neighbourName, roundTripText } from "../../src-protocol/link-text.ts";
 import { mbitText } from "../../src-protocol/network-text.ts";
@@ -13,20 +14,22 @@ export function LinkList({ network: { links, kind } }: { network: NetworkView })
     <section className={controls["card"]} aria-labelledby="links-title">
       <div className={controls["cardHead"]}>
         <h2 id="links-title" className={controls["cardTitle"]}>
-          Links
+          {say("Links")}
         </h2>
-        <p className={controls["hint"]}>to the slices before and after yours</p>
+        <p className={controls["hint"]}>{say("to the slices before and after yours")}</p>
       </div>
       {notices.map((text) => (
-        <p key={text} className={styles["notice"]}>
+        <p key={text} className={styles["notice"]} lang="en">
           {text}
         </p>
       ))}
       {open.length === 0 ? (
         <p className={controls["empty"]}>
           {kind === "embedded"
-            ? "No link is open now. Links appear while this computer trains with its neighbours."
-            : "No link is open now. They appear when this computer has a slice and its neighbours are there."}
+            ? say("No link is open now. Links appear while this computer trains with its neighbours.")
+            : say(
+                "No link is open now. They appear when this computer has a slice and its neighbours are there.",
+              )}
         </p>
       ) : (
         <ul className={styles["links"]}>
@@ -44,23 +47,27 @@ function LinkRow({ link }: { link: LinkReport }) {
     <li data-kind={link.kind}>
       <div>
         <h3 className={styles["linkName"]}>{neighbourName(link)}</h3>
-        <p className={styles["linkKind"]}>{LINK_WORDS[link.kind]}</p>
+        <p className={styles["linkKind"]}>{say(LINK_WORDS[link.kind])}</p>
       </div>
       <dl className={styles["figures"]}>
         <div>
-          <dt>Round trip</dt>
+          <dt>{say("Round trip")}</dt>
           <dd>{roundTripText(link)}</dd>
         </div>
         <div>
-          <dt>Up</dt>
+          <dt>{say("Up")}</dt>
           <dd>{mbitText(link.mbitUp)}</dd>
         </div>
         <div>
-          <dt>Down</dt>
+          <dt>{say("Down")}</dt>
           <dd>{mbitText(link.mbitDown)}</dd>
         </div>
       </dl>
-      {link.why !== null && <p className={styles["why"]}>{link.why}</p>}
+      {link.why !== null && (
+        <p className={styles["why"]} lang="en">
+          {link.why}
+        </p>
+      )}
     </li>
   );
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type LoadingProgress, loadingText } from "../../src-protocol/loading.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import styles from "./network.module.css";
@@ -11,7 +12,7 @@ export function LoadingBar() {
 export function LoadingFigure({ loading }: { loading: LoadingProgress }) {
   return (
     <div className={styles["loading"]}>
-      <progress max={loading.ofBytes} value={loading.bytes} aria-label="Loading" />
+      <progress max={loading.ofBytes} value={loading.bytes} aria-label={say("Loading")} />
       <p data-testid="loading">{loadingText(loading)}</p>
     </div>
   );

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { offerRows } from "../../src-protocol/network-text.ts";
 import type { NetworkOffer } from "../../src-protocol/networks.ts";
 import controls from "../parts/controls.module.css";
@@ -16,7 +17,7 @@ export function OfferCard({ offer, busy, onYes, onNo }: OfferCardProps) {
   const title = useFocusOnMount<HTMLHeadingElement>();
   return (
     <section className={`${controls["card"]} ${styles["offer"]}`} aria-labelledby="offer-title">
-      <p className={styles["label"]}>You are invited to</p>
+      <p className={styles["label"]}>{say("You are invited to")}</p>
       <h2 id="offer-title" ref={title} tabIndex={-1} className={styles["name"]}>
         {offer.card.name}
       </h2>
@@ -31,12 +32,14 @@ export function OfferCard({ offer, busy, onYes, onNo }: OfferCardProps) {
           ))}
       </dl>
       <p className={styles["promise"]}>
-        Nothing is downloaded or computed before you say yes. Your schedule and safety rules hold there too,
-        and you can leave at any time. The key is the network's identity: compare it with its operator's when
-        you want to be sure.
+        {say(
+          "Nothing is downloaded or computed before you say yes. Your schedule and safety rules hold there too, and you can leave at any time. The key is the network's identity: compare it with its operator's when you want to be sure.",
+        )}
       </p>
       {offer.joined && (
-        <p className={controls["hint"]}>You have joined it already: joining again makes it the active one.</p>
+        <p className={controls["hint"]}>
+          {say("You have joined it already: joining again makes it the active one.")}
+        </p>
       )}
       <div className={styles["actions"]}>
         <button
@@ -45,10 +48,10 @@ export function OfferCard({ offer, busy, onYes, onNo }: OfferCardProps) {
           aria-disabled={busy !== null}
           onClick={onYes}
         >
-          {busy === "join" ? "Joining …" : "Yes, join and work for it"}
+          {busy === "join" ? say("Joining …") : say("Yes, join and work for it")}
         </button>
         <button type="button" className={controls["button"]} aria-disabled={busy !== null} onClick={onNo}>
-          No, not now
+          {say("No, not now")}
         </button>
       </div>
     </section>

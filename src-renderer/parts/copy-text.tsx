@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import controls from "./controls.module.css";
 import styles from "./copy-text.module.css";
@@ -31,14 +32,14 @@ export function CopyText({
       <button
         type="button"
         className={`${controls["button"]} ${controls["quiet"]}`}
-        aria-label={`Copy ${what}`}
+        aria-label={say("Copy {what}", { what })}
         onClick={() => void copy()}
       >
         {copied === "yes" ? <CheckIcon /> : <CopyIcon />}
       </button>
       <output className={controls["hidden"]}>
-        {copied === "yes" && `The ${what} is copied.`}
-        {copied === "failed" && `It could not be copied. The whole ${what} is shown now.`}
+        {copied === "yes" && say("The {what} is copied.", { what })}
+        {copied === "failed" && say("It could not be copied. The whole {what} is shown now.", { what })}
       </output>
     </span>
   );

@@ -1,18 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RAO_PER_TAO } from "../../src-protocol/units.ts";
-import {
-  amount,
-  count,
-  duration,
-  listed,
-  lossText,
-  money,
-  plural,
-  rate,
-  rough,
-  shortened,
-} from "./format.ts";
+import { amount, count, duration, listed, lossText, money, rate, rough, shortened } from "./format.ts";
 
 test("amounts show four digits that count", () => {
   expect(amount("0")).toBe("0");
@@ -53,7 +42,6 @@ test("numbers and words", () => {
   expect(lossText(3.12)).toBe("3.120");
   expect(rate(4.25)).toBe("4.3");
   expect(rate(2381.6)).toBe("2,382");
-  expect(plural(1, "hour")).toBe("1 hour");
   expect(listed(["a", "b", "c"])).toBe("a, b and c");
   expect(shortened("5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX")).toBe("5F3sa2…5EYjQX");
 });

@@ -1,42 +1,40 @@
+import { say, spokenLocale } from "../../src-protocol/say.ts";
 import { formatTao, RAO_PER_TAO } from "../../src-protocol/units.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 
-const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+import { decimals, number } from "../../src-protocol/amounts.ts";
 
-export { duration } from "../../src-protocol/amounts.ts";
+export { decimals, duration } from "../../src-protocol/amounts.ts";
 
 export type Asset = DaemonState["earnings"]["asset"];
 
 /** `412880` → `"412,880"`. */
 export function count(value: number): string {
-  return whole.format(value);
+  return number(Math.round(value));
 }
 
 /** `2621440` → `"2.6M"`. */
 export function rough(value: number): string {
-  return compact.format(value);
+  const options = { notation: "compact", maximumFractionDigits: 1 } as const;
+  return new Intl.NumberFormat(spokenLocale(), options).format(value);
 }
 
 /** Nats per token, always three digits after the point so that the last digit means the same. */
 export function lossText(value: number | null): string {
-  return value === null ? "–" : value.toFixed(3);
+  return value === null ? "–" : decimals(value, 3);
 }
 
 /** A rate: no more digits than can be read while it changes. */
 export function rate(value: number | null): string {
-  return value === null ? "–" : value < 10 ? value.toFixed(1) : whole.format(value);
-}
-
-/** `1, "hour"` → `"1 hour"`; `2` → `"2 hours"`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+  return value === null ? "–" : value < 10 ? decimals(value, 1) : count(value);
 }
 
 /** `["a", "b", "c"]` → `"a, b and c"`. */
 export function listed(items: readonly string[]): string {
   const last = items.at(-1) ?? "";
-  return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
+  return items.length < 2
+    ? last
+    : say("{others} and {last}", { others: items.slice(0, -1).join(", "), last });
 }
 
 /**
@@ -51,16 +49,24 @@ export function amount(rao: string): string {
     value >= RAO_PER_TAO
       ? 10n ** BigInt(Math.max(5, 5 + integerDigits.length))
       : 10n ** BigInt(Math.max(0, value.toString().length - 4));
-  return formatTao((value / step) * step);
+  return withPoint(formatTao((value / step) * step));
+}
+
+/** Digits with a point, with the point that the reader's language has. */
+function withPoint(digits: string): string {
+  const point = new Intl.NumberFormat(spokenLocale())
+    .formatToParts(1.5)
+    .find(({ type }) => type === "decimal")?.value;
+  return digits.replace(".", point ?? ".");
 }
 
 /** The sign or word of an asset. Test units never wear the sign of real money. */
 export function unitOf(asset: Asset): string {
-  return asset === "test" ? "test units" : asset === "tao" ? "τ" : "α";
+  return asset === "test" ? say("test units") : asset === "tao" ? "τ" : "α";
 }
 
 export function money(rao: string, asset: Asset): string {
-  return asset === "test" ? `${amount(rao)} test units` : `${unitOf(asset)} ${amount(rao)}`;
+  return asset === "test" ? `${amount(rao)} ${unitOf(asset)}` : `${unitOf(asset)} ${amount(rao)}`;
 }
 
 /** `"23:04"` on this computer's clock. */
@@ -72,11 +78,33 @@ export function clock(at: number): string {
 /** `"23:04:59"` today, `"19 Nov 23:04"` on other days. */
 export function moment(at: number, now: number): string {
   const date = new Date(at);
-  if (date.toDateString() === new Date(now).toDateString()) {
-    return `${clock(at)}:${String(date.getSeconds()).padStart(2, "0")}`;
-  }
-  const month = date.toLocaleString("en-US", { month: "short" });
-  return `${date.getDate()} ${month} ${clock(at)}`;
+  return date.toDateString() === new Date(now).toDateString()
+    ? `${clock(at)}:${String(date.getSeconds()).padStart(2, "0")}`
+    : `${dayAndMonth(at)} ${clock(at)}`;
+}
+
+export function date(at: number, options: Intl.DateTimeFormatOptions): string {
+  return new Date(at).toLocaleDateString(spokenLocale(), options);
+}
+
+/** `"19 Nov"`: the day before its month, in English too, as in every text here. */
+export function dayAndMonth(at: number): string {
+  return say("{day} {month}", { day: new Date(at).getDate(), month: date(at, { month: "short" }) });
+}
+
+/** `"Thursday 24 December"`, with `year` `"Thursday 24 December 2026"`. */
+export function wholeDate(
+  at: number,
+  { year, timeZone }: Pick<Intl.DateTimeFormatOptions, "year" | "timeZone"> = {},
+): string {
+  const part = (options: Intl.DateTimeFormatOptions) =>
+    date(at, timeZone === undefined ? options : { ...options, timeZone });
+  const text = say("{weekday} {day} {month}", {
+    weekday: part({ weekday: "long" }),
+    day: Number.parseInt(part({ day: "numeric" }), 10),
+    month: part({ month: "long" }),
+  });
+  return year === undefined ? text : `${text} ${part({ year })}`;
 }
 
 /** `"5F3sa2…TZqwx"`: enough of an address or id to recognise it. */

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type ReactNode, useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
 import controls from "../parts/controls.module.css";
@@ -19,21 +20,21 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
     <section className={controls["card"]} aria-labelledby={title}>
       <div className={controls["cardHead"]}>
         <h2 id={title} className={controls["cardTitle"]}>
-          It also waits while
+          {say("It also waits while")}
         </h2>
-        <p className={controls["hint"]}>what it cannot tell here is said under Why</p>
+        <p className={controls["hint"]}>{say("what it cannot tell here is said under Why")}</p>
       </div>
       <div className={styles["list"]}>
         <Condition
-          title="The computer is hot"
-          about="It stops at the first temperature and goes on below the second."
+          title={say("The computer is hot")}
+          about={say("It stops at the first temperature and goes on below the second.")}
           on={rules.heat !== null}
           onChange={(on) => set({ heat: on ? HEAT : null })}
         >
           {rules.heat !== null && (
             <Numbers>
               <NumberField
-                label="stop at"
+                label={say("stop at")}
                 unit="°C"
                 value={rules.heat.stopFrom}
                 onChange={(stopFrom) =>
@@ -41,7 +42,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                 }
               />
               <NumberField
-                label="go on below"
+                label={say("go on below")}
                 unit="°C"
                 value={rules.heat.startBelow}
                 onChange={(startBelow) =>
@@ -53,15 +54,15 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
         </Condition>
         {!rules.onlyOnPower && (
           <Condition
-            title="The battery is low"
-            about="On battery it stops below the first charge and goes on from the second."
+            title={say("The battery is low")}
+            about={say("On battery it stops below the first charge and goes on from the second.")}
             on={rules.battery !== null}
             onChange={(on) => set({ battery: on ? BATTERY : null })}
           >
             {rules.battery !== null && (
               <Numbers>
                 <NumberField
-                  label="stop below"
+                  label={say("stop below")}
                   unit="%"
                   value={rules.battery.stopBelow}
                   onChange={(stopBelow) =>
@@ -69,7 +70,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                   }
                 />
                 <NumberField
-                  label="go on at"
+                  label={say("go on at")}
                   unit="%"
                   value={rules.battery.startFrom}
                   onChange={(startFrom) =>
@@ -81,15 +82,15 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
           </Condition>
         )}
         <Condition
-          title="Other programs need the processor"
-          about="Its own work never counts."
+          title={say("Other programs need the processor")}
+          about={say("Its own work never counts.")}
           on={rules.load !== null}
           onChange={(on) => set({ load: on ? LOAD : null })}
         >
           {rules.load !== null && (
             <Numbers>
               <NumberField
-                label="stop at"
+                label={say("stop at")}
                 unit="%"
                 value={rules.load.stopFrom}
                 onChange={(stopFrom) =>
@@ -97,7 +98,7 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
                 }
               />
               <NumberField
-                label="go on below"
+                label={say("go on below")}
                 unit="%"
                 value={rules.load.startBelow}
                 onChange={(startBelow) =>
@@ -108,22 +109,22 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
           )}
         </Condition>
         <Condition
-          title="The network is metered"
-          about="As the system says of a phone's hotspot."
+          title={say("The network is metered")}
+          about={say("As the system says of a phone's hotspot.")}
           on={rules.notOnMetered}
           onChange={(notOnMetered) => set({ notOnMetered })}
         />
         <Condition
-          title="This month's data is used up"
-          about="Sent and received, from the first of the month on."
+          title={say("This month's data is used up")}
+          about={say("Sent and received, from the first of the month on.")}
           on={rules.monthlyMegabytes !== null}
           onChange={(on) => set({ monthlyMegabytes: on ? MONTH_MEGABYTES : null })}
         >
           {rules.monthlyMegabytes !== null && (
             <Numbers>
               <NumberField
-                label="after"
-                unit="GB"
+                label={say("after")}
+                unit={say("GB")}
                 value={rules.monthlyMegabytes / 1000}
                 onChange={(gigabytes) => set({ monthlyMegabytes: Math.round(gigabytes * 1000) })}
               />
@@ -131,14 +132,14 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
           )}
         </Condition>
         <NamesField
-          label="One of these programs runs"
-          about="Names as the system lists them, with a comma between: blender, obs"
+          label={say("One of these programs runs")}
+          about={say("Names as the system lists them, with a comma between: blender, obs")}
           names={rules.apps}
           onChange={(apps) => set({ apps })}
         />
         <NamesField
-          label="It is on one of these networks"
-          about="Names of Wi-Fi networks, with a comma between: Office, Train"
+          label={say("It is on one of these networks")}
+          about={say("Names of Wi-Fi networks, with a comma between: Office, Train")}
           names={rules.notOnNetworks}
           onChange={(notOnNetworks) => set({ notOnNetworks })}
         />

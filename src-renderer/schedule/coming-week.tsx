@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -30,21 +31,21 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
       <div className={controls["cardHead"]}>
         <h2 id={`${id}-title`} className={controls["cardTitle"]}>
-          What the next seven days bring
+          {say("What the next seven days bring")}
         </h2>
-        <p className={controls["hint"]}>by the rules that hold now</p>
+        <p className={controls["hint"]}>{say("by the rules that hold now")}</p>
       </div>
-      <p className={styles["forecast"]} data-testid="forecast">
+      <p className={styles["forecast"]} lang="en" data-testid="forecast">
         {rows?.[0]?.text ?? " "}
       </p>
       {electricity === null ? (
         <button type="button" className={controls["button"]} onClick={() => set({})}>
-          Take off what electricity costs
+          {say("Take off what electricity costs")}
         </button>
       ) : (
         <div className={styles["idle"]}>
           <label>
-            Electricity{" "}
+            {say("Electricity")}{" "}
             <input
               className={controls["field"]}
               type="number"
@@ -53,7 +54,7 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
               value={electricity.pricePerKwh}
               onChange={({ target }) => set({ pricePerKwh: Number(target.value) })}
             />{" "}
-            a kWh, in your currency
+            {say("a kWh, in your currency")}
           </label>
           <label>
             <input
@@ -63,14 +64,14 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
               value={electricity.watts}
               onChange={({ target }) => set({ watts: Number(target.value) })}
             />{" "}
-            W more than at rest
+            {say("W more than at rest")}
           </label>
           <button
             type="button"
             className={`${controls["button"]} ${controls["quiet"]}`}
             onClick={() => onChange({ ...rules, electricity: null })}
           >
-            Leave it out
+            {say("Leave it out")}
           </button>
         </div>
       )}

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { Switch } from "@base-ui/react/switch";
 import { type ReactNode, useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
@@ -11,24 +12,24 @@ export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules
     <section className={controls["card"]} aria-labelledby="conditions-title">
       <div className={controls["cardHead"]}>
         <h2 id="conditions-title" className={controls["cardTitle"]}>
-          Only if
+          {say("Only if")}
         </h2>
       </div>
       <div className={styles["list"]}>
         <Condition
-          title="It is on power"
-          about="On battery it waits, and goes on when it is plugged in."
+          title={say("It is on power")}
+          about={say("On battery it waits, and goes on when it is plugged in.")}
           on={rules.onlyOnPower}
           onChange={(onlyOnPower) => onChange({ ...rules, onlyOnPower })}
         />
         <Condition
-          title="Nobody uses the computer"
-          about="When it cannot tell, it counts as in use."
+          title={say("Nobody uses the computer")}
+          about={say("When it cannot tell, it counts as in use.")}
           on={rules.onlyWhenIdle}
           onChange={(onlyWhenIdle) => onChange({ ...rules, onlyWhenIdle })}
         >
           <div className={styles["idle"]}>
-            <label htmlFor={minutesId}>after</label>
+            <label htmlFor={minutesId}>{say("after")}</label>
             <input
               id={minutesId}
               className={controls["field"]}
@@ -39,7 +40,7 @@ export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules
               disabled={!rules.onlyWhenIdle}
               onChange={(event) => onChange({ ...rules, idleMinutes: Number(event.target.value) })}
             />
-            <span>minutes without mouse or keyboard</span>
+            <span>{say("minutes without mouse or keyboard")}</span>
           </div>
         </Condition>
       </div>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import { calendarDate, type DateException, type Rules } from "../../src-protocol/policy.ts";
 import controls from "../parts/controls.module.css";
@@ -23,9 +24,9 @@ export function DaysOffCard({ rules, onChange }: { rules: Rules; onChange: (rule
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
       <div className={controls["cardHead"]}>
         <h2 id={`${id}-title`} className={controls["cardTitle"]}>
-          Not on these days
+          {say("Not on these days")}
         </h2>
-        <p className={controls["hint"]}>a night belongs to the day it starts on</p>
+        <p className={controls["hint"]}>{say("a night belongs to the day it starts on")}</p>
       </div>
       {rules.exceptions.length > 0 && (
         <ul className={styles["list"]}>
@@ -35,7 +36,7 @@ export function DaysOffCard({ rules, onChange }: { rules: Rules; onChange: (rule
               <button
                 type="button"
                 className={`${controls["button"]} ${controls["quiet"]}`}
-                aria-label={`Remove ${dateText(exception.date)}`}
+                aria-label={say("Remove {date}", { date: dateText(exception.date) })}
                 onClick={() => set(rules.exceptions.filter(({ date: other }) => other !== exception.date))}
               >
                 <RemoveIcon />
@@ -45,7 +46,7 @@ export function DaysOffCard({ rules, onChange }: { rules: Rules; onChange: (rule
         </ul>
       )}
       <form className={styles["add"]} onSubmit={add} noValidate>
-        <label htmlFor={id}>Day</label>
+        <label htmlFor={id}>{say("Day")}</label>
         <input
           id={id}
           className={controls["field"]}
@@ -56,11 +57,11 @@ export function DaysOffCard({ rules, onChange }: { rules: Rules; onChange: (rule
           onChange={({ target }) => setDate(target.value)}
         />
         <button type="submit" className={controls["button"]}>
-          Add
+          {say("Add")}
         </button>
         {problem && (
           <span id={`${id}-problem`} role="alert" className={controls["hint"]}>
-            Choose a day first.
+            {say("Choose a day first.")}
           </span>
         )}
       </form>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import {
   CELL_MINUTES,
   CELLS_PER_DAY,
@@ -90,5 +91,9 @@ export function placeAt(x: number, y: number, width: number, height: number): Pl
 export function placeName(place: Place): string {
   const start = startOf(place);
   const minutes = start % DAY_MINUTES;
-  return `${dayName(Math.floor(start / DAY_MINUTES))} ${clockOf(minutes)} to ${clockOf(minutes + CELL_MINUTES)}`;
+  return say("{day} {from} to {to}", {
+    day: dayName(Math.floor(start / DAY_MINUTES)),
+    from: clockOf(minutes),
+    to: clockOf(minutes + CELL_MINUTES),
+  });
 }

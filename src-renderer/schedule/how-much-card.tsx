@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -15,41 +16,41 @@ export function HowMuchCard({ rules, onChange }: { rules: Rules; onChange: (rule
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
       <div className={controls["cardHead"]}>
         <h2 id={`${id}-title`} className={controls["cardTitle"]}>
-          How much of the computer
+          {say("How much of the computer")}
         </h2>
       </div>
       <div className={styles["list"]}>
         <Condition
-          title="Quiet"
-          about="Half of the cores, at the lowest priority: fans stay slow."
+          title={say("Quiet")}
+          about={say("Half of the cores, at the lowest priority: fans stay slow.")}
           on={work.quiet}
           onChange={(quiet) => set({ quiet })}
         />
         <Condition
-          title="The graphics card too"
-          about="Where one is faster than the processor."
+          title={say("The graphics card too")}
+          about={say("Where one is faster than the processor.")}
           on={work.gpu}
           onChange={(gpu) => set({ gpu })}
         />
         <Condition
-          title="Keep the computer awake"
-          about={`While it works on mains; the screen may go dark. ${awake}`}
+          title={say("Keep the computer awake")}
+          about={`${say("While it works on mains; the screen may go dark.")} ${awake}`.trim()}
           on={rules.keepAwake}
           onChange={(keepAwake) => onChange({ ...rules, keepAwake })}
         />
         <div className={styles["names"]}>
-          <label htmlFor={id}>Processor cores, at most</label>
+          <label htmlFor={id}>{say("Processor cores, at most")}</label>
           <input
             id={id}
             className={controls["field"]}
             type="number"
             min="1"
-            placeholder="all"
+            placeholder={say("all")}
             value={work.cores ?? ""}
             onChange={({ target }) => set({ cores: target.value === "" ? null : Number(target.value) })}
           />
           <p className={controls["hint"]}>
-            For everything that computes here. An empty field is all of them.
+            {say("For everything that computes here. An empty field is all of them.")}
           </p>
         </div>
       </div>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId } from "react";
 import { LEAST_MBIT, type LineLimits, mbitText, MOST_MBIT } from "../../src-protocol/line-limits.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -18,19 +19,19 @@ export function LineCard({
     <section className={controls["card"]} aria-labelledby={`${aboutId}-title`}>
       <div className={controls["cardHead"]}>
         <h2 id={`${aboutId}-title`} className={controls["cardTitle"]}>
-          At most so much of your line
+          {say("At most so much of your line")}
         </h2>
       </div>
       <div className={styles["fields"]}>
         <Limit
-          name="Upload"
+          name={say("Upload")}
           about={aboutId}
           limit={limits.uploadMbit}
           usedMbit={traffic?.uploadMbit ?? 0}
           onChange={(uploadMbit) => onChange({ ...limits, uploadMbit })}
         />
         <Limit
-          name="Download"
+          name={say("Download")}
           about={aboutId}
           limit={limits.downloadMbit}
           usedMbit={traffic?.downloadMbit ?? 0}
@@ -38,7 +39,7 @@ export function LineCard({
         />
       </div>
       <p id={aboutId} className={`${controls["hint"]} ${styles["about"]}`}>
-        An empty field is no limit. With less than the model needs it trains more slowly.
+        {say("An empty field is no limit. With less than the model needs it trains more slowly.")}
       </p>
     </section>
   );
@@ -68,13 +69,13 @@ function Limit({
         min={LEAST_MBIT}
         max={MOST_MBIT}
         step="any"
-        placeholder="no limit"
+        placeholder={say("no limit")}
         aria-describedby={about}
         value={limit ?? ""}
         onChange={({ target }) => onChange(target.value === "" ? null : Number(target.value))}
       />
-      <span>Mbit/s</span>
-      <span className={styles["used"]}>now {mbitText(usedMbit)}</span>
+      <span>{say("Mbit/s")}</span>
+      <span className={styles["used"]}>{say("now {usedMbit}", { usedMbit: mbitText(usedMbit) })}</span>
     </div>
   );
 }

@@ -1,11 +1,16 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import type { ScheduleMode } from "./schedule-mode.ts";
 import styles from "./mode-choice.module.css";
 
 const CHOICES: readonly { mode: ScheduleMode; title: string; about: string }[] = [
-  { mode: "any", title: "Any time", about: "It works whenever the computer is on." },
-  { mode: "asleep", title: "Only when I'm asleep", about: "At night, on power, in the hours you say." },
-  { mode: "own", title: "My own hours", about: "You paint the week." },
+  { mode: "any", title: phrase("Any time"), about: phrase("It works whenever the computer is on.") },
+  {
+    mode: "asleep",
+    title: phrase("Only when I'm asleep"),
+    about: phrase("At night, on power, in the hours you say."),
+  },
+  { mode: "own", title: phrase("My own hours"), about: phrase("You paint the week.") },
 ];
 
 export function ModeChoice({
@@ -23,7 +28,7 @@ export function ModeChoice({
 }) {
   return (
     <fieldset className={styles["choices"]}>
-      <legend className={isTitled ? undefined : controls["hidden"]}>When may it run?</legend>
+      <legend className={isTitled ? undefined : controls["hidden"]}>{say("When may it run?")}</legend>
       {chosen(modes).map(({ mode: value, title, about }) => (
         <label key={value}>
           <input
@@ -33,8 +38,8 @@ export function ModeChoice({
             checked={mode === value}
             onChange={() => onChoose(value)}
           />
-          <strong>{title}</strong>
-          <small>{about}</small>
+          <strong>{say(title)}</strong>
+          <small>{say(about)}</small>
         </label>
       ))}
     </fieldset>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
 import { LEAST_MBIT, lineLimits, MOST_MBIT } from "../../src-protocol/line-limits.ts";
@@ -28,9 +29,11 @@ function CannotTell() {
   const missing = useDashboard(({ state }) => state?.policy.missing ?? null);
   if (missing === null || missing.length === 0) return null;
   return (
-    <section className={controls["note"]} aria-label="What it cannot tell" data-testid="cannot-tell">
+    <section className={controls["note"]} aria-label={say("What it cannot tell")} data-testid="cannot-tell">
       {missing.map(({ what, text }) => (
-        <p key={what}>{text}</p>
+        <p key={what} lang="en">
+          {text}
+        </p>
       ))}
     </section>
   );
@@ -74,11 +77,12 @@ export function Schedule() {
         <section className={controls["card"]} aria-labelledby="week-title">
           <div className={controls["cardHead"]}>
             <h2 id="week-title" className={controls["cardTitle"]}>
-              Your week
+              {say("Your week")}
             </h2>
             <p className={controls["hint"]} id="grid-help">
-              Drag to paint; a row is a night, from noon to noon. By keyboard: arrows move, Space paints,
-              Shift with arrows paints a block.
+              {say(
+                "Drag to paint; a row is a night, from noon to noon. By keyboard: arrows move, Space paints, Shift with arrows paints a block.",
+              )}
             </p>
           </div>
           <WeekGrid hours={hoursOf(rules.windows)} onPaint={paint} describedBy="grid-help" />
@@ -107,14 +111,14 @@ export function Schedule() {
 function Preview({ rules, changed, now }: { rules: Rules; changed: boolean; now: number }) {
   const justSaved = useDashboard(({ justSaved }) => justSaved);
   return (
-    <section id="preview" tabIndex={-1} className={styles["preview"]} aria-label="What this means">
+    <section id="preview" tabIndex={-1} className={styles["preview"]} aria-label={say("What this means")}>
       <p data-testid="preview">{previewOf(rules, now).join(" ")}</p>
       <output className={controls["hint"]}>
         {changed
-          ? "Not saved yet."
+          ? say("Not saved yet.")
           : justSaved
-            ? "Saved. It applies from now on."
-            : "This is what applies now."}
+            ? say("Saved. It applies from now on.")
+            : say("This is what applies now.")}
       </output>
     </section>
   );
@@ -146,11 +150,11 @@ function SaveBar({ rules }: { rules: Rules }) {
   };
 
   return (
-    <section className={styles["bar"]} aria-label="Save or undo">
-      <p className={styles["changed"]}>{busy ? "Saving …" : "You have changed when it runs."}</p>
+    <section className={styles["bar"]} aria-label={say("Save or undo")}>
+      <p className={styles["changed"]}>{busy ? say("Saving …") : say("You have changed when it runs.")}</p>
       <div className={styles["actions"]}>
         <button type="button" className={controls["button"]} disabled={busy} onClick={undo}>
-          Undo
+          {say("Undo")}
         </button>
         <button
           type="button"
@@ -158,7 +162,7 @@ function SaveBar({ rules }: { rules: Rules }) {
           disabled={busy}
           onClick={() => void save()}
         >
-          Save
+          {say("Save")}
         </button>
       </div>
       {failure !== null && <FailureNotice failure={failure} />}
@@ -176,13 +180,19 @@ function withLimits(windows: readonly WeeklyWindow[], before: readonly WeeklyWin
 
 function problemOf(rules: Rules): string {
   if (rules.windows.length > 64) {
-    return `These hours make ${rules.windows.length} separate windows; 64 can be kept. Join some of them and save again.`;
+    return say(
+      "These hours make {windows} separate windows; 64 can be kept. Join some of them and save again.",
+      { windows: rules.windows.length },
+    );
   }
   if (rules.windows.some(({ days }) => days.length === 0)) {
-    return "One of the windows has no day. Choose a day for it or remove it, and save again.";
+    return say("One of the windows has no day. Choose a day for it or remove it, and save again.");
   }
   if (!lineLimits.safeParse(rules.limits).success) {
-    return `A limit goes from ${LEAST_MBIT} to ${MOST_MBIT} Mbit/s. Correct it, or switch it off, and save again.`;
+    return say(
+      "A limit goes from {least_mbit} to {most_mbit} Mbit/s. Correct it, or switch it off, and save again.",
+      { least_mbit: LEAST_MBIT, most_mbit: MOST_MBIT },
+    );
   }
   const { heat, load, battery } = rules;
   if (
@@ -190,7 +200,11 @@ function problemOf(rules: Rules): string {
     (load !== null && load.startBelow >= load.stopFrom) ||
     (battery !== null && battery.stopBelow >= battery.startFrom)
   ) {
-    return "Of heat, other programs and battery each, it must go on at another value than it stops at: below it for heat and programs, above it for the battery.";
+    return say(
+      "Of heat, other programs and battery each, it must go on at another value than it stops at: below it for heat and programs, above it for the battery.",
+    );
   }
-  return "A time is missing or a number is out of range: idle minutes go from 1 to 240. Correct it and save again.";
+  return say(
+    "A time is missing or a number is out of range: idle minutes go from 1 to 240. Correct it and save again.",
+  );
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import styles from "./sleep-card.module.css";
 import { TimeField } from "./time-field.tsx";
@@ -18,18 +19,18 @@ export function SleepCard({
   return (
     <section className={controls["card"]} aria-labelledby="sleep-title">
       <h2 id="sleep-title" className={controls["hidden"]}>
-        Your nights
+        {say("Your nights")}
       </h2>
       <div className={styles["line"]}>
-        <span>I sleep from</span>
+        <span>{say("I sleep from")}</span>
         <TimeField as="from" value={from} onChange={(value) => onChange({ from: value, to })} />
-        <span>to</span>
+        <span>{say("to")}</span>
         <TimeField as="to" value={to} onChange={(value) => onChange({ from, to: value })} />
       </div>
       <p className={controls["hint"]}>
         {hasOwnHours
-          ? "Other hours at the weekend? Choose “My own hours”: your nights are painted there already."
-          : "Other hours at the weekend can be painted later, on the Schedule screen."}
+          ? say("Other hours at the weekend? Choose “My own hours”: your nights are painted there already.")
+          : say("Other hours at the weekend can be painted later, on the Schedule screen.")}
       </p>
     </section>
   );

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { WeeklyWindow } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -15,18 +16,20 @@ export function SleepOffer({ onTake }: { onTake: (windows: WeeklyWindow[]) => vo
   if (offer === undefined) return null;
   const { windows, differs, text } = offer;
   return (
-    <section className={controls["card"]} aria-label="Hours that were learned">
-      <p>{text}</p>
+    <section className={controls["card"]} aria-label={say("Hours that were learned")}>
+      <p lang="en">{text}</p>
       {windows !== null && differs && (
         <button
           type="button"
           className={`${controls["button"]} ${styles["take"]}`}
           onClick={() => onTake([...windows])}
         >
-          Take these hours
+          {say("Take these hours")}
         </button>
       )}
-      <p className={controls["hint"]}>Learned on this computer from when it is used, and kept here alone.</p>
+      <p className={controls["hint"]}>
+        {say("Learned on this computer from when it is used, and kept here alone.")}
+      </p>
     </section>
   );
 }

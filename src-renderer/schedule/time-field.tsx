@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId, useState } from "react";
 import { clockFrom } from "./clock-text.ts";
 import controls from "../parts/controls.module.css";
@@ -35,7 +36,7 @@ export function TimeField({ as, value, onChange }: TimeFieldProps) {
         type="text"
         inputMode="numeric"
         autoComplete="off"
-        aria-label={as === "from" ? "From" : "To"}
+        aria-label={as === "from" ? say("From") : say("To")}
         aria-invalid={bad}
         aria-describedby={bad ? problemId : undefined}
         value={text}
@@ -47,7 +48,7 @@ export function TimeField({ as, value, onChange }: TimeFieldProps) {
       />
       {bad && (
         <span id={problemId} role="alert" className={styles["problem"]}>
-          A time like 23:00
+          {say("A time like 23:00")}
         </span>
       )}
     </span>

@@ -1,6 +1,7 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
 import { blockOf, inBlock, moved, type Place, placeAt, placeName, samePlace, startOf } from "./grid-block.ts";
-import { dayName } from "./next-runs.ts";
+import { shortDayName } from "./next-runs.ts";
 import styles from "./week-grid.module.css";
 import { cellOf, CELLS_PER_DAY, type Interval } from "./week-hours.ts";
 
@@ -22,7 +23,11 @@ const CELLS = Array.from({ length: CELLS_PER_DAY }, (_, cell) => cell);
 /** Monday 23:00: what most people begin with. */
 const FIRST_CELL = 22;
 const HOURS = [12, 15, 18, 21, 0, 3, 6, 9];
-const WORDS = { on: "runs", part: "runs for a part of it", off: "does not run" } as const;
+const WORDS = {
+  on: phrase("runs"),
+  part: phrase("runs for a part of it"),
+  off: phrase("does not run"),
+} as const;
 
 /** Seven nights of half hours, each from noon to noon so that it is one block, painted with mouse, finger or keyboard. */
 export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
@@ -94,7 +99,7 @@ export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
       </div>
       <div className={styles["days"]} aria-hidden="true">
         {ROWS.map((day) => (
-          <span key={day}>{dayName(day).slice(0, 3)}</span>
+          <span key={day}>{shortDayName(day)}</span>
         ))}
       </div>
       {/* oxlint-disable-next-line jsx-a11y/interactive-supports-focus -- one cell of it has the focus */}
@@ -102,7 +107,7 @@ export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
         ref={body}
         className={styles["body"]}
         role="grid"
-        aria-label="Hours of the week"
+        aria-label={say("Hours of the week")}
         aria-describedby={describedBy}
         aria-multiselectable="true"
         onKeyDown={press}
@@ -124,7 +129,7 @@ export function WeekGrid({ hours, onPaint, describedBy }: WeekGridProps) {
                   // oxlint-disable-next-line jsx-a11y/prefer-tag-over-role -- as its row
                   role="gridcell"
                   className={styles["cell"]}
-                  aria-label={`${placeName({ day, cell })}, ${WORDS[state]}`}
+                  aria-label={`${placeName({ day, cell })}, ${say(WORDS[state])}`}
                   aria-selected={state === "on"}
                   data-state={state}
                   tabIndex={here ? 0 : -1}

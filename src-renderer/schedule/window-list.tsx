@@ -1,7 +1,8 @@
+import { say } from "../../src-protocol/say.ts";
 import { type Day, DAYS, type WeeklyWindow } from "../../src-protocol/policy.ts";
 import controls from "../parts/controls.module.css";
 import { PlusIcon, RemoveIcon } from "../parts/icons.tsx";
-import { dayName, daysText } from "./next-runs.ts";
+import { daysText, shortDayName } from "./next-runs.ts";
 import { TimeField } from "./time-field.tsx";
 import styles from "./window-list.module.css";
 
@@ -18,9 +19,9 @@ export function WindowList({ windows, onChange }: WindowListProps) {
     onChange(windows.map((window, at) => (at === index ? changed : window)));
   return (
     <div className={styles["box"]}>
-      <h3 className={styles["title"]}>In words</h3>
+      <h3 className={styles["title"]}>{say("In words")}</h3>
       {windows.length === 0 && (
-        <p className={controls["hint"]}>No hours yet. Paint some above, or add them here.</p>
+        <p className={controls["hint"]}>{say("No hours yet. Paint some above, or add them here.")}</p>
       )}
       <ul className={styles["list"]}>
         {windows.map((window, index) => (
@@ -38,7 +39,7 @@ export function WindowList({ windows, onChange }: WindowListProps) {
       </ul>
       <button type="button" className={controls["button"]} onClick={() => onChange([...windows, NEW_WINDOW])}>
         <PlusIcon />
-        Add hours
+        {say("Add hours")}
       </button>
     </div>
   );
@@ -62,8 +63,12 @@ function WindowRow({
   return (
     <fieldset className={styles["row"]}>
       <legend className={controls["hidden"]}>
-        Hours {number}: {window.days.length === 0 ? "no day" : daysText(window.days)}, {window.from} to{" "}
-        {window.to}
+        {say("Hours {number}: {days}, {from} to {to}", {
+          number,
+          days: window.days.length === 0 ? say("no day") : daysText(window.days),
+          from: window.from,
+          to: window.to,
+        })}
       </legend>
       <div className={styles["days"]}>
         {DAYS.map((day, index) => (
@@ -73,7 +78,7 @@ function WindowRow({
             aria-pressed={window.days.includes(day)}
             onClick={() => toggle(day)}
           >
-            {dayName(index).slice(0, 3)}
+            {shortDayName(index)}
           </button>
         ))}
       </div>
@@ -84,7 +89,7 @@ function WindowRow({
         <button
           type="button"
           className={`${controls["button"]} ${controls["quiet"]}`}
-          aria-label={`Remove hours ${number}`}
+          aria-label={say("Remove hours {number}", { number })}
           onClick={onRemove}
         >
           <RemoveIcon />

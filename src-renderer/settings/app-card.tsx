@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { Failure } from "../../src-protocol/failure.ts";
 import {
@@ -27,7 +28,7 @@ export function AppCard() {
   return (
     <section className={controls["card"]} aria-labelledby="app-title">
       <h2 id="app-title" className={controls["cardTitle"]}>
-        This app
+        {say("This app")}
       </h2>
       {settings !== null && <AppSwitches settings={settings} onChange={change} />}
       {failure !== null && <FailureNotice failure={failure} />}
@@ -46,15 +47,17 @@ export function AppSwitches({
     <div className={styles["switches"]}>
       {startAtLogin !== null && (
         <Condition
-          title="Start when I sign in"
-          about="Without a window. Without it, nothing runs after a restart until you open the app."
+          title={say("Start when I sign in")}
+          about={say("Without a window. Without it, nothing runs after a restart until you open the app.")}
           on={startAtLogin}
           onChange={(on) => onChange({ startAtLogin: on })}
         />
       )}
       <Condition
-        title="Tell me"
-        about="What a night has brought, what needs you, and an update that waits; from 8 in the morning to 10 in the evening."
+        title={say("Tell me")}
+        about={say(
+          "What a night has brought, what needs you, and an update that waits; from 8 in the morning to 10 in the evening.",
+        )}
         on={notifications}
         onChange={(on) => onChange({ notifications: on })}
       />
@@ -65,7 +68,7 @@ export function AppSwitches({
 /** @throws Failure of the shell */
 async function askShell(method: string, params: ShellChange): Promise<ShellSettings> {
   const shell = window.trainAtHome;
-  if (shell === undefined) throw new Failure("no-shell", "There is no app around this page.");
+  if (shell === undefined) throw new Failure("no-shell", say("There is no app around this page."));
   const answer = await shell.call(method, params);
   if ("error" in answer) throw new Failure(answer.error.code, answer.error.message);
   return shellSettings.parse(answer.result);

@@ -1,10 +1,11 @@
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { FailureNotice } from "../parts/failure-notice.tsx";
-import { count, plural } from "../parts/format.ts";
+import { count } from "../parts/format.ts";
 import { useAction } from "../parts/use-action.ts";
 import styles from "./settings.module.css";
 
@@ -32,7 +33,7 @@ export function ComputesCard() {
     <section className={controls["card"]} aria-labelledby="computes-title">
       <div className={controls["cardHead"]}>
         <h2 id="computes-title" className={controls["cardTitle"]}>
-          What computes
+          {say("What computes")}
         </h2>
         {report !== null && report.phase !== "off" && (
           <button
@@ -44,7 +45,7 @@ export function ComputesCard() {
               void run("test", async () => setReport(await getBridge().call("providers.test", {})))
             }
           >
-            {isTesting ? "Testing …" : "Test again"}
+            {isTesting ? say("Testing …") : say("Test again")}
           </button>
         )}
       </div>
@@ -60,33 +61,41 @@ function Report({ report: { phase, provider, machine, results, choice } }: { rep
     <>
       <output className={styles["text"]}>
         {phase === "off" &&
-          "The processor. Train at Home was started without the test of what else there is."}
-        {phase === "waiting" && "The processor. What else there is gets tested when training may run."}
+          say("The processor. Train at Home was started without the test of what else there is.")}
+        {phase === "waiting" && say("The processor. What else there is gets tested when training may run.")}
         {phase === "testing" &&
-          `Testing: ${plural(results.length, "result")} so far. The processor trains meanwhile.`}
-        {phase === "tested" && choice?.text}
+          say(
+            "Testing: {count, plural, one {# result} other {# results}} so far. The processor trains meanwhile.",
+            { count: results.length },
+          )}
+        {phase === "tested" && <span lang="en">{choice?.text}</span>}
       </output>
       <dl className={styles["rows"]}>
         {machine !== null && (
           <div>
-            <dt>Processor</dt>
+            <dt>{say("Processor")}</dt>
             <dd>
-              {machine.processor}; each worker uses {plural(machine.threads, "thread")}
+              {say("{processor}; each worker uses {count, plural, one {# thread} other {# threads}}", {
+                processor: machine.processor,
+                count: machine.threads,
+              })}
             </dd>
           </div>
         )}
         {measured?.kind === "right" && (
           <div>
-            <dt>Measured</dt>
-            <dd>{count(measured.gflops)} GFLOP/s in a stage's matrix products, forward and backward</dd>
+            <dt>{say("Measured")}</dt>
+            <dd>
+              {say("{gflops} GFLOP/s in a stage's matrix products, forward and backward", {
+                gflops: count(measured.gflops),
+              })}
+            </dd>
           </div>
         )}
         {(choice?.aside ?? []).map(({ provider: other, text }) => (
           <div key={other}>
-            <dt>
-              {PROVIDER_NAMES[other].replace(/^The /, "").replace(/^./, (first) => first.toUpperCase())}
-            </dt>
-            <dd>{text}</dd>
+            <dt>{say(PROVIDER_NAMES[other])}</dt>
+            <dd lang="en">{text}</dd>
           </div>
         ))}
       </dl>

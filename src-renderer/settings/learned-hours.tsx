@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { getBridge } from "../bridge/bridge.ts";
 import controls from "../parts/controls.module.css";
@@ -14,8 +15,9 @@ export function LearnedHours() {
   return (
     <div className={styles["learned"]}>
       <p>
-        To suggest when you sleep, it remembers in which hours of the week nobody was here. That stays on this
-        computer.
+        {say(
+          "To suggest when you sleep, it remembers in which hours of the week nobody was here. That stays on this computer.",
+        )}
       </p>
       <button
         type="button"
@@ -23,7 +25,7 @@ export function LearnedHours() {
         aria-disabled={busy !== null || isForgotten}
         onClick={() => !isForgotten && void forget()}
       >
-        {isForgotten ? "Forgotten" : "Forget these hours"}
+        {isForgotten ? say("Forgotten") : say("Forget these hours")}
       </button>
       {failure !== null && <FailureNotice failure={failure} />}
     </div>

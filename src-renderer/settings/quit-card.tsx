@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { Dialog } from "@base-ui/react/dialog";
 import { useState } from "react";
 import { getBridge } from "../bridge/bridge.ts";
@@ -17,34 +18,37 @@ export function QuitCard({ version }: { version: string }) {
     <section className={controls["card"]} aria-labelledby="quit-title">
       <div className={controls["cardHead"]}>
         <h2 id="quit-title" className={controls["cardTitle"]}>
-          Train at Home {version}
+          {say("Train at Home {version}", { version })}
         </h2>
         <button type="button" className={controls["button"]} onClick={() => setOpen(true)}>
-          End it …
+          {say("End it …")}
         </button>
       </div>
       <p className={controls["hint"]}>
-        An independent project under the Apache 2.0 licence, not affiliated with Bittensor or Macrocosmos.
+        {say(
+          "An independent project under the Apache 2.0 licence, not affiliated with Bittensor or Macrocosmos.",
+        )}
       </p>
       <Dialog.Root open={open} onOpenChange={setOpen}>
         <Dialog.Portal>
           <Dialog.Backdrop className={controls["backdrop"]} />
           <Dialog.Popup className={controls["dialog"]}>
-            <Dialog.Title>End Train at Home?</Dialog.Title>
+            <Dialog.Title>{say("End Train at Home?")}</Dialog.Title>
             <Dialog.Description className={styles["text"]}>
-              Training stops on this computer, and nothing is lost: what was finished is kept, and starting
-              again goes on from it. For a while only, a pause is the better choice.
+              {say(
+                "Training stops on this computer, and nothing is lost: what was finished is kept, and starting again goes on from it. For a while only, a pause is the better choice.",
+              )}
             </Dialog.Description>
             {failure !== null && <FailureNotice failure={failure} />}
             <div className={controls["actions"]}>
-              <Dialog.Close className={controls["button"]}>Keep it</Dialog.Close>
+              <Dialog.Close className={controls["button"]}>{say("Keep it")}</Dialog.Close>
               <button
                 type="button"
                 className={`${controls["button"]} ${controls["primary"]}`}
                 aria-disabled={busy !== null}
                 onClick={() => void quit()}
               >
-                {busy === null ? "End it" : "Ending …"}
+                {busy === null ? say("End it") : say("Ending …")}
               </button>
             </div>
           </Dialog.Popup>

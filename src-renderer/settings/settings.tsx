@@ -1,8 +1,12 @@
+import { ScreenLink } from "../parts/screen-link.tsx";
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { AppCard } from "./app-card.tsx";
 import { ComputesCard } from "./computes-card.tsx";
+import { LanguageCard } from "./language-card.tsx";
 import { LearnedHours } from "./learned-hours.tsx";
 import { QuitCard } from "./quit-card.tsx";
 import styles from "./settings.module.css";
@@ -14,31 +18,35 @@ export function Settings() {
   return (
     <div className={styles["pair"]}>
       <div className={styles["stack"]}>
+        <LanguageCard />
         <ComputesCard />
         {window.trainAtHome !== undefined && <AppCard />}
         <section className={controls["card"]} aria-labelledby="kept-title">
           <h2 id="kept-title" className={controls["cardTitle"]}>
-            What is kept here
+            {say("What is kept here")}
           </h2>
           <dl className={styles["rows"]}>
             <div>
-              <dt>Folder</dt>
+              <dt>{say("Folder")}</dt>
               <dd>
                 <code>{state.dataFolder}</code>
               </dd>
             </div>
             <div>
-              <dt>In it</dt>
+              <dt>{say("In it")}</dt>
               <dd>
-                Your key and rules, snapshots of your slice, receipts and claims, the history of hours, and a
-                log.
+                {say(
+                  "Your key and rules, snapshots of your slice, receipts and claims, the history of hours, and a log.",
+                )}
               </dd>
             </div>
             <div>
-              <dt>To free it</dt>
+              <dt>{say("To free it")}</dt>
               <dd>
-                Save a copy of your key first, under <a href="#wallet">Wallet</a>. Then end Train at Home and
-                delete the folder.
+                <Trans
+                  id="Save a copy of your key first, under <0>Wallet</0>. Then end Train at Home and delete the folder."
+                  components={{ 0: <ScreenLink to="wallet" /> }}
+                />
               </dd>
             </div>
           </dl>
@@ -47,34 +55,37 @@ export function Settings() {
       <div className={styles["stack"]}>
         <section className={controls["card"]} aria-labelledby="agents-title">
           <h2 id="agents-title" className={controls["cardTitle"]}>
-            Programs and agents
+            {say("Programs and agents")}
           </h2>
           <p className={styles["text"]}>
-            A program may steer Train at Home with a token: to see, to pause and start, to change rules, or to
-            claim. Safety rules hold for it too, and every call is written down.
+            {say(
+              "A program may steer Train at Home with a token: to see, to pause and start, to change rules, or to claim. Safety rules hold for it too, and every call is written down.",
+            )}
           </p>
           <dl className={styles["rows"]}>
-            <Command what="Make a token" command='tah token "my agent" --scopes read,control' />
-            <Command what="An agent (MCP)" command="tah mcp" />
-            <Command what="See tokens" command="tah tokens" />
-            <Command what="Take one back" command="tah token-revoke ID" />
-            <Command what="Who did what" command="tah audit" />
+            <Command what={say("Make a token")} command='tah token "my agent" --scopes read,control' />
+            <Command what={say("An agent (MCP)")} command="tah mcp" />
+            <Command what={say("See tokens")} command="tah tokens" />
+            <Command what={say("Take one back")} command="tah token-revoke ID" />
+            <Command what={say("Who did what")} command="tah audit" />
           </dl>
           <p className={controls["hint"]}>
-            Typed in a terminal, because a page that could make tokens could be made to.
+            {say("Typed in a terminal, because a page that could make tokens could be made to.")}
           </p>
         </section>
         <section className={controls["card"]} aria-labelledby="privacy-title">
           <h2 id="privacy-title" className={controls["cardTitle"]}>
-            Privacy
+            {say("Privacy")}
           </h2>
           <ul className={styles["facts"]}>
-            <li>No statistics about you leave this computer, and there is no account.</li>
+            <li>{say("No statistics about you leave this computer, and there is no account.")}</li>
             <li>
-              Neighbours in a network see your internet address, as in every call; the relay sees ciphertext.
+              {say(
+                "Neighbours in a network see your internet address, as in every call; the relay sees ciphertext.",
+              )}
             </li>
-            <li>What it trains on comes from the network, or from a folder that you named.</li>
-            {state.policy.sandbox !== "" && <li>{state.policy.sandbox}</li>}
+            <li>{say("What it trains on comes from the network, or from a folder that you named.")}</li>
+            {state.policy.sandbox !== "" && <li lang="en">{state.policy.sandbox}</li>}
           </ul>
           <LearnedHours />
         </section>
@@ -89,7 +100,7 @@ function Command({ what, command }: { what: string; command: string }) {
     <div>
       <dt>{what}</dt>
       <dd>
-        <CopyText text={command} what={`command: ${what}`} isWhole />
+        <CopyText text={command} what={say("command: {what}", { what })} isWhole />
       </dd>
     </div>
   );

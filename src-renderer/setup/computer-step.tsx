@@ -1,10 +1,11 @@
+import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
 import type { MethodResult } from "../../src-protocol/methods.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import controls from "../parts/controls.module.css";
 import { FailureNotice } from "../parts/failure-notice.tsx";
-import { count, plural, rough } from "../parts/format.ts";
+import { count, rough } from "../parts/format.ts";
 import { useAction } from "../parts/use-action.ts";
 import { largestSlice, tokensPerSecond } from "./steps.ts";
 import styles from "./setup.module.css";
@@ -40,19 +41,26 @@ export function ComputerStep() {
 
   return (
     <>
-      <section className={controls["card"]} aria-label="This computer">
+      <section className={controls["card"]} aria-label={say("This computer")}>
         {computer === null ? (
-          <p className={controls["hint"]}>Looking …</p>
+          <p className={controls["hint"]}>{say("Looking …")}</p>
         ) : (
           <dl className={styles["rows"]}>
-            <Row name="Processor">
-              {report?.machine?.processor ?? "Processor"}, {plural(computer.cores, "core")}
+            <Row name={say("Processor")}>
+              {say("{processor}, {count, plural, one {# core} other {# cores}}", {
+                processor: report?.machine?.processor ?? say("Processor"),
+                count: computer.cores,
+              })}
             </Row>
-            <Row name="Memory">
-              {(computer.memoryBytes / 1e9).toFixed(0)} GB: half of it holds a slice of about{" "}
-              {rough(Number(largestSlice(computer.memoryBytes).toPrecision(2)))} parameters while it trains
+            <Row name={say("Memory")}>
+              {say("{memory} GB: half of it holds a slice of about {parameters} parameters while it trains", {
+                memory: (computer.memoryBytes / 1e9).toFixed(0),
+                parameters: rough(Number(largestSlice(computer.memoryBytes).toPrecision(2))),
+              })}
             </Row>
-            <Row name="Free disk">{(computer.freeDiskBytes / 1e9).toFixed(0)} GB</Row>
+            <Row name={say("Free disk")}>
+              {say("{size} GB", { size: (computer.freeDiskBytes / 1e9).toFixed(0) })}
+            </Row>
           </dl>
         )}
       </section>
@@ -60,7 +68,7 @@ export function ComputerStep() {
         <section className={controls["card"]} aria-labelledby="speed-title">
           <div className={controls["cardHead"]}>
             <h2 id="speed-title" className={controls["cardTitle"]}>
-              How fast is it?
+              {say("How fast is it?")}
             </h2>
             {report.phase !== "testing" && (
               <button
@@ -69,7 +77,7 @@ export function ComputerStep() {
                 aria-disabled={busy !== null}
                 onClick={test}
               >
-                {report.phase === "tested" ? "Test again" : "Test it"}
+                {report.phase === "tested" ? say("Test again") : say("Test it")}
               </button>
             )}
           </div>
@@ -86,20 +94,27 @@ function Speed({ report: { phase, results, choice } }: { report: ProvidersReport
     <>
       <output className={controls["hint"]}>
         {phase === "waiting" &&
-          "It tries the processor and each graphics card, for about half a minute in all. You can leave it out: it is tested at the first start."}
-        {phase === "testing" && `Testing … ${plural(results.length, "result")} so far.`}
-        {phase === "tested" && choice?.text}
+          say(
+            "It tries the processor and each graphics card, for about half a minute in all. You can leave it out: it is tested at the first start.",
+          )}
+        {phase === "testing" &&
+          say("Testing … {count, plural, one {# result} other {# results}} so far.", {
+            count: results.length,
+          })}
+        {phase === "tested" && <span lang="en">{choice?.text}</span>}
       </output>
-      {phase === "testing" && <progress className={styles["bar"]} aria-label="Testing" />}
+      {phase === "testing" && <progress className={styles["bar"]} aria-label={say("Testing")} />}
       <ul className={styles["results"]}>
         {results.map(({ provider, outcome }) =>
           outcome.kind === "absent" ? null : (
             <li key={provider}>
-              <span>{PROVIDER_NAMES[provider]}</span>
+              <span>{say(PROVIDER_NAMES[provider])}</span>
               <span>
                 {outcome.kind === "right"
-                  ? `about ${count(Number(tokensPerSecond(outcome.gflops, YARDSTICK).toPrecision(2)))} tokens a second, of a model of 100M parameters`
-                  : "cannot be used here"}
+                  ? say("about {tokens} tokens a second, of a model of 100M parameters", {
+                      tokens: count(Number(tokensPerSecond(outcome.gflops, YARDSTICK).toPrecision(2))),
+                    })
+                  : say("cannot be used here")}
               </span>
             </li>
           ),

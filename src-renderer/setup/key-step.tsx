@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
@@ -21,11 +22,11 @@ export function KeyStep() {
       <section className={controls["card"]} aria-labelledby="earns-title">
         <div className={controls["cardHead"]}>
           <h2 id="earns-title" className={controls["cardTitle"]}>
-            The key that earns
+            {say("The key that earns")}
           </h2>
           {!isTaking && list !== null && (
             <button type="button" className={controls["button"]} onClick={() => setTaking(true)}>
-              I have one already
+              {say("I have one already")}
             </button>
           )}
         </div>
@@ -33,10 +34,11 @@ export function KeyStep() {
           <TakeKey wallets={list.wallets} onDone={end} onCancel={() => setTaking(false)} />
         ) : (
           <>
-            <CopyText text={hotkey} what="address of your key" />
+            <CopyText text={hotkey} what={say("address of your key")} />
             <p className={controls["hint"]}>
-              It was made on this computer, and is kept here alone. You need not do anything: a copy can be
-              saved later, under Wallet.
+              {say(
+                "It was made on this computer, and is kept here alone. You need not do anything: a copy can be saved later, under Wallet.",
+              )}
             </p>
           </>
         )}
@@ -44,13 +46,15 @@ export function KeyStep() {
       {list !== null && (
         <section className={controls["card"]} aria-labelledby="paid-title">
           <h2 id="paid-title" className={controls["cardTitle"]}>
-            Paid to another address?
+            {say("Paid to another address?")}
           </h2>
-          {list.payoutColdkey !== null && <CopyText text={list.payoutColdkey} what="payout address" />}
+          {list.payoutColdkey !== null && <CopyText text={list.payoutColdkey} what={say("payout address")} />}
           <p className={controls["hint"]}>
             {list.payoutColdkey === null
-              ? "If you have a Bittensor wallet, name its coldkey's address: its secret stays where it is. You can leave this empty and do it later."
-              : "What it earns is paid there."}
+              ? say(
+                  "If you have a Bittensor wallet, name its coldkey's address: its secret stays where it is. You can leave this empty and do it later.",
+                )
+              : say("What it earns is paid there.")}
           </p>
           <PayoutForm known={list.payoutColdkey} onChanged={reload} />
         </section>

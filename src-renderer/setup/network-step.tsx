@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import { offerRows } from "../../src-protocol/network-text.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -18,16 +19,18 @@ export function NetworkStep({ where, onChange }: { where: Where; onChange: (wher
   return (
     <>
       <fieldset className={choices["choices"]}>
-        <legend className={controls["hidden"]}>For whom shall it work?</legend>
+        <legend className={controls["hidden"]}>{say("For whom shall it work?")}</legend>
         <Choice
-          title="This computer alone"
-          about="To see how it works: a small model, test units that are worth nothing. You can join a network later."
+          title={say("This computer alone")}
+          about={say(
+            "To see how it works: a small model, test units that are worth nothing. You can join a network later.",
+          )}
           checked={wanted === "alone"}
           onChoose={() => choose("alone")}
         />
         <Choice
-          title="A network that invited me"
-          about="Paste its operator's invitation: a line that begins with tah1."
+          title={say("A network that invited me")}
+          about={say("Paste its operator's invitation: a line that begins with tah1.")}
           checked={wanted === "network"}
           onChoose={() => choose("network")}
         />
@@ -87,7 +90,7 @@ function Invitation({ onFound }: { onFound: (where: Where) => void }) {
   return (
     <form className={controls["card"]} onSubmit={look} noValidate>
       <label htmlFor={id} className={controls["hint"]}>
-        Invitation
+        {say("Invitation")}
       </label>
       <textarea
         id={id}
@@ -100,9 +103,9 @@ function Invitation({ onFound }: { onFound: (where: Where) => void }) {
       />
       <div className={styles["actions"]}>
         <button type="submit" className={controls["button"]} aria-disabled={busy !== null}>
-          {busy === null ? "See where it leads" : "Looking …"}
+          {busy === null ? say("See where it leads") : say("Looking …")}
         </button>
-        <p className={controls["hint"]}>This asks the network who it is. Nothing is joined yet.</p>
+        <p className={controls["hint"]}>{say("This asks the network who it is. Nothing is joined yet.")}</p>
       </div>
       {failure !== null && <FailureNotice failure={failure} />}
     </form>

@@ -1,3 +1,4 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import { type ReactNode, useState } from "react";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -28,12 +29,12 @@ import { WhenStep } from "./when-step.tsx";
 import { ALWAYS } from "../../src-protocol/policy.ts";
 
 const TITLES: Record<Step, string> = {
-  welcome: "This computer can train a large model while you sleep",
-  computer: "What this computer can do",
-  when: "When may it work?",
-  key: "Where does it earn to?",
-  network: "For whom?",
-  summary: "Ready",
+  welcome: phrase("This computer can train a large model while you sleep"),
+  computer: phrase("What this computer can do"),
+  when: phrase("When may it work?"),
+  key: phrase("Where does it earn to?"),
+  network: phrase("For whom?"),
+  summary: phrase("Ready"),
 };
 
 /** The first minutes: what it is, when it may run, for whom; and a yes, before which nothing computes. */
@@ -64,7 +65,7 @@ export function SetUp() {
       <header className={styles["head"]}>
         <p className={styles["brand"]}>
           <DialMark />
-          Train at Home
+          {say("Train at Home")}
         </p>
         <ThemeSwitch />
       </header>
@@ -72,10 +73,10 @@ export function SetUp() {
         <ConnectionNotice />
         {step !== "welcome" && (
           <p className={controls["hint"]}>
-            Step {STEPS.indexOf(step)} of {STEPS.length - 1}
+            {say("Step {step} of {steps}", { step: STEPS.indexOf(step), steps: STEPS.length - 1 })}
           </p>
         )}
-        <StepTitle key={step}>{TITLES[step]}</StepTitle>
+        <StepTitle key={step}>{say(TITLES[step])}</StepTitle>
         {step === "welcome" && (
           <WelcomeStep
             busy={busy !== null}
@@ -102,7 +103,7 @@ export function SetUp() {
               aria-disabled={busy !== null}
               onClick={() => setStep(stepBefore(step))}
             >
-              Back
+              {say("Back")}
             </button>
             {step === "summary" ? (
               <button
@@ -111,7 +112,7 @@ export function SetUp() {
                 aria-disabled={busy !== null}
                 onClick={() => begin(draft)}
               >
-                {busy === null ? "Yes, begin" : "Beginning …"}
+                {busy === null ? say("Yes, begin") : say("Beginning …")}
               </button>
             ) : (
               <button
@@ -120,7 +121,7 @@ export function SetUp() {
                 aria-disabled={problem !== null}
                 onClick={() => problem === null && setStep(stepAfter(step))}
               >
-                Continue
+                {say("Continue")}
               </button>
             )}
           </div>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { NetworkOffer } from "../../src-protocol/networks.ts";
 import { inMode } from "../schedule/schedule-mode.ts";
@@ -44,6 +45,6 @@ export function tokensPerSecond(gflops: number, parameters: number): number {
 /** The rules can be stored as they are; else what is wrong with them. */
 export function rulesProblem(rules: Rules): FailureBody | null {
   if (rules.schedule === "windows" && rules.windows.length === 0)
-    return { code: "no-hours", message: "Choose at least one hour, or another of the three choices." };
+    return { code: "no-hours", message: say("Choose at least one hour, or another of the three choices.") };
   return null;
 }

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { limitText } from "../../src-protocol/line-limits.ts";
 import controls from "../parts/controls.module.css";
@@ -13,45 +14,52 @@ export function SummaryStep({ draft: { rules, where }, now }: { draft: SetUpDraf
   const { uploadMbit, downloadMbit } = rules.limits;
   return (
     <>
-      <section className={controls["card"]} aria-label="What you have chosen">
+      <section className={controls["card"]} aria-label={say("What you have chosen")}>
         <dl className={styles["rows"]}>
           <div>
-            <dt>When</dt>
+            <dt>{say("When")}</dt>
             <dd>{previewOf(rules, now).join(" ")}</dd>
           </div>
           <div>
-            <dt>Your line</dt>
+            <dt>{say("Your line")}</dt>
             <dd>
-              Up: {limitText(uploadMbit)}. Down: {limitText(downloadMbit)}.
+              {say("Up: {uploadMbit}. Down: {downloadMbit}.", {
+                uploadMbit: limitText(uploadMbit),
+                downloadMbit: limitText(downloadMbit),
+              })}
             </dd>
           </div>
           <div>
-            <dt>For whom</dt>
-            <dd>{where.kind === "alone" ? "This computer alone" : where.offer.card.name}</dd>
+            <dt>{say("For whom")}</dt>
+            <dd>{where.kind === "alone" ? say("This computer alone") : where.offer.card.name}</dd>
           </div>
           <div>
-            <dt>What it earns</dt>
+            <dt>{say("What it earns")}</dt>
             <dd>
               {where.kind === "alone"
-                ? "Test units. They are worth nothing, and show how earning works."
-                : "What that network grants for finished work. What a night brings is shown when the first one is over: nobody can promise it before."}
+                ? say("Test units. They are worth nothing, and show how earning works.")
+                : say(
+                    "What that network grants for finished work. What a night brings is shown when the first one is over: nobody can promise it before.",
+                  )}
             </dd>
           </div>
           <div>
-            <dt>Your key</dt>
+            <dt>{say("Your key")}</dt>
             <dd>
-              <CopyText text={state.node.hotkey} what="address of your key" />
+              <CopyText text={state.node.hotkey} what={say("address of your key")} />
               <p className={controls["hint"]}>
-                Kept on this computer alone. A copy of it can be saved under Wallet, and the address that is
-                paid can be changed there.
+                {say(
+                  "Kept on this computer alone. A copy of it can be saved under Wallet, and the address that is paid can be changed there.",
+                )}
               </p>
             </dd>
           </div>
         </dl>
       </section>
       <p className={controls["hint"]}>
-        Everything here can be changed at any time. A pause is always one click away, and closing Train at
-        Home ends all of it.
+        {say(
+          "Everything here can be changed at any time. A pause is always one click away, and closing Train at Home ends all of it.",
+        )}
       </p>
     </>
   );

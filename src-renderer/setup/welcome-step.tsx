@@ -1,15 +1,22 @@
+import { phrase, say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import styles from "./setup.module.css";
 
 const DOES = [
-  "It holds one slice of a model that is too large for any one home, and trains it together with other computers.",
-  "It works only when your rules allow it: while you sleep, on power, when nobody uses the computer. Pause is one click away.",
-  "For finished work it gets receipts, and what they are worth is counted here.",
+  phrase(
+    "It holds one slice of a model that is too large for any one home, and trains it together with other computers.",
+  ),
+  phrase(
+    "It works only when your rules allow it: while you sleep, on power, when nobody uses the computer. Pause is one click away.",
+  ),
+  phrase("For finished work it gets receipts, and what they are worth is counted here."),
 ] as const;
 const NEVER = [
-  "It never reads your files: what it trains on comes from the network, or from a folder that you name.",
-  "It opens no port in your router, sends no statistics about you, and asks for no account.",
-  "Nothing is downloaded and nothing computes before you have said yes.",
+  phrase(
+    "It never reads your files: what it trains on comes from the network, or from a folder that you name.",
+  ),
+  phrase("It opens no port in your router, sends no statistics about you, and asks for no account."),
+  phrase("Nothing is downloaded and nothing computes before you have said yes."),
 ] as const;
 
 /** What it does, what it never does; and two ways to go on. */
@@ -25,8 +32,8 @@ export function WelcomeStep({
   return (
     <>
       <div className={styles["pair"]}>
-        <Promises title="What it does" lines={DOES} kind="does" />
-        <Promises title="What it never does" lines={NEVER} kind="never" />
+        <Promises title={say("What it does")} lines={DOES} kind="does" />
+        <Promises title={say("What it never does")} lines={NEVER} kind="never" />
       </div>
       <div className={styles["actions"]}>
         <button
@@ -35,14 +42,15 @@ export function WelcomeStep({
           aria-disabled={busy}
           onClick={onNext}
         >
-          Set it up
+          {say("Set it up")}
         </button>
         <button type="button" className={controls["button"]} aria-disabled={busy} onClick={onShow}>
-          {busy ? "Beginning …" : "Just show me"}
+          {busy ? say("Beginning …") : say("Just show me")}
         </button>
         <p className={controls["hint"]}>
-          “Just show me” begins now, on this computer alone: a small model, at full speed, for test units that
-          are worth nothing. Close it and nothing goes on.
+          {say(
+            "“Just show me” begins now, on this computer alone: a small model, at full speed, for test units that are worth nothing. Close it and nothing goes on.",
+          )}
         </p>
       </div>
     </>
@@ -55,7 +63,7 @@ function Promises({ title, lines, kind }: { title: string; lines: readonly strin
       <h2 className={controls["cardTitle"]}>{title}</h2>
       <ul className={styles["promises"]} data-kind={kind}>
         {lines.map((line) => (
-          <li key={line}>{line}</li>
+          <li key={line}>{say(line)}</li>
         ))}
       </ul>
     </section>

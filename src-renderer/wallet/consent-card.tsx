@@ -1,3 +1,5 @@
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import type { BindAnswer } from "../../src-protocol/payout-consent.ts";
 import { signatureIn } from "../../src-protocol/payout-consent.ts";
@@ -35,26 +37,31 @@ export function ConsentCard({ payoutColdkey, network }: { payoutColdkey: string;
     <section className={controls["card"]} aria-labelledby="consent-title">
       <div className={controls["cardHead"]}>
         <h2 id="consent-title" className={controls["cardTitle"]}>
-          Does {network} pay there?
+          {say("Does {network} pay there?", { network })}
         </h2>
         <button type="button" className={controls["button"]} aria-disabled={busy !== null} onClick={ask}>
-          {busy === "ask" ? "Asking …" : "Get the text to sign"}
+          {busy === "ask" ? say("Asking …") : say("Get the text to sign")}
         </button>
       </div>
       <p className={styles["text"]}>
-        A network pays to {shortened(payoutColdkey)} when the address has agreed: its own key signs one text,
-        on any computer, within 24 hours.
+        {say(
+          "A network pays to {payoutColdkey} when the address has agreed: its own key signs one text, on any computer, within 24 hours.",
+          { payoutColdkey: shortened(payoutColdkey) },
+        )}
       </p>
       {text !== null && (
         <form onSubmit={bind} noValidate className={styles["form"]}>
           <p className={styles["line"]}>
-            <CopyText text={text} what="text to sign" />
+            <CopyText text={text} what={say("text to sign")} />
             <span className={controls["hint"]}>
-              Sign exactly this text: <code>btcli wallet sign</code>, or “sign message” of a browser wallet.
+              <Trans
+                id="Sign exactly this text: <0>btcli wallet sign</0>, or “sign message” of a browser wallet."
+                components={{ 0: <code /> }}
+              />
             </span>
           </p>
           <label htmlFor={id} className={controls["hint"]}>
-            What the tool has printed
+            {say("What the tool has printed")}
           </label>
           <textarea
             id={id}
@@ -71,17 +78,22 @@ export function ConsentCard({ payoutColdkey, network }: { payoutColdkey: string;
               className={`${controls["button"]} ${signature === null ? "" : controls["primary"]}`}
               aria-disabled={signature === null || busy !== null}
             >
-              {busy === "bind" ? "Telling the network …" : "Have it pay there"}
+              {busy === "bind" ? say("Telling the network …") : say("Have it pay there")}
             </button>
             {signed.trim() !== "" && signature === null && (
-              <span className={controls["hint"]}>There is no signature in it: 128 digits of hex.</span>
+              <span className={controls["hint"]}>
+                {say("There is no signature in it: 128 digits of hex.")}
+              </span>
             )}
           </div>
         </form>
       )}
       <output className={controls["hint"]}>
         {bound !== null &&
-          `The network pays ${shortened(bound.hotkey)} to ${shortened(bound.payoutColdkey)} from now on. What was claimed before goes where it was claimed to.`}
+          say(
+            "The network pays {hotkey} to {payoutColdkey} from now on. What was claimed before goes where it was claimed to.",
+            { hotkey: shortened(bound.hotkey), payoutColdkey: shortened(bound.payoutColdkey) },
+          )}
       </output>
       {failure !== null && <FailureNotice failure={failure} />}
     </section>

@@ -1,3 +1,5 @@
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useState } from "react";
 import { getBridge } from "../bridge/bridge.ts";
 import controls from "../parts/controls.module.css";
@@ -17,29 +19,30 @@ export function KeyCard({ list, address }: { list: WalletList; address: string }
   return (
     <section className={controls["card"]} aria-labelledby="key-title">
       <h2 id="key-title" className={controls["cardTitle"]}>
-        Your key
+        {say("Your key")}
       </h2>
       <p className={styles["text"]}>
-        It signs the receipts and claims of this computer. Whoever has it can claim in your name, and what it
-        earns goes to the payout address alone.
+        {say(
+          "It signs the receipts and claims of this computer. Whoever has it can claim in your name, and what it earns goes to the payout address alone.",
+        )}
       </p>
       <dl className={styles["rows"]}>
         <div>
-          <dt>Address (hotkey)</dt>
+          <dt>{say("Address (hotkey)")}</dt>
           <dd data-testid="hotkey">
-            <CopyText text={address} what="address of your key" />
+            <CopyText text={address} what={say("address of your key")} />
           </dd>
         </div>
         <div>
-          <dt>File</dt>
+          <dt>{say("File")}</dt>
           <dd>
             <code>{list.inUse}</code>
-            <p className={controls["hint"]}>Only your account on this computer can read it.</p>
+            <p className={controls["hint"]}>{say("Only your account on this computer can read it.")}</p>
           </dd>
         </div>
       </dl>
       {place !== null && (
-        <KeyDialog open="Save a copy …" title="A copy of your key">
+        <KeyDialog open={say("Save a copy …")} title={say("A copy of your key")}>
           {(close) => <Backup {...place} onDone={close} />}
         </KeyDialog>
       )}
@@ -72,8 +75,10 @@ function Backup({ wallet, hotkey, onDone }: { wallet: string; hotkey: string; on
   return (
     <form onSubmit={(event) => void save(event)} noValidate className={styles["form"]}>
       <p className={styles["text"]}>
-        The file holds the key under a password of its own. polkadot-js, browser wallets and{" "}
-        <code>tah wallet import</code> open it. Without the password nobody does.
+        <Trans
+          id="The file holds the key under a password of its own. polkadot-js, browser wallets and <0>tah wallet import</0> open it. Without the password nobody does."
+          components={{ 0: <code /> }}
+        />
       </p>
       {isLocked && <OldPassword value={opening} onChange={setOpening} />}
       <NewPassword typed={typed} onChange={setTyped} />
@@ -81,14 +86,14 @@ function Backup({ wallet, hotkey, onDone }: { wallet: string; hotkey: string; on
       {failure !== null && <FailureNotice failure={failure} />}
       <div className={controls["actions"]}>
         <button type="button" className={controls["button"]} onClick={onDone}>
-          Cancel
+          {say("Cancel")}
         </button>
         <button
           type="submit"
           className={`${controls["button"]} ${controls["primary"]}`}
           aria-disabled={busy !== null}
         >
-          {busy === null ? "Save the file" : "Locking it …"}
+          {busy === null ? say("Save the file") : say("Locking it …")}
         </button>
       </div>
     </form>

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import type { ListedWallet } from "../../src-protocol/wallet-ipc.ts";
 
 /** The wallet and name of the hotkey whose file has this path; null: it is in another folder. */
@@ -28,6 +29,6 @@ export function askedWords(phrase: string): readonly number[] {
 
 /** What is wrong with a password and its repetition, as a sentence; null: nothing. */
 export function passwordProblem(password: string, again: string): string | null {
-  if (password === "") return "Choose a password.";
-  return password === again ? null : "The two are not the same.";
+  if (password === "") return say("Choose a password.");
+  return password === again ? null : say("The two are not the same.");
 }

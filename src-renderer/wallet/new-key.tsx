@@ -1,3 +1,5 @@
+import { Trans } from "@lingui/react";
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import type { ListedWallet } from "../../src-protocol/wallet-ipc.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -38,23 +40,25 @@ export function NewKey({ wallets, onDone }: { wallets: readonly ListedWallet[]; 
   return (
     <form onSubmit={make} noValidate className={styles["form"]}>
       <fieldset className={styles["choices"]}>
-        <legend className={controls["hidden"]}>What kind of key?</legend>
+        <legend className={controls["hidden"]}>{say("What kind of key?")}</legend>
         <label>
           <input type="radio" name={id} checked={kind === "hotkey"} onChange={() => setKind("hotkey")} />
           <span>
-            A hotkey<small>works on this computer at night, so it usually has no password</small>
+            {say("A hotkey")}
+            <small>{say("works on this computer at night, so it usually has no password")}</small>
           </span>
         </label>
         <label>
           <input type="radio" name={id} checked={kind === "coldkey"} onChange={() => setKind("coldkey")} />
           <span>
-            A coldkey<small>is paid; it stands under a password, and works nowhere</small>
+            {say("A coldkey")}
+            <small>{say("is paid; it stands under a password, and works nowhere")}</small>
           </span>
         </label>
       </fieldset>
       <p className={styles["fields"]}>
         <label htmlFor={`${id}-name`} className={controls["hint"]}>
-          Name of its wallet
+          {say("Name of its wallet")}
         </label>
         <input
           id={`${id}-name`}
@@ -71,14 +75,14 @@ export function NewKey({ wallets, onDone }: { wallets: readonly ListedWallet[]; 
       {failure !== null && <FailureNotice failure={failure} />}
       <div className={controls["actions"]}>
         <button type="button" className={controls["button"]} onClick={onDone}>
-          Cancel
+          {say("Cancel")}
         </button>
         <button
           type="submit"
           className={`${controls["button"]} ${controls["primary"]}`}
           aria-disabled={busy !== null}
         >
-          {busy === null ? "Make it" : "Making it …"}
+          {busy === null ? say("Make it") : say("Making it …")}
         </button>
       </div>
     </form>
@@ -104,8 +108,10 @@ function Phrase({ phrase, onDone }: { phrase: string; onDone: () => void }) {
     return (
       <div className={styles["form"]}>
         <p ref={title} tabIndex={-1} className={styles["text"]}>
-          <strong>Write these words on paper, now.</strong> Whoever has them has the key, and nobody can give
-          them to you again. They are shown this once.
+          <Trans
+            id="<0>Write these words on paper, now.</0> Whoever has them has the key, and nobody can give them to you again. They are shown this once."
+            components={{ 0: <strong /> }}
+          />
         </p>
         <ol className={styles["phrase"]} data-testid="phrase">
           {words.map((word, i) => (
@@ -120,18 +126,18 @@ function Phrase({ phrase, onDone }: { phrase: string; onDone: () => void }) {
             className={`${controls["button"]} ${controls["primary"]}`}
             onClick={() => setStep("ask")}
           >
-            They are on paper
+            {say("They are on paper")}
           </button>
         </div>
       </div>
     );
   return (
     <form onSubmit={check} noValidate className={styles["form"]}>
-      <p className={styles["text"]}>Two words of your paper, so that it is sure:</p>
+      <p className={styles["text"]}>{say("Two words of your paper, so that it is sure:")}</p>
       {asked.map((at, i) => (
         <p key={at} className={styles["fields"]}>
           <label htmlFor={`${id}-${at}`} className={controls["hint"]}>
-            Word {at + 1}
+            {say("Word {at}", { at: at + 1 })}
           </label>
           <input
             id={`${id}-${at}`}
@@ -146,15 +152,15 @@ function Phrase({ phrase, onDone }: { phrase: string; onDone: () => void }) {
       ))}
       {isWrong && (
         <p className={controls["hint"]} role="alert">
-          That is another word. Look at the paper, and at the list again.
+          {say("That is another word. Look at the paper, and at the list again.")}
         </p>
       )}
       <div className={controls["actions"]}>
         <button type="button" className={controls["button"]} onClick={() => setStep("write")}>
-          See the words again
+          {say("See the words again")}
         </button>
         <button type="submit" className={`${controls["button"]} ${controls["primary"]}`}>
-          Done
+          {say("Done")}
         </button>
       </div>
     </form>

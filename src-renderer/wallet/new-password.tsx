@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useId } from "react";
 import controls from "../parts/controls.module.css";
 import styles from "./wallet.module.css";
@@ -23,14 +24,14 @@ export function NewPassword({
     <div className={styles["fields"]}>
       <Field
         id={`${id}-first`}
-        label={isOptional ? "Password (may be left empty)" : "Password"}
+        label={isOptional ? say("Password (may be left empty)") : say("Password")}
         value={typed.password}
         onChange={(password) => onChange({ ...typed, password })}
       />
       {(!isOptional || typed.password !== "") && (
         <Field
           id={`${id}-again`}
-          label="The same again"
+          label={say("The same again")}
           value={typed.again}
           onChange={(again) => onChange({ ...typed, again })}
         />
@@ -74,7 +75,7 @@ export function OldPassword({ value, onChange }: { value: string; onChange: (val
   return (
     <p className={styles["fields"]}>
       <label htmlFor={id} className={controls["hint"]}>
-        Its password
+        {say("Its password")}
       </label>
       <input
         id={id}

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useRef, useState } from "react";
 import { getBridge } from "../bridge/bridge.ts";
 import controls from "../parts/controls.module.css";
@@ -13,16 +14,20 @@ export function PayoutCard({ list, onChanged }: { list: WalletList; onChanged: (
   return (
     <section className={controls["card"]} aria-labelledby="payout-title">
       <h2 id="payout-title" className={controls["cardTitle"]}>
-        Paid to
+        {say("Paid to")}
       </h2>
       <p className={styles["text"]}>
         {payoutColdkey === null
-          ? "The key itself, until you name an address. One whose secret is not on this computer is the safest place for what it earns: a coldkey, of a paper or another device."
-          : "What is claimed from now on goes here. Its secret need not be on this computer, and what is claimed already is not moved."}
+          ? say(
+              "The key itself, until you name an address. One whose secret is not on this computer is the safest place for what it earns: a coldkey, of a paper or another device.",
+            )
+          : say(
+              "What is claimed from now on goes here. Its secret need not be on this computer, and what is claimed already is not moved.",
+            )}
       </p>
       {payoutColdkey !== null && (
         <p className={styles["address"]} data-testid="payout">
-          <CopyText text={payoutColdkey} what="payout address" />
+          <CopyText text={payoutColdkey} what={say("payout address")} />
         </p>
       )}
       <PayoutForm known={payoutColdkey} onChanged={onChanged} />
@@ -49,7 +54,7 @@ export function PayoutForm({ known, onChanged }: { known: string | null; onChang
   return (
     <form onSubmit={(event) => void name(event)} noValidate className={styles["form"]}>
       <label htmlFor={id} className={controls["hint"]}>
-        {known === null ? "Address of a coldkey: it begins with 5" : "Another address"}
+        {known === null ? say("Address of a coldkey: it begins with 5") : say("Another address")}
       </label>
       <div className={styles["line"]}>
         <input
@@ -68,7 +73,7 @@ export function PayoutForm({ known, onChanged }: { known: string | null; onChang
           className={`${controls["button"]} ${isEmpty ? "" : controls["primary"]}`}
           aria-disabled={isEmpty || busy !== null}
         >
-          {busy !== null ? "Changing …" : known === null ? "Pay there" : "Pay there instead"}
+          {busy !== null ? say("Changing …") : known === null ? say("Pay there") : say("Pay there instead")}
         </button>
       </div>
       {failure !== null && <FailureNotice failure={failure} />}

@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import type { ListedWallet } from "../../src-protocol/wallet-ipc.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -51,12 +52,13 @@ export function TakeKey({
   return (
     <form onSubmit={(event) => void take(event)} noValidate className={styles["form"]}>
       <p className={styles["text"]}>
-        A hotkey, to work with on this computer. A coldkey is better left where it is: its address alone is
-        enough to be paid.
+        {say(
+          "A hotkey, to work with on this computer. A coldkey is better left where it is: its address alone is enough to be paid.",
+        )}
       </p>
       <p className={styles["fields"]}>
         <label htmlFor={`${id}-phrase`} className={controls["hint"]}>
-          Its secret phrase: 12 to 24 words
+          {say("Its secret phrase: 12 to 24 words")}
         </label>
         <textarea
           id={`${id}-phrase`}
@@ -73,7 +75,7 @@ export function TakeKey({
       </p>
       <p className={styles["fields"]}>
         <label htmlFor={`${id}-file`} className={controls["hint"]}>
-          Or its file: of Bittensor&apos;s tools, or exported by polkadot-js
+          {say("Or its file: of Bittensor's tools, or exported by polkadot-js")}
         </label>
         <input
           id={`${id}-file`}
@@ -85,7 +87,7 @@ export function TakeKey({
       {file !== null && <OldPassword value={password} onChange={setPassword} />}
       <p className={styles["fields"]}>
         <label htmlFor={`${id}-name`} className={controls["hint"]}>
-          Name of its wallet here
+          {say("Name of its wallet here")}
         </label>
         <input
           id={`${id}-name`}
@@ -100,14 +102,14 @@ export function TakeKey({
       {failure !== null && <FailureNotice failure={failure} />}
       <div className={controls["actions"]}>
         <button type="button" className={controls["button"]} onClick={onCancel}>
-          Cancel
+          {say("Cancel")}
         </button>
         <button
           type="submit"
           className={`${controls["button"]} ${isEmpty ? "" : controls["primary"]}`}
           aria-disabled={isEmpty || busy !== null}
         >
-          {busy === null ? "Take it in, and work with it" : "Taking it in …"}
+          {busy === null ? say("Take it in, and work with it") : say("Taking it in …")}
         </button>
       </div>
     </form>

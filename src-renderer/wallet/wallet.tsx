@@ -1,3 +1,4 @@
+import { say } from "../../src-protocol/say.ts";
 import { useCallback, useEffect, useState } from "react";
 import type { MethodResult } from "../../src-protocol/methods.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -51,5 +52,5 @@ export function Wallet() {
 }
 
 function activeName(known: readonly { name: string; active: boolean }[]): string {
-  return known.find(({ active }) => active)?.name ?? "the network";
+  return known.find(({ active }) => active)?.name ?? say("the network");
 }

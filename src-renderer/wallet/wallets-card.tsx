@@ -1,3 +1,5 @@
+import { Trans } from "@lingui/react";
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import type { ListedKey } from "../../src-protocol/wallet-ipc.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -18,10 +20,10 @@ export function WalletsCard({ list, onChanged }: { list: WalletList; onChanged: 
     <section className={controls["card"]} aria-labelledby="wallets-title">
       <div className={controls["cardHead"]}>
         <h2 id="wallets-title" className={controls["cardTitle"]}>
-          Wallets
+          {say("Wallets")}
         </h2>
         <div className={styles["line"]}>
-          <KeyDialog open="Make a key …" title="A new key">
+          <KeyDialog open={say("Make a key …")} title={say("A new key")}>
             {(close) => (
               <NewKey
                 wallets={list.wallets}
@@ -32,7 +34,7 @@ export function WalletsCard({ list, onChanged }: { list: WalletList; onChanged: 
               />
             )}
           </KeyDialog>
-          <KeyDialog open="Take a key in …" title="A key that you have">
+          <KeyDialog open={say("Take a key in …")} title={say("A key that you have")}>
             {(close) => (
               <TakeKey
                 wallets={list.wallets}
@@ -46,8 +48,11 @@ export function WalletsCard({ list, onChanged }: { list: WalletList; onChanged: 
         </div>
       </div>
       <p className={controls["hint"]}>
-        In <code>{list.root}</code>, as Bittensor&apos;s own tools keep them: they can read these, and these
-        theirs.
+        <Trans
+          id="In <0>{folder}</0>, as Bittensor's own tools keep them: they can read these, and these theirs."
+          values={{ folder: list.root }}
+          components={{ 0: <code /> }}
+        />
       </p>
       <ul className={styles["wallets"]}>
         {list.wallets.map(({ name, coldkey, hotkeys }) => (
@@ -77,8 +82,8 @@ export function WalletsCard({ list, onChanged }: { list: WalletList; onChanged: 
 
 const HOLDS: Record<ListedKey["holds"], string> = {
   secret: "",
-  locked: "under a password",
-  public: "address only",
+  locked: phrase("under a password"),
+  public: phrase("address only"),
 };
 
 interface Use {
@@ -100,30 +105,34 @@ function KeyRow({ kind, row, use = null }: { kind: "coldkey" | "hotkey"; row: Li
     <li>
       <div className={styles["key"]}>
         <span className={styles["keyName"]}>
-          {kind === "coldkey" ? "Coldkey" : `Hotkey ${row.name}`}
-          {HOLDS[row.holds] !== "" && <small>{HOLDS[row.holds]}</small>}
+          {kind === "coldkey" ? say("Coldkey") : say("Hotkey {name}", { name: row.name })}
+          {HOLDS[row.holds] !== "" && <small>{say(HOLDS[row.holds])}</small>}
         </span>
         <span>
           {row.address === null ? (
-            <span className={controls["hint"]}>address unknown until it is opened</span>
+            <span className={controls["hint"]}>{say("address unknown until it is opened")}</span>
           ) : (
-            <CopyText text={row.address} what={`address of ${row.name}`} />
+            <CopyText text={row.address} what={say("address of {name}", { name: row.name })} />
           )}
         </span>
-        {use?.isInUse === true && <span className={styles["inUse"]}>works here</span>}
+        {use?.isInUse === true && <span className={styles["inUse"]}>{say("works here")}</span>}
         {use?.isInUse === false && (
           <button
             type="button"
             className={controls["button"]}
-            aria-label={`Work with ${use.wallet} ${row.name}`}
+            aria-label={say("Work with {wallet} {name}", { wallet: use.wallet, name: row.name })}
             aria-disabled={busy !== null}
             onClick={() => void put(use)}
           >
-            {busy === null ? "Work with it" : "Changing …"}
+            {busy === null ? say("Work with it") : say("Changing …")}
           </button>
         )}
       </div>
-      {row.problem !== null && <p className={controls["hint"]}>{row.problem}</p>}
+      {row.problem !== null && (
+        <p className={controls["hint"]} lang="en">
+          {row.problem}
+        </p>
+      )}
       {needsPassword && <OldPassword value={password} onChange={setPassword} />}
       {failure !== null && <FailureNotice failure={failure} />}
     </li>

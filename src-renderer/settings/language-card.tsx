@@ -1,0 +1,35 @@
+import { useId } from "react";
+import { say } from "../../src-protocol/say.ts";
+import { chooseLanguage, LANGUAGES, type LanguageChoice, useLanguageChoice } from "../language/language.ts";
+import controls from "../parts/controls.module.css";
+
+/** Which language the dashboard speaks; each is listed by its own name. */
+export function LanguageCard() {
+  const id = useId();
+  const choice = useLanguageChoice();
+  return (
+    <section className={controls["card"]} aria-labelledby={`${id}-title`}>
+      <div className={controls["cardHead"]}>
+        <h2 id={`${id}-title`} className={controls["cardTitle"]}>
+          {say("Language")}
+        </h2>
+        <select
+          className={controls["field"]}
+          aria-labelledby={`${id}-title`}
+          value={choice}
+          onChange={({ target }) => void chooseLanguage(target.value as LanguageChoice)}
+        >
+          <option value="system">{say("As the system")}</option>
+          {Object.entries(LANGUAGES).map(([language, name]) => (
+            <option key={language} value={language} lang={language}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </div>
+      <p className={controls["hint"]}>
+        {say("What a terminal, an agent or the log says stays English, and so do some messages in here.")}
+      </p>
+    </section>
+  );
+}
