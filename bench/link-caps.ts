@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { HEARTBEAT_MS } from "../src-protocol/control.ts";
 import { NO_LIMITS } from "../src-protocol/line-limits.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { OrchestratorRoute } from "../src-worker/control/orchestrator-route.ts";
@@ -30,7 +31,7 @@ export interface CapRow {
   /** Mean of the ten seconds from the first byte on. */
   gotMbit: number;
   ratio: number;
-  /** Of the limited side's last heartbeat that was answered; null where there are none. */
+  /** The longest of the limited side's heartbeats in that time; null where there are none. */
   roundTripMs: number | null;
 }
 
@@ -66,11 +67,14 @@ async function between(
     const before = await b.frames();
     const begun = performance.now();
     const sending = a.call({ do: "saturate", forMs: SECONDS * 1000 });
-    await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
+    let roundTripMs: number | null = null;
+    while (performance.now() - begun < SECONDS * 1000) {
+      await new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS / 2));
+      roundTripMs = Math.max(roundTripMs ?? 0, (await limited.frames()).roundTripMs ?? 0);
+    }
     const after = await b.frames();
     const seconds = (performance.now() - begun) / 1000;
     z.object({ closed: z.null() }).parse(await sending);
-    const { roundTripMs } = await limited.frames();
     return row(kind, side, after.bytes - before.bytes, seconds, roundTripMs);
   } finally {
     a.close();

@@ -3,7 +3,8 @@ import { linkServices } from "../src-protocol/link-services.ts";
 import type { LinkServices } from "../src-protocol/link-services.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { memoryLinks } from "../src-worker/links/index.ts";
-import type { Progress } from "./bench.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { BenchOptions, Progress } from "./bench.ts";
 import { LabProcess, spawnIn } from "./lab/lab-process.ts";
 import { measureHere } from "./lab/measure-here.ts";
 import { benchCaps } from "./link-caps.ts";
@@ -55,22 +56,31 @@ export interface LinkResult {
  * of the computer meets all. Messages of 1 MiB, 64 KiB there and back, and a fresh dial each round.
  * Then what an owner's limit is worth on each of them (`caps`).
  */
-export async function benchLink(progress: Progress): Promise<LinkResult> {
+export async function benchLink(
+  progress: Progress,
+  { only }: Pick<BenchOptions, "only">,
+): Promise<LinkResult> {
+  const unknown = only.find((part) => part !== "rates" && part !== "caps");
+  if (unknown !== undefined)
+    throw new Failure("unknown-part", `There is no part called "${unknown}". There are: rates, caps.`);
+  const isWanted = (part: "rates" | "caps"): boolean => only.length === 0 || only.includes(part);
   const relay = spawnIn(null, "lab-services.ts", [HOST]);
   const nodes: LabProcess[] = [];
   try {
     const [said] = await once(relay, "message");
     const services = linkServices.parse(said);
     const measured = new Map<Kind, Round[]>(KINDS.map((kind) => [kind, []]));
-    for (let round = 1; round <= ROUNDS; round++) {
+    for (let round = 1; round <= ROUNDS && isWanted("rates"); round++) {
       for (const kind of KINDS) {
         const one = kind === "memory" ? await inMemory() : await between(kind, services, relay, nodes);
         measured.get(kind)?.push(one);
         progress(`round ${round} of ${ROUNDS}, ${kind}: ${one.mbPerSecond.toFixed(0)} MB/s`);
       }
     }
-    const caps = await benchCaps((kind) => opened(kind, services, relay, nodes), progress);
-    const links = KINDS.map((kind) => row(kind, measured));
+    const links = isWanted("rates") ? KINDS.map((kind) => row(kind, measured)) : [];
+    const caps = isWanted("caps")
+      ? await benchCaps((kind) => opened(kind, services, relay, nodes), progress)
+      : [];
     return { links, caps, rounds: ROUNDS, megabytes: BYTES / 2 ** 20 };
   } finally {
     for (const node of nodes) node.close();

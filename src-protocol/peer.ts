@@ -69,6 +69,20 @@ export const upkeepMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("received"), ...counts }),
 ]);
 export type UpkeepMessage = z.infer<typeof upkeepMessage>;
+/**
+ * From whoever may not receive as fast as the other sends: `taken` frame bytes have come on this path, and
+ * `bytes` more may be on their way; null: as many as the transport takes.
+ */
+export const windowMessage = z.strictObject({
+  type: z.literal("window"),
+  bytes: z
+    .int()
+    .positive()
+    .max(2 ** 42)
+    .nullable(),
+  taken: z.int().nonnegative(),
+});
+export type WindowMessage = z.infer<typeof windowMessage>;
 /** Bytes of a stage's state that are asked for at once. */
 export const STATE_PART_BYTES = 1024 * 1024;
 /** Values of a sum that travel in one message. */
@@ -112,6 +126,7 @@ export const peerMessage = z.discriminatedUnion("type", [
   tensorMeta,
   ...blobMessage.options,
   ...upkeepMessage.options,
+  windowMessage,
   ...replicaMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
@@ -124,7 +139,7 @@ export const peerMessage = z.discriminatedUnion("type", [
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
 /** What the stages say to each other. */
-export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage>;
+export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage | WindowMessage>;
 
 export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
   return message.type === "resume" || message.type === "received";

@@ -37,6 +37,11 @@ export class Bandwidth {
     return this.#waiting.length === 0 && this.#waitMs() === 0;
   }
 
+  /** Null: no limit. */
+  get bytesPerSecond(): number | null {
+    return this.#mbit === null ? null : (this.#mbit * 1e6) / 8;
+  }
+
   /** Into how large pieces bulk is cut, so that what is urgent can go between them. */
   get pieceBytes(): number {
     if (this.#mbit === null) return CHUNK_BYTES;

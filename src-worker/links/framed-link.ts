@@ -13,6 +13,7 @@ import { LinkOutbox } from "./link-outbox.ts";
 import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
+import { ReceiveWindow, SendWindow } from "./link-window.ts";
 import type {
   BlobHandler,
   CloseHandler,
@@ -53,6 +54,8 @@ export class FramedLink implements Link {
   #hasTurn = false;
   /** Ends the wait until more may be received; null: it does not wait. */
   #cancelRest: (() => void) | null = null;
+  readonly #sendWindow = new SendWindow();
+  readonly #receiveWindow = new ReceiveWindow();
   #inFlightBytes = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
@@ -95,7 +98,8 @@ export class FramedLink implements Link {
 
   async send(message: PeerMessage, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
     if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
-    const sent = this.#outbox.add(message, payload, this.#throttle?.up.pieceBytes);
+    const pieceBytes = Math.min(this.#throttle?.up.pieceBytes ?? Infinity, this.#sendWindow.pieceBytes);
+    const sent = this.#outbox.add(message, payload, pieceBytes);
     this.#pump();
     await sent;
   }
@@ -134,7 +138,9 @@ export class FramedLink implements Link {
   }
 
   limitBy(throttle: Throttle): void {
-    if (this.#closedFor === null) this.#throttle = throttle;
+    if (this.#closedFor !== null) return;
+    this.#throttle = throttle;
+    this.#tellWindow();
   }
 
   ask(): void {
@@ -178,6 +184,7 @@ export class FramedLink implements Link {
 
   /** Null: there is none, or it is not its turn; then `#pump` is called when it is. */
   #nextBulk(): Shipment | null {
+    if (!this.#sendWindow.isOpen(this.#bytesSent)) return null;
     const up = this.#throttle?.up;
     if (up === undefined || up.isFree || this.#hasTurn || !this.#outbox.hasBulk) {
       this.#hasTurn = false;
@@ -216,12 +223,20 @@ export class FramedLink implements Link {
     const down = this.#throttle?.down;
     if (down === undefined || this.#closedFor !== null) return;
     down.spend(receivedBytes);
+    this.#tellWindow();
     if (down.isFree || this.#cancelRest !== null) return;
     this.#cancelRest = down.whenFree(() => {
       this.#cancelRest = null;
       this.#listen();
     });
     this.#listen();
+  }
+
+  /** The owner's limit has changed, or enough has come. */
+  #tellWindow(): void {
+    const limit = this.#throttle?.down.bytesPerSecond ?? null;
+    const word = this.#receiveWindow.news(limit, this.#bytesReceived);
+    if (word !== null) this.send(word).catch(() => undefined);
   }
 
   #take(event: FrameEvent<PeerMessage>): void {
@@ -244,7 +259,10 @@ export class FramedLink implements Link {
   #hear(message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
     this.#messagesReceived += 1;
     // Not after what waits for a stage: each side bounds what it asks for and what it answers.
-    if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
+    if (message.type === "window") {
+      this.#sendWindow.hear(message);
+      this.#pump();
+    } else if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
     else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
   }

@@ -316,7 +316,7 @@ export class Peers {
     const { isHeard } = this.#station;
     if (isHeard && !this.#wasHeard) {
       // UDP passes now: no need to wait for the next look.
-      this.#upgradePauseMs = UPGRADE_MS;
+      this.#upgradePauseMs = UPGRADE_MS / 2;
       this.#upgradeAt = now;
     }
     this.#wasHeard = isHeard;
