@@ -266,6 +266,18 @@ describe("a statement", () => {
     expect(await refusalOf(middle(3, { finishedAt: 2 }))).toBe("already-paid");
     expect(auditLedger(store).findings).toEqual([]);
   });
+
+  test("is made at last also of a computer that is gone, so that its receipts go", async () => {
+    await credited([]);
+    await ledger.credit([receipt(HEAD, { next: MIDDLE }, { stage: 0, step: 7 })]);
+    await credited(
+      Array.from({ length: 512 }, (_, step) => 1_200 + step),
+      1_711,
+    );
+    expect(count("receipts")).toBe(1);
+    expect(accruedRao(store, ALICE.address)).toBe(310n);
+    expect(auditLedger(store).findings).toEqual([]);
+  });
 });
 
 test("a step's receipts are found by an index, however many there are", () => {

@@ -77,6 +77,8 @@ interface Page {
 export class Ledger {
   private readonly store: Store;
   private readonly options: LedgerOptions;
+  /** Receipts that wait to be added up, by hotkey and stage. */
+  private readonly loose = new Map<Ss58Address, Map<number, number>>();
 
   constructor(store: Store, options: LedgerOptions) {
     this.store = store;
@@ -212,14 +214,39 @@ export class Ledger {
         ...pay,
       },
     );
+    if (body.share !== undefined) {
+      const { store } = this;
+      const { worker } = body;
+      // SECURITY: its receipt is deleted one day, and must not be paid again in another text.
+      store.run(
+        "UPDATE shares SET isPaid = 1 WHERE runId = :runId AND step = :step AND stage = :stage AND worker = :worker",
+        { runId, step, stage, worker },
+      );
+    }
     page.head = { number, seal };
     page.counts.set(hotkey, (page.counts.get(hotkey) ?? 0) + 1);
     this.options.onLink?.(step, stage, body.link);
-    if (step % RECEIPTS_PER_STATEMENT === RECEIPTS_PER_STATEMENT - 1) {
-      addUp(this.store, found.hotkey, this.options);
-      forgetReceipts(this.store, runId, this.options.keptFrom());
-    }
+    this.addUpInTime(found.hotkey, hotkey, body);
     return null;
+  }
+
+  private addUpInTime(address: Ss58Address, hotkey: bigint, { runId, stage }: ReceiptBody): void {
+    const stages = this.loose.get(address) ?? new Map<number, number>();
+    const count = (stages.get(stage) ?? this.looseOf(hotkey, runId, stage) - 1) + 1;
+    this.loose.set(address, stages.set(stage, count));
+    if (count < RECEIPTS_PER_STATEMENT) return;
+    this.loose.delete(address);
+    addUp(this.store, address, this.options);
+    forgetReceipts(this.store, runId, this.options);
+  }
+
+  private looseOf(hotkey: bigint, runId: string, stage: number): number {
+    return numberOf(
+      this.store.get(
+        "SELECT count(*) AS n FROM receipts WHERE statement IS NULL AND hotkey = :hotkey AND runId = :runId AND stage = :stage",
+        { hotkey, runId, stage },
+      )?.n,
+    );
   }
 
   /** What is known of a receipt without its signatures: stored before, refused for good, early, or (null) still to be looked at. */
@@ -268,8 +295,14 @@ export class Ledger {
       return share === undefined || !its || overlaps(its.microBatches, share.microBatches);
     });
     if (isTaken) return "already-paid";
-    // What a step has counted is kept only as long as nobody was paid for that step before.
-    if (share !== undefined) return null;
+    if (share !== undefined) {
+      const paid = this.store.all(
+        "SELECT microBatches FROM shares WHERE runId = :runId AND step = :step AND stage = :stage AND isPaid = 1",
+        { runId, step, stage },
+      );
+      const isPaid = paid.some((row) => overlaps(textOf(row.microBatches), share.microBatches));
+      return isPaid ? "already-paid" : null;
+    }
     const added = this.store.get(
       `SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step AND fromStep <= :step LIMIT 1`,
       { runId, stage, step },
@@ -382,15 +415,31 @@ function goesOn(last: StoredRow, row: StoredRow): boolean {
   return numberOf(last.step) + 1 === numberOf(row.step);
 }
 
-/** More steps than this are not kept, however old the state is that the run could go back to. */
-const MOST_KEPT_STEPS = 10_000;
+/** More steps than this are not kept once they are added up, however old the state is that the run could go back to. */
+const MOST_KEPT_STEPS = 512;
+/** Who has been gone for so long sends no more that belongs to the same statement. */
+const LOOSE_STEPS = 2 * RECEIPTS_PER_STATEMENT;
 
-/** Deletes receipts of steps below `keptFrom` that are in a statement; inside `store.write` only. */
-function forgetReceipts(store: Store, runId: string, keptFrom: number): void {
+/**
+ * Deletes receipts of steps below `keptFrom` that are in a statement, those of computers that are gone added
+ * up before; inside `store.write` only. Nothing is paid again: `statements` says which steps of a stage are, and
+ * `shares` which replicas are.
+ */
+function forgetReceipts(
+  store: Store,
+  runId: string,
+  { keptFrom, ...clock }: Pick<LedgerOptions, "keptFrom" | "now" | "block">,
+): void {
   const newest = numberOf(
     store.get("SELECT max(step) AS step FROM receipts WHERE runId = :runId", { runId })?.step,
   );
-  prune(store, runId, Math.max(keptFrom, newest - MOST_KEPT_STEPS));
+  const gone = store.all(
+    `SELECT DISTINCT h.address FROM receipts r JOIN hotkeys h ON h.number = r.hotkey
+     WHERE r.statement IS NULL AND (r.runId != :runId OR r.step < :before)`,
+    { runId, before: newest - LOOSE_STEPS },
+  );
+  for (const { address } of gone) addUp(store, ss58Address.parse(address), clock);
+  prune(store, runId, Math.max(keptFrom(), newest - MOST_KEPT_STEPS));
 }
 
 /** What a hotkey has earned and not claimed: in its account, or not added up yet. */

@@ -42,6 +42,7 @@ let folder: string;
 let store: Store;
 let ledger: Ledger;
 let live = { generation: 5, elapsedMs: 60_000 };
+let restorable = 0;
 
 async function finish(step: number, generation = 5, counted = halves): Promise<void> {
   await store.write(() => {
@@ -84,6 +85,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah shares "));
   store = Store.open(folder, () => {});
   live = { generation: 5, elapsedMs: 60_000 };
+  restorable = 0;
   await identify(store, TEST_NETWORK, BOOK_NOW);
   await keepRun(store, RUN, BOOK_NOW);
   openLedger(store, folder, RUN.runId);
@@ -94,7 +96,7 @@ beforeEach(async () => {
     flops: [FLOPS, FLOPS, FLOPS],
     raoPerTeraflop: RATE,
     pipeline: () => live,
-    keptFrom: () => 0,
+    keptFrom: () => restorable,
   });
 });
 afterEach(() => {
@@ -187,6 +189,25 @@ describe("replicas of a stage", () => {
 });
 
 describe("what is not paid", () => {
+  test("a share again, signed in another text after its receipt was added up and deleted", async () => {
+    restorable = 512;
+    await Promise.all(Array.from({ length: 512 }, (_, step) => finish(step)));
+    const all = Array.from({ length: 512 }, (_, step) => middle(step));
+    expect((await ledger.credit(all)).answer.stored).toHaveLength(512);
+    expect(store.get("SELECT 1 FROM receipts WHERE step = 0")).toBeNull();
+    const before = earned(MIDDLE);
+    const again = shareReceipt(MIDDLE, [{ side: "next", peer: TAIL, microBatches: [0, 1] }], {
+      stage: 1,
+      step: 0,
+      finishedAt: BOOK_NOW + 1,
+    });
+    expect(await answer(again)).toBe("already-paid");
+    expect(earned(MIDDLE)).toBe(before);
+    // Who was not paid for it yet still is.
+    expect(await answer(middle(0, [2, 3], MIDDLE_2))).toBe("paid");
+    expect(auditLedger(store, { signatures: true }).findings).toEqual([]);
+  });
+
   test("a micro-batch that another replica has computed", async () => {
     await finish(0);
     expect(await answer(middle(0, [0, 1, 2]))).toBe("not-counted");

@@ -183,20 +183,25 @@ function storeShares(
   );
   if (newest !== null && step <= newest - SHARES_KEPT_STEPS) return;
   for (const [stage, shares] of stages.entries()) {
+    // By statements, or whole, before the stage had replicas.
     const isPaid = store.get(
-      "SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step LIMIT 1",
+      `SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step
+       UNION ALL SELECT 1 FROM receipts WHERE runId = :runId AND stage = :stage AND step = :step AND share IS NULL LIMIT 1`,
       { runId, stage, step },
     );
     if (isPaid !== null) continue;
     for (const { replica, microBatches } of shares)
-      store.run("INSERT OR IGNORE INTO shares VALUES (:runId, :step, :stage, :worker, :generation, :set)", {
-        runId,
-        step,
-        stage,
-        worker: replica,
-        generation,
-        set: setOfMicroBatches(microBatches),
-      });
+      store.run(
+        "INSERT OR IGNORE INTO shares VALUES (:runId, :step, :stage, :worker, :generation, :set, 0)",
+        {
+          runId,
+          step,
+          stage,
+          worker: replica,
+          generation,
+          set: setOfMicroBatches(microBatches),
+        },
+      );
   }
   store.run("DELETE FROM shares WHERE runId = :runId AND step <= :step", {
     runId,

@@ -415,4 +415,13 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER receiptSealedOnce BEFORE UPDATE OF seal ON receipts WHEN old.seal IS NOT NULL
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
   `,
+  `
+  -- A receipt for it was paid: that receipt is deleted one day. Of steps that statements have, whoever was not paid
+  -- before this schema is not paid any more.
+  ALTER TABLE shares ADD COLUMN isPaid INTEGER NOT NULL DEFAULT 0;
+  UPDATE shares SET isPaid = 1 WHERE EXISTS (SELECT 1 FROM statements s
+      WHERE s.runId = shares.runId AND s.stage = shares.stage AND s.toStep >= shares.step AND s.fromStep <= shares.step)
+    OR EXISTS (SELECT 1 FROM receipts r WHERE r.runId = shares.runId AND r.stage = shares.stage AND r.step = shares.step
+      AND lower(hex(r.worker)) = shares.worker);
+  `,
 ];
