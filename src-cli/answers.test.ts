@@ -5,7 +5,7 @@ import { loadingText } from "../src-protocol/loading.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
-import { limitsText, statusText } from "./answers.ts";
+import { historyText, limitsText, statusText } from "./answers.ts";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
 const DAY_MS = 86_400_000;
@@ -108,6 +108,29 @@ describe("tah status of the line", () => {
     } as const;
     expect(limitsText({ limits: [upload, disk] })).toBe(
       `Upload: 5 Mbit/s\n  holds: 5 Mbit/s (a throttle)\n  now:   ${used}\nDisk: no quota\n  not enforced: nothing is asked`,
+    );
+  });
+});
+
+describe("tah history", () => {
+  it("has a line for each change: when, what, why and by whom", () => {
+    const at = Date.UTC(2026, 10, 28, 22, 30);
+    const change = {
+      at,
+      from: "off",
+      to: "run",
+      phase: "loading",
+      reasons: ["manual-run"],
+      who: "cli",
+    } as const;
+    const end = { ...change, at: at + 60_000, from: "run", to: "off", reasons: [], who: null } as const;
+    expect(
+      historyText(
+        [end, change].map((one) => ({ ...one, reasons: [...one.reasons] })),
+        "UTC",
+      ),
+    ).toBe(
+      "2026-11-28 22:31  Ended.\n2026-11-28 22:30  Started. Working: you started it. The worker: loading. (by cli)",
     );
   });
 });

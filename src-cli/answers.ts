@@ -5,7 +5,9 @@ import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.
 import type { Forecast } from "../src-protocol/forecast.ts";
 import { assetWord, formatTao } from "../src-protocol/units.ts";
 import { overrideText, situationText } from "../src-protocol/why.ts";
-import { momentText } from "../src-protocol/reason-text.ts";
+import { explain, momentText } from "../src-protocol/reason-text.ts";
+import type { StateChange } from "../src-protocol/history.ts";
+import { localTime, ownTimeZone } from "../src-protocol/zone.ts";
 import { linksText } from "./links-text.ts";
 import { networkLine } from "./networks.ts";
 
@@ -48,6 +50,21 @@ function replicasText(stages: NonNullable<DaemonState["run"]>["stages"]): string
 }
 
 /** What is allowed, and what is used of it. */
+/** "2026-11-28 16:40  Paused: you paused it. (by cli)", in the reader's own zone. */
+export function historyText(changes: readonly StateChange[], zone = ownTimeZone()): string {
+  if (changes.length === 0) return "Nothing is written down yet.";
+  return changes
+    .map(({ at, from, to, phase, reasons, who }) => {
+      const moment = new Date(localTime(zone, at)).toISOString().slice(0, 16).replace("T", " ");
+      const began = from === null || from === "off" ? "Started. " : "";
+      const by = who === null ? "" : ` (by ${who})`;
+      if (to === "off") return `${moment}  Ended.`;
+      const said = explain({ action: to, reasons, nextChange: null }, at, zone);
+      return `${moment}  ${began}${said}${to === "run" && phase !== "training" ? ` The worker: ${phase}.` : ""}${by}`;
+    })
+    .join("\n");
+}
+
 export function limitsText({ limits }: LimitsReport): string {
   return limits
     .map(({ what, asked, enforced, by, used }) => {

@@ -15,7 +15,7 @@ import { DEFAULT_AGENT_BUDGET } from "../src-protocol/agent-budget.ts";
 import { auditText, tokensText, tokenText } from "./access-text.ts";
 import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
-import { claimText, earningsText, forecastText, limitsText, statusText } from "./answers.ts";
+import { claimText, earningsText, forecastText, historyText, limitsText, statusText } from "./answers.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
@@ -199,6 +199,19 @@ command("limits", "each limit, what is asked of it and what holds here", async (
 })
   .option("--up <mbit>", "from now on all its workers together send at most so many Mbit/s (or: none)")
   .option("--down <mbit>", "and receive at most so many (or: none); `tah rules set` changes the others");
+
+command(
+  "history",
+  "when it worked and waited, why, and by whom; newest first",
+  async (client, _, { days }) => {
+    const from = days === undefined ? 0 : Date.now() - numberIn("--days", days, 1, 3650) * 86_400_000;
+    const { changes } = await client.call("history.changes", {
+      from: Math.max(0, Math.floor(from)),
+      limit: 1000,
+    });
+    return { data: { changes }, text: historyText(changes) };
+  },
+).option("--days <days>", "not further back (else: the last 1000 changes)");
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});

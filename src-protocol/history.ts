@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { nodePhase } from "./node-phase.ts";
+import { reasonCode } from "./policy.ts";
 import { raoText } from "./units.ts";
 
 /** What this computer did in an hour, for one network. Kept on this computer, never sent. */
@@ -14,6 +16,22 @@ export const workedHour = z.strictObject({
   tokens: z.int().nonnegative(),
 });
 export type WorkedHour = z.infer<typeof workedHour>;
+
+/** From one state to the next, and why. Kept on this computer, never sent. */
+export const stateChange = z.strictObject({
+  /** Unix milliseconds. */
+  at: z.int().nonnegative(),
+  /** `off`: Train at Home did not run; null: it was not heard of again, as after a kill or a power cut. */
+  from: z.enum(["run", "pause", "off"]).nullable(),
+  to: z.enum(["run", "pause", "off"]),
+  /** What this computer's worker did from then on. */
+  phase: nodePhase,
+  /** All that applied, most important first. */
+  reasons: z.array(reasonCode),
+  /** Whose manual pause or start holds since then, as `cli` or `agent Helper`; null: nobody's. */
+  who: z.string().max(80).nullable(),
+});
+export type StateChange = z.infer<typeof stateChange>;
 
 export const HOUR_MS = 3_600_000;
 /** So far back it can be asked for at once. */

@@ -4,7 +4,7 @@ import { apiScope } from "./api-scopes.ts";
 import { forecast } from "./forecast.ts";
 import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
-import { workedHour } from "./history.ts";
+import { stateChange, workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { limitsReport } from "./limits-report.ts";
 import { patchOperation } from "./patch.ts";
@@ -96,6 +96,16 @@ export const METHODS = {
     }),
     result: z.strictObject({ hours: z.array(workedHour) }),
     about: "What this computer did, by the hour: time, tokens and what was earned. Kept here alone",
+  },
+  "history.changes": {
+    params: z.strictObject({
+      /** Unix milliseconds; `to` is not in it. */
+      from: z.int().nonnegative().default(0),
+      to: z.int().nonnegative().default(Number.MAX_SAFE_INTEGER),
+      limit: z.int().min(1).max(5000).default(200),
+    }),
+    result: z.strictObject({ changes: z.array(stateChange) }),
+    about: "When it began to work or to wait, why, and by whom: newest first. Kept here alone",
   },
   "setup.computer": {
     params: z.strictObject({}),

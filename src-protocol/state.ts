@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { nodePhase } from "./node-phase.ts";
 import { failureSchema } from "./failure.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { trafficState } from "./line-limits.ts";
@@ -12,7 +13,7 @@ import { raoText } from "./units.ts";
 
 /** What this computer's own worker is doing. `paused` follows the decision; the rest is progress. */
 export const nodeState = z.strictObject({
-  phase: z.enum(["paused", "starting", "waiting", "loading", "training", "failed"]),
+  phase: nodePhase,
   /** One sentence for a person. */
   detail: z.string(),
   /** 0-based; null while none is assigned. */

@@ -56,7 +56,7 @@ export interface HandlerPorts {
     | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
-  readonly history: Pick<HistoryKeeper, "hours">;
+  readonly history: Pick<HistoryKeeper, "hours" | "changes">;
   readonly writer: Pick<ModelWriter, "write">;
   readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "payout">;
   state(): DaemonState;
@@ -112,6 +112,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "history.hours": ({ from, to }) => ({
       hours: ports.history.hours(Math.max(from, to - LONGEST_HISTORY_MS), to),
     }),
+    "history.changes": ({ from, to, limit }) => ({ changes: ports.history.changes(from, to, limit) }),
     "setup.computer": () => ({
       cores: availableParallelism(),
       memoryBytes: totalmem(),

@@ -1,5 +1,6 @@
 import { renameSync, rmSync } from "node:fs";
-import type { WorkedHour } from "../../src-protocol/history.ts";
+import type { StateChange, WorkedHour } from "../../src-protocol/history.ts";
+import { decidingReasons } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { HistoryStore } from "./history-store.ts";
 
@@ -33,12 +34,16 @@ export class HistoryKeeper {
   /** Over other networks' lines, not stored yet. */
   #moved = { sent: 0, received: 0 };
   #stored: { from: number; bytes: number } | null = null;
+  /** The state that was written down last. */
+  #noted: { readonly key: string; readonly to: StateChange["to"] } | null = null;
   #step: { runId: string; step: number } | null = null;
 
   constructor(path: string, ports: HistoryPorts) {
     this.#ports = ports;
     this.#store = opened(path, ports);
     this.#lookedAt = ports.steady();
+    const [last] = this.changes(0, Number.MAX_SAFE_INTEGER, 1);
+    if (last?.to === "off") this.#noted = { key: "off", to: "off" };
     if (ports.isNew === true) this.#beginAtZero();
     this.#timer = setInterval(() => this.save(), SAVE_EVERY_MS).unref();
   }
@@ -50,6 +55,31 @@ export class HistoryKeeper {
     this.#lookedAt = now;
     const { decision, node } = this.#ports.state();
     this.#wasWorking = decision.action === "run" && node.phase === "training";
+    this.#noteChange();
+  }
+
+  /** Newest first. */
+  changes(from: number, to: number, limit: number): StateChange[] {
+    return this.#store?.changes(from, to, limit) ?? [];
+  }
+
+  #noteChange(): void {
+    const { decision, override, node } = this.#ports.state();
+    // What supports a decision comes and goes; what decides it is news.
+    const deciding = decidingReasons(decision).join(" ");
+    const key = [decision.action, deciding, node.phase, override?.since, override?.action].join("/");
+    if (key === this.#noted?.key) return;
+    const who = override === null ? null : [override.by, override.lease?.name].filter(Boolean).join(" ");
+    this.#write({ to: decision.action, phase: node.phase, reasons: decision.reasons, who }, key);
+  }
+
+  #write(change: Omit<StateChange, "at" | "from">, key: string): void {
+    try {
+      this.#store?.addChange({ at: this.#ports.now(), from: this.#noted?.to ?? null, ...change });
+    } catch (error) {
+      this.#ports.failed(error);
+    }
+    this.#noted = { key, to: change.to };
   }
 
   /** An answer about what was earned, and no guess. */
@@ -131,6 +161,7 @@ export class HistoryKeeper {
   stop(): void {
     clearInterval(this.#timer);
     this.save();
+    this.#write({ to: "off", phase: "paused", reasons: [], who: null }, "off");
     this.#store?.close();
   }
 

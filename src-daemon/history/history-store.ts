@@ -1,10 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
 import type { PresenceHour } from "../../src-protocol/forecast.ts";
-import { HOUR_MS } from "../../src-protocol/history.ts";
-import type { WorkedHour } from "../../src-protocol/history.ts";
+import { HOUR_MS, stateChange } from "../../src-protocol/history.ts";
+import type { StateChange, WorkedHour } from "../../src-protocol/history.ts";
 
 /** Each step once and in order; `PRAGMA user_version` says how many have been taken. */
-const MIGRATIONS = [
+export const MIGRATIONS = [
   `CREATE TABLE hours (
      at INTEGER NOT NULL,
      network TEXT NOT NULL,
@@ -30,7 +30,19 @@ const MIGRATIONS = [
      sent INTEGER NOT NULL,
      received INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE changes (
+     id INTEGER PRIMARY KEY,
+     at INTEGER NOT NULL,
+     was TEXT,
+     became TEXT NOT NULL,
+     phase TEXT NOT NULL,
+     reasons TEXT NOT NULL,
+     who TEXT
+   ) STRICT;
+   CREATE INDEX changes_by_time ON changes (at);`,
 ] as const;
+
+const MOST_CHANGES = 50_000;
 
 export interface HourPart {
   readonly network: string;
@@ -170,6 +182,30 @@ export class HistoryStore {
       .prepare("SELECT COALESCE(SUM(sent + received), 0) AS bytes FROM traffic WHERE at >= :from")
       .get({ from }) as { bytes: number };
     return row.bytes;
+  }
+
+  /** The oldest of too many are forgotten: about 100 bytes each. */
+  addChange({ at, from, to, phase, reasons, who }: StateChange): void {
+    this.#database
+      .prepare("INSERT INTO changes (at, was, became, phase, reasons, who) VALUES (?, ?, ?, ?, ?, ?)")
+      .run(at, from, to, phase, reasons.join(" "), who);
+    this.#database
+      .prepare("DELETE FROM changes WHERE id <= (SELECT MAX(id) FROM changes) - ?")
+      .run(MOST_CHANGES);
+  }
+
+  /** Newest first. What another version wrote, and this one does not know, is left out. */
+  changes(from: number, to: number, limit: number): StateChange[] {
+    const rows = this.#database
+      .prepare("SELECT * FROM changes WHERE at >= ? AND at < ? ORDER BY id DESC LIMIT ?")
+      .all(from, to, limit);
+    return rows.flatMap(({ at, was, became, phase, reasons, who }) => {
+      const codes = String(reasons)
+        .split(" ")
+        .filter((code) => code !== "");
+      const parsed = stateChange.safeParse({ at, from: was, to: became, phase, reasons: codes, who });
+      return parsed.success ? [parsed.data] : [];
+    });
   }
 
   close(): void {

@@ -8,6 +8,7 @@ import { networkId } from "../../src-protocol/networks.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { workingState } from "../../src-protocol/working-state.test-support.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
+import { MIGRATIONS } from "./history-store.ts";
 
 const TEN = 10 * HOUR_MS;
 let folder: string;
@@ -148,5 +149,103 @@ describe("the history of hours", () => {
     keeper.save();
     expect(rows()).toBe(1);
     keeper.stop();
+  });
+});
+
+describe("the history of changes", () => {
+  const waiting: DaemonState["decision"] = {
+    action: "pause",
+    reasons: ["in-use", "on-power"],
+    nextChange: null,
+  };
+
+  it("says what it changed to, why and by whom, and keeps quiet about what only supports that", () => {
+    const keeper = open();
+    keeper.look();
+    pass(60_000);
+    state = { ...state, decision: waiting, node: { ...state.node, phase: "paused" } };
+    keeper.look();
+    state = { ...state, decision: { ...waiting, reasons: ["in-use"] } };
+    keeper.look();
+    pass(60_000);
+    const lease = { id: "a1", name: "Helper" };
+    const override = { action: "run", since: wall, until: wall + HOUR_MS, by: "agent", lease } as const;
+    state = { ...workingState(), override, decision: { ...waiting, action: "run", reasons: ["agent-run"] } };
+    keeper.look();
+    expect(keeper.changes(0, 2 * TEN, 10)).toEqual([
+      {
+        at: TEN + 120_000,
+        from: "pause",
+        to: "run",
+        phase: "training",
+        reasons: ["agent-run"],
+        who: "agent Helper",
+      },
+      {
+        at: TEN + 60_000,
+        from: "run",
+        to: "pause",
+        phase: "paused",
+        reasons: ["in-use", "on-power"],
+        who: null,
+      },
+      expect.objectContaining({ at: TEN, from: null, to: "run", phase: "training" }),
+    ]);
+    keeper.stop();
+  });
+
+  it("tells an end from being cut off", () => {
+    const first = open();
+    first.look();
+    first.stop();
+    const second = open();
+    second.look();
+    // Killed: it says nothing more.
+    const third = open();
+    third.look();
+    expect(third.changes(0, 2 * TEN, 10).map(({ from, to }) => [from, to])).toEqual([
+      [null, "run"],
+      ["off", "run"],
+      ["run", "off"],
+      [null, "run"],
+    ]);
+    third.stop();
+    second.stop();
+  });
+});
+
+/** A row in each table that a version had. */
+const ROWS = [
+  `INSERT INTO hours VALUES (${TEN}, '', 'test', '400', 60000, 3072);
+   INSERT INTO totals VALUES ('', 'test', '400')`,
+  `INSERT INTO presence VALUES (${TEN}, 1000, 2000); INSERT INTO traffic VALUES (${TEN}, 5, 7)`,
+  `INSERT INTO changes (at, became, phase, reasons) VALUES (${TEN}, 'run', 'training', 'always-allowed')`,
+];
+
+describe("a database of an earlier version", () => {
+  it.each(MIGRATIONS.map((_, index) => index))("%i steps old: nothing in it is lost", (age) => {
+    const version = MIGRATIONS.length - age;
+    const old = new DatabaseSync(path());
+    for (let step = 0; step < version; step += 1) old.exec(`${MIGRATIONS[step]}; ${ROWS[step]}`);
+    old.exec(`PRAGMA user_version = ${version}`);
+    old.close();
+    const keeper = open();
+    expect(failures).toEqual([]);
+    expect(keeper.hours(0, 2 * TEN)).toEqual([
+      { at: TEN, asset: "test", earnedRao: "400", workedMs: 60_000, tokens: 3072 },
+    ]);
+    expect(keeper.bytesSince(0)).toBe(version >= 2 ? 12 : 0);
+    expect(keeper.store?.presence(0)).toHaveLength(version >= 2 ? 1 : 0);
+    expect(keeper.changes(0, 2 * TEN, 10)).toHaveLength(version >= 3 ? 2 : 1);
+    keeper.stop();
+  });
+
+  it("one of a later version is left as it is, and said", () => {
+    const newer = new DatabaseSync(path());
+    newer.exec(`PRAGMA user_version = ${MIGRATIONS.length + 1}`);
+    newer.close();
+    open().stop();
+    expect(failures).toHaveLength(1);
+    expect(readFileSync(`${path()}.unreadable`).byteLength).toBeGreaterThan(0);
   });
 });
