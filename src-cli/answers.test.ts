@@ -4,6 +4,7 @@ import { sessionKey, ss58Address } from "../src-protocol/keys.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { ALWAYS } from "../src-protocol/policy.ts";
 import type { Decision } from "../src-protocol/policy.ts";
+import type { StateChange } from "../src-protocol/history.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { historyText, limitsText, statusText } from "./answers.ts";
 
@@ -115,21 +116,16 @@ describe("tah status of the line", () => {
 describe("tah history", () => {
   it("has a line for each change: when, what, why and by whom", () => {
     const at = Date.UTC(2026, 10, 28, 22, 30);
-    const change = {
+    const change: StateChange = {
       at,
       from: "off",
       to: "run",
       phase: "loading",
       reasons: ["manual-run"],
       who: "cli",
-    } as const;
-    const end = { ...change, at: at + 60_000, from: "run", to: "off", reasons: [], who: null } as const;
-    expect(
-      historyText(
-        [end, change].map((one) => ({ ...one, reasons: [...one.reasons] })),
-        "UTC",
-      ),
-    ).toBe(
+    };
+    const end: StateChange = { ...change, at: at + 60_000, from: "run", to: "off", reasons: [], who: null };
+    expect(historyText([end, change], "UTC")).toBe(
       "2026-11-28 22:31  Ended.\n2026-11-28 22:30  Started. Working: you started it. The worker: loading. (by cli)",
     );
   });

@@ -499,7 +499,10 @@ async function decided(client: ApiClient, decision: Decision): Promise<Answer> {
 function up(words: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => daemon.kill(signal));
-  const daemon = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, ...words], { stdio: "inherit" });
+  // Whoever kills this command has ended what it shows.
+  const daemon = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, "--exit-with-parent", ...words], {
+    stdio: "inherit",
+  });
   return new Promise((done) => daemon.once("exit", (code) => done(code ?? 1)));
 }
 

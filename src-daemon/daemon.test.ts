@@ -6,9 +6,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../src-cli/api-client.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
+import { descendants } from "./supervision/core-limits.ts";
 import { processList } from "./supervision/process-list.ts";
 import type { ProcessList } from "./supervision/process-list.ts";
 
@@ -170,6 +172,90 @@ describe("the daemon", () => {
     expect(list().workers).toEqual(workers);
     client.close();
   }, 60_000);
+});
+
+describe.skipIf(process.platform === "win32")("kill -9, one after the other", () => {
+  /** All that computes, with what that has started: a worker in a box is a child of the box's process. */
+  const computing = () => pids(list()).flatMap((pid) => [pid].concat(descendants(pid)));
+  const TAH = join(import.meta.dirname, "..", "src-cli", "tah.ts");
+
+  /** As a dashboard does: it follows the state over a WebSocket. Resolves when it has been told. */
+  async function dashboard(): Promise<ChildProcess> {
+    const client = pathToFileURL(join(import.meta.dirname, "..", "src-cli", "api-client.ts")).href;
+    const script = `
+      const { ApiClient } = await import(${JSON.stringify(client)});
+      const client = await ApiClient.connect(${JSON.stringify(join(home, "api.json"))});
+      await client.follow({ onState: () => process.stdout.write("told") });
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    started.push(child);
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    return child;
+  }
+
+  it("dashboard, worker, the terminal's command and daemon leave nothing that computes, and lose at most the step in hand and the one before", async () => {
+    const words = ["--home", home, "--model", "tiny", "--no-probe", "--yes"];
+    const terminal = spawn(process.execPath, [TAH, "up", ...words], { stdio: "ignore" });
+    started.push(terminal);
+    const first = await training(2);
+    const { workers, orchestrator } = list();
+
+    // The dashboard: nothing stops, nothing is started anew.
+    const watching = await dashboard();
+    const { step: seen } = first.state().run ?? { step: 0 };
+    watching.kill("SIGKILL");
+    await until("it goes on", () => (first.state().run?.step ?? 0) > seen + 1);
+    expect(list()).toMatchObject({ workers, orchestrator });
+
+    // A worker: the others stay, a new one takes its place. Without a second replica of its stage the pipeline goes back to
+    // what it has on its disk: the step in hand, or also the one before that, is done again.
+    const [victim] = workers;
+    const itsOwn = [victim?.pid ?? 0, ...descendants(victim?.pid ?? 0)];
+    const before = first.state().run?.step ?? 0;
+    process.kill(victim?.pid ?? 0, "SIGKILL");
+    await until("nothing of it is left", () => !itsOwn.some(isAlive), 3_000);
+    let least = before;
+    await until("it goes on after that", () => {
+      least = Math.min(least, first.state().run?.step ?? before);
+      return (first.state().run?.step ?? 0) > before + 2;
+    });
+    expect(least).toBeGreaterThanOrEqual(before - 1);
+    expect(list().workers.slice(1)).toEqual(workers.slice(1));
+
+    // The command in the terminal: what it showed ends with it.
+    const ofTerminal = computing();
+    const last = first.state().run?.step ?? 0;
+    terminal.kill("SIGKILL");
+    await until("nothing computes any more", () => !ofTerminal.some(isAlive), 5_000);
+    await first.client.closed;
+
+    // The daemon, while a pause of an hour holds: that is there after a start.
+    const { child } = daemon();
+    const again = await training(last);
+    const ofDaemon = computing();
+    await again.client.call("policy.finish", { minutes: 60, by: "cli" });
+    const reached = again.state().run?.step ?? 0;
+    child.kill("SIGKILL");
+    await until("no process is left", () => !ofDaemon.some(isAlive), 3_000);
+
+    rmSync(join(home, "api.json"));
+    daemon();
+    await until("the local API is there again", () => existsSync(join(home, "api.json")));
+    const client = await ApiClient.connect(join(home, "api.json"));
+    let state = await client.follow({ onState: (next) => (state = next) });
+    expect(state.override).toMatchObject({ by: "cli", since: expect.any(Number) });
+    await until("the network has said how far it is", () => state.run !== null);
+    const { points } = await client.call("run.history", { maxPoints: 5000 });
+    expect(points.at(-1)?.step).toBeGreaterThanOrEqual(reached - 1);
+    const steps = points.map(({ step }) => step);
+    expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
+    const { changes } = await client.call("history.changes", {});
+    // Each kill of a daemon shows: a start that no end came before.
+    expect(changes.filter(({ from }) => from === null).length).toBeGreaterThanOrEqual(2);
+    client.close();
+  }, 180_000);
 });
 
 describe("bad input gets one sentence and a non-zero exit, and nothing stored is lost", () => {
