@@ -7,7 +7,7 @@ COPY . .
 RUN npm ci && node scripts/container-build.ts && npm prune --omit=dev
 
 FROM node:24-bookworm-slim
-ENV TAH_HOME=/data NODE_ENV=production
+ENV TAH_HOME=/data NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY --from=build --chown=root:root /app /app
 RUN mkdir /data && chown node:node /data

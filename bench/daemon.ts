@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ApiClient, readApiFile } from "../src-cli/api-client.ts";
-import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "../src-cli/daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "../src-cli/daemon-process.ts";
 import { decide } from "../src-daemon/policy/decide.ts";
 import { afterDecision, NOTHING_REMEMBERED, remember } from "../src-daemon/policy/policy-memory.ts";
 import { type Evidence, ONLY_WHEN_ASLEEP, type Rules, UNKNOWN_EVIDENCE } from "../src-protocol/policy.ts";
@@ -77,7 +77,7 @@ async function withDaemon<T>(
       "--exit-with-parent",
       ...words,
     ],
-    { stdio: "ignore" },
+    { stdio: "ignore", env: { ...process.env, ...DAEMON_ENVIRONMENT } },
   );
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   try {

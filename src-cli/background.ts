@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { API_FILE_NAME } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ApiClient, readApiFile } from "./api-client.ts";
-import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 
 const START_MS = 60_000;
 const LOOK_EVERY_MS = 100;
@@ -47,6 +47,7 @@ function startDetached(home: string, log: string): number {
     const child = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, "--home", home], {
       detached: true,
       windowsHide: true,
+      env: { ...process.env, ...DAEMON_ENVIRONMENT },
       stdio: ["ignore", file, file],
     });
     child.unref();

@@ -22,7 +22,7 @@ import { ApiClient } from "./api-client.ts";
 import { completionScript, SHELLS } from "./completions.ts";
 import { diagnostics, saveReport } from "./diagnostics.ts";
 import { doctor, doctorText } from "./doctor.ts";
-import { DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
@@ -501,6 +501,7 @@ function up(words: readonly string[]): Promise<number> {
     process.on(signal, () => daemon.kill(signal));
   // Whoever kills this command has ended what it shows.
   const daemon = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, "--exit-with-parent", ...words], {
+    env: { ...process.env, ...DAEMON_ENVIRONMENT },
     stdio: "inherit",
   });
   return new Promise((done) => daemon.once("exit", (code) => done(code ?? 1)));

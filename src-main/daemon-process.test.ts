@@ -79,6 +79,7 @@ describe("a daemon that the shell starts", () => {
       PATH: "/bin",
       TAH_HOME: "/home/x",
       ORT_DISABLE_TELEMETRY: "1",
+      MALLOC_ARENA_MAX: "1",
     });
   });
 });

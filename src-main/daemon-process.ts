@@ -77,7 +77,7 @@ export class DaemonProcess {
     try {
       mkdirSync(dirname(startLog), { recursive: true });
       log = openSync(startLog, "w", 0o600);
-      const child = spawn(program.node, [program.entry], {
+      const child = spawn(program.node, ["--max-semi-space-size=1", program.entry], {
         // A session of its own: closing or killing the shell must not stop work. A file and not a
         // pipe: the daemon must be able to write after the shell is gone.
         detached: true,
@@ -111,7 +111,9 @@ const UNEXPECTED = "Train at Home stopped unexpectedly. It is being started agai
 const INCOMPLETE =
   "This copy of Train at Home is incomplete: the program that does the work is missing. Install it again.";
 
-/** SECURITY: nothing that steers Electron or Node reaches the daemon; no telemetry leaves the computer. */
+/**
+ * What holds the daemon small is as in src-cli/daemon-process.ts. SECURITY: nothing that steers Electron or Node reaches the daemon; no telemetry leaves the computer.
+ */
 export function daemonEnvironment(
   env: Readonly<Record<string, string | undefined>>,
   home: string,
@@ -120,7 +122,7 @@ export function daemonEnvironment(
     (entry): entry is [string, string] =>
       entry[1] !== undefined && !/^(ELECTRON_|NODE_OPTIONS$|NODE_CHANNEL_|NODE_UNIQUE_ID$)/.test(entry[0]),
   );
-  return { ...Object.fromEntries(kept), TAH_HOME: home, ORT_DISABLE_TELEMETRY: "1" };
+  return { ...Object.fromEntries(kept), TAH_HOME: home, ORT_DISABLE_TELEMETRY: "1", MALLOC_ARENA_MAX: "1" };
 }
 
 function lastLine(path: string): string | null {

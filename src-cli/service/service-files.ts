@@ -32,7 +32,7 @@ StartLimitBurst=5
 [Service]
 Type=exec
 ExecStart=${command.map(systemdWord).join(" ")}
-Environment=${systemdWord(`TAH_HOME=${dataFolder}`)}
+Environment=${systemdWord(`TAH_HOME=${dataFolder}`)} MALLOC_ARENA_MAX=1
 # It stops by itself within seconds; what it has started ends with it.
 KillSignal=SIGTERM
 KillMode=mixed

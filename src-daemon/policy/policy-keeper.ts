@@ -21,6 +21,7 @@ import { EvidenceWatch } from "../evidence/evidence-watch.ts";
 import { missingEvidence, type Missing } from "../evidence/missing-evidence.ts";
 import { type Probes, systemProbes } from "../evidence/probes.ts";
 import { decide, nextReview } from "./decide.ts";
+import { endsAt } from "./ending.ts";
 import { afterDecision, NOTHING_REMEMBERED, type PolicyMemory, remember } from "./policy-memory.ts";
 import { type StoredJson, storedJson } from "./stored-json.ts";
 import { type Cancel, systemTimers, type Timers } from "./timers.ts";
@@ -158,6 +159,11 @@ export class PolicyKeeper implements PolicyState {
 
   get limits(): Limits {
     return limitsAt(this.#rules, this.zone, this.#now());
+  }
+
+  /** When it stops working, as far as is known; Unix milliseconds. */
+  get endsAt(): number | null {
+    return endsAt(this.#decision, this.#override);
   }
 
   get missing(): readonly Missing[] {
