@@ -85,7 +85,8 @@ const BENCHMARKS = {
     load: async () => (await import("./lab.ts")).benchLab,
   },
   flood: {
-    about: "The orchestrator under 5,000 silent sockets and up to 10,000 greetings a second (20 seconds)",
+    about:
+      "The orchestrator under 5,000 silent sockets and up to 10,000 greetings a second, its relay and DHT under datagrams (a minute)",
     load: async () => (await import("./flood.ts")).benchFlood,
   },
   fuzz: {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FakeNet, until } from "../src-orchestrator/test-support/fake-node.test-support.ts";
 import type { Progress } from "./bench.ts";
+import { floodOfDatagrams } from "./flood-datagrams.ts";
+import type { DatagramFlood } from "./flood-datagrams.ts";
 import { startFlooded } from "./flood-orchestrator.ts";
 
 const SILENT = 5_000;
@@ -24,6 +26,8 @@ export interface FloodResult {
   readonly orchestratorRssMB: number | null;
   /** Over a connection that was there before. */
   readonly worstPingMs: number;
+  /** Of the network's UDP ports, by themselves. */
+  readonly datagrams: DatagramFlood;
 }
 
 /** Processes that send greetings: one alone reaches about a thousand a second. */
@@ -46,6 +50,11 @@ function sender(port: string, number: number): { readonly result: Promise<Sent>;
 
 /** 5,000 sockets that never speak, and as many greetings a second as this computer can send, up to 10,000: against three honest nodes. */
 export async function benchFlood(progress: Progress): Promise<FloodResult> {
+  const connections = await floodOfConnections(progress);
+  return { ...connections, datagrams: await floodOfDatagrams(progress) };
+}
+
+async function floodOfConnections(progress: Progress): Promise<Omit<FloodResult, "datagrams">> {
   const orchestrator = await startFlooded();
   const sockets = new Set<Socket>();
   const senders: ReturnType<typeof sender>[] = [];

@@ -5,21 +5,24 @@ import { trainAtHomes } from "./lab/home-training.ts";
 import type { HomeTraining } from "./lab/home-training.ts";
 import { LabMeeting } from "./lab/lab-meeting.ts";
 import type { Met } from "./lab/lab-meeting.ts";
-import type { HomePlan } from "./lab/lab-net.ts";
 import { labTools } from "./lab/lab-tools.ts";
 import { liveChanges } from "./lab/live-changes.ts";
 import type { LiveChange } from "./lab/live-changes.ts";
 import { median } from "./median.ts";
 
 const PARTS = ["pairs", "line", "training", "changes"];
-const HOMES: Readonly<Record<string, HomePlan>> = {
+const HOMES: Readonly<Record<string, Parameters<LabMeeting["add"]>[1]>> = {
   "port-restricted A": { nat: "port-restricted" },
   "port-restricted B": { nat: "port-restricted" },
   "symmetric A": { nat: "symmetric" },
   "symmetric B": { nat: "symmetric" },
   "no NAT": { nat: "none" },
   "UDP blocked": { nat: "port-restricted", blocksUdp: true },
-  "double NAT": { nat: "port-restricted", behind: "port-restricted" },
+  "double NAT A": { nat: "port-restricted", behind: "port-restricted" },
+  "double NAT B": { nat: "port-restricted", behind: "symmetric" },
+  "1:1 NAT": { nat: "one-to-one" },
+  "in A's home": { besides: "port-restricted A", isolated: false },
+  "in A's home, isolated": { besides: "port-restricted A", isolated: true },
 };
 /** Who dials whom. */
 const PAIRS: readonly (readonly [string, string])[] = [
@@ -30,8 +33,13 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ["no NAT", "port-restricted B"],
   ["UDP blocked", "port-restricted A"],
   ["port-restricted B", "UDP blocked"],
-  ["double NAT", "port-restricted B"],
-  ["double NAT", "symmetric B"],
+  ["double NAT A", "port-restricted B"],
+  ["double NAT A", "symmetric B"],
+  ["double NAT A", "double NAT B"],
+  ["port-restricted A", "1:1 NAT"],
+  ["symmetric A", "1:1 NAT"],
+  ["port-restricted A", "in A's home"],
+  ["port-restricted A", "in A's home, isolated"],
 ];
 const UP_MBIT = 20;
 const LINE = { upMbit: UP_MBIT, downMbit: 100, roundTripMs: 30 };

@@ -3,7 +3,7 @@ import { linkServices } from "../../src-protocol/link-services.ts";
 import type { LinkKind, LinkTransport } from "../../src-protocol/link-report.ts";
 import type { LinkServices } from "../../src-protocol/link-services.ts";
 import { LabNet, PUBLIC_HOST } from "./lab-net.ts";
-import type { HomePlan } from "./lab-net.ts";
+import type { Home, HomePlan } from "./lab-net.ts";
 import { LabProcess, spawnIn } from "./lab-process.ts";
 import type { PacketFilter } from "./lab-tools.ts";
 
@@ -32,6 +32,7 @@ export class LabMeeting {
   readonly #services: LinkServices;
   readonly #relay: ReturnType<typeof spawnIn>;
   readonly #nodes = new Map<string, LabProcess>();
+  readonly #homes = new Map<string, Home>();
   readonly #pairs: [string, string][] = [];
 
   private constructor(net: LabNet, services: LinkServices, relay: ReturnType<typeof spawnIn>) {
@@ -53,15 +54,27 @@ export class LabMeeting {
   }
 
   /** A home with a node in it, which knows what kind of router it has. */
-  async add(name: string, plan: HomePlan): Promise<void> {
-    const { space } = await this.net.home(plan);
+  async add(
+    name: string,
+    plan: HomePlan | { readonly besides: string; readonly isolated: boolean },
+  ): Promise<void> {
+    const home = "besides" in plan ? this.#mate(plan) : await this.net.home(plan);
+    this.#homes.set(name, home);
+    const { space } = home;
+    const blocksUdp = "nat" in plan && plan.blocksUdp === true;
     const node = await LabProcess.start(space, "0.0.0.0");
     this.#nodes.set(name, node);
     await node.call({ do: "offer", services: this.#services });
     const until = performance.now() + ROUTER_KNOWN_MS;
     // Where UDP is blocked it is never known.
-    while (!plan.blocksUdp && (await node.router()) === "unknown" && performance.now() < until)
+    while (!blocksUdp && (await node.router()) === "unknown" && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
+  #mate({ besides, isolated }: { readonly besides: string; readonly isolated: boolean }): Home {
+    const first = this.#homes.get(besides);
+    if (first === undefined) throw new Error(`there is no home called ${besides}`);
+    return this.net.mate(first, isolated);
   }
 
   node(name: string): LabProcess {

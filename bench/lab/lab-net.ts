@@ -32,6 +32,8 @@ export interface Home {
   readonly space: string;
   /** Namespace whose `wan` is the home's line. */
   readonly edge: string;
+  /** Namespace of the home's own router. */
+  readonly router: string;
 }
 
 /** The address of whoever operates the network. */
@@ -87,9 +89,37 @@ export class LabNet {
     if (edge !== space) wire(edge, "lan", `192.168.${number}.1`, space, "lan", `192.168.${number}.2`);
     if (outer !== edge) wire(outer, "lan", `10.${number}.0.1`, edge, "wan", `10.${number}.0.2`);
     await this.#connect(outer, address, number, line);
-    if (nat !== "none") this.#route(edge, nat, blocksUdp);
-    if (behind !== undefined) this.#route(outer, behind, false);
-    return { space, edge: outer };
+    const [computer, router] = [`192.168.${number}.2`, `10.${number}.0.2`];
+    if (nat !== "none") this.#route(edge, nat, blocksUdp, computer);
+    if (behind !== undefined) this.#route(outer, behind, false, router);
+    return { space, edge: outer, router: edge };
+  }
+
+  /**
+   * A second computer behind a home's router. `isolated`: the router's Wi-Fi lets no computer speak to another one.
+   * No router here takes a packet from inside that is meant for its own public address (no hairpin).
+   */
+  mate({ space: first, router, edge }: Home, isolated: boolean): Home {
+    const number = (this.#homes += 1);
+    const space = this.space(`home${number}`);
+    wire(router, `lan${number}`, `192.168.${number}.1`, space, "lan", `192.168.${number}.2`);
+    if (isolated)
+      for (const [from, to] of [
+        [numberOf(first), number],
+        [number, numberOf(first)],
+      ])
+        inSpace(
+          router,
+          "ip",
+          "rule",
+          "add",
+          "from",
+          `192.168.${from}.2`,
+          "to",
+          `192.168.${to}.2`,
+          "blackhole",
+        );
+    return { space, edge, router };
   }
 
   /** A router loses its table and gives every live mapping another port. */
@@ -192,9 +222,9 @@ export class LabNet {
     });
   }
 
-  #route(space: string, kind: NatKind, blocksUdp: boolean): void {
+  #route(space: string, kind: NatKind, blocksUdp: boolean, computer: string): void {
     forwards(space);
-    for (const [command = "", ...words] of routerRules(this.#filter, "wan", kind, blocksUdp))
+    for (const [command = "", ...words] of routerRules(this.#filter, "wan", kind, blocksUdp, computer))
       inSpace(space, command, ...words);
   }
 }
@@ -230,7 +260,11 @@ function wire(
 
 /** The router's address in the home network (see `home`). */
 function gatewayOf(home: string): string {
-  return `192.168.${/home(\d+)$/.exec(home)?.[1]}.1`;
+  return `192.168.${numberOf(home)}.1`;
+}
+
+function numberOf(home: string): number {
+  return Number(/home(\d+)$/.exec(home)?.[1]);
 }
 
 function forwards(space: string): void {

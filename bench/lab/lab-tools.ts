@@ -43,16 +43,33 @@ function tryOut(filter: PacketFilter, space: string): [string, ...string[]] {
   ];
 }
 
-/** Whether packets out of a home keep their port (`port-restricted`) or get a new one for every destination. */
-export type NatKind = "port-restricted" | "symmetric";
+/**
+ * Whether packets out of a home keep their port (`port-restricted`), get a new one for every destination, or the
+ * home's one computer has a public address of its own, as in a cloud: whatever comes to it goes there (`one-to-one`).
+ */
+export type NatKind = "port-restricted" | "symmetric" | "one-to-one";
 
-/** Makes a namespace a home's router towards `device`: what was not asked for does not come in. */
+/** Makes a namespace a home's router towards `device`: what was not asked for does not come in, or all goes to `computer`. */
 export function routerRules(
   filter: PacketFilter,
   device: string,
   kind: NatKind,
   blocksUdp: boolean,
+  computer: string,
 ): string[][] {
+  if (kind === "one-to-one")
+    return filter === "nft"
+      ? [
+          "add table ip home",
+          "add chain ip home out { type nat hook postrouting priority 100; }",
+          `add rule ip home out oifname ${device} masquerade`,
+          "add chain ip home in { type nat hook prerouting priority -100; }",
+          `add rule ip home in iifname ${device} dnat to ${computer}`,
+        ].map((rule) => ["nft", rule])
+      : [
+          `-t nat -A POSTROUTING -o ${device} -j MASQUERADE`,
+          `-t nat -A PREROUTING -i ${device} -j DNAT --to-destination ${computer}`,
+        ].map((rule) => `${filter} ${rule}`.split(" "));
   const random = kind === "symmetric";
   return filter === "nft"
     ? nftRules(device, random, blocksUdp).map((rule) => ["nft", rule])
