@@ -52,11 +52,11 @@ export async function floodOfDatagrams(progress: Progress): Promise<DatagramFloo
     const relayRssMBBefore = rssMB(relay.pid);
     progress(`${PER_SECOND} datagrams a second for ${SECONDS} s`);
     const sender = fork(join(import.meta.dirname, "flood-datagram-sender.ts"), words, { execArgv: [] });
-    let sent: { sent: number; seconds: number } | null = null;
-    void once(sender, "message").then(([said]) => (sent = said as typeof sent));
+    const over = new AbortController();
+    const sending = once(sender, "message").finally(() => over.abort());
     const times: number[] = [];
     let failedDials = 0;
-    while (sent === null && sender.exitCode === null) {
+    while (!over.signal.aborted) {
       const at = performance.now();
       await a.dial(signerB.publicKey, AbortSignal.timeout(5_000)).then(
         (found) => {
@@ -67,9 +67,10 @@ export async function floodOfDatagrams(progress: Progress): Promise<DatagramFloo
       );
       await delay(100);
     }
-    const { sent: datagrams, seconds } = sent ?? { sent: 0, seconds: 1 };
+    const [said] = await sending;
+    const { sent, seconds } = said as { sent: number; seconds: number };
     const result = {
-      datagramsPerSecond: Math.round(datagrams / seconds),
+      datagramsPerSecond: Math.round(sent / seconds),
       dials: times.length + failedDials,
       failedDials,
       worstDialMs: Math.round(Math.max(0, ...times)),

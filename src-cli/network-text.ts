@@ -73,17 +73,23 @@ export function networkStatusText(status: OperatorStatus): string {
     `Links:    ${kinds.length === 0 ? "none in use" : kinds.join(", ")}`,
     `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,
   ];
-  for (const { hotkey, nodes } of owners) {
-    lines.push(`  ${hotkey}`);
-    for (const node of nodes) {
-      const what = node.stage === null ? "spare" : `stage ${node.stage + 1}`;
-      const reach = node.reach === "" ? "" : ` (${node.reach})`;
-      lines.push(
-        `    ${node.sessionKey.slice(0, 8)}  ${what}, ${size(node.memoryBytes)} of memory, ${plural(node.receipts, "receipt")}${reach}`,
-      );
-    }
-  }
+  lines.push(...owners.flatMap(ownerLines));
   return lines.join("\n");
+}
+
+/** An owner of several computers is one owner, and each computer has its own receipts. */
+export function ownerLines({ hotkey, nodes }: OperatorStatus["owners"][number]): string[] {
+  const receipts = nodes.reduce((sum, node) => sum + node.receipts, 0);
+  const several =
+    nodes.length < 2
+      ? ""
+      : `: ${plural(nodes.length, "computer")} of one owner, ${plural(receipts, "receipt")}`;
+  const computers = nodes.map((node) => {
+    const what = node.stage === null ? "spare" : `stage ${node.stage + 1}`;
+    const reach = node.reach === "" ? "" : ` (${node.reach})`;
+    return `    ${node.sessionKey.slice(0, 8)}  ${what}, ${size(node.memoryBytes)} of memory, ${plural(node.receipts, "receipt")}${reach}`;
+  });
+  return [`  ${hotkey}${several}`, ...computers];
 }
 
 function dateTime(ms: number): string {

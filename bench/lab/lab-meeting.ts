@@ -67,7 +67,8 @@ export class LabMeeting {
     await node.call({ do: "offer", services: this.#services });
     const until = performance.now() + ROUTER_KNOWN_MS;
     // Where UDP is blocked it is never known.
-    while (!blocksUdp && (await node.router()) === "unknown" && performance.now() < until)
+    if (blocksUdp) return;
+    while ((await node.router()) === "unknown" && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 50));
   }
 

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { ss58Address } from "../src-protocol/keys.ts";
+import { createSessionSigner } from "../src-protocol/signing.ts";
+import { ownerLines } from "./network-text.ts";
+
+const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+const computer = (stage: number | null, receipts: number) => ({
+  sessionKey: createSessionSigner().publicKey,
+  hotkey,
+  stage,
+  memoryBytes: 8e9,
+  receipts,
+  links: [],
+  reach: "",
+});
+
+test("several computers of one owner stand together, each with its own receipts", () => {
+  const [own, ...computers] = ownerLines({ hotkey, nodes: [computer(0, 12), computer(null, 0)] });
+  expect(own).toBe(`  ${hotkey}: 2 computers of one owner, 12 receipts`);
+  expect(computers).toEqual([
+    expect.stringMatching(/stage 1, .* of memory, 12 receipts$/),
+    expect.stringMatching(/spare, .* of memory, 0 receipts$/),
+  ]);
+  expect(ownerLines({ hotkey, nodes: [computer(1, 3)] })[0]).toBe(`  ${hotkey}`);
+});
