@@ -1,5 +1,6 @@
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { startNewDaemon } from "./daemon-process.ts";
 import { expect, SCREENS, stepsLater, test } from "./fixture.ts";
 
 const PHONE = { width: 360, height: 780 };
@@ -69,6 +70,30 @@ test("in a language that is longer, no screen keeps a word of English and none s
   await eachScreen(dashboard, async (screen) => {
     expect(await sideways(dashboard), screen).toBe(0);
   });
+});
+
+test("the first minutes and the sign-in page are in the language too", async ({ page }) => {
+  test.setTimeout(120_000);
+  const daemon = await startNewDaemon("tiny");
+  try {
+    await page.setViewportSize(PHONE);
+    await page.addInitScript(() => localStorage.setItem("train-at-home.language", "pseudo"));
+    await page.goto(daemon.url);
+    await expect(page.getByTestId("signed-out")).toBeVisible();
+    expect(await notTranslated(page), "sign-in").toEqual([]);
+    await page.goto(await daemon.loginUrl());
+    for (const step of ["welcome", "computer", "when", "key", "network", "summary"]) {
+      await expect(page.locator("h1")).toBeVisible();
+      await expect(page.locator("main section, main fieldset").first()).toBeVisible();
+      expect(await notTranslated(page), step).toEqual([]);
+      expect(await sideways(page), step).toBe(0);
+      // The way on: the first button of the first step, and the last one of the others.
+      const buttons = page.locator("main > div:last-of-type > button");
+      if (step !== "summary") await (step === "welcome" ? buttons.first() : buttons.last()).click();
+    }
+  } finally {
+    await daemon.stop();
+  }
 });
 
 test("German is chosen in the settings, remembered, and left again", async ({ dashboard }) => {

@@ -1,9 +1,8 @@
 import type { Forecast, PresenceHour } from "../../src-protocol/forecast.ts";
+import { forecastText } from "../../src-protocol/forecast-text.ts";
 import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
 import type { Rules } from "../../src-protocol/policy.ts";
-import { momentText } from "../../src-protocol/reason-text.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
-import { formatTao } from "../../src-protocol/units.ts";
 import { allowedBetween, hoursOfRules, type Interval } from "../../src-protocol/windows.ts";
 import { awayShare } from "../presence/away-share.ts";
 
@@ -36,7 +35,10 @@ export function forecastOf(input: ForecastInput): Forecast {
   const kWh = price === null ? 0 : (expectedHours * price.watts) / 1000;
   const electricity = price === null ? null : { kWh: rounded(kWh), cost: rounded(kWh * price.pricePerKwh) };
   const known = { from, to, hours, allowedHours, expectedHours, pay, electricity };
-  return { ...known, text: textOf(known, input) };
+  return {
+    ...known,
+    text: forecastText(known, { ifStarted, zone, onlyWhenIdle: rules.onlyWhenIdle }),
+  };
 }
 
 interface Rates {
@@ -100,44 +102,4 @@ function hoursIn(hours: readonly Interval[]): number {
 
 function rounded(value: number): number {
   return Math.round(value * 100) / 100;
-}
-
-function textOf(
-  { to, allowedHours, expectedHours, pay, electricity, from }: Omit<Forecast, "text">,
-  { rules, zone, asset, ifStarted }: ForecastInput,
-): string {
-  const until = momentText(to, from, zone);
-  const lines = [
-    ifStarted
-      ? `If it is started now, it may work ${hoursText(allowedHours)} until ${until}.`
-      : `Until ${until} its hours allow ${hoursText(allowedHours)}.`,
-  ];
-  if (rules.onlyWhenIdle && expectedHours < allowedHours)
-    lines.push(
-      expectedHours === 0
-        ? "It works only while nobody is here, and when that is was not seen yet."
-        : `By when nobody was here in the weeks before, ${hoursText(expectedHours)} of them are to be expected.`,
-    );
-  if (pay === null)
-    lines.push(
-      "What that earns is not known: nothing was paid yet for enough hours of work on this computer.",
-    );
-  else {
-    const amount = (rao: string): string => formatTao(BigInt(rao) - (BigInt(rao) % 1000n), 6);
-    const range =
-      pay.lowRao === pay.highRao ? amount(pay.lowRao) : `${amount(pay.lowRao)} to ${amount(pay.highRao)}`;
-    const unit = asset === "test" ? "test units, which are worth nothing" : asset;
-    const claims = pay.claims === 1 ? "the one paid claim" : `the ${pay.claims} last paid claims`;
-    lines.push(`By ${claims} (${hoursText(pay.workedHours)} of work) that earned ${range} ${unit}.`);
-  }
-  lines.push(
-    electricity === null
-      ? "Electricity is not counted: its price and the watts were not entered."
-      : `Electricity for that: ${electricity.kWh} kWh, ${electricity.cost.toFixed(2)}.`,
-  );
-  return lines.join(" ");
-}
-
-function hoursText(hours: number): string {
-  return hours === 1 ? "1 hour" : `${Number(hours.toFixed(1))} hours`;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ProviderOutcome } from "../../src-protocol/providers.ts";
-import { chooseProvider } from "./providers-choice.ts";
+import { chooseProvider } from "../../src-protocol/provider-choice.ts";
 import { PROBE_SCRIPT, probeProvider } from "./providers-probe.ts";
 
 /** Real processes: the probe's own, and stand-ins for drivers with every fault. */

@@ -8,7 +8,7 @@ import type {
   ProvidersFile,
   ProvidersReport,
 } from "../../src-protocol/providers.ts";
-import { chooseProvider, isNews } from "./providers-choice.ts";
+import { chooseProvider, isNews } from "../../src-protocol/provider-choice.ts";
 import type { Probed } from "./providers-probe.ts";
 
 export interface ProvidersPorts {

@@ -1,3 +1,5 @@
+import { forecastText } from "../../src-protocol/forecast-text.ts";
+import { ownTimeZone } from "../../src-protocol/zone.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
@@ -24,6 +26,9 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
     `${connection} ${paid} ${JSON.stringify(saved)}`,
     saved === rules ? 0 : ASK_EVERY_MS,
   );
+  const [forecast] = rows ?? [];
+  const zone = useDashboard(({ state }) => state?.policy.zone ?? ownTimeZone());
+  const onlyWhenIdle = saved?.onlyWhenIdle === true;
   const { electricity } = rules;
   const set = (change: Partial<typeof ELECTRICITY>) =>
     onChange({ ...rules, electricity: { ...(electricity ?? ELECTRICITY), ...change } });
@@ -35,8 +40,8 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
         </h2>
         <p className={controls["hint"]}>{say("by the rules that hold now")}</p>
       </div>
-      <p className={styles["forecast"]} lang="en" data-testid="forecast">
-        {rows?.[0]?.text ?? " "}
+      <p className={styles["forecast"]} data-testid="forecast">
+        {forecast === undefined ? " " : forecastText(forecast, { ifStarted: false, zone, onlyWhenIdle })}
       </p>
       {electricity === null ? (
         <button type="button" className={controls["button"]} onClick={() => set({})}>

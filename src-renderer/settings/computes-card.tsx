@@ -1,3 +1,4 @@
+import { chooseProvider } from "../../src-protocol/provider-choice.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
@@ -56,6 +57,7 @@ export function ComputesCard() {
 }
 
 function Report({ report: { phase, provider, machine, results, choice } }: { report: ProvidersReport }) {
+  const told = choice === null ? null : chooseProvider(results);
   const measured = results.find((result) => result.provider === provider)?.outcome;
   return (
     <>
@@ -68,7 +70,7 @@ function Report({ report: { phase, provider, machine, results, choice } }: { rep
             "Testing: {count, plural, one {# result} other {# results}} so far. The processor trains meanwhile.",
             { count: results.length },
           )}
-        {phase === "tested" && <span lang="en">{choice?.text}</span>}
+        {phase === "tested" && told?.text}
       </output>
       <dl className={styles["rows"]}>
         {machine !== null && (
@@ -92,10 +94,10 @@ function Report({ report: { phase, provider, machine, results, choice } }: { rep
             </dd>
           </div>
         )}
-        {(choice?.aside ?? []).map(({ provider: other, text }) => (
+        {(told?.aside ?? []).map(({ provider: other, text }) => (
           <div key={other}>
             <dt>{say(PROVIDER_NAMES[other])}</dt>
-            <dd lang="en">{text}</dd>
+            <dd>{text}</dd>
           </div>
         ))}
       </dl>

@@ -1,3 +1,4 @@
+import { chooseProvider } from "../../src-protocol/provider-choice.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
 import { PROVIDER_NAMES, type ProvidersReport } from "../../src-protocol/providers.ts";
@@ -101,7 +102,7 @@ function Speed({ report: { phase, results, choice } }: { report: ProvidersReport
           say("Testing … {count, plural, one {# result} other {# results}} so far.", {
             count: results.length,
           })}
-        {phase === "tested" && <span lang="en">{choice?.text}</span>}
+        {phase === "tested" && choice !== null && chooseProvider(results).text}
       </output>
       {phase === "testing" && <progress className={styles["bar"]} aria-label={say("Testing")} />}
       <ul className={styles["results"]}>

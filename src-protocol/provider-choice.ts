@@ -1,10 +1,13 @@
-import { LARGEST_ERROR, PROVIDER_NAMES } from "../../src-protocol/providers.ts";
+import { decimals, number } from "./amounts.ts";
+import { phrase, say } from "./say.ts";
+import { LARGEST_ERROR, PROVIDER_NAMES } from "./providers.ts";
 import type {
+  Computed,
   ExecutionProvider,
   ProviderChoice,
   ProviderOutcome,
   ProviderResult,
-} from "../../src-protocol/providers.ts";
+} from "./providers.ts";
 
 interface Candidate {
   readonly provider: ExecutionProvider;
@@ -51,57 +54,77 @@ function choiceText(
   chosen: Candidate | null,
   processor: Candidate | null,
 ): string {
-  if (chosen !== null && processor !== null && provider !== "cpu") {
-    const times = timesText(chosen.gflops / processor.gflops);
-    return `${PROVIDER_NAMES[provider]} is used: it is ${times} as fast as the processor.`;
-  }
+  if (chosen !== null && processor !== null && provider !== "cpu")
+    return say("{name} is used: it is {times} times as fast as the processor.", {
+      name: say(PROVIDER_NAMES[provider]),
+      times: timesText(chosen.gflops / processor.gflops),
+    });
   const fault = results.find((result) => result.provider !== "cpu" && isNews(result));
-  if (fault !== undefined) return `${asideText(fault, chosen)} The processor is used instead.`;
+  if (fault !== undefined) return `${asideText(fault, chosen)} ${say("The processor is used instead.")}`;
   if (processor === null && results.length > 0)
-    return "The processor is used: its own test did not end well, so nothing else could be compared with it.";
+    return say(
+      "The processor is used: its own test did not end well, so nothing else could be compared with it.",
+    );
   const slower = results.some((result) => result.provider !== "cpu" && result.outcome.kind === "right");
   return slower
-    ? "The processor is used: nothing else here is faster."
-    : "The processor is used: there is nothing else here to train with.";
+    ? say("The processor is used: nothing else here is faster.")
+    : say("The processor is used: there is nothing else here to train with.");
 }
 
 function asideText({ provider, outcome }: ProviderResult, chosen: Candidate | null): string {
-  const name = PROVIDER_NAMES[provider];
-  const aside = (because: string): string => `${name} was left aside: ${because}.`;
+  const name = say(PROVIDER_NAMES[provider]);
   const checked = believed(outcome);
-  switch (checked.kind) {
+  return checked.kind === "absent"
+    ? say("{name} is not in this version.", { name })
+    : say("{name} was left aside: {because}.", { name, because: becauseText(checked, chosen) });
+}
+
+function becauseText(
+  outcome: Exclude<ProviderOutcome, { kind: "absent" }>,
+  chosen: Candidate | null,
+): string {
+  switch (outcome.kind) {
     case "right":
       return chosen === null
-        ? aside("the processor could not be tested, so there is nothing to compare it with")
-        : aside(`it is slower (${speed(checked.gflops)} against ${speed(chosen.gflops)})`);
-    case "absent":
-      return `${name} is not in this version.`;
+        ? say("the processor could not be tested, so there is nothing to compare it with")
+        : say("it is slower ({its} against {best})", {
+            its: speed(outcome.gflops),
+            best: speed(chosen.gflops),
+          });
     case "refused":
       // SECURITY: a driver's own words; a terminal would take its control characters for commands.
-      return aside(checked.detail.replaceAll(/\p{Cc}+/gu, " "));
+      return outcome.detail.replaceAll(/\p{Cc}+/gu, " ");
     case "crash":
-      return aside(
-        checked.during === "test"
-          ? `its driver ended the test's process (${checked.ending})`
-          : `training with it failed more than once (${checked.ending})`,
-      );
+      return outcome.during === "test"
+        ? say("its driver ended the test's process ({ending})", { ending: outcome.ending })
+        : say("training with it failed more than once ({ending})", { ending: outcome.ending });
     case "hang":
-      return aside(`it gave no answer in ${Math.round(checked.seconds)} seconds`);
+      return say("it gave no answer in {seconds} seconds", { seconds: Math.round(outcome.seconds) });
     case "wrong":
-      return aside(`it gave wrong ${checked.what} (error ${errorText(checked.error)})`);
+      return say("it gave wrong {what} (error {error})", {
+        what: say(COMPUTED[outcome.what]),
+        error: errorText(outcome.error),
+      });
     case "nan":
-      return aside(`it gave ${checked.what} that are not numbers`);
+      return say("it gave {what} that are not numbers", { what: say(COMPUTED[outcome.what]) });
   }
 }
 
+const COMPUTED: Readonly<Record<Computed, string>> = {
+  results: phrase("results"),
+  gradients: phrase("gradients"),
+  losses: phrase("losses"),
+  parameters: phrase("parameters"),
+};
+
 function errorText(error: number): string {
-  return error > 100 ? "over 100" : String(Number(error.toPrecision(1)));
+  return error > 100 ? say("over 100") : number(Number(error.toPrecision(1)));
 }
 
 export function speed(gflops: number): string {
-  return `${Number(gflops.toPrecision(gflops < 100 ? 2 : 3))} GFLOP/s`;
+  return `${number(Number(gflops.toPrecision(gflops < 100 ? 2 : 3)))} GFLOP/s`;
 }
 
 function timesText(ratio: number): string {
-  return `${ratio < 10 ? ratio.toFixed(1) : Math.round(ratio)} times`;
+  return ratio < 10 ? decimals(ratio, 1) : number(Math.round(ratio));
 }

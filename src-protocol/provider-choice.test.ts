@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { PROVIDERS } from "../../src-protocol/providers.ts";
-import type { ExecutionProvider, ProviderOutcome } from "../../src-protocol/providers.ts";
-import { chooseProvider, isNews } from "./providers-choice.ts";
+import { PROVIDERS } from "./providers.ts";
+import type { ExecutionProvider, ProviderOutcome } from "./providers.ts";
+import { chooseProvider, isNews } from "./provider-choice.ts";
 
 const right = (gflops: number, error = 1e-7): ProviderOutcome => ({ kind: "right", error, gflops });
 const results = (outcomes: Partial<Record<ExecutionProvider, ProviderOutcome>>) =>
