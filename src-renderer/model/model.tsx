@@ -1,3 +1,5 @@
+import layout from "../parts/layout.module.css";
+import { Row, Rows } from "../parts/rows.tsx";
 import { say } from "../../src-protocol/say.ts";
 import type { ReactNode } from "react";
 import type { RunState } from "../../src-protocol/state.ts";
@@ -38,12 +40,12 @@ export function Model() {
         : say("{network}, operated by {operator}", { network: network.name, operator: network.operator });
   return (
     <>
-      <div className={styles["pair"]}>
+      <div className={layout["pair"]}>
         <section className={controls["card"]} aria-labelledby="trained-title">
           <h2 id="trained-title" className={controls["cardTitle"]}>
             <span lang="en">{run.name}</span>
           </h2>
-          <dl className={styles["rows"]}>
+          <Rows>
             <Row name={say("For")}>{forWhom}</Row>
             <Row name={say("Learns from")}>
               <span lang="en">{run.corpus}</span>
@@ -75,7 +77,7 @@ export function Model() {
               <Hint>{say("on text that it never trains on: whether it learned, or only remembers")}</Hint>
             </Row>
             <Row name={say("Interruptions")}>{interruptions(run)}</Row>
-          </dl>
+          </Rows>
         </section>
         <section className={controls["card"]} aria-labelledby="slices-title">
           <div className={controls["cardHead"]}>
@@ -100,15 +102,6 @@ export function Model() {
       <WritesCard isHere={network.kind === "embedded"} />
       <LossChart />
     </>
-  );
-}
-
-function Row({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

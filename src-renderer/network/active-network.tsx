@@ -1,3 +1,4 @@
+import { Row, Rows } from "../parts/rows.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { awayText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
@@ -35,16 +36,10 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
             {away ?? (connected ? say("Connected.") : say("Connecting …"))}
           </p>
           <LoadingBar />
-          <dl className={styles["rows"]}>
-            <div>
-              <dt>{say("Operated by")}</dt>
-              <dd>{operator === "" ? say("it does not say") : operator}</dd>
-            </div>
-            <div>
-              <dt>{say("Address")}</dt>
-              <dd>{url}</dd>
-            </div>
-          </dl>
+          <Rows>
+            <Row name={say("Operated by")}>{operator === "" ? say("it does not say") : operator}</Row>
+            <Row name={say("Address")}>{url}</Row>
+          </Rows>
         </>
       )}
     </section>

@@ -1,3 +1,4 @@
+import layout from "../parts/layout.module.css";
 import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useRef, useState } from "react";
 import type { NetworkOffer } from "../../src-protocol/networks.ts";
@@ -32,7 +33,7 @@ export function JoinCard() {
 
   if (offer !== null)
     return (
-      <div className={styles["stack"]}>
+      <div className={layout["stack"]}>
         <OfferCard offer={offer} busy={busy} onYes={() => void join()} onNo={forget} />
         {failure !== null && <FailureNotice failure={failure} />}
       </div>

@@ -1,3 +1,4 @@
+import layout from "../parts/layout.module.css";
 import { ActiveNetwork } from "./active-network.tsx";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -5,7 +6,6 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { JoinCard } from "./join-card.tsx";
 import { KnownNetworks } from "./known-networks.tsx";
 import { LinkList } from "./link-list.tsx";
-import styles from "./network.module.css";
 import { OfferCard } from "./offer-card.tsx";
 import { useAction } from "../parts/use-action.ts";
 
@@ -30,8 +30,8 @@ export function Network() {
       </>
     );
   return (
-    <div className={styles["stack"]}>
-      <div className={styles["pair"]}>
+    <div className={layout["stack"]}>
+      <div className={layout["pair"]}>
         <ActiveNetwork network={network} />
         <JoinCard />
       </div>

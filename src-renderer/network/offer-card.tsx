@@ -1,3 +1,4 @@
+import { Row, Rows } from "../parts/rows.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { offerRows } from "../../src-protocol/network-text.ts";
 import type { NetworkOffer } from "../../src-protocol/networks.ts";
@@ -21,16 +22,15 @@ export function OfferCard({ offer, busy, onYes, onNo }: OfferCardProps) {
       <h2 id="offer-title" ref={title} tabIndex={-1} className={styles["name"]}>
         {offer.card.name}
       </h2>
-      <dl className={styles["rows"]} data-testid="offer">
+      <Rows testId="offer">
         {offerRows(offer)
           .slice(1)
           .map(({ name, value }) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
+            <Row key={name} name={name}>
+              {value}
+            </Row>
           ))}
-      </dl>
+      </Rows>
       <p className={styles["promise"]}>
         {say(
           "Nothing is downloaded or computed before you say yes. Your schedule and safety rules hold there too, and you can leave at any time. The key is the network's identity: compare it with its operator's when you want to be sure.",

@@ -1,3 +1,4 @@
+import { NumberField } from "../parts/number-field.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { type ReactNode, useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
@@ -150,29 +151,4 @@ export function AlsoWaitCard({ rules, onChange }: { rules: Rules; onChange: (rul
 
 function Numbers({ children }: { children: ReactNode }) {
   return <div className={styles["idle"]}>{children}</div>;
-}
-
-function NumberField({
-  label,
-  unit,
-  value,
-  onChange,
-}: {
-  label: string;
-  unit: string;
-  value: number;
-  onChange: (value: number) => void;
-}) {
-  return (
-    <label>
-      {label}{" "}
-      <input
-        className={controls["field"]}
-        type="number"
-        value={value}
-        onChange={({ target }) => onChange(Number(target.value))}
-      />{" "}
-      {unit}
-    </label>
-  );
 }

@@ -1,3 +1,4 @@
+import { NumberField } from "../parts/number-field.tsx";
 import { forecastText } from "../../src-protocol/forecast-text.ts";
 import { ownTimeZone } from "../../src-protocol/zone.ts";
 import { say } from "../../src-protocol/say.ts";
@@ -49,28 +50,20 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
         </button>
       ) : (
         <div className={styles["idle"]}>
-          <label>
-            {say("Electricity")}{" "}
-            <input
-              className={controls["field"]}
-              type="number"
-              min="0"
-              step="0.01"
-              value={electricity.pricePerKwh}
-              onChange={({ target }) => set({ pricePerKwh: Number(target.value) })}
-            />{" "}
-            {say("a kWh, in your currency")}
-          </label>
-          <label>
-            <input
-              className={controls["field"]}
-              type="number"
-              min="0"
-              value={electricity.watts}
-              onChange={({ target }) => set({ watts: Number(target.value) })}
-            />{" "}
-            {say("W more than at rest")}
-          </label>
+          <NumberField
+            label={say("Electricity")}
+            unit={say("a kWh, in your currency")}
+            min={0}
+            step={0.01}
+            value={electricity.pricePerKwh}
+            onChange={(pricePerKwh) => set({ pricePerKwh })}
+          />
+          <NumberField
+            unit={say("W more than at rest")}
+            min={0}
+            value={electricity.watts}
+            onChange={(watts) => set({ watts })}
+          />
           <button
             type="button"
             className={`${controls["button"]} ${controls["quiet"]}`}

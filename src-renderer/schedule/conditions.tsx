@@ -1,3 +1,4 @@
+import { NumberField } from "../parts/number-field.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { Switch } from "@base-ui/react/switch";
 import { type ReactNode, useId } from "react";
@@ -7,7 +8,6 @@ import styles from "./conditions.module.css";
 
 /** What must be so besides the hours. */
 export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules: Rules) => void }) {
-  const minutesId = useId();
   return (
     <section className={controls["card"]} aria-labelledby="conditions-title">
       <div className={controls["cardHead"]}>
@@ -29,18 +29,15 @@ export function Conditions({ rules, onChange }: { rules: Rules; onChange: (rules
           onChange={(onlyWhenIdle) => onChange({ ...rules, onlyWhenIdle })}
         >
           <div className={styles["idle"]}>
-            <label htmlFor={minutesId}>{say("after")}</label>
-            <input
-              id={minutesId}
-              className={controls["field"]}
-              type="number"
-              min="1"
-              max="240"
+            <NumberField
+              label={say("after")}
+              unit={say("minutes without mouse or keyboard")}
+              min={1}
+              max={240}
               value={rules.idleMinutes}
               disabled={!rules.onlyWhenIdle}
-              onChange={(event) => onChange({ ...rules, idleMinutes: Number(event.target.value) })}
+              onChange={(idleMinutes) => onChange({ ...rules, idleMinutes })}
             />
-            <span>{say("minutes without mouse or keyboard")}</span>
           </div>
         </Condition>
       </div>

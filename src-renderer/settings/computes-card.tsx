@@ -1,3 +1,4 @@
+import { Row, Rows } from "../parts/rows.tsx";
 import { chooseProvider } from "../../src-protocol/provider-choice.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
@@ -72,35 +73,28 @@ function Report({ report: { phase, provider, machine, results, choice } }: { rep
           )}
         {phase === "tested" && told?.text}
       </output>
-      <dl className={styles["rows"]}>
+      <Rows>
         {machine !== null && (
-          <div>
-            <dt>{say("Processor")}</dt>
-            <dd>
-              {say("{processor}; each worker uses {count, plural, one {# thread} other {# threads}}", {
-                processor: machine.processor,
-                count: machine.threads,
-              })}
-            </dd>
-          </div>
+          <Row name={say("Processor")}>
+            {say("{processor}; each worker uses {count, plural, one {# thread} other {# threads}}", {
+              processor: machine.processor,
+              count: machine.threads,
+            })}
+          </Row>
         )}
         {measured?.kind === "right" && (
-          <div>
-            <dt>{say("Measured")}</dt>
-            <dd>
-              {say("{gflops} GFLOP/s in a stage's matrix products, forward and backward", {
-                gflops: count(measured.gflops),
-              })}
-            </dd>
-          </div>
+          <Row name={say("Measured")}>
+            {say("{gflops} GFLOP/s in a stage's matrix products, forward and backward", {
+              gflops: count(measured.gflops),
+            })}
+          </Row>
         )}
         {(told?.aside ?? []).map(({ provider: other, text }) => (
-          <div key={other}>
-            <dt>{say(PROVIDER_NAMES[other])}</dt>
-            <dd>{text}</dd>
-          </div>
+          <Row key={other} name={say(PROVIDER_NAMES[other])}>
+            {text}
+          </Row>
         ))}
-      </dl>
+      </Rows>
     </>
   );
 }

@@ -1,3 +1,5 @@
+import layout from "../parts/layout.module.css";
+import { Row, Rows } from "../parts/rows.tsx";
 import { ScreenLink } from "../parts/screen-link.tsx";
 import { Trans } from "@lingui/react";
 import { say } from "../../src-protocol/say.ts";
@@ -16,8 +18,8 @@ export function Settings() {
   const state = useDashboard(({ state }) => state);
   if (state === null) return null;
   return (
-    <div className={styles["pair"]}>
-      <div className={styles["stack"]}>
+    <div className={layout["pair"]}>
+      <div className={layout["stack"]}>
         <LanguageCard />
         <ComputesCard />
         {window.trainAtHome !== undefined && <AppCard />}
@@ -25,34 +27,25 @@ export function Settings() {
           <h2 id="kept-title" className={controls["cardTitle"]}>
             {say("What is kept here")}
           </h2>
-          <dl className={styles["rows"]}>
-            <div>
-              <dt>{say("Folder")}</dt>
-              <dd>
-                <code>{state.dataFolder}</code>
-              </dd>
-            </div>
-            <div>
-              <dt>{say("In it")}</dt>
-              <dd>
-                {say(
-                  "Your key and rules, snapshots of your slice, receipts and claims, the history of hours, and a log.",
-                )}
-              </dd>
-            </div>
-            <div>
-              <dt>{say("To free it")}</dt>
-              <dd>
-                <Trans
-                  id="Save a copy of your key first, under <0>Wallet</0>. Then end Train at Home and delete the folder."
-                  components={{ 0: <ScreenLink to="wallet" /> }}
-                />
-              </dd>
-            </div>
-          </dl>
+          <Rows>
+            <Row name={say("Folder")}>
+              <code>{state.dataFolder}</code>
+            </Row>
+            <Row name={say("In it")}>
+              {say(
+                "Your key and rules, snapshots of your slice, receipts and claims, the history of hours, and a log.",
+              )}
+            </Row>
+            <Row name={say("To free it")}>
+              <Trans
+                id="Save a copy of your key first, under <0>Wallet</0>. Then end Train at Home and delete the folder."
+                components={{ 0: <ScreenLink to="wallet" /> }}
+              />
+            </Row>
+          </Rows>
         </section>
       </div>
-      <div className={styles["stack"]}>
+      <div className={layout["stack"]}>
         <section className={controls["card"]} aria-labelledby="agents-title">
           <h2 id="agents-title" className={controls["cardTitle"]}>
             {say("Programs and agents")}
@@ -62,13 +55,13 @@ export function Settings() {
               "A program may steer Train at Home with a token: to see, to pause and start, to change rules, or to claim. Safety rules hold for it too, and every call is written down.",
             )}
           </p>
-          <dl className={styles["rows"]}>
+          <Rows>
             <Command what={say("Make a token")} command='tah token "my agent" --scopes read,control' />
             <Command what={say("An agent (MCP)")} command="tah mcp" />
             <Command what={say("See tokens")} command="tah tokens" />
             <Command what={say("Take one back")} command="tah token-revoke ID" />
             <Command what={say("Who did what")} command="tah audit" />
-          </dl>
+          </Rows>
           <p className={controls["hint"]}>
             {say("Typed in a terminal, because a page that could make tokens could be made to.")}
           </p>
@@ -97,11 +90,8 @@ export function Settings() {
 
 function Command({ what, command }: { what: string; command: string }) {
   return (
-    <div>
-      <dt>{what}</dt>
-      <dd>
-        <CopyText text={command} what={say("command: {what}", { what })} isWhole />
-      </dd>
-    </div>
+    <Row name={what}>
+      <CopyText text={command} what={say("command: {what}", { what })} isWhole />
+    </Row>
   );
 }

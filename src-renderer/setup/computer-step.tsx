@@ -1,3 +1,4 @@
+import { Row, Rows } from "../parts/rows.tsx";
 import { chooseProvider } from "../../src-protocol/provider-choice.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
@@ -46,7 +47,7 @@ export function ComputerStep() {
         {computer === null ? (
           <p className={controls["hint"]}>{say("Looking …")}</p>
         ) : (
-          <dl className={styles["rows"]}>
+          <Rows>
             <Row name={say("Processor")}>
               {say("{processor}, {count, plural, one {# core} other {# cores}}", {
                 processor: report?.machine?.processor ?? say("Processor"),
@@ -62,7 +63,7 @@ export function ComputerStep() {
             <Row name={say("Free disk")}>
               {say("{size} GB", { size: (computer.freeDiskBytes / 1e9).toFixed(0) })}
             </Row>
-          </dl>
+          </Rows>
         )}
       </section>
       {report !== null && report.phase !== "off" && (
@@ -122,14 +123,5 @@ function Speed({ report: { phase, results, choice } }: { report: ProvidersReport
         )}
       </ul>
     </>
-  );
-}
-
-function Row({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

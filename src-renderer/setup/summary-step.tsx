@@ -1,3 +1,4 @@
+import { Row, Rows } from "../parts/rows.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { limitText } from "../../src-protocol/line-limits.ts";
@@ -5,7 +6,6 @@ import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { previewOf } from "../schedule/next-runs.ts";
 import type { SetUpDraft } from "./steps.ts";
-import styles from "./setup.module.css";
 
 /** All that was chosen, on one page, before the yes. */
 export function SummaryStep({ draft: { rules, where }, now }: { draft: SetUpDraft; now: number }) {
@@ -15,46 +15,33 @@ export function SummaryStep({ draft: { rules, where }, now }: { draft: SetUpDraf
   return (
     <>
       <section className={controls["card"]} aria-label={say("What you have chosen")}>
-        <dl className={styles["rows"]}>
-          <div>
-            <dt>{say("When")}</dt>
-            <dd>{previewOf(rules, now).join(" ")}</dd>
-          </div>
-          <div>
-            <dt>{say("Your line")}</dt>
-            <dd>
-              {say("Up: {uploadMbit}. Down: {downloadMbit}.", {
-                uploadMbit: limitText(uploadMbit),
-                downloadMbit: limitText(downloadMbit),
-              })}
-            </dd>
-          </div>
-          <div>
-            <dt>{say("For whom")}</dt>
-            <dd>{where.kind === "alone" ? say("This computer alone") : where.offer.card.name}</dd>
-          </div>
-          <div>
-            <dt>{say("What it earns")}</dt>
-            <dd>
-              {where.kind === "alone"
-                ? say("Test units. They are worth nothing, and show how earning works.")
-                : say(
-                    "What that network grants for finished work. What a night brings is shown when the first one is over: nobody can promise it before.",
-                  )}
-            </dd>
-          </div>
-          <div>
-            <dt>{say("Your key")}</dt>
-            <dd>
-              <CopyText text={state.node.hotkey} what={say("address of your key")} />
-              <p className={controls["hint"]}>
-                {say(
-                  "Kept on this computer alone. A copy of it can be saved under Wallet, and the address that is paid can be changed there.",
+        <Rows>
+          <Row name={say("When")}>{previewOf(rules, now).join(" ")}</Row>
+          <Row name={say("Your line")}>
+            {say("Up: {uploadMbit}. Down: {downloadMbit}.", {
+              uploadMbit: limitText(uploadMbit),
+              downloadMbit: limitText(downloadMbit),
+            })}
+          </Row>
+          <Row name={say("For whom")}>
+            {where.kind === "alone" ? say("This computer alone") : where.offer.card.name}
+          </Row>
+          <Row name={say("What it earns")}>
+            {where.kind === "alone"
+              ? say("Test units. They are worth nothing, and show how earning works.")
+              : say(
+                  "What that network grants for finished work. What a night brings is shown when the first one is over: nobody can promise it before.",
                 )}
-              </p>
-            </dd>
-          </div>
-        </dl>
+          </Row>
+          <Row name={say("Your key")}>
+            <CopyText text={state.node.hotkey} what={say("address of your key")} />
+            <p className={controls["hint"]}>
+              {say(
+                "Kept on this computer alone. A copy of it can be saved under Wallet, and the address that is paid can be changed there.",
+              )}
+            </p>
+          </Row>
+        </Rows>
       </section>
       <p className={controls["hint"]}>
         {say(

@@ -1,3 +1,4 @@
+import layout from "../parts/layout.module.css";
 import { phrase, say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import styles from "./setup.module.css";
@@ -31,7 +32,7 @@ export function WelcomeStep({
 }) {
   return (
     <>
-      <div className={styles["pair"]}>
+      <div className={layout["pair"]}>
         <Promises title={say("What it does")} lines={DOES} kind="does" />
         <Promises title={say("What it never does")} lines={NEVER} kind="never" />
       </div>

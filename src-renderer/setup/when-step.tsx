@@ -1,3 +1,4 @@
+import layout from "../parts/layout.module.css";
 import type { Rules } from "../../src-protocol/policy.ts";
 import { Conditions } from "../schedule/conditions.tsx";
 import { LineCard } from "../schedule/line-card.tsx";
@@ -36,7 +37,7 @@ export function WhenStep({
       <p className={styles["preview"]} data-testid="preview">
         {previewOf(rules, now).join(" ")}
       </p>
-      <div className={styles["pair"]}>
+      <div className={layout["pair"]}>
         <Conditions rules={rules} onChange={onChange} />
         <LineCard limits={rules.limits} onChange={(limits) => onChange({ ...rules, limits })} />
       </div>

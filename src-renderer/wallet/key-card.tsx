@@ -1,3 +1,5 @@
+import { FormActions } from "../parts/form-actions.tsx";
+import { Row, Rows } from "../parts/rows.tsx";
 import { Trans } from "@lingui/react";
 import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useState } from "react";
@@ -26,21 +28,17 @@ export function KeyCard({ list, address }: { list: WalletList; address: string }
           "It signs the receipts and claims of this computer. Whoever has it can claim in your name, and what it earns goes to the payout address alone.",
         )}
       </p>
-      <dl className={styles["rows"]}>
-        <div>
-          <dt>{say("Address (hotkey)")}</dt>
-          <dd data-testid="hotkey">
+      <Rows>
+        <Row name={say("Address (hotkey)")}>
+          <span data-testid="hotkey">
             <CopyText text={address} what={say("address of your key")} />
-          </dd>
-        </div>
-        <div>
-          <dt>{say("File")}</dt>
-          <dd>
-            <code>{list.inUse}</code>
-            <p className={controls["hint"]}>{say("Only your account on this computer can read it.")}</p>
-          </dd>
-        </div>
-      </dl>
+          </span>
+        </Row>
+        <Row name={say("File")}>
+          <code>{list.inUse}</code>
+          <p className={controls["hint"]}>{say("Only your account on this computer can read it.")}</p>
+        </Row>
+      </Rows>
       {place !== null && (
         <KeyDialog open={say("Save a copy …")} title={say("A copy of your key")}>
           {(close) => <Backup {...place} onDone={close} />}
@@ -84,18 +82,12 @@ function Backup({ wallet, hotkey, onDone }: { wallet: string; hotkey: string; on
       <NewPassword typed={typed} onChange={setTyped} />
       {tried && problem !== null && <p className={controls["hint"]}>{problem}</p>}
       {failure !== null && <FailureNotice failure={failure} />}
-      <div className={controls["actions"]}>
-        <button type="button" className={controls["button"]} onClick={onDone}>
-          {say("Cancel")}
-        </button>
-        <button
-          type="submit"
-          className={`${controls["button"]} ${controls["primary"]}`}
-          aria-disabled={busy !== null}
-        >
-          {busy === null ? say("Save the file") : say("Locking it …")}
-        </button>
-      </div>
+      <FormActions
+        submit={busy === null ? say("Save the file") : say("Locking it …")}
+
+        isBusy={busy !== null}
+        onCancel={onDone}
+      />
     </form>
   );
 }

@@ -1,3 +1,5 @@
+import { TextField } from "../parts/text-field.tsx";
+import { FormActions } from "../parts/form-actions.tsx";
 import { Trans } from "@lingui/react";
 import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
@@ -56,42 +58,22 @@ export function NewKey({ wallets, onDone }: { wallets: readonly ListedWallet[]; 
           </span>
         </label>
       </fieldset>
-      <p className={styles["fields"]}>
-        <label htmlFor={`${id}-name`} className={controls["hint"]}>
-          {say("Name of its wallet")}
-        </label>
-        <input
-          id={`${id}-name`}
-          className={controls["field"]}
-          spellCheck={false}
-          autoComplete="off"
-          maxLength={64}
-          value={wallet}
-          onChange={(event) => setWallet(event.target.value)}
-        />
-      </p>
+      <TextField label={say("Name of its wallet")} maxLength={64} value={wallet} onChange={setWallet} />
       <NewPassword typed={typed} onChange={setTyped} isOptional={isOptional} />
       {tried && problem !== null && <p className={controls["hint"]}>{problem}</p>}
       {failure !== null && <FailureNotice failure={failure} />}
-      <div className={controls["actions"]}>
-        <button type="button" className={controls["button"]} onClick={onDone}>
-          {say("Cancel")}
-        </button>
-        <button
-          type="submit"
-          className={`${controls["button"]} ${controls["primary"]}`}
-          aria-disabled={busy !== null}
-        >
-          {busy === null ? say("Make it") : say("Making it …")}
-        </button>
-      </div>
+      <FormActions
+        submit={busy === null ? say("Make it") : say("Making it …")}
+
+        isBusy={busy !== null}
+        onCancel={onDone}
+      />
     </form>
   );
 }
 
 /** The words, once; then two of them are asked for. */
 function Phrase({ phrase, onDone }: { phrase: string; onDone: () => void }) {
-  const id = useId();
   const title = useFocusOnMount<HTMLParagraphElement>();
   const words = phrase.split(" ");
   const asked = askedWords(phrase);
@@ -135,20 +117,13 @@ function Phrase({ phrase, onDone }: { phrase: string; onDone: () => void }) {
     <form onSubmit={check} noValidate className={styles["form"]}>
       <p className={styles["text"]}>{say("Two words of your paper, so that it is sure:")}</p>
       {asked.map((at, i) => (
-        <p key={at} className={styles["fields"]}>
-          <label htmlFor={`${id}-${at}`} className={controls["hint"]}>
-            {say("Word {at}", { at: at + 1 })}
-          </label>
-          <input
-            id={`${id}-${at}`}
-            className={controls["field"]}
-            spellCheck={false}
-            autoComplete="off"
-            autoCapitalize="off"
-            value={given[i] ?? ""}
-            onChange={(event) => setGiven(given.with(i, event.target.value))}
-          />
-        </p>
+        <TextField
+          key={at}
+          label={say("Word {at}", { at: at + 1 })}
+          maxLength={32}
+          value={given[i] ?? ""}
+          onChange={(word) => setGiven(given.with(i, word))}
+        />
       ))}
       {isWrong && (
         <p className={controls["hint"]} role="alert">

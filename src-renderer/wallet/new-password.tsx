@@ -1,7 +1,9 @@
 import { say } from "../../src-protocol/say.ts";
-import { useId } from "react";
-import controls from "../parts/controls.module.css";
+import { TextField } from "../parts/text-field.tsx";
 import styles from "./wallet.module.css";
+
+/** Characters of a password. */
+const LONGEST = 1024;
 
 export interface Typed {
   readonly password: string;
@@ -19,18 +21,21 @@ export function NewPassword({
   onChange: (typed: Typed) => void;
   isOptional?: boolean;
 }) {
-  const id = useId();
   return (
     <div className={styles["fields"]}>
-      <Field
-        id={`${id}-first`}
+      <TextField
+        type="password"
+        autoComplete="new-password"
+        maxLength={LONGEST}
         label={isOptional ? say("Password (may be left empty)") : say("Password")}
         value={typed.password}
         onChange={(password) => onChange({ ...typed, password })}
       />
       {(!isOptional || typed.password !== "") && (
-        <Field
-          id={`${id}-again`}
+        <TextField
+          type="password"
+          autoComplete="new-password"
+          maxLength={LONGEST}
           label={say("The same again")}
           value={typed.again}
           onChange={(again) => onChange({ ...typed, again })}
@@ -40,52 +45,15 @@ export function NewPassword({
   );
 }
 
-function Field({
-  id,
-  label,
-  value,
-  onChange,
-}: {
-  id: string;
-  label: string;
-  value: string;
-  onChange: (value: string) => void;
-}) {
-  return (
-    <p>
-      <label htmlFor={id} className={controls["hint"]}>
-        {label}
-      </label>
-      <input
-        id={id}
-        type="password"
-        autoComplete="new-password"
-        maxLength={1024}
-        className={controls["field"]}
-        value={value}
-        onChange={(event) => onChange(event.target.value)}
-      />
-    </p>
-  );
-}
-
 /** A password that opens what there is. */
 export function OldPassword({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const id = useId();
   return (
-    <p className={styles["fields"]}>
-      <label htmlFor={id} className={controls["hint"]}>
-        {say("Its password")}
-      </label>
-      <input
-        id={id}
-        type="password"
-        autoComplete="off"
-        maxLength={1024}
-        className={controls["field"]}
-        value={value}
-        onChange={(event) => onChange(event.target.value)}
-      />
-    </p>
+    <TextField
+      label={say("Its password")}
+      type="password"
+      maxLength={LONGEST}
+      value={value}
+      onChange={onChange}
+    />
   );
 }

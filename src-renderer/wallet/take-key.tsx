@@ -1,3 +1,5 @@
+import { TextField } from "../parts/text-field.tsx";
+import { FormActions } from "../parts/form-actions.tsx";
 import { say } from "../../src-protocol/say.ts";
 import { type FormEvent, useId, useState } from "react";
 import type { ListedWallet } from "../../src-protocol/wallet-ipc.ts";
@@ -85,33 +87,14 @@ export function TakeKey({
         />
       </p>
       {file !== null && <OldPassword value={password} onChange={setPassword} />}
-      <p className={styles["fields"]}>
-        <label htmlFor={`${id}-name`} className={controls["hint"]}>
-          {say("Name of its wallet here")}
-        </label>
-        <input
-          id={`${id}-name`}
-          className={controls["field"]}
-          spellCheck={false}
-          autoComplete="off"
-          maxLength={64}
-          value={wallet}
-          onChange={(event) => setWallet(event.target.value)}
-        />
-      </p>
+      <TextField label={say("Name of its wallet here")} maxLength={64} value={wallet} onChange={setWallet} />
       {failure !== null && <FailureNotice failure={failure} />}
-      <div className={controls["actions"]}>
-        <button type="button" className={controls["button"]} onClick={onCancel}>
-          {say("Cancel")}
-        </button>
-        <button
-          type="submit"
-          className={`${controls["button"]} ${isEmpty ? "" : controls["primary"]}`}
-          aria-disabled={isEmpty || busy !== null}
-        >
-          {busy === null ? say("Take it in, and work with it") : say("Taking it in …")}
-        </button>
-      </div>
+      <FormActions
+        submit={busy === null ? say("Take it in, and work with it") : say("Taking it in …")}
+        isReady={!isEmpty}
+        isBusy={busy !== null}
+        onCancel={onCancel}
+      />
     </form>
   );
 }

@@ -1,3 +1,4 @@
+import layout from "../parts/layout.module.css";
 import { say } from "../../src-protocol/say.ts";
 import { useCallback, useEffect, useState } from "react";
 import type { MethodResult } from "../../src-protocol/methods.ts";
@@ -8,7 +9,6 @@ import { useAction } from "../parts/use-action.ts";
 import { ConsentCard } from "./consent-card.tsx";
 import { KeyCard } from "./key-card.tsx";
 import { PayoutCard } from "./payout-card.tsx";
-import styles from "./wallet.module.css";
 import { WalletsCard } from "./wallets-card.tsx";
 
 export type WalletList = MethodResult<"wallet.list">;
@@ -37,7 +37,7 @@ export function Wallet() {
       {failure !== null && <FailureNotice failure={failure} />}
       {list !== null && (
         <>
-          <div className={styles["pair"]}>
+          <div className={layout["pair"]}>
             <KeyCard list={list} address={state.node.hotkey} />
             <PayoutCard list={list} onChanged={reload} />
           </div>
