@@ -70,6 +70,8 @@ export function actedText(
       return `${rao} alpha of subnet ${action.netuid} are staked at ${action.hotkey} ${where}`;
     case "unstake":
       return `${rao} TAO came back ${where}`;
+    case "pay-many":
+      return `${rao} arrived in ${action.payments.length} payments ${where}`;
     case "transfer-stake":
       return `${rao} alpha of subnet ${action.netuid} arrived at ${action.to} ${where}`;
     case "register":

@@ -48,15 +48,31 @@ export function revokeText({ id, evicted }: RevokeAnswer, evict: boolean): strin
   return `Invitation ${id} lets nobody in any more. ${left}`;
 }
 
-export function payoutsText({ pays, due }: PayoutsAnswer): string {
+export function payoutsText(answer: PayoutsAnswer): string {
+  const { pays, attempts, feesRao } = answer;
   if (pays === null) return "This network pays test units, in its own book: nothing waits.";
-  if (due.length === 0) return `Nothing waits: all accepted claims are paid in ${payText(pays)}.`;
+  const fees =
+    feesRao === "0" ? [] : [`Fees that the chain took for what was paid: ${formatTao(BigInt(feesRao))} TAO.`];
+  const tries = attempts.map(({ claimId, at, extrinsic, outcome, detail }) =>
+    [
+      dateTime(at),
+      claimId,
+      outcome === "paid" ? "paid" : `waits: ${detail ?? ""}`,
+      extrinsic ?? "nothing signed",
+    ].join("  "),
+  );
+  const last = tries.length === 0 ? [] : ["The last tries:", ...tries.map((row) => `  ${row}`)];
+  return [waitingText(answer, payText(pays)), ...fees, ...last].join("\n");
+}
+
+function waitingText({ due }: PayoutsAnswer, pay: string): string {
+  if (due.length === 0) return `Nothing waits: all accepted claims are paid in ${pay}.`;
   const sum = due.reduce((total, { amountRao }) => total + BigInt(amountRao), 0n);
   const rows = due.map(
     ({ claimId, amountRao, payoutColdkey, at, held }) =>
       `${claimId}  ${formatTao(BigInt(amountRao))} to ${payoutColdkey}, accepted ${dateTime(at)}\n  ${held ?? "on its way"}`,
   );
-  const head = `${plural(due.length, "claim")} of ${formatTao(sum)} ${payText(pays)} in all ${due.length === 1 ? "waits" : "wait"}:`;
+  const head = `${plural(due.length, "claim")} of ${formatTao(sum)} ${pay} in all ${due.length === 1 ? "waits" : "wait"}:`;
   return [head, ...rows].join("\n");
 }
 

@@ -9,6 +9,9 @@ import type { PayerPlan } from "../src-protocol/payer-ipc.ts";
 import { addressOf, genesisOf, raoOf, urlOf } from "./chain-words.ts";
 import { askWallet } from "./wallet-process.ts";
 
+/** A payment's fee was seen to be 137,047 rao: of this it is 7 %. */
+const LEAST_RAO = 2_000_000n;
+
 /** What a served network pays on a real chain, and from where. */
 export interface ServedPay {
   readonly payer: Omit<PayerPlan, "home" | "networkFolder">;
@@ -24,6 +27,7 @@ export interface PayWords {
   readonly payAlpha?: number;
   readonly payHotkey?: string;
   readonly payLimit?: string;
+  readonly payLeast?: string;
   readonly chain: string;
   readonly genesis?: string;
   readonly wallets?: string;
@@ -40,6 +44,10 @@ export function payOptions(command: Command): Command {
     .option("--pay-alpha <netuid>", "pay alpha of this subnet instead of TAO, with --pay-hotkey", netuidWord)
     .option("--pay-hotkey <address>", "where the alpha is staked that is paid from; it stays staked there")
     .option("--pay-limit <amount>", "pay at most so much in 24 hours from now on (1 until you say otherwise)")
+    .option(
+      "--pay-least <amount>",
+      "pay an address when so much is due to it, of all its claims together (default: 0.002; 0 pays each at once)",
+    )
     .option("--chain <node>", "of the pay: finney, test, local, or a node's address", "finney")
     .option(
       "--genesis <hash>",
@@ -51,9 +59,9 @@ export function payOptions(command: Command): Command {
 
 /** Null: it counts test units. @throws Failure `bad-option`, `bad-amount`, `bad-address` */
 export function servedPay(words: PayWords): ServedPay | null {
-  const { payFrom, payRate, payAlpha, payHotkey, payLimit } = words;
+  const { payFrom, payRate, payAlpha, payHotkey, payLimit, payLeast } = words;
   if (payFrom === undefined) {
-    const orphan = [payRate, payAlpha, payHotkey, payLimit].some((word) => word !== undefined);
+    const orphan = [payRate, payAlpha, payHotkey, payLimit, payLeast].some((word) => word !== undefined);
     if (!orphan) return null;
     throw new Failure("bad-option", "--pay-… go with --pay-from, which names the wallet that pays.");
   }
@@ -74,6 +82,7 @@ export function servedPay(words: PayWords): ServedPay | null {
       genesis: genesisOf(words.genesis),
       pays: { asset: payAlpha === undefined ? "tao" : "alpha", netuid: payAlpha ?? 0 },
       hotkey: payHotkey === undefined ? null : addressOf(payHotkey),
+      leastRao: String(payLeast === undefined ? LEAST_RAO : payLeast === "0" ? 0n : raoOf(payLeast)),
     },
     raoPerTeraflop,
     limitRao: payLimit === undefined ? null : raoOf(payLimit),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ss58Address } from "./keys.ts";
+import type { Ss58Address } from "./keys.ts";
 import { formatTao, raoText } from "./units.ts";
 
 /**
@@ -37,6 +38,16 @@ export const chainAction = z.discriminatedUnion("kind", [
     netuid,
     amountRao: raoText,
   }),
+  /** To many in one transaction: TAO, or alpha that stays staked where it is; of each it is known apart what came of it. */
+  z.strictObject({
+    kind: z.literal("pay-many"),
+    /** Null: it is TAO. */
+    staked: z.strictObject({ hotkey: ss58Address, netuid }).nullable(),
+    payments: z
+      .array(z.strictObject({ to: ss58Address, amountRao: raoText }))
+      .min(1)
+      .max(100),
+  }),
   /** A place in a subnet, for at most so much TAO, which is burned. */
   z.strictObject({ kind: z.literal("register"), hotkey: ss58Address, netuid, mostRao: raoText }),
   /** Where the hotkey is served; its own signature. */
@@ -65,6 +76,7 @@ export const CHAIN_ACTION_KINDS = [
   "stake",
   "unstake",
   "transfer-stake",
+  "pay-many",
   "register",
   "axon",
   "weights",
@@ -86,6 +98,16 @@ export function assetText(asset: ChainAsset): string {
   return asset === "tao" ? "TAO" : `alpha of subnet ${asset.slice("alpha-".length)}`;
 }
 
+/** One of many payments, as it would be alone. */
+export function singlePayment(
+  { staked }: Pick<Extract<ChainAction, { kind: "pay-many" }>, "staked">,
+  { to, amountRao }: { readonly to: Ss58Address; readonly amountRao: string },
+): Extract<ChainAction, { kind: "transfer" | "transfer-stake" }> {
+  return staked === null
+    ? { kind: "transfer", to, amountRao }
+    : { kind: "transfer-stake", to, ...staked, amountRao };
+}
+
 /** Which of a wallet's keys the chain wants to sign. */
 export function signerOf({ kind }: Pick<ChainAction, "kind">): "coldkey" | "hotkey" {
   return kind === "axon" || kind === "weights" ? "hotkey" : "coldkey";
@@ -102,10 +124,16 @@ export function spendOf(action: ChainAction): { readonly asset: ChainAsset; read
     case "unstake":
     case "transfer-stake":
       return { asset: alphaOf(action.netuid), rao: BigInt(action.amountRao) };
+    case "pay-many":
+      return { asset: action.staked === null ? "tao" : alphaOf(action.staked.netuid), rao: sumOf(action) };
     case "axon":
     case "weights":
       return null;
   }
+}
+
+function sumOf({ payments }: Pick<Extract<ChainAction, { kind: "pay-many" }>, "payments">): bigint {
+  return payments.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n);
 }
 
 /** What is signed, for people and for the log of signatures. */
@@ -119,6 +147,14 @@ export function actionText(action: ChainAction): string {
       return `unstake ${formatTao(BigInt(action.amountRao))} alpha from ${action.hotkey} in subnet ${action.netuid}`;
     case "transfer-stake":
       return `${formatTao(BigInt(action.amountRao))} alpha of subnet ${action.netuid} at ${action.hotkey} to ${action.to}`;
+    case "pay-many": {
+      const { staked, payments } = action;
+      const what = staked === null ? "TAO" : `alpha of subnet ${staked.netuid} at ${staked.hotkey}`;
+      return `${formatTao(sumOf(action))} ${what} in ${payments.length} payments: ${payments
+        .slice(0, 5)
+        .map(({ to, amountRao }) => `${formatTao(BigInt(amountRao))} to ${to}`)
+        .join(", ")}${payments.length > 5 ? " …" : ""}`;
+    }
     case "register":
       return `register ${action.hotkey} in subnet ${action.netuid} for at most ${formatTao(BigInt(action.mostRao))} TAO, which are burned`;
     case "axon":

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ss58Address } from "./keys.ts";
 import { networkPay } from "./payouts.ts";
+import { raoText } from "./units.ts";
 
 /** A served network ↔ the process that pays its claims, over Node's IPC channel. No secret travels here. */
 export const payerPlan = z.strictObject({
@@ -18,6 +19,8 @@ export const payerPlan = z.strictObject({
   pays: networkPay,
   /** Where the alpha is staked that is paid from; null: it pays TAO. */
   hotkey: ss58Address.nullable(),
+  /** An address is paid when so much is due to it, of all its claims together. */
+  leastRao: raoText,
 });
 export type PayerPlan = z.infer<typeof payerPlan>;
 

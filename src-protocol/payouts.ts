@@ -26,10 +26,28 @@ export const duePayout = z.strictObject({
 });
 export type DuePayout = z.infer<typeof duePayout>;
 
+/** One try to pay a claim. */
+export const payoutAttempt = z.strictObject({
+  claimId: z.string().max(64),
+  at: z.int().nonnegative(),
+  /** Null: nothing was signed. */
+  extrinsic: z.string().nullable(),
+  outcome: z.enum(["paid", "waits"]),
+  /** Why it waits. */
+  detail: z.string().nullable(),
+  /** This claim's part of what the chain took from the payer; null: not known. */
+  feeRao: raoText.nullable(),
+});
+export type PayoutAttempt = z.infer<typeof payoutAttempt>;
+
 export const payoutsAnswer = z.strictObject({
   /** Null: test units, which are paid in the network's own book. */
   pays: networkPay.nullable(),
   due: z.array(duePayout),
+  /** The last ones, newest first. */
+  attempts: z.array(payoutAttempt),
+  /** What the chain took from the payer for all that was paid, as far as it is known. */
+  feesRao: raoText,
 });
 export type PayoutsAnswer = z.infer<typeof payoutsAnswer>;
 
@@ -40,11 +58,18 @@ export const paidReport = z.strictObject({
   blockHash: z.string().max(66),
   extrinsic: z.string().max(66),
   creditedRao: raoText,
+  /** This claim's part of the transaction's fee; null: the chain does not say. */
+  feeRao: raoText.nullable(),
 });
 export type PaidReport = z.infer<typeof paidReport>;
 
 /** `POST /payouts/held`: why it waits. It is tried again. */
-export const heldReport = z.strictObject({ claimId: z.string().max(64), reason: z.string().max(500) });
+export const heldReport = z.strictObject({
+  claimId: z.string().max(64),
+  reason: z.string().max(500),
+  /** Null: it was not tried. */
+  attempt: z.strictObject({ extrinsic: z.string().max(66).nullable() }).nullable(),
+});
 export type HeldReport = z.infer<typeof heldReport>;
 export const reportAnswer = z.strictObject({ claimId: z.string() });
 

@@ -142,6 +142,8 @@ export const walletAnswer = z.discriminatedUnion("type", [
     extrinsic: z.string(),
     /** By the chain's own event; null: it moves nothing. */
     creditedRao: raoText.nullable(),
+    /** What the chain took for it; null: it does not say. */
+    feeRao: raoText.nullable(),
   }),
   z.strictObject({ type: z.literal("limited"), asset: chainAsset, raoPerDay: raoText }),
   z.strictObject({ type: z.literal("used"), path: z.string(), address: ss58Address.nullable() }),

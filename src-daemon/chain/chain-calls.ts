@@ -1,6 +1,7 @@
 import { isIPv4 } from "node:net";
 import type { ApiPromise } from "@polkadot/api";
 import type { SubmittableExtrinsic } from "@polkadot/api/types";
+import { singlePayment } from "../../src-protocol/chain-action.ts";
 import type { ChainAction } from "../../src-protocol/chain-action.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { formatTao } from "../../src-protocol/units.ts";
@@ -34,6 +35,13 @@ export async function callOf(api: ApiPromise, action: ChainAction): Promise<Call
         netuid,
         positive(amountRao),
       ]);
+    }
+    case "pay-many": {
+      // One that fails undoes no other: `batchAll` would, and `batch` leaves out all that come after it.
+      const calls = await Promise.all(
+        action.payments.map((payment) => callOf(api, singlePayment(action, payment))),
+      );
+      return callNamed(api, "utility", "forceBatch", [calls]);
     }
     case "register":
       return registerCall(api, action);
@@ -104,6 +112,11 @@ async function weightsCall(
   const shares = weights.map(({ weight }) => Math.round((weight / highest) * MOST_WEIGHT));
   const uids = weights.map(({ uid }) => uid);
   return callNamed(api, "subtensorModule", "setWeights", [netuid, uids, shares, versionKey]);
+}
+
+/** Whether this chain pays many in one transaction, each on its own. */
+export function paysMany(api: ApiPromise): boolean {
+  return api.tx["utility"]?.["forceBatch"]?.meta.args.length === 1;
 }
 
 function callNamed(api: ApiPromise, section: string, method: string, words: readonly unknown[]): Call {

@@ -49,6 +49,9 @@ export function creditedBy(
         said("subtensorModule", "StakeAdded", action.to, action.hotkey, null, null, action.netuid),
         ALPHA,
       );
+    case "pay-many":
+      // Of each apart: `outcomesOf`.
+      return undefined;
     case "register":
       return said("subtensorModule", "NeuronRegistered", action.netuid, null, action.hotkey) && null;
     case "axon":
@@ -56,4 +59,29 @@ export function creditedBy(
     case "weights":
       return said("subtensorModule", "WeightsSet", action.netuid) && null;
   }
+}
+
+/** What came of each of many payments, in their order: its own events, or the error that it met. */
+export function splitByItem<Event extends ChainEventLike>(
+  events: readonly Event[],
+): readonly { readonly events: readonly Event[]; readonly failed: Event | null }[] {
+  const items: { events: Event[]; failed: Event | null }[] = [];
+  let open: Event[] = [];
+  for (const event of events) {
+    const isEnd =
+      event.section === "utility" && (event.method === "ItemCompleted" || event.method === "ItemFailed");
+    if (isEnd) items.push({ events: open, failed: event.method === "ItemFailed" ? event : null });
+    if (isEnd) open = [];
+    else open.push(event);
+  }
+  return items;
+}
+
+/** What the chain took for a transaction, in rao; null: it does not say. */
+export function feeOf(events: readonly ChainEventLike[]): bigint | null {
+  const paid = events.find(
+    ({ section, method }) => section === "transactionPayment" && method === "TransactionFeePaid",
+  );
+  const text = paid === undefined ? "" : String(paid.data[1]);
+  return /^\d+$/.test(text) ? BigInt(text) : null;
 }

@@ -103,8 +103,13 @@ export function poolRefusal(error: unknown): Failure {
   const said = error instanceof Error ? printable(error.message).slice(0, 300) : "";
   const [, custom] = /custom error: (\d+)/i.exec(said) ?? [];
   const known = custom === undefined ? undefined : POOL[Number(custom)];
-  if (known !== undefined) return named(known, `${known}, ${custom}`);
+  if (known !== undefined) return named(known, `${known}, ${custom}`, error);
   return new Failure("chain-refused", poolSentence(said), { cause: error });
+}
+
+/** Whether the pool called it invalid, so that it is in no block and in none to come. */
+export function isPoolVerdict(error: unknown): boolean {
+  return error instanceof Failure && error.cause instanceof Error && /^1010\b/.test(error.cause.message);
 }
 
 /** The account's number of this transaction was used: by itself, sent before, or by another one. */
@@ -126,12 +131,13 @@ function poolSentence(said: string): string {
   return `The chain refused it, so nothing moved: ${said}.`;
 }
 
-function named(name: string, told: string): Failure {
+function named(name: string, told: string, cause?: unknown): Failure {
   const isPassing = PASSING.has(name);
   const then = isPassing ? " Nothing is lost: try again later." : "";
   return new Failure(
     isPassing ? "chain-held" : "chain-refused",
     `The chain did not do it, so nothing moved: ${MEANINGS[name] ?? "it has a reason of its own"} (${told}).${then}`,
+    { cause },
   );
 }
 

@@ -1,12 +1,14 @@
 import { blake2b } from "@noble/hashes/blake2.js";
 import type { ApiPromise } from "@polkadot/api";
+import { singlePayment } from "../../src-protocol/chain-action.ts";
 import type { ChainAction } from "../../src-protocol/chain-action.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
 import { mayBeSigned, within } from "./chain-api.ts";
 import { callOf } from "./chain-calls.ts";
 import { chainRefusal, isKnown, isStale, poolRefusal } from "./chain-errors.ts";
-import { creditedBy } from "./chain-credit.ts";
+import { creditedBy, feeOf, splitByItem } from "./chain-credit.ts";
 import type { ChainEventLike } from "./chain-credit.ts";
 
 /** A key, as far as a chain needs it. */
@@ -14,6 +16,14 @@ export interface ActionKey {
   readonly address: Ss58Address;
   /** 64 bytes of sr25519 over the extrinsic's payload, which was made from this action here. */
   signAction(action: ChainAction, payload: Uint8Array): Uint8Array;
+  /** What was signed has moved nothing, or less, and never will: a limit that counted it has room again. */
+  movedLess?(signed: SignedAction, less: MovedLess): void;
+}
+
+/** Of a signed action that did not do all it was made for. `of` names the part, so that it is told once. */
+export interface MovedLess {
+  readonly rao: bigint;
+  readonly of: string;
 }
 
 /** Signed, and perhaps not sent: sent twice it is still the same one, which a chain takes once. */
@@ -28,7 +38,12 @@ export interface SignedAction {
   /** Blocks that it can be in: the first, and the first one that it cannot. */
   readonly birth: number;
   readonly death: number;
+  /** SHA-256 of what the key has signed; what was signed by older versions has none. */
+  readonly payload?: string | undefined;
 }
+
+/** What came of one of many payments. */
+export type ItemOutcome = { readonly creditedRao: bigint } | { readonly failure: Failure };
 
 export interface ArrivedAction {
   readonly block: number;
@@ -36,6 +51,10 @@ export interface ArrivedAction {
   readonly extrinsic: string;
   /** By the chain's own event, and not what was asked for; null: the action moves nothing. */
   readonly creditedRao: bigint | null;
+  /** What the chain took for it from the sender; null: it does not say. */
+  readonly feeRao: bigint | null;
+  /** Of many payments what came of each, in their order; else none. */
+  readonly items: readonly ItemOutcome[];
 }
 
 /** Of a longer payload the chain wants its hash signed, which polkadot-js leaves to the signer. */
@@ -57,13 +76,13 @@ export async function signAction(
 ): Promise<SignedAction> {
   mayBeSigned(api);
   const call = await callOf(api, action);
+  let digest = "";
   const signer = {
     signRaw: ({ data }: { data: string }) => {
       const payload = Buffer.from(data.slice(2), "hex");
-      const signature = key.signAction(
-        action,
-        payload.length > HASHED_ABOVE_BYTES ? blake2(payload) : payload,
-      );
+      const text = payload.length > HASHED_ABOVE_BYTES ? blake2(payload) : payload;
+      const signature = key.signAction(action, text);
+      digest = sha256(text);
       // MultiSignature::Sr25519
       return Promise.resolve({ id: 1, signature: `0x01${Buffer.from(signature).toString("hex")}` as const });
     },
@@ -82,6 +101,7 @@ export async function signAction(
     nonce: signed.nonce.toNumber(),
     birth,
     death,
+    payload: digest,
   };
 }
 
@@ -194,13 +214,49 @@ async function outcomeIn(api: ApiPromise, signed: SignedAction, blockHash: strin
   if (failed !== undefined)
     throw chainRefusal(api.registry, failed.data[0] as unknown as Parameters<typeof chainRefusal>[1]);
   const number = block.header.number.toNumber();
-  const credited = creditedBy(events, signed);
-  if (credited === undefined)
+  const items = itemsOf(api, signed, events);
+  const credited =
+    signed.action.kind === "pay-many"
+      ? items?.reduce((sum, item) => sum + ("failure" in item ? 0n : item.creditedRao), 0n)
+      : creditedBy(events, signed);
+  if (credited === undefined || items === undefined)
     throw new Failure(
       "chain-unsure",
       `The chain took ${signed.hash} in block ${number} and does not say what arrived. Look it up before it is sent again.`,
     );
-  return { block: number, blockHash, extrinsic: signed.hash, creditedRao: credited };
+  return {
+    block: number,
+    blockHash,
+    extrinsic: signed.hash,
+    creditedRao: credited,
+    feeRao: feeOf(events),
+    items,
+  };
+}
+
+/** Undefined: the chain does not say of each what came of it. */
+function itemsOf(
+  api: ApiPromise,
+  { action, from }: SignedAction,
+  events: readonly ChainEventLike[],
+): readonly ItemOutcome[] | undefined {
+  if (action.kind !== "pay-many") return [];
+  const parts = splitByItem(events);
+  if (parts.length !== action.payments.length) return undefined;
+  const outcomes: ItemOutcome[] = [];
+  for (const [i, { events: own, failed }] of parts.entries()) {
+    const payment = action.payments[i];
+    if (payment === undefined) return undefined;
+    if (failed !== null) {
+      const error = failed.data[0] as unknown as Parameters<typeof chainRefusal>[1];
+      outcomes.push({ failure: chainRefusal(api.registry, error) });
+      continue;
+    }
+    const creditedRao = creditedBy(own, { action: singlePayment(action, payment), from });
+    if (creditedRao === undefined || creditedRao === null) return undefined;
+    outcomes.push({ creditedRao });
+  }
+  return outcomes;
 }
 
 interface EventRecord {

@@ -307,10 +307,11 @@ export class SubtensorNode {
             ...outcome.events.map(({ pallet, name, fields }) =>
               this.#event(pallet, name, Buffer.concat(fields.map(encoded))),
             ),
+            ...(feeRao === 0n ? [] : [this.#feePaid(sender, feeRao)]),
             this.#event("System", "ExtrinsicSuccess", INFO),
           ];
     const records = done.map((each) => Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), each, Buffer.from([0])]));
-    const events = Buffer.concat([Buffer.from([records.length << 2]), ...records]);
+    const events = Buffer.concat([compact(records.length), ...records]);
     return this.#build([hex], `0x${events.toString("hex")}`);
   }
 
@@ -340,11 +341,33 @@ export class SubtensorNode {
 
   #execute(sender: string, { section, method, args }: Extrinsic["method"]): Outcome {
     const name = `${section}.${method}`;
+    if (name === "utility.forceBatch") {
+      this.beforeCall(name);
+      return this.#executeEach(sender, [...(args[0] as unknown as Iterable<Extrinsic["method"]>)]);
+    }
     const planned = this.failures.findIndex(({ call }) => call === name);
     const [failure] = planned < 0 ? [] : this.failures.splice(planned, 1);
     if (failure !== undefined) return { error: failure.error };
     this.beforeCall(name);
     return this.state.execute(sender, name, args.map(String), this.height + 1);
+  }
+
+  /** `force_batch`: one that fails undoes no other, and each is told apart. */
+  #executeEach(sender: string, calls: readonly Extrinsic["method"][]): Outcome {
+    const told = (name: string, fields: readonly Field[] = []) => ({ pallet: "Utility", name, fields });
+    let failed = 0;
+    const events = calls.flatMap((call) => {
+      const outcome = this.#execute(sender, call);
+      if ("events" in outcome) return [...outcome.events, told("ItemCompleted")];
+      failed += 1;
+      return [told("ItemFailed", [{ bytes: this.#moduleError(outcome.error) }])];
+    });
+    return { events: [...events, told(failed === 0 ? "BatchCompleted" : "BatchCompletedWithErrors")] };
+  }
+
+  #feePaid(sender: string, feeRao: bigint): Uint8Array {
+    const fields = [{ account: sender }, { u64: feeRao }, { u64: 0n }];
+    return this.#event("TransactionPayment", "TransactionFeePaid", Buffer.concat(fields.map(encoded)));
   }
 
   #event(pallet: string, name: string, fields: Uint8Array): Uint8Array {
@@ -353,11 +376,14 @@ export class SubtensorNode {
   }
 
   #failed(error: string): Uint8Array {
+    return this.#event("System", "ExtrinsicFailed", Buffer.concat([this.#moduleError(error), INFO]));
+  }
+
+  /** DispatchError::Module { index, error: [u8; 4] } */
+  #moduleError(error: string): Uint8Array {
     const [pallet = "", name = ""] = error.split(".");
     const { index, variants } = this.#pallet(pallet, "errors");
-    // DispatchError::Module { index, error: [u8; 4] }
-    const module = Buffer.from([3, index, variantIndex(variants, name), 0, 0, 0]);
-    return this.#event("System", "ExtrinsicFailed", Buffer.concat([module, INFO]));
+    return Buffer.from([3, index, variantIndex(variants, name), 0, 0, 0]);
   }
 
   #pallet(name: string, what: "events" | "errors") {
@@ -405,7 +431,13 @@ const INFO = Buffer.from([0, 0, 0, 0]);
 /** twox128(System) ‖ twox128(Events). */
 const EVENTS_KEY = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
 
+/** SCALE's compact number, of a list's length. */
+function compact(length: number): Uint8Array {
+  return length < 64 ? Buffer.from([length << 2]) : u16((length << 2) | 1);
+}
+
 function encoded(field: Field): Uint8Array {
+  if ("bytes" in field) return field.bytes;
   if ("account" in field) return accountBytes(field.account);
   return "u64" in field ? u64(field.u64) : u16(field.u16);
 }

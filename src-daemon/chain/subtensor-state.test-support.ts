@@ -8,7 +8,11 @@ export type Outcome =
       }[];
     }
   | { readonly error: string };
-export type Field = { readonly account: string } | { readonly u64: bigint } | { readonly u16: number };
+export type Field =
+  | { readonly bytes: Uint8Array }
+  | { readonly account: string }
+  | { readonly u64: bigint }
+  | { readonly u16: number };
 
 export interface Account {
   nonce: number;

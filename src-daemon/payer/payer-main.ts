@@ -10,7 +10,7 @@ import { openColdkey } from "../wallet/wallet-book.ts";
 import { chainSigner } from "../wallet/wallet-hotkey.ts";
 import { SignatureLog } from "../wallet/signature-log.ts";
 import { SpendLimits } from "../wallet/spend-limits.ts";
-import { Payer } from "./payer.ts";
+import { FATAL, Payer } from "./payer.ts";
 import { PayoutJournal } from "./payout-journal.ts";
 import { deskOf } from "./payout-desk.ts";
 
@@ -20,8 +20,6 @@ import { deskOf } from "./payout-desk.ts";
  */
 const LOOK_EVERY_MS = 5_000;
 const LONGEST_PAUSE_MS = 120_000;
-/** Nothing gets better by itself. */
-const FATAL: ReadonlySet<string> = new Set(["payouts-not-noted", "payouts-damaged", "other-pay"]);
 
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => process.exit(0));

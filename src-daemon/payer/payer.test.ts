@@ -50,6 +50,7 @@ async function world(pays: PayerPlan["pays"]) {
     genesis: chain.genesis,
     pays,
     hotkey: pays.asset === "alpha" ? HOTKEY : null,
+    leastRao: "0",
   };
   return { chain, state, network, plan };
 }
@@ -118,6 +119,75 @@ describe.skipIf(!hasSubtensorMetadata)("a network that pays on a chain", () => {
     expect(network.audit()).toMatchObject({ isClean: true });
   });
 
+  it("pays many in one transaction, with one fee, and notes each try in the book", async () => {
+    const { chain, network, plan } = await world(IN_TAO);
+    for (const owner of network.owners) await network.claim(owner);
+    const payer = payerOf(plan);
+    expect(await payer.round()).toBe(network.owners.length);
+    expect(chain.node.submitted).toHaveLength(1);
+    const { attempts, feesRao } = await deskOf(plan.networkFolder).due();
+    expect(feesRao).toBe("137047");
+    expect(attempts.map(({ outcome, extrinsic }) => [outcome, extrinsic])).toEqual(
+      network.owners.map(() => ["paid", chain.node.submitted[0]]),
+    );
+    expect(network.audit()).toMatchObject({ isClean: true });
+  });
+
+  it("one payment of many that fails loses no other, and the day's limit has room for it again", async () => {
+    const { chain, network, plan } = await world(IN_TAO);
+    const [first, second] = network.owners;
+    for (const owner of [first, second]) await network.claim(owner);
+    const each = BigInt(network.row(first)?.amountRao ?? "0");
+    const payer = payerOf(plan);
+    payer.limits.setPerDay("tao", each * 2n);
+    chain.node.failures.push({ call: "balances.transferKeepAlive", error: "Balances.InsufficientBalance" });
+    expect(await payer.round()).toBe(1);
+    const held = [first, second].map(network.row).find((row) => row?.status === "accepted");
+    expect(held?.detail).toContain("the balance is too low for the amount and the fees");
+    payer.pass(5 * 60_000);
+    expect(await payer.round()).toBe(1);
+    expect([first, second].map((owner) => network.row(owner)?.status)).toEqual(["paid", "paid"]);
+    const { attempts } = await deskOf(plan.networkFolder).due();
+    expect(attempts.map(({ outcome }) => outcome).toSorted()).toEqual(["paid", "paid", "waits"]);
+    expect(network.audit()).toMatchObject({ isClean: true });
+  });
+
+  it("small sums wait until the claims of an address come to the least together, and then go in one payment", async () => {
+    const { chain, network, plan } = await world(IN_ALPHA);
+    const [owner] = network.owners;
+    await network.claim(owner);
+    const one = network.row(owner)?.amountRao ?? "0";
+    const payer = payerOf({ ...plan, leastRao: String(BigInt(one) + 1n) });
+    expect(await payer.round()).toBe(0);
+    expect(network.row(owner)?.detail).toContain("It is paid together with your next claims");
+    expect(chain.node.submitted).toEqual([]);
+    await network.earn();
+    await network.claim(owner);
+    expect(await payer.round()).toBe(2);
+    expect(chain.node.submitted).toHaveLength(1);
+    const rows = network.rows(owner);
+    const credited = rows.map((row) => BigInt(row.payment?.creditedRao ?? "0"));
+    const asked = rows.map((row) => BigInt(row.amountRao));
+    const sum = (parts: readonly bigint[]) => parts.reduce((total, part) => total + part, 0n);
+    expect(sum(credited)).toBe((sum(asked) * 997n) / 1000n);
+    expect(network.audit()).toMatchObject({ isClean: true });
+  });
+
+  it("a crash after many were sent pays each once", async () => {
+    const { chain, state, network, plan } = await world(IN_TAO);
+    const { node } = chain;
+    for (const owner of network.owners) await network.claim(owner);
+    const payer = payerOf(plan);
+    node.faults.push("takes and is silent");
+    node.onFault = () => node.hangUp();
+    await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+    payer.restart();
+    expect(await payer.round()).toBe(network.owners.length);
+    for (const owner of network.owners)
+      expect(state.account(owner.address).free).toBe(BigInt(network.row(owner)?.amountRao ?? "0"));
+    expect(new Set(node.submitted).size).toBe(1);
+  });
+
   it("holds a claim that meets locked stake, says why, and pays it when the lock is gone", async () => {
     const { state, network, plan } = await world(IN_ALPHA);
     const [owner] = network.owners;
@@ -175,11 +245,11 @@ describe.skipIf(!hasSubtensorMetadata)("a network that pays on a chain", () => {
     await network.claim(owner);
     const payer = payerOf(plan);
     const desk = deskOf(plan.networkFolder);
-    const { due, pays } = await desk.due();
+    const { due, ...rest } = await desk.due();
     const changed = due.map((claim) => Object.assign({}, claim, { payoutColdkey: POOL }));
     const forged = new Payer(plan, {
       key: keyFrom(SEED),
-      desk: { ...desk, due: () => Promise.resolve({ due: changed, pays }) },
+      desk: { ...desk, due: () => Promise.resolve({ ...rest, due: changed }) },
       journal: new PayoutJournal(join(temporaryFolder(), "payouts.jsonl")),
       now: Date.now,
       note: (text) => payer.notes.push(text),
@@ -303,27 +373,34 @@ describe("the journal of payments", () => {
     birth: 10,
     death: 74,
   } as const;
+  const share = (claimId: string) => ({ claimId, to: POOL, amountRao: "5" });
 
   it("knows after a crash what was signed, and forgets a line that was cut before it was sent", () => {
     const path = join(temporaryFolder(), "payouts.jsonl");
     const journal = new PayoutJournal(path);
-    journal.begin("one", signed);
-    journal.begin("two", { ...signed, hash: "0x02" });
+    journal.begin([share("one")], signed);
+    journal.begin([share("two")], { ...signed, hash: "0x02" });
     journal.end("one", "0x01", "paid");
     appendFileSync(path, `{"claimId":"three","signed":{"acti`);
     const again = new PayoutJournal(path);
-    expect([again.openFor("one"), again.openFor("two")?.hash, again.openFor("three")]).toEqual([
+    expect([again.openFor("one"), again.openFor("two")?.signed.hash, again.openFor("three")]).toEqual([
       null,
       "0x02",
       null,
     ]);
-    again.begin("three", { ...signed, hash: "0x03" });
-    expect(new PayoutJournal(path).openFor("three")?.hash).toBe("0x03");
+    again.begin([share("three")], { ...signed, hash: "0x03" });
+    expect(new PayoutJournal(path).openFor("three")?.signed.hash).toBe("0x03");
+  });
+
+  it("knows what was signed for one claim alone, as it was written before", () => {
+    const path = join(temporaryFolder(), "payouts.jsonl");
+    appendFileSync(path, `${JSON.stringify({ claimId: "one", signed })}\n`);
+    expect(new PayoutJournal(path).openFor("one")).toEqual({ shares: [share("one")], signed });
   });
 
   it("that is damaged in its middle pays nothing", () => {
     const path = join(temporaryFolder(), "payouts.jsonl");
-    new PayoutJournal(path).begin("one", signed);
+    new PayoutJournal(path).begin([share("one")], signed);
     appendFileSync(path, "not a line\n");
     expect(() => new PayoutJournal(path)).toThrow(/Line 2 .* is damaged/);
     expect(readFileSync(path, "utf8")).toContain("0x01");

@@ -8,6 +8,8 @@ import {
   OWNERS,
   claimOf,
   earnSteps,
+  ledgerOn,
+  receiptsOf,
 } from "../../src-orchestrator/ledger/books.test-support.ts";
 import { acceptClaim, claimRows } from "../../src-orchestrator/ledger/claims.ts";
 import { openOrchestrator } from "../../src-orchestrator/orchestrator.test-support.ts";
@@ -49,6 +51,12 @@ export async function payingNetwork(pays: NetworkPay) {
     store,
     owners: OWNERS,
     claim,
+    /** Eight steps more, by all owners. */
+    async earn() {
+      const ledger = ledgerOn(store, undefined, 0);
+      for (let step = 8; step < 16; step++) await ledger.credit(receiptsOf(step));
+    },
+    rows: (owner: (typeof OWNERS)[number]) => claimRows(store, owner.address, 10),
     /** Of one owner's only claim. */
     row: (owner: (typeof OWNERS)[number]) => claimRows(store, owner.address, 1)[0],
     audit: () => auditLedger(store, { signatures: true }),

@@ -3,10 +3,15 @@ import { z } from "zod";
 import { chainAction } from "../../src-protocol/chain-action.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
+import { raoText } from "../../src-protocol/units.ts";
 import type { SignedAction } from "../chain/chain-sending.ts";
 
+/** What one claim gets of what was signed. */
+const share = z.strictObject({ claimId: z.string(), to: ss58Address, amountRao: raoText });
+export type PayoutShare = z.infer<typeof share>;
+
 const begun = z.strictObject({
-  claimId: z.string(),
+  shares: z.array(share),
   signed: z.strictObject({
     action: chainAction,
     from: ss58Address,
@@ -15,8 +20,18 @@ const begun = z.strictObject({
     nonce: z.int().nonnegative(),
     birth: z.int().nonnegative(),
     death: z.int().nonnegative(),
+    payload: z.string().optional(),
   }),
 });
+/** As it was written when each claim had a transaction of its own. */
+const begunAlone = z
+  .strictObject({ claimId: z.string(), signed: begun.shape.signed })
+  .transform(({ claimId, signed }): z.infer<typeof begun> => {
+    const { action } = signed;
+    const isPayment = action.kind === "transfer" || action.kind === "transfer-stake";
+    const shares = isPayment ? [{ claimId, to: action.to, amountRao: action.amountRao }] : [];
+    return { shares, signed };
+  });
 /** `paid`; `failed`: it is in a block and did nothing; `gone`: in none, and in none to come. */
 const ended = z.strictObject({
   claimId: z.string(),
@@ -24,13 +39,19 @@ const ended = z.strictObject({
   end: z.enum(["paid", "failed", "gone"]),
 });
 
+/** What was signed, and for which claims. */
+export interface OpenPayout {
+  readonly shares: readonly PayoutShare[];
+  readonly signed: SignedAction;
+}
+
 /**
  * What was signed for which claim: on disk before it is sent, so that whoever comes after a crash sends the same
  * again, which a chain takes once, and signs nothing new while that may still arrive. Append-only JSON lines.
  */
 export class PayoutJournal {
   readonly #path: string;
-  readonly #open = new Map<string, SignedAction>();
+  readonly #open = new Map<string, OpenPayout>();
 
   /** @throws Failure `payouts-damaged`: a line in the middle is none, so that nobody knows what was sent */
   constructor(path: string) {
@@ -40,7 +61,7 @@ export class PayoutJournal {
     // Cut by a kill before it was on disk: then it was not sent either.
     const cut = lines.pop() ?? "";
     for (const [index, line] of lines.entries()) {
-      const read = z.union([begun, ended]).safeParse(parsed(line));
+      const read = z.union([begun, begunAlone, ended]).safeParse(parsed(line));
       if (read.success) this.#take(read.data);
       else
         throw new Failure(
@@ -52,12 +73,12 @@ export class PayoutJournal {
   }
 
   /** Signed for this claim, with an end that is not known; null: nothing. */
-  openFor(claimId: string): SignedAction | null {
+  openFor(claimId: string): OpenPayout | null {
     return this.#open.get(claimId) ?? null;
   }
 
-  begin(claimId: string, signed: SignedAction): void {
-    this.#add({ claimId, signed });
+  begin(shares: readonly PayoutShare[], signed: SignedAction): void {
+    this.#add({ shares: [...shares], signed });
   }
 
   end(claimId: string, hash: string, end: z.infer<typeof ended>["end"]): void {
@@ -65,8 +86,8 @@ export class PayoutJournal {
   }
 
   #take(line: z.infer<typeof begun> | z.infer<typeof ended>): void {
-    if ("signed" in line) this.#open.set(line.claimId, line.signed);
-    else if (this.#open.get(line.claimId)?.hash === line.hash) this.#open.delete(line.claimId);
+    if ("signed" in line) for (const { claimId } of line.shares) this.#open.set(claimId, line);
+    else if (this.#open.get(line.claimId)?.signed.hash === line.hash) this.#open.delete(line.claimId);
   }
 
   #add(line: z.infer<typeof begun> | z.infer<typeof ended>): void {

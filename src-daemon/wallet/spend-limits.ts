@@ -23,8 +23,15 @@ const spent = z.strictObject({
   asset: chainAsset,
   rao: raoText,
   id: z.string().optional(),
+  /** SHA-256 of what it was for. */
+  of: z.string().optional(),
 });
-const takenBack = z.strictObject({ takenBack: z.string() });
+/** Whole, or a named part of it. */
+const takenBack = z.strictObject({
+  takenBack: z.string(),
+  rao: raoText.optional(),
+  part: z.string().optional(),
+});
 
 /**
  * What may leave a wallet in 24 hours, by asset. SECURITY: counted before it is signed, so that what was sent and
@@ -61,12 +68,15 @@ export class SpendLimits {
     writePrivateFile(this.#limitFile, JSON.stringify(changed));
   }
 
-  /** @throws Failure `spend-limit`, `spend-not-noted`: then nothing is signed */
-  spend(asset: ChainAsset, rao: bigint): void {
+  /**
+   * @param of SHA-256 of what is signed, by which it can be given back
+   * @throws Failure `spend-limit`, `spend-not-noted`: then nothing is signed
+   */
+  spend(asset: ChainAsset, rao: bigint, of?: string): void {
     const id = randomUUID();
     const at = Math.max(0, Math.floor(this.#now()));
     // Noted first and then added up: who else spends now sees it, and the file's order decides.
-    this.#add({ at, asset, rao: String(rao), id });
+    this.#add({ at, asset, rao: String(rao), id, ...(of === undefined ? {} : { of }) });
     const already = this.#spentBefore(asset, id);
     const limit = this.perDay(asset);
     if (already + rao <= limit) return;
@@ -79,6 +89,21 @@ export class SpendLimits {
     );
   }
 
+  /** What was counted for this has moved less, and never will more: once for each part. */
+  giveBack(of: string, { rao, part }: { readonly rao: bigint; readonly part: string }): void {
+    const lines = (textOf(this.#spentFile) ?? "").split("\n").map(parsed);
+    const last = lines
+      .flatMap((line) => spent.safeParse(line).data ?? [])
+      .findLast((entry) => entry.of === of);
+    if (last?.id === undefined) return;
+    const { id } = last;
+    const isBack = lines.some((line) => {
+      const back = takenBack.safeParse(line).data;
+      return back?.takenBack === id && back.part === part;
+    });
+    if (!isBack) this.#add({ takenBack: id, rao: String(rao), part });
+  }
+
   #known(): z.infer<typeof limits> | null {
     const text = textOf(this.#limitFile);
     if (text === null) return {};
@@ -88,14 +113,23 @@ export class SpendLimits {
   /** Within the day, up to the line of `id`. */
   #spentBefore(asset: ChainAsset, id: string): bigint {
     const lines = (textOf(this.#spentFile) ?? "").split("\n").map(parsed);
-    const back = new Set(lines.flatMap((line) => takenBack.safeParse(line).data?.takenBack ?? []));
+    const back = new Map<string, bigint | null>();
+    for (const line of lines) {
+      const given = takenBack.safeParse(line).data;
+      if (given === undefined) continue;
+      const before = back.get(given.takenBack);
+      const all = given.rao === undefined || before === null;
+      back.set(given.takenBack, all ? null : (before ?? 0n) + BigInt(given.rao ?? "0"));
+    }
     let sum = 0n;
     for (const line of lines) {
       const entry = spent.safeParse(line).data;
       if (entry === undefined) continue;
       if (entry.id === id) break;
-      const isBack = entry.id !== undefined && back.has(entry.id);
-      if (entry.asset === asset && !isBack && entry.at > this.#now() - DAY_MS) sum += BigInt(entry.rao);
+      if (entry.asset !== asset || entry.at <= this.#now() - DAY_MS) continue;
+      const given = entry.id === undefined ? undefined : back.get(entry.id);
+      const left = given === null ? 0n : BigInt(entry.rao) - (given ?? 0n);
+      if (left > 0n) sum += left;
     }
     return sum;
   }

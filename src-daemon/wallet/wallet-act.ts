@@ -11,7 +11,7 @@ import { SpendLimits } from "./spend-limits.ts";
 
 /** Where a key's signatures for chains are counted and written down. */
 export interface SigningBooks {
-  readonly limits: Pick<SpendLimits, "spend">;
+  readonly limits: Pick<SpendLimits, "spend" | "giveBack">;
   readonly log: Pick<SignatureLog, "add">;
   readonly genesis: string;
 }
@@ -22,14 +22,18 @@ export function boundedKey(key: ActionKey, { limits, log, genesis }: SigningBook
     address: key.address,
     signAction(action: ChainAction, payload: Uint8Array): Uint8Array {
       const spent = spendOf(action);
-      if (spent !== null) limits.spend(spent.asset, spent.rao);
+      const digest = sha256(payload);
+      if (spent !== null) limits.spend(spent.asset, spent.rao, digest);
       log.add(
         key.address,
         action.kind,
         `${actionText(action)} on the chain ${genesis}`.slice(0, 500),
-        sha256(payload),
+        digest,
       );
       return key.signAction(action, payload);
+    },
+    movedLess({ payload }, { rao, of }) {
+      if (payload !== undefined) limits.giveBack(payload, { rao, part: of });
     },
   };
 }
@@ -44,12 +48,15 @@ export async function actOnChain(
   const limits = new SpendLimits(home, Date.now);
   const log = new SignatureLog(join(home, "coldkey-signatures.jsonl"), Date.now);
   const arrived = await act({ url, genesis }, action, boundedKey(key, { limits, log, genesis }));
-  const { creditedRao } = arrived;
+  const { block, blockHash, extrinsic, creditedRao, feeRao } = arrived;
   return {
     type: "acted",
     kind: action.kind,
     from: key.address,
-    ...arrived,
+    block,
+    blockHash,
+    extrinsic,
     creditedRao: creditedRao === null ? null : String(creditedRao),
+    feeRao: feeRao === null ? null : String(feeRao),
   };
 }

@@ -12,7 +12,15 @@ import type { AuditReport } from "../../src-protocol/ledger-audit.ts";
 import { heldReport, paidReport } from "../../src-protocol/payouts.ts";
 import type { PayoutsAnswer } from "../../src-protocol/payouts.ts";
 import { auditLedger } from "../ledger/audit.ts";
-import { checkSettlement, dueClaims, hold, settle } from "../ledger/payments.ts";
+import {
+  checkSettlement,
+  dueClaims,
+  hold,
+  noteAttempt,
+  payoutAttempts,
+  payoutFeesRao,
+  settle,
+} from "../ledger/payments.ts";
 import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
 import type {
   InvitationsAnswer,
@@ -50,6 +58,7 @@ const ledgerQuery = z.object({ signatures: z.enum(["true", "false"]).default("fa
 const BODY_LIMIT_BYTES = 4 * 1024;
 /** What a payer is told at once; the rest when those are paid. */
 const MOST_DUE = 500;
+const ATTEMPTS_SHOWN = 50;
 
 /** What the operator asks for: on loopback, by who can read `operator.json` in the data folder. */
 export class OperatorDesk {
@@ -136,19 +145,37 @@ function servedRoutes(
     return {
       pays,
       due: due.map((claim) => Object.assign({}, claim, { amountRao: String(claim.amountRao) })),
+      attempts: payoutAttempts(store, ATTEMPTS_SHOWN),
+      feesRao: String(payoutFeesRao(store)),
     };
   });
   server.post("/payouts/paid", async ({ body }) => {
-    const { claimId, block, blockHash, extrinsic, creditedRao } = read(paidReport, body);
+    const { claimId, block, blockHash, extrinsic, creditedRao, feeRao } = read(paidReport, body);
     const credited = BigInt(creditedRao);
     if (served.pays === undefined) throw testUnitsOnly();
     checkSettlement(store, claimId, credited);
-    await settle(store, claimId, { block, blockHash, extrinsic, creditedRao: credited }, now());
+    const isNews = await settle(
+      store,
+      claimId,
+      { block, blockHash, extrinsic, creditedRao: credited },
+      now(),
+    );
+    if (isNews)
+      await noteAttempt(store, { claimId, at: now(), extrinsic, outcome: "paid", detail: null, feeRao });
     return { claimId };
   });
   server.post("/payouts/held", async ({ body }) => {
-    const { claimId, reason } = read(heldReport, body);
+    const { claimId, reason, attempt } = read(heldReport, body);
     await hold(store, claimId, reason);
+    if (attempt !== null)
+      await noteAttempt(store, {
+        claimId,
+        at: now(),
+        extrinsic: attempt.extrinsic,
+        outcome: "waits",
+        detail: reason,
+        feeRao: null,
+      });
     return { claimId };
   });
   server.get("/invitations", (): InvitationsAnswer => ({

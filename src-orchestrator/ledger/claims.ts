@@ -23,15 +23,16 @@ export const claimRequest = z.strictObject({
 export type ClaimRequest = z.infer<typeof claimRequest>;
 
 /** Accepts a claim once, whatever happens and however often it is sent; resolves when that is safely on disk. */
-export function acceptClaim(
+export async function acceptClaim(
   store: Store,
   options: ClaimOptions,
   requester: Ss58Address,
   { claim, statementIds }: ClaimRequest,
 ): Promise<ClaimRow> {
-  return store.writeSafely(() => {
-    const body = readClaim(claim, requester, options);
-    const { claimId, hotkey } = body;
+  // Before it is its turn to write: the signature takes longer than all that is written, and others wait meanwhile.
+  const body = readClaim(claim, requester, options);
+  const { claimId, hotkey } = body;
+  return await store.writeSafely(() => {
     const earlier = claimById(store, claimId);
     if (earlier !== null) {
       if (textOf(earlier.text) === claim.text) return rowOf(earlier);

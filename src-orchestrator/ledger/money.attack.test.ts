@@ -56,18 +56,24 @@ async function ask({ method = "GET", target = ACCOUNT, body, headers }: Asked) {
     headers,
     ...(body === undefined ? {} : { body }),
   });
-  return (await answer.json()) as { code?: string; amountRao?: string; statementIds?: string[] };
+  return (await answer.json()) as {
+    code?: string;
+    amountRao?: string;
+    statementIds?: string[];
+    epochTo?: number;
+  };
 }
 
 async function claimable(by: TestHotkey) {
   const target = "/v1/account/claimable";
   const answer = await ask({ target, headers: btauthHeaders(by, "GET", target, "", { now: now() }) });
-  return { amountRao: answer.amountRao ?? "0", statementIds: answer.statementIds ?? [] };
+  const { amountRao = "0", statementIds = [], epochTo = 0 } = answer;
+  return { amountRao, statementIds, epochTo };
 }
 
 /** A claim of all that `of` has, as `by` would send it. */
 async function claim(by: TestHotkey, change: Partial<ClaimBody> = {}, of = by): Promise<string> {
-  const { amountRao, statementIds } = await claimable(of);
+  const { amountRao, statementIds, epochTo } = await claimable(of);
   const body: ClaimBody = {
     schema: "train-at-home/claim/v1",
     network: TEST_NETWORK,
@@ -76,7 +82,7 @@ async function claim(by: TestHotkey, change: Partial<ClaimBody> = {}, of = by): 
     hotkey: by.address,
     payoutColdkey: by.address,
     epochFrom: 0,
-    epochTo: 0,
+    epochTo,
     amountRao,
     asset: "test",
     receiptsRoot: receiptsRoot(statementIds),

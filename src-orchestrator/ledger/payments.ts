@@ -4,6 +4,7 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { bigintOf, numberOf, orNull, textOf } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";
 import { enter } from "./book.ts";
+import type { PayoutAttempt } from "../../src-protocol/payouts.ts";
 import type { ClaimOptions } from "./claim-rules.ts";
 
 /** A claim that is accepted and not paid yet. */
@@ -28,12 +29,12 @@ export interface Settlement {
   readonly creditedRao: bigint;
 }
 
-/** Oldest first. */
+/** Of the address that most is due to first, so that small sums, which wait until they are more, hide nothing. */
 export function dueClaims(store: Store, limit: number): DueClaim[] {
   return store
     .all(
       `SELECT c.*, h.address FROM claims c JOIN hotkeys h ON h.number = c.hotkey LEFT JOIN payments p USING (claimId)
-       WHERE p.claimId IS NULL ORDER BY c.at, c.claimId LIMIT :limit`,
+       WHERE p.claimId IS NULL ORDER BY sum(c.amountRao) OVER (PARTITION BY c.payoutColdkey) DESC, c.payoutColdkey, c.at, c.claimId LIMIT :limit`,
       { limit },
     )
     .map((row) => ({
@@ -56,10 +57,10 @@ export function checkSettlement(store: Store, claimId: string, creditedRao: bigi
     throw new Failure("bad-amount", "More than was claimed cannot have arrived.");
 }
 
-/** Books a payment, once; resolves when that is on disk. A claim that is paid already stays as it was paid. */
-export function settle(store: Store, claimId: string, how: Settlement, now: number): Promise<void> {
+/** Books a payment, once; resolves when that is on disk, with false when it was there before. A claim that is paid already stays as it was paid. */
+export function settle(store: Store, claimId: string, how: Settlement, now: number): Promise<boolean> {
   return store.writeSafely(() => {
-    if (store.get("SELECT 1 FROM payments WHERE claimId = :claimId", { claimId }) !== null) return;
+    if (store.get("SELECT 1 FROM payments WHERE claimId = :claimId", { claimId }) !== null) return false;
     const { block, blockHash, extrinsic, creditedRao } = how;
     store.run("INSERT INTO payments VALUES (:claimId, :block, :blockHash, :extrinsic, :creditedRao, :now)", {
       claimId,
@@ -71,6 +72,7 @@ export function settle(store: Store, claimId: string, how: Settlement, now: numb
     });
     enter(store, "payment", claimId, now);
     store.run("UPDATE claims SET held = NULL WHERE claimId = :claimId", { claimId });
+    return true;
   }, 3);
 }
 
@@ -82,6 +84,38 @@ export function hold(store: Store, claimId: string, reason: string): Promise<unk
       reason: reason.slice(0, 500),
     }),
   );
+}
+
+/** Notes a try to pay a claim of the book. */
+export function noteAttempt(store: Store, attempt: PayoutAttempt): Promise<unknown> {
+  const { claimId, at, extrinsic, outcome, detail, feeRao } = attempt;
+  return store.write(() =>
+    store.run(
+      `INSERT INTO payoutAttempts (claimId, at, extrinsic, outcome, detail, feeRao)
+       SELECT claimId, :at, :extrinsic, :outcome, :detail, :feeRao FROM claims WHERE claimId = :claimId`,
+      { claimId, at, extrinsic, outcome, detail, feeRao: feeRao === null ? null : BigInt(feeRao) },
+    ),
+  );
+}
+
+/** Newest first. */
+export function payoutAttempts(store: Store, limit: number): PayoutAttempt[] {
+  return store
+    .all("SELECT * FROM payoutAttempts ORDER BY number DESC LIMIT :limit", { limit })
+    .map((row) => ({
+      claimId: textOf(row.claimId),
+      at: numberOf(row.at),
+      extrinsic: orNull(row.extrinsic, textOf),
+      outcome: textOf(row.outcome) === "paid" ? "paid" : "waits",
+      detail: orNull(row.detail, textOf),
+      feeRao: orNull(row.feeRao, (value) => String(bigintOf(value))),
+    }));
+}
+
+/** What the chain took from the payer for all that was paid, as far as it is known. */
+export function payoutFeesRao(store: Store): bigint {
+  const row = store.get("SELECT sum(feeRao) AS rao FROM payoutAttempts WHERE outcome = 'paid'");
+  return orNull(row?.rao, bigintOf) ?? 0n;
 }
 
 /**

@@ -424,4 +424,18 @@ export const MIGRATIONS: readonly string[] = [
     OR EXISTS (SELECT 1 FROM receipts r WHERE r.runId = shares.runId AND r.stage = shares.stage AND r.step = shares.step
       AND lower(hex(r.worker)) = shares.worker);
   `,
+  `
+  -- Each try to pay a claim on a chain.
+  CREATE TABLE payoutAttempts (
+    number INTEGER PRIMARY KEY,
+    claimId TEXT NOT NULL REFERENCES claims,
+    at INTEGER NOT NULL,
+    -- Null: nothing was signed.
+    extrinsic TEXT,
+    outcome TEXT NOT NULL CHECK (outcome IN ('paid', 'waits')),
+    detail TEXT,
+    -- The claim's part of what the chain took from the payer; null: not known.
+    feeRao INTEGER
+  ) STRICT;
+  `,
 ];
