@@ -51,7 +51,7 @@ const BENCHMARKS = {
   },
   recovery: {
     about:
-      "Three stages of two replicas in six processes: kill, stop, slow, a whole stage, the orchestrator; time to the next work, what was redone (--runs N)",
+      "Three stages of two replicas in six processes: kills, a whole stage, the orchestrator, stops, links, a slow one, a wrong digest; time to the next work, what was redone, receipts lost, loss (--runs 20, --only 'cut link')",
     load: async () => (await import("./recovery.ts")).benchRecovery,
   },
   growth: {

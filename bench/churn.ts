@@ -1,7 +1,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
-import { trainSingle } from "../src-worker/replay/single.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
+import { lossDifference } from "./loss-alone.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
 import { Random } from "./simulation/random.ts";
@@ -75,7 +75,7 @@ export async function benchChurn(
         secondsStalled: churned.stalledMs(1000 / pace) / 1000,
         redoneByItsStage: churned.redoneByItsStage,
         redoneByOthers: churned.redoneByOthers,
-        lossDifference: await lossDifference(network),
+        lossDifference: await lossDifference(network.spec, network.corpus, network.points, MOST_STEPS_ALONE),
       });
       progress(`${rate} %: ${count} failures, goodput ${(rows.at(-1)?.goodput ?? 0).toFixed(3)}`);
     } finally {
@@ -137,16 +137,4 @@ async function during(network: ReplicaNetwork, seconds: number, failing: readonl
         return sum + (ms > usualMs * STALL_TIMES ? ms - usualMs : 0);
       }, 0),
   };
-}
-
-/** Loss at equal tokens: every step's, against one process that nothing happens to. */
-async function lossDifference(network: ReplicaNetwork): Promise<number> {
-  const told = new Map(network.points.map(({ step, loss }) => [step, loss]));
-  const steps = Math.min(MOST_STEPS_ALONE, Math.max(...told.keys()));
-  const { spec, corpus } = network;
-  const alone = await trainSingle({ spec, corpus, steps, threads: 1 });
-  return alone.reduce((most, { step, loss }) => {
-    const its = told.get(step);
-    return its === undefined ? most : Math.max(most, Math.abs(its - loss));
-  }, 0);
 }

@@ -16,6 +16,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { LinkProxy } from "./recovery-proxy.ts";
 import type { HistoryPoint, RunState } from "../src-protocol/state.ts";
 
 const NETWORK = "recovery";
@@ -24,7 +25,12 @@ const TEXT = Array.from(
   (_, i) => `Line ${i}: the whale is ${i % 97} fathoms long.\n`,
 ).join("");
 const WORKER = join(import.meta.dirname, "..", "src-worker", "main.ts");
+const LIAR = join(import.meta.dirname, "recovery-liar.ts");
 const LOOK_EVERY_MS = 5;
+/** For workers that join, and for those that come in their places. */
+const PROXIES_AHEAD = 16;
+/** Receipts wait 2 s for signatures that do not come, and are stored together. */
+const RECEIPTS_WITHIN_MS = 10_000;
 
 interface Worker {
   readonly child: ChildProcess;
@@ -40,6 +46,10 @@ export interface NetworkOptions {
   readonly stages: number;
   readonly replicas: number;
   readonly size: ModelSize;
+  /** Links pass where they can be cut and spoiled. */
+  readonly isProxied?: boolean;
+  /** Workers that can be made to tell a wrong digest. */
+  readonly mayLie?: boolean;
 }
 
 /** A model, trained by real workers under a real orchestrator in this process. */
@@ -52,6 +62,9 @@ export class ReplicaNetwork {
   #workers: Worker[] = [];
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
+  readonly #mayLie: boolean;
+  #free: LinkProxy[] = [];
+  readonly #proxies = new Map<SessionKey, LinkProxy>();
   /** How far the wall clock was set on; ms. */
   readonly #ahead: { ms: number };
 
@@ -61,7 +74,9 @@ export class ReplicaNetwork {
     replicas: number,
     orchestrator: Orchestrator,
     ahead: { ms: number },
+    mayLie: boolean,
   ) {
+    this.#mayLie = mayLie;
     this.#ahead = ahead;
     this.#folder = folder;
     this.spec = spec;
@@ -70,14 +85,15 @@ export class ReplicaNetwork {
     this.#watch();
   }
 
-  static async start({ stages, replicas, size }: NetworkOptions): Promise<ReplicaNetwork> {
+  static async start({ stages, replicas, size, isProxied, mayLie }: NetworkOptions): Promise<ReplicaNetwork> {
     const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
     writeFileSync(join(folder, "corpus.txt"), TEXT);
     const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
     const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic: "fast" });
     const ahead = { ms: 0 };
     const orchestrator = await opened(folder, spec, replicas, 0, () => Date.now() + ahead.ms);
-    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead);
+    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead, mayLie === true);
+    if (isProxied === true) await network.#proxy();
     for (let number = 0; number < stages * replicas; number++) network.#start(number);
     return network;
   }
@@ -92,6 +108,29 @@ export class ReplicaNetwork {
         this.#points.push(point);
       },
     });
+  }
+
+  /** Everybody hears of the others at the addresses of proxies. */
+  async #proxy(): Promise<void> {
+    this.#free = await Promise.all(Array.from({ length: PROXIES_AHEAD }, () => LinkProxy.open()));
+    const { host } = this.#orchestrator;
+    const join = host.join.bind(host);
+    host.join = (event, connection) => {
+      const proxy = this.#free.shift();
+      if (proxy === undefined) throw new Error("more workers came than proxies were opened");
+      void LinkProxy.open().then((next) => this.#free.push(next));
+      proxy.lead(event.linkAddress.port);
+      this.#proxies.set(event.sessionKey, proxy);
+      const linkAddress = { host: "127.0.0.1", port: proxy.port };
+      join({ ...event, linkAddress, otherAddresses: [] }, connection);
+    };
+  }
+
+  /** By which others reach this worker. */
+  proxyOf({ key }: Worker): LinkProxy {
+    const proxy = key === null ? undefined : this.#proxies.get(key);
+    if (proxy === undefined) throw new Error("the links of this network pass no proxy");
+    return proxy;
   }
 
   /** It ends, and is there again at the same address. */
@@ -130,11 +169,37 @@ export class ReplicaNetwork {
     for (const { child } of this.#workers) child.kill("SIGKILL");
     await Promise.race([Promise.all(ended), wait(5_000)]);
     await this.#orchestrator.close();
+    for (const proxy of [...this.#free, ...this.#proxies.values()]) proxy.close();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   redone(): NonNullable<RunState["redone"]> {
     return this.#orchestrator.host.view().redone ?? { byLostStages: 0, byOthers: 0 };
+  }
+
+  get recoveries(): number {
+    return this.#orchestrator.host.view().recoveries;
+  }
+
+  /**
+   * Of what finished steps have counted for somebody, how much has no receipt in the network's books. Work that
+   * was done again has one, whoever has it.
+   */
+  async receiptsLost(): Promise<number> {
+    const { step } = this.#orchestrator.host.view();
+    const until = performance.now() + RECEIPTS_WITHIN_MS;
+    for (;;) {
+      const row = this.#orchestrator.store.get(
+        `SELECT count(*) AS lost FROM shares s WHERE s.runId = :runId AND s.step < :step
+           AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.runId = s.runId AND r.step = s.step AND r.stage = s.stage
+             AND (lower(hex(r.worker)) = s.worker OR NOT EXISTS (SELECT 1 FROM shares o WHERE o.runId = s.runId
+               AND o.step = s.step AND o.stage = s.stage AND o.worker = lower(hex(r.worker)) AND o.generation = s.generation)))`,
+        { runId: this.spec.runId, step },
+      );
+      const lost = Number(row?.["lost"]);
+      if (lost === 0 || performance.now() > until) return lost;
+      await wait(100);
+    }
   }
 
   /** The first replicas of these stages; a stage that is named twice gives two. */
@@ -154,6 +219,16 @@ export class ReplicaNetwork {
 
   resume(workers: readonly Worker[]): void {
     for (const { child } of workers) child.kill("SIGCONT");
+  }
+
+  /** As the daemon does when its owner's rules end its work then. */
+  declareEnd({ child }: Worker, inMs: number): void {
+    child.send({ type: "ends", inMs } satisfies DaemonToWorker);
+  }
+
+  /** Replicas of the stage that work. */
+  live(stage: number): number {
+    return this.#orchestrator.host.view().stages[stage]?.replicas?.live ?? 0;
   }
 
   /** As the daemon does: a new process in the same folder. */
@@ -213,7 +288,7 @@ export class ReplicaNetwork {
   #start(number: number): void {
     const child = fork(WORKER, [], {
       env: childEnvironment(),
-      execArgv: [],
+      execArgv: this.#mayLie ? ["--import", LIAR] : [],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     const worker: Worker = { child, pid: child.pid ?? 0, key: null, number };

@@ -1,6 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { loadavg } from "node:os";
 import type { BenchOptions, Progress } from "./bench.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import { lossDifference } from "./loss-alone.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
 
@@ -13,7 +15,15 @@ interface Fault {
     /** It gets a fifth of the processor, for so long. */
     | { readonly type: "slow"; readonly ms: number }
     | { readonly type: "orchestrator" }
-    | { readonly type: "clock"; readonly ms: number };
+    | { readonly type: "clock"; readonly ms: number }
+    /** Its busiest link, in a way that its ends notice. */
+    | { readonly type: "cut" }
+    /** One bit of what comes to it next. */
+    | { readonly type: "corrupt" }
+    /** It says once that it came to another result. */
+    | { readonly type: "lie" };
+  /** Of each stage; left out: two. */
+  readonly replicas?: number;
 }
 
 /** What goes wrong in each of the runs. */
@@ -27,7 +37,11 @@ const FAULTS = {
   "stop 4 s": { stages: [1], does: { type: "stop", ms: 4_000 } },
   "stop 10 s": { stages: [1], does: { type: "stop", ms: 10_000 } },
   "stop 60 s": { stages: [1], does: { type: "stop", ms: 60_000 } },
+  "cut link": { stages: [1], does: { type: "cut" } },
+  "corrupt frame": { stages: [1], does: { type: "corrupt" } },
   "five times slower": { stages: [1], does: { type: "slow", ms: 20_000 } },
+  // Of three, so that two agree.
+  "wrong digest": { stages: [1], does: { type: "lie" }, replicas: 3 },
   "an hour passes at once": { stages: [], does: { type: "clock", ms: 3_600_000 } },
 } as const satisfies Record<string, Fault>;
 type FaultName = keyof typeof FAULTS;
@@ -36,15 +50,23 @@ type FaultName = keyof typeof FAULTS;
 const SLICE_MS = 20;
 const STEP_WITHIN_MS = 180_000;
 const WARM_STEPS = 4;
+const RUNS = 20;
+/** So many steps are done again in one process, for their loss. */
+const MOST_STEPS_ALONE = 200;
 
 export interface RecoveryRow {
   readonly fault: string;
   readonly runs: number;
-  /** From the fault to the next work of the stage; of a whole stage, to the next finished step. */
+  /** From the fault to the next work of the stage; where none was lost, or all of it, to the next finished step. */
   readonly movingAgainMsP50: number;
   readonly movingAgainMsMax: number;
+  /** How often a stage lost a replica. */
+  readonly losses: number;
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
+  readonly receiptsLost: number;
+  /** Of any step, to training undisturbed in one process; nats. */
+  readonly lossDifference: number;
 }
 
 export interface RecoveryResult {
@@ -56,30 +78,49 @@ export interface RecoveryResult {
 /** Three stages of two replicas in six processes; every fault happens while a step is worked on. */
 export async function benchRecovery(
   progress: Progress,
-  { only, runs = 3 }: BenchOptions,
+  { only, runs = RUNS }: BenchOptions,
 ): Promise<RecoveryResult> {
   const names = Object.keys(FAULTS) as FaultName[];
+  const unknown = only.filter((name) => !Object.hasOwn(FAULTS, name));
+  if (unknown.length > 0)
+    throw new Failure(
+      "bad-option",
+      `There is no fault "${unknown[0] ?? ""}". There are: ${names.join(", ")}.`,
+    );
   const chosen = only.length === 0 ? names : names.filter((name) => only.includes(name));
   const rows: RecoveryRow[] = [];
   for (const name of chosen) {
-    const network = await ReplicaNetwork.start({ stages: 3, replicas: 2, size: "default" });
+    const { does, replicas = 2 }: Fault = FAULTS[name];
+    const network = await ReplicaNetwork.start({
+      stages: 3,
+      replicas,
+      size: "default",
+      isProxied: does.type === "cut" || does.type === "corrupt",
+      mayLie: does.type === "lie",
+    });
     try {
       await network.whole(STEP_WITHIN_MS);
       await network.steps(WARM_STEPS, STEP_WITHIN_MS);
       const took: number[] = [];
       const before = network.redone();
+      const { recoveries } = network;
       for (let run = 1; run <= runs; run++) {
         took.push(await once(network, name));
         progress(`${name}: run ${run} of ${runs}, ${Math.round(took.at(-1) ?? 0)} ms`);
       }
+      await network.whole(STEP_WITHIN_MS);
       const after = network.redone();
+      const { spec, corpus, points } = network;
       rows.push({
         fault: name,
         runs,
         movingAgainMsP50: Math.round(median(took)),
         movingAgainMsMax: Math.round(Math.max(...took)),
+        losses: network.recoveries - recoveries,
         redoneByItsStage: after.byLostStages - before.byLostStages,
         redoneByOthers: after.byOthers - before.byOthers,
+        receiptsLost: await network.receiptsLost(),
+        lossDifference: await lossDifference(spec, corpus, points, MOST_STEPS_ALONE),
       });
     } finally {
       await network.end();
@@ -130,5 +171,14 @@ async function happens(
       return await network.restartOrchestrator();
     case "clock":
       return network.setClockOn(does.ms);
+    case "cut":
+      for (const victim of victims) network.proxyOf(victim).cut();
+      return;
+    case "corrupt":
+      for (const victim of victims) network.proxyOf(victim).corrupt();
+      return;
+    case "lie":
+      for (const { pid } of victims) process.kill(pid, "SIGUSR2");
+      return;
   }
 }

@@ -38,7 +38,7 @@ import { KeepAwake } from "./awake/keep-awake.ts";
 import { Finishing } from "./policy/finishing.ts";
 import { PolicyKeeper } from "./policy/policy-keeper.ts";
 import { Presence } from "./presence/presence-store.ts";
-import { policyShown, wantsAwake } from "./policy/policy-shown.ts";
+import { endOf, policyShown, wantsAwake } from "./policy/policy-shown.ts";
 import { SystemZone } from "./policy/system-zone.ts";
 import { writePrivateFile } from "./data-folder/private-file.ts";
 import { writeProcessList } from "./supervision/process-list.ts";
@@ -370,6 +370,7 @@ async function assemble(
     reading.decided();
     membership.limit(limits);
     providers.working(decision.action === "run");
+    membership.endAt(endOf(decision));
     membership.setWorking(decision.action === "run", explain(decision, Date.now()));
   };
   policy.onRunEnded((ended, byItself) => {

@@ -9,7 +9,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 5;
+export const CONTROL_PROTOCOL = 6;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -27,6 +27,8 @@ export const TOO_BUSY = "too-busy";
 export const LINK_ADDRESSES = 8;
 /** A month. */
 const MOST_COMPUTE_MS = 31 * 24 * 3_600_000;
+/** How long a node says it will be there, at most: further ahead nothing is planned. */
+export const MOST_ENDS_IN_MS = 7 * 24 * 3_600_000;
 /** Of one checkpoint: 16 TiB. */
 const MOST_BLOB_BYTES = 2 ** 44;
 
@@ -38,6 +40,7 @@ const stage = z
   .nonnegative()
   .max(MOST_STAGES - 1);
 
+const endsInMs = z.number().nonnegative().max(MOST_ENDS_IN_MS);
 const microBatch = z
   .int()
   .nonnegative()
@@ -91,11 +94,15 @@ export const nodeMessage = z.discriminatedUnion("type", [
     /** Further addresses at which its TLS port may answer: the computer's own in its home network. */
     otherAddresses: z.array(linkAddress).max(LINK_ADDRESSES).optional(),
     restorable: z.array(restorable).max(64),
+    /** Its owner's rules end its work then; absent: nothing is known of an end. */
+    endsInMs: endsInMs.optional(),
     /** The connection before this one broke, and the node has heard so much on it: it would go on from there. */
     heard: heard.optional(),
   }),
   z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
   z.strictObject({ type: z.literal("heartbeat"), heard: heard.optional() }),
+  /** The end of its work is another one from now on; null: none is known. */
+  z.strictObject({ type: z.literal("ends"), endsInMs: endsInMs.nullable() }),
   /** Of the files of its stage, `bytes` are here and right; told while they come. */
   z.strictObject({
     type: z.literal("loading"),

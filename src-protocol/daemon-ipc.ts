@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MOST_REPLICAS } from "./control.ts";
+import { MOST_ENDS_IN_MS, MOST_REPLICAS } from "./control.ts";
 import { MOST_MODEL_FILES } from "./decoder.ts";
 import { delegation } from "./delegation.ts";
 import { invitation, invitationHost, networkAccess } from "./invitation.ts";
@@ -70,6 +70,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
   }),
   /** Its share of what the owner allows, from now on; before the first one there is no limit. */
   z.strictObject({ type: z.literal("limits"), limits: lineShare }),
+  /** So long it may work from now on, by its owner's rules; null: no end is known, as before the first one. */
+  z.strictObject({ type: z.literal("ends"), inMs: z.number().nonnegative().max(MOST_ENDS_IN_MS).nullable() }),
   /** Leave the network politely (drain), then exit 0. */
   stopMessage,
   pingMessage,

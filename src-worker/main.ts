@@ -17,6 +17,7 @@ import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { ReplicaWeb } from "./replicas/replica-web.ts";
 import { TrainingWorker } from "./worker.ts";
+import { DeclaredEnd } from "./limits/declared-end.ts";
 import { OrchestratorRoute } from "./control/orchestrator-route.ts";
 
 /** Below what a person does at the computer; the compute thread goes lower still. */
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
   lowerPriority();
   const signer = createSessionSigner();
   const throttle = new Throttle();
+  const end = new DeclaredEnd(() => performance.now());
   let stop: ((reason: string) => void) | null = null;
   process.on("message", (message) => {
     const parsed = daemonToWorker.safeParse(message);
@@ -59,11 +61,13 @@ async function main(): Promise<void> {
         return tell({ type: "pong" });
       case "limits":
         return throttle.limit(parsed.data.limits);
+      case "ends":
+        return end.set(parsed.data.inMs);
       case "stop":
         if (stop === null) process.exit(0);
         return stop(parsed.data.reason);
       case "start": {
-        const started = start(parsed.data, signer, throttle);
+        const started = start(parsed.data, signer, throttle, end);
         stop = (reason) => void started.then((leave) => leave(reason), fail);
         started.catch(fail);
       }
@@ -78,6 +82,7 @@ async function start(
   options: Start,
   signer: ReturnType<typeof createSessionSigner>,
   throttle: Throttle,
+  end: DeclaredEnd,
 ): Promise<(reason: string) => Promise<void>> {
   const {
     network,
@@ -161,6 +166,7 @@ async function start(
     throttle,
     onServices: (services) => station.offered(services),
     restorable: () => snapshots.restorable(),
+    endsInMs: () => end.inMs,
     onInstruction: (instruction) =>
       instruction.type === "reach" ? desk.reach(instruction.reach) : worker.instruct(instruction),
     onConnection: (connected, detail) => worker.connection(connected, detail),
@@ -173,6 +179,7 @@ async function start(
     report: (status) => toOrchestrator.send({ type: "links", status }),
   });
   control = toOrchestrator;
+  end.onChange = (endsInMs) => toOrchestrator.send({ type: "ends", endsInMs });
   worker.start(toOrchestrator);
   return async (reason) => {
     // The last resort when the compute thread is inside a long run: the daemon would do it next.

@@ -91,6 +91,7 @@ function membership(mayOpen = () => true): Membership {
           events.push(`stop ${name}`);
         },
         setWorking: (working: boolean) => void events.push(`${working ? "work" : "rest"} ${name}`),
+        endIn: (inMs: number | null) => void (inMs === null || events.push(`${name} ends in ${inMs} ms`)),
         limit: () => undefined,
         use: () => undefined,
         retry: () => undefined,
@@ -125,6 +126,19 @@ describe("the network that this computer works for", () => {
     expect(await joining).toMatchObject([{ name: "Street 1", active: true, joinedAt: 7 }]);
     expect(events.slice(1)).toEqual(["stop embedded", "start Street 1, on disk Street 1", "work Street 1"]);
     expect(await member.look("tah11")).toMatchObject({ joined: true });
+  });
+
+  it("is told when the work that is allowed now ends, also one that is joined later", async () => {
+    const member = membership();
+    await member.start(null);
+    events.length = 0;
+    member.endAt(1_007);
+    member.endAt(null);
+    member.endAt(2_007);
+    expect(events).toEqual(["embedded ends in 1000 ms", "embedded ends in 2000 ms"]);
+    await member.look("tah11");
+    await member.join("tah11");
+    expect(events).toContain("Street 1 ends in 2000 ms");
   });
 
   it("is none before the owner's first yes, and a no to an invitation is no yes to another", async () => {

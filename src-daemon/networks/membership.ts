@@ -15,7 +15,17 @@ export interface Looked extends Pick<StoredNetwork, "id" | "address" | "otherAdd
 
 type Session = Pick<
   NetworkSession,
-  "accounts" | "start" | "stop" | "setWorking" | "limit" | "retry" | "use" | "claim" | "kill" | "held"
+  | "accounts"
+  | "start"
+  | "stop"
+  | "setWorking"
+  | "endIn"
+  | "limit"
+  | "retry"
+  | "use"
+  | "claim"
+  | "kill"
+  | "held"
 >;
 
 export interface MembershipPorts {
@@ -46,6 +56,8 @@ export class Membership {
   #waiting: Looked | null = null;
   #work: { working: boolean; reason: string } = { working: false, reason: "" };
   #limits: Limits = { ...NO_WORK_LIMITS, ...NO_LIMITS };
+  /** Of the work that is allowed now, ms of the wall clock. */
+  #endsAt: number | null = null;
   #provider: ExecutionProvider | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -160,6 +172,16 @@ export class Membership {
     this.#session?.setWorking(working, reason);
   }
 
+  /** When the work that is allowed now ends by itself, ms of the wall clock; null: no end is known. */
+  endAt(at: number | null): void {
+    this.#endsAt = at;
+    this.#tellEnd(this.#session);
+  }
+
+  #tellEnd(session: Session | null): void {
+    session?.endIn(this.#endsAt === null ? null : Math.max(0, this.#endsAt - this.#ports.now()));
+  }
+
   /** What its workers may use of the computer and of its line. */
   limit(limits: Limits): void {
     const before = this.#provider;
@@ -240,6 +262,7 @@ export class Membership {
       onProblem(null);
       if (this.#provider !== null) session.use(this.#allowed(this.#provider));
       session.limit(this.#limits);
+      this.#tellEnd(session);
       session.setWorking(this.#work.working, this.#work.reason);
     } catch (error) {
       this.#tell();

@@ -151,6 +151,10 @@ export class NetworkSession {
     this.#supervisor.setWorking(working, reason);
   }
 
+  endIn(inMs: number | null): void {
+    this.#supervisor.endIn(inMs);
+  }
+
   limit(limits: Limits): void {
     const { uploadMbit, downloadMbit } = limits;
     this.#supervisor.limit({ uploadMbit, downloadMbit });

@@ -242,6 +242,21 @@ describe("a worker's process", () => {
     },
   );
 
+  it("is told when its work ends, once, and so is the process that comes after a crash", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    worker.networkAt("http://127.0.0.1:1");
+    worker.start();
+    fake.last().events.onMessage(key);
+    worker.endAt(performance.now() + 60_000);
+    worker.endAt(performance.now() + 60_200);
+    expect(fake.last().sent.filter(({ type }) => type === "ends")).toEqual([{ type: "ends", inMs: 60_000 }]);
+    vi.advanceTimersByTime(10_000);
+    fake.last().events.onExit(null, "SIGKILL");
+    fake.last().events.onMessage(key);
+    expect(fake.last().sent[0]).toEqual({ type: "ends", inMs: 50_000 });
+    vi.useRealTimers();
+  });
+
   it("gets a new delegation for the new session key after a crash", () => {
     worker.networkAt("http://127.0.0.1:1");
     worker.start();

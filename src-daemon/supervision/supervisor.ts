@@ -118,6 +118,12 @@ export class Supervisor {
     }
   }
 
+  /** When the owner's rules end the work that they allow now, ms from now; null: no end is known. */
+  endIn(inMs: number | null): void {
+    const at = inMs === null ? null : performance.now() + inMs;
+    for (const worker of this.#workers) worker.endAt(at);
+  }
+
   /** What the owner allows all workers of this computer together; holds while they work. */
   limit(limits: LineLimits): void {
     this.#line.limit(limits);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { daemonToWorker, workerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
+import { MOST_ENDS_IN_MS } from "../../src-protocol/control.ts";
 import type { NetworkAccess } from "../../src-protocol/invitation.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
@@ -80,6 +81,8 @@ export class WorkerProcess {
   #share: CoreShare | null = null;
   /** What the process of now was told. */
   #limits: LineLimits = NO_LIMITS;
+  /** When its work ends by the owner's rules, by `performance.now`; null: no end is known. */
+  #endsAt: number | null = null;
   readonly #transportCrashes = new TransportCrashes();
   /** Of the process of now: it has a link over HyperDHT, and what it wrote last. */
   #overHyperdht = false;
@@ -162,6 +165,22 @@ export class WorkerProcess {
     this.#child.send(daemonToWorker.parse({ type: "limits", limits }));
   }
 
+  /** When its work ends by the owner's rules, by `performance.now`: the network has others in its place by then. */
+  endAt(endsAt: number | null): void {
+    const before = this.#endsAt;
+    // The same end, said again, is told by a wall clock and so never quite the same.
+    const isSame = before === null || endsAt === null ? before === endsAt : Math.abs(before - endsAt) < 1_000;
+    if (isSame) return;
+    this.#endsAt = endsAt;
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const inMs =
+      this.#endsAt === null ? null : Math.min(MOST_ENDS_IN_MS, Math.max(0, this.#endsAt - performance.now()));
+    this.#child.send(daemonToWorker.parse({ type: "ends", inMs }));
+  }
+
   async #renew(reason: string): Promise<void> {
     await this.#child.stop(reason);
     if (this.#wanted) this.#child.start();
@@ -207,6 +226,7 @@ export class WorkerProcess {
       case "sessionKey":
         this.#sessionKey = parsed.data.sessionKey;
         this.#limits = NO_LIMITS;
+        if (this.#endsAt !== null) this.#tellEnd();
         this.#ports.onBegun?.();
         return this.#begin();
       case "phase":

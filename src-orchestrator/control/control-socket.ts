@@ -254,7 +254,7 @@ export class ControlSocket implements NodeConnection {
 
   private join(hello: Hello): void {
     if (this.gone) return;
-    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable } = hello;
+    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable, endsInMs } = hello;
     const { host, live, steady } = this.ports;
     const { sessionKey, hotkey } = delegation.body;
     this.caller.proved();
@@ -289,6 +289,7 @@ export class ControlSocket implements NodeConnection {
         otherAddresses,
         memoryBytes,
         restorable,
+        ...(endsInMs !== undefined && { endsInMs }),
       },
       this,
     );

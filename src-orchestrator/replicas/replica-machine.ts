@@ -13,6 +13,7 @@ import type {
   ReplicaRun,
 } from "./replica-run.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+import { endingAt, nextEnding } from "./leaving.ts";
 import { answeredBy, askedFor, heardFrom, lookAround, nextLook } from "./liveness.ts";
 
 /** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
@@ -62,7 +63,11 @@ export function replicaRun(options: {
     paces: new Map(),
     lives: new Map(),
     silent: new Set(),
-    usual: { hop: null, phase: null },
+    ends: new Map(),
+    nearEnd: new Set(),
+    leaving: new Set(),
+    openedAt: now,
+    usual: { hop: null, phase: null, step: null },
     agreed: options.agreed,
     links: new Map(),
   };
@@ -96,6 +101,12 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
     }
     case "gone":
       return gone(run, event.key, event.code, now, effects);
+    case "ends": {
+      const ends = new Map(run.ends);
+      if (event.at === null || !run.members.has(event.key)) ends.delete(event.key);
+      else ends.set(event.key, event.at);
+      return { ...run, ends };
+    }
     case "alive":
       return run.members.has(event.key) ? back(answeredBy(run, event.key, now), event.key, now) : run;
     case "message":
@@ -114,7 +125,9 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
 
 /** What follows from what is true now, whatever changed it. */
 function settle(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
-  let run = adopt(before, now, effects);
+  const ending = { ...before, ...endingAt(before, now) };
+  if (!isSameSet(ending.leaving, before.leaving)) effects.push({ type: "members" });
+  let run = adopt(ending, now, effects);
   run = release(run, now, effects);
   run = lease(run, now, effects);
   return hopsAt(run, now);
@@ -125,10 +138,10 @@ export function nextReplicaWake(run: ReplicaRun): number | null {
   const times: number[] = [];
   for (const [key, member] of run.members) {
     if (member.phase === "adopting") times.push(member.since + ADOPT_STALL_MS);
-    const isDue = run.agreed[member.stage]?.step === run.step && !run.book.isTaken && !run.silent.has(key);
-    if (member.phase === "warm" && isDue) times.push(member.notBefore);
+    const isDue = run.agreed[member.stage]?.step === run.step && !run.book.isTaken;
+    if (member.phase === "warm" && isDue && mayTakeOver(run, key)) times.push(member.notBefore);
   }
-  for (const at of [lateAt(run), nextLook(run)]) if (at !== null) times.push(at);
+  for (const at of [lateAt(run), nextLook(run), nextEnding(run)]) if (at !== null) times.push(at);
   return times.length === 0 ? null : Math.min(...times);
 }
 
@@ -216,11 +229,13 @@ function gone(
   const members = new Map(fenced.members);
   const paces = new Map(fenced.paces);
   const lives = new Map(fenced.lives);
+  const ends = new Map(fenced.ends);
+  ends.delete(key);
   members.delete(key);
   paces.delete(key);
   lives.delete(key);
   effects.push({ type: "members" });
-  return { ...fenced, members, paces, lives, silent: without(fenced.silent, key) };
+  return { ...fenced, members, paces, lives, ends, silent: without(fenced.silent, key) };
 }
 
 function ask(
@@ -398,6 +413,7 @@ function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEff
     links: new Map(),
     isHeld: false,
     phaseSince: now,
+    openedAt: now,
   };
 }
 
@@ -410,7 +426,7 @@ export function liveKeys({ members, stages }: Pick<ReplicaRun, "members" | "stag
 /** Heads that wait get what is to be done: evaluations first, with the parameters before the step. */
 function lease(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
   let run = before;
-  for (const key of before.asking) run = leaseTo(run, key, now, effects);
+  for (const key of before.asking) if (!run.leaving.has(key)) run = leaseTo(run, key, now, effects);
   return run;
 }
 
@@ -460,6 +476,10 @@ function sumsOf(
     .map(([replica, microBatches]) => ({ replica, microBatches }));
 }
 
+function mayTakeOver({ silent, leaving }: ReplicaRun, key: SessionKey): boolean {
+  return !silent.has(key) && !leaving.has(key);
+}
+
 /** Who is ready for it takes over the state of its stage, while the others work on the step. */
 function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
   if (before.book.isTaken || before.step === before.run.steps) return before;
@@ -468,7 +488,8 @@ function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repli
     const { stage, phase, notBefore } = member;
     const agreed = run.agreed[stage] ?? null;
     const from = [...(run.book.stages[stage]?.live ?? [])];
-    const isReady = phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && !run.silent.has(key);
+    const isReady =
+      phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && mayTakeOver(run, key);
     if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
     effects.push({
       type: "send",
@@ -589,8 +610,25 @@ function closed(
       member.phase === "live" ? { ...member, faults: 0 } : member,
     ]),
   );
-  const phase = averaged(gone.usual.phase, now - gone.phaseSince);
-  return open({ ...gone, members, usual: { ...gone.usual, phase } }, step, now, effects);
+  const usual = {
+    ...gone.usual,
+    phase: averaged(gone.usual.phase, now - gone.phaseSince),
+    step: averaged(gone.usual.step, now - gone.openedAt),
+  };
+  return open(retired({ ...gone, members, usual }, effects), step, now, effects);
+}
+
+/** Who leaves soon has finished what it had, and has no part in the next step. */
+function retired(run: ReplicaRun, effects: ReplicaEffect[]): ReplicaRun {
+  if (run.leaving.size === 0) return run;
+  effects.push({ type: "members" });
+  const members = new Map(
+    [...run.members].map(([key, member]) => [
+      key,
+      run.leaving.has(key) && member.phase === "live" ? { ...member, phase: "warm" as const } : member,
+    ]),
+  );
+  return { ...run, members };
 }
 
 function lossOf({ book: { stages }, losses, run }: ReplicaRun): number | null {
@@ -653,6 +691,10 @@ function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
 
 function withMember(run: ReplicaRun, key: SessionKey, member: Member): ReplicaRun {
   return { ...run, members: new Map(run.members).set(key, member) };
+}
+
+function isSameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  return a.size === b.size && [...a].every((each) => b.has(each));
 }
 
 function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {

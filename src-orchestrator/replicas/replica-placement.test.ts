@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
-import { capacitiesOf, HORIZON_MS, moveFor, RICH_RATIO, stageFor } from "./replica-placement.ts";
+import { capacitiesOf, coverFor, HORIZON_MS, moveFor, RICH_RATIO, stageFor } from "./replica-placement.ts";
 import type { Placed, Pools } from "./replica-placement.ts";
 
 const NOW = 1_000_000;
@@ -149,4 +149,36 @@ it("newcomers never leave a stage uncovered that they could hold", () => {
       }
     }),
   );
+});
+
+describe("a stage of which everybody has said that they end soon", () => {
+  const soon = { endsAt: NOW + 5 * 60_000 };
+
+  it("gets one who stays, from the richest stage, however even the stages are", () => {
+    const members = [
+      member(1, 0),
+      member(2, 0),
+      member(3, 1, soon),
+      member(4, 2),
+      member(5, 2),
+      member(6, 2),
+    ];
+    expect(coverFor(pools(members), anywhere)).toEqual({ key: "node-4", to: 1 });
+  });
+
+  it("gets nobody while another one is loading it, or stays", () => {
+    const even = [member(1, 0), member(2, 0), member(3, 1, soon), member(4, 2), member(5, 2)];
+    expect(coverFor(pools([...even, member(6, 1, { isLive: false })]), anywhere)).toBeNull();
+    expect(coverFor(pools([...even, member(6, 1)]), anywhere)).toBeNull();
+  });
+
+  it("gets nobody whose own stage would be left to those who end soon", () => {
+    const members = [member(1, 0), member(2, 0, soon), member(3, 1, soon), member(4, 2)];
+    expect(coverFor(pools(members), anywhere)).toBeNull();
+  });
+
+  it("gets nobody without the memory for it", () => {
+    const members = [member(1, 0), member(2, 0), member(3, 1, soon), member(4, 2), member(5, 2)];
+    expect(coverFor(pools(members), (key) => key === "node-5")).toEqual({ key: "node-5", to: 1 });
+  });
 });

@@ -99,6 +99,42 @@ export function moveFor(pools: Pools, canHold: (key: SessionKey, stage: number) 
   return best === null ? null : { key: best.member.key, to };
 }
 
+/** So long before the last computer of a stage ends, another one is there: it has a state to load. */
+const COVER_MS = 10 * 60_000;
+
+/**
+ * A stage of which everybody ends soon gets somebody who stays, from a stage that keeps another one who
+ * does: the richest. Null: no stage is in danger, or nobody can be spared.
+ */
+export function coverFor(pools: Pools, canHold: (key: SessionKey, stage: number) => boolean): Move | null {
+  const { members, flops, most, now } = pools;
+  const counts = countsOf(pools);
+  const capacities = capacitiesOf(pools);
+  const lasts = (member: Placed): boolean => (member.endsAt ?? Infinity) > now + COVER_MS;
+  const lastEnd = flops.map((_, stage) =>
+    Math.max(
+      -Infinity,
+      ...members.flatMap((each) => (each.stage === stage ? (each.endsAt ?? Infinity) : [])),
+    ),
+  );
+  const endangered = [...flops.keys()]
+    .filter((stage) => (lastEnd[stage] ?? 0) <= now + COVER_MS && (counts[stage] ?? 0) < most)
+    .toSorted((a, b) => (lastEnd[a] ?? 0) - (lastEnd[b] ?? 0));
+  for (const to of endangered) {
+    const [best] = members
+      .filter((member) => {
+        const others = members.filter(({ stage, key }) => stage === member.stage && key !== member.key);
+        const isSpared = others.some((other) => other.isLive && lasts(other));
+        return member.stage !== to && member.isLive && lasts(member) && isSpared && canHold(member.key, to);
+      })
+      .toSorted(
+        (a, b) => (capacities[b.stage] ?? 0) - (capacities[a.stage] ?? 0) || (a.key < b.key ? -1 : 1),
+      );
+    if (best !== undefined) return { key: best.key, to };
+  }
+  return null;
+}
+
 /** Micro-batches a millisecond that each stage will do, on average over the horizon. */
 export function capacitiesOf({ flops, members, now }: Pools): number[] {
   const usual = usualSpeed(members);

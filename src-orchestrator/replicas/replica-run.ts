@@ -46,8 +46,19 @@ export interface ReplicaRun {
   readonly lives: ReadonlyMap<SessionKey, Life>;
   /** They were asked for a sign of life and gave none: they get nothing until they do. */
   readonly silent: ReadonlySet<SessionKey>;
-  /** Usual times, ms: of a hop, and of the end of a step. */
-  readonly usual: { readonly hop: number | null; readonly phase: number | null };
+  /** When their owners end their work; who is not in here has said nothing. */
+  readonly ends: ReadonlyMap<SessionKey, number>;
+  /** Of these the end is near; and these get nothing new because of it. See `leaving.ts`. */
+  readonly nearEnd: ReadonlySet<SessionKey>;
+  readonly leaving: ReadonlySet<SessionKey>;
+  /** When the step began. */
+  readonly openedAt: number;
+  /** Usual times, ms: of a hop, of the end of a step, and of all of it. */
+  readonly usual: {
+    readonly hop: number | null;
+    readonly phase: number | null;
+    readonly step: number | null;
+  };
   /** What the last agreed state of each stage is known by. */
   readonly agreed: readonly (Agreed | null)[];
   /** Links that the replicas told with their results. */
@@ -121,6 +132,8 @@ export type ReplicaEvent = { readonly now: number } & (
   /** Its graphs are loaded. */
   | { readonly type: "warm"; readonly key: SessionKey }
   | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
+  /** `at`: by the same clock as `now`; null: no end is known. */
+  | { readonly type: "ends"; readonly key: SessionKey; readonly at: number | null }
   /** It has answered `ask`, or is there by another connection. */
   | { readonly type: "alive"; readonly key: SessionKey }
   | { readonly type: "message"; readonly key: SessionKey; readonly message: ReplicaMessage }

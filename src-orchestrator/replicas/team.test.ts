@@ -49,7 +49,7 @@ class Homes {
     }
   }
 
-  join(): SessionKey {
+  join(endsInMs?: number): SessionKey {
     const signer = createSessionSigner(new Uint8Array(32).fill(this.signers.length + 1));
     this.signers.push(signer);
     this.dispatch({
@@ -59,8 +59,13 @@ class Homes {
       linkAddress: { host: "h", port: 1 },
       memoryBytes: 1e9,
       restorable: [],
+      ...(endsInMs !== undefined && { endsInMs }),
     });
     return signer.publicKey;
+  }
+
+  says(sessionKey: SessionKey, endsInMs: number | null): void {
+    this.dispatch({ type: "message", sessionKey, message: { type: "ends", endsInMs } });
   }
 
   leave(key: SessionKey): void {
@@ -257,5 +262,32 @@ describe("a run whose stages may have two replicas", () => {
     expect(homes.state.team?.run?.redone.byOthers).toBe(0);
     const phases = [...(homes.state.team?.run?.members.values() ?? [])].map(({ phase }) => phase);
     expect(new Set(phases)).toEqual(new Set(["live"]));
+  });
+
+  it("has somebody else on a stage before its only holder ends as it has said, and loses nothing with it", async () => {
+    const homes = new Homes(4);
+    const keys = Array.from({ length: 5 }, () => homes.join());
+    await trained(homes, 3);
+    const at = (stage: number): SessionKey[] => keys.filter((key) => homes.stageOf(key) === stage);
+    const alone = [0, 1, 2].find((stage) => at(stage).length === 1) ?? 0;
+    const [last] = at(alone);
+    homes.says(last as SessionKey, 4 * 60_000);
+    await trained(homes, 4);
+    expect(at(alone), "somebody of a stage that has two").toHaveLength(2);
+    await trained(homes, 5);
+    const { recoveries, generation } = homes.state;
+    expect(homes.state.team?.run?.leaving.size).toBe(0);
+    homes.says(last as SessionKey, 9_000);
+    expect(homes.state.team?.run?.leaving).toEqual(new Set([last]));
+    // It finishes the step that had begun, and has no part in the next one.
+    await trained(homes, 7);
+    const shares = homes.effects.flatMap((each) =>
+      each.type === "store" && each.row.kind === "shares" && each.row.step === 6 ? each.row.stages : [],
+    );
+    expect(shares.flat().map(({ replica }) => replica)).not.toContain(last);
+    homes.dispatch({ type: "left", sessionKey: last, cause: "drained" });
+    await trained(homes, 8);
+    expect(homes.state).toMatchObject({ step: 8, generation, recoveries });
+    expect(homes.state.team?.run?.redone).toEqual({ byLostStages: 0, byOthers: 0 });
   });
 });

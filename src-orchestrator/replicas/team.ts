@@ -2,7 +2,7 @@ import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { canHold } from "../runs/placement.ts";
 import { microBatchMs } from "./lateness.ts";
-import { moveFor, stageFor } from "./replica-placement.ts";
+import { coverFor, moveFor, stageFor } from "./replica-placement.ts";
 import type { Placed, Pools } from "./replica-placement.ts";
 import { teamMembers, withClaims, withStage } from "../runs/network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "../runs/network-state.ts";
@@ -84,9 +84,16 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
     return state;
   }
   return added.reduce(
-    (next, [key, stage]) => inTeam(next, { type: "added", key, stage }, at, effects).state,
+    (next, [key, stage]) =>
+      withEnd(inTeam(next, { type: "added", key, stage }, at, effects).state, key, at, effects),
     state,
   );
+}
+
+/** What its owner has said of its end, before it was a member. */
+function withEnd(state: NetworkState, key: SessionKey, moment: Moment, effects: Effect[]): NetworkState {
+  const at = state.nodes.get(key)?.endsAt ?? null;
+  return at === null ? state : inTeam(state, { type: "ends", key, at }, moment, effects).state;
 }
 
 /** The node is told to load the stage, and to take its state over from a replica. */
@@ -132,11 +139,13 @@ export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[])
       nodes.set(key, { ...node, speed: (before.flops[stage] ?? 1) / ms });
   }
   const weighed: NetworkState = { ...before, nodes, team: { ...team, weighedStep: step } };
-  if (at.now < team.movedAt + MOVE_EVERY_MS) return { ...nothing, state: weighed };
-  const move = moveFor(poolsOf(weighed, at), (key, stage) => {
+  const fits = (key: SessionKey, stage: number): boolean => {
     const node = nodes.get(key);
     return node !== undefined && canHold(node, before.needs[stage] ?? 0);
-  });
+  };
+  const pools = poolsOf(weighed, at);
+  const isSoon = at.now < team.movedAt + MOVE_EVERY_MS;
+  const move = coverFor(pools, fits) ?? (isSoon ? null : moveFor(pools, fits));
   const node = move === null ? undefined : nodes.get(move.key);
   if (move === null || node === undefined) return { ...nothing, state: weighed };
   const left = leaveTeam(weighed, move.key, "moved", at, effects);
@@ -148,7 +157,8 @@ export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[])
     at,
     effects,
   );
-  return { ...added, evaluated: [...left.evaluated, ...added.evaluated] };
+  const known = withEnd(added.state, move.key, at, effects);
+  return { ...added, state: known, evaluated: [...left.evaluated, ...added.evaluated] };
 }
 
 /** Who has which stage, as placement sees it. */
@@ -190,6 +200,7 @@ export function beginTeam(state: NetworkState, at: Moment, effects: Effect[]): T
     if (isWarm) news.push({ type: "warm", key, now: at.now });
   }
   for (const event of news) next = inTeam(next, event, at, effects).state;
+  for (const key of teamMembers(next).keys()) next = withEnd(next, key, at, effects);
   return inTeam(next, { type: "begin" }, at, effects);
 }
 
@@ -331,7 +342,7 @@ export function tellMembers(state: NetworkState, effects: Effect[]): void {
     [...members].flatMap(([key, index]) => {
       const node = state.nodes.get(key);
       if (index !== stage || key === except || node === undefined) return [];
-      return [{ ...peerOf(node), live: state.team?.run?.members.get(key)?.phase === "live" }];
+      return [{ ...peerOf(node), live: takesWork(state, key) }];
     });
   for (const [key, stage] of members)
     effects.push({
@@ -345,6 +356,12 @@ export function tellMembers(state: NetworkState, effects: Effect[]): void {
         next: at(stage + 1, key),
       },
     });
+}
+
+/** Micro-batches may go to it. */
+function takesWork({ team }: NetworkState, key: SessionKey): boolean {
+  const run = team?.run ?? null;
+  return run?.members.get(key)?.phase === "live" && !run.leaving.has(key);
 }
 
 function peerOf({ sessionKey, linkAddress: address, otherAddresses }: NetworkNode): PeerAddress {

@@ -149,6 +149,7 @@ export type RunMessage = Extract<
       | "evaluated"
       | "trouble"
       | "links"
+      | "ends"
       | "loading"
       | "ask"
       | "routed"

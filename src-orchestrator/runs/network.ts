@@ -201,6 +201,20 @@ function admitted(state: NetworkState, at: Moment, effects: Effect[]): NetworkSt
   return form(fillTeam(state, at, effects), at, effects);
 }
 
+function ends(
+  state: NetworkState,
+  key: SessionKey,
+  endsInMs: number | null,
+  at: Moment,
+  effects: Effect[],
+): NetworkState {
+  const node = state.nodes.get(key);
+  if (node === undefined) return state;
+  const endsAt = endsInMs === null ? null : at.now + endsInMs;
+  const told = { ...state, nodes: new Map(state.nodes).set(key, { ...node, endsAt }) };
+  return follow(inTeam(told, { type: "ends", key, at: endsAt }, at, effects), at, effects);
+}
+
 /** Only of those who share a stage is it asked. */
 function alive(state: NetworkState, key: SessionKey, at: Moment, effects: Effect[]): NetworkState {
   if (state.phase !== "training" || (state.team?.run ?? null) === null) return state;
@@ -318,6 +332,7 @@ function heard(
   effects: Effect[],
 ): NetworkState {
   if (message.type === "links") return withLinks(state, sender, message.status, effects);
+  if (message.type === "ends") return ends(state, sender, message.endsInMs, at, effects);
   if (state.team !== null) {
     if (message.generation !== state.generation || memberStageOf(state, sender) === null) return state;
     const next = heardInTeam(sender, message, at, state, effects);

@@ -77,6 +77,8 @@ export interface ControlOptions {
   readonly otherAddresses: () => LinkAddress[];
   /** Asked at every connect: it changes. */
   readonly restorable: () => Restorable[];
+  /** Asked at every connect: how long its owner's rules let it work; null: no end is known. */
+  readonly endsInMs?: () => number | null;
   readonly onInstruction: (instruction: Instruction) => void;
   /** Counts what is said and heard; nothing of it waits. */
   readonly throttle?: Throttle;
@@ -329,6 +331,7 @@ export class Control {
 
   #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
     const { delegation, signer, capabilities, linkAddress, otherAddresses, restorable } = this.#options;
+    const endsInMs = this.#options.endsInMs?.() ?? null;
     // SECURITY: a proof for one network must be worth nothing on another.
     if (network !== delegation.body.network) {
       this.#options.onRefused(
@@ -347,6 +350,7 @@ export class Control {
       linkAddress,
       otherAddresses: otherAddresses(),
       restorable: restorable(),
+      ...(endsInMs !== null && { endsInMs }),
       ...(this.#lane?.isWhole === true && { heard: this.#lane.heard }),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });

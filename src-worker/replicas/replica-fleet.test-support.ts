@@ -328,7 +328,7 @@ export class Fleet {
                     {
                       sessionKey: key,
                       address: { host: "memory", port: 1 },
-                      live: each.phase === "live",
+                      live: each.phase === "live" && !this.run.leaving.has(key),
                     },
                   ]
                 : [],
