@@ -201,6 +201,9 @@ export const nodeMessage = z.discriminatedUnion("type", [
 ]);
 export type NodeMessage = z.infer<typeof nodeMessage>;
 
+/** Who has a micro-batch at the stages after `heldBy` or `next`, one after another; absent: nobody has. */
+const holders = z.array(sessionKey.nullable()).max(MOST_STAGES);
+
 const peer = z.strictObject({
   sessionKey,
   address: linkAddress,
@@ -287,6 +290,7 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     pass: z.enum(["forward", "evaluate"]),
     /** A lost head had sent it to this replica of the next stage, which needs it not again. */
     heldBy: sessionKey.nullable(),
+    behind: holders.optional(),
   }),
   /** Nothing of this replica counts in the step. `owned`: what it had, and who has it at the stage behind. */
   z.strictObject({
@@ -295,7 +299,9 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     step,
     replica: sessionKey,
     code: z.string().max(64),
-    owned: z.array(z.strictObject({ microBatch, next: sessionKey.nullable() })).max(MOST_MICRO_BATCHES),
+    owned: z
+      .array(z.strictObject({ microBatch, next: sessionKey.nullable(), behind: holders.optional() }))
+      .max(MOST_MICRO_BATCHES),
   }),
   /** Every micro-batch is counted: these sums of the stage are added up, in this order, by everybody in `live`. */
   z.strictObject({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { MOST_MICRO_BATCHES, MOST_STAGES } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
 
 /** What travels between two workers: this is the frame's meta; a tensor's bytes are its payload. */
@@ -29,9 +30,13 @@ export const tensorMeta = z.strictObject({
    * Forward, and done again after a replica was lost: who has this micro-batch at the stage behind the
    * receiver's already. The gradient comes from there; nothing is sent on.
    */
-  heldBy: sessionKey.optional(),
+  heldBy: sessionKey.nullable().optional(),
+  /** The same of the stages after that one, where more than one stage has lost it. */
+  behind: z.array(sessionKey.nullable()).max(MOST_STAGES).optional(),
   /** Backward, of a replica: what it works on a micro-batch, there and back; by it others route. */
   workMs: z.number().nonnegative().max(MOST_WORK_MS).optional(),
+  /** The same: so many micro-batches of others than the receiver are there and not done. */
+  othersWaiting: z.int().nonnegative().max(MOST_MICRO_BATCHES).optional(),
 });
 export type TensorMeta = z.infer<typeof tensorMeta>;
 

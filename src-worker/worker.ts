@@ -472,6 +472,7 @@ export class TrainingWorker {
 
 const ASIDE: Readonly<Record<string, string>> = {
   "too-late": "it took far longer than it usually does",
+  overtaken: "another one was lost before it was known what that had given to it",
   silent: "it gave no sign of life for a moment",
   "result-late": "it took far longer than is usual here",
   "sums-late": "it took far longer than is usual here",

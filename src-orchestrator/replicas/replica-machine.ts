@@ -1,7 +1,7 @@
 import { sumText } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
-import { applyToStep, openStep } from "../routing/step-book.ts";
+import { applyToStep, nameOf, openStep, ownersFrom } from "../routing/step-book.ts";
 import type { StepEffect, StepEvent } from "../routing/step-book.ts";
 import type {
   Agreed,
@@ -272,11 +272,7 @@ function back(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
 function book(run: ReplicaRun, event: StepEvent, now: number, effects: ReplicaEffect[]): ReplicaRun {
   const outcome = applyToStep(event, run.book);
   let next: ReplicaRun = { ...run, book: outcome.book };
-  const redone = new Map<number, SessionKey | null>();
-  for (const effect of outcome.effects) {
-    if (effect.type === "redo") redone.set(effect.microBatch, effect.next);
-    next = perform(next, effect, now, effects);
-  }
+  for (const effect of outcome.effects) next = perform(next, effect, now, effects);
   const isFenced = outcome.effects.some(({ type }) => type === "fenced");
   for (const effect of outcome.effects)
     if (effect.type === "fenced") tellFenced(run, effect, outcome.effects, effects);
@@ -286,7 +282,8 @@ function book(run: ReplicaRun, event: StepEvent, now: number, effects: ReplicaEf
 
 function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: ReplicaEffect[]): ReplicaRun {
   switch (effect.type) {
-    case "leased":
+    case "leased": {
+      const [heldBy = null, ...behind] = ownersFrom(run.book, 1, effect.microBatch);
       effects.push({
         type: "send",
         to: effect.to,
@@ -296,10 +293,12 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
           step: run.step,
           microBatch: effect.microBatch,
           pass: "forward",
-          heldBy: run.book.stages[1]?.cells[effect.microBatch]?.owner ?? null,
+          heldBy,
+          ...withBehind(behind),
         },
       });
       return { ...run, asking: without(run.asking, effect.to) };
+    }
     case "fenced":
       return fenced(run, effect.replica, effect.code, now, effects);
     case "redo": {
@@ -374,7 +373,7 @@ function tellFenced(
   );
   const owned = all.flatMap((effect) =>
     effect.type === "redo" && effect.stage === stage && had.has(effect.microBatch)
-      ? [{ microBatch: effect.microBatch, next: effect.next }]
+      ? [{ microBatch: effect.microBatch, next: effect.next, ...withBehind(effect.behind) }]
       : [],
   );
   const { generation } = run.signs;
@@ -655,7 +654,8 @@ function accused(
   if (member.phase !== "live" || its?.phase !== "live" || Math.abs(its.stage - member.stage) > 1) return run;
   if (code === "not-its-micro-batch") {
     const owner = run.book.stages[its.stage]?.cells[microBatch ?? -1]?.owner ?? null;
-    return owner === null || owner === replica ? run : fence(run, replica, code, now, effects);
+    if (microBatch === null || owner === null || owner === replica) return run;
+    return fence(run, replica, nameOf(run.book, microBatch, code), now, effects);
   }
   const others = run.accused.get(by) ?? new Set<SessionKey>();
   const next = { ...run, accused: new Map(run.accused).set(by, new Set([...others, replica])) };
@@ -695,6 +695,10 @@ function withMember(run: ReplicaRun, key: SessionKey, member: Member): ReplicaRu
 
 function isSameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((each) => b.has(each));
+}
+
+function withBehind(behind: readonly (SessionKey | null)[]): { behind?: (SessionKey | null)[] } {
+  return behind.length === 0 ? {} : { behind: [...behind] };
 }
 
 function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {

@@ -209,7 +209,15 @@ describe("a step over many replicas", () => {
     const { told, book } = run([leased, routed, through, counted(2, key(2, 1)), lost], three);
     expect(told.slice(1)).toEqual([
       { type: "fenced", replica: tail, code: "link-lost" },
-      { type: "redo", stage: 1, microBatch: 0, input: head, gradient: key(2, 1), next: key(2, 1) },
+      {
+        type: "redo",
+        stage: 1,
+        microBatch: 0,
+        input: head,
+        gradient: key(2, 1),
+        next: key(2, 1),
+        behind: [],
+      },
     ]);
     expect(book.stages[2]?.cells[0]).toMatchObject({ owner: key(2, 1), isCounted: true });
   });

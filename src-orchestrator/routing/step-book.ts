@@ -18,6 +18,11 @@ interface Cell {
   readonly leasedUntil: number | null;
   /** What is said by who may turn out to own it: its sender's word is not here yet, as sockets keep no order among them. */
   readonly early: readonly Early[];
+  /**
+   * Who has said so when its sender was fenced, whose own word may be lost: it is asked first. SECURITY: only
+   * then, or whoever claims what nobody has would be given it.
+   */
+  readonly claimedBy: SessionKey | null;
 }
 
 type Early = Extract<StepEvent, { type: "counted" | "routed" }>;
@@ -36,6 +41,8 @@ export interface StepBook {
   readonly step: number;
   readonly stages: readonly StageBook[];
   readonly fenced: ReadonlySet<SessionKey>;
+  /** Micro-batches of which somebody was lost. */
+  readonly redone: ReadonlySet<number>;
   readonly isCommitted: boolean;
   /** Everybody on every stage has the sums: the optimiser step is taken, and nothing is reopened any more. */
   readonly isTaken: boolean;
@@ -80,8 +87,9 @@ export type StepEffect =
       readonly microBatch: number;
       readonly input: SessionKey | null;
       readonly gradient: SessionKey | null;
-      /** Who owns it at the stage behind, whether that has counted it or not. */
+      /** Who owns it at the stage behind, whether that has counted it or not; and at those after that. */
       readonly next: SessionKey | null;
+      readonly behind: readonly (SessionKey | null)[];
     }
   /** Micro-batches that each replica's sum has, by stage. */
   | { readonly type: "commit"; readonly sums: readonly ReadonlyMap<SessionKey, readonly number[]>[] }
@@ -119,12 +127,13 @@ export function openStep(
       results: new Map<SessionKey, string>(),
     })),
     fenced: new Set(),
+    redone: new Set(),
     isCommitted: false,
     isTaken: false,
   };
 }
 
-const OPEN: Cell = { owner: null, isCounted: false, leasedUntil: null, early: [] };
+const OPEN: Cell = { owner: null, isCounted: false, leasedUntil: null, early: [], claimedBy: null };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -178,28 +187,45 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   if (sender.owner === null && stage > 1 && book.stages[stage - 1]?.live.has(by) === true)
     return wait(book, stage - 1, microBatch, { type: "routed", stage, microBatch, by, to });
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
-  if (sender.owner !== by) return fence(book, by, "not-its-micro-batch");
+  if (sender.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
   const sent = stage === 1 ? withCell(book, 0, microBatch, { ...sender, leasedUntil: null }) : book;
   if (cell.owner === to) return unchanged(sent);
   // One owner at a time: the other one has to be fenced first.
-  if (cell.owner !== null) return fence(sent, by, "sent-to-two");
-  if (book.stages[stage]?.live.has(to) !== true)
-    return { book: sent, effects: [redo(sent, stage, microBatch)] };
+  if (cell.owner !== null) return fence(sent, by, nameOf(book, microBatch, "sent-to-two"));
+  if (book.stages[stage]?.live.has(to) !== true) {
+    const redone = new Set([...sent.redone, microBatch]);
+    const open = withClaim({ ...sent, redone }, stage + 1, microBatch);
+    return { book: open, effects: [redo(open, stage, microBatch)] };
+  }
   const owned = withCell(sent, stage, microBatch, { ...OPEN, owner: to });
   return cell.early.reduce<StepOutcome>(
     (outcome, event) =>
       then(outcome, (next) =>
-        event.by === to ? applyToStep(event, next) : fence(next, event.by, "not-its-micro-batch"),
+        event.by === to
+          ? applyToStep(event, next)
+          : fence(next, event.by, nameOf(book, microBatch, "not-its-micro-batch")),
       ),
     unchanged(owned),
   );
 }
 
-/** Until it is known who owns the micro-batch; each replica says each thing once. */
+/**
+ * Of a micro-batch that somebody was lost with, the lost one's last words may be missing: then who has it twice
+ * is not to blame, and only has no part in the step.
+ */
+export function nameOf({ redone }: StepBook, microBatch: number, code: string): string {
+  return redone.has(microBatch) ? "overtaken" : code;
+}
+
+/** Until it is known who owns the micro-batch; each replica says each thing once, and where it has sent it, once of each. */
 function wait(book: StepBook, stage: number, microBatch: number, event: Early): StepOutcome {
   const cell = book.stages[stage]?.cells[microBatch];
   if (cell === undefined) return unchanged(book);
-  if (cell.early.some(({ by, type }) => by === event.by && type === event.type)) return unchanged(book);
+  const to = event.type === "routed" ? event.to : null;
+  const isKnown = cell.early.some(
+    (each) => each.by === event.by && each.type === event.type && (each.type === "counted" || each.to === to),
+  );
+  if (isKnown) return unchanged(book);
   return unchanged(withCell(book, stage, microBatch, { ...cell, early: [...cell.early, event] }));
 }
 
@@ -210,7 +236,7 @@ function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook)
   if (cell === undefined) return fence(book, by, "not-its-micro-batch");
   if (cell.owner === null && stage > 0)
     return wait(book, stage, microBatch, { type: "counted", step, stage, microBatch, by });
-  if (cell.owner !== by) return fence(book, by, "not-its-micro-batch");
+  if (cell.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
   return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true, leasedUntil: null }));
@@ -233,30 +259,44 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const index = book.stages.findIndex(({ live }) => live.has(replica));
   const stage = book.stages[index];
   if (stage === undefined) return unchanged(book);
+  const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
   const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
   const cells = stage.cells.map((cell) =>
-    cell.early.some(({ by }) => by === replica)
-      ? { ...cell, early: cell.early.filter(({ by }) => by !== replica) }
+    cell.early.some(({ by }) => by === replica) || cell.claimedBy === replica
+      ? {
+          ...cell,
+          early: cell.early.filter(({ by }) => by !== replica),
+          claimedBy: cell.claimedBy === replica ? null : cell.claimedBy,
+        }
       : cell,
   );
   const left: StageBook = { cells, live, results, summed: without(stage.summed, replica) };
   const fencedBook: StepBook = {
     ...book,
     fenced: new Set([...book.fenced, replica]),
+    redone: new Set([...book.redone, ...owned]),
     stages: book.stages.map((each, i) => (i === index ? left : each)),
   };
   const effects: StepEffect[] = [{ type: "fenced", replica, code }];
   // Others have the whole sum already, and take their step with it.
   if (book.isTaken) return then({ book: fencedBook, effects }, close(index));
-  const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
   if (owned.length === 0) return then({ book: fencedBook, effects }, take);
-  const open = owned.reduce((next, microBatch) => withCell(next, index, microBatch, OPEN), fencedBook);
+  const open = owned.reduce(
+    (next, microBatch) => withClaim(withCell(next, index, microBatch, OPEN), index + 1, microBatch),
+    fencedBook,
+  );
   if (book.isCommitted) effects.push({ type: "reopened", stage: index });
   // The head's are leased again, by whoever asks.
   for (const microBatch of owned) effects.push(redo(open, index, microBatch));
   const stages = open.stages.map((each) => ({ ...each, summed: new Set<SessionKey>() }));
   return { book: { ...open, stages, isCommitted: false }, effects };
+}
+
+function withClaim(book: StepBook, stage: number, microBatch: number): StepBook {
+  const cell = book.stages[stage]?.cells[microBatch];
+  if (cell === undefined || cell.owner !== null) return book;
+  return withCell(book, stage, microBatch, { ...cell, claimedBy: cell.early[0]?.by ?? cell.claimedBy });
 }
 
 function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {
@@ -271,8 +311,17 @@ function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
     microBatch,
     input: book.stages[stage - 1]?.cells[microBatch]?.owner ?? null,
     gradient: behind?.isCounted === true ? behind.owner : null,
-    next: behind?.owner ?? null,
+    next: behind?.owner ?? behind?.claimedBy ?? null,
+    behind: ownersFrom(book, stage + 2, microBatch),
   };
+}
+
+/** Who owns the micro-batch at this stage and the ones after it, as far as anybody does. */
+export function ownersFrom({ stages }: StepBook, from: number, microBatch: number): (SessionKey | null)[] {
+  const owners = stages
+    .slice(from)
+    .map(({ cells }) => cells[microBatch]?.owner ?? cells[microBatch]?.claimedBy ?? null);
+  return owners.slice(0, owners.findLastIndex((owner) => owner !== null) + 1);
 }
 
 /** Who was fenced comes back with the next step. */

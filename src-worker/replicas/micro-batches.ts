@@ -4,6 +4,12 @@ import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
 import type { Crossed } from "./share-receipts.ts";
 
+/**
+ * Who has a micro-batch already, from the stage behind this one on: lost replicas had sent it there. Null,
+ * and beyond the end: nobody has.
+ */
+export type Holders = readonly (SessionKey | null)[];
+
 /** Somebody who sent, or asked for, what another one has given us. */
 interface Rival {
   readonly from: SessionKey;
@@ -21,8 +27,8 @@ interface Cell {
   /** Who of the next stage has it already: a lost replica of ours had sent it there. */
   heldBy: SessionKey | null;
   to: SessionKey | null;
-  /** Told to whoever is next. */
-  redoneBy: SessionKey | null;
+  /** The same of the stages after that one: told to whoever is next. */
+  behind: Holders;
   y: Activations | null;
   ySha256: string | null;
   dy: Tensor | null;
@@ -43,14 +49,10 @@ export interface MicroBatchPorts {
   readonly isTail: boolean;
   /** Where a micro-batch goes; null: nobody can be reached now. */
   readonly choose: () => SessionKey | null;
-  /** Gives the digest under which it was sent. `heldBy`: who has it at the stage behind the receiver's. */
-  readonly sendForward: (
-    microBatch: number,
-    to: SessionKey,
-    y: Activations,
-    heldBy: SessionKey | null,
-  ) => string;
+  /** Gives the digest under which it was sent. `held`: who has it from the stage behind the receiver's on. */
+  readonly sendForward: (microBatch: number, to: SessionKey, y: Activations, held: Holders) => string;
   readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => string;
+  /** Also says that it is there: whoever had sent it may not have been heard. */
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
   readonly sendLack: (microBatch: number, to: SessionKey) => void;
   readonly answered: (by: SessionKey) => void;
@@ -80,6 +82,13 @@ export class MicroBatches {
   get inFlight(): number {
     let count = 0;
     for (const { phase } of this.#cells.values()) if (phase !== "worked") count += 1;
+    return count;
+  }
+
+  /** Begun and not done, of others than this peer. */
+  inFlightBeside(peer: SessionKey): number {
+    let count = 0;
+    for (const { phase, from } of this.#cells.values()) if (phase !== "worked" && from !== peer) count += 1;
     return count;
   }
 
@@ -135,16 +144,15 @@ export class MicroBatches {
   }
 
   /** At the head. */
-  leased(microBatch: number, heldBy: SessionKey | null): void {
-    this.#add(microBatch, null, null, heldBy !== null && this.#fenced.has(heldBy) ? null : heldBy);
+  leased(microBatch: number, held: Holders): void {
+    this.#add(microBatch, null, null, held);
   }
 
   /** From the stage before. */
-  arrived(from: SessionKey, microBatch: number, x: Tensor, heldBy: SessionKey | null): void {
+  arrived(from: SessionKey, microBatch: number, x: Tensor, held: Holders): void {
     const cell = this.#cells.get(microBatch);
     if (cell === undefined) {
-      if (!this.#fenced.has(from))
-        this.#add(microBatch, from, x, heldBy !== null && this.#fenced.has(heldBy) ? null : heldBy);
+      if (!this.#fenced.has(from)) this.#add(microBatch, from, x, held);
       return;
     }
     if (cell.from === from) return;
@@ -187,7 +195,7 @@ export class MicroBatches {
     if (cell === undefined || cell.heldBy !== from || cell.y === null) return;
     cell.heldBy = null;
     cell.to = from;
-    cell.ySha256 = this.#ports.sendForward(microBatch, from, cell.y, null);
+    cell.ySha256 = this.#ports.sendForward(microBatch, from, cell.y, cell.behind);
   }
 
   /** `loss`: of the tail. */
@@ -208,16 +216,16 @@ export class MicroBatches {
     if (cell.from !== null) this.#sendBack(job.microBatch, cell, cell.from);
   }
 
-  /** Nothing of it counts in this step. `next`: who has what it owned at the stage behind it. */
-  fenced(replica: SessionKey, next: ReadonlyMap<number, SessionKey | null>): void {
+  /** Nothing of it counts in this step. `held`: who has what it owned, from the stage behind it on. */
+  fenced(replica: SessionKey, held: ReadonlyMap<number, Holders>): void {
     this.#fenced.add(replica);
     for (const [microBatch, cell] of this.#cells) {
       if (cell.heldBy === replica || cell.to === replica) {
-        cell.redoneBy = next.get(microBatch) ?? null;
+        cell.behind = this.#live(held.get(microBatch) ?? []);
         cell.heldBy = cell.to = null;
         if (cell.y !== null) this.#route(microBatch, cell);
       }
-      if (cell.redoneBy === replica) cell.redoneBy = null;
+      cell.behind = this.#live(cell.behind);
       const { rival } = cell;
       if (rival?.from === replica) cell.rival = null;
       else if (cell.from === replica && rival !== null) this.#replace(microBatch, cell, rival);
@@ -230,7 +238,7 @@ export class MicroBatches {
       const { y } = cell;
       if (cell.from === peer) this.#sendBack(microBatch, cell, peer);
       if (y === null || cell.answeredBy === peer) continue;
-      if (cell.to === peer) cell.ySha256 = this.#ports.sendForward(microBatch, peer, y, cell.redoneBy);
+      if (cell.to === peer) cell.ySha256 = this.#ports.sendForward(microBatch, peer, y, cell.behind);
       else if (cell.heldBy === peer) this.#ports.sendWant(microBatch, peer);
     }
   }
@@ -241,8 +249,14 @@ export class MicroBatches {
       if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell);
   }
 
-  #add(microBatch: number, from: SessionKey | null, x: Tensor | null, heldBy: SessionKey | null): void {
+  /** Who was fenced has nothing. */
+  #live(held: Holders): Holders {
+    return held.map((key) => (key !== null && this.#fenced.has(key) ? null : key));
+  }
+
+  #add(microBatch: number, from: SessionKey | null, x: Tensor | null, held: Holders): void {
     if (this.#cells.has(microBatch)) return;
+    const [heldBy = null, ...behind] = this.#live(held);
     this.#cells.set(microBatch, {
       from,
       x,
@@ -250,7 +264,7 @@ export class MicroBatches {
       phase: "waiting",
       heldBy,
       to: null,
-      redoneBy: null,
+      behind,
       y: null,
       ySha256: null,
       dy: null,
@@ -267,8 +281,7 @@ export class MicroBatches {
     const to = this.#ports.choose();
     if (to === null || cell.y === null) return;
     cell.to = to;
-    const heldBy = cell.redoneBy !== null && !this.#fenced.has(cell.redoneBy) ? cell.redoneBy : null;
-    cell.ySha256 = this.#ports.sendForward(microBatch, to, cell.y, heldBy);
+    cell.ySha256 = this.#ports.sendForward(microBatch, to, cell.y, cell.behind);
   }
 
   #sendBack(microBatch: number, cell: Cell, to: SessionKey): void {

@@ -1,5 +1,14 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { afterAnswer, afterFailure, afterSending, afterTelling, newcomer, route } from "../routing/route.ts";
+import {
+  afterAnswer,
+  afterFailure,
+  afterQueue,
+  afterSending,
+  afterStep,
+  afterTelling,
+  newcomer,
+  route,
+} from "../routing/route.ts";
 import type { ReplicaLoad } from "../routing/route.ts";
 
 /** What is taken for the time of one micro-batch before anybody has told it. */
@@ -61,9 +70,13 @@ export class NextReplicas {
       for (const other of this.#loads.keys()) this.#change(other, (load) => ({ ...load, workMs }));
   }
 
-  /** A step is over, or begun again: nothing is on its way. */
+  /** What others have waiting there; and there and back on the link, ms, null where that is not known. */
+  queued(key: SessionKey, othersWaiting: number, linkMs: number | null): void {
+    this.#change(key, (load) => afterQueue(load, othersWaiting, linkMs));
+  }
+
   emptied(): void {
-    for (const key of this.#loads.keys()) this.#change(key, (load) => ({ ...load, waiting: 0 }));
+    for (const key of this.#loads.keys()) this.#change(key, afterStep);
   }
 
   /** It can be reached again. */

@@ -18,7 +18,7 @@ import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
 import { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
-import type { MicroBatchJob } from "./micro-batches.ts";
+import type { Holders, MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { piecesOf, StageSums } from "./stage-sums.ts";
 import type { Part } from "./stage-sums.ts";
@@ -172,10 +172,12 @@ export class ReplicaRunner {
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
       choose: () => this.#chosen(),
-      sendForward: (microBatch, to, y, heldBy) => this.#sendForward(microBatch, to, y, heldBy),
+      sendForward: (microBatch, to, y, held) => this.#sendForward(microBatch, to, y, held),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
       sendWant: (microBatch, to) => {
-        if (this.#step !== null) this.#send(to, { type: "want", generation, step: this.#step, microBatch });
+        if (this.#step === null) return;
+        this.#tell({ type: "routed", microBatch, to });
+        this.#send(to, { type: "want", generation, step: this.#step, microBatch });
       },
       sendLack: (microBatch, to) => {
         if (this.#step !== null) this.#send(to, { type: "lack", generation, step: this.#step, microBatch });
@@ -302,11 +304,11 @@ export class ReplicaRunner {
     this.#isSpoiled = false;
   }
 
-  #leased({ step, microBatch, pass, heldBy }: Of<"lease">): void {
+  #leased({ step, microBatch, pass, heldBy, behind = [] }: Of<"lease">): void {
     this.#isAsking = false;
     if (!this.#isLive || step !== this.#step) return;
     if (pass === "evaluate") this.#evaluations.push({ microBatch, input: null });
-    else this.#batches.leased(microBatch, heldBy);
+    else this.#batches.leased(microBatch, [heldBy, ...behind]);
   }
 
   #fenced({ step, replica, owned, code }: Of<"fenced">): void {
@@ -320,7 +322,10 @@ export class ReplicaRunner {
         live && sessionKey !== replica ? [sessionKey] : [],
       ) ?? [],
     );
-    this.#batches.fenced(replica, new Map(owned.map(({ microBatch, next }) => [microBatch, next])));
+    this.#batches.fenced(
+      replica,
+      new Map(owned.map(({ microBatch, next, behind = [] }) => [microBatch, [next, ...behind]])),
+    );
   }
 
   /** Nothing of us counts any more; the state of a later step will come from another replica. */
@@ -460,21 +465,23 @@ export class ReplicaRunner {
   }
 
   #takeIn(from: SessionKey, side: Side, meta: TensorMeta, input: Tensor): void {
-    const { pass, microBatch, heldBy } = meta;
+    const { pass, microBatch, heldBy = null, behind = [] } = meta;
     if (pass === "backward") {
       if (meta.workMs !== undefined) this.#next.told(from, meta.workMs);
+      const linkMs = this.#ports.web.link(from)?.stats.roundTripMs ?? null;
+      if (meta.othersWaiting !== undefined) this.#next.queued(from, meta.othersWaiting, linkMs);
       return this.#batches.returned(from, microBatch, input);
     }
     if (side !== "previous") return;
-    if (pass === "forward") return this.#batches.arrived(from, microBatch, input, heldBy ?? null);
+    if (pass === "forward") return this.#batches.arrived(from, microBatch, input, [heldBy, ...behind]);
     if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
       this.#evaluations.push({ microBatch, input });
   }
 
-  #sendForward(microBatch: number, to: SessionKey, y: Activations, heldBy: SessionKey | null): string {
+  #sendForward(microBatch: number, to: SessionKey, y: Activations, held: Holders): string {
     this.#next.sent(to);
     this.#tell({ type: "routed", microBatch, to });
-    return this.#sendTensor("forward", microBatch, to, y, heldBy);
+    return this.#sendTensor("forward", microBatch, to, y, held);
   }
 
   #sendTensor(
@@ -482,7 +489,7 @@ export class ReplicaRunner {
     microBatch: number,
     to: SessionKey,
     values: Activations,
-    heldBy: SessionKey | null = null,
+    [heldBy = null, ...behind]: Holders = [],
   ): string {
     const { stage, generation } = this.#ports;
     const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -502,7 +509,11 @@ export class ReplicaRunner {
         codec: "f32",
         sha256: digest,
         ...(heldBy !== null && { heldBy }),
-        ...(pass === "backward" && { workMs: [...this.#passMs.values()].reduce((sum, ms) => sum + ms, 0) }),
+        ...(behind.length > 0 && { behind }),
+        ...(pass === "backward" && {
+          workMs: [...this.#passMs.values()].reduce((sum, ms) => sum + ms, 0),
+          othersWaiting: this.#batches.inFlightBeside(to),
+        }),
       },
       payload,
     );

@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
-import { afterAnswer, afterFailure, afterSending, afterTelling, newcomer, route } from "./route.ts";
+import {
+  afterAnswer,
+  afterFailure,
+  afterQueue,
+  afterSending,
+  afterStep,
+  afterTelling,
+  newcomer,
+  route,
+} from "./route.ts";
 import type { ReplicaLoad } from "./route.ts";
 
 const key = (i: number) => sessionKey.parse(i.toString(16).padStart(64, "0"));
@@ -8,6 +17,8 @@ const load = (i: number, change: Partial<ReplicaLoad> = {}): ReplicaLoad => ({
   sessionKey: key(i),
   workMs: 100,
   waiting: 0,
+  othersWaiting: 0,
+  linkMs: 0,
   failures: 0,
   asideUntil: 0,
   ...change,
@@ -45,6 +56,19 @@ describe("the route of a micro-batch", () => {
     const slow = load(2, { workMs: 500 });
     expect(route([load(1, { waiting: 2 }), slow], 0, half)).toBe(key(1));
     expect(route([load(1, { waiting: 3 }), slow], 0, half)).toBe(key(2));
+  });
+
+  it("goes where others have sent less, by what each has told of its queue with its last answer", () => {
+    const crowded = afterQueue(load(1), 4, null);
+    expect(route([crowded, load(2, { waiting: 3 })], 0, half)).toBe(key(2));
+    expect(route([crowded, load(2, { waiting: 5 })], 0, half)).toBe(key(1));
+    expect(route([afterStep(crowded), load(2, { waiting: 1 })], 0, half)).toBe(key(1));
+  });
+
+  it("takes a longer way only where that is sooner done", () => {
+    const far = afterQueue(load(1), 0, 250);
+    expect(route([far, load(2, { waiting: 2 })], 0, half)).toBe(key(2));
+    expect(route([far, load(2, { waiting: 3 })], 0, half)).toBe(key(1));
   });
 
   it("believes nobody to be more than eight times as fast as the best of the others", () => {

@@ -12,6 +12,10 @@ export interface ReplicaLoad {
   readonly workMs: number;
   /** What was sent to it by this node, and has not come back as a gradient. */
   readonly waiting: number;
+  /** What others had sent to it, and had not got back, when it answered last. */
+  readonly othersWaiting: number;
+  /** There and back on the link to it, ms. */
+  readonly linkMs: number;
   /** In a row. */
   readonly failures: number;
   /** Not tried before; 0: at any time. */
@@ -28,12 +32,13 @@ const NEWEST = 0.2;
 const MOST_TIMES = 8;
 
 /**
- * When the replica would have done what it has of this node, by its own pace. When gradients come back says
+ * When the replica would have done what it has, of this node and of others, by its own pace. When gradients come back says
  * nothing of that: it is as much the time of all stages behind it. `part`: of one more, in [0, 1): a number
  * that is drawn, so that senders who know the same do not all choose the same one.
  */
-export function virtualFinish({ workMs, waiting }: ReplicaLoad, part: number): number {
-  return (waiting + part) * workMs;
+export function virtualFinish(load: ReplicaLoad, part: number): number {
+  const { workMs, waiting, othersWaiting, linkMs } = load;
+  return linkMs + (waiting + othersWaiting + part) * workMs;
 }
 
 /**
@@ -67,6 +72,16 @@ export function afterAnswer(load: ReplicaLoad): ReplicaLoad {
   return { ...load, waiting: Math.max(0, load.waiting - 1), failures: 0, asideUntil: 0 };
 }
 
+/** It has told how many of others wait there; `linkMs`: null, that is not known (yet). */
+export function afterQueue(load: ReplicaLoad, othersWaiting: number, linkMs: number | null): ReplicaLoad {
+  return { ...load, othersWaiting, linkMs: linkMs ?? load.linkMs };
+}
+
+/** A step is over, or begun again: nothing is on its way. */
+export function afterStep(load: ReplicaLoad): ReplicaLoad {
+  return { ...load, waiting: 0, othersWaiting: 0 };
+}
+
 /** It has told what it works on a micro-batch; `isFirst`: nothing was known of it before. */
 export function afterTelling(
   load: ReplicaLoad,
@@ -82,7 +97,8 @@ export function afterTelling(
 /** It is put aside at once and tried again after a pause that doubles each time. What it had in its queue is gone. */
 export function afterFailure(load: ReplicaLoad, now: number): ReplicaLoad {
   const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(load.failures, 20));
-  return { ...load, failures: load.failures + 1, asideUntil: now + pauseMs, waiting: 0 };
+  const failures = load.failures + 1;
+  return { ...load, failures, asideUntil: now + pauseMs, waiting: 0, othersWaiting: 0 };
 }
 
 /** What is taken for a newcomer until it has told: it is as good as the best, so that it is tried. */
@@ -91,7 +107,8 @@ export function newcomer(
   others: readonly ReplicaLoad[],
   guessedMs: number,
 ): ReplicaLoad {
-  return { sessionKey, workMs: leastWork(others) ?? guessedMs, waiting: 0, failures: 0, asideUntil: 0 };
+  const workMs = leastWork(others) ?? guessedMs;
+  return { sessionKey, workMs, waiting: 0, othersWaiting: 0, linkMs: 0, failures: 0, asideUntil: 0 };
 }
 
 function leastWork(loads: readonly ReplicaLoad[]): number | null {
