@@ -121,14 +121,19 @@ export class TrainingWorker {
         onlyLast,
       });
     this.#corpora = cache("corpus", "text", false);
+    const modelParts = new ModelParts(join(folder, "models"), source, {
+      onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),
+    });
+    exchange.offer((sha256, from, length) => modelParts.held(sha256, from, length));
+    exchange.offer(async (sha256, from, length) =>
+      this.#corpus?.sha256 === sha256 ? await this.#corpus.held(from, length) : null,
+    );
     const checkpoints = cache("checkpoints", "checkpoint", true);
     this.#loader = new StageLoader({
       ...parts,
       checkpoints,
       models: cache("models", "model", false),
-      parts: new ModelParts(join(folder, "models"), source, {
-        onProgress: (bytes, ofBytes) => this.#meter.count("model", bytes, ofBytes, performance.now()),
-      }),
+      parts: modelParts,
       availableMemory: () => process.availableMemory(),
       memoryBytes: parts.memoryBytes ?? Infinity,
       now: () => performance.now(),
@@ -374,6 +379,7 @@ export class TrainingWorker {
       list,
       file: localBlobs === null ? null : join(localBlobs, blobFile(sha256)),
       cache: new ChunkCache(join(folder, "corpus", `${sha256}.kept`)),
+      neighbours: this.#parts.exchange,
       source: this.#blobs,
     });
     return this.#corpus;

@@ -11,6 +11,7 @@ import { samplesAhead, samplesOf } from "../stage/stage-samples.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 import { ChunkCache } from "./chunk-cache.ts";
 import { ChunkedCorpus } from "./chunked-corpus.ts";
+import type { ChunkedCorpusPorts } from "./chunked-corpus.ts";
 import { memoryCorpus } from "./corpus-reader.ts";
 
 const BYTES = 10 * CORPUS_CHUNK_BYTES + 1234;
@@ -44,9 +45,14 @@ const source: ChunkSource = {
   },
 };
 
-function open(file: string | null = null): ChunkedCorpus {
+const nobody = { fetchPart: () => Promise.resolve(null) };
+
+function open(
+  file: string | null = null,
+  neighbours: ChunkedCorpusPorts["neighbours"] = nobody,
+): ChunkedCorpus {
   const cache = new ChunkCache(join(folder, "kept"));
-  return new ChunkedCorpus({ sha256: sha256(corpus), bytes: BYTES, list, file, cache, source });
+  return new ChunkedCorpus({ sha256: sha256(corpus), bytes: BYTES, list, file, cache, neighbours, source });
 }
 
 it("fetches the chunks that a part lies in, once, also after a restart", async () => {
@@ -114,7 +120,15 @@ it("gives up what is on its way when it is told to", async () => {
 it("refuses a list of another length, and a place beyond its end", async () => {
   expect(
     () =>
-      new ChunkedCorpus({ sha256: "", bytes: 10, list, file: null, cache: new ChunkCache(folder), source }),
+      new ChunkedCorpus({
+        sha256: "",
+        bytes: 10,
+        list,
+        file: null,
+        cache: new ChunkCache(folder),
+        neighbours: nobody,
+        source,
+      }),
   ).toThrow(/The list of the corpus's chunks/);
   await expect(open().read(BYTES - 1, 2)).rejects.toMatchObject({ code: "bad-offset" });
 });
@@ -135,4 +149,32 @@ it("a step's samples are the same from chunks as from a corpus in memory, and th
         expect(await chunked(place)).toEqual(await whole(place));
       }
   await expect.poll(() => new Set(asked).size).toBe(asked.length);
+});
+
+it("takes chunks from neighbours that have them, and from the network what none has, or what was wrong", async () => {
+  const file = join(folder, "corpus");
+  writeFileSync(file, corpus);
+  const neighbour = open(file);
+  const given: number[] = [];
+  const refused: number[] = [];
+  const neighbours = {
+    async fetchPart(_: string, from: number, to: number) {
+      const index = from / CORPUS_CHUNK_BYTES;
+      if (index === 1) return null;
+      given.push(index);
+      const bytes = (await neighbour.held(from, to - from)) ?? new Uint8Array();
+      if (index === 2) bytes[7] = (bytes[7] ?? 0) ^ 1;
+      return { bytes, refuse: () => void refused.push(index) };
+    },
+  };
+  const reader = open(null, neighbours);
+  expect(await reader.read(0, BYTES)).toEqual(Buffer.from(corpus));
+  expect(asked.sort()).toEqual([1, 2]);
+  expect(refused).toEqual([2]);
+  expect(given).toHaveLength(10);
+  // What came is given on, whole chunks only.
+  expect(await reader.held(0, CORPUS_CHUNK_BYTES)).toEqual(
+    Buffer.from(corpus.subarray(0, CORPUS_CHUNK_BYTES)),
+  );
+  expect([await reader.held(5, 10), await open().held(BYTES, 1)]).toEqual([null, null]);
 });

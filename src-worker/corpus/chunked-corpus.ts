@@ -5,6 +5,7 @@ import { CORPUS_CHUNK_BYTES, DIGEST_BYTES, chunkCount } from "../../src-protocol
 import { Failure } from "../../src-protocol/failure.ts";
 import { persistently } from "../loading/persistently.ts";
 import type { ChunkSource } from "../loading/chunk-download.ts";
+import type { BlobExchange } from "../loading/blob-exchange.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import type { CorpusReader } from "./corpus-reader.ts";
 
@@ -17,7 +18,8 @@ export interface ChunkedCorpusPorts {
   /** Where the corpus may lie on this computer as a whole; null: nowhere. It is not copied. */
   readonly file: string | null;
   readonly cache: ChunkCache;
-  /** Who is asked for the rest. */
+  /** Who is asked for the rest: neighbours first, each for what it happens to have. */
+  readonly neighbours: Pick<BlobExchange, "fetchPart">;
   readonly source: ChunkSource;
   /** Milliseconds, of a clock that never jumps. */
   readonly now?: () => number;
@@ -77,6 +79,14 @@ export class ChunkedCorpus implements CorpusReader {
     return out;
   }
 
+  /** For a neighbour: the bytes of one chunk, if they are here and right; null: they are not. */
+  async held(from: number, length: number): Promise<Uint8Array | null> {
+    const index = from / CORPUS_CHUNK_BYTES;
+    const isChunk =
+      Number.isInteger(index) && length === Math.min(CORPUS_CHUNK_BYTES, this.#ports.bytes - from);
+    return isChunk ? await this.#here(index, from, length) : null;
+  }
+
   /** What is on its way is given up: whoever waits for it hears so. */
   giveUp(): void {
     this.#abort.abort();
@@ -98,17 +108,20 @@ export class ChunkedCorpus implements CorpusReader {
   }
 
   async #find(index: number): Promise<Uint8Array> {
-    const { cache, source, sha256, now } = this.#ports;
+    const { cache, neighbours, source, sha256, now } = this.#ports;
     const { signal } = this.#abort;
     const from = index * CORPUS_CHUNK_BYTES;
     const to = Math.min(this.#ports.bytes, from + CORPUS_CHUNK_BYTES);
-    const own = Buffer.alloc(to - from);
-    if ((await this.#readFile(own, from)) && this.#isRight(index, own)) {
-      this.#inFile[index >> 3] = (this.#inFile[index >> 3] ?? 0) | (1 << (index & 7));
-      return own;
+    const here = await this.#here(index, from, to - from);
+    if (here !== null) return here;
+    const given = await neighbours.fetchPart(sha256, from, to, signal);
+    if (given !== null) {
+      if (this.#isRight(index, given.bytes)) {
+        await cache.put(index, given.bytes);
+        return given.bytes;
+      }
+      given.refuse();
     }
-    const cached = await cache.get(index, to - from);
-    if (cached !== null && this.#isRight(index, cached)) return cached;
     let wrong = 0;
     const fetched = await persistently({ signal, ...(now ? { now } : {}) }, async () => {
       const bytes = await all(source.range(sha256, from, to, signal), to - from);
@@ -122,6 +135,16 @@ export class ChunkedCorpus implements CorpusReader {
     });
     await cache.put(index, fetched);
     return fetched;
+  }
+
+  async #here(index: number, from: number, length: number): Promise<Uint8Array | null> {
+    const own = Buffer.alloc(length);
+    if ((await this.#readFile(own, from)) && this.#isRight(index, own)) {
+      this.#inFile[index >> 3] = (this.#inFile[index >> 3] ?? 0) | (1 << (index & 7));
+      return own;
+    }
+    const cached = await this.#ports.cache.get(index, length);
+    return cached !== null && this.#isRight(index, cached) ? cached : null;
   }
 
   #isRight(index: number, bytes: Uint8Array): boolean {

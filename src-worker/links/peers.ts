@@ -34,9 +34,9 @@ const DOUBT_AFTER_MS = 1_000;
 const DOUBT_AT_LATEST_MS = 3_000;
 /** After the computer has moved or slept, a link that says nothing for so long is dead. */
 const MOVED_MS = 1_000;
-/** How often a better path than a relay is looked for. */
-const UPGRADE_MS = 10_000;
-const UPGRADE_LIMIT_MS = 600_000;
+/** How often a better path than a relay is looked for, at first and at last: nobody tells us when the other end's UDP passes again. */
+const UPGRADE_MS = 5_000;
+const UPGRADE_LIMIT_MS = 60_000;
 const UPGRADE_WITHIN_MS = 5_000;
 
 export interface Neighbours {

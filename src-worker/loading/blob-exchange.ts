@@ -10,11 +10,15 @@ const ASKS_UNDER_WAY = BLOB_ASKS / 2;
 const ANSWER_MS = 20_000;
 /** A neighbour that has a file not may be loading it just now. */
 const LACKING_MS = 15_000;
+const LACKING_KEPT = 1_024;
 
 type Ask = Extract<BlobMessage, { type: "blobAsk" }>;
 
 /** Where a file that a run names lies on this computer, whole and verified; null: it does not. */
 export type FindBlob = (sha256: string) => Promise<string | null>;
+
+/** Parts of files that are here in part: the bytes, right as far as is known here; null: they are not. */
+export type ReadHeld = (sha256: string, from: number, length: number) => Promise<Uint8Array | null>;
 
 /** Looks into the folders in which files lie by their digest. */
 export function blobsIn(folders: readonly string[]): FindBlob {
@@ -32,7 +36,7 @@ export function blobsIn(folders: readonly string[]): FindBlob {
 /** One neighbour as a source of files. */
 class Neighbour {
   readonly #link: Link;
-  readonly #find: FindBlob;
+  readonly #read: ReadHeld;
   readonly #now: () => number;
   #asks = 0;
   readonly #waiting = new Map<number, (bytes: Uint8Array | null) => void>();
@@ -40,9 +44,9 @@ class Neighbour {
   readonly #lacking = new Map<string, number>();
   #answering = 0;
 
-  constructor(link: Link, find: FindBlob, now: () => number) {
+  constructor(link: Link, read: ReadHeld, now: () => number) {
     this.#link = link;
-    this.#find = find;
+    this.#read = read;
     this.#now = now;
     link.onBlob((message, payload) => this.#hear(message, payload));
   }
@@ -53,6 +57,8 @@ class Neighbour {
 
   lacks(sha256: string, forMs: number): void {
     this.#lacking.set(sha256, this.#now() + forMs);
+    if (this.#lacking.size < LACKING_KEPT) return;
+    for (const [name, until] of this.#lacking) if (until <= this.#now()) this.#lacking.delete(name);
   }
 
   /** Null: it has not all of that. */
@@ -113,30 +119,13 @@ class Neighbour {
     const isBusy = this.#answering >= BLOB_ASKS;
     this.#answering += 1;
     try {
-      const bytes = isBusy ? null : await this.#read(ask);
+      const bytes = isBusy ? null : await this.#read(ask.sha256, ask.from, ask.length);
       if (bytes === null) await this.#link.send({ type: "blobNone", id: ask.id });
       else await this.#link.send({ type: "blobPart", id: ask.id }, bytes);
     } catch {
       // The link has closed.
     } finally {
       this.#answering -= 1;
-    }
-  }
-
-  async #read({ sha256, from, length }: Ask): Promise<Uint8Array | null> {
-    try {
-      const path = await this.#find(sha256);
-      if (path === null) return null;
-      const file = await open(path, "r");
-      try {
-        const bytes = new Uint8Array(length);
-        const { bytesRead } = await file.read(bytes, 0, length, from);
-        return bytesRead === length ? bytes : null;
-      } finally {
-        await file.close();
-      }
-    } catch {
-      return null;
     }
   }
 }
@@ -153,6 +142,7 @@ export interface ExchangedChunk {
  */
 export class BlobExchange {
   readonly #find: FindBlob;
+  readonly #held: ReadHeld[] = [];
   readonly #now: () => number;
   readonly #neighbours = new Map<Link, Neighbour>();
   /** Bytes that came from neighbours and were taken. */
@@ -164,10 +154,15 @@ export class BlobExchange {
     this.#now = now;
   }
 
+  /** What is here in part is given, too. */
+  offer(held: ReadHeld): void {
+    this.#held.push(held);
+  }
+
   /** A link to a neighbour of this run: it may ask, and is asked. */
   join(link: Link): void {
     if (this.#neighbours.has(link)) return;
-    const neighbour = new Neighbour(link, this.#find, this.#now);
+    const neighbour = new Neighbour(link, (...ask) => this.#read(...ask), this.#now);
     this.#neighbours.set(link, neighbour);
     link.onClose(() => {
       this.#neighbours.delete(link);
@@ -180,19 +175,33 @@ export class BlobExchange {
     return [...this.#neighbours.values()].some((neighbour) => neighbour.has(sha256));
   }
 
-  /** The bytes `from` up to, not including, `to`, unverified; null: no neighbour has them. */
-  async fetch(
+  /** The same for a file of which everybody has other parts: who lacks one may have the next. */
+  async fetchPart(
     sha256: string,
     from: number,
     to: number,
     signal?: AbortSignal,
   ): Promise<ExchangedChunk | null> {
+    return await this.fetch(sha256, from, to, signal, `${sha256} ${from}`);
+  }
+
+  /**
+   * The bytes `from` up to, not including, `to`, unverified; null: no neighbour has them.
+   * @param lacked what a neighbour that has them not is known to lack for a while
+   */
+  async fetch(
+    sha256: string,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+    lacked = sha256,
+  ): Promise<ExchangedChunk | null> {
     for (const neighbour of this.#neighbours.values()) {
-      if (!neighbour.has(sha256)) continue;
+      if (!neighbour.has(sha256) || !neighbour.has(lacked)) continue;
       const bytes = await neighbour.fetch(sha256, from, to, signal);
       signal?.throwIfAborted();
       if (bytes === null) {
-        neighbour.lacks(sha256, LACKING_MS);
+        neighbour.lacks(lacked, LACKING_MS);
         continue;
       }
       this.bytes += bytes.length;
@@ -205,5 +214,31 @@ export class BlobExchange {
       };
     }
     return null;
+  }
+
+  async #read(sha256: string, from: number, length: number): Promise<Uint8Array | null> {
+    try {
+      const path = await this.#find(sha256);
+      if (path !== null) return await readPart(path, from, length);
+      for (const held of this.#held) {
+        const bytes = await held(sha256, from, length);
+        if (bytes !== null) return bytes;
+      }
+      return null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** Null: the file ends before. */
+export async function readPart(path: string, from: number, length: number): Promise<Uint8Array | null> {
+  const file = await open(path, "r");
+  try {
+    const bytes = new Uint8Array(length);
+    const { bytesRead } = await file.read(bytes, 0, length, from);
+    return bytesRead === length ? bytes : null;
+  } finally {
+    await file.close();
   }
 }

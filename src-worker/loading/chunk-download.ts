@@ -102,9 +102,9 @@ export interface PartialDownload extends Omit<Download, "mostBytes"> {
 /**
  * Brings the chunks of a file that some ranges lie in; the rest of it stays a hole. Each chunk is
  * checked, and their list by its own digest, so that nothing has to be trusted for what is missing.
- * `path` has the file's whole length. Rejects as `downloadFile`.
+ * `path` has the file's whole length. Gives the places of the chunks that are there now. Rejects as `downloadFile`.
  */
-export async function downloadParts(download: PartialDownload): Promise<void> {
+export async function downloadParts(download: PartialDownload): Promise<ByteRange[]> {
   const { digest, path, bytes, chunksSha256, source, signal, ranges } = download;
   const list = await persistently(download, () => source.chunks(digest, signal));
   if (list.bytes !== bytes || chunksDigest(list.sha256) !== chunksSha256) throw corrupt(digest);
@@ -118,6 +118,7 @@ export async function downloadParts(download: PartialDownload): Promise<void> {
       takeMissing(file, list, transfer, total, download, progressed),
     );
     await file.sync();
+    return wanted.map((index) => placeOf(list, index));
   } catch (error) {
     throw error instanceof Failure ? error : diskFailure(error, path);
   } finally {

@@ -5,6 +5,7 @@ import { headerLength, LENGTH_BYTES, parseHeader } from "../../src-engine/famili
 import type { SafetensorsHeader } from "../../src-engine/families/safetensors.ts";
 import type { DecoderFile, DecoderSpec } from "../../src-protocol/decoder.ts";
 import { diskFailure } from "../stage/disk-failure.ts";
+import { readPart } from "./blob-exchange.ts";
 import { downloadParts } from "./chunk-download.ts";
 import type { ByteRange, ChunkSource } from "./chunk-download.ts";
 
@@ -15,11 +16,13 @@ export interface ModelPartsOptions {
 
 /**
  * Of a model's files, the parts that some parameters lie in: from this computer's cache, else from the
- * orchestrator, chunk by chunk. What no parameter needs is never asked for.
+ * source, chunk by chunk; what is here is given on to neighbours. What no parameter needs is never asked for.
  */
 export class ModelParts {
   readonly #folder: string;
   readonly #source: ChunkSource;
+  /** Of each file, the chunks that were checked since the start: where they begin and end. */
+  readonly #held = new Map<string, Map<number, number>>();
   readonly #onProgress: (bytes: number, ofBytes: number) => void;
 
   constructor(folder: string, source: ChunkSource, { onProgress = () => undefined }: ModelPartsOptions = {}) {
@@ -70,7 +73,7 @@ export class ModelParts {
   ): Promise<void> {
     if (ranges.length === 0) return;
     const path = this.#path({ sha256: digest });
-    await downloadParts({
+    const held = await downloadParts({
       digest,
       path,
       bytes,
@@ -80,6 +83,16 @@ export class ModelParts {
       ranges,
       onProgress,
     });
+    const known = this.#held.get(digest) ?? new Map<number, number>();
+    this.#held.set(digest, known);
+    for (const { from, to } of held) known.set(from, to);
+  }
+
+  /** For a neighbour: bytes that lie in one chunk that was checked; null: they are not here. */
+  async held(sha256: string, from: number, length: number): Promise<Uint8Array | null> {
+    for (const [begin, end] of this.#held.get(sha256) ?? [])
+      if (begin <= from && from + length <= end) return await readPart(this.#path({ sha256 }), from, length);
+    return null;
   }
 
   async #read(file: DecoderFile, from: number, to: number): Promise<Uint8Array> {
