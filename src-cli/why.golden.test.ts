@@ -127,6 +127,16 @@ const CASES: Record<string, Case> = {
       node: { ...working.node, phase: "waiting", detail: "Waiting for a stage to train.", stage: null },
     },
   },
+  "put aside for a step": {
+    state: {
+      node: {
+        ...working.node,
+        phase: "waiting",
+        detail:
+          "Other computers do its part of this step: it gave no sign of life for a moment (silent). It takes part again as soon as it has their state.",
+      },
+    },
+  },
   "the network is away": {
     state: {
       network: {
@@ -198,4 +208,12 @@ test("and it is this, word for word", async () => {
     })
     .join("\n");
   await expect(text).toMatchFileSnapshot(join(import.meta.dirname, "fixtures", "why.golden.txt"));
+});
+
+test("who was put aside is not said to work, and reads why in status and why", () => {
+  const { state, now } = stateOf(CASES["put aside for a step"] as Case);
+  for (const text of [statusText(state, now), whyText(why(state, now))]) {
+    expect(text).toContain("it gave no sign of life for a moment (silent)");
+    expect(text).not.toMatch(/^Working/);
+  }
 });

@@ -31,6 +31,19 @@ function withValues(message: Tensor, values: Float32Array<ArrayBuffer>): readonl
   return [{ ...message, sha256: sha256(payload) }, payload];
 }
 
+/** A sum of the second stage that its maker has signed as it ought to. */
+function signedSum(
+  node: FleetNode,
+  message: Extract<PeerMessage, { type: "sum" }>,
+  values: Float32Array<ArrayBuffer>,
+): readonly [PeerMessage, Uint8Array] {
+  const bytes = new Uint8Array(values.buffer);
+  const digest = sha256(bytes);
+  const { generation, step, round } = message;
+  const of = { network: "fleet", runId: spec.runId, generation, stage: 1, step, round, sha256: digest };
+  return [{ ...message, sha256: digest, signature: node.signer.sign(sumText(of)) }, bytes];
+}
+
 /** Does something to the tensors that a replica sends, in step 1. */
 const tampering =
   (change: (message: Tensor, payload: Uint8Array) => readonly (readonly [PeerMessage, Uint8Array])[]) =>
@@ -66,6 +79,19 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
         report.type === "routed" && report.step === 1 ? [report, { ...report, to: node.key }] : [report];
     },
     "sent-to-two",
+  ],
+  [
+    "sends on what it was given no lease for",
+    0,
+    (node) => {
+      node.says = (report) => {
+        const microBatch = fleet.run.book.stages[0]?.cells.findIndex(({ owner }) => owner !== node.key);
+        return report.type === "routed" && report.step === 1 && microBatch !== undefined && microBatch >= 0
+          ? [report, { ...report, microBatch }]
+          : [report];
+      };
+    },
+    "not-its-micro-batch",
   ],
   [
     "says it has counted what is another's",
@@ -104,6 +130,17 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     "not-its-micro-batch",
   ],
   [
+    "adds what is no number to the sum of its stage",
+    1,
+    (node) => {
+      node.sends = (message, payload) => {
+        if (message.type !== "sum" || message.step !== 1) return [[message, payload]];
+        return [signedSum(node, message, floats(payload).fill(Number.NaN))];
+      };
+    },
+    "bad-sum",
+  ],
+  [
     "sends different sums to different peers",
     1,
     (node) => {
@@ -114,18 +151,7 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
         if (to === isFirst) return [[message, payload]];
         const values = floats(payload);
         values[0] = 1;
-        const bytes = new Uint8Array(values.buffer);
-        const digest = sha256(bytes);
-        const text = sumText({
-          network: "fleet",
-          runId: spec.runId,
-          generation: message.generation,
-          stage: 1,
-          step: 1,
-          round: message.round,
-          sha256: digest,
-        });
-        return [[{ ...message, sha256: digest, signature: node.signer.sign(text) }, bytes]];
+        return [signedSum(node, message, values)];
       };
     },
     "two-sums",
