@@ -50,7 +50,9 @@ async function speak(page: Page, language: string): Promise<void> {
 /** Each screen in turn, in whatever language; its first answers of the daemon are there. */
 async function eachScreen(page: Page, look: (screen: string) => Promise<void>): Promise<void> {
   for (const screen of SCREENS) {
-    await page.locator(`nav a[href="#${screen.toLowerCase()}"]`).click();
+    const link = page.locator(`nav a[href="#${screen.toLowerCase()}"]`);
+    await link.click();
+    await expect(link).toHaveAttribute("aria-current", "page");
     await expect(page.locator(ANSWERED[screen] ?? "main section").first()).toBeVisible();
     await look(screen);
   }

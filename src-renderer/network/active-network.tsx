@@ -16,7 +16,7 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
     <section className={controls["card"]} aria-labelledby="active-title">
       <p className={styles["label"]}>{say("Works for")}</p>
       <h2 id="active-title" className={styles["name"]} data-testid="network-name">
-        {name}
+        {kind === "embedded" ? say("This computer") : name}
       </h2>
       {kind === "embedded" ? (
         <p className={controls["hint"]}>
