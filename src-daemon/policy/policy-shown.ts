@@ -1,4 +1,3 @@
-import type { Decision } from "../../src-protocol/policy.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { awakeText, type KeepAwake } from "../awake/keep-awake.ts";
 import { sandboxText } from "../supervision/sandbox.ts";
@@ -16,11 +15,6 @@ export function wantsAwake({
   onMains,
 }: Pick<Shown, "decision" | "rules" | "onMains">): boolean {
   return rules.keepAwake && decision.action === "run" && onMains;
-}
-
-/** When the work of now ends by time alone, as far as can be seen; Unix ms. Null: it does not, or nothing runs. */
-export function endOf({ action, nextChange }: Decision): number | null {
-  return action === "run" && nextChange?.action === "pause" ? nextChange.at : null;
 }
 
 /** The policy as the state tree shows it. */
