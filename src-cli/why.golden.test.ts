@@ -71,6 +71,7 @@ const CASES: Record<string, Case> = {
   "too hot, started by an agent": { evidence: { celsius: 101 }, override: by("run", 2, "agent") },
   "cooling down": { evidence: { celsius: 90 }, memory: { tooHot: true } },
   "data used up": { rules: { monthlyMegabytes: 10 }, evidence: { monthBytes: 11e6 } },
+  "disk quota used up": { rules: { diskMegabytes: 100 }, evidence: { folderBytes: 96e6 } },
   "nobody there": { rules: idle },
   "in use": { rules: idle, evidence: { idleSeconds: 5 } },
   "in use, outside the hours": { rules: { ...idle, schedule: "windows" }, evidence: { idleSeconds: 5 } },

@@ -38,7 +38,10 @@ function cores({ limits, held, cores: all, pins, noGroup }: LimitsSeen): LimitRo
   if (held === null) return { ...base, enforced: null, by: NO_WORKERS };
   const { share, workers } = held;
   const threads = `${share.threads} ${share.threads === 1 ? "thread" : "threads"}${workers === 1 ? "" : ` in each of ${workers} workers`}`;
-  const processors = share.cpus === null || !pins ? "" : `, on processors ${share.cpus}`;
+  const processors =
+    share.cpus === null || !pins
+      ? ""
+      : `, on ${share.cpus.includes(",") ? "processors" : "processor"} ${share.cpus}`;
   const means = [
     "number of threads",
     ...(pins ? ["taskset"] : []),
@@ -130,5 +133,5 @@ function power({ power: seen }: LimitsSeen): LimitRow {
 const NO_WORKERS = "no network is open now, so nothing computes";
 
 function gb(bytes: number): string {
-  return `${mbitText(bytes / 1e9)} GB`;
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${mbitText(bytes / 1e9)} GB`;
 }
