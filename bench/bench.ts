@@ -56,7 +56,7 @@ const BENCHMARKS = {
   },
   growth: {
     about:
-      "What a network's files, ledger and memory grow by in 1,000 steps and in 30 days, and what it writes (--seconds N of each part, --only default; Linux)",
+      "What a network's files, ledger and memory grow by in 1,000 steps and in 30 days, and what it writes (--seconds N of each part, --only book; Linux)",
     load: async () => (await import("./growth.ts")).benchGrowth,
   },
   churn: {

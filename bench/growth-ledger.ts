@@ -31,7 +31,7 @@ export function lookAtCopy(network: string, orchestrator: number): LedgerSize {
     });
     try {
       const { isClean, receipts } = lookAtLedger(store, folder, true);
-      return { ...sizes(store), isClean, receipts };
+      return { ...sizesOf(store), isClean, receipts };
     } finally {
       store.close();
     }
@@ -40,7 +40,7 @@ export function lookAtCopy(network: string, orchestrator: number): LedgerSize {
   }
 }
 
-function sizes(store: Store): Pick<LedgerSize, "bytes" | "tables"> {
+export function sizesOf(store: Store): Pick<LedgerSize, "bytes" | "tables"> {
   const tables = new Map(
     store
       .all(

@@ -81,6 +81,9 @@ const FATAL = new Set([
   "graph-refused",
 ]);
 
+/** Receipts of so long go in one message: they are written to one place, there and here. */
+const TELL_EARNED_MS = 500;
+
 /** What the orchestrator says, done: assignments are loaded and run, one generation at a time. */
 export class TrainingWorker {
   readonly #parts: WorkerParts;
@@ -105,6 +108,8 @@ export class TrainingWorker {
   /** The checkpoint of a stage with replicas, until its step is closed. */
   #uploadAt: { readonly step: number; readonly upload: () => void } | null = null;
   readonly #receiptChain = new ReceiptChain();
+  /** On disk, and on their way to the orchestrator. */
+  #earnedNow: SignedReceipt[] = [];
   readonly #refused: RefusedReceipts;
   #meter = new LoadingMeter(() => undefined);
 
@@ -421,6 +426,13 @@ export class TrainingWorker {
 
   async #earned(receipts: readonly SignedReceipt[]): Promise<void> {
     await this.#parts.outbox.add(receipts);
+    if (this.#earnedNow.length === 0) setTimeout(() => this.#tellEarned(), TELL_EARNED_MS).unref();
+    this.#earnedNow.push(...receipts);
+  }
+
+  #tellEarned(): void {
+    const receipts = this.#earnedNow;
+    this.#earnedNow = [];
     for (const batch of inBatches(receipts)) this.#report({ type: "receipts", receipts: batch });
   }
 

@@ -3,14 +3,18 @@ import { type Arithmetic, DEFAULT_ARITHMETIC, kernelsFor } from "../../src-proto
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
 
-/** What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. */
+/**
+ * What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. A
+ * checkpoint of the default model is 30 MB: so seldom, it is at most 150 kB a step on the disk.
+ */
 export const MODEL_SIZES = {
-  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8 },
+  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 200 },
   tiny: {
     model: { ...DEFAULT_MODEL, width: 32, heads: 2, hidden: 64 } satisfies ModelSpec,
     batch: 2,
     sequence: 32,
     microBatches: 2,
+    checkpointEverySteps: 50,
   },
 } as const;
 export type ModelSize = keyof typeof MODEL_SIZES;
@@ -40,7 +44,7 @@ export function planRun({
   workers,
   arithmetic = DEFAULT_ARITHMETIC.ownComputer,
 }: RunRequest): RunSpec {
-  const { model, batch, sequence, microBatches } = MODEL_SIZES[size];
+  const { model, batch, sequence, microBatches, checkpointEverySteps } = MODEL_SIZES[size];
   const mathematics = {
     model,
     stages: Math.max(1, Math.min(model.blocks, workers)),
@@ -74,7 +78,7 @@ export function planRun({
     steps,
     evaluateEverySteps: 10,
     evaluationMicroBatches: 4,
-    checkpointEverySteps: 50,
+    checkpointEverySteps,
   };
 }
 

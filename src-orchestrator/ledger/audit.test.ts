@@ -216,7 +216,7 @@ describe("receipts that were added up and deleted", () => {
     const folder = temporaryFolder();
     const store = Store.open(folder, () => {});
     const ledger = await bookedLedger(store, folder, () => 508);
-    for (let step = 0; step < 513; step++) await ledger.credit(receiptsOf(step));
+    await ledger.credit(Array.from({ length: 513 }, (_, step) => receiptsOf(step)).flat());
     const report = auditLedger(store);
     expect(report.findings).toEqual([]);
     expect(report.receipts).toMatchObject({ kept: 15, pruned: 1524, loose: 3 });

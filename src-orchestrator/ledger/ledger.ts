@@ -114,7 +114,7 @@ export class Ledger {
     const sound = asked.filter(({ code }) => code === null);
     for (const { id, code } of asked) if (code !== null) answer.refused.push({ id, code });
     if (sound.length === 0) return { answer, early };
-    return await this.store.write(() => {
+    return await this.store.writeLater(() => {
       const page = this.page();
       for (const { id, receipt } of sound) {
         const code = this.book(id, receipt, page, answer);

@@ -48,6 +48,20 @@ describe("the store", () => {
     store.close();
   });
 
+  test("what can wait is not in the next commit, and goes with the one that everything has to be in", async () => {
+    const store = Store.open(temporaryFolder(), ignore);
+    const accounts = (): unknown[] => store.all("SELECT account FROM balances").map((row) => row.account);
+    const later = store.writeLater(() => store.run("INSERT INTO balances VALUES ('later', 1)"));
+    await store.write(() => store.run("INSERT INTO balances VALUES ('soon', 1)"));
+    expect(accounts()).toEqual(["soon"]);
+    store.makeSafe();
+    await later;
+    expect(accounts()).toEqual(["later", "soon"]);
+    const last = store.writeLater(() => store.run("INSERT INTO balances VALUES ('last', 1)"));
+    store.close();
+    await last;
+  });
+
   test("work that throws undoes its own rows only", async () => {
     const store = Store.open(temporaryFolder(), ignore);
     const good = store.write(() => store.run("INSERT INTO balances VALUES ('good', 1)"));
