@@ -1,3 +1,4 @@
+import { loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Progress } from "../bench.ts";
@@ -14,14 +15,18 @@ export interface HomeTraining {
   readonly lossPercent: number;
   readonly kinds: readonly string[];
   readonly tokensPerSecond: number;
-  /** The same three homes on one computer, without lines between them, before and after. */
+  /** The same processes on the same cores at the same time, without lines between them, before and after. */
   readonly computeTokensPerSecond: number;
   /** The line of the home and direction that would be full first. */
   readonly linkTokensPerSecond: number;
   /** Through that line, with all that the transport adds. */
   readonly bytesPerToken: number;
+  /** Which of the two is the less, so what a better line would not change. */
+  readonly limitedBy: "compute" | "link";
   /** tokensPerSecond ÷ min(compute, link) */
   readonly ratio: number;
+  /** Of this computer over the last minute, when it was over: beyond its number of cores nobody here had one alone. */
+  readonly load: number;
 }
 
 interface Measured {
@@ -38,8 +43,12 @@ export async function trainAtHomes(
   progress: Progress,
 ): Promise<HomeTraining[]> {
   const computes = [await together(net, "before", progress)];
-  const measured: (Measured & { lossPercent: number; bytesPerToken: number; linkTokensPerSecond: number })[] =
-    [];
+  const measured: (Measured & {
+    lossPercent: number;
+    bytesPerToken: number;
+    linkTokensPerSecond: number;
+    load: number;
+  })[] = [];
   for (const lossPercent of losses) {
     const homes: string[] = [];
     const edges: string[] = [];
@@ -65,7 +74,8 @@ export async function trainAtHomes(
       const worst = full.reduce((a, b) => (b.bytes / b.mbit > a.bytes / a.mbit ? b : a));
       const bytesPerToken = worst.bytes / seen.tokens;
       const linkTokensPerSecond = (worst.mbit * 125_000) / bytesPerToken;
-      measured.push({ ...seen, lossPercent, bytesPerToken, linkTokensPerSecond });
+      const load = Number((loadavg()[0] ?? 0).toFixed(1));
+      measured.push({ ...seen, lossPercent, bytesPerToken, linkTokensPerSecond, load });
       progress(JSON.stringify(measured.at(-1)));
     } finally {
       training.close();
@@ -73,15 +83,19 @@ export async function trainAtHomes(
   }
   computes.push(await together(net, "after", progress));
   const compute = computes.reduce((sum, each) => sum + each, 0) / computes.length;
-  return measured.map(({ lossPercent, kinds, tokensPerSecond, linkTokensPerSecond, bytesPerToken }) => ({
-    lossPercent,
-    kinds,
-    tokensPerSecond: Math.round(tokensPerSecond),
-    computeTokensPerSecond: Math.round(compute),
-    linkTokensPerSecond: Math.round(linkTokensPerSecond),
-    bytesPerToken: Math.round(bytesPerToken),
-    ratio: Number((tokensPerSecond / Math.min(compute, linkTokensPerSecond)).toFixed(3)),
-  }));
+  return measured.map(
+    ({ lossPercent, kinds, tokensPerSecond, linkTokensPerSecond, bytesPerToken, load }) => ({
+      lossPercent,
+      kinds,
+      tokensPerSecond: Math.round(tokensPerSecond),
+      computeTokensPerSecond: Math.round(compute),
+      linkTokensPerSecond: Math.round(linkTokensPerSecond),
+      bytesPerToken: Math.round(bytesPerToken),
+      limitedBy: compute < linkTokensPerSecond ? "compute" : "link",
+      ratio: Number((tokensPerSecond / Math.min(compute, linkTokensPerSecond)).toFixed(3)),
+      load,
+    }),
+  );
 }
 
 async function together(net: LabNet, when: string, progress: Progress): Promise<number> {
