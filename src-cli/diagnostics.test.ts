@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { diagnostics, saveReport, tail } from "./diagnostics.ts";
-import { doctor, doctorText } from "./doctor.ts";
+import { doctor, doctorText, hotkeyAtRest } from "./doctor.ts";
 import { redacted } from "./redact.ts";
 
 const who = { home: "/home/anna", user: "anna.b", host: "annas-laptop" };
@@ -83,6 +83,18 @@ describe("tah doctor", () => {
       text: expect.stringMatching(/GB are free/),
     });
     expect(doctorText(findings)).toMatch(/1 thing is wrong\. `tah diagnostics`/);
+  });
+
+  it("tells the owner of a hotkey that nothing but its file's mode protects", () => {
+    const path = "/home/anna/wallets/default/hotkeys/default";
+    const wallets = (holds: "secret" | "locked") => {
+      const key = { name: "default", path, address: null, holds, problem: null };
+      return { inUse: path, wallets: [{ name: "default", coldkey: null, hotkeys: [key] }] };
+    };
+    expect(hotkeyAtRest(wallets("secret"))).toMatchObject([
+      { is: "warning", text: expect.stringContaining("neither a password nor a keychain") },
+    ]);
+    expect(hotkeyAtRest(wallets("locked"))).toMatchObject([{ is: "good" }]);
   });
 
   it("a folder that is not there yet is no problem", async () => {

@@ -103,6 +103,7 @@ async function running(home: string): Promise<Finding[]> {
     const findings: Finding[] = [
       { about: "Train at Home", is: "good", text: situationText(state, Date.now()) },
     ];
+    findings.push(...hotkeyAtRest(await client.call("wallet.list", {})));
     if (state.problem !== null)
       findings.push({ about: "Problem", is: "problem", text: state.problem.message });
     if (state.node.phase === "failed")
@@ -125,6 +126,19 @@ async function running(home: string): Promise<Finding[]> {
   } finally {
     client.close();
   }
+}
+
+/** How the hotkey in use is kept: said as it is, since whoever reads an open one works and claims in its name. */
+export function hotkeyAtRest({
+  wallets,
+  inUse,
+}: Pick<MethodResult<"wallet.list">, "wallets" | "inUse">): Finding[] {
+  const key = wallets.flatMap(({ hotkeys }) => hotkeys).find(({ path }) => path === inUse);
+  if (key === undefined) return [];
+  const about = "Hotkey";
+  if (key.holds === "locked") return [{ about, is: "good", text: `It lies under a password in ${inUse}.` }];
+  const text = `It lies open in ${inUse}, for this account alone: neither a password nor a keychain keeps it from other programs of this account. \`tah wallet create\` with --hotkey and --password-file makes one under a password.`;
+  return [{ about, is: "warning", text }];
 }
 
 /** "On mains; last input 12 s ago; 61 °C": what is known now. */

@@ -26,6 +26,8 @@ import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daem
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
+import { paidWorth, readPrices } from "./entered-price.ts";
+import { addPriceCommand } from "./price-command.ts";
 import { addChainCommands } from "./chain-command.ts";
 import { addDashboardCommand } from "./dashboard-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
@@ -215,7 +217,11 @@ command(
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});
-  return { data: state.earnings, text: earningsText(state) };
+  const worth = paidWorth(state, readPrices(state.dataFolder), Date.now());
+  return {
+    data: { ...state.earnings, worth: worth === null ? null : { paid: worth.worth, ...worth.price } },
+    text: [earningsText(state), ...(worth === null ? [] : [worth.text])].join("\n"),
+  };
 });
 
 command("claim", "claim all that has accrued", async (client) => {
@@ -401,6 +407,7 @@ addLedgerCommands(program, say);
 addChainCommands(program, say);
 addReceiptsCommands(program, say);
 addPayoutCommand(program, say);
+addPriceCommand(program, say);
 
 program
   .command("doctor")

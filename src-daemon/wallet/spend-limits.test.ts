@@ -42,3 +42,16 @@ it("keeps a limit for each subnet's alpha, apart from TAO", () => {
   limits().setPerDay("tao", 2n * TAO);
   limits().spend("tao", TAO);
 });
+
+it("has room again for what never moved, once, also after a crash", () => {
+  const home = temporaryFolder();
+  const limits = () => new SpendLimits(home, () => 1_800_000_000_000);
+  limits().spend("tao", TAO, "signed text");
+  limits().giveBack("signed text", { rao: TAO / 4n, part: "one claim" });
+  limits().giveBack("signed text", { rao: TAO / 4n, part: "one claim" });
+  expect(() => limits().spend("tao", TAO / 2n)).toThrow(/of which 0.75 are used/);
+  limits().spend("tao", TAO / 4n);
+  limits().giveBack("signed text", { rao: TAO / 4n, part: "another claim" });
+  limits().giveBack("another text", { rao: TAO, part: "one claim" });
+  expect(() => limits().spend("tao", TAO)).toThrow(/of which 0.75 are used/);
+});

@@ -1,0 +1,90 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { plural } from "../src-protocol/amounts.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import type { DaemonState } from "../src-protocol/state.ts";
+import { RAO_PER_TAO, assetWord } from "../src-protocol/units.ts";
+
+const DAY_MS = 86_400_000;
+const DECIMALS = 6;
+
+/** What its owner has entered that 1 TAO (or 1 alpha) is worth. No price is ever asked for over the network. */
+export const enteredPrice = z.strictObject({
+  /** Of one, as a decimal with at most six places. */
+  price: z.string().regex(/^\d{1,9}(\.\d{1,6})?$/, "a number with at most six decimals"),
+  currency: z.string().regex(/^[A-Z]{3}$/, "three capital letters, such as EUR"),
+  source: z.string().trim().min(1).max(100),
+  at: z.int().nonnegative(),
+});
+export type EnteredPrice = z.infer<typeof enteredPrice>;
+
+export type PricedAsset = "tao" | "alpha";
+const prices = z.strictObject({ tao: enteredPrice.optional(), alpha: enteredPrice.optional() });
+type Prices = z.infer<typeof prices>;
+
+const FILE_NAME = "prices.json";
+
+/** A file that is damaged has no price: it can be entered again. */
+export function readPrices(home: string): Prices {
+  try {
+    return prices.parse(JSON.parse(readFileSync(join(home, FILE_NAME), "utf8")));
+  } catch {
+    return {};
+  }
+}
+
+/** Null forgets it. @throws Failure `bad-option` */
+export function enterPrice(home: string, asset: PricedAsset, entered: EnteredPrice | null): Prices {
+  const { [asset]: _before, ...others } = readPrices(home);
+  const checked = entered === null ? null : enteredPrice.safeParse(entered);
+  if (checked?.success === false)
+    throw new Failure(
+      "bad-option",
+      `That is no price: ${checked.error.issues[0]?.message ?? "unknown form"}.`,
+    );
+  const changed: Prices = checked === null ? others : { ...others, [asset]: checked.data };
+  const path = join(home, FILE_NAME);
+  if (Object.keys(changed).length === 0) rmSync(path, { force: true });
+  else {
+    writeFileSync(`${path}.new`, `${JSON.stringify(changed)}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+  return changed;
+}
+
+/** What an amount is worth, rounded down to hundredths; `"1234.50"`. */
+export function worthOf(rao: bigint, { price }: Pick<EnteredPrice, "price">): string {
+  const [whole = "0", fraction = ""] = price.split(".");
+  const micros = BigInt(whole + fraction.padEnd(DECIMALS, "0"));
+  const cents = (rao * micros) / RAO_PER_TAO / 10_000n;
+  return `${cents / 100n}.${String(cents % 100n).padStart(2, "0")}`;
+}
+
+/** "312.5 EUR for 1 TAO, as entered 3 days ago (2026-11-25) from kraken.com". */
+export function priceText(
+  asset: PricedAsset,
+  { price, currency, source, at }: EnteredPrice,
+  now: number,
+): string {
+  const days = Math.floor(Math.max(0, now - at) / DAY_MS);
+  const age = days === 0 ? "today" : `${plural(days, "day")} ago`;
+  const date = new Date(at).toISOString().slice(0, 10);
+  return `${price} ${currency} for 1 ${assetWord(asset)}, as entered ${age} (${date}) from ${source}`;
+}
+
+/** What was paid is worth so much, with source and age of the price; null: no price, nothing known, or test units. */
+export function paidWorth(
+  { earnings }: Pick<DaemonState, "earnings">,
+  entered: Prices,
+  now: number,
+): { readonly text: string; readonly worth: string; readonly price: EnteredPrice } | null {
+  const { asset, asOf, paidRao } = earnings;
+  // SECURITY: test units are never shown as money.
+  if (asset === "test" || asOf === null) return null;
+  const price = entered[asset];
+  if (price === undefined) return null;
+  const worth = worthOf(BigInt(paidRao), price);
+  const text = `Worth:     what was paid, about ${worth} ${price.currency} (${priceText(asset, price, now)})`;
+  return { text, worth, price };
+}
