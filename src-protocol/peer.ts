@@ -3,12 +3,25 @@ import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { MOST_MICRO_BATCHES, MOST_STAGES } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
 
+const MOST_WORK_MS = 31 * 24 * 3_600_000;
+/** What a replica tells those who send it work; all times are its own, ms. */
+export const replicaLoad = z.strictObject({
+  /** Of a micro-batch, there and back. */
+  workMs: z.number().nonnegative().max(MOST_WORK_MS),
+  /** Of all that it can work on now. */
+  backlogMs: z.number().nonnegative().max(MOST_WORK_MS),
+  /** Micro-batches of this step that have come from the receiver. */
+  taken: z
+    .int()
+    .nonnegative()
+    .max(2 * MOST_MICRO_BATCHES),
+});
+export type ReplicaLoad = z.infer<typeof replicaLoad>;
+
 /** What travels between two workers: this is the frame's meta; a tensor's bytes are its payload. */
 const step = z.int().nonnegative();
 const microBatch = z.int().nonnegative();
 const generation = z.int().nonnegative();
-
-const MOST_WORK_MS = 31 * 24 * 3_600_000;
 
 export const tensorMeta = z.strictObject({
   type: z.literal("tensor"),
@@ -33,10 +46,8 @@ export const tensorMeta = z.strictObject({
   heldBy: sessionKey.nullable().optional(),
   /** The same of the stages after that one, where more than one stage has lost it. */
   behind: z.array(sessionKey.nullable()).max(MOST_STAGES).optional(),
-  /** Backward, of a replica: what it works on a micro-batch, there and back; by it others route. */
-  workMs: z.number().nonnegative().max(MOST_WORK_MS).optional(),
-  /** The same: so many micro-batches of others than the receiver are there and not done. */
-  othersWaiting: z.int().nonnegative().max(MOST_MICRO_BATCHES).optional(),
+  /** Backward, of a replica: by it others route. */
+  load: replicaLoad.optional(),
 });
 export type TensorMeta = z.infer<typeof tensorMeta>;
 
@@ -103,6 +114,8 @@ export const replicaMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("want"), generation, step, microBatch }),
   /** The answer, when what the lost one had sent never came, or was refused: send me yours. */
   z.strictObject({ type: z.literal("lack"), generation, step, microBatch }),
+  /** To the stage before, when it changes, and not often. */
+  z.strictObject({ type: z.literal("load"), generation, step, load: replicaLoad }),
   /** Of the gradient sum of the whole stage, values from `from` on; `sha256` of all of it, signed (`sumText`). */
   z.strictObject({
     type: z.literal("sum"),

@@ -2,6 +2,10 @@ import { applyToStep, openStep } from "../../src-orchestrator/routing/step-book.
 import type { StepBook, StepEffect, StepEvent } from "../../src-orchestrator/routing/step-book.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { NextReplicas } from "../../src-worker/replicas/next-replicas.ts";
+import type { ReplicaLoad } from "../../src-protocol/peer.ts";
+import { OwnLoad } from "../../src-worker/replicas/own-load.ts";
+import type { Pass, Waiting } from "../../src-worker/replicas/own-load.ts";
+import { HeadWindow } from "../../src-worker/routing/head-window.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { Random } from "./random.ts";
 
@@ -49,14 +53,20 @@ export interface StepResult {
 const FORWARD = 1 / 3;
 /** As the product's heads do. */
 const ON_THE_WAY = 2;
+/** How often a replica looks whether it has to tell its senders what it has to do; ms. */
+const LOOK_MS = 500;
 
 interface Worker extends StepNode {
   readonly next: NextReplicas;
+  readonly load: OwnLoad;
+  readonly window: HeadWindow;
   readonly forwards: number[];
   readonly backwards: number[];
   isBusy: boolean;
   isGone: boolean;
   isAsking: boolean;
+  /** What it has to do is not what it has told. */
+  hasNews: boolean;
   inFlight: number;
 }
 
@@ -68,12 +78,25 @@ interface Cell {
 }
 
 type Happening =
-  | { readonly type: "arrives"; readonly stage: number; readonly microBatch: number; readonly at: Worker }
+  | {
+      readonly type: "arrives";
+      readonly stage: number;
+      readonly microBatch: number;
+      readonly from: SessionKey;
+      readonly at: Worker;
+    }
   | {
       readonly type: "returns";
       readonly stage: number;
       readonly microBatch: number;
       readonly from: SessionKey;
+      readonly load: ReplicaLoad;
+    }
+  | { readonly type: "looks"; readonly worker: Worker }
+  | {
+      readonly type: "tells";
+      readonly from: SessionKey;
+      readonly to: readonly (readonly [Worker, ReplicaLoad])[];
     }
   | { readonly type: "ends"; readonly by: Worker; readonly microBatch: number; readonly isBack: boolean }
   | { readonly type: "changes"; readonly change: Change };
@@ -112,12 +135,17 @@ class Step {
     // Who was there in the steps before knows the others' pace.
     for (const { stage, next } of this.#workers.values())
       for (const other of nodes)
-        if (other.stage === stage + 1) next.told(other.key, options.workMs / other.speed);
+        if (other.stage === stage + 1)
+          next.told(
+            other.key,
+            { workMs: options.workMs / other.speed, backlogMs: 0, taken: 0 },
+            2 * options.linkMs,
+          );
   }
 
   run(): StepResult {
     const { stages, microBatches } = this.#options;
-    for (const worker of this.#workers.values()) this.#pump(worker);
+    for (const worker of this.#workers.values()) this.#begins(worker);
     while (!this.#isOver) {
       const next = this.#queue.pop();
       if (next === undefined) break;
@@ -129,17 +157,33 @@ class Step {
   }
 
   #worker(node: StepNode): Worker {
-    const next = new NextReplicas(() => this.#now, this.#options.random.next);
+    const now = (): number => this.#now;
+    const { random, stages, workMs } = this.#options;
+    const load = new OwnLoad(now);
+    // As after the steps before.
+    for (const pass of ["forward", "backward"] as const) {
+      load.begins(pass);
+      load.ends((workMs * shareOf(pass, node.stage === stages - 1)) / node.speed);
+    }
     return {
       ...node,
-      next,
+      next: new NextReplicas(now, random.next),
+      load,
+      window: new HeadWindow(now, stages * ON_THE_WAY),
       forwards: [],
       backwards: [],
       isBusy: false,
       isGone: false,
       isAsking: false,
+      hasNews: false,
       inFlight: 0,
     };
+  }
+
+  #begins(worker: Worker): void {
+    this.#pump(worker);
+    if (worker.stage > 0)
+      this.#queue.push(this.#now + this.#options.random.next() * LOOK_MS, { type: "looks", worker });
   }
 
   #keysOf(stage: number): SessionKey[] {
@@ -161,9 +205,15 @@ class Step {
       case "changes":
         return this.#changes(event.change);
       case "arrives":
-        return this.#arrives(event.at, event.microBatch);
+        return this.#arrives(event.at, event.microBatch, event.from);
       case "returns":
-        return this.#returns(event.stage, event.microBatch, event.from);
+        return this.#returns(event);
+      case "looks":
+        return this.#looks(event.worker);
+      case "tells":
+        for (const [sender, load] of event.to)
+          if (!sender.isGone) sender.next.told(event.from, load, 2 * this.#options.linkMs);
+        return;
       case "ends":
         return this.#ends(event.by, event.microBatch, event.isBack);
     }
@@ -175,7 +225,7 @@ class Step {
       this.#workers.set(worker.key, worker);
       this.#tell({ type: "joined", stage: worker.stage, replica: worker.key });
       this.#admit();
-      return this.#pump(worker);
+      return this.#begins(worker);
     }
     const worker = this.#workers.get(change.key);
     if (worker === undefined || worker.isGone) return;
@@ -199,7 +249,7 @@ class Step {
         const worker = this.#workers.get(effect.to);
         if (worker === undefined) return;
         worker.isAsking = false;
-        return this.#arrives(worker, effect.microBatch);
+        return this.#arrives(worker, effect.microBatch, null);
       }
       case "redo": {
         const { stage, microBatch, input } = effect;
@@ -235,13 +285,15 @@ class Step {
     return cell;
   }
 
-  #arrives(worker: Worker, microBatch: number): void {
+  #arrives(worker: Worker, microBatch: number, from: SessionKey | null): void {
     if (worker.isGone) return;
     const cell = this.#cell(worker.stage, microBatch);
     if (cell.owner !== null && cell.owner !== worker) return;
     cell.owner = worker;
     worker.inFlight += 1;
     worker.forwards.push(microBatch);
+    if (from !== null) worker.load.took(from);
+    worker.hasNews = true;
     this.#pump(worker);
   }
 
@@ -254,7 +306,9 @@ class Step {
     worker.isBusy = true;
     const { workMs, stages } = this.#options;
     const isBack = back !== undefined || worker.stage === stages - 1;
-    const share = back !== undefined ? 1 - FORWARD : worker.stage === stages - 1 ? 1 : FORWARD;
+    const pass = back === undefined ? "forward" : "backward";
+    const share = shareOf(pass, worker.stage === stages - 1);
+    worker.load.begins(pass);
     this.#queue.push(this.#now + (workMs * share) / worker.speed, {
       type: "ends",
       by: worker,
@@ -265,14 +319,16 @@ class Step {
 
   /** As the product's heads do: one in hand while another one is worked on, and not too many on their way. */
   #ask(worker: Worker): void {
-    if (worker.isGone || worker.forwards.length > 0 || worker.inFlight > this.#options.stages * ON_THE_WAY)
-      return;
+    if (worker.isGone || worker.forwards.length > 0) return;
+    if (worker.inFlight > worker.window.most(worker.load.workMs)) return;
     worker.isAsking = true;
     this.#tell({ type: "lease", by: worker.key, until: Infinity });
   }
 
   #ends(worker: Worker, microBatch: number, isBack: boolean): void {
     worker.isBusy = false;
+    worker.hasNews = true;
+    worker.load.ends(null);
     if (worker.isGone) return;
     const { stage } = worker;
     const cell = this.#cell(stage, microBatch);
@@ -282,7 +338,7 @@ class Step {
         cell.hasOutput = true;
         const behind = this.#cell(stage + 1, microBatch);
         if (behind.owner === null) this.#send(worker, microBatch);
-        else if (behind.isDone) this.#return(stage, microBatch, behind.owner.key);
+        else if (behind.isDone) this.#return(stage, microBatch, behind.owner);
       }
     }
     this.#pump(worker);
@@ -293,24 +349,46 @@ class Step {
     cell.isDone = true;
     worker.inFlight -= 1;
     this.#tell({ type: "counted", step: 0, stage, microBatch, by });
-    if (stage > 0) this.#return(stage - 1, microBatch, by);
+    if (stage > 0) this.#return(stage - 1, microBatch, worker);
   }
 
-  #return(stage: number, microBatch: number, from: SessionKey): void {
-    this.#queue.push(this.#now + this.#options.linkMs, { type: "returns", stage, microBatch, from });
+  #return(stage: number, microBatch: number, worker: Worker): void {
+    const owner = this.#cell(stage, microBatch).owner?.key;
+    if (owner === undefined) return;
+    const load = worker.load.of(owner, waitingOf(worker));
+    this.#queue.push(this.#now + this.#options.linkMs, {
+      type: "returns",
+      stage,
+      microBatch,
+      from: worker.key,
+      load,
+    });
   }
 
-  #returns(stage: number, microBatch: number, from: SessionKey): void {
+  #returns({ stage, microBatch, from, load }: Extract<Happening, { type: "returns" }>): void {
     const cell = this.#cell(stage, microBatch);
     const { owner } = cell;
     if (owner === null || owner.isGone) return;
-    const { workMs } = this.#options;
-    owner.next.told(from, workMs / (this.#workers.get(from)?.speed ?? 1));
+    owner.next.told(from, load, 2 * this.#options.linkMs);
     owner.next.answered(from);
+    owner.window.returned(microBatch);
     if (!cell.hasOutput || cell.isDone || cell.isQueuedBack) return;
     cell.isQueuedBack = true;
     owner.backwards.push(microBatch);
     this.#pump(owner);
+  }
+
+  /** Senders hear what it has to do, as soon as a link allows. */
+  #looks(worker: Worker): void {
+    if (worker.isGone || this.#isOver) return;
+    this.#queue.push(this.#now + LOOK_MS, { type: "looks", worker });
+    if (!worker.hasNews) return;
+    worker.hasNews = false;
+    const senders = [...this.#workers.values()].filter(
+      ({ stage, isGone }) => stage === worker.stage - 1 && !isGone,
+    );
+    const to = senders.map((sender) => [sender, worker.load.of(sender.key, waitingOf(worker))] as const);
+    this.#queue.push(this.#now + this.#options.linkMs, { type: "tells", from: worker.key, to });
   }
 
   #send(worker: Worker, microBatch: number): void {
@@ -319,8 +397,25 @@ class Step {
     const at = to === null ? undefined : this.#workers.get(to);
     if (to === null || at === undefined) return;
     worker.next.sent(to);
+    worker.window.sent(microBatch);
     this.#tell({ type: "routed", stage, microBatch, by: worker.key, to });
-    this.#queue.push(this.#now + this.#options.linkMs, { type: "arrives", stage, microBatch, at });
+    this.#queue.push(this.#now + this.#options.linkMs, {
+      type: "arrives",
+      stage,
+      microBatch,
+      from: worker.key,
+      at,
+    });
     this.#cell(stage, microBatch).owner = at;
   }
+}
+
+function waitingOf({ forwards, backwards }: Worker): Waiting {
+  return { forward: forwards.length, backward: backwards.length };
+}
+
+/** Of the work on a micro-batch; the tail does both ways at once. */
+function shareOf(pass: Pass, isTail: boolean): number {
+  if (isTail) return pass === "forward" ? 1 : 0;
+  return pass === "forward" ? FORWARD : 1 - FORWARD;
 }

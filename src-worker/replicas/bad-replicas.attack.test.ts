@@ -190,7 +190,8 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     1,
     (node) => {
       node.says = (report) =>
-        report.type === "counted" && report.step === 1
+        // Whether it was given anything in that step or not.
+        (report.type === "counted" || report.type === "summed") && report.step === 1
           ? fleet.nodes
               .filter(({ stage }) => stage !== 1)
               .slice(0, 2)

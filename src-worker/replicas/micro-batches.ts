@@ -85,16 +85,9 @@ export class MicroBatches {
     return count;
   }
 
-  /** Begun and not done, of others than this peer. */
-  inFlightBeside(peer: SessionKey): number {
-    let count = 0;
-    for (const { phase, from } of this.#cells.values()) if (phase !== "worked" && from !== peer) count += 1;
-    return count;
-  }
-
-  /** Waiting for their first pass. */
-  get waiting(): number {
-    return this.#forwards.length;
+  /** For each pass. */
+  get waiting(): { readonly forward: number; readonly backward: number } {
+    return { forward: this.#forwards.length, backward: this.#backwards.length };
   }
 
   /** What has crossed the borders for these micro-batches, and with whom: of those that were worked on. */

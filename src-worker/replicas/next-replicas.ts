@@ -1,8 +1,8 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import {
   afterAnswer,
+  afterBacklog,
   afterFailure,
-  afterQueue,
   afterSending,
   afterStep,
   afterTelling,
@@ -10,6 +10,7 @@ import {
   route,
 } from "../routing/route.ts";
 import type { ReplicaLoad } from "../routing/route.ts";
+import type { ReplicaLoad as Told } from "../../src-protocol/peer.ts";
 
 /** What is taken for the time of one micro-batch before anybody has told it. */
 const GUESSED_MS = 100;
@@ -52,17 +53,16 @@ export class NextReplicas {
     this.#change(key, afterAnswer);
   }
 
-  /** Its own work on a micro-batch, ms. */
-  told(key: SessionKey, workMs: number): void {
+  /** What it has to do, and how long it works on a micro-batch. `linkMs`: there and back; null, not known. */
+  told(key: SessionKey, told: Told, linkMs: number | null): void {
+    this.#pace(key, told.workMs);
+    this.#change(key, (load) => afterBacklog(load, told, linkMs, this.#now()));
+  }
+
+  #pace(key: SessionKey, workMs: number): void {
     const isFirst = !this.#told.has(key);
-    this.#change(key, (load) =>
-      afterTelling(
-        load,
-        workMs,
-        isFirst,
-        [...this.#loads.values()].filter((each) => this.#told.has(each.sessionKey)),
-      ),
-    );
+    const least = this.#leastOfOthers(key);
+    this.#change(key, (load) => afterTelling(load, workMs, isFirst, least));
     if (!this.#loads.has(key)) return;
     this.#told.add(key);
     // The first that tells is all there is to know, also of the others, while they have told nothing.
@@ -70,11 +70,17 @@ export class NextReplicas {
       for (const other of this.#loads.keys()) this.#change(other, (load) => ({ ...load, workMs }));
   }
 
-  /** What others have waiting there; and there and back on the link, ms, null where that is not known. */
-  queued(key: SessionKey, othersWaiting: number, linkMs: number | null): void {
-    this.#change(key, (load) => afterQueue(load, othersWaiting, linkMs));
+  /** Null: no other one has told anything. */
+  #leastOfOthers(key: SessionKey): number | null {
+    let least: number | null = null;
+    for (const other of this.#told) {
+      const ms = other === key ? undefined : this.#loads.get(other)?.workMs;
+      if (ms !== undefined && (least === null || ms < least)) least = ms;
+    }
+    return least;
   }
 
+  /** A step is over, or begun again: nothing is on its way. */
   emptied(): void {
     for (const key of this.#loads.keys()) this.#change(key, afterStep);
   }

@@ -2,7 +2,7 @@ import { sumText } from "../../src-protocol/control.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
+import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
 import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
@@ -20,6 +20,8 @@ import { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
 import type { Holders, MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
+import { OwnLoad } from "./own-load.ts";
+import { HeadWindow } from "../routing/head-window.ts";
 import { piecesOf, StageSums } from "./stage-sums.ts";
 import type { Part } from "./stage-sums.ts";
 import { StateExchange } from "./state-exchange.ts";
@@ -74,10 +76,8 @@ export interface ReplicaPorts {
 /** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
 const RECEIPTS_WITHIN_MS = 2_000;
 const RECEIPTS_AT_END_MS = 300;
-/** A head takes no more micro-batches while so many for each stage are on their way: others would wait for it. */
+/** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
-/** The share of the newest measurement in an average. */
-const NEWEST = 0.2;
 const LOOK_MS = 10;
 const LINKED_WITHIN_MS = 4_000;
 
@@ -102,8 +102,8 @@ export class ReplicaRunner {
   readonly #ports: ReplicaPorts;
   readonly #batches: MicroBatches;
   readonly #next: NextReplicas;
-  /** Usual times of its own passes. */
-  readonly #passMs = new Map<"forward" | "backward", number>();
+  readonly #load: OwnLoad;
+  readonly #window: HeadWindow;
   readonly #sums: StageSums;
   readonly #states: StateExchange;
   readonly #receipts: ShareReceipts;
@@ -141,6 +141,8 @@ export class ReplicaRunner {
     this.#isLive = ports.step !== null;
     this.#isExact = spec.arithmetic === "exact";
     this.#next = new NextReplicas(ports.now);
+    this.#load = new OwnLoad(ports.now);
+    this.#window = new HeadWindow(ports.now, stage.stages * ON_THE_WAY);
     this.#sums = new StageSums({
       length: sumCountOf(stage),
       isExact: this.#isExact,
@@ -297,6 +299,8 @@ export class ReplicaRunner {
     this.#era += 1;
     this.#batches.clear();
     this.#next.emptied();
+    this.#load.emptied();
+    this.#window.stepped();
     this.#sums.clear();
     this.#gradients.clear();
     this.#evaluations = [];
@@ -350,8 +354,8 @@ export class ReplicaRunner {
   #askForMore(): void {
     const { stage, generation, report } = this.#ports;
     if (!stage.isHead || this.#isAsking || this.#isSpoiled) return;
-    if (this.#batches.waiting + this.#evaluations.length > 0) return;
-    if (this.#batches.inFlight > stage.stages * ON_THE_WAY) return;
+    if (this.#batches.waiting.forward + this.#evaluations.length > 0) return;
+    if (this.#batches.inFlight > this.#window.most(this.#load.workMs)) return;
     this.#isAsking = true;
     report({ type: "ask", generation });
   }
@@ -362,11 +366,11 @@ export class ReplicaRunner {
     const { kind, microBatch } = job;
     const pass = kind === "backward" ? "backward" : "forward";
     const input: Crossing | null = job.input;
+    this.#load.begins(pass);
     await this.#busy(async () => {
       const { compute, samples } = this.#ports;
       const { answer, ms } = await runJob(compute, { kind, pass, step, microBatch, input }, samples);
-      const usual = this.#passMs.get(pass) ?? ms;
-      this.#passMs.set(pass, usual + NEWEST * (ms - usual));
+      this.#load.ends(ms);
       const isWorked = kind !== "forward";
       if (era === this.#era && this.#isExact && isWorked) {
         const { answer: own } = await compute.call("gradients", { clear: true });
@@ -402,7 +406,9 @@ export class ReplicaRunner {
       await work();
     } finally {
       this.#isBusy = false;
+      this.#load.ends(null);
       this.#pump();
+      this.#tellLoad();
     }
   }
 
@@ -419,6 +425,9 @@ export class ReplicaRunner {
         if (side === "previous" && message.step === this.#step && this.#isLive)
           this.#batches.wanted(from, message.microBatch);
         break;
+      case "load":
+        if (side === "next" && message.step === this.#step) this.#hearLoad(from, message.load);
+        return;
       case "lack":
         if (side === "next" && message.step === this.#step && this.#isLive)
           this.#batches.lacked(from, message.microBatch);
@@ -467,19 +476,42 @@ export class ReplicaRunner {
   #takeIn(from: SessionKey, side: Side, meta: TensorMeta, input: Tensor): void {
     const { pass, microBatch, heldBy = null, behind = [] } = meta;
     if (pass === "backward") {
-      if (meta.workMs !== undefined) this.#next.told(from, meta.workMs);
-      const linkMs = this.#ports.web.link(from)?.stats.roundTripMs ?? null;
-      if (meta.othersWaiting !== undefined) this.#next.queued(from, meta.othersWaiting, linkMs);
+      if (meta.load !== undefined) this.#hearLoad(from, meta.load);
+      this.#window.returned(microBatch);
       return this.#batches.returned(from, microBatch, input);
     }
     if (side !== "previous") return;
-    if (pass === "forward") return this.#batches.arrived(from, microBatch, input, [heldBy, ...behind]);
+    if (pass === "forward") {
+      this.#load.took(from);
+      this.#batches.arrived(from, microBatch, input, [heldBy, ...behind]);
+      return this.#tellLoad();
+    }
     if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
       this.#evaluations.push({ microBatch, input });
   }
 
+  #hearLoad(from: SessionKey, load: ReplicaLoad): void {
+    this.#next.told(from, load, this.#ports.web.link(from)?.stats.roundTripMs ?? null);
+  }
+
+  /** Everybody who may send work hears what there is to do, whether they get a gradient or not. */
+  #tellLoad(): void {
+    const step = this.#step;
+    if (step === null || !this.#isOpen || !this.#isLive || this.#ports.stage.isHead || !this.#load.isDue())
+      return;
+    for (const { sessionKey: to, live } of this.#members?.previous ?? [])
+      if (live)
+        this.#send(to, {
+          type: "load",
+          generation: this.generation,
+          step,
+          load: this.#load.of(to, this.#batches.waiting),
+        });
+  }
+
   #sendForward(microBatch: number, to: SessionKey, y: Activations, held: Holders): string {
     this.#next.sent(to);
+    this.#window.sent(microBatch);
     this.#tell({ type: "routed", microBatch, to });
     return this.#sendTensor("forward", microBatch, to, y, held);
   }
@@ -510,10 +542,7 @@ export class ReplicaRunner {
         sha256: digest,
         ...(heldBy !== null && { heldBy }),
         ...(behind.length > 0 && { behind }),
-        ...(pass === "backward" && {
-          workMs: [...this.#passMs.values()].reduce((sum, ms) => sum + ms, 0),
-          othersWaiting: this.#batches.inFlightBeside(to),
-        }),
+        ...(pass === "backward" && { load: this.#load.of(to, this.#batches.waiting) }),
       },
       payload,
     );

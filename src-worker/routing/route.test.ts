@@ -2,13 +2,14 @@ import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import {
   afterAnswer,
+  afterBacklog,
   afterFailure,
-  afterQueue,
   afterSending,
   afterStep,
   afterTelling,
   newcomer,
   route,
+  virtualFinish,
 } from "./route.ts";
 import type { ReplicaLoad } from "./route.ts";
 
@@ -17,12 +18,17 @@ const load = (i: number, change: Partial<ReplicaLoad> = {}): ReplicaLoad => ({
   sessionKey: key(i),
   workMs: 100,
   waiting: 0,
-  othersWaiting: 0,
+  sent: 0,
+  taken: 0,
+  backlogMs: 0,
+  toldAt: 0,
   linkMs: 0,
   failures: 0,
   asideUntil: 0,
   ...change,
 });
+const sentTo = (one: ReplicaLoad, times: number): ReplicaLoad =>
+  Array.from({ length: times }).reduce<ReplicaLoad>((all) => afterSending(all), one);
 const half = (): number => 0.5;
 
 function drawn(): () => number {
@@ -54,28 +60,37 @@ describe("the route of a micro-batch", () => {
 
   it("goes to a slow one that is free rather than to a fast one with a queue", () => {
     const slow = load(2, { workMs: 500 });
-    expect(route([load(1, { waiting: 2 }), slow], 0, half)).toBe(key(1));
-    expect(route([load(1, { waiting: 3 }), slow], 0, half)).toBe(key(2));
+    expect(route([sentTo(load(1), 2), slow], 0, half)).toBe(key(1));
+    expect(route([sentTo(load(1), 3), slow], 0, half)).toBe(key(2));
   });
 
-  it("goes where others have sent less, by what each has told of its queue with its last answer", () => {
-    const crowded = afterQueue(load(1), 4, null);
-    expect(route([crowded, load(2, { waiting: 3 })], 0, half)).toBe(key(2));
-    expect(route([crowded, load(2, { waiting: 5 })], 0, half)).toBe(key(1));
-    expect(route([afterStep(crowded), load(2, { waiting: 1 })], 0, half)).toBe(key(1));
+  it("goes where others have sent less, by what each has told, less the time that has passed since", () => {
+    const crowded = afterBacklog(load(1), { backlogMs: 400, taken: 0 }, null, 1_000);
+    const route2 = (sent: number, now: number) => route([crowded, sentTo(load(2), sent)], now, half);
+    expect(route2(3, 1_000)).toBe(key(2));
+    expect(route2(5, 1_000)).toBe(key(1));
+    expect(route2(3, 1_200)).toBe(key(1));
+    expect(route([afterStep(crowded), sentTo(load(2), 1)], 1_000, half)).toBe(key(1));
+  });
+
+  it("counts once what it has sent: in what was told, or beside it when it was not there yet", () => {
+    const three = sentTo(load(1), 3);
+    const told = afterBacklog(three, { backlogMs: 150, taken: 2 }, null, 0);
+    expect(virtualFinish(told, 0, 0.5)).toBe(150 + 150);
+    expect(virtualFinish(afterAnswer(afterAnswer(afterAnswer(told))), 0, 0.5)).toBe(150 + 50);
+    expect(virtualFinish(afterBacklog(three, { backlogMs: 0, taken: 99 }, null, 0), 0, 0.5)).toBe(50);
   });
 
   it("takes a longer way only where that is sooner done", () => {
-    const far = afterQueue(load(1), 0, 250);
-    expect(route([far, load(2, { waiting: 2 })], 0, half)).toBe(key(2));
-    expect(route([far, load(2, { waiting: 3 })], 0, half)).toBe(key(1));
+    const far = afterBacklog(load(1), { backlogMs: 0, taken: 0 }, 250, 0);
+    expect(route([far, sentTo(load(2), 2)], 0, half)).toBe(key(2));
+    expect(route([far, sentTo(load(2), 3)], 0, half)).toBe(key(1));
   });
 
   it("believes nobody to be more than eight times as fast as the best of the others", () => {
-    const others = [load(2), load(3, { workMs: 300 })];
-    expect(afterTelling(load(1), 0.001, true, others).workMs).toBe(12.5);
-    expect(afterTelling(load(1), 1_000, true, others).workMs).toBe(1_000);
-    expect(afterTelling(load(1), 1_000, false, others).workMs).toBe(280);
+    expect(afterTelling(load(1), 0.001, true, 100).workMs).toBe(12.5);
+    expect(afterTelling(load(1), 1_000, true, 100).workMs).toBe(1_000);
+    expect(afterTelling(load(1), 1_000, false, null).workMs).toBe(280);
   });
 
   it("goes to nobody who failed until a pause is over, which doubles with each failure in a row, to a minute", () => {
@@ -93,7 +108,7 @@ describe("the route of a micro-batch", () => {
     expect(afterFailure(afterAnswer(failed), 0).asideUntil).toBe(500);
   });
 
-  it("spreads over many by the better of two that are drawn", () => {
+  it("spreads over many by the best of a few that are drawn", () => {
     const sent = share(
       Array.from({ length: 100 }, (_, i) => load(i)),
       2000,
@@ -104,7 +119,7 @@ describe("the route of a micro-batch", () => {
   });
 
   it("tries a newcomer like the best of the others, and not with all that comes next", () => {
-    const others = [load(1, { waiting: 3 }), load(2, { waiting: 2, workMs: 50 })];
+    const others = [sentTo(load(1), 3), sentTo(load(2, { workMs: 50 }), 2)];
     const arrived = newcomer(key(3), others, 1);
     expect(arrived).toMatchObject({ workMs: 50, waiting: 0 });
     expect(share([...others, arrived], 100, half).get(key(3))).toBeLessThan(60);

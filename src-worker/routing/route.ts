@@ -8,12 +8,16 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 /** What this node knows of one replica. */
 export interface ReplicaLoad {
   readonly sessionKey: SessionKey;
-  /** What it works on a micro-batch, there and back, as it has told with its gradients; moving average, ms. */
+  /** What it works on a micro-batch, there and back, as it has told; moving average, ms. */
   readonly workMs: number;
   /** What was sent to it by this node, and has not come back as a gradient. */
   readonly waiting: number;
-  /** What others had sent to it, and had not got back, when it answered last. */
-  readonly othersWaiting: number;
+  /** What was sent to it by this node in this step, and how much of that was there when it told last. */
+  readonly sent: number;
+  readonly taken: number;
+  /** What it had to work on then, ms; and when that was, by this node's clock. */
+  readonly backlogMs: number;
+  readonly toldAt: number;
   /** There and back on the link to it, ms. */
   readonly linkMs: number;
   /** In a row. */
@@ -22,8 +26,9 @@ export interface ReplicaLoad {
   readonly asideUntil: number;
 }
 
-/** So many are compared all; of more, two that are drawn. */
-const FEW = 64;
+/** So many are compared all; of more, some that are drawn: all senders would run to the same one. */
+const FEW = 8;
+const DRAWN = 4;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 /** The share of the newest measurement in the average. */
@@ -32,73 +37,93 @@ const NEWEST = 0.2;
 const MOST_TIMES = 8;
 
 /**
- * When the replica would have done what it has, of this node and of others, by its own pace. When gradients come back says
- * nothing of that: it is as much the time of all stages behind it. `part`: of one more, in [0, 1): a number
- * that is drawn, so that senders who know the same do not all choose the same one.
+ * When the replica would have done what it has: what it has told, less the time that has passed since, and
+ * what this node has sent that was not there yet. When gradients come back says nothing of that: it is as
+ * much the time of all stages behind it. `part`: of one more, in [0, 1): a number that is drawn, so that
+ * senders who know the same do not all choose the same one.
  */
-export function virtualFinish(load: ReplicaLoad, part: number): number {
-  const { workMs, waiting, othersWaiting, linkMs } = load;
-  return linkMs + (waiting + othersWaiting + part) * workMs;
+export function virtualFinish(load: ReplicaLoad, now: number, part: number): number {
+  const { workMs, waiting, sent, taken, backlogMs, toldAt, linkMs } = load;
+  const unseen = Math.min(waiting, sent - taken);
+  return linkMs + Math.max(0, backlogMs - (now - toldAt)) + (unseen + part) * workMs;
 }
 
 /**
- * The replica with the earliest virtual finish time; of many, the better of two drawn at random
- * ("power of two choices"). Null: all are put aside.
+ * The replica with the earliest virtual finish time; of many, the best of a few drawn at random ("power of
+ * d choices"). Null: all are put aside.
  *
  * @param draw a number in [0, 1)
  */
 export function route(replicas: readonly ReplicaLoad[], now: number, draw: () => number): SessionKey | null {
   const live = replicas.filter(({ asideUntil }) => asideUntil <= now);
-  const compared = live.length <= FEW ? live : twoOf(live, draw);
+  const compared = live.length <= FEW ? live : someOf(live, draw);
   let best: { readonly sessionKey: SessionKey; readonly finish: number } | null = null;
   for (const load of compared) {
-    const finish = virtualFinish(load, draw());
+    const finish = virtualFinish(load, now, draw());
     if (best === null || finish < best.finish) best = { sessionKey: load.sessionKey, finish };
   }
   return best?.sessionKey ?? null;
 }
 
-function twoOf(live: readonly ReplicaLoad[], draw: () => number): readonly ReplicaLoad[] {
-  const one = Math.floor(draw() * live.length);
-  const step = 1 + Math.floor(draw() * (live.length - 1));
-  return live.filter((_, index) => index === one || index === (one + step) % live.length);
+function someOf(live: readonly ReplicaLoad[], draw: () => number): readonly ReplicaLoad[] {
+  const chosen = new Set<number>();
+  // The draw counts the places that are not taken yet.
+  for (let i = 0; i < DRAWN; i++) {
+    let at = Math.floor(draw() * (live.length - i));
+    for (const taken of [...chosen].toSorted((a, b) => a - b)) if (taken <= at) at += 1;
+    chosen.add(at);
+  }
+  return live.filter((_, index) => chosen.has(index));
 }
 
 export function afterSending(load: ReplicaLoad): ReplicaLoad {
-  return { ...load, waiting: load.waiting + 1 };
+  return { ...load, waiting: load.waiting + 1, sent: load.sent + 1 };
 }
 
 export function afterAnswer(load: ReplicaLoad): ReplicaLoad {
   return { ...load, waiting: Math.max(0, load.waiting - 1), failures: 0, asideUntil: 0 };
 }
 
-/** It has told how many of others wait there; `linkMs`: null, that is not known (yet). */
-export function afterQueue(load: ReplicaLoad, othersWaiting: number, linkMs: number | null): ReplicaLoad {
-  return { ...load, othersWaiting, linkMs: linkMs ?? load.linkMs };
+/** It has told what it has to do; `linkMs`: null, that is not known (yet). */
+export function afterBacklog(
+  load: ReplicaLoad,
+  { backlogMs, taken }: { readonly backlogMs: number; readonly taken: number },
+  linkMs: number | null,
+  now: number,
+): ReplicaLoad {
+  // SECURITY: it has no more than it was sent.
+  const seen = Math.min(load.sent, Math.max(load.taken, taken));
+  return { ...load, backlogMs, taken: seen, toldAt: now, linkMs: linkMs ?? load.linkMs };
 }
 
 /** A step is over, or begun again: nothing is on its way. */
 export function afterStep(load: ReplicaLoad): ReplicaLoad {
-  return { ...load, waiting: 0, othersWaiting: 0 };
+  return { ...load, ...EMPTY };
 }
 
-/** It has told what it works on a micro-batch; `isFirst`: nothing was known of it before. */
+/**
+ * It has told what it works on a micro-batch.
+ *
+ * @param isFirst nothing was known of it before
+ * @param least what the fastest of the others works on one, ms; null: no other has told
+ */
 export function afterTelling(
   load: ReplicaLoad,
   toldMs: number,
   isFirst: boolean,
-  others: readonly ReplicaLoad[],
+  least: number | null,
 ): ReplicaLoad {
-  const least = leastWork(others.filter(({ sessionKey }) => sessionKey !== load.sessionKey));
   const ms = Math.max(toldMs, least === null ? 0 : least / MOST_TIMES);
   return { ...load, workMs: isFirst ? ms : load.workMs + NEWEST * (ms - load.workMs) };
 }
+
+const EMPTY = { waiting: 0, sent: 0, taken: 0, backlogMs: 0, toldAt: 0 };
 
 /** It is put aside at once and tried again after a pause that doubles each time. What it had in its queue is gone. */
 export function afterFailure(load: ReplicaLoad, now: number): ReplicaLoad {
   const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(load.failures, 20));
   const failures = load.failures + 1;
-  return { ...load, failures, asideUntil: now + pauseMs, waiting: 0, othersWaiting: 0 };
+  return { ...load, ...EMPTY, failures, asideUntil: now + pauseMs };
 }
 
 /** What is taken for a newcomer until it has told: it is as good as the best, so that it is tried. */
@@ -108,7 +133,7 @@ export function newcomer(
   guessedMs: number,
 ): ReplicaLoad {
   const workMs = leastWork(others) ?? guessedMs;
-  return { sessionKey, workMs, waiting: 0, othersWaiting: 0, linkMs: 0, failures: 0, asideUntil: 0 };
+  return { sessionKey, workMs, ...EMPTY, linkMs: 0, failures: 0, asideUntil: 0 };
 }
 
 function leastWork(loads: readonly ReplicaLoad[]): number | null {
