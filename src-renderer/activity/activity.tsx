@@ -1,7 +1,9 @@
 import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useNow } from "../parts/clock-now.ts";
+import layout from "../parts/layout.module.css";
 import controls from "../parts/controls.module.css";
+import { ChangesCard } from "./changes-card.tsx";
 import { HoursTable } from "./hours-table.tsx";
 import { byDay } from "./by-day.ts";
 import styles from "./activity.module.css";
@@ -41,7 +43,10 @@ export function Activity() {
           ))
         )}
       </section>
-      <HoursTable now={now} />
+      <div className={layout["stack"]}>
+        <HoursTable now={now} />
+        <ChangesCard now={now} />
+      </div>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { amount, count, moment, unitOf } from "../parts/format.ts";
-import { useRows } from "./rows-of.ts";
+import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 
 const SHOWN = 50;

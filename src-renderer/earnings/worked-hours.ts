@@ -3,7 +3,7 @@ import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useNow } from "../parts/clock-now.ts";
 import { barEdges, type Range } from "./earned-bars.ts";
-import { type Rows, useRows } from "./rows-of.ts";
+import { type Rows, useRows } from "../parts/rows-of.ts";
 
 const ASK_EVERY_MS = 15_000;
 

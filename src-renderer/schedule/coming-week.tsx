@@ -7,7 +7,7 @@ import type { Rules } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
-import { useRows } from "../earnings/rows-of.ts";
+import { useRows } from "../parts/rows-of.ts";
 import styles from "./conditions.module.css";
 
 const WEEK_MS = 7 * 86_400_000;

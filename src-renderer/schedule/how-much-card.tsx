@@ -38,22 +38,76 @@ export function HowMuchCard({ rules, onChange }: { rules: Rules; onChange: (rule
           on={rules.keepAwake}
           onChange={(keepAwake) => onChange({ ...rules, keepAwake })}
         />
-        <div className={styles["names"]}>
-          <label htmlFor={id}>{say("Processor cores, at most")}</label>
-          <input
-            id={id}
-            className={controls["field"]}
-            type="number"
-            min="1"
-            placeholder={say("all")}
-            value={work.cores ?? ""}
-            onChange={({ target }) => set({ cores: target.value === "" ? null : Number(target.value) })}
-          />
-          <p className={controls["hint"]}>
-            {say("For everything that computes here. An empty field is all of them.")}
-          </p>
-        </div>
+        <MostField
+          name={say("Processor cores, at most")}
+          empty={say("all")}
+          hint={say("For everything that computes here. An empty field is all of them.")}
+          value={work.cores}
+          min={1}
+          onChange={(cores) => set({ cores })}
+        />
+        <MostField
+          name={say("Memory, at most, GB")}
+          empty={say("what is free")}
+          hint={say("A slice that needs more is not taken, and who holds more is ended.")}
+          value={inGigabytes(work.memoryMegabytes)}
+          min={0.5}
+          step={0.5}
+          onChange={(gigabytes) => set({ memoryMegabytes: inMegabytes(gigabytes) })}
+        />
+        <MostField
+          name={say("Disk, at most, GB")}
+          empty={say("no limit")}
+          hint={say("All that it keeps in its folder. It stops before that is full.")}
+          value={inGigabytes(rules.diskMegabytes)}
+          min={0.1}
+          step={0.1}
+          onChange={(gigabytes) => onChange({ ...rules, diskMegabytes: inMegabytes(gigabytes) })}
+        />
       </div>
     </section>
   );
+}
+
+/** A limit that need not be. */
+function MostField({
+  name,
+  empty,
+  hint,
+  value,
+  onChange,
+  ...limits
+}: {
+  name: string;
+  empty: string;
+  hint: string;
+  value: number | null;
+  onChange: (value: number | null) => void;
+  min: number;
+  step?: number;
+}) {
+  const id = useId();
+  return (
+    <div className={styles["names"]}>
+      <label htmlFor={id}>{name}</label>
+      <input
+        {...limits}
+        id={id}
+        className={controls["field"]}
+        type="number"
+        placeholder={empty}
+        value={value ?? ""}
+        onChange={({ target }) => onChange(target.value === "" ? null : Number(target.value))}
+      />
+      <p className={controls["hint"]}>{hint}</p>
+    </div>
+  );
+}
+
+function inGigabytes(megabytes: number | null): number | null {
+  return megabytes === null ? null : megabytes / 1000;
+}
+
+function inMegabytes(gigabytes: number | null): number | null {
+  return gigabytes === null ? null : Math.round(gigabytes * 1000);
 }

@@ -3,7 +3,7 @@ import type { WeeklyWindow } from "../../src-protocol/policy.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
-import { useRows } from "../earnings/rows-of.ts";
+import { useRows } from "../parts/rows-of.ts";
 import styles from "./conditions.module.css";
 
 /** Hours in which nobody is here, as they were learned on this computer: an offer, never a change. */

@@ -9,6 +9,7 @@ import { CopyText } from "../parts/copy-text.tsx";
 import { AppCard } from "./app-card.tsx";
 import { ComputesCard } from "./computes-card.tsx";
 import { LanguageCard } from "./language-card.tsx";
+import { LimitsCard } from "./limits-card.tsx";
 import { LearnedHours } from "./learned-hours.tsx";
 import { QuitCard } from "./quit-card.tsx";
 import styles from "./settings.module.css";
@@ -22,6 +23,7 @@ export function Settings() {
       <div className={layout["stack"]}>
         <LanguageCard />
         <ComputesCard />
+        <LimitsCard />
         {window.trainAtHome !== undefined && <AppCard />}
         <section className={controls["card"]} aria-labelledby="kept-title">
           <h2 id="kept-title" className={controls["cardTitle"]}>

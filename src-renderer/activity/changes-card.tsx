@@ -1,0 +1,59 @@
+import { say } from "../../src-protocol/say.ts";
+import { explain } from "../../src-protocol/reason-text.ts";
+import type { StateChange } from "../../src-protocol/history.ts";
+import { getBridge } from "../bridge/bridge.ts";
+import { useDashboard } from "../bridge/dashboard.ts";
+import controls from "../parts/controls.module.css";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { useRows } from "../parts/rows-of.ts";
+import { dayText } from "./by-day.ts";
+import styles from "./activity.module.css";
+import { clock } from "../parts/format.ts";
+
+const ASK_EVERY_MS = 5_000;
+const SHOWN = 30;
+
+/** When it began to work or to wait, why, and by whom: also before it was started last. */
+export function ChangesCard({ now }: { now: number }) {
+  const connection = useDashboard(({ connection }) => connection);
+  const decision = useDashboard(({ state }) => state?.decision);
+  const ask = async () => (await getBridge().call("history.changes", { limit: SHOWN })).changes;
+  const { rows, failure } = useRows(
+    ask,
+    `${connection} ${decision?.action} ${decision?.reasons.join()}`,
+    ASK_EVERY_MS,
+  );
+  const days = Map.groupBy(rows ?? [], ({ at }) => dayText(at, now));
+  return (
+    <section className={controls["card"]} aria-labelledby="changes-title">
+      <div className={controls["cardHead"]}>
+        <h2 id="changes-title" className={controls["cardTitle"]}>
+          {say("Why it worked and waited")}
+        </h2>
+        <p className={controls["hint"]}>{say("kept on this computer, sent to nobody")}</p>
+      </div>
+      {failure !== null && <FailureNotice failure={failure} />}
+      {rows?.length === 0 && <p className={controls["empty"]}>{say("Nothing is written down yet.")}</p>}
+      {[...days].map(([day, changes]) => (
+        <section key={day} aria-label={day} className={styles["day"]}>
+          <h3>{day}</h3>
+          <ul>
+            {changes.map((change) => (
+              <li key={change.at}>
+                <time dateTime={new Date(change.at).toISOString()}>{clock(change.at)}</time>
+                <span>{textOf(change)}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
+    </section>
+  );
+}
+
+function textOf({ at, from, to, reasons, who }: StateChange): string {
+  if (to === "off") return say("Train at Home was ended.");
+  const why = explain({ action: to, reasons, nextChange: null }, at);
+  const said = from === null || from === "off" ? `${say("Train at Home was started.")} ${why}` : why;
+  return who === null ? said : say("{what} By {who}.", { what: said, who });
+}
