@@ -38,8 +38,8 @@ export interface DemoOptions {
 const STUCK_MS = 60_000;
 const SAY_EVERY_MS = 2_000;
 const LOOK_EVERY_MS = 20;
-/** The daemon asks for earnings every three seconds. */
-const EARNINGS_SETTLED_MS = 4_000;
+/** Receipts go in bundles, and the daemon asks for earnings every three seconds. */
+const EARNINGS_SETTLED_MS = 6_000;
 const EARNINGS_DEADLINE_MS = 15_000;
 
 /** Follows a daemon through its run to the end. */

@@ -37,7 +37,7 @@ export function embeddedOptions(folder: string, change: Partial<RunSpec> = {}): 
     raoPerTeraflop: 1_000_000n,
     // The fake nodes hold whole stages.
     replicas: 1,
-    times: { helloTimeoutMs: 300, heartbeatMs: 100, deadAfterMs: 1_200 },
+    times: { helloTimeoutMs: 1_500, heartbeatMs: 100, deadAfterMs: 2_500 },
     onBroken: (error) => {
       throw error;
     },

@@ -200,6 +200,7 @@ export class TrainingWorker {
     this.#loading?.abort();
     this.#stopRunner();
     await this.#quiet();
+    this.#tellEarned();
     await this.#parts.outbox.close();
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -29,6 +29,7 @@ afterEach(async () => {
 /** Passes everything on, and cuts connection number `n` after `cuts[n]` bytes towards the orchestrator. */
 class Line {
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
   bytes = 0;
   connections = 0;
 
@@ -49,7 +50,10 @@ class Line {
         }
       });
       server.pipe(client);
-      for (const socket of [client, server]) socket.on("error", () => undefined);
+      for (const socket of [client, server]) {
+        this.#sockets.add(socket);
+        socket.on("error", () => undefined);
+      }
       client.on("close", () => server.end());
     });
   }
@@ -60,9 +64,12 @@ class Line {
   }
 
   async close(): Promise<void> {
-    await new Promise((resolve) => {
+    const closed = new Promise((resolve) => {
       this.#server.close(resolve);
     });
+    // One that was paused when the other side went hears of nothing any more.
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 }
 
