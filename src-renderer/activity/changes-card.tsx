@@ -23,7 +23,7 @@ export function ChangesCard({ now }: { now: number }) {
     `${connection} ${decision?.action} ${decision?.reasons.join()}`,
     ASK_EVERY_MS,
   );
-  const days = Map.groupBy(rows ?? [], ({ at }) => dayText(at, now));
+  const days = Map.groupBy(saidOnce(rows ?? []), ({ at }) => dayText(at, now));
   return (
     <section className={controls["card"]} aria-labelledby="changes-title">
       <div className={controls["cardHead"]}>
@@ -41,7 +41,7 @@ export function ChangesCard({ now }: { now: number }) {
             {changes.map((change) => (
               <li key={change.at}>
                 <time dateTime={new Date(change.at).toISOString()}>{clock(change.at)}</time>
-                <span>{textOf(change)}</span>
+                <span>{change.text}</span>
               </li>
             ))}
           </ul>
@@ -49,6 +49,12 @@ export function ChangesCard({ now }: { now: number }) {
       ))}
     </section>
   );
+}
+
+/** What is said again while it only loads or begins is said once, where it began; newest first. */
+function saidOnce(changes: readonly StateChange[]): { at: number; text: string }[] {
+  const said = changes.map((change) => ({ at: change.at, text: textOf(change) }));
+  return said.filter(({ text }, index) => text !== said[index + 1]?.text);
 }
 
 function textOf({ at, from, to, reasons, who }: StateChange): string {

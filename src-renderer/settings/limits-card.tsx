@@ -7,7 +7,7 @@ import controls from "../parts/controls.module.css";
 import { useNow } from "../parts/clock-now.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { ScreenLink } from "../parts/screen-link.tsx";
-import { TableBox } from "../parts/table-box.tsx";
+import { Row, Rows } from "../parts/rows.tsx";
 import { Trans } from "@lingui/react";
 
 const ASK_EVERY_MS = 10_000;
@@ -47,26 +47,21 @@ export function LimitsCard() {
         </p>
       </div>
       {failure !== null && <FailureNotice failure={failure} />}
-      <TableBox name={say("What is asked, and what holds here")}>
-        <thead>
-          <tr>
-            <th scope="col">{say("Limit")}</th>
-            <th scope="col">{say("Asked of it")}</th>
-            <th scope="col">{say("Holds here")}</th>
-            <th scope="col">{say("In use")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {(rows ?? []).map(({ what, asked, enforced, by, used }) => (
-            <tr key={what}>
-              <th scope="row">{say(NAMES[what])}</th>
-              <td lang="en">{asked}</td>
-              <td lang="en">{enforced === null ? by : `${enforced} (${by})`}</td>
-              <td lang="en">{used ?? "—"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </TableBox>
+      <Rows>
+        {(rows ?? []).map(({ what, asked, enforced, by, used }) => (
+          <Row key={what} name={say(NAMES[what])}>
+            <p lang="en">{asked}</p>
+            <p className={controls["hint"]} lang="en">
+              {enforced === null ? by : `${enforced} (${by})`}
+            </p>
+            {used !== null && (
+              <p className={controls["hint"]}>
+                {say("In use")}: <span lang="en">{used}</span>
+              </p>
+            )}
+          </Row>
+        ))}
+      </Rows>
     </section>
   );
 }
