@@ -50,10 +50,11 @@ class Line {
         }
       });
       server.pipe(client);
-      for (const socket of [client, server]) {
-        this.#sockets.add(socket);
-        socket.on("error", () => undefined);
-      }
+      for (const socket of [client, server]) this.#sockets.add(socket);
+      client.on("error", () => undefined);
+      // A line hides no broken end from the other one, paused or not.
+      server.on("error", () => client.destroy());
+      server.on("close", () => client.resume());
       client.on("close", () => server.end());
     });
   }
