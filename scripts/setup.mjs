@@ -2,7 +2,7 @@
 // tests. Plain JavaScript that any Node ≥ 20 runs, because nothing is installed yet when it starts.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,7 +47,9 @@ export async function ensureDependencies() {
       `Installing the dependencies failed (npm ended with ${code}). The lines above say why; most often there is no network or no space left. Run the same command again to go on.`,
     );
   }
-  writeFileSync(stamp, wanted);
+  // By another name first: a copy of the checkout whose files are hard links keeps its own.
+  writeFileSync(`${stamp}.new`, wanted);
+  renameSync(`${stamp}.new`, stamp);
   say("Dependencies are ready.");
 }
 
