@@ -6,6 +6,7 @@ import {
   afterSending,
   afterStep,
   afterTelling,
+  believable,
   newcomer,
   route,
 } from "../routing/route.ts";
@@ -59,25 +60,22 @@ export class NextReplicas {
     this.#change(key, (load) => afterBacklog(load, told, linkMs, this.#now()));
   }
 
-  #pace(key: SessionKey, workMs: number): void {
-    const isFirst = !this.#told.has(key);
-    const least = this.#leastOfOthers(key);
-    this.#change(key, (load) => afterTelling(load, workMs, isFirst, least));
+  #pace(key: SessionKey, toldMs: number): void {
     if (!this.#loads.has(key)) return;
+    const isFirst = !this.#told.has(key);
+    const workMs = believable(toldMs, this.#workOfOthers(key));
+    this.#change(key, (load) => afterTelling(load, workMs, isFirst));
     this.#told.add(key);
     // The first that tells is all there is to know, also of the others, while they have told nothing.
     if (this.#told.size === 1)
       for (const other of this.#loads.keys()) this.#change(other, (load) => ({ ...load, workMs }));
   }
 
-  /** Null: no other one has told anything. */
-  #leastOfOthers(key: SessionKey): number | null {
-    let least: number | null = null;
+  *#workOfOthers(key: SessionKey): Iterable<number> {
     for (const other of this.#told) {
       const ms = other === key ? undefined : this.#loads.get(other)?.workMs;
-      if (ms !== undefined && (least === null || ms < least)) least = ms;
+      if (ms !== undefined) yield ms;
     }
-    return least;
   }
 
   /** A step is over, or begun again: nothing is on its way. */

@@ -7,6 +7,7 @@ import {
   afterSending,
   afterStep,
   afterTelling,
+  believable,
   newcomer,
   route,
   virtualFinish,
@@ -88,9 +89,10 @@ describe("the route of a micro-batch", () => {
   });
 
   it("believes nobody to be more than eight times as fast as the best of the others", () => {
-    expect(afterTelling(load(1), 0.001, true, 100).workMs).toBe(12.5);
-    expect(afterTelling(load(1), 1_000, true, 100).workMs).toBe(1_000);
-    expect(afterTelling(load(1), 1_000, false, null).workMs).toBe(280);
+    expect(believable(0.001, [100, 300])).toBe(12.5);
+    expect(believable(1_000, [100])).toBe(1_000);
+    expect(afterTelling(load(1), 1_000, true).workMs).toBe(1_000);
+    expect(afterTelling(load(1), 1_000, false).workMs).toBe(280);
   });
 
   it("goes to nobody who failed until a pause is over, which doubles with each failure in a row, to a minute", () => {

@@ -33,7 +33,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 /** The share of the newest measurement in the average. */
 const NEWEST = 0.2;
-/** SECURITY: nobody is taken for more than so many times as fast as the best of the others, whatever it tells. */
+/** Nobody is taken for more than so many times as fast as the best of the others. */
 const MOST_TIMES = 8;
 
 /**
@@ -101,20 +101,25 @@ export function afterStep(load: ReplicaLoad): ReplicaLoad {
   return { ...load, ...EMPTY };
 }
 
-/**
- * It has told what it works on a micro-batch.
- *
- * @param isFirst nothing was known of it before
- * @param least what the fastest of the others works on one, ms; null: no other has told
- */
-export function afterTelling(
-  load: ReplicaLoad,
-  toldMs: number,
-  isFirst: boolean,
-  least: number | null,
-): ReplicaLoad {
-  const ms = Math.max(toldMs, least === null ? 0 : least / MOST_TIMES);
+/** It has told what it works on a micro-batch; `isFirst`: nothing was known of it before. */
+export function afterTelling(load: ReplicaLoad, ms: number, isFirst: boolean): ReplicaLoad {
   return { ...load, workMs: isFirst ? ms : load.workMs + NEWEST * (ms - load.workMs) };
+}
+
+/**
+ * SECURITY: what it works on a micro-batch as it has told, and no less than an eighth of what the best of
+ * the others does.
+ *
+ * @param others theirs, ms
+ */
+export function believable(toldMs: number, others: Iterable<number>): number {
+  let least = Infinity;
+  for (const ms of others) {
+    // One that is near enough is proof; mostly it is the first.
+    if (ms <= toldMs * MOST_TIMES) return toldMs;
+    least = Math.min(least, ms);
+  }
+  return least === Infinity ? toldMs : least / MOST_TIMES;
 }
 
 const EMPTY = { waiting: 0, sent: 0, taken: 0, backlogMs: 0, toldAt: 0 };
