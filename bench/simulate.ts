@@ -38,7 +38,9 @@ export async function benchSimulate(
     steps: 3,
     seed,
   });
-  progress(`goodput ${result.goodput.toFixed(3)}; now the same homes in fixed chains`);
+  progress(
+    `goodput ${result.goodput.toFixed(3)}, in steps of sync ${result.syncGoodput.toFixed(3)}; now the same homes in fixed chains`,
+  );
   const fixedChainsGoodput = chainsGoodput(homes, {
     stages: STAGES,
     until,

@@ -41,14 +41,17 @@ export interface ChurnResult {
   /** Share of what all computers could have done: what loads, and what waits for a poorer stage. */
   readonly loading: number;
   readonly imbalance: number;
-  /** Of what the poorest stage could do, a step does so much: the mean of those that were simulated. */
-  readonly stepEfficiency: number;
   /** Work of steps that was lost with who had done it, of all work. */
   readonly wasted: number;
   /** Of what all computers could have done: what the poorest stages could do, without what was lost. */
-  readonly placementGoodput: number;
-  /** The same, in steps that begin and end as `sync` does: times `stepEfficiency`. */
   readonly goodput: number;
+  /**
+   * Of what the poorest stage could do, a step of `sync` does so much, which fills and is emptied, and does
+   * again what was lost: the mean of those that were simulated.
+   */
+  readonly syncEfficiency: number;
+  /** Of what all computers could have done, in such steps. */
+  readonly syncGoodput: number;
 }
 
 interface Worker {
@@ -136,7 +139,7 @@ class Churn {
       this.#happens(next.event);
     }
     const measured = until - SETTLED_AFTER;
-    const stepEfficiency = this.#stepEfficiency();
+    const syncEfficiency = this.#syncEfficiency();
     return {
       online: [this.#fewest, this.#most],
       departuresPerHour: this.#departures / (measured / (60 * MINUTE)),
@@ -147,10 +150,10 @@ class Churn {
       uncovered: this.#uncoveredMs / (measured * runs),
       loading: this.#loading / this.#able,
       imbalance: 1 - (this.#poorest + this.#loading) / this.#able,
-      stepEfficiency,
       wasted: this.#wasted / this.#able,
-      placementGoodput: (this.#poorest - this.#wasted) / this.#able,
-      goodput: ((this.#poorest - this.#wasted) * stepEfficiency) / this.#able,
+      goodput: (this.#poorest - this.#wasted) / this.#able,
+      syncEfficiency,
+      syncGoodput: (this.#poorest * syncEfficiency) / this.#able,
     };
   }
 
@@ -277,7 +280,7 @@ class Churn {
     return { flops: this.#flops, members, most: Infinity, now: this.#now };
   }
 
-  #stepEfficiency(): number {
+  #syncEfficiency(): number {
     const { seed, stages, microBatches, workMs, linkMs } = this.#options;
     const random = new Random(seed + 1);
     let ideal = 0;
