@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { type Page } from "@playwright/test";
 import { expect, goTo, stepsLater, test } from "./fixture.ts";
 
@@ -56,7 +57,14 @@ test("the loss falls while it trains, as a line, as a number and as a table", as
   expect(newest).toBeLessThan(oldest - 0.5);
 });
 
-test("nothing jumps while the page loads and its numbers change", async ({ daemon, page }) => {
+test("the page is small, and nothing jumps while it loads and its numbers change", async ({
+  daemon,
+  page,
+}) => {
+  const parts: Promise<number>[] = [];
+  page.on("response", (response) => {
+    if (/\.(js|css)$/.test(response.url())) parts.push(response.body().then((body) => gzipSync(body).length));
+  });
   await page.addInitScript(() => {
     const sum = { shift: 0, moved: [] as string[] };
     Object.assign(window, { sum });
@@ -81,6 +89,12 @@ test("nothing jumps while the page loads and its numbers change", async ({ daemo
   );
   // Web Vitals: the sum of shares of the page that moved, by how far.
   expect(shift, moved.join("\n")).toBeLessThan(0.01);
+  const packed = (await Promise.all(parts)).reduce((sum, bytes) => sum + bytes, 0);
+  expect(packed).toBeGreaterThan(50_000);
+  expect(packed, "code and styles, in bytes of gzip").toBeLessThan(350_000);
+  process.stdout.write(
+    `layout shift ${shift.toFixed(4)}, code and styles ${Math.round(packed / 1000)} kB of gzip\n`,
+  );
 });
 
 test("Home shows every slice of the model, mine as mine, neighbours as neighbours", async ({ dashboard }) => {
@@ -228,7 +242,7 @@ test("what was earned is claimed, once, and marked as worth nothing", async ({ d
   await expect(dashboard.getByText(/Paid: [\d.]+ test units for [\d,]+ receipts\./)).toBeVisible();
   await expect(dashboard.getByTestId("claimed")).not.toHaveText("0");
   await expect(
-    dashboard.getByRole("region", { name: "Receipts as a table" }).getByRole("row").nth(1),
+    dashboard.getByRole("region", { name: "Receipts as a table" }).first().getByRole("row").nth(1),
   ).toBeVisible();
   const { claims } = await daemon.call("earnings.claims", {});
   expect(claims.length).toBeGreaterThan(before.length);

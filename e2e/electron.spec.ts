@@ -114,6 +114,10 @@ test("closing the window hides it, and a second start shows it again", async ({ 
 
 test("Quit ends the daemon too", async ({ desktop: { app, page } }) => {
   await expect(page.getByTestId("state")).toBeVisible({ timeout: 45_000 });
+  // It asks first whether work should go on; nobody is here to answer.
+  await app.evaluate(({ dialog }) => {
+    dialog.showMessageBox = async () => ({ response: 0, checkboxChecked: false });
+  });
   const closed = app.waitForEvent("close");
   await app.evaluate(({ app }) => app.quit());
   await closed;

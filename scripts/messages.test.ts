@@ -3,7 +3,14 @@ import { setupI18n } from "@lingui/core";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { english } from "../src-protocol/say.ts";
-import { catalogProblems, messagesIn, messagesOf, problemsOf } from "./messages.ts";
+import {
+  catalogProblems,
+  heardProblems,
+  messagesIn,
+  messagesOf,
+  problemsOf,
+  sentencesOf,
+} from "./messages.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -32,6 +39,20 @@ test("a catalog must have every message, none that nobody says, and the same pla
     "has the places none in place of </0> <0>: <0>Now</0>",
   ]);
   expect(problemsOf(["Stop"], { Stop: "{halt" })).toEqual([expect.stringMatching(/^cannot be read/)]);
+});
+
+test("what is heard of others must stand in some source, in pieces too, with no place of its own", () => {
+  const others = sentencesOf(
+    '`The disk is full: ${path} could not be written. ` +\n  "Free some \\"space\\"."',
+  );
+  const known = 'The disk is full: {path} could not be written. Free some "space".';
+  expect(heardProblems(others, { [known]: "Die Platte ist voll ({path})." })).toEqual([]);
+  expect(heardProblems(others, { [known]: "Voll: {file}" })).toEqual([
+    `has the place {file}, which is none: ${known}`,
+  ]);
+  expect(heardProblems(others, { "The disk is nearly full.": "Fast voll." })).toEqual([
+    "said nowhere, for “The disk is nearly full”: The disk is nearly full.",
+  ]);
 });
 
 test("every catalog says all that the dashboard says", () => {

@@ -2,9 +2,14 @@ import { compileMessageOrThrow } from "@lingui/message-utils/compileMessage";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Where sentences for people stand that the dashboard says. */
-const FOLDERS = ["src-renderer", "src-protocol"];
-const CATALOGS = join("src-renderer", "locales");
+/** Where sentences for people stand that the dashboard and the app around it say. */
+const FOLDERS = ["src-renderer", "src-protocol", "src-main"];
+/** Whose sentences are heard there. */
+const OTHERS = [...FOLDERS, "src-daemon", "src-data", "src-orchestrator", "src-worker"];
+const CATALOGS = join("src-protocol", "locales");
+/** Of a catalog of what others say. */
+const HEARD = ".heard.json";
+const LEAST_WORDS = 3;
 
 /** A message is the key of its translation. */
 export type Catalog = Readonly<Record<string, string>>;
@@ -19,23 +24,55 @@ export function messagesIn(source: string): string[] {
   );
 }
 
-/** Every message of the dashboard, each once. */
+/** Every message of the dashboard and the app around it, each once. */
 export function messagesOf(root: string): string[] {
-  const files = FOLDERS.flatMap((folder) =>
+  return [...new Set(sourcesOf(root, FOLDERS).flatMap(messagesIn))];
+}
+
+function sourcesOf(root: string, folders: readonly string[]): string[] {
+  return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
       .filter((file) => /\.tsx?$/.test(file) && !/\.(test|test-support)\.tsx?$/.test(file))
       .sort()
-      .map((file) => join(root, folder, file)),
+      .map((file) => readFileSync(join(root, folder, file), "utf8")),
   );
-  return [...new Set(files.flatMap((file) => messagesIn(readFileSync(file, "utf8"))))];
 }
 
 /** One sentence for each fault of each catalog. */
 export function catalogProblems(root: string): string[] {
   const messages = messagesOf(root);
+  const others = sentencesOf(sourcesOf(root, OTHERS).join("\n"));
   return catalogs(root).flatMap(({ file, catalog }) =>
-    problemsOf(messages, catalog).map((problem) => `${join(CATALOGS, file)}: ${problem}`),
+    (file.endsWith(HEARD) ? heardProblems(others, catalog) : problemsOf(messages, catalog)).map(
+      (problem) => `${join(CATALOGS, file)}: ${problem}`,
+    ),
   );
+}
+
+/** A source's texts, one that is written in pieces as one. */
+export function sentencesOf(source: string): string {
+  return source.replaceAll(/["`]\s*\+\s*["`]/g, "").replaceAll(/\\(["`])/g, "$1");
+}
+
+/** What a catalog knows that nobody says any more, or says with places that the sentence has not. */
+export function heardProblems(others: string, catalog: Catalog): string[] {
+  return Object.entries(catalog).flatMap(([message, translation]) => {
+    const lost = wordsOf(message).find((words) => !others.includes(words));
+    if (lost !== undefined) return [`said nowhere, for “${lost}”: ${message}`];
+    const places = placesOf(message).split(" ");
+    const invented = placesOf(translation)
+      .split(" ")
+      .find((place) => place !== "" && !places.includes(place));
+    return invented === undefined ? [] : [`has the place ${invented}, which is none: ${message}`];
+  });
+}
+
+/** What stands between a message's places and marks, where it is so long that finding it proves something. */
+function wordsOf(message: string): string[] {
+  return message
+    .split(/\{\w+\}|[.,:;()]/)
+    .map((words) => words.trim())
+    .filter((words) => words.split(" ").length >= LEAST_WORDS);
 }
 
 export function catalogs(root: string): { file: string; catalog: Catalog }[] {

@@ -2,7 +2,7 @@
 // tests. Plain JavaScript that any Node ≥ 20 runs, because nothing is installed yet when it starts.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -73,8 +73,7 @@ function npm(parameters) {
     shell: command.endsWith(".cmd"),
   });
   const ticker = setInterval(() => {
-    const folders = existsSync(modules) ? readdirSync(modules).length : 0;
-    say(`  installing … ${Math.round((Date.now() - started) / 1000)} s, ${folders} folders`);
+    say(`  installing … ${Math.round((Date.now() - started) / 1000)} s (usually 1 to 2 minutes)`);
   }, 5_000);
   return new Promise((resolve) => {
     child.on("error", (error) => {

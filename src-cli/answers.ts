@@ -30,7 +30,8 @@ export function statusText(state: DaemonState, now: number): string {
     lines.push(`           step ${run.step}${of}${speed}.${working ? ` ${run.detail}` : ""}`);
     lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
-    if (working) lines.push(`Stages:    ${held} of ${run.stages.length} are held${replicasText(run.stages)}`);
+    if (working)
+      lines.push(`Slices:    ${held} of ${run.stages.length} are at work${replicasText(run.stages)}`);
   }
   if (working && network.links !== null) lines.push(...linksText(network.links));
   const { limits } = state.traffic;

@@ -108,7 +108,7 @@ const CASES: Record<string, Case> = {
     override: by("run", 3, "agent"),
   },
   "started for a gap": { override: { ...by("run", 3), thenQuit: true } },
-  "allowed, and getting ready": { state: node("loading", "Loading stage 2 of 3 at step 120.") },
+  "allowed, and getting ready": { state: node("loading", "Loading slice 2 of 3 at step 120.") },
   "allowed, and getting ready at night": {
     rules: ONLY_WHEN_ASLEEP,
     at: NIGHT,
@@ -125,7 +125,7 @@ const CASES: Record<string, Case> = {
   },
   "in reserve": {
     state: {
-      node: { ...working.node, phase: "waiting", detail: "Waiting for a stage to train.", stage: null },
+      node: { ...working.node, phase: "waiting", detail: "Waiting for a slice to train.", stage: null },
     },
   },
   "put aside for a step": {
@@ -135,6 +135,15 @@ const CASES: Record<string, Case> = {
         phase: "waiting",
         detail:
           "Other computers do its part of this step: it gave no sign of life for a moment (silent). It takes part again as soon as it has their state.",
+      },
+    },
+  },
+  "its end is near": {
+    state: {
+      node: {
+        ...working.node,
+        phase: "waiting",
+        detail: "Its end is near: it begins nothing new, and other computers go on with slice 2.",
       },
     },
   },

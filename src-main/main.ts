@@ -5,6 +5,7 @@ import { DaemonLink } from "./daemon-link.ts";
 import { DaemonProcess, findDaemonProgram } from "./daemon-process.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
 import { HIDDEN, loginItem } from "./login-item.ts";
+import { say } from "../src-protocol/say.ts";
 import { releaseUpdater } from "./release-updater.ts";
 import { Shell, prepareShell } from "./shell.ts";
 
@@ -75,8 +76,8 @@ if (prepareShell()) {
     .catch((error: unknown) => {
       const text = error instanceof Error ? error.message : String(error);
       dialog.showErrorBox(
-        "Train at Home could not open its window",
-        `${text}\n\nThe work itself is not affected.`,
+        say("Train at Home could not open its window"),
+        `${text}\n\n${say("The work itself is not affected.")}`,
       );
       app.exit(1);
     });

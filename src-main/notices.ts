@@ -1,4 +1,5 @@
-import { duration } from "../src-protocol/amounts.ts";
+import { heard, say } from "../src-protocol/say.ts";
+import { duration, withPoint } from "../src-protocol/amounts.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { situationText } from "../src-protocol/why.ts";
@@ -49,9 +50,9 @@ export class Notices {
     if (update.kind === "ready" && update.version !== this.#update) {
       this.#update = update.version;
       this.#waiting.set("update", {
-        title: `Version ${update.version} is here`,
-        body: "It is put in place after the step in hand; nothing is lost.",
-        action: { label: "Update now", action: { kind: "update" } },
+        title: say("Version {version} is here", { version: update.version }),
+        body: say("It is put in place after the step in hand; nothing is lost."),
+        action: { label: say("Update now"), action: { kind: "update" } },
       });
     }
     if (isQuiet(now)) return [];
@@ -74,10 +75,10 @@ export class Notices {
     this.#work = null;
     if (now - since < WORTH_A_REPORT_MS) return;
     const earned = earnedRao > before ? earnedRao - before : 0n;
-    const unit = asset === "test" ? "test units (worth nothing)" : asset === "tao" ? "τ" : "α";
+    const unit = asset === "test" ? say("test units (worth nothing)") : asset === "tao" ? "τ" : "α";
     this.#waiting.set("report", {
-      title: `It worked for ${duration(now - since)}`,
-      body: `${formatTao(earned)} ${unit} pending. ${situationText(state, now)}`,
+      title: say("It worked for {time}", { time: duration(now - since) }),
+      body: `${say("{amount} {unit} pending.", { amount: withPoint(formatTao(earned)), unit })} ${situationText(state, now)}`,
       action: null,
     });
   }
@@ -94,7 +95,11 @@ export class Notices {
     const last = this.#told.get(problem.code);
     if (last !== undefined && now - last < DAY_MS) return;
     this.#told.set(problem.code, now);
-    this.#waiting.set("trouble", { title: "Train at Home needs you", body: problem.message, action: null });
+    this.#waiting.set("trouble", {
+      title: say("Train at Home needs you"),
+      body: heard(problem.message),
+      action: null,
+    });
   }
 }
 

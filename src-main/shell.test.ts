@@ -86,6 +86,38 @@ describe("the window", () => {
   });
 });
 
+describe("in German", () => {
+  it("tray, menu and what is told speak as the system does, and as was chosen", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah language "));
+    try {
+      const { tray, daemon, window } = await runShell({
+        platform: "linux",
+        settingsFile: join(folder, "shell.json"),
+        languages: ["de-AT", "en-GB"],
+      });
+      daemon.change({ decision: BUSY });
+      await settled();
+      expect(tray.menu?.labels()[0]).toBe("Wartet: Sie benutzen den Computer.");
+      expect(tray.menu?.labels()).toContain("Pause → Bis ich fortsetze");
+      // What the daemon says in English is known again.
+      daemon.change({
+        problem: { code: "x", message: "A password has at least 8 letters. Nothing was written." },
+      });
+      await settled();
+      expect(tray.menu?.labels()[0]).toBe("Ein Passwort hat mindestens 8 Zeichen. Nichts wurde geschrieben.");
+      window.webContents.mainFrame.post(CHANNEL, {
+        id: 1,
+        method: "shell.change",
+        params: { language: "en" },
+      });
+      await settled();
+      expect(tray.menu?.labels()).toContain("Open the dashboard");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
 describe("the tray", () => {
   it("says the same as every other client", async () => {
     const { tray, daemon } = await runShell();
@@ -110,12 +142,12 @@ describe("the tray", () => {
       "Pause → For 30 minutes",
       "Pause → For 2 hours",
       "Pause → Until 07:00 tomorrow morning",
-      "Pause → Until I resume",
-      "Pause → After this step, until I resume",
+      "Pause → Until I resume it",
+      "Pause → After this step, until I resume it",
       "Start now, for 4 hours",
       "Follow the schedule again",
       "Open the dashboard",
-      "Quit and stop working",
+      "Quit …",
     ]);
   });
 
@@ -123,7 +155,7 @@ describe("the tray", () => {
     ["For 30 minutes", 30],
     ["For 2 hours", 120],
     ["Until 07:00 tomorrow morning", 19 * 60],
-    ["Until I resume", null],
+    ["Until I resume it", null],
   ])("pauses: %s", async (label, minutes) => {
     const { tray, daemon } = await runShell();
     tray.menu?.choose("Pause", label);
@@ -175,13 +207,51 @@ describe("the tray", () => {
 describe("quitting", () => {
   it("from the tray ends the work and then the app", async () => {
     const { tray, daemon } = await runShell();
-    tray.menu?.choose("Quit and stop working");
+    tray.menu?.choose("Quit …");
     expect(electron.world.exitCode).toBeNull();
     await settled();
     expect(daemon.calls.at(-1)?.method).toBe("daemon.quit");
     expect(daemon.running).toBe(false);
     expect(electron.world.exitCode).toBe(0);
     expect(electron.Tray.present.size).toBe(0);
+  });
+
+  it("asks once whether work should go on, and remembers the answer where that is wanted", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah quit "));
+    const settingsFile = join(folder, "shell.json");
+    try {
+      const first = await runShell({ settingsFile });
+      electron.dialog.response = 2;
+      electron.app.quit();
+      await settled();
+      expect(electron.dialog.asked.map(({ message }) => message)).toEqual([
+        "Should work go on when this app is closed?",
+      ]);
+      expect([first.daemon.running, electron.world.exitCode], "cancelled").toEqual([true, null]);
+
+      electron.dialog.response = 1;
+      electron.dialog.checkboxChecked = true;
+      electron.app.quit();
+      await settled();
+      expect([first.daemon.running, electron.world.exitCode], "work goes on").toEqual([true, 0]);
+      expect(electron.Tray.present.size).toBe(0);
+
+      const { tray, daemon } = await runShell({ settingsFile });
+      tray.menu?.choose("Quit, work goes on");
+      await settled();
+      expect(electron.dialog.asked).toEqual([]);
+      expect([daemon.running, electron.world.exitCode]).toEqual([true, 0]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("asks nothing when the system shuts down, or no work is there", async () => {
+    const { daemon } = await runShell();
+    electron.powerMonitor.emit("shutdown");
+    electron.app.quit();
+    await settled();
+    expect([electron.dialog.asked, daemon.running, electron.world.exitCode]).toEqual([[], false, 0]);
   });
 
   it("with the keyboard, from the system's menu, is the same", async () => {

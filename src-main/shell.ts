@@ -1,15 +1,17 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   BrowserWindow,
   Menu,
   Notification,
   Tray,
   app,
+  dialog,
   ipcMain,
   nativeImage,
   powerMonitor,
   powerSaveBlocker,
   protocol,
+  screen,
   session,
   shell,
 } from "electron";
@@ -19,17 +21,20 @@ import { invitationOfLink, LINK_SCHEME } from "../src-protocol/invitation-link.t
 import type { ShellChange, ShellSettings } from "../src-protocol/shell-settings.ts";
 import type { DaemonLink } from "./daemon-link.ts";
 import { EvidenceReporter } from "./evidence.ts";
+import { say } from "../src-protocol/say.ts";
 import { SCHEME } from "./origin.ts";
 import { PageBridge } from "./page-bridge.ts";
 import type { LoginItem } from "./login-item.ts";
 import { Notices, type Notice } from "./notices.ts";
 import { pageFile } from "./page-files.ts";
-import { QuitGuard } from "./quit.ts";
+import { QuitGuard, type QuitAnswer } from "./quit.ts";
 import { guardContents, guardSession } from "./security.ts";
 import { readSettings, writeSettings } from "./settings-file.ts";
+import { speak } from "./language.ts";
 import { ShellTray } from "./tray.ts";
 import { trayView, type TrayAction, type TrayIcon } from "./tray-view.ts";
 import { Updates, type UpdaterPort } from "./updates.ts";
+import { WindowPlace } from "./window-place.ts";
 import { bringForward, openDashboard, windowOptions } from "./window.ts";
 
 export interface ShellPorts {
@@ -57,6 +62,7 @@ export interface ShellPorts {
 
 /** Texts name times ("tomorrow"), which grow old by themselves. */
 const REDRAW_MS = 60_000;
+const QUIT_ANSWERS = ["stop", "go-on", "cancel"] as const satisfies readonly QuitAnswer[];
 const ORDER_TO_END_MS = 5_000;
 const LOOK_FOR_END_MS = 200;
 const UPDATE_WAITS_MS = 60_000;
@@ -83,6 +89,9 @@ export class Shell {
   readonly #evidence: EvidenceReporter;
   readonly #awake: AwakeBlocker;
   readonly #notices = new Notices();
+  readonly #place: WindowPlace;
+  /** The system ends: nobody is asked anything. */
+  #isShuttingDown = false;
   /** Electron forgets a notification that nobody holds, and with it what a click on it does. */
   readonly #shown = new Set<Notification>();
   #updates: Updates | null = null;
@@ -93,10 +102,22 @@ export class Shell {
   constructor(ports: ShellPorts) {
     this.#ports = ports;
     const { link } = ports;
+    this.#speak();
     guardContents(app, shell);
     guardSession(session.defaultSession);
     protocol.handle(SCHEME, (request) => pageFile(ports.bundle, request));
-    this.#quit = new QuitGuard({ app, endWork: () => this.#endWork() });
+    this.#place = new WindowPlace({
+      file: join(dirname(ports.settingsFile), "window.json"),
+      screen,
+      every: ports.every,
+    });
+    this.#quit = new QuitGuard({
+      app,
+      ask: () => this.#askAtQuit(),
+      endWork: () => this.#endWork(),
+      leaveWork: () => this.#leaveWork(),
+    });
+    powerMonitor.on("shutdown", () => (this.#isShuttingDown = true));
     this.#bridge = new PageBridge(ipcMain, link, {
       get: () => this.#settings(),
       change: (change) => this.#changeSettings(change),
@@ -136,7 +157,10 @@ export class Shell {
     if (this.#quit.quitting) return;
     if (this.#window !== null && !this.#window.isDestroyed()) return bringForward(this.#window);
     const { preload, assets } = this.#ports;
-    const window = new BrowserWindow(windowOptions(preload, join(assets, "icons", "256x256.png")));
+    const place = this.#place.read();
+    const window = new BrowserWindow(windowOptions(preload, join(assets, "icons", "256x256.png"), place));
+    if (place?.isMaximized === true) window.maximize();
+    this.#place.follow(window);
     this.#window = window;
     this.#bridge.attach(window.webContents);
     this.#quit.hideInsteadOfClose(window);
@@ -153,15 +177,26 @@ export class Shell {
 
   #settings(): ShellSettings {
     const { loginItem, settingsFile } = this.#ports;
-    const { notifications } = readSettings(settingsFile);
-    return { startAtLogin: loginItem?.isOn ?? null, notifications };
+    return { startAtLogin: loginItem?.isOn ?? null, ...readSettings(settingsFile) };
   }
 
-  #changeSettings({ startAtLogin, notifications }: ShellChange): ShellSettings {
+  #changeSettings({ startAtLogin, ...change }: ShellChange): ShellSettings {
     const { loginItem, settingsFile } = this.#ports;
     if (startAtLogin !== undefined) loginItem?.set(startAtLogin);
-    if (notifications !== undefined) writeSettings(settingsFile, { notifications });
+    const before = readSettings(settingsFile);
+    const after = {
+      notifications: change.notifications ?? before.notifications,
+      language: change.language ?? before.language,
+      atQuit: change.atQuit ?? before.atQuit,
+    };
+    if (Object.keys(change).length > 0) writeSettings(settingsFile, after);
+    if (after.language !== before.language) this.#speak();
+    this.#tray?.render();
     return this.#settings();
+  }
+
+  #speak(): void {
+    speak(readSettings(this.#ports.settingsFile).language, app.getPreferredSystemLanguages());
   }
 
   /** What its owner should hear of; while the window is in front, it says all of it itself. */
@@ -187,13 +222,14 @@ export class Shell {
   }
 
   #makeTray(): ShellTray | null {
-    const { link, assets, platform, now } = this.#ports;
+    const { link, assets, platform, now, settingsFile } = this.#ports;
     try {
       return new ShellTray({
         create: (image) => new Tray(image),
         image: (icon) => trayImage(assets, platform, icon),
         menu: (template) => Menu.buildFromTemplate(template),
-        view: () => trayView(link.status, link.state, now(), this.#updates?.state),
+        view: () =>
+          trayView(link.status, link.state, now(), this.#updates?.state, readSettings(settingsFile).atQuit),
         act: (action) => void this.#act(action),
       });
     } catch {
@@ -226,6 +262,36 @@ export class Shell {
       case "quit":
         return app.quit();
     }
+  }
+
+  /** Asked once: what was said with "do not ask again" holds, and can be changed in the settings. */
+  async #askAtQuit(): Promise<QuitAnswer> {
+    const { link, settingsFile } = this.#ports;
+    const settings = readSettings(settingsFile);
+    if (settings.atQuit !== "ask") return settings.atQuit;
+    // Without a daemon there is no work that could go on.
+    if (link.status.kind !== "connected" || this.#isShuttingDown) return "stop";
+    const { response, checkboxChecked } = await dialog.showMessageBox({
+      type: "question",
+      title: "Train at Home",
+      message: say("Should work go on when this app is closed?"),
+      detail: say(
+        "It then follows its schedule without a window; open Train at Home again to see or stop it.",
+      ),
+      buttons: [say("Stop working and quit"), say("Quit, work goes on"), say("Cancel")],
+      defaultId: 0,
+      cancelId: 2,
+      noLink: true,
+      checkboxLabel: say("Do not ask again"),
+    });
+    const answer = QUIT_ANSWERS[response] ?? "cancel";
+    if (checkboxChecked && answer !== "cancel") writeSettings(settingsFile, { ...settings, atQuit: answer });
+    return answer;
+  }
+
+  #leaveWork(): void {
+    this.#ports.link.close();
+    this.#tray?.destroy();
   }
 
   async #endWork(): Promise<void> {

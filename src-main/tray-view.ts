@@ -1,5 +1,7 @@
+import { heard, phrase, say } from "../src-protocol/say.ts";
 import { pauseChoices } from "../src-protocol/pause-choices.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
+import type { ShellSettings } from "../src-protocol/shell-settings.ts";
 import { overrideText, situation, WORDS } from "../src-protocol/why.ts";
 import type { LinkStatus } from "./daemon-link.ts";
 import type { UpdateState } from "./updates.ts";
@@ -42,8 +44,9 @@ export function trayView(
   state: DaemonState | null,
   now: number,
   update: UpdateState = { kind: "none" },
+  atQuit: ShellSettings["atQuit"] = "ask",
 ): TrayView {
-  const view = viewOfWork(status, state, now);
+  const view = viewOfWork(status, state, now, atQuit);
   const entry = updateEntry(update);
   return entry === null ? view : { ...view, menu: [...view.menu, "line", entry] };
 }
@@ -51,13 +54,16 @@ export function trayView(
 function updateEntry(update: UpdateState): TrayEntry | null {
   switch (update.kind) {
     case "ready":
-      return { label: `Update to ${update.version} and start again`, action: { kind: "update" } };
+      return {
+        label: say("Update to {version} and start again", { version: update.version }),
+        action: { kind: "update" },
+      };
     case "ending-work":
-      return { text: `Updates to ${update.version} after this step.` };
+      return { text: say("Updates to {version} after this step.", { version: update.version }) };
     case "loading":
-      return { text: `Version ${update.version} is being downloaded.` };
+      return { text: say("Version {version} is being downloaded.", { version: update.version }) };
     case "refused":
-      return { text: update.text };
+      return { text: heard(update.text) };
     case "none":
     case "looking":
     case "installing":
@@ -66,17 +72,30 @@ function updateEntry(update: UpdateState): TrayEntry | null {
   }
 }
 
-function viewOfWork(status: LinkStatus, state: DaemonState | null, now: number): TrayView {
-  const open: TrayEntry = { label: "Open the dashboard", action: { kind: "open" } };
-  const quit: TrayEntry = { label: "Quit and stop working", action: { kind: "quit" } };
+const QUIT = {
+  ask: phrase("Quit …"),
+  stop: phrase("Quit and stop working"),
+  "go-on": phrase("Quit, work goes on"),
+} as const satisfies Record<ShellSettings["atQuit"], string>;
+
+function viewOfWork(
+  status: LinkStatus,
+  state: DaemonState | null,
+  now: number,
+  atQuit: ShellSettings["atQuit"],
+): TrayView {
+  const open: TrayEntry = { label: say("Open the dashboard"), action: { kind: "open" } };
+  const quit: TrayEntry = { label: say(QUIT[atQuit]), action: { kind: "quit" } };
   if (state === null || status.kind !== "connected") {
     const { icon, text } = withoutDaemon(status);
     const restart: TrayEntry[] =
-      status.kind === "ended" ? [{ label: "Start Train at Home again", action: { kind: "restart" } }] : [];
+      status.kind === "ended"
+        ? [{ label: say("Start Train at Home again"), action: { kind: "restart" } }]
+        : [];
     return { icon, text, menu: [{ text }, "line", ...restart, open, "line", quit] };
   }
   const { tone, reason: because } = situation(state, now);
-  const reason = `${WORDS[tone]}: ${because}`;
+  const reason = `${say(WORDS[tone])}: ${because}`;
   const trouble = problem(state);
   const lines: TrayEntry[] = [...(trouble === null ? [] : [{ text: trouble }]), { text: reason }];
   if (state.override !== null) lines.push({ text: overrideText(state.override, now) });
@@ -90,30 +109,33 @@ function viewOfWork(status: LinkStatus, state: DaemonState | null, now: number):
 function controls(state: DaemonState, now: number): TrayEntry[] {
   const entries: TrayEntry[] = [
     {
-      label: "Pause",
+      label: say("Pause"),
       entries: [
         ...pauseChoices(now).map(({ label, minutes }): TrayEntry => ({
           label,
           action: { kind: "pause", minutes },
         })),
-        { label: "Until I resume", action: { kind: "pause", minutes: null } },
-        { label: "After this step, until I resume", action: { kind: "finish" } },
+        { label: say("Until I resume it"), action: { kind: "pause", minutes: null } },
+        { label: say("After this step, until I resume it"), action: { kind: "finish" } },
       ],
     },
   ];
   if (state.decision.action === "pause")
-    entries.push({ label: "Start now, for 4 hours", action: { kind: "start", minutes: START_MINUTES } });
+    entries.push({ label: say("Start now, for 4 hours"), action: { kind: "start", minutes: START_MINUTES } });
   if (state.override !== null)
     entries.push({
-      label: state.override.action === "run" ? "Follow the schedule again" : "Resume: follow the schedule",
+      label:
+        state.override.action === "run"
+          ? say("Follow the schedule again")
+          : say("Resume: follow the schedule"),
       action: { kind: "resume" },
     });
   return entries;
 }
 
 function problem(state: DaemonState): string | null {
-  if (state.problem !== null) return state.problem.message;
-  return state.node.phase === "failed" ? state.node.detail : null;
+  if (state.problem !== null) return heard(state.problem.message);
+  return state.node.phase === "failed" ? heard(state.node.detail) : null;
 }
 
 function icon(state: DaemonState): TrayIcon {
@@ -128,10 +150,10 @@ function withoutDaemon(status: LinkStatus): { icon: TrayIcon; text: string } {
   switch (status.kind) {
     case "starting":
     case "connected":
-      return { icon: "waiting", text: "Train at Home is starting." };
+      return { icon: "waiting", text: say("Train at Home is starting.") };
     case "lost":
-      return { icon: "problem", text: status.text };
+      return { icon: "problem", text: heard(status.text) };
     case "ended":
-      return { icon: "paused", text: "Train at Home has ended: it is not working." };
+      return { icon: "paused", text: say("Train at Home has ended: it is not working.") };
   }
 }

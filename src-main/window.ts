@@ -1,12 +1,16 @@
-import type { BrowserWindow, BrowserWindowConstructorOptions } from "electron";
+import type { BrowserWindow, BrowserWindowConstructorOptions, Rectangle } from "electron";
 import { PAGE } from "./origin.ts";
+import type { Place } from "./window-place.ts";
 
 /** The one window's options. A test holds every line of `webPreferences`. */
-export function windowOptions(preload: string, icon: string): BrowserWindowConstructorOptions {
+export function windowOptions(
+  preload: string,
+  icon: string,
+  place: Place | null,
+): BrowserWindowConstructorOptions {
   return {
     title: "Train at Home",
-    width: 1180,
-    height: 820,
+    ...(place === null ? { width: 1180, height: 820 } : boundsOf(place)),
     minWidth: 720,
     minHeight: 520,
     icon,
@@ -31,6 +35,10 @@ export function windowOptions(preload: string, icon: string): BrowserWindowConst
       navigateOnDragDrop: false,
     },
   };
+}
+
+function boundsOf({ x, y, width, height }: Place): Rectangle {
+  return { x, y, width, height };
 }
 
 /** Shows the window, wherever it was. */

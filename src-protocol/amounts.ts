@@ -15,6 +15,14 @@ export function decimals(value: number, digits: number): string {
   });
 }
 
+/** Digits with a point, with the point that the reader's language has. */
+export function withPoint(digits: string): string {
+  const point = new Intl.NumberFormat(spokenLocale())
+    .formatToParts(1.5)
+    .find(({ type }) => type === "decimal")?.value;
+  return digits.replace(".", point ?? ".");
+}
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
 }

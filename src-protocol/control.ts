@@ -265,6 +265,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("members"),
     generation,
+    /** Its own end is near: it gets nothing new, others of its stage go on. */
+    leaving: z.literal(true).optional(),
     previous: replicaPeers,
     own: replicaPeers,
     next: replicaPeers,

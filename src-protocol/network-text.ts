@@ -1,5 +1,5 @@
 import { number } from "./amounts.ts";
-import { say } from "./say.ts";
+import { heard, say } from "./say.ts";
 import type { NetworkOffer, NetworkView } from "./networks.ts";
 import { payText } from "./payouts.ts";
 import { momentText } from "./reason-text.ts";
@@ -19,7 +19,7 @@ export function awayText(network: NetworkView, now: number, zone: string = ownTi
   return say("Waiting: cannot reach {where} since {since} ({why}); {next}.", {
     where: url === null ? name : say("{name} at {url}", { name, url }),
     since: momentText(away.since, now, zone),
-    why: away.why,
+    why: heard(away.why),
     next: nextTry(away.nextTryAt, now, zone),
   });
 }

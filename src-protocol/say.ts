@@ -10,9 +10,11 @@ export interface Speaker {
   /** For `Intl`: numbers, dates, lists. */
   readonly locale: string;
   say(message: string, values: SayValues): string;
+  /** The same sentences in this language, of English ones that another program wrote; null: they are not known. */
+  hear(text: string): string | null;
 }
 
-const ENGLISH: Speaker = { locale: "en-US", say: english };
+export const ENGLISH: Speaker = { locale: "en-US", say: english, hear: (text) => text };
 let speaker = ENGLISH;
 
 export function say(message: string, values: SayValues = {}): string {
@@ -22,6 +24,16 @@ export function say(message: string, values: SayValues = {}): string {
 /** Marks a message of a table: it is said later, when the reader's language is known. */
 export function phrase<Text extends string>(message: Text): Text {
   return message;
+}
+
+/** What the daemon, a worker or a network said: in the reader's language where it is known, else as it was said. */
+export function heard(text: string): string {
+  return speaker.hear(text) ?? text;
+}
+
+/** Whether `heard` says it in the reader's language. */
+export function isKnown(text: string): boolean {
+  return speaker.hear(text) !== null;
 }
 
 /** The language of what is said from now on. */
@@ -35,26 +47,50 @@ export function spokenLocale(): string {
 
 /** The message itself, its places filled in. Throws RangeError for a message whose braces do not match. */
 export function english(message: string, values: SayValues): string {
-  let said = "";
-  for (let at = 0; at < message.length;) {
-    const open = message.indexOf("{", at);
-    if (open < 0) return said + message.slice(at);
-    const close = closing(message, open);
-    said += message.slice(at, open) + place(message.slice(open + 1, close), values);
-    at = close + 1;
-  }
-  return said;
+  return filled(message, values, ENGLISH.locale);
 }
 
-/** `name`, or `name, plural, one {…} other {…}`. */
-function place(inside: string, values: SayValues): string {
+/** A message of any language that has its plurals as English has them. */
+export function filled(message: string, values: SayValues, locale: string): string {
+  return partsOf(message)
+    .map((part) => {
+      if (typeof part === "string") return part;
+      const value = values[part.name] ?? "";
+      if (part.cases === null) return String(value);
+      const chosen = filled(value === 1 ? part.cases.one : part.cases.other, values, locale);
+      return chosen.replaceAll("#", Number(value).toLocaleString(locale));
+    })
+    .join("");
+}
+
+/** `{name}`, or `{name, plural, one {…} other {…}}`. */
+export interface Place {
+  readonly name: string;
+  readonly cases: { readonly one: string; readonly other: string } | null;
+}
+
+/** A message's words and places, in order. Throws RangeError for braces that do not match. */
+export function partsOf(message: string): (string | Place)[] {
+  const parts: (string | Place)[] = [];
+  for (let at = 0; at < message.length;) {
+    const open = message.indexOf("{", at);
+    if (open !== at) parts.push(message.slice(at, open < 0 ? message.length : open));
+    if (open < 0) break;
+    const close = closing(message, open);
+    parts.push(placeOf(message.slice(open + 1, close)));
+    at = close + 1;
+  }
+  return parts;
+}
+
+function placeOf(inside: string): Place {
   const [, name = inside, cases] = /^(\w+), plural, (.*)$/s.exec(inside) ?? [];
-  const value = values[name] ?? "";
-  if (cases === undefined) return String(value);
-  const wanted = value === 1 ? "one" : "other";
-  const open = cases.indexOf("{", cases.indexOf(wanted));
-  const chosen = english(cases.slice(open + 1, closing(cases, open)), values);
-  return chosen.replaceAll("#", Number(value).toLocaleString(ENGLISH.locale));
+  if (cases === undefined) return { name, cases: null };
+  const of = (wanted: string): string => {
+    const open = cases.indexOf("{", cases.indexOf(wanted));
+    return cases.slice(open + 1, closing(cases, open));
+  };
+  return { name, cases: { one: of("one"), other: of("other") } };
 }
 
 function closing(text: string, open: number): number {

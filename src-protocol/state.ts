@@ -48,7 +48,7 @@ export const runState = z.strictObject({
   runId: z.string(),
   name: z.string(),
   phase: z.enum(["waiting", "forming", "training", "finished"]),
-  /** Why it is in this phase, for a person: "stage 2 is looking for a home". */
+  /** Why it is in this phase, for a person: "slice 2 is looking for a home". */
   detail: z.string(),
   model: modelSpec,
   parameterCount: z.int().nonnegative(),

@@ -1,4 +1,4 @@
-import { phrase, say } from "./say.ts";
+import { heard, phrase, say } from "./say.ts";
 import { networkWait } from "./network-text.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
 import { allOf, decidingReasons, explain, momentText } from "./reason-text.ts";
@@ -31,7 +31,8 @@ export type WhyState = Pick<DaemonState, "decision" | "override" | "node" | "run
 export function situation(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): Situation {
   const { decision, override, node } = state;
   const because = afterWord(explain(decision, now, zone));
-  if (node.phase === "failed") return { tone: "failed", reason: join(sentence(node.detail), later(because)) };
+  if (node.phase === "failed")
+    return { tone: "failed", reason: join(sentence(heard(node.detail)), later(because)) };
   if (decision.action === "pause") {
     return override !== null && override.action !== "run" && decision.reasons[0]?.endsWith("-pause") === true
       ? { tone: "paused", reason: pauseReason(decision, override, now, zone) }
@@ -43,12 +44,15 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   if (homes !== null) return { tone: "waiting", reason: homes };
   if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
     return { tone: "waiting", reason: say(IN_RESERVE) };
+  // It has a slice, and others do its part just now: it is put aside for a step, or its end is near.
+  if (node.phase === "waiting" && node.stage !== null && state.run?.phase === "training")
+    return { tone: "waiting", reason: join(lower(sentence(heard(node.detail))), later(because)) };
   if (node.phase === "training")
     return {
       tone: "working",
-      reason: node.unpaid === undefined ? because : join(sentence(because), node.unpaid),
+      reason: node.unpaid === undefined ? because : join(sentence(because), heard(node.unpaid)),
     };
-  return { tone: "getting-ready", reason: join(sentence(node.detail), later(because)) };
+  return { tone: "getting-ready", reason: join(sentence(heard(node.detail)), later(because)) };
 }
 
 const IN_RESERVE = phrase(
@@ -89,7 +93,10 @@ function when(at: number, now: number, zone: string): string {
 /** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
 function missingHomes({ node, run, network }: Omit<WhyState, "policy">): string | null {
   if (network.kind !== "remote" || node.phase !== "waiting") return null;
-  return run?.phase === "waiting" ? sentence(run.detail.replace(/^Waiting:? /, "")) : null;
+  if (run?.phase !== "waiting") return null;
+  const detail = heard(run.detail);
+  const word = new RegExp(`^${say(WORDS.waiting)}:? `);
+  return sentence(detail.replace(word, ""));
 }
 
 export interface WhyReason {
@@ -148,16 +155,27 @@ export function nextText({ nextChange, action }: Decision, now: number, zone = o
   return nextChange.action === "run" ? say("Starts {when}.", { when }) : say("Pauses {when}.", { when });
 }
 
+const DONE = {
+  run: phrase("Started"),
+  finish: phrase("Finishing the step, then paused"),
+  pause: phrase("Paused"),
+} as const satisfies Record<Override["action"], string>;
+
 /** "Paused by hand (cli) until Thursday 13:00, 40 h left." */
 export function overrideText(override: Override, now: number, zone = ownTimeZone()): string {
   const { action, by, until, lease, thenQuit } = override;
-  const done =
-    action === "run" ? "Started" : action === "finish" ? "Finishing the step, then paused" : "Paused";
-  const who = by === "agent" ? `by the agent ${lease?.name ?? ""}`.trim() : `by hand (${by})`;
-  if (until === null) return `${done} ${who} until you resume it.`;
-  const quits = thenQuit === true ? " Then everything ends." : "";
-  const leaves = lease !== undefined && action === "run" ? " It ends earlier when that agent is gone." : "";
-  return `${done} ${who} until ${momentText(until, now, zone)}, ${leftText(until - now)} left.${quits}${leaves}`;
+  const done = say(DONE[action]);
+  const who =
+    by === "agent"
+      ? say("by the agent {name}", { name: lease?.name ?? "" }).trim()
+      : say("by hand ({by})", { by });
+  if (until === null) return say("{done} {who} until you resume it.", { done, who });
+  const moment = momentText(until, now, zone);
+  return join(
+    say("{done} {who} until {moment}, {left} left.", { done, who, moment, left: leftText(until - now) }),
+    thenQuit === true ? say("Then everything ends.") : "",
+    lease !== undefined && action === "run" ? say("It ends earlier when that agent is gone.") : "",
+  );
 }
 
 /** Clocks of two processes, and the time between a call and its answer. */
@@ -204,6 +222,10 @@ function join(...sentences: string[]): string {
 function sentence(text: string): string {
   const full = text.trim();
   return full === "" || full.endsWith(".") ? full : `${full}.`;
+}
+
+function lower(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1);
 }
 
 function capital(text: string): string {

@@ -11,6 +11,7 @@ test("the dial tells in words what it draws", () => {
     <DialDrawing
       minute={845}
       coming={[{ start: 1380, end: 1860 }]}
+      byHand={null}
       ran={[{ start: 0, end: 90 }]}
       tone="waiting"
       centre="8:55 h"
@@ -52,7 +53,10 @@ test("the line's limits are two fields, and an empty one is no limit", () => {
 test("a copy of the app that cannot be started at sign-in does not offer it", () => {
   const html = (startAtLogin: boolean | null) =>
     renderToStaticMarkup(
-      <AppSwitches settings={{ startAtLogin, notifications: true }} onChange={() => undefined} />,
+      <AppSwitches
+        settings={{ startAtLogin, notifications: true, language: "system", atQuit: "ask" }}
+        onChange={() => undefined}
+      />,
     );
   expect(html(true)).toContain("Start when I sign in");
   expect(html(null)).not.toContain("Start when I sign in");

@@ -157,7 +157,7 @@ export class TrainingWorker {
     if (this.#runner !== null || this.#replica !== null) return;
     this.#phase(
       "waiting",
-      connected ? "Waiting for a stage to train." : `The orchestrator cannot be reached: ${detail}.`,
+      connected ? "Waiting for a slice to train." : `The orchestrator cannot be reached: ${detail}.`,
     );
   }
 
@@ -256,7 +256,7 @@ export class TrainingWorker {
     this.#stopRunner();
     this.#phase(
       "loading",
-      `Loading stage ${assign.stage + 1} of ${assign.run.stages} at step ${assign.resumeStep}.`,
+      `Loading slice ${assign.stage + 1} of ${assign.run.stages} at step ${assign.resumeStep}.`,
       assign.stage,
     );
     // One after another: two loads would fill the same memory.
@@ -308,7 +308,7 @@ export class TrainingWorker {
       now: Date.now,
     });
     this.#report({ type: "ready", generation });
-    this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+    this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
   }
 
   async #loadReplica(assign: Assign, joins: boolean, signal: AbortSignal): Promise<void> {
@@ -335,10 +335,18 @@ export class TrainingWorker {
       adopted: (step, its) => {
         at.chain = new StageChain(spec, stage, step, its);
         this.#loader.parametersAt({ step, link: its });
-        this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+        this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
       },
       overwriting: () => this.#loader.parametersAt(null),
       putAside: (code) => this.#phase("waiting", putAsideText(code), stage),
+      leaving: (isLeaving) =>
+        isLeaving
+          ? this.#phase(
+              "waiting",
+              `Its end is near: it begins nothing new, and other computers go on with slice ${stage + 1}.`,
+              stage,
+            )
+          : this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage),
       report: (report) => this.#report(report),
       earned: (receipt) => this.#earned([receipt]),
       now: () => performance.now(),
@@ -353,10 +361,10 @@ export class TrainingWorker {
     if (joins)
       this.#phase(
         "loading",
-        `Taking stage ${stage + 1} of ${spec.stages} over from another computer.`,
+        `Taking slice ${stage + 1} of ${spec.stages} over from another computer.`,
         stage,
       );
-    else this.#phase("training", `Training stage ${stage + 1} of ${spec.stages}.`, stage);
+    else this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
   }
 
   async #samples(spec: RunSpec, { data }: StageInfo, signal: AbortSignal): Promise<Samples> {

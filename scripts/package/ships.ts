@@ -26,7 +26,8 @@ export const LICENCE = /^(licen[cs]e|copying|notice|copyright)([-.].*)?$/i;
 export function sourceShips(path: string): boolean {
   const name = basename(path);
   if (TEST.test(name) || /\.(map|d\.ts|md|proto|golden\.txt)$/.test(name)) return false;
-  if (/^(testing|test-support|fixtures|\..*)$/.test(name)) return false;
+  // Processes speak English; the dashboard and the app bring their languages in their bundles.
+  if (/^(testing|test-support|fixtures|locales|\..*)$/.test(name)) return false;
   return !(/\.[jt]s$/.test(name) && /from "(vitest|fast-check)"/.test(readFileSync(path, "utf8")));
 }
 

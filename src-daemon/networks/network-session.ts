@@ -30,6 +30,8 @@ export interface SessionPlan {
   readonly members: readonly [Member, ...Member[]];
   readonly supervised: SupervisorOptions["network"];
   readonly worker: WorkerSettings;
+  /** What its owner should hear before it begins; null: nothing. */
+  readonly note?: string | null;
 }
 
 export interface SessionPorts {
@@ -142,8 +144,9 @@ export class NetworkSession {
 
   /** Rejects with a `Failure` when it cannot run here. */
   start(): Promise<void> {
-    const { view, members, asset } = this.#plan;
+    const { view, members, asset, note = null } = this.#plan;
     this.#live.begin(view, new Set(members.slice(1).map(({ hotkey }) => hotkey.address)), asset);
+    if (note !== null) this.#live.note(note);
     return this.#supervisor.start();
   }
 

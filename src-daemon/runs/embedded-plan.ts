@@ -8,6 +8,7 @@ import type { SessionPlan } from "../networks/network-session.ts";
 import type { DaemonOptions } from "../options.ts";
 import { LOOPBACK } from "../networks/reach.ts";
 import type { Reading } from "./data-reading.ts";
+import { noteRun } from "./last-run.ts";
 import { runJob } from "./run-job.ts";
 import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
 import { DEFAULT_NAMES } from "../wallet/selected-wallet.ts";
@@ -38,7 +39,11 @@ export async function embeddedPlan(
     neighbours.push({ name: `neighbour ${number}`, hotkey, folder: worker });
   }
   const workers = neighbours.length + 1;
+  const job = await runJob(options, home.corpus, workers, sayData, reading);
+  const { runId, corpus } = job.run;
+  const another = noteRun(home.path, { runId, corpus: corpus.name, data: options.data });
   return {
+    note: another,
     view: embeddedNetwork(neighbours.length, known),
     asset: "test",
     reach: LOOPBACK,
@@ -49,7 +54,7 @@ export async function embeddedPlan(
       orchestrator: {
         network: EMBEDDED_NETWORK,
         folder: home.network,
-        ...(await runJob(options, home.corpus, workers, sayData, reading)),
+        ...job,
         raoPerTeraflop: RAO_PER_TERAFLOP,
         ...(options.replicas !== null && { replicas: options.replicas }),
         payouts: [{ hotkey: own.address, coldkey: payoutColdkey }],

@@ -20,6 +20,6 @@ export function activityBetween(before: DaemonState, after: DaemonState, reason:
       lines.push(`Training is interrupted: ${is.detail}`);
   }
   if (was !== null && is.recoveries > was.recoveries && is.lastRecoveryMs !== null)
-    lines.push(`A lost node was replaced in ${(is.lastRecoveryMs / 1000).toFixed(1)} s.`);
+    lines.push(`A lost computer was replaced in ${(is.lastRecoveryMs / 1000).toFixed(1)} s.`);
   return lines;
 }

@@ -115,16 +115,16 @@ describe("the activity list", () => {
     live.run(view({ step: 0 }));
     live.policy({ decision: paused, rules: ALWAYS, override: null });
     live.policy({ decision: running, rules: ALWAYS, override: null });
-    live.run(view({ phase: "forming", detail: "Stage 2 is looking for a home." }));
+    live.run(view({ phase: "forming", detail: "Slice 2 is looking for a home." }));
     live.run(view({ recoveries: 1, lastRecoveryMs: 2345, step: 13 }));
     live.run(view({ phase: "finished", recoveries: 1, lastRecoveryMs: 2345, step: 60 }));
     expect(said).toEqual([
       "Training has started.",
       "Waiting: you paused it.",
       "Working: your schedule allows any time.",
-      "Training is interrupted: Stage 2 is looking for a home.",
+      "Training is interrupted: Slice 2 is looking for a home.",
       "Training goes on from step 13.",
-      "A lost node was replaced in 2.3 s.",
+      "A lost computer was replaced in 2.3 s.",
       "Training has finished at step 60.",
     ]);
     expect(live.get().activity.map(({ text }) => text)).toEqual(said.toReversed());
@@ -154,10 +154,10 @@ describe("the terminal's line", () => {
 
   it("says what is in the way instead", () => {
     live.run(
-      view({ phase: "forming", detail: "Stage 2 is looking for a home.", tokensPerSecond: null, steps: 60 }),
+      view({ phase: "forming", detail: "Slice 2 is looking for a home.", tokensPerSecond: null, steps: 60 }),
     );
     expect(statusLine(live.get(), 0)).toContain(
-      "step 12 of 60 · loss 2.500 · held out 2.750 · Stage 2 is looking",
+      "step 12 of 60 · loss 2.500 · held out 2.750 · Slice 2 is looking",
     );
     live.problem("worker", { code: "no-memory", message: "Not enough memory." });
     expect(statusLine(live.get(), 0)).toContain("· Not enough memory. ·");

@@ -8,7 +8,7 @@ const running = { kind: "running", pid: 1 } as const;
 const phase = {
   type: "phase",
   phase: "training",
-  detail: "Training stage 2.",
+  detail: "Training slice 2.",
   stage: 1,
   loading: null,
 } as const;
@@ -17,7 +17,7 @@ describe("what my worker is doing", () => {
   it("is its own words while it may run", () => {
     expect(nodePicture(before, null, running, phase)).toEqual({
       phase: "training",
-      detail: "Training stage 2.",
+      detail: "Training slice 2.",
       stage: 1,
       loading: null,
       hotkey,

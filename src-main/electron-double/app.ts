@@ -12,7 +12,8 @@ type Modelled =
   | "exit"
   | "getPath"
   | "setAsDefaultProtocolClient"
-  | "isPackaged";
+  | "isPackaged"
+  | "getPreferredSystemLanguages";
 
 /** `app`: readiness, the single instance, and Electron's order of quitting. */
 export class AppDouble extends EventEmitter implements Pick<Electron.App, Modelled> {
@@ -35,6 +36,10 @@ export class AppDouble extends EventEmitter implements Pick<Electron.App, Modell
   setAsDefaultProtocolClient(scheme: string): boolean {
     world.schemes.push(scheme);
     return true;
+  }
+
+  getPreferredSystemLanguages(): string[] {
+    return [...world.languages];
   }
 
   isReady(): boolean {

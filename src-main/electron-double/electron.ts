@@ -7,6 +7,7 @@ import {
   PowerSaveBlockerDouble,
   SystemShellDouble,
 } from "./ipc.ts";
+import { DialogDouble, ScreenDouble } from "./dialog.ts";
 import { setElectron, type ElectronParts } from "./parts.ts";
 import { NotificationDouble } from "./notification.ts";
 import { ProtocolDouble, SessionDouble } from "./session.ts";
@@ -32,6 +33,8 @@ export let {
   powerSaveBlocker,
   session,
   shell,
+  dialog,
+  screen,
 } = make();
 export {
   BrowserWindowDouble as BrowserWindow,
@@ -50,8 +53,19 @@ export function reset(): void {
   NotificationDouble.supported = true;
   MenuDouble.application = null;
   Object.assign(world, fresh());
-  ({ app, ipcMain, ipcRenderer, contextBridge, protocol, powerMonitor, powerSaveBlocker, session, shell } =
-    make());
+  ({
+    app,
+    ipcMain,
+    ipcRenderer,
+    contextBridge,
+    protocol,
+    powerMonitor,
+    powerSaveBlocker,
+    session,
+    shell,
+    dialog,
+    screen,
+  } = make());
 }
 
 function make(): ElectronParts {
@@ -65,6 +79,8 @@ function make(): ElectronParts {
     powerSaveBlocker: new PowerSaveBlockerDouble(),
     session: { defaultSession: new SessionDouble() },
     shell: new SystemShellDouble(),
+    dialog: new DialogDouble(),
+    screen: new ScreenDouble(),
   };
   setElectron(parts);
   return parts;

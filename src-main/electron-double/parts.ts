@@ -1,6 +1,7 @@
 import type { AppDouble } from "./app.ts";
 import type { ContextBridgeDouble, IpcMainDouble, IpcRendererDouble } from "./ipc.ts";
 import type { PowerMonitorDouble, PowerSaveBlockerDouble, SystemShellDouble } from "./ipc.ts";
+import type { DialogDouble, ScreenDouble } from "./dialog.ts";
 import type { ProtocolDouble, SessionDouble } from "./session.ts";
 
 /** The parts of one Electron, which know of each other. */
@@ -14,6 +15,8 @@ export interface ElectronParts {
   readonly powerSaveBlocker: PowerSaveBlockerDouble;
   readonly session: { readonly defaultSession: SessionDouble };
   readonly shell: SystemShellDouble;
+  readonly dialog: DialogDouble;
+  readonly screen: ScreenDouble;
 }
 
 let present: ElectronParts | null = null;

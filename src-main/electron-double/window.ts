@@ -15,7 +15,10 @@ type Modelled =
   | "isFocused"
   | "isMinimized"
   | "isDestroyed"
-  | "loadURL";
+  | "loadURL"
+  | "getNormalBounds"
+  | "isMaximized"
+  | "maximize";
 
 /** `BrowserWindow`: shown, hidden, closed unless somebody prevents it, and dead after that. */
 export class BrowserWindowDouble extends EventEmitter implements Pick<Electron.BrowserWindow, Modelled> {
@@ -30,6 +33,7 @@ export class BrowserWindowDouble extends EventEmitter implements Pick<Electron.B
   #visible: boolean;
   #focused = false;
   #minimized = false;
+  #maximized = false;
 
   constructor(options: Electron.BrowserWindowConstructorOptions = {}) {
     super();
@@ -65,6 +69,20 @@ export class BrowserWindowDouble extends EventEmitter implements Pick<Electron.B
   restore(): void {
     this.#alive();
     this.#minimized = false;
+  }
+
+  maximize(): void {
+    this.#alive();
+    this.#maximized = true;
+  }
+
+  isMaximized(): boolean {
+    return this.#maximized;
+  }
+
+  getNormalBounds(): Electron.Rectangle {
+    const { x = 0, y = 0, width = 0, height = 0 } = this.options;
+    return { x, y, width, height };
   }
 
   isVisible(): boolean {

@@ -8,12 +8,21 @@ export interface World {
   sandboxed: boolean;
   /** Of links, for which the app has made itself the program. */
   schemes: string[];
+  /** Of the system's user, the dearest first. */
+  languages: string[];
 }
 
 export const world: World = fresh();
 
 export function fresh(): World {
-  return { ready: false, lockHeldElsewhere: false, exitCode: null, sandboxed: false, schemes: [] };
+  return {
+    ready: false,
+    lockHeldElsewhere: false,
+    exitCode: null,
+    sandboxed: false,
+    schemes: [],
+    languages: ["en-GB"],
+  };
 }
 
 export function needReady(what: string): void {

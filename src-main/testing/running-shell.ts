@@ -23,6 +23,8 @@ export interface ShellChoices {
   readonly updater?: ShellPorts["updater"];
   readonly loginItem?: ShellPorts["loginItem"];
   readonly settingsFile?: string;
+  /** Of the system's user. */
+  readonly languages?: readonly string[];
 }
 
 /** The shell on the double of Electron, with the page loaded. Uses fake timers. */
@@ -34,9 +36,11 @@ export async function runShell(choices: ShellChoices = {}): Promise<RunningShell
     updater = null,
     loginItem = null,
     settingsFile = "/nowhere/shell.json",
+    languages = ["en-GB"],
     daemon = new DaemonDouble({ running: daemonRuns }),
   } = choices;
   electron.reset();
+  electron.world.languages = [...languages];
   prepareShell();
   electron.app.becomeReady();
   const link = new DaemonLink({

@@ -51,7 +51,7 @@ test("a node that falls silent without closing is noticed, and its stage goes to
   if (silent === undefined) throw new Error("nobody has stage 2");
   silent.mute = true;
   await until("noticed", () => orchestrator.host.view().phase === "waiting", 4_000);
-  expect(orchestrator.host.view().detail).toContain("stage 3 is looking for a home");
+  expect(orchestrator.host.view().detail).toContain("slice 3 is looking for a home");
   expect(orchestrator.host.view().stages[2]?.holder?.connected).toBe(false);
   const { step } = orchestrator.host.view();
   const back = net.node(orchestrator.url, 2, { disk: silent.disk });

@@ -279,6 +279,11 @@ describe("a run whose stages may have two replicas", () => {
     expect(homes.state.team?.run?.leaving.size).toBe(0);
     homes.says(last as SessionKey, 9_000);
     expect(homes.state.team?.run?.leaving).toEqual(new Set([last]));
+    const told = homes.effects.flatMap((each) =>
+      each.type === "send" && each.message.type === "members" ? [{ to: each.to, ...each.message }] : [],
+    );
+    expect(told.findLast(({ to }) => to === last)?.leaving, "it knows that others go on").toBe(true);
+    expect(told.findLast(({ to }) => to !== last)?.leaving).toBeUndefined();
     // It finishes the step that had begun, and has no part in the next one.
     await trained(homes, 7);
     const shares = homes.effects.flatMap((each) =>

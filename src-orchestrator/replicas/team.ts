@@ -302,7 +302,7 @@ function taken(
 }
 
 function fenced(state: NetworkState, stage: number, code: string): NetworkState {
-  const text = `A replica of stage ${stage + 1} was put aside: ${code}.`;
+  const text = `A computer of slice ${stage + 1} was put aside: ${code}.`;
   const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
   if (isPlanned(code)) return state;
   return { ...state, lastTrouble: { text, times } };
@@ -351,6 +351,7 @@ export function tellMembers(state: NetworkState, effects: Effect[]): void {
       message: {
         type: "members",
         generation: state.generation,
+        ...(state.team?.run?.leaving.has(key) === true && { leaving: true }),
         previous: at(stage - 1, key),
         own: at(stage, key),
         next: at(stage + 1, key),

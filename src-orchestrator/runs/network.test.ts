@@ -132,15 +132,15 @@ describe("memory", () => {
     const fleet = sized([1, 6.5, 1], [8, 8, 8]);
     expect(fleet.state.phase).toBe("waiting");
     expect(detailOf(fleet)).toBe(
-      "Stage 2 needs 6.50 GB of memory, more than any connected computer can give: training takes at most three quarters, " +
-        "6.00 GB of the 8.00 GB of the largest. Connect a computer with more memory, or start the run with more stages or smaller micro-batches.",
+      "Slice 2 needs 6.50 GB of memory, more than any connected computer can give: training takes at most three quarters, " +
+        "6.00 GB of the 8.00 GB of the largest. Connect a computer with more memory, or start the run with more slices or smaller micro-batches.",
     );
   });
 
   test("a run whose large stages are more than the large computers says so, and goes on when one comes", () => {
     const fleet = new Fleet(testRun(), 4, [1, 5, 5], [8, 4, 4, 8]);
     for (const number of [0, 1, 2]) fleet.join(number);
-    expect(detailOf(fleet)).toMatch(/^Another computer is needed for a stage of 5\.00 GB/);
+    expect(detailOf(fleet)).toMatch(/^Another computer is needed for a slice of 5\.00 GB/);
     fleet.join(3);
     expect(fleet.state.phase).toBe("forming");
   });

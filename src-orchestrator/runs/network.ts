@@ -121,7 +121,7 @@ function tick(state: NetworkState, at: Moment, effects: Effect[]): NetworkState 
       now >= (deadlines[index] ?? Infinity) ? holder : null,
     );
     const benched = late.reduce((next, key) => (key === null ? next : blame(next, key)), state);
-    return interrupt(benched, at, 0, true, "A stage was not loaded in time.", effects);
+    return interrupt(benched, at, 0, true, "A slice was not loaded in time.", effects);
   }
   if (state.phase === "training" && now >= (stallsAt(state) ?? Infinity)) {
     const doubted = state.stages.reduce(
@@ -276,7 +276,7 @@ function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: E
       ? balanced.state
       : follow(balanced, at, effects);
   }
-  const text = `Stage ${ended.stage + 1} has no replica left: ${ended.code}.`;
+  const text = `Slice ${ended.stage + 1} has no computer left: ${ended.code}.`;
   return interrupt({ ...next, lastTrouble: { text, times: 1 } }, at, 0, true, text, effects);
 }
 

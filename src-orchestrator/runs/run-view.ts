@@ -58,10 +58,10 @@ function phaseDetail(state: NetworkState): string {
     case "waiting": {
       const missing = stages.length - nodes.size;
       if (missing > 0)
-        return `Waiting for ${missing} more ${missing === 1 ? "node" : "nodes"}: ${seeking(state)}`;
+        return `Waiting for ${missing} more ${missing === 1 ? "computer" : "computers"}: ${seeking(state)}`;
       if (state.wouldLose > 0)
         return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
-      return tooLarge(state) ?? "The nodes are about to form a pipeline.";
+      return tooLarge(state) ?? "The computers are about to form a pipeline.";
     }
     case "forming": {
       const ready = stages.filter((stage) => stage.ready).length;
@@ -70,7 +70,7 @@ function phaseDetail(state: NetworkState): string {
         lost > 0
           ? ` ${steps(lost)} of work ${lost === 1 ? "is" : "are"} lost: no connected computer has all of it.`
           : "";
-      return `${ready} of ${stages.length} stages are loaded, to go on from step ${step}.${told}`;
+      return `${ready} of ${stages.length} slices are loaded, to go on from step ${step}.${told}`;
     }
     case "training":
       return run.steps === null
@@ -90,16 +90,16 @@ function tooLarge({ needs, nodes }: NetworkState): string | null {
   const need = needs[index];
   if (need !== undefined)
     return (
-      `Stage ${index + 1} needs ${gigabytes(need)} of memory, more than any connected computer can give: ` +
+      `Slice ${index + 1} needs ${gigabytes(need)} of memory, more than any connected computer can give: ` +
       `training takes at most three quarters, ${gigabytes(most * TRAINING_SHARE)} of the ${gigabytes(most)} of the largest. ` +
-      "Connect a computer with more memory, or start the run with more stages or smaller micro-batches."
+      "Connect a computer with more memory, or start the run with more slices or smaller micro-batches."
     );
   const lacking = needs
     .toSorted(descending)
     .find((bytes, i) => !canHold({ memoryBytes: memories[i] ?? 0 }, bytes));
   return lacking === undefined
     ? null
-    : `Another computer is needed for a stage of ${gigabytes(lacking)}: those with so much memory hold other stages.`;
+    : `Another computer is needed for a slice of ${gigabytes(lacking)}: those with so much memory hold other slices.`;
 }
 
 function gigabytes(bytes: number): string {
@@ -110,10 +110,10 @@ function steps(count: number): string {
   return `${count} ${count === 1 ? "step" : "steps"}`;
 }
 
-/** People count stages from 1. */
+/** People count from 1, and call a stage a slice. */
 function seeking({ stages }: NetworkState): string {
   const open = stages.flatMap((stage, index) => (stage.holder === null ? [index + 1] : []));
   return open.length === 1
-    ? `stage ${open[0]} is looking for a home.`
-    : `stages ${open.join(", ")} are looking for homes.`;
+    ? `slice ${open[0]} is looking for a home.`
+    : `slices ${open.join(", ")} are looking for homes.`;
 }

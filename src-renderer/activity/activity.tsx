@@ -7,6 +7,7 @@ import { ChangesCard } from "./changes-card.tsx";
 import { HoursTable } from "./hours-table.tsx";
 import { byDay } from "./by-day.ts";
 import styles from "./activity.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 /** What happened, and when did it work? */
 export function Activity() {
@@ -35,7 +36,7 @@ export function Activity() {
                 {entries.map(({ at, clock, text }) => (
                   <li key={`${at} ${text}`}>
                     <time dateTime={new Date(at).toISOString()}>{clock}</time>
-                    <span lang="en">{text}</span>
+                    <Heard text={text} />
                   </li>
                 ))}
               </ul>

@@ -8,6 +8,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { amount, count, moment, shortened, unitOf } from "../parts/format.ts";
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
+import { Heard } from "../parts/heard.tsx";
 
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
 
@@ -71,8 +72,8 @@ export function ClaimTable() {
                 <td>
                   {statusText(claim)}
                   {claim.detail !== null && (
-                    <div className={controls["hint"]} lang="en">
-                      {claim.detail}
+                    <div className={controls["hint"]}>
+                      <Heard text={claim.detail} />
                     </div>
                   )}
                 </td>

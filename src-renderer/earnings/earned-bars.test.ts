@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { WorkedHour } from "../../src-protocol/history.ts";
 import { formatTao } from "../../src-protocol/units.ts";
-import { barEdges, barsAsCsv, barsOf, sumOf } from "./earned-bars.ts";
+import { barEdges, barsAsCsv, barsAsJson, barsOf, costOf, sumOf } from "./earned-bars.ts";
 
 const NOW = new Date(2026, 10, 23, 14, 5).getTime();
 const hour = (at: Date, earned: number, minutes = 60, asset: WorkedHour["asset"] = "test"): WorkedHour => ({
@@ -56,4 +56,15 @@ test("a spreadsheet gets exact amounts", () => {
   const lines = barsAsCsv(bars, formatTao, "test units").trimEnd().split("\r\n");
   expect(lines).toHaveLength(8);
   expect(lines.at(-1)).toMatch(/,0\.002134567,test units,1\.500,10$/);
+});
+
+test("programs are told the same as JSON, amounts exact", () => {
+  const bars = barsOf([hour(new Date(2026, 10, 23, 9), 1_500_000_000, 30)], "test", "week", NOW);
+  const told = JSON.parse(barsAsJson(bars, formatTao, "test")) as object[];
+  expect(told).toHaveLength(7);
+  expect(told.at(-1)).toMatchObject({ earned: "1.5", asset: "test", hoursWorked: 0.5, tokens: 10 });
+});
+
+test("electricity costs by the hours of work alone", () => {
+  expect(costOf(2 * 3_600_000, { pricePerKwh: 0.4, watts: 100 })).toBeCloseTo(0.08);
 });

@@ -1,8 +1,10 @@
 import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
+import type { Rules } from "../../src-protocol/policy.ts";
 import type { Asset } from "../parts/format.ts";
 
-export const RANGES = ["today", "week", "month", "all"] as const;
-export type Range = (typeof RANGES)[number];
+export type Range = "today" | "week" | "month" | "all";
+
+type Electricity = NonNullable<Rules["electricity"]>;
 
 /** One bar: an hour, a day or a month on this computer's clock. */
 export interface Bar {
@@ -82,6 +84,27 @@ export function barsAsCsv(bars: readonly Bar[], exact: (rao: bigint) => string, 
       `${new Date(from).toISOString()},${exact(earnedRao)},${unit},${(workedMs / HOUR_MS).toFixed(3)},${tokens}`,
   );
   return `${["from,earned,unit,hours worked,tokens", ...lines].join("\r\n")}\r\n`;
+}
+
+/** What programs take. Hours of work, exact amounts as text. */
+export function barsAsJson(bars: readonly Bar[], exact: (rao: bigint) => string, asset: Asset): string {
+  return JSON.stringify(
+    bars.map(({ from, to, earnedRao, workedMs, tokens }) => ({
+      from: new Date(from).toISOString(),
+      to: new Date(to).toISOString(),
+      earned: exact(earnedRao),
+      asset,
+      hoursWorked: Number((workedMs / HOUR_MS).toFixed(3)),
+      tokens,
+    })),
+    null,
+    1,
+  );
+}
+
+/** What the electricity for work costs, by what its owner has entered. */
+export function costOf(workedMs: number, { pricePerKwh, watts }: Electricity): number {
+  return (workedMs / HOUR_MS) * (watts / 1000) * pricePerKwh;
 }
 
 function startOfDay(day: Date, offset: number): number {

@@ -4,9 +4,10 @@ import { formatTao } from "../../src-protocol/units.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
-import { amount, clock, count, date, dayAndMonth, duration, unitOf } from "../parts/format.ts";
+import { amount, clock, count, date, dayAndMonth, decimals, duration, unitOf } from "../parts/format.ts";
+import { RangeChoice } from "../parts/range-choice.tsx";
 import { TableBox } from "../parts/table-box.tsx";
-import { type Bar, barsAsCsv, barsOf, type Range, RANGES, sumOf } from "./earned-bars.ts";
+import { type Bar, barsAsCsv, barsAsJson, barsOf, costOf, type Range, sumOf } from "./earned-bars.ts";
 import styles from "./earned-chart.module.css";
 import { useWorkedHours } from "./worked-hours.ts";
 
@@ -26,6 +27,7 @@ export function EarnedChart() {
   const [range, setRange] = useState<Range>("week");
   const [asTable, setAsTable] = useState(false);
   const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
+  const electricity = useDashboard(({ state }) => state?.rules.electricity ?? null);
   const now = useNow(60_000);
   const { rows } = useWorkedHours(range);
   const bars = barsOf(rows ?? [], asset, range, now);
@@ -37,20 +39,7 @@ export function EarnedChart() {
         <h2 id="earned-title" className={controls["cardTitle"]}>
           {say("Earned")}
         </h2>
-        <fieldset className={styles["ranges"]}>
-          <legend className={controls["hidden"]}>{say("Which time")}</legend>
-          {RANGES.map((name) => (
-            <label key={name}>
-              <input
-                type="radio"
-                name="earned-range"
-                checked={name === range}
-                onChange={() => setRange(name)}
-              />
-              <span>{say(NAMES[name])}</span>
-            </label>
-          ))}
-        </fieldset>
+        <RangeChoice name="earned-range" names={NAMES} value={range} onChange={setRange} />
       </div>
       <dl className={styles["sums"]}>
         <div>
@@ -76,6 +65,12 @@ export function EarnedChart() {
             )}
           </dd>
         </div>
+        {electricity !== null && (
+          <div>
+            <dt>{say("Electricity, about")}</dt>
+            <dd>{rows === null ? "–" : decimals(costOf(sum.workedMs, electricity), 2)}</dd>
+          </div>
+        )}
       </dl>
       {asTable ? (
         <BarTable bars={bars} range={range} unit={unit} />
@@ -96,6 +91,13 @@ export function EarnedChart() {
           href={`data:text/csv;charset=utf-8,${encodeURIComponent(barsAsCsv(bars, formatTao, unit))}`}
         >
           {say("Export CSV")}
+        </a>
+        <a
+          className={`${controls["button"]} ${controls["quiet"]}`}
+          download={`train-at-home-${range}.json`}
+          href={`data:application/json;charset=utf-8,${encodeURIComponent(barsAsJson(bars, formatTao, asset))}`}
+        >
+          {say("Export JSON")}
         </a>
         <p className={controls["hint"]}>
           {say("Counted on this computer since it was installed or updated.")}

@@ -13,6 +13,7 @@ import { useNow } from "../parts/clock-now.ts";
 import { amount, count, money, shortened, unitOf } from "../parts/format.ts";
 import { EarnedChart } from "./earned-chart.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
+import { Heard } from "../parts/heard.tsx";
 
 /** What did I earn, and for which work? */
 export function Earnings() {
@@ -48,8 +49,8 @@ export function Earnings() {
                 })}
           </p>
           {unpaid !== null && (
-            <p className={controls["hint"]} lang="en">
-              {unpaid}
+            <p className={controls["hint"]}>
+              <Heard text={unpaid} />
             </p>
           )}
           {earnings.later !== null && (
@@ -118,8 +119,8 @@ export function Earnings() {
               </dd>
             </div>
             {!chain.connected && chain.detail !== "" && (
-              <p className={controls["hint"]} lang="en">
-                {chain.detail}
+              <p className={controls["hint"]}>
+                <Heard text={chain.detail} />
               </p>
             )}
           </dl>

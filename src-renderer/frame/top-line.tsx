@@ -8,6 +8,9 @@ import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { headline } from "../home/headline.ts";
+import { barsOf, sumOf } from "../earnings/earned-bars.ts";
+import { useWorkedHours } from "../earnings/worked-hours.ts";
+import { amount } from "../parts/format.ts";
 import { PauseMenu } from "./pause-menu.tsx";
 import styles from "./top-line.module.css";
 
@@ -18,10 +21,15 @@ export function TopLine() {
   const now = useNow(15_000);
   const [failure, setFailure] = useState<FailureBody | null>(null);
   const said = state === null ? null : headline(state, now);
+  const { rows } = useWorkedHours("today");
+  const earned =
+    state === null ? 0n : sumOf(barsOf(rows ?? [], state.earnings.asset, "today", now)).earnedRao;
 
+  // The tab tells the two things that somebody looks for in passing.
   useEffect(() => {
-    document.title = said === null ? say("Train at Home") : `${said.word} · ${say("Train at Home")}`;
-  }, [said]);
+    const today = earned === 0n ? [] : [say("{amount} today", { amount: amount(earned.toString()) })];
+    document.title = [...(said === null ? [] : [said.word]), ...today, say("Train at Home")].join(" · ");
+  }, [said, earned]);
 
   const act = async (action: () => Promise<unknown>) => {
     setFailure(null);

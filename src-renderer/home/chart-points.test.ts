@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
-import { chartSummary, columns, tableRows, thinned, withPoint } from "./chart-points.ts";
+import { chartSummary, columns, lately, tableRows, thinned, withPoint } from "./chart-points.ts";
 
 const point = (step: number, loss = 5 - step / 1000, heldOutLoss: number | null = null): HistoryPoint => ({
   step,
@@ -42,6 +42,15 @@ test("a step done again after a recovery replaces the line from there on", () =>
 
 test("a long run does not fill the memory", () => {
   expect(withPoint(run, point(1001), 1000).length).toBeLessThanOrEqual(501);
+});
+
+test("the last while is counted from the newest point, and is never empty", () => {
+  expect(lately(run, 10_000).map(({ step }) => step)).toEqual([
+    990, 991, 992, 993, 994, 995, 996, 997, 998, 999, 1000,
+  ]);
+  expect(lately(run, Infinity)).toBe(run);
+  expect(lately([point(1)], 5)).toHaveLength(1);
+  expect(lately([], 5)).toEqual([]);
 });
 
 test("the table is newest first", () => {

@@ -15,6 +15,13 @@ export function withPoint(
   return all.length > most ? thinned(all, Math.floor(most / 2)) : all;
 }
 
+/** Those of the last `ms` before the newest one: a run that rests keeps its last line. */
+export function lately(points: readonly HistoryPoint[], ms: number): readonly HistoryPoint[] {
+  const newest = points.at(-1)?.at ?? 0;
+  const first = points.findIndex(({ at }) => at >= newest - ms);
+  return first <= 0 ? points : points.slice(first);
+}
+
 /**
  * At most `most` points that draw the same line: of each stretch the lowest and the highest loss,
  * always the first and the last point, and held-out points before others.

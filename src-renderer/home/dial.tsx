@@ -31,6 +31,7 @@ export function Dial() {
       <DialDrawing
         minute={minute}
         coming={spansOf(state.rules, now)}
+        byHand={byHandSpan(state.override, minute, now)}
         ran={ranSpans(times, now, minute, gapBetween(times))}
         tone={headline(state, now).tone}
         {...centreOf(state.decision, headline(state, now), minute, now)}
@@ -47,6 +48,8 @@ export function Dial() {
 export interface DialDrawingProps {
   minute: number;
   coming: readonly Span[];
+  /** A start by hand, which beats the hours. */
+  byHand: Span | null;
   ran: readonly Span[];
   tone: string;
   /** In the middle, large: when it changes; and small beneath it what it does now. */
@@ -78,7 +81,7 @@ function countdown(ms: number): string {
     : say("{hours} days", { hours: Math.round(hours / 24) });
 }
 
-export function DialDrawing({ minute, coming, ran, tone, centre, word }: DialDrawingProps) {
+export function DialDrawing({ minute, coming, byHand, ran, tone, centre, word }: DialDrawingProps) {
   const tip = dialPoint(minute, HOURS_RADIUS);
   const base = dialPoint(minute, 72);
   return (
@@ -86,7 +89,7 @@ export function DialDrawing({ minute, coming, ran, tone, centre, word }: DialDra
       className={styles["dial"]}
       viewBox="-140 -140 280 280"
       role="img"
-      aria-label={describe(minute, coming, ran)}
+      aria-label={describe(minute, coming, byHand, ran)}
       data-tone={tone}
     >
       <circle className={styles["track"]} r={HOURS_RADIUS} />
@@ -99,6 +102,7 @@ export function DialDrawing({ minute, coming, ran, tone, centre, word }: DialDra
           d={arcPath(span, HOURS_RADIUS)}
         />
       ))}
+      {byHand !== null && <path className={styles["byHand"]} d={arcPath(byHand, HOURS_RADIUS)} />}
       {ran.map((span) => (
         <path key={span.start} className={styles["ran"]} d={arcPath(span, RAN_RADIUS)} />
       ))}
@@ -132,11 +136,21 @@ function spansOf(rules: DaemonState["rules"], now: number): Span[] {
   return comingSpans(hoursOf(rules.windows), weekMinute(rules.timeZone, now));
 }
 
+function byHandSpan(override: DaemonState["override"], minute: number, now: number): Span | null {
+  if (override?.action !== "run" || override.until === null || override.until <= now) return null;
+  return { start: minute, end: minute + Math.min(DAY_MINUTES, (override.until - now) / 60_000) };
+}
+
 function minuteOfDay(timeZone: string | null, now: number): number {
   return Math.floor(localTime(timeZone ?? ownTimeZone(), now) / 60_000) % DAY_MINUTES;
 }
 
-function describe(minute: number, coming: readonly Span[], ran: readonly Span[]): string {
+function describe(
+  minute: number,
+  coming: readonly Span[],
+  byHand: Span | null,
+  ran: readonly Span[],
+): string {
   const text = ({ start, end }: Span) =>
     say("{start} to {end}", {
       start: clockOf(Math.floor(start)),
@@ -148,8 +162,12 @@ function describe(minute: number, coming: readonly Span[], ran: readonly Span[])
     : coming.length === 0
       ? say("It may not run within the next 24 hours.")
       : say("In the next 24 hours it may run from {hours}.", { hours: listed(coming.map(text)) });
+  const hand =
+    byHand === null
+      ? ""
+      : say("Started by hand until {clock}.", { clock: clockOf(Math.floor(byHand.end) % DAY_MINUTES) });
   const did = ran.length === 0 ? "" : say("It ran from {hours}.", { hours: listed(ran.slice(-6).map(text)) });
-  return [say("A 24-hour dial. It is {clock}.", { clock: clockOf(minute) }), may, did]
+  return [say("A 24-hour dial. It is {clock}.", { clock: clockOf(minute) }), may, hand, did]
     .filter((text) => text !== "")
     .join(" ");
 }

@@ -60,10 +60,10 @@ test("in a joined network it says which homes it waits for, and that the network
   const remote = { ...network, kind: "remote", name: "Maple Street", url: "https://203.0.113.1:1" } as const;
   const waiting = {
     node: phase("waiting", "The node of stage 2 left."),
-    run: { ...run, phase: "waiting", detail: "Waiting for 1 more node: stage 2 is looking for a home." },
+    run: { ...run, phase: "waiting", detail: "Waiting for 1 more computer: slice 2 is looking for a home." },
   } as const;
   const { word, reason } = state({ ...waiting, network: remote });
-  expect([word, reason]).toEqual(["Waiting", "For 1 more node: stage 2 is looking for a home."]);
+  expect([word, reason]).toEqual(["Waiting", "For 1 more computer: slice 2 is looking for a home."]);
   const away = { since: now, nextTryAt: now + 8_000, why: "nothing answers there" };
   const lost = state({ ...waiting, network: { ...remote, away } });
   expect(lost.reason).toMatch(/^Cannot reach Maple Street at https:.* since .*; tries again in 8 s\.$/);

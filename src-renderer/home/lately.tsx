@@ -4,6 +4,7 @@ import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { moment } from "../parts/format.ts";
 import styles from "./lately.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 const SHOWN = 4;
 
@@ -31,7 +32,7 @@ export function Lately() {
           {activity.slice(0, SHOWN).map(({ at, text }) => (
             <li key={`${at} ${text}`}>
               <time dateTime={new Date(at).toISOString()}>{moment(at, now)}</time>
-              <span lang="en">{text}</span>
+              <Heard text={text} />
             </li>
           ))}
         </ul>

@@ -1,13 +1,14 @@
-import { say } from "../../src-protocol/say.ts";
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useId, useState } from "react";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
-import { chartSummary, tableRows, thinned } from "./chart-points.ts";
+import { chartSummary, lately, tableRows, thinned } from "./chart-points.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { count, lossText, moment, rate } from "../parts/format.ts";
 import styles from "./loss-chart.module.css";
 import { LossPlot } from "./loss-plot.tsx";
+import { RangeChoice } from "../parts/range-choice.tsx";
 import { TableBox } from "../parts/table-box.tsx";
 import { useLanguage } from "../language/language.ts";
 import { useAppearance } from "../frame/theme.ts";
@@ -15,10 +16,20 @@ import { nextText } from "../../src-protocol/why.ts";
 
 const MOST_DRAWN = 800;
 const MOST_ROWS = 60;
+const HOUR_MS = 3_600_000;
+
+const SPANS = { hour: phrase("Last hour"), night: phrase("12 hours"), all: phrase("All") } as const;
+const SPAN_MS: Readonly<Record<keyof typeof SPANS, number>> = {
+  hour: HOUR_MS,
+  night: 12 * HOUR_MS,
+  all: Infinity,
+};
 
 /** The loss while it falls, as a line or as a table. */
 export function LossChart() {
-  const points = useDashboard(({ points }) => points);
+  const all = useDashboard(({ points }) => points);
+  const [span, setSpan] = useState<keyof typeof SPANS>("all");
+  const points = lately(all, SPAN_MS[span]);
   const [asTable, setAsTable] = useState(false);
   const [hoveredIndex, setHoveredIndex] = useState<number | null>(null);
   const appearance = useAppearance();
@@ -61,6 +72,11 @@ export function LossChart() {
           {asTable ? say("Show as chart") : say("Show as table")}
         </button>
       </div>
+      {lately(all, HOUR_MS).length < all.length && (
+        <div className={styles["spans"]}>
+          <RangeChoice name={`${tableId}-span`} names={SPANS} value={span} onChange={setSpan} />
+        </div>
+      )}
       <div id={tableId}>
         {points.length === 0 ? (
           <div className={styles["noPoint"]}>{known && <NoPoint />}</div>

@@ -4,6 +4,7 @@ import { useDashboard } from "../bridge/dashboard.ts";
 import { rough } from "../parts/format.ts";
 import styles from "./tower.module.css";
 import { TowerList } from "./tower-list.tsx";
+import { Heard } from "../parts/heard.tsx";
 
 /** The whole model as a tower of slices, mine lit. */
 export function Tower() {
@@ -29,8 +30,8 @@ export function Tower() {
         <>
           <TowerList run={run} isResting={isResting} />
           {run.phase !== "training" && !isResting && (
-            <p className={styles["detail"]} lang="en">
-              {run.detail}
+            <p className={styles["detail"]}>
+              <Heard text={run.detail} />
             </p>
           )}
           <p className={styles["more"]}>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ofSystem } from "./language.ts";
+import { ofSystem } from "../../src-protocol/languages.ts";
 import { pseudoMessage } from "./pseudo.ts";
 
 test("the first of a reader's languages that there is, whatever the country; else English", () => {

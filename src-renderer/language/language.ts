@@ -1,18 +1,17 @@
 import { i18n, type Messages } from "@lingui/core";
 import { compileMessage } from "@lingui/message-utils/compileMessage";
 import { useSyncExternalStore } from "react";
-import { speakAs } from "../../src-protocol/say.ts";
+import { type Language, LOCALES, ofSystem } from "../../src-protocol/languages.ts";
+import { hearing } from "../../src-protocol/hear.ts";
+import { type SayValues, speakAs } from "../../src-protocol/say.ts";
 import { pseudoMessage } from "./pseudo.ts";
 
-/** By their own names. */
-export const LANGUAGES = { en: "English", de: "Deutsch" } as const;
-export type Language = keyof typeof LANGUAGES;
 /** `pseudo` is for tests: English with other letters, and longer, so that what is not translated is seen. */
 type Spoken = Language | "pseudo";
 export type LanguageChoice = Spoken | "system";
 
 /** What `Intl` and the page's `lang` are given. */
-const LOCALES: Record<Spoken, string> = { en: "en-US", de: "de-DE", pseudo: "en-XA" };
+const TAGS: Record<Spoken, string> = { ...LOCALES, pseudo: "en-XA" };
 const KEY = "train-at-home.language";
 const listeners = new Set<() => void>();
 /** A window may forbid storage; the choice then lasts as long as the page. */
@@ -44,7 +43,7 @@ export async function chooseLanguage(wanted: LanguageChoice): Promise<void> {
 /** To be waited for before anything is shown: no text is drawn twice. */
 export async function speakChosen(): Promise<void> {
   const spoken = choice === "system" ? ofSystem(navigator.languages) : choice;
-  const messages = await catalogOf(spoken);
+  const { said, heard } = await catalogsOf(spoken);
   compiled.clear();
   i18n.setMessagesCompiler((message) => {
     // SECURITY: a message becomes a list of its parts, never code: the page's policy forbids `eval`.
@@ -53,25 +52,27 @@ export async function speakChosen(): Promise<void> {
     compiled.set(message, parts);
     return parts;
   });
-  i18n.loadAndActivate({ locale: LOCALES[spoken], messages });
-  speakAs({ locale: LOCALES[spoken], say: (message, values) => i18n._(message, values) });
-  document.documentElement.lang = LOCALES[spoken].slice(0, 2);
+  const locale = TAGS[spoken];
+  const messages = { ...heard, ...said };
+  i18n.loadAndActivate({ locale, messages });
+  const say = (message: string, values: SayValues) => i18n._(message, values);
+  speakAs({
+    locale,
+    say,
+    hear: spoken === "en" ? (text) => text : hearing({ messages: Object.keys(messages), say, locale }),
+  });
+  document.documentElement.lang = locale.slice(0, 2);
   for (const listener of listeners) listener();
 }
 
-/** The first of a reader's languages that there is; English when there is none. */
-export function ofSystem(wanted: readonly string[]): Language {
-  const known = Object.keys(LANGUAGES) as Language[];
-  for (const tag of wanted) {
-    const found = known.find((language) => tag.toLowerCase().split("-")[0] === language);
-    if (found !== undefined) return found;
-  }
-  return "en";
-}
-
-/** English stands in the code itself. */
-async function catalogOf(language: Spoken): Promise<Messages> {
-  return language === "de" ? (await import("../locales/de.json")).default : {};
+/** English stands in the code itself. `heard`: of what other programs say. */
+async function catalogsOf(language: Spoken): Promise<{ said: Messages; heard: Messages }> {
+  if (language !== "de") return { said: {}, heard: {} };
+  const [said, heard] = await Promise.all([
+    import("../../src-protocol/locales/de.json"),
+    import("../../src-protocol/locales/de.heard.json"),
+  ]);
+  return { said: said.default, heard: heard.default };
 }
 
 function stored(): LanguageChoice {

@@ -11,6 +11,7 @@ import { LossChart } from "../home/loss-chart.tsx";
 import { choicesText, shapeText } from "./model-text.ts";
 import styles from "./model.module.css";
 import { WritesCard } from "./writes-card.tsx";
+import { Heard } from "../parts/heard.tsx";
 
 /** What is trained, for whom, and how far is it? */
 export function Model() {
@@ -93,8 +94,8 @@ export function Model() {
             )}
           </p>
           {run.phase !== "training" && !isResting && (
-            <p className={styles["detail"]} lang="en">
-              {run.detail}
+            <p className={styles["detail"]}>
+              <Heard text={run.detail} />
             </p>
           )}
         </section>

@@ -5,6 +5,7 @@ import { mbitText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
 import controls from "../parts/controls.module.css";
 import styles from "./network.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 /** How each neighbour in the pipeline is reached, how fast, and why not better. */
 export function LinkList({ network: { links, kind } }: { network: NetworkView }) {
@@ -19,8 +20,8 @@ export function LinkList({ network: { links, kind } }: { network: NetworkView })
         <p className={controls["hint"]}>{say("to the slices before and after yours")}</p>
       </div>
       {notices.map((text) => (
-        <p key={text} className={styles["notice"]} lang="en">
-          {text}
+        <p key={text} className={styles["notice"]}>
+          <Heard text={text} />
         </p>
       ))}
       {open.length === 0 ? (
@@ -64,8 +65,8 @@ function LinkRow({ link }: { link: LinkReport }) {
         </div>
       </dl>
       {link.why !== null && (
-        <p className={styles["why"]} lang="en">
-          {link.why}
+        <p className={styles["why"]}>
+          <Heard text={link.why} />
         </p>
       )}
     </li>

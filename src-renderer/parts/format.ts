@@ -2,7 +2,7 @@ import { say, spokenLocale } from "../../src-protocol/say.ts";
 import { formatTao, RAO_PER_TAO } from "../../src-protocol/units.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 
-import { decimals, number } from "../../src-protocol/amounts.ts";
+import { decimals, number, withPoint } from "../../src-protocol/amounts.ts";
 
 export { decimals, duration } from "../../src-protocol/amounts.ts";
 
@@ -50,14 +50,6 @@ export function amount(rao: string): string {
       ? 10n ** BigInt(Math.max(5, 5 + integerDigits.length))
       : 10n ** BigInt(Math.max(0, value.toString().length - 4));
   return withPoint(formatTao((value / step) * step));
-}
-
-/** Digits with a point, with the point that the reader's language has. */
-function withPoint(digits: string): string {
-  const point = new Intl.NumberFormat(spokenLocale())
-    .formatToParts(1.5)
-    .find(({ type }) => type === "decimal")?.value;
-  return digits.replace(".", point ?? ".");
 }
 
 /** The sign or word of an asset. Test units never wear the sign of real money. */

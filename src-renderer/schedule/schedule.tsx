@@ -23,6 +23,7 @@ import { SleepOffer } from "./sleep-offer.tsx";
 import { WeekGrid } from "./week-grid.tsx";
 import { hoursOf, type Interval, painted, windowsOf } from "./week-hours.ts";
 import { WindowList } from "./window-list.tsx";
+import { Heard } from "../parts/heard.tsx";
 
 /** Rules that hold now and need what this computer cannot tell: without a word they would just never run. */
 function CannotTell() {
@@ -31,8 +32,8 @@ function CannotTell() {
   return (
     <section className={controls["note"]} aria-label={say("What it cannot tell")} data-testid="cannot-tell">
       {missing.map(({ what, text }) => (
-        <p key={what} lang="en">
-          {text}
+        <p key={what}>
+          <Heard text={text} />
         </p>
       ))}
     </section>

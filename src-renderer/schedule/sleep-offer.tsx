@@ -5,6 +5,7 @@ import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { useRows } from "../parts/rows-of.ts";
 import styles from "./conditions.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 /** Hours in which nobody is here, as they were learned on this computer: an offer, never a change. */
 export function SleepOffer({ onTake }: { onTake: (windows: WeeklyWindow[]) => void }) {
@@ -17,7 +18,9 @@ export function SleepOffer({ onTake }: { onTake: (windows: WeeklyWindow[]) => vo
   const { windows, differs, text } = offer;
   return (
     <section className={controls["card"]} aria-label={say("Hours that were learned")}>
-      <p lang="en">{text}</p>
+      <p>
+        <Heard text={text} />
+      </p>
       {windows !== null && differs && (
         <button
           type="button"

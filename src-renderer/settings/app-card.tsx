@@ -1,12 +1,7 @@
-import { say } from "../../src-protocol/say.ts";
+import { phrase, say } from "../../src-protocol/say.ts";
 import { useEffect, useState } from "react";
-import { Failure } from "../../src-protocol/failure.ts";
-import {
-  SHELL_METHODS,
-  type ShellChange,
-  type ShellSettings,
-  shellSettings,
-} from "../../src-protocol/shell-settings.ts";
+import type { ShellChange, ShellSettings } from "../../src-protocol/shell-settings.ts";
+import { askShell } from "../bridge/ask-shell.ts";
 import controls from "../parts/controls.module.css";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { useAction } from "../parts/use-action.ts";
@@ -18,12 +13,11 @@ export function AppCard() {
   const [settings, setSettings] = useState<ShellSettings | null>(null);
   const { failure, run } = useAction();
   useEffect(() => {
-    void run("read", async () => setSettings(await askShell(SHELL_METHODS.get, {})));
+    void run("read", async () => setSettings(await askShell(null)));
     // Once, when the screen is shown.
     // oxlint-disable-next-line react/exhaustive-deps
   }, []);
-  const change = (wanted: ShellChange) =>
-    void run("change", async () => setSettings(await askShell(SHELL_METHODS.change, wanted)));
+  const change = (wanted: ShellChange) => void run("change", async () => setSettings(await askShell(wanted)));
   if (settings === null && failure === null) return null;
   return (
     <section className={controls["card"]} aria-labelledby="app-title">
@@ -36,8 +30,14 @@ export function AppCard() {
   );
 }
 
+const AT_QUIT = {
+  ask: phrase("ask whether work goes on"),
+  stop: phrase("work stops too"),
+  "go-on": phrase("work goes on"),
+} as const satisfies Record<ShellSettings["atQuit"], string>;
+
 export function AppSwitches({
-  settings: { startAtLogin, notifications },
+  settings: { startAtLogin, notifications, atQuit },
   onChange,
 }: {
   settings: ShellSettings;
@@ -61,15 +61,20 @@ export function AppSwitches({
         on={notifications}
         onChange={(on) => onChange({ notifications: on })}
       />
+      <label className={styles["choice"]}>
+        <span>{say("When I quit the app")}</span>
+        <select
+          className={controls["field"]}
+          value={atQuit}
+          onChange={({ target }) => onChange({ atQuit: target.value as ShellSettings["atQuit"] })}
+        >
+          {Object.entries(AT_QUIT).map(([answer, name]) => (
+            <option key={answer} value={answer}>
+              {say(name)}
+            </option>
+          ))}
+        </select>
+      </label>
     </div>
   );
-}
-
-/** @throws Failure of the shell */
-async function askShell(method: string, params: ShellChange): Promise<ShellSettings> {
-  const shell = window.trainAtHome;
-  if (shell === undefined) throw new Failure("no-shell", say("There is no app around this page."));
-  const answer = await shell.call(method, params);
-  if ("error" in answer) throw new Failure(answer.error.code, answer.error.message);
-  return shellSettings.parse(answer.result);
 }

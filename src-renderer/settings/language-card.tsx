@@ -1,12 +1,23 @@
 import { useId } from "react";
 import { say } from "../../src-protocol/say.ts";
-import { chooseLanguage, LANGUAGES, type LanguageChoice, useLanguageChoice } from "../language/language.ts";
+import { LANGUAGES } from "../../src-protocol/languages.ts";
+import { askShell, isInShell } from "../bridge/ask-shell.ts";
+import { chooseLanguage, type LanguageChoice, useLanguageChoice } from "../language/language.ts";
 import controls from "../parts/controls.module.css";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { useAction } from "../parts/use-action.ts";
 
 /** Which language the dashboard speaks; each is listed by its own name. */
 export function LanguageCard() {
   const id = useId();
   const choice = useLanguageChoice();
+  const { failure, run } = useAction();
+  const choose = (language: LanguageChoice) =>
+    void run("choose", async () => {
+      await chooseLanguage(language);
+      // Tray, menus and notices go with it.
+      if (isInShell() && language !== "pseudo") await askShell({ language });
+    });
   return (
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
       <div className={controls["cardHead"]}>
@@ -17,7 +28,7 @@ export function LanguageCard() {
           className={controls["field"]}
           aria-labelledby={`${id}-title`}
           value={choice}
-          onChange={({ target }) => void chooseLanguage(target.value as LanguageChoice)}
+          onChange={({ target }) => choose(target.value as LanguageChoice)}
         >
           <option value="system">{say("As the system")}</option>
           {Object.entries(LANGUAGES).map(([language, name]) => (
@@ -28,8 +39,9 @@ export function LanguageCard() {
         </select>
       </div>
       <p className={controls["hint"]}>
-        {say("What a terminal, an agent or the log says stays English, and so do some messages in here.")}
+        {say("What a terminal, an agent or the log says stays English, and so do rare messages in here.")}
       </p>
+      {failure !== null && <FailureNotice failure={failure} />}
     </section>
   );
 }

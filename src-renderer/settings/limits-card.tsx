@@ -9,6 +9,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { ScreenLink } from "../parts/screen-link.tsx";
 import { Row, Rows } from "../parts/rows.tsx";
 import { Trans } from "@lingui/react";
+import { Heard } from "../parts/heard.tsx";
 
 const ASK_EVERY_MS = 10_000;
 
@@ -50,13 +51,21 @@ export function LimitsCard() {
       <Rows>
         {(rows ?? []).map(({ what, asked, enforced, by, used }) => (
           <Row key={what} name={say(NAMES[what])}>
-            <p lang="en">{asked}</p>
-            <p className={controls["hint"]} lang="en">
-              {enforced === null ? by : `${enforced} (${by})`}
+            <p>
+              <Heard text={asked} />
+            </p>
+            <p className={controls["hint"]}>
+              {enforced === null ? (
+                <Heard text={by} />
+              ) : (
+                <>
+                  <Heard text={enforced} /> (<Heard text={by} />)
+                </>
+              )}
             </p>
             {used !== null && (
               <p className={controls["hint"]}>
-                {say("In use")}: <span lang="en">{used}</span>
+                {say("In use")}: <Heard text={used} />
               </p>
             )}
           </Row>

@@ -13,6 +13,7 @@ import { LimitsCard } from "./limits-card.tsx";
 import { LearnedHours } from "./learned-hours.tsx";
 import { QuitCard } from "./quit-card.tsx";
 import styles from "./settings.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 /** What computes, where things are kept, who may steer it, and how to end it. */
 export function Settings() {
@@ -80,7 +81,11 @@ export function Settings() {
               )}
             </li>
             <li>{say("What it trains on comes from the network, or from a folder that you named.")}</li>
-            {state.policy.sandbox !== "" && <li lang="en">{state.policy.sandbox}</li>}
+            {state.policy.sandbox !== "" && (
+              <li>
+                <Heard text={state.policy.sandbox} />
+              </li>
+            )}
           </ul>
           <LearnedHours />
         </section>

@@ -13,6 +13,7 @@ import { OldPassword } from "./new-password.tsx";
 import { TakeKey } from "./take-key.tsx";
 import type { WalletList } from "./wallet.tsx";
 import styles from "./wallet.module.css";
+import { Heard } from "../parts/heard.tsx";
 
 /** All keys of the folder, in Bittensor's own layout; another one can be put to work. */
 export function WalletsCard({ list, onChanged }: { list: WalletList; onChanged: () => void }) {
@@ -129,8 +130,8 @@ function KeyRow({ kind, row, use = null }: { kind: "coldkey" | "hotkey"; row: Li
         )}
       </div>
       {row.problem !== null && (
-        <p className={controls["hint"]} lang="en">
-          {row.problem}
+        <p className={controls["hint"]}>
+          <Heard text={row.problem} />
         </p>
       )}
       {needsPassword && <OldPassword value={password} onChange={setPassword} />}

@@ -229,6 +229,7 @@ export class Fleet {
       },
       overwriting: () => undefined,
       putAside: () => undefined,
+      leaving: () => undefined,
       report: (report) => {
         if (!node.isDead) for (const each of node.says(report)) this.#heard(node, each);
       },

@@ -65,6 +65,8 @@ export interface ReplicaPorts {
   readonly overwriting: () => void;
   /** Others do its part of the step, for the reason that `code` names; `adopted` ends it. */
   readonly putAside: (code: string) => void;
+  /** Its end is near, and others of its stage go on without it; or that has changed again. */
+  readonly leaving: (isLeaving: boolean) => void;
   readonly report: (report: Report) => void;
   /** Puts a counter-signed receipt on disk and on its way. */
   readonly earned: (receipt: SignedReceipt) => Promise<void>;
@@ -224,6 +226,7 @@ export class ReplicaRunner {
     if (this.#stopped) return;
     switch (instruction.type) {
       case "members":
+        if (instruction.leaving !== this.#members?.leaving) this.#ports.leaving(instruction.leaving === true);
         this.#members = instruction;
         this.#admit();
         break;

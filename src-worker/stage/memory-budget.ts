@@ -38,12 +38,12 @@ export function chooseRecompute(stage: Sized, availableBytes: number, allowedByt
   if (least > allowedBytes)
     throw new Failure(
       "stage-too-large",
-      `Stage ${stage.index + 1} of ${stage.stages} needs ${gb(least)} of memory while it is trained, and you allow its worker ${gb(allowedBytes)}. ` +
-        "Allow more (`tah rules set memory=4GB`), or let the run be cut into more stages.",
+      `Slice ${stage.index + 1} of ${stage.stages} needs ${gb(least)} of memory while it is trained, and you allow its worker ${gb(allowedBytes)}. ` +
+        "Allow more (`tah rules set memory=4GB`), or let the run be cut into more slices.",
     );
   throw new Failure(
     "stage-too-large",
-    `Stage ${stage.index + 1} of ${stage.stages} needs ${gb(least)} while it is trained, and this computer has ${gb(availableBytes)} free. ` +
-      "Close other programs, or let the run be cut into more stages.",
+    `Slice ${stage.index + 1} of ${stage.stages} needs ${gb(least)} while it is trained, and this computer has ${gb(availableBytes)} free. ` +
+      "Close other programs, or let the run be cut into more slices.",
   );
 }
