@@ -20,6 +20,7 @@ export interface TrainingFigures {
 
 export interface FollowOptions {
   readonly steps: number;
+  readonly checkpointEverySteps: number;
   /** The newest step that can be read from disk. */
   storedStep(): number | null;
   /** Of each stage, the names of its parameters. */
@@ -31,6 +32,8 @@ export interface FollowOptions {
 const STUCK_MS = 15 * 60_000;
 /** After the last step its checkpoint goes from the workers' disks to the orchestrator's. */
 const LAST_CHECKPOINT_MS = 5 * 60_000;
+/** The same of a training that breaks: what it keeps does not depend on how soon that is seen. */
+const BROKEN_CHECKPOINT_MS = 60_000;
 /** Of a run's or node's words: trouble that the same step has again. */
 const BROKEN = /(Stage \d+ had trouble: (?:gradient|tensor)-not-finite\..*?) \((\d+) times in a row\)/;
 const SAME_FAILURES = 3;
@@ -49,6 +52,7 @@ export class FollowedTraining {
   #movedAt = performance.now();
   #saidAt = 0;
   #countedAt = 0;
+  #brokeAt: number | null = null;
 
   constructor(daemon: DaemonProcess, options: FollowOptions) {
     this.#daemon = daemon;
@@ -68,7 +72,8 @@ export class FollowedTraining {
     let ended = false;
     void client.closed.then(() => (ended = true));
     while (!interrupted()) {
-      this.#look(state);
+      const broken = this.#look(state);
+      if (broken !== null && this.#isKept(state.run?.step ?? 0)) throw broken;
       if (state.run?.phase === "finished" && this.#isStored()) break;
       if (ended) throw new Failure("daemon-ended", "The daemon ended before the training did.");
       await wait(LOOK_EVERY_MS);
@@ -106,7 +111,16 @@ export class FollowedTraining {
     return performance.now() - this.#movedAt > LAST_CHECKPOINT_MS;
   }
 
-  #look(state: DaemonState): void {
+  /** Of a training that breaks before `step + 1`, the newest state that it was to store is stored, or does not come. */
+  #isKept(step: number): boolean {
+    const { checkpointEverySteps, storedStep } = this.#options;
+    const due = step - (step % checkpointEverySteps);
+    this.#brokeAt ??= performance.now();
+    return (storedStep() ?? 0) >= due || performance.now() - this.#brokeAt > BROKEN_CHECKPOINT_MS;
+  }
+
+  /** Why it breaks, if it does. */
+  #look(state: DaemonState): Failure | null {
     const now = performance.now();
     this.#run = state.run ?? this.#run;
     if (state.problem !== null) throw new Failure(state.problem.code, state.problem.message);
@@ -118,23 +132,24 @@ export class FollowedTraining {
         "training-stuck",
         `No step was finished for a quarter of an hour: ${state.run?.detail ?? ""} ${state.node.detail}`,
       );
-    this.#mustNotBreakForEver(state);
-    if (state.run === null) return;
+    const broken = this.#breaks(state);
+    if (broken !== null || state.run === null) return broken;
     // Counting costs a file and a few system calls: not at every look, but also in a run of a second.
     if (now - this.#countedAt > COUNT_EVERY_MS) {
       this.#countedAt = now;
       this.#processes = Math.max(this.#processes, pidsOf(this.#daemon.living()).length);
     }
-    if (now - this.#saidAt < SAY_EVERY_MS) return;
+    if (now - this.#saidAt < SAY_EVERY_MS) return null;
     this.#saidAt = now;
     this.#options.say(pause ?? this.#line(state.run, state.node.detail));
+    return null;
   }
 
   /** A step whose numbers are no numbers would be done again without end. */
-  #mustNotBreakForEver({ run }: DaemonState): void {
+  #breaks({ run }: DaemonState): Failure | null {
     const [, trouble = "", times] = BROKEN.exec(run?.detail ?? "") ?? [];
-    if (!(Number(times) >= SAME_FAILURES)) return;
-    throw new Failure(
+    if (!(Number(times) >= SAME_FAILURES)) return null;
+    return new Failure(
       "training-broken",
       `Step ${(run?.step ?? 0) + 1} broke ${times} times in the same way. ${trouble}${namesBehind(trouble, this.#options.parameters)} The model computes with what is no number (a division by 0, the root or logarithm of 0), or the learning rate is too high: training ends.`,
     );

@@ -275,6 +275,7 @@ async function carryOut(
   const network = join(home, NETWORK_FOLDER_NAME);
   const training = new FollowedTraining(daemon, {
     steps: run.steps ?? 0,
+    checkpointEverySteps: run.checkpointEverySteps,
     storedStep: () => readManifest(network)?.step ?? null,
     parameters: stages.map(({ parameters }) => parameters.map(({ name }) => name)),
     say,

@@ -82,8 +82,8 @@ export interface Orchestrator {
 }
 
 const COLLECT_EVERY_MS = 5 * 60_000;
-/** Of one stage. Each sends its sum to all others: with more, a home's upload takes longer than its work. */
-export const USUAL_REPLICAS = 8;
+/** Of one stage: each has a link to all of its own and of the neighbouring stages. */
+export const USUAL_REPLICAS = 32;
 
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;
@@ -205,10 +205,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         steady,
         strangers: new Strangers(),
         credit: (receipts) => ledger.credit(receipts),
-        holdsCheckpoint: async (stage, digest, { step, sha256, bytes }) => {
+        holdsCheckpoint: async ({ stage, digest, stateSha256 }, { step, sha256, bytes }) => {
           if ((await blobs.length(sha256)) !== bytes) return false;
           const parameterCount = facts[stage]?.parameterCount ?? 0;
-          const place = { run, stage, step, parameterCount, digest };
+          const place = { run, stage, step, parameterCount, digest, stateSha256 };
           // It may vanish while it is read: then it is none.
           try {
             const isRight = await isCheckpointOf(place, (await blobs.get(sha256)).stream());

@@ -9,7 +9,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 6;
+export const CONTROL_PROTOCOL = 7;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -83,6 +83,10 @@ export const capabilities = z.strictObject({
 });
 export type Capabilities = z.infer<typeof capabilities>;
 
+const signedSums = z
+  .array(z.strictObject({ by: sessionKey, sha256: sha256Hex, signature: ed25519Signature }))
+  .max(MOST_REPLICAS);
+
 /** What a node says to the orchestrator. */
 export const nodeMessage = z.discriminatedUnion("type", [
   z.strictObject({
@@ -128,7 +132,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     digest: sha256Hex,
     /** Of the stage's chain at `step` (state-chain.ts). */
     link: sha256Hex,
-    /** Of the state at `step` (state-digest.ts), where the chain or a checkpoint needs it. */
+    /** Of the state at `step` (state-digest.ts): from replicas always, else where the chain or a checkpoint needs it. */
     stateSha256: sha256Hex.nullable(),
   }),
   /** The snapshot of `step` is in the orchestrator's store under this digest. */
@@ -169,15 +173,23 @@ export const nodeMessage = z.discriminatedUnion("type", [
     microBatch,
     loss: z.number().nullable(),
   }),
-  /** It has the sums of all replicas of its stage, each as its maker has signed it (`sumText`). */
+  /** It has the whole sum of its stage. What each maker has signed, and each who added a shard (`sumText`). */
   z.strictObject({
     type: z.literal("summed"),
     generation,
     step,
     round,
-    parts: z
-      .array(z.strictObject({ by: sessionKey, sha256: sha256Hex, signature: ed25519Signature }))
-      .max(MOST_REPLICAS),
+    parts: signedSums,
+    /** By shard; none where the sums are not cut. */
+    totals: signedSums,
+  }),
+  /** For a while it has waited for what these have to give to the sum. */
+  z.strictObject({
+    type: z.literal("lacking"),
+    generation,
+    step,
+    round,
+    of: z.array(sessionKey).max(MOST_REPLICAS),
   }),
   /** It has taken over the state of `step` from another replica. */
   z.strictObject({ type: z.literal("adopted"), generation, step }),
@@ -271,12 +283,13 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     own: replicaPeers,
     next: replicaPeers,
   }),
-  /** Take over the state of `step` from one of these replicas; it is known again by its `snapshotDigest`. */
+  /** Take over the state of `step` from one of these replicas. */
   z.strictObject({
     type: z.literal("adopt"),
     generation,
     step,
-    digest: sha256Hex,
+    /** On which the replicas agreed (state-digest.ts). */
+    stateSha256: sha256Hex,
     /** Of the stage's chain there. */
     link: sha256Hex,
     from: z.array(sessionKey).min(1).max(MOST_REPLICAS),
@@ -305,7 +318,7 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
       .array(z.strictObject({ microBatch, next: sessionKey.nullable(), behind: holders.optional() }))
       .max(MOST_MICRO_BATCHES),
   }),
-  /** Every micro-batch is counted: these sums of the stage are added up, in this order, by everybody in `live`. */
+  /** Every micro-batch is counted: these sums of the stage are added up, in this order, for everybody in `live`. */
   z.strictObject({
     type: z.literal("commit"),
     generation,
@@ -317,6 +330,10 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
       )
       .max(MOST_REPLICAS),
     live: z.array(sessionKey).max(MOST_REPLICAS),
+    /** How many the sums are cut into (sum-shards.ts). */
+    shards: z.int().min(1).max(MOST_REPLICAS),
+    /** Two have added the same shard and came to different totals: now everybody adds every one. */
+    isRecount: z.boolean(),
   }),
   /** Everybody has all sums: take the optimiser step. */
   z.strictObject({ type: z.literal("take"), generation, step }),
@@ -386,8 +403,8 @@ export function proofText(network: string, nonce: string, channel: string): stri
 }
 
 /**
- * What a replica signs of the sum that it sends to the others of its stage: two different ones of the same
- * round are a proof against it.
+ * What a replica signs of the sum that it sends to the others of its stage (`sumRoot`), or of a shard of the
+ * whole sum that it has added up: two different ones of the same round are a proof against it.
  */
 export function sumText(of: {
   readonly network: string;
@@ -396,6 +413,8 @@ export function sumText(of: {
   readonly stage: number;
   readonly step: number;
   readonly round: number;
+  /** Left out: it is of its own sum. */
+  readonly shard?: number;
   readonly sha256: string;
 }): string {
   return `Train at Home gradient sum v1\n${canonicalJson(of)}`;

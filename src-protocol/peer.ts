@@ -108,6 +108,19 @@ const value = z
   .nonnegative()
   .max(2 ** 42);
 
+/** As many as replicas. */
+const MOST_SHARDS = 64;
+const ofSum = {
+  generation,
+  step,
+  round: z.int().nonnegative(),
+  shard: z
+    .int()
+    .nonnegative()
+    .max(MOST_SHARDS - 1),
+  from: value,
+};
+
 /** Between replicas, see docs/replicas.md. */
 export const replicaMessage = z.discriminatedUnion("type", [
   /** To the next stage: this node does a lost one's micro-batch again and needs the gradient that you have kept. */
@@ -116,13 +129,20 @@ export const replicaMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("lack"), generation, step, microBatch }),
   /** To the stage before, when it changes, and not often. */
   z.strictObject({ type: z.literal("load"), generation, step, load: replicaLoad }),
-  /** Of the gradient sum of the whole stage, values from `from` on; `sha256` of all of it, signed (`sumText`). */
+  /**
+   * Of a shard (sum-shards.ts) of the sender's gradient sum, values from `from` on; `digests` of all shards,
+   * signed as one (`sumText`).
+   */
   z.strictObject({
     type: z.literal("sum"),
-    generation,
-    step,
-    round: z.int().nonnegative(),
-    from: value,
+    ...ofSum,
+    digests: z.array(sha256Hex).min(1).max(MOST_SHARDS),
+    signature: ed25519Signature,
+  }),
+  /** Of a shard that the sender has added up: the sum of all replicas. `sha256` of all of it, signed. */
+  z.strictObject({
+    type: z.literal("total"),
+    ...ofSum,
     sha256: sha256Hex,
     signature: ed25519Signature,
   }),
@@ -135,6 +155,8 @@ export const replicaMessage = z.discriminatedUnion("type", [
     from: value,
     length: z.int().min(1).max(STATE_PART_BYTES),
   }),
+  /** For the digests of all leaves of that state (state-digest.ts): by them each part is known to be right. */
+  z.strictObject({ type: z.literal("leavesAsk"), generation, id: askId, step }),
   z.strictObject({ type: z.literal("statePart"), generation, id: askId }),
   z.strictObject({ type: z.literal("stateNone"), generation, id: askId }),
 ]);
@@ -170,7 +192,7 @@ export function isBlobMessage(message: PeerMessage): message is BlobMessage {
 /** How much payload a message has. */
 export function payloadRange({ type }: PeerMessage): readonly [min: number, max: number] {
   if (type === "tensor") return [1, PAYLOAD_LIMIT_BYTES];
-  if (type === "sum") return [0, SUM_PART_VALUES * 4];
+  if (type === "sum" || type === "total") return [0, SUM_PART_VALUES * 4];
   if (type === "statePart") return [1, STATE_PART_BYTES];
   return type === "blobPart" ? [1, BLOB_PART_BYTES] : [0, 0];
 }

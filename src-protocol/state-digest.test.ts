@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import { parametersSha256 } from "./parameters-digest.ts";
 import { nextLink } from "./state-chain.ts";
-import { STATE_LEAF_BYTES, StateDigest } from "./state-digest.ts";
+import { STATE_PART_BYTES } from "./peer.ts";
+import { STATE_LEAF_BYTES, StateDigest, stateRoot } from "./state-digest.ts";
 
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
 
@@ -18,6 +19,9 @@ it("the digest of a state is that of its leaves' digests, in whatever pieces it 
   const pieces = new StateDigest();
   for (let at = 0; at < state.length; at += 300_001) pieces.update(state.subarray(at, at + 300_001));
   expect(pieces.digest()).toBe(expected);
+  expect(stateRoot(new StateDigest().update(state).leaves())).toBe(expected);
+  expect(Buffer.from(new StateDigest().update(state).leaves())).toEqual(Buffer.concat(leaves));
+  expect(STATE_LEAF_BYTES, "one message of a replica").toBeLessThanOrEqual(STATE_PART_BYTES);
   state[STATE_LEAF_BYTES] = 0;
   expect(new StateDigest().update(state).digest()).not.toBe(expected);
 });

@@ -213,7 +213,9 @@ function fail(error: unknown): void {
   isFailing = true;
   const { code, message } = failureBody(error);
   if (code === "internal" && error instanceof Error) process.stderr.write(`worker: ${error.stack}\n`);
-  const exit = (): never => process.exit(1);
+  // exit() would wait for a compute thread that hangs, for ever.
+  const exit = (): void =>
+    void (code === "compute-lost" ? process.kill(process.pid, "SIGKILL") : process.exit(1));
   setTimeout(exit, 200);
   process.send?.({ type: "failed", code, message } satisfies WorkerToDaemon, undefined, undefined, exit);
 }

@@ -317,7 +317,7 @@ export class TrainingWorker {
     const { info, memory, link } = await this.#loader.load({ ...assign, spec, joins }, signal);
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
-    const at = { chain: new StageChain(spec, stage, resumeStep, link) };
+    const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };
     const runner = new ReplicaRunner({
       spec,
       stage: info,
@@ -332,8 +332,9 @@ export class TrainingWorker {
       samples,
       memory,
       save: (step) => this.#save(assign, step, { memory, chain: at.chain }, []),
-      adopted: (step, its) => {
-        at.chain = new StageChain(spec, stage, step, its);
+      leaves: () => at.chain.leaves,
+      adopted: (step, its, leaves) => {
+        at.chain = new StageChain(spec, stage, step, its, { isShared: true, leaves });
         this.#loader.parametersAt({ step, link: its });
         this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
       },
@@ -505,6 +506,7 @@ const ASIDE: Readonly<Record<string, string>> = {
   "sums-late": "it took far longer than is usual here",
   "other-result": "it came to another result than most of those that share its stage",
   spoiled: "it had worked on what was not given to it",
+  "wrong-state": "it gave a newcomer another state than the one that all have agreed on",
 };
 
 /** What its owner reads when a step goes on without this computer. */

@@ -22,7 +22,7 @@ import type { Credited } from "../ledger/ledger.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import type { Capabilities } from "../../src-protocol/control.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import type { CheckpointMessage } from "../runs/progress.ts";
+import type { CheckpointMessage, DueCheckpoint } from "../runs/progress.ts";
 import { badMessage, messageText, readNodeMessage } from "./node-message.ts";
 import type { NodeConnection, RunHost } from "../runs/run-host.ts";
 import type { Strangers } from "./strangers.ts";
@@ -57,7 +57,7 @@ export interface ControlPorts {
   readonly strangers: Strangers;
   readonly credit: (receipts: readonly SignedReceipt[]) => Promise<Credited>;
   /** True when the store has this blob, and it is what it is said to be. */
-  readonly holdsCheckpoint: (stage: number, digest: string, message: CheckpointMessage) => Promise<boolean>;
+  readonly holdsCheckpoint: (due: DueCheckpoint, message: CheckpointMessage) => Promise<boolean>;
   /** Resolves when the owner of this hotkey is in, or was before; rejects with the reason why not. */
   readonly admit: (hotkey: Ss58Address, token: string | null) => Promise<void>;
 }
@@ -342,7 +342,7 @@ export class ControlSocket implements NodeConnection {
     if (message.type === "checkpoint") {
       const due = host.checkpointDue(key, message);
       // A checkpoint counts when its bytes are here, not when somebody says so.
-      if (due === null || !(await holdsCheckpoint(due.stage, due.digest, message))) return;
+      if (due === null || !(await holdsCheckpoint(due, message))) return;
     }
     if (!this.gone || this.isHandedOver) host.dispatch({ type: "message", sessionKey: key, message });
   }

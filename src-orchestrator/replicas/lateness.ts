@@ -119,19 +119,18 @@ export interface Late {
   readonly replica: SessionKey;
   readonly code: string;
   readonly microBatches: readonly number[];
+  /** On whose word alone. */
+  readonly accusers: readonly SessionKey[];
 }
 
 export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
   if (run.book.isCommitted) {
     if (run.isHeld || now < run.phaseSince + phasePatienceMs(run)) return [];
-    const code = run.book.isTaken ? "result-late" : "sums-late";
-    return run.book.stages.flatMap(({ live, summed, results }) =>
-      [...live].flatMap((replica) =>
-        (run.book.isTaken ? results.has(replica) : summed.has(replica))
-          ? []
-          : [{ replica, code, microBatches: [] }],
-      ),
-    );
+    return run.book.stages.flatMap(({ live, summed, results }): Late[] => {
+      if (!run.book.isTaken) return lateWithSums(run, live, summed);
+      const late = [...live].filter((key) => !results.has(key));
+      return late.map((replica) => ({ replica, code: "result-late", microBatches: [], accusers: [] }));
+    });
   }
   const late = new Map<SessionKey, number[]>();
   for (const [microBatch, { by, after, since, late: times }] of run.hops) {
@@ -140,5 +139,31 @@ export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
     const replica = after !== null && times % 2 === 1 ? after : by;
     late.set(replica, [...(late.get(replica) ?? []), microBatch]);
   }
-  return [...late].map(([replica, microBatches]) => ({ replica, code: "too-late", microBatches }));
+  return [...late].map(([replica, microBatches]) => ({
+    replica,
+    code: "too-late",
+    microBatches,
+    accusers: [],
+  }));
+}
+
+/**
+ * Whoever has not all sums waits for somebody, and says for whom: that one is late, when half of them say so.
+ * SECURITY: the word of who has named another one in this step already counts for nothing.
+ */
+function lateWithSums(
+  { lacking, accused }: ReplicaRun,
+  live: ReadonlySet<SessionKey>,
+  summed: ReadonlySet<SessionKey>,
+): Late[] {
+  const waiting = [...live].filter((key) => !summed.has(key));
+  const named = new Map<SessionKey, SessionKey[]>();
+  for (const key of waiting)
+    for (const other of lacking.get(key) ?? []) {
+      const isHeard = [...(accused.get(key) ?? [])].every((each) => each === other);
+      if (isHeard && live.has(other)) named.set(other, [...(named.get(other) ?? []), key]);
+    }
+  const late = [...named].filter(([, accusers]) => accusers.length * 2 >= waiting.length);
+  const of = late.length > 0 ? late : waiting.map((key) => [key, []] as const);
+  return of.map(([replica, accusers]) => ({ replica, code: "sums-late", microBatches: [], accusers }));
 }

@@ -31,6 +31,7 @@ class Homes {
   now = 0;
   readonly fenced: { readonly key: SessionKey; readonly code: string; readonly at: number }[] = [];
   readonly counts = new Map<SessionKey, number>();
+  onCounted: (by: SessionKey) => void = () => undefined;
   readonly homes = new Map<SessionKey, Home>(
     [HEAD, OTHER_HEAD, TAIL, OTHER_TAIL].map((each) => [
       each,
@@ -42,10 +43,10 @@ class Homes {
   readonly #free = new Map<SessionKey, number>();
   #turn = 0;
 
-  constructor(tails: readonly SessionKey[] = [TAIL, OTHER_TAIL]) {
+  constructor(tails: readonly SessionKey[] = [TAIL, OTHER_TAIL], microBatches = MICRO_BATCHES) {
     this.run = replicaRun({
       run: {
-        microBatches: MICRO_BATCHES,
+        microBatches,
         evaluationMicroBatches: 1,
         evaluateEverySteps: 10 ** 9,
         steps: null,
@@ -103,6 +104,7 @@ class Homes {
   }
 
   #say(by: SessionKey, message: ReplicaMessage): void {
+    if (message.type === "counted") this.onCounted(by);
     if (message.type === "counted") this.counts.set(by, (this.counts.get(by) ?? 0) + 1);
     this.#tell({ type: "message", key: by, message });
   }
@@ -222,6 +224,21 @@ describe("a replica of which others wait for something", () => {
     homes.stop(TAIL);
     homes.to(4_500);
     expect(homes.fenced).toEqual([]);
+  });
+
+  it("that gets slower and slower with each pass is late at none of them, and when it is stuck it is", () => {
+    const homes = new Homes([TAIL, OTHER_TAIL], 400);
+    const tail = homes.home(TAIL);
+    homes.onCounted = (by) => {
+      if (by === TAIL) tail.workMs = Math.min(2_000, tail.workMs * 1.15);
+    };
+    homes.begin();
+    while (tail.workMs < 1_500) homes.to(homes.now + 1_000);
+    expect(homes.fenced).toEqual([]);
+    homes.onCounted = () => undefined;
+    tail.workMs = 10 ** 6;
+    homes.to(homes.now + 60_000);
+    expect(homes.fenced.map(({ key: of, code }) => [of, code])).toContainEqual([TAIL, "too-late"]);
   });
 
   it("is late by its own pace when it answers and does nothing", () => {

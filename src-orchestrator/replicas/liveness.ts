@@ -101,7 +101,7 @@ function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
   const wait = (key: SessionKey, since: number): void => {
     all.set(key, Math.min(since, all.get(key) ?? Infinity));
   };
-  const { book, evaluation, members, isHeld, phaseSince, usual } = run;
+  const { book, evaluation, members, isHeld, phaseSince, usual, lacking } = run;
   if (evaluation !== null && evaluation.waiting.length === 0)
     for (const [key, { phase }] of members) if (phase === "live") wait(key, evaluation.since);
   if (!book.isCommitted) {
@@ -118,7 +118,10 @@ function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
   // The larger the sums are, the longer they take, and the longer they are hashed.
   if (usual.phase === null) return all;
   for (const { live, summed, results } of book.stages)
-    for (const key of live)
-      if (!(book.isTaken ? results.has(key) : summed.has(key))) wait(key, phaseSince + usual.phase);
+    for (const key of live) {
+      if (book.isTaken ? results.has(key) : summed.has(key)) continue;
+      for (const each of book.isTaken ? [key] : [key, ...(lacking.get(key) ?? [])])
+        if (live.has(each)) wait(each, phaseSince + usual.phase);
+    }
   return all;
 }

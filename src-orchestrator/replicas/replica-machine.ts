@@ -1,4 +1,5 @@
 import { sumText } from "../../src-protocol/control.ts";
+import { addersOf, shardCount } from "../../src-protocol/sum-shards.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import { applyToStep, nameOf, openStep, ownersFrom } from "../routing/step-book.ts";
@@ -11,6 +12,7 @@ import type {
   ReplicaMessage,
   ReplicaOutcome,
   ReplicaRun,
+  SumOrder,
 } from "./replica-run.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
@@ -21,6 +23,14 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 /** A step waits so long for a replica that takes over the state and gets no more of it. */
 const ADOPT_STALL_MS = 5_000;
+
+/** What belongs to one round of sums. */
+const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "lacking"> = {
+  signed: new Map(),
+  orders: [],
+  totals: new Map(),
+  lacking: new Map(),
+};
 
 /** It left on purpose, or was given another stage: that is no loss that has to be caught up. */
 export function isPlanned(code: string): boolean {
@@ -55,7 +65,8 @@ export function replicaRun(options: {
     hops: new Map(),
     accused: new Map(),
     round: 0,
-    signed: new Map(),
+    ...NO_SUMS,
+    disputed: new Map(),
     isHeld: false,
     phaseSince: now,
     lost: null,
@@ -69,7 +80,7 @@ export function replicaRun(options: {
     openedAt: now,
     usual: { hop: null, phase: null, step: null },
     agreed: options.agreed,
-    links: new Map(),
+    told: new Map(),
   };
 }
 
@@ -138,7 +149,7 @@ export function nextReplicaWake(run: ReplicaRun): number | null {
   const times: number[] = [];
   for (const [key, member] of run.members) {
     if (member.phase === "adopting") times.push(member.since + ADOPT_STALL_MS);
-    const isDue = run.agreed[member.stage]?.step === run.step && !run.book.isTaken;
+    const isDue = run.agreed[member.stage]?.step === run.step && mayJoin(run);
     if (member.phase === "warm" && isDue && mayTakeOver(run, key)) times.push(member.notBefore);
   }
   for (const at of [lateAt(run), nextLook(run), nextEnding(run)]) if (at !== null) times.push(at);
@@ -187,11 +198,16 @@ function heard(
     }
     case "summed":
       return summed(run, key, stage, message, now, effects);
+    case "lacking":
+      if (message.step !== run.step || message.round !== run.round) return run;
+      return { ...run, lacking: new Map(run.lacking).set(key, message.of) };
     case "saved": {
       if (message.step !== run.step + 1) return run;
-      const links = new Map(run.links).set(key, message.link);
-      const { digest } = message;
-      return book({ ...run, links }, { type: "result", stage, by: key, digest }, now, effects);
+      const { digest, link, stateSha256 } = message;
+      if (stateSha256 === null) return fence(run, key, "no-digest", now, effects);
+      const told = new Map(run.told).set(key, { digest, link, stateSha256 });
+      const result = `${stateSha256} ${digest}`;
+      return book({ ...run, told }, { type: "result", stage, by: key, digest: result }, now, effects);
     }
     case "measured":
       return measured(run, stage, message, effects);
@@ -340,8 +356,11 @@ function fenced(
   if (member === undefined) return run;
   const { stage } = member;
   effects.push({ type: "fenced", key, stage, code });
-  const next = withMember(run, key, paused(member, now));
-  if (next.book.stages[stage]?.live.size === 0) effects.push({ type: "ended", stage, code });
+  const left = withMember(run, key, paused(member, now));
+  if (left.book.stages[stage]?.live.size === 0) effects.push({ type: "ended", stage, code });
+  // Others may wait for what it was to add up.
+  const isAdder = (left.orders[stage]?.shards ?? 1) > 1;
+  const next = isAdder ? resummed(left) : left;
   return {
     ...next,
     lost: isPlanned(code) ? run.lost : (run.lost ?? { stage, at: now }),
@@ -408,8 +427,9 @@ function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEff
     losses: new Map(),
     hops: new Map(),
     accused: new Map(),
-    signed: new Map(),
-    links: new Map(),
+    ...NO_SUMS,
+    disputed: new Map(),
+    told: new Map(),
     isHeld: false,
     phaseSince: now,
     openedAt: now,
@@ -456,12 +476,24 @@ function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
   }
   const round = run.round + 1;
   const { generation } = run.signs;
-  for (const { cells, live } of run.book.stages) {
-    const sums = sumsOf(cells);
-    const message = { generation, step: run.step, round, sums, live: [...live].sort() };
-    for (const key of live) effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
+  const orders = run.book.stages.map(({ live }, stage): SumOrder => {
+    const keys = [...live].sort();
+    const isRecount = run.disputed.get(stage)?.live.join() === keys.join();
+    return { live: keys, shards: shardCount(keys.length), isRecount };
+  });
+  for (const [stage, order] of orders.entries()) {
+    const sums = sumsOf(run.book.stages[stage]?.cells ?? []);
+    const message = { generation, step: run.step, round, sums, ...order, live: [...order.live] };
+    for (const key of order.live)
+      effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
   }
-  return { ...run, members, round, signed: new Map(), isHeld: false, phaseSince: now };
+  return { ...run, ...NO_SUMS, members, round, orders, isHeld: false, phaseSince: now };
+}
+
+/** The sums are asked for once more. */
+function resummed(run: ReplicaRun): ReplicaRun {
+  if (!run.book.isCommitted || run.book.isTaken) return run;
+  return { ...run, book: applyToStep({ type: "resum" }, run.book).book, isHeld: true };
 }
 
 function sumsOf(
@@ -475,13 +507,18 @@ function sumsOf(
     .map(([replica, microBatches]) => ({ replica, microBatches }));
 }
 
+/** Whoever is there when the sums are asked for has part in them. */
+function mayJoin({ book, isHeld }: ReplicaRun): boolean {
+  return !book.isCommitted || isHeld;
+}
+
 function mayTakeOver({ silent, leaving }: ReplicaRun, key: SessionKey): boolean {
   return !silent.has(key) && !leaving.has(key);
 }
 
 /** Who is ready for it takes over the state of its stage, while the others work on the step. */
 function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
-  if (before.book.isTaken || before.step === before.run.steps) return before;
+  if (!mayJoin(before) || before.step === before.run.steps) return before;
   let run = before;
   for (const [key, member] of before.members) {
     const { stage, phase, notBefore } = member;
@@ -490,10 +527,12 @@ function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repli
     const isReady =
       phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && mayTakeOver(run, key);
     if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
+    const { step, link, stateSha256 } = agreed;
+    const { generation } = run.signs;
     effects.push({
       type: "send",
       to: key,
-      message: { type: "adopt", generation: run.signs.generation, ...agreed, from },
+      message: { type: "adopt", generation, step, link, stateSha256, from },
     });
     run = withMember(run, key, { ...member, phase: "adopting", since: now });
   }
@@ -509,7 +548,7 @@ function adopted(
   effects: ReplicaEffect[],
 ): ReplicaRun {
   if (member.phase !== "adopting") return run;
-  const isInTime = step === run.step && !run.book.isTaken && !run.book.fenced.has(key);
+  const isInTime = step === run.step && mayJoin(run) && !run.book.fenced.has(key);
   // It is told to take over the state of the next step.
   if (!isInTime) return withMember(run, key, { ...member, phase: "warm" });
   const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
@@ -529,32 +568,84 @@ function pauseMs(faults: number): number {
 
 type Message<T extends ReplicaMessage["type"]> = Extract<ReplicaMessage, { type: T }>;
 
-/** A replica has all sums of its stage: they have to be those that each of their makers has signed, once. */
+/** A replica has the whole sum: of parts that their makers, and of shards that whoever added them has signed, once. */
 function summed(
-  run: ReplicaRun,
+  before: ReplicaRun,
   key: SessionKey,
   stage: number,
-  { step, round, parts }: Message<"summed">,
+  { step, round, parts, totals: adds }: Message<"summed">,
   now: number,
   effects: ReplicaEffect[],
 ): ReplicaRun {
-  const here = run.book.stages[stage];
-  if (step !== run.step || round !== run.round || here === undefined) return run;
-  if (!run.book.isCommitted || run.isHeld || run.book.isTaken) return run;
+  const here = before.book.stages[stage];
+  const order = before.orders[stage];
+  if (step !== before.step || round !== before.round || here === undefined || order === undefined)
+    return before;
+  if (!before.book.isCommitted || before.isHeld || before.book.isTaken) return before;
   const due = sumsOf(here.cells).map(({ replica }) => replica);
-  if (parts.map(({ by }) => by).join() !== due.join()) return fence(run, key, "wrong-sums", now, effects);
-  const signed = new Map(run.signed);
-  for (const { by, sha256, signature } of parts) {
-    const known = signed.get(by);
+  const areAdders = adds.every(({ by }, shard) => {
+    const all = addersOf(order, shard);
+    return by === (all.includes(key) ? key : all[0]);
+  });
+  const isDue = adds.length === (order.shards === 1 ? 0 : order.shards) && areAdders;
+  if (parts.map(({ by }) => by).join() !== due.join() || !isDue)
+    return fence(before, key, "wrong-sums", now, effects);
+  const signed = new Map(before.signed);
+  const totals = new Map(before.totals);
+  const told = [
+    ...parts.map((part) => ({ ...part, shard: null, name: "" })),
+    ...adds.map((total, shard) => ({ ...total, shard, name: `${stage}/${shard}/${total.by}` })),
+  ];
+  for (const { by, sha256, signature, shard, name } of told) {
+    const known = shard === null ? signed.get(by) : totals.get(name);
     if (known === sha256) continue;
-    const { network, runId, generation } = run.signs;
-    const text = sumText({ network, runId, generation, stage, step, round, sha256 });
+    const { network, runId, generation } = before.signs;
+    const of = { network, runId, generation, stage, step, round, sha256, ...(shard !== null && { shard }) };
     // SECURITY: without the signature anybody could say that another one has sent two sums.
-    if (!verifySession(by, text, signature)) return fence(run, key, "bad-signature", now, effects);
-    if (known !== undefined) return fence(run, by, "two-sums", now, effects);
-    signed.set(by, sha256);
+    if (!verifySession(by, sumText(of), signature)) return fence(before, key, "bad-signature", now, effects);
+    if (known !== undefined) return fence(before, by, "two-sums", now, effects);
+    if (shard === null) signed.set(by, sha256);
+    else totals.set(name, sha256);
   }
-  return book({ ...run, signed }, { type: "summed", stage, by: key }, now, effects);
+  const run: ReplicaRun = { ...before, signed, totals };
+  if (order.isRecount) {
+    const liars = wrongAdders(run, stage, order);
+    if (liars === null) return book(run, { type: "summed", stage, by: key }, now, effects);
+    const disputed = new Map(run.disputed);
+    disputed.delete(stage);
+    const settled: ReplicaRun = { ...run, disputed };
+    if (liars.length === 0) return book(settled, { type: "summed", stage, by: key }, now, effects);
+    return liars.reduce((next, liar) => fence(next, liar, "wrong-sum", now, effects), resummed(settled));
+  }
+  if (!isSplit(run, stage, order)) return book(run, { type: "summed", stage, by: key }, now, effects);
+  const dispute = { live: order.live, totals: run.totals };
+  return resummed({ ...run, disputed: new Map(run.disputed).set(stage, dispute) });
+}
+
+/** The two who add a shard have signed different totals. */
+function isSplit({ totals }: ReplicaRun, stage: number, order: SumOrder): boolean {
+  return Array.from({ length: order.shards }).some((_, shard) => {
+    const said = addersOf(order, shard).flatMap((by) => totals.get(`${stage}/${shard}/${by}`) ?? []);
+    return new Set(said).size > 1;
+  });
+}
+
+/** Who has signed another total of a shard than most who add them all, now or before; null: not all have told. */
+function wrongAdders(run: ReplicaRun, stage: number, order: SumOrder): SessionKey[] | null {
+  const wrong = new Set<SessionKey>();
+  for (let shard = 0; shard < order.shards; shard++) {
+    const counts = new Map<string, number>();
+    for (const by of order.live) {
+      const digest = run.totals.get(`${stage}/${shard}/${by}`);
+      if (digest === undefined) return null;
+      counts.set(digest, (counts.get(digest) ?? 0) + 1);
+    }
+    const [right] = [...counts].toSorted(([, a], [, b]) => b - a)[0] ?? [];
+    for (const by of order.live)
+      for (const round of [run.totals, run.disputed.get(stage)?.totals])
+        if ((round?.get(`${stage}/${shard}/${by}`) ?? right) !== right) wrong.add(by);
+  }
+  return [...wrong];
 }
 
 function measured(
@@ -582,17 +673,17 @@ function mean(count: number, of: (index: number) => number | undefined): number 
 function closed(
   before: ReplicaRun,
   stage: number,
-  digest: string,
+  result: string,
   now: number,
   effects: ReplicaEffect[],
 ): ReplicaRun {
   const step = before.step + 1;
   if (before.agreed[stage]?.step === step) return before;
   const here = before.book.stages[stage];
-  const by = [...(here?.results ?? [])].flatMap(([key, its]) => (its === digest ? [key] : []));
-  const link = by.map((key) => before.links.get(key)).find((each) => each !== undefined);
-  if (link === undefined) return before;
-  const agreed: Agreed = { step, digest, link };
+  const by = [...(here?.results ?? [])].flatMap(([key, its]) => (its === result ? [key] : []));
+  const told = by.map((key) => before.told.get(key)).find((each) => each !== undefined);
+  if (told === undefined) return before;
+  const agreed: Agreed = { step, ...told };
   effects.push({ type: "closed", stage, agreed, by });
   const run = {
     ...before,
@@ -651,7 +742,10 @@ function accused(
     return member.phase === "live" ? fence(run, by, code, now, effects) : run;
   }
   const its = run.members.get(replica);
-  if (member.phase !== "live" || its?.phase !== "live" || Math.abs(its.stage - member.stage) > 1) return run;
+  if (its?.phase !== "live" || Math.abs(its.stage - member.stage) > 1) return run;
+  // Who takes the state over can say one thing only: that what it was given is not what all agreed on.
+  const isTakingOver = member.phase === "adopting" && code === "wrong-state" && its.stage === member.stage;
+  if (member.phase !== "live" && !isTakingOver) return run;
   if (code === "not-its-micro-batch") {
     const owner = run.book.stages[its.stage]?.cells[microBatch ?? -1]?.owner ?? null;
     if (microBatch === null || owner === null || owner === replica) return run;
@@ -662,19 +756,23 @@ function accused(
   const alone = (stage: number): boolean => run.book.stages[stage]?.live.size === 1;
   // SECURITY: nobody can say which of the two lies. Who accuses a second one in the same step is doubted itself,
   // and so is whoever would take a stage's last replica away.
-  const isDoubted = [...others].some((key) => key !== replica) || (alone(its.stage) && !alone(member.stage));
+  const isLast = alone(its.stage) && (isTakingOver || !alone(member.stage));
+  const isDoubted = isLast || [...others].some((key) => key !== replica);
+  if (isDoubted && isTakingOver) return withMember(next, by, paused(member, now));
   return fence(next, isDoubted ? by : replica, isDoubted ? "accuses-others" : code, now, effects);
 }
 
 function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
   let run = before;
-  for (const { replica, code, microBatches } of whoIsLate(before, now)) {
+  for (const { replica, code, microBatches, accusers } of whoIsLate(before, now)) {
+    const accused = new Map(run.accused);
+    for (const key of accusers) accused.set(key, new Set([...(accused.get(key) ?? []), replica]));
     const hops = new Map(run.hops);
     for (const at of microBatches) {
       const hop = hops.get(at);
       if (hop !== undefined) hops.set(at, { ...hop, late: hop.late + 1 });
     }
-    run = fence({ ...run, hops }, replica, code, now, effects);
+    run = fence({ ...run, hops, accused }, replica, code, now, effects);
   }
   const look = lookAround(run, now);
   run = ask(run, look.ask, now, effects);

@@ -33,6 +33,14 @@ export interface ReplicaRun {
   readonly round: number;
   /** What each has signed of its sum in this round. */
   readonly signed: ReadonlyMap<SessionKey, string>;
+  /** How the sums of each stage are added up in this round. */
+  readonly orders: readonly SumOrder[];
+  /** What each has signed of a shard that it added up in this round, by stage, shard and key. */
+  readonly totals: ReadonlyMap<string, string>;
+  /** By stage, where two came to different totals of a shard: everybody adds everything, and who was wrong is named. */
+  readonly disputed: ReadonlyMap<number, Dispute>;
+  /** Whose part of the sum each says it waits for, in this round. */
+  readonly lacking: ReadonlyMap<SessionKey, readonly SessionKey[]>;
   /** The commit waits for replicas that take over the state just now. */
   readonly isHeld: boolean;
   /** When the part of the step began that all have to end: the sums, or the results. */
@@ -61,8 +69,20 @@ export interface ReplicaRun {
   };
   /** What the last agreed state of each stage is known by. */
   readonly agreed: readonly (Agreed | null)[];
-  /** Links that the replicas told with their results. */
-  readonly links: ReadonlyMap<SessionKey, string>;
+  /** What the replicas told of their results. */
+  readonly told: ReadonlyMap<SessionKey, Omit<Agreed, "step">>;
+}
+
+export interface SumOrder {
+  readonly live: readonly SessionKey[];
+  readonly shards: number;
+  readonly isRecount: boolean;
+}
+
+export interface Dispute {
+  /** Among these: with others the shards are others, too. */
+  readonly live: readonly SessionKey[];
+  readonly totals: ReadonlyMap<string, string>;
 }
 
 export interface Redone {
@@ -72,8 +92,12 @@ export interface Redone {
 
 export interface Agreed {
   readonly step: number;
+  /** `snapshotDigest`: by it a node is believed when it comes back. */
   readonly digest: string;
+  /** Of the stage's chain. */
   readonly link: string;
+  /** Of the whole state: by it whoever takes it over knows it again. */
+  readonly stateSha256: string;
 }
 
 /** Of one step, what a replica has counted. */
@@ -123,7 +147,19 @@ export interface Member {
 
 export type ReplicaMessage = Extract<
   RunMessage,
-  { type: "ask" | "routed" | "counted" | "summed" | "adopted" | "measured" | "accuse" | "saved" | "loading" }
+  {
+    type:
+      | "ask"
+      | "routed"
+      | "counted"
+      | "summed"
+      | "lacking"
+      | "adopted"
+      | "measured"
+      | "accuse"
+      | "saved"
+      | "loading";
+  }
 >;
 
 export type ReplicaEvent = { readonly now: number } & (

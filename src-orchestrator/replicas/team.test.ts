@@ -148,12 +148,13 @@ class Homes {
               const signer = this.signers.find(({ publicKey }) => publicKey === by);
               return { by, sha256: digest, signature: signer?.sign(text) ?? ("" as never) };
             }),
+            totals: [],
           },
         ];
       case "take": {
         const digest = sha256(`state ${stage} ${message.step + 1}`);
         return [
-          { type: "saved", generation, step: message.step + 1, digest, link: digest, stateSha256: null },
+          { type: "saved", generation, step: message.step + 1, digest, link: digest, stateSha256: digest },
         ];
       }
       default:

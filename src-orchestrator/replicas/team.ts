@@ -326,7 +326,7 @@ function closed(
       [{ step, digest }, ...claims.filter((each) => each.step !== step)].slice(0, SLOTS),
     );
   effects.push({ type: "link", step, stage, link });
-  return saved(withStage(state, stage, { stepped: step }), stage, step, digest, effects);
+  return saved(withStage(state, stage, { stepped: step }), stage, agreed, effects);
 }
 
 function withExtra(state: NetworkState, key: SessionKey, extra: Extra): NetworkState {

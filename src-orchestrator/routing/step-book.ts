@@ -69,8 +69,10 @@ export type StepEvent =
   /** Lost, too late, or caught by a peer at what `code` says. */
   | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
   | { readonly type: "joined"; readonly stage: number; readonly replica: SessionKey }
-  /** It has the sums of all replicas of its stage. */
+  /** It has the whole sum of its stage. */
   | { readonly type: "summed"; readonly stage: number; readonly by: SessionKey }
+  /** The sums are asked for once more: nobody has them. */
+  | { readonly type: "resum" }
   | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string }
   | { readonly type: "tick"; readonly now: number };
 
@@ -149,6 +151,8 @@ export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
       return joined(event, book);
     case "summed":
       return summed(event, book);
+    case "resum":
+      return book.isTaken ? unchanged(book) : unchanged(withoutSums(book));
     case "result":
       return told(event, book);
     case "tick":
@@ -289,8 +293,11 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   if (book.isCommitted) effects.push({ type: "reopened", stage: index });
   // The head's are leased again, by whoever asks.
   for (const microBatch of owned) effects.push(redo(open, index, microBatch));
-  const stages = open.stages.map((each) => ({ ...each, summed: new Set<SessionKey>() }));
-  return { book: { ...open, stages, isCommitted: false }, effects };
+  return { book: { ...withoutSums(open), isCommitted: false }, effects };
+}
+
+function withoutSums(book: StepBook): StepBook {
+  return { ...book, stages: book.stages.map((each) => ({ ...each, summed: new Set<SessionKey>() })) };
 }
 
 function withClaim(book: StepBook, stage: number, microBatch: number): StepBook {

@@ -80,7 +80,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     losses: new Map(),
     pace: [],
     // Newer states of a past that may not have happened are forgotten when a step has been finished.
-    stages: state.stages.map(({ checkpoints, saves }, index) => ({
+    stages: state.stages.map(({ checkpoints, saves, states }, index) => ({
       holder: holders[index] ?? null,
       lastHolder: members[index] ?? null,
       ready: false,
@@ -88,6 +88,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
       stepped: resumeStep,
       saved: resumeStep,
       saves,
+      states,
       savedHere: savedBy(members[index] && able.get(members[index].sessionKey), index, resumeStep),
       namedHere: null,
       checkpoints,

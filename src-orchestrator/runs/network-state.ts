@@ -130,6 +130,8 @@ export interface StageState {
    * says it has on its disk counts only if it is in here.
    */
   readonly saves: Saves;
+  /** Of checkpoint steps among them, since the orchestrator started, the digest of the whole state (state-digest.ts). */
+  readonly states: ReadonlyMap<number, string>;
   /** Steps of `saves` on the holder's own disk that this generation knows of. */
   readonly savedHere: readonly number[];
   /** Newest checkpoint that was named in this generation. */
@@ -155,6 +157,7 @@ export type RunMessage = Extract<
       | "routed"
       | "counted"
       | "summed"
+      | "lacking"
       | "adopted"
       | "measured"
       | "accuse";
@@ -314,6 +317,7 @@ export function startNetwork(
       stepped: 0,
       saved: 0,
       saves: remembered.saves[index] ?? new Map<number, string>(),
+      states: new Map(),
       savedHere: [],
       namedHere: null,
       checkpoints: remembered.checkpoints[index] ?? new Map<number, Checkpoint>(),

@@ -300,6 +300,7 @@ function heardInTeam(
     case "routed":
     case "counted":
     case "summed":
+    case "lacking":
     case "adopted":
     case "measured":
     case "accuse":
@@ -334,14 +335,16 @@ function heard(
   if (message.type === "links") return withLinks(state, sender, message.status, effects);
   if (message.type === "ends") return ends(state, sender, message.endsInMs, at, effects);
   if (state.team !== null) {
-    if (message.generation !== state.generation || memberStageOf(state, sender) === null) return state;
-    const next = heardInTeam(sender, message, at, state, effects);
+    const isOfNow = message.generation === state.generation;
+    if (memberStageOf(state, sender) === null) return state;
+    const next = isOfNow ? heardInTeam(sender, message, at, state, effects) : null;
     if (next !== null) return next;
   }
   const index = memberStageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
   // Of an old pipeline, or from a node that has no part in this one.
-  if (index === null || stage === undefined || message.generation !== state.generation) return state;
+  if (index === null || stage === undefined) return state;
+  if (message.generation !== state.generation && message.type !== "checkpoint") return state;
   const isTail = index === state.stages.length - 1;
   switch (message.type) {
     case "ready":
@@ -363,7 +366,7 @@ function heard(
       // Granted, and trained: or it is nothing that could have been saved.
       if (message.step <= stage.saved || message.step > Math.min(stage.stepped, reachable(state)))
         return state;
-      return saved(state, index, message.step, message.digest, effects);
+      return saved(state, index, message, effects);
     case "checkpoint":
       if (checkpointDue(state, sender, message) === null) return state;
       return checkpoint(
@@ -380,6 +383,7 @@ function heard(
     case "routed":
     case "counted":
     case "summed":
+    case "lacking":
     case "adopted":
     case "measured":
     case "accuse":

@@ -62,12 +62,13 @@ export function reachable({ nextGrant, run }: NetworkState): number {
 export function saved(
   state: NetworkState,
   index: number,
-  step: number,
-  digest: string,
+  { step, digest, stateSha256 }: Pick<SavedMessage, "step" | "digest" | "stateSha256">,
   effects: Effect[],
 ): NetworkState {
   const stage = state.stages[index];
   if (stage === undefined) return state;
+  const states = new Map(stage.states);
+  if (isCheckpointStep(state.run, step) && stateSha256 !== null) states.set(step, stateSha256);
   effects.push({ type: "store", row: { kind: "saved", stage: index, step, digest } });
   const saves = new Map(stage.saves).set(step, digest);
   const oldest = state.run.checkpointEverySteps * AWAITED_CHECKPOINTS;
@@ -75,31 +76,47 @@ export function saved(
     const awaited = isCheckpointStep(state.run, at) && at > step - oldest;
     if (at <= step - KNOWN_SAVES && !awaited) saves.delete(at);
   }
+  for (const at of states.keys()) if (!saves.has(at)) states.delete(at);
   const savedHere = [step, ...stage.savedHere.filter((at) => at !== step)].slice(0, SLOTS);
-  return grant(withStage(state, index, { saved: step, saves, savedHere }), effects);
+  return grant(withStage(state, index, { saved: step, saves, states, savedHere }), effects);
 }
 
 export type CheckpointMessage = Extract<RunMessage, { type: "checkpoint" }>;
+type SavedMessage = Extract<RunMessage, { type: "saved" }>;
+
+/** The stage whose checkpoint this would be and the state it must hold. */
+export interface DueCheckpoint {
+  readonly stage: number;
+  /** `snapshotDigest`. */
+  readonly digest: string;
+  /** Of the whole state; null: it is not known. */
+  readonly stateSha256: string | null;
+}
 
 /**
- * The stage whose checkpoint this would be and the state it must hold, or null when it does not
- * count. SECURITY: it is of a step that was granted, trained and saved in this generation, not of one
- * that the generation only began with; and the first one of a step stays, so that who takes a stage
- * over cannot replace what others can go back to.
+ * Null when it does not count. SECURITY: it is of a step that was granted, trained and saved in this generation,
+ * not of one that the generation only began with; and the first one of a step stays, so that who takes a stage
+ * over cannot replace what others can go back to. One that was on its way when its generation ended counts too,
+ * where all of the state is known by its digest: whoever sends it, it is that one.
  */
 export function checkpointDue(
   state: NetworkState,
   sender: SessionKey,
   { generation, step }: CheckpointMessage,
-): { readonly stage: number; readonly digest: string } | null {
+): DueCheckpoint | null {
   const index = memberStageOf(state, sender);
   const stage = index === null ? undefined : state.stages[index];
-  if (stage === undefined || generation !== state.generation) return null;
-  const due = step > state.resumeStep && step <= stage.saved && isCheckpointStep(state.run, step);
-  const digest = stage.saves.get(step);
-  if (index === null || !due || digest === undefined) return null;
+  const digest = stage?.saves.get(step);
+  if (index === null || stage === undefined || digest === undefined) return null;
+  if (!isCheckpointStep(state.run, step) || step > stage.saved) return null;
+  const stateSha256 = stage.states.get(step) ?? null;
+  const due = { stage: index, digest, stateSha256 };
+  if (generation !== state.generation || step <= state.resumeStep) {
+    const isLate = generation < state.generation && stateSha256 !== null && step <= state.resumeStep;
+    return isLate && !stage.checkpoints.has(step) ? due : null;
+  }
   const isNamed = stage.checkpoints.has(step) && step <= (stage.namedHere ?? step - 1);
-  return isNamed ? null : { stage: index, digest };
+  return isNamed ? null : due;
 }
 
 export function checkpoint(
@@ -114,7 +131,7 @@ export function checkpoint(
   effects.push({ type: "store", row: { kind: "checkpoint", stage: index, step, ...stored } });
   const next = withStage(state, index, {
     checkpoints: new Map(old.checkpoints).set(step, stored),
-    namedHere: step,
+    namedHere: step > state.resumeStep ? step : old.namedHere,
   });
   const kept = keptSteps(
     next.stages.map((stage) => stage.checkpoints),
@@ -134,7 +151,9 @@ function forgetOtherPast(state: NetworkState, effects: Effect[]): NetworkState {
     const gone = [...saves.keys()].filter((at) => at > resumeStep && !savedHere.includes(at));
     if (gone.length === 0) return stage;
     effects.push({ type: "store", row: { kind: "forgetSaves", stage: index, steps: gone } });
-    return { ...stage, saves: new Map([...saves].filter(([at]) => !gone.includes(at))) };
+    const isKept = ([at]: readonly [number, string]): boolean => !gone.includes(at);
+    const states = new Map([...stage.states].filter(isKept));
+    return { ...stage, saves: new Map([...saves].filter(isKept)), states };
   });
   const isPast = (stage: number, at: number): boolean =>
     at > resumeStep && at !== state.stages[stage]?.namedHere;

@@ -4,13 +4,14 @@ import { DEFAULT_MODEL } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import { StateDigest } from "../../src-protocol/state-digest.ts";
 import { isCheckpointOf } from "./checkpoint-content.ts";
 import { testRun } from "../runs/fleet.test-support.ts";
 import { stageFacts } from "../runs/stage-facts.ts";
 
 const run = testRun({ model: { ...DEFAULT_MODEL, width: 8, heads: 2, hidden: 8, vocabulary: 16 } });
 const parameterCount = stageFacts(run, null)[1]?.parameterCount ?? 0;
-const place = { run, stage: 1, step: 4, parameterCount, digest: "" };
+const place = { run, stage: 1, step: 4, parameterCount, digest: "", stateSha256: null };
 
 function snapshot(
   change: Partial<SnapshotHeader> = {},
@@ -52,6 +53,15 @@ function digestIn(bytes: Buffer): string {
 describe("a checkpoint", () => {
   test.each([65_536, 4096, 4095, 1001, 3])("is read in pieces of %i bytes", async (size) => {
     expect(await holds(snapshot(), size)).toBe(true);
+  });
+
+  test("is that of a stage whose whole state is known by its digest, and no other one", async () => {
+    const bytes = snapshot();
+    const stateSha256 = new StateDigest().update(bytes.subarray(SNAPSHOT_HEADER_BYTES)).digest();
+    const of = { ...place, digest: digestIn(bytes) };
+    expect(await isCheckpointOf({ ...of, stateSha256 }, inPieces(bytes, 1001))).toBe(true);
+    const other = stateSha256.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
+    expect(await isCheckpointOf({ ...of, stateSha256: other }, inPieces(bytes, 1001))).toBe(false);
   });
 
   const last = parameterCount * 3 - 1;

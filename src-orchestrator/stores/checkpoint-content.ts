@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import { StateDigest } from "../../src-protocol/state-digest.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import {
   SNAPSHOT_HEADER_BYTES,
@@ -16,6 +17,8 @@ export interface CheckpointPlace {
   readonly parameterCount: number;
   /** `snapshotDigest` of the state that the stage has saved. */
   readonly digest: string;
+  /** Of the whole state; null: it is not known, and its checksum has to do. */
+  readonly stateSha256: string | null;
 }
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
@@ -31,6 +34,7 @@ export async function isCheckpointOf(
   const total = place.parameterCount * 3;
   let rest: Uint8Array = new Uint8Array();
   let header: SnapshotHeader | null = null;
+  const state = new StateDigest();
   let sum = 0;
   let start = 0;
   for await (const chunk of bytes) {
@@ -51,10 +55,12 @@ export async function isCheckpointOf(
     const payload = new Uint8Array(piece.subarray(from, to));
     const values = new Float32Array(payload.buffer);
     sum = crc32(payload, sum);
+    state.update(payload);
     if (start + values.length > total || !isSoundState(values, start, total)) return false;
     start += values.length;
   }
-  return start === total && rest.length === 0 && header?.payloadCrc32 === sum;
+  const isIt = place.stateSha256 === null || place.stateSha256 === state.digest();
+  return isIt && start === total && rest.length === 0 && header?.payloadCrc32 === sum;
 }
 
 function headerOf(piece: Buffer, { run, stage, step, digest }: CheckpointPlace): SnapshotHeader | null {

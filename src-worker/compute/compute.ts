@@ -1,6 +1,7 @@
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { ComputeAnswer, ComputeCall, ComputeCalls, ComputeOptions } from "./compute-call.ts";
+import { CallWatch } from "./call-watch.ts";
 import { keepsParameters } from "./parameter-home.ts";
 
 type Request<C extends ComputeCall> = ComputeCalls[C]["request"];
@@ -12,9 +13,12 @@ export interface Computed<C extends ComputeCall> {
 }
 
 interface Pending {
+  readonly call: ComputeCall;
   resolve(computed: { answer: unknown; ms: number }): void;
   reject(failure: Failure): void;
 }
+
+const LOOK_MS = 1_000;
 
 /** The compute thread as its owner sees it: typed calls that never block this thread. */
 export class Compute {
@@ -23,8 +27,11 @@ export class Compute {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #lost: Failure | null = null;
+  readonly #watch = new CallWatch();
+  readonly #timer: NodeJS.Timeout;
 
-  constructor(options: ComputeOptions) {
+  /** @param now milliseconds of a clock that nobody sets */
+  constructor(options: ComputeOptions, now: () => number = () => performance.now()) {
     this.#isResident = keepsParameters(options.executionProvider);
     this.#thread = new Worker(new URL("./compute-thread.ts", import.meta.url), {
       workerData: options,
@@ -34,6 +41,10 @@ export class Compute {
     this.#thread.on("message", (message: ComputeAnswer) => this.#settle(message));
     this.#thread.on("error", (error) => this.#end(String(error)));
     this.#thread.on("exit", (code) => this.#end(`it ended with code ${code}`));
+    this.#timer = setInterval(() => {
+      const why = this.#watch.look(now());
+      if (why !== null) this.#end(why);
+    }, LOOK_MS).unref();
   }
 
   /**
@@ -49,7 +60,8 @@ export class Compute {
     this.#lastId += 1;
     const id = this.#lastId;
     const answered = new Promise<{ answer: unknown; ms: number }>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
+      if (this.#pending.size === 0) this.#watch.began(call);
+      this.#pending.set(id, { call, resolve, reject });
     });
     this.#thread.postMessage({ id, call, request }, transfer);
     return (await answered) as Computed<C>;
@@ -66,17 +78,22 @@ export class Compute {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await this.#thread.terminate();
   }
 
   #settle(message: ComputeAnswer): void {
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
+    // One after another: what was asked next is what it works on now.
+    this.#watch.began(this.#pending.values().next().value?.call ?? null);
+    if (pending !== undefined && !("failure" in message)) this.#watch.answered(pending.call, message.ms);
     if ("failure" in message) pending?.reject(new Failure(message.failure.code, message.failure.message));
     else pending?.resolve(message);
   }
 
   #end(reason: string): void {
+    clearInterval(this.#timer);
     this.#lost ??= new Failure(
       "compute-lost",
       `The compute thread is gone: ${reason}. This worker cannot go on and has to be started again.`,

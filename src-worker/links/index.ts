@@ -1,5 +1,8 @@
 /** The one entrance: what the rest of the worker may know of links. A folder for each transport. */
 export type { Link, LinkStats } from "./link.ts";
+export { systemClock } from "./link-clock.ts";
+export type { LinkClock } from "./link-clock.ts";
+export type { Relays } from "./dialling/dial-plan.ts";
 export { LinkDesk } from "./link-desk.ts";
 export { LinkStation } from "./link-station.ts";
 export { dialable, otherAddresses } from "./own-addresses.ts";

@@ -3,6 +3,7 @@ import { sumText } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { sumRoot } from "../../src-protocol/sum-shards.ts";
 import { trainSingle } from "../replay/single.ts";
 import type { SingleStep } from "../replay/single.ts";
 import { TINY_CORPUS, tinyRun } from "../tiny-run.test-support.ts";
@@ -38,10 +39,29 @@ function signedSum(
   values: Float32Array<ArrayBuffer>,
 ): readonly [PeerMessage, Uint8Array] {
   const bytes = new Uint8Array(values.buffer);
+  const digests = message.digests.with(message.shard, sha256(bytes));
+  return [{ ...message, digests, signature: signature(node, message, sumRoot(digests), null) }, bytes];
+}
+
+/** The same of a shard that it has added up. */
+function signedTotal(
+  node: FleetNode,
+  message: Extract<PeerMessage, { type: "total" }>,
+  values: Float32Array<ArrayBuffer>,
+): readonly [PeerMessage, Uint8Array] {
+  const bytes = new Uint8Array(values.buffer);
   const digest = sha256(bytes);
-  const { generation, step, round } = message;
+  return [{ ...message, sha256: digest, signature: signature(node, message, digest, message.shard) }, bytes];
+}
+
+function signature(
+  { signer }: FleetNode,
+  { generation, step, round }: { generation: number; step: number; round: number },
+  digest: string,
+  shard: number | null,
+): string {
   const of = { network: "fleet", runId: spec.runId, generation, stage: 1, step, round, sha256: digest };
-  return [{ ...message, sha256: digest, signature: node.signer.sign(sumText(of)) }, bytes];
+  return signer.sign(sumText({ ...of, ...(shard !== null && { shard }) }));
 }
 
 /** Does something to the tensors that a replica sends, in step 1. */
@@ -186,6 +206,22 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     "too-late",
   ],
   [
+    "keeps its sum to itself",
+    1,
+    (node) => {
+      node.sends = (message, payload) =>
+        message.type === "sum" && message.step === 1 ? [] : [[message, payload]];
+      let isLate = false;
+      fleet.watchers.push((_, report) => {
+        if (report.type !== "lacking" || isLate) return;
+        isLate = true;
+        // Those who wait for it have said so.
+        setTimeout(() => fleet.elapse(200_000), 50);
+      });
+    },
+    "sums-late",
+  ],
+  [
     "accuses others",
     1,
     (node) => {
@@ -213,7 +249,9 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
 describe("a replica that", () => {
   it.each(ATTACKS)("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
     const [, stage, attack, code] = each;
-    fleet = await Fleet.open(spec, TINY_CORPUS, stage === 1 ? [1, 3, 1] : [2, 2, 2]);
+    // Of more than two, one may be given nothing in that step.
+    const middle = code === "two-sums" ? 3 : 2;
+    fleet = await Fleet.open(spec, TINY_CORPUS, stage === 1 ? [1, middle, 1] : [2, 2, 2]);
     const bad = fleet.nodes.find((node) => node.stage === stage);
     if (bad === undefined) throw new Error("no node");
     attack(bad);
@@ -244,5 +282,161 @@ describe("a replica that", () => {
     for (const { step, loss } of alone)
       expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
     expect(fleet.effects.filter(({ type }) => type === "fenced")).toEqual([]);
+  });
+});
+
+describe("a replica that gives a newcomer", () => {
+  it.each<[what: string, isPart: boolean]>([
+    ["other numbers than the state has", true],
+    ["digests of another state", false],
+  ])("%s is put aside by name, and the newcomer takes the state from another one", async (_, isPart) => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 3, 1]);
+    const [liar] = fleet.nodes
+      .filter(({ stage }) => stage === 1)
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    if (liar === undefined) throw new Error("no node");
+    let parts = 0;
+    liar.sends = (message, payload) => {
+      if (message.type !== "statePart") return [[message, payload]];
+      const [isLie, other] = [parts++ > 0 === isPart, payload.slice()];
+      other[0] = (other[0] ?? 0) ^ 1;
+      return [[message, isLie ? other : payload]];
+    };
+    const joined = new Promise<FleetNode>((resolve) => {
+      fleet.onStep = (step) => step === 1 && resolve(fleet.join(1));
+    });
+    const adopted = new Promise<void>((resolve) => {
+      fleet.watchers.push((_node, { type }) => type === "adopted" && resolve());
+    });
+    fleet.begin();
+    const newcomer = await joined;
+    await Promise.all([
+      adopted,
+      new Promise<void>((resolve) => (fleet.onStep = (step) => step === STEPS && resolve())),
+    ]);
+    expect(fleet.effects).toContainEqual({ type: "fenced", key: liar.key, stage: 1, code: "wrong-state" });
+    expect(fleet.run.members.get(newcomer.key)?.phase).toBe("live");
+    expect(fleet.states(1).size).toBe(1);
+    for (const { step, loss } of alone)
+      expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+  });
+});
+
+it("a newcomer that says so of every replica takes none of them away", async () => {
+  fleet = await Fleet.open(spec, TINY_CORPUS, [1, 2, 1]);
+  const replicas = fleet.nodes.filter(({ stage }) => stage === 1).map(({ key }) => key);
+  fleet.onStep = (step) => {
+    if (step !== 1) return;
+    void fleet.start(1, null).then((node) => {
+      node.says = (report) =>
+        report.type === "adopted"
+          ? replicas.map((replica) => ({
+              type: "accuse" as const,
+              generation: report.generation,
+              step: report.step,
+              replica,
+              microBatch: null,
+              code: "wrong-state",
+              message: "It lied.",
+            }))
+          : [report];
+      fleet.tell({ type: "added", key: node.key, stage: 1 });
+      fleet.tell({ type: "warm", key: node.key });
+    });
+  };
+  await new Promise<void>((resolve) => {
+    const next = fleet.onStep;
+    fleet.onStep = (step) => (step === STEPS ? resolve() : next(step));
+    fleet.begin();
+  });
+  expect(fleet.run.book.stages[1]?.live.size).toBeGreaterThanOrEqual(1);
+  for (const { step, loss } of alone)
+    expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+});
+
+/** Of five replicas, each adds up a fifth, and looks after another one's. */
+describe("of many replicas, one that", () => {
+  const changed = (payload: Uint8Array): Float32Array<ArrayBuffer> => {
+    const values = floats(payload);
+    values[0] = (values[0] ?? 0) + 1;
+    return values;
+  };
+  it.each<[what: string, attack: (node: FleetNode) => void, code: string]>([
+    [
+      "gives different totals to different peers",
+      (node) => {
+        let isFirst: SessionKey | null = null;
+        node.sends = (message, payload, to) => {
+          if (message.type !== "total" || message.step !== 1) return [[message, payload]];
+          isFirst ??= to;
+          return [to === isFirst ? [message, payload] : signedTotal(node, message, changed(payload))];
+        };
+      },
+      "two-sums",
+    ],
+    [
+      "gives a wrong total to all, and says that it is right",
+      (node) => {
+        const lies = new Map<string, { sha256: string; signature: string }>();
+        node.sends = (message, payload) => {
+          if (message.type !== "total" || message.step !== 1) return [[message, payload]];
+          const lie = signedTotal(node, message, changed(payload));
+          const [told] = lie;
+          if (told.type === "total") lies.set(`${told.round}/${told.shard}`, told);
+          return [lie];
+        };
+        node.says = (report) =>
+          report.type === "summed" && report.step === 1
+            ? [
+                {
+                  ...report,
+                  totals: report.totals.map((total, shard) => {
+                    const lie = lies.get(`${report.round}/${shard}`);
+                    return lie === undefined ? total : { ...total, ...lie };
+                  }) as typeof report.totals,
+                },
+              ]
+            : [report];
+      },
+      "wrong-sum",
+    ],
+    [
+      "says that another one's total is wrong",
+      (node) => {
+        node.says = (report) =>
+          report.type === "summed" && report.step === 1
+            ? [
+                {
+                  ...report,
+                  // Of the two that it adds up, the one that another one gives to all.
+                  totals: report.totals.map((total, shard) =>
+                    total.by === node.key && fleet.run.orders[1]?.live[shard] !== node.key
+                      ? {
+                          ...total,
+                          sha256: sha256("a"),
+                          signature: signature(node, report, sha256("a"), shard),
+                        }
+                      : total,
+                  ) as typeof report.totals,
+                },
+              ]
+            : [report];
+      },
+      "wrong-sum",
+    ],
+  ])("%s is put aside by name, and the steps are those of honest ones", async (_, attack, code) => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 5, 1]);
+    const bad = fleet.nodes.find(({ stage }) => stage === 1);
+    if (bad === undefined) throw new Error("no node");
+    attack(bad);
+    await new Promise<void>((resolve) => {
+      fleet.onStep = (step) => step === STEPS && resolve();
+      fleet.begin();
+    });
+    const fenced = fleet.effects.filter((effect) => effect.type === "fenced");
+    expect(fenced).toEqual([{ type: "fenced", key: bad.key, stage: 1, code }]);
+    expect(fleet.states(1).size).toBe(1);
+    for (const { step, loss } of alone)
+      expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
   });
 });

@@ -17,7 +17,7 @@ import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { ReceiptChain } from "../../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
-import { createSessionSigner } from "../../src-protocol/signing.ts";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
@@ -32,7 +32,6 @@ import { samplesOf } from "../stage/stage-samples.ts";
 import { StageChain } from "../stage/stage-chain.ts";
 import { ReplicaRunner } from "./replica-runner.ts";
 import type { ReplicaInstruction } from "./replica-runner.ts";
-import { stateSnapshotDigest } from "./state-exchange.ts";
 
 const NETWORK = "fleet";
 const GENERATION = 4;
@@ -191,7 +190,7 @@ export class Fleet {
     node.memory = new SharedArrayBuffer(stageBytes(info));
     const { memory } = node;
     await own.load({ memory, seed: step === null ? null : spec.seed, recompute: "full" });
-    let chain = new StageChain(spec, stage, step ?? 0, null);
+    let chain = new StageChain(spec, stage, step ?? 0, null, { isShared: true });
     let last: Promise<unknown> = Promise.resolve();
     const call = ((name: string, request: never) => {
       const done = last.then(async () => {
@@ -222,10 +221,11 @@ export class Fleet {
       memory,
       save: async ({ step: at, squaredNorm }) => {
         const saved = await chain.advance(at, squaredNorm, memory);
-        return { ...saved, digest: await stateSnapshotDigest({ spec, stage, memory }, at, saved.link) };
+        return { ...saved, digest: sha256(`${at} ${saved.link} ${saved.stateSha256}`) };
       },
-      adopted: (at, link) => {
-        chain = new StageChain(spec, stage, at, link);
+      leaves: () => chain.leaves,
+      adopted: (at, link, leaves) => {
+        chain = new StageChain(spec, stage, at, link, { isShared: true, leaves });
       },
       overwriting: () => undefined,
       putAside: () => undefined,
@@ -299,6 +299,7 @@ export class Fleet {
       case "routed":
       case "counted":
       case "summed":
+      case "lacking":
       case "adopted":
       case "measured":
       case "accuse":

@@ -22,8 +22,7 @@ import type { Holders, MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
-import { piecesOf, StageSums } from "./stage-sums.ts";
-import type { Part } from "./stage-sums.ts";
+import { StageSums } from "./stage-sums.ts";
 import { StateExchange } from "./state-exchange.ts";
 
 export type ReplicaInstruction = Extract<
@@ -61,12 +60,14 @@ export interface ReplicaPorts {
   /** Puts the snapshot of `step` on disk; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep) => Promise<SavedSnapshotState>;
   /** The memory holds another replica's state of `step` now, whose chain is at `link`. */
-  readonly adopted: (step: number, link: string) => void;
+  readonly adopted: (step: number, link: string, leaves: Uint8Array) => void;
   readonly overwriting: () => void;
   /** Others do its part of the step, for the reason that `code` names; `adopted` ends it. */
   readonly putAside: (code: string) => void;
   /** Its end is near, and others of its stage go on without it; or that has changed again. */
   readonly leaving: (isLeaving: boolean) => void;
+  /** Of the state that was saved, or adopted, last (state-digest.ts). */
+  readonly leaves: () => Uint8Array | null;
   readonly report: (report: Report) => void;
   /** Puts a counter-signed receipt on disk and on its way. */
   readonly earned: (receipt: SignedReceipt) => Promise<void>;
@@ -81,6 +82,8 @@ const RECEIPTS_AT_END_MS = 300;
 /** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
 const LOOK_MS = 10;
+/** Whoever waits for others' sums says so; the orchestrator knows how long is long. */
+const TELL_LACKING_MS = 1_000;
 const LINKED_WITHIN_MS = 4_000;
 
 /** A tensor of the next step, from a peer that heard of it first. */
@@ -123,14 +126,20 @@ export class ReplicaRunner {
   #early: Early[] = [];
   /** In the class `exact`: the gradient of each micro-batch, which are added in the order of their numbers. */
   readonly #gradients = new Map<number, Activations>();
-  /** Sums of which round were sent and told. */
-  #summedRound = -1;
+  /** Its own part of the sum is given. */
+  #isSummed = false;
+  /** The orchestrator knows that all of the sum is here. */
+  #isTold = false;
+  /** What each of the others has got of the sums of this round. */
+  readonly #given = new Map<SessionKey, number>();
+  #lacks: NodeJS.Timeout | null = null;
   #isBusy = false;
   /** The parameters are being changed. */
   #isTaking = false;
   #isSpoiled = false;
   #stopped = false;
   #adopting: AbortController | null = null;
+  #adoptingStep: number | null = null;
   /** Counts what makes work under way pointless: it ends, and its result is nobody's. */
   #era = 0;
   readonly #underWay = new Set<Promise<void>>();
@@ -149,17 +158,21 @@ export class ReplicaRunner {
       length: sumCountOf(stage),
       isExact: this.#isExact,
       microBatches: spec.microBatches,
-      isSigned: (by, round, digest, signature) => verifySession(by, this.#sumText(round, digest), signature),
+      own: signer.publicKey,
+      sign: (round, shard, digest) => signer.sign(this.#sumText(round, shard, digest)),
+      isSigned: (by, round, shard, digest, signature) =>
+        verifySession(by, this.#sumText(round, shard, digest), signature),
     });
     this.#states = new StateExchange({
-      spec,
       stage: stage.index,
       generation,
       memory,
       linkTo: (key) => ports.web.link(key),
       standsAt: () => (this.#isLive && !this.#isTaking ? this.#step : null),
+      leaves: ports.leaves,
       download: async () => await ports.compute.download?.(),
       onBytes: (bytes) => ports.report({ type: "loading", generation, bytes }),
+      accuse: (replica, message) => this.#accuse(replica, null, "wrong-state", message, this.#adoptingStep),
     });
     this.#receipts = new ShareReceipts({
       signer,
@@ -209,6 +222,7 @@ export class ReplicaRunner {
   /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
   stop(): void {
     this.#stopped = true;
+    this.#stopLacking();
     this.#adopting?.abort();
   }
 
@@ -262,7 +276,10 @@ export class ReplicaRunner {
     this.#next.restored(key);
     this.#batches.linked(key);
     this.#batches.routeWaiting();
-    if (this.#summedRound >= 0 && this.#sideOf(key) === "own") this.#sendPart([key]);
+    if (this.#sideOf(key) === "own") {
+      this.#given.delete(key);
+      this.#shareSums();
+    }
   }
 
   /** The link to a peer is gone; it may come back. */
@@ -307,7 +324,7 @@ export class ReplicaRunner {
     this.#sums.clear();
     this.#gradients.clear();
     this.#evaluations = [];
-    this.#summedRound = -1;
+    this.#summing(false);
     this.#isSpoiled = false;
   }
 
@@ -435,16 +452,18 @@ export class ReplicaRunner {
         if (side === "next" && message.step === this.#step && this.#isLive)
           this.#batches.lacked(from, message.microBatch);
         break;
-      case "sum": {
+      case "sum":
+      case "total": {
         if (side !== "own" || message.step !== this.#step || !this.#isLive || this.#isTaking) return;
         const refusal =
           payload.byteLength % Float32Array.BYTES_PER_ELEMENT === 0
             ? this.#sums.arrived(from, message, payload)
             : new Failure("bad-sum", "A piece of its sum is cut within a value.");
         if (refusal !== null) return this.#accuse(from, null, refusal.code, refusal.message);
-        return this.#tellSummed();
+        return this.#shareSums();
       }
       case "stateAsk":
+      case "leavesAsk":
       case "statePart":
       case "stateNone":
         if (side === "own") this.#states.hear(from, message, payload);
@@ -565,70 +584,66 @@ export class ReplicaRunner {
   async #commit(order: Of<"commit">): Promise<void> {
     const { signer, compute } = this.#ports;
     const era = this.#era;
-    this.#summedRound = -1;
-    const wrong = this.#sums.begin(order);
-    for (const key of wrong) this.#accuse(key, null, "bad-sum", "Its sum is not what it signed.");
+    this.#summing(false);
+    for (const { from, failure } of this.#sums.begin(order))
+      this.#accuse(from, null, failure.code, failure.message);
     const own = order.sums.find(({ replica }) => replica === signer.publicKey);
     if (own !== undefined) {
       const values = this.#isExact
         ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
         : (await compute.call("gradients", { clear: false })).answer.output;
       if (era !== this.#era || this.#sums.order !== order) return;
-      const digest = sha256(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-      const signature = signer.sign(this.#sumText(order.round, digest));
-      this.#sums.own(signer.publicKey, { values, sha256: digest, signature });
+      this.#sums.give(values);
     }
-    this.#summedRound = order.round;
-    this.#sendPart(order.live.filter((key) => key !== signer.publicKey));
-    this.#tellSummed();
+    this.#summing(true);
+    this.#shareSums();
   }
 
-  #sendPart(to: readonly SessionKey[]): void {
-    const { signer, generation } = this.#ports;
-    const part = this.#ownPart();
+  #summing(isSummed: boolean): void {
+    this.#isSummed = isSummed;
+    this.#isTold = false;
+    this.#given.clear();
+    this.#stopLacking();
+    if (isSummed) this.#lacks = setInterval(() => this.#tellLacking(), TELL_LACKING_MS).unref();
+  }
+
+  /** What others have to get of the sums, as far as it is there; and to the orchestrator, when all of it is here. */
+  #shareSums(): void {
     const { order } = this.#sums;
-    if (part === null || order === null || this.#step === null) return;
-    const { sha256: digest, signature } = part;
-    for (const { from, bytes } of piecesOf(part.values))
-      for (const key of to)
-        if (key !== signer.publicKey)
-          this.#send(
-            key,
-            {
-              type: "sum",
-              generation,
-              step: this.#step,
-              round: order.round,
-              from,
-              sha256: digest,
-              signature,
-            },
-            bytes,
-          );
+    const { generation, report, signer, web } = this.#ports;
+    const step = this.#step;
+    if (order === null || step === null || !this.#isSummed) return;
+    for (const key of order.live) {
+      if (key === signer.publicKey || web.link(key) === null) continue;
+      const pieces = this.#sums.outgoing(key);
+      const given = this.#given.get(key) ?? 0;
+      this.#given.set(key, pieces.length);
+      for (const { message, bytes } of pieces.slice(given))
+        this.#send(key, { ...message, generation, step }, bytes);
+    }
+    const whole = this.#isTold ? null : this.#sums.whole();
+    if (whole === null) return;
+    this.#isTold = true;
+    const { round } = order;
+    report({ type: "summed", generation, step, round, parts: [...whole.parts], totals: [...whole.totals] });
+    this.#stopLacking();
   }
 
-  #ownPart(): Part | null {
-    return this.#sums.part(this.#ports.signer.publicKey);
+  #stopLacking(): void {
+    if (this.#lacks !== null) clearInterval(this.#lacks);
+    this.#lacks = null;
   }
 
-  #tellSummed(): void {
+  #tellLacking(): void {
     const { order } = this.#sums;
-    const parts = this.#sums.whole();
-    if (order === null || parts === null || this.#summedRound !== order.round || this.#step === null) return;
+    const of = this.#sums.lacking();
+    const step = this.#step;
+    if (order === null || step === null || of.length === 0 || this.#stopped) return this.#stopLacking();
     const { generation, report } = this.#ports;
-    report({
-      type: "summed",
-      generation,
-      step: this.#step,
-      round: order.round,
-      parts: order.sums.flatMap(({ replica: by }) => {
-        const part = parts.get(by);
-        return part === undefined ? [] : [{ by, sha256: part.sha256, signature: part.signature }];
-      }),
-    });
+    report({ type: "lacking", generation, step, round: order.round, of });
   }
 
-  #sumText(round: number, digest: string): string {
+  #sumText(round: number, shard: number | null, digest: string): string {
     const { network, spec, generation, stage } = this.#ports;
     return sumText({
       network,
@@ -637,6 +652,7 @@ export class ReplicaRunner {
       stage: stage.index,
       step: this.#step ?? -1,
       round,
+      ...(shard !== null && { shard }),
       sha256: digest,
     });
   }
@@ -681,6 +697,7 @@ export class ReplicaRunner {
     this.#adopting?.abort();
     const abort = new AbortController();
     this.#adopting = abort;
+    this.#adoptingStep = wanted.step;
     this.#fencedOut();
     // What runs ends first: it reads the memory that is filled.
     while (this.#isBusy || this.#isTaking) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -689,9 +706,9 @@ export class ReplicaRunner {
       await this.#linkedTo(wanted.from, abort.signal);
       await compute.call("reset", {});
       overwriting();
-      await this.#states.take(wanted, abort.signal);
+      const leaves = await this.#states.take(wanted, abort.signal);
       await compute.call("upload", {});
-      adopted(wanted.step, wanted.link);
+      adopted(wanted.step, wanted.link, leaves);
     } catch (error) {
       if (!abort.signal.aborted)
         this.#accuse(

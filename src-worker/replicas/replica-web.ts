@@ -2,8 +2,8 @@ import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
 import { Throttle } from "../limits/throttle.ts";
-import type { LinkStation } from "../links/index.ts";
-import type { Link } from "../links/index.ts";
+import { systemClock } from "../links/index.ts";
+import type { Link, LinkClock, LinkStation, Relays } from "../links/index.ts";
 import type { Web } from "./replica-runner.ts";
 
 const DIAL_WITHIN_MS = 8_000;
@@ -19,6 +19,9 @@ const LOOK_MS = 250;
 const ASK_AFTER_MS = 700;
 /** Whoever has said nothing for so long has been asked and has not answered. */
 const QUIET_MS = 1_500;
+/** A better way than a relay is looked for, at first and at last. */
+const BETTER_MS = 5_000;
+const LONGEST_BETTER_MS = 60_000;
 
 type Station = Pick<LinkStation, "dial" | "take" | "name" | "hasByteRelay">;
 
@@ -29,21 +32,27 @@ interface Peer {
   side: LinkReport["side"] | null;
   link: Link | null;
   readonly abort: AbortController;
+  /** Another way to it is looked for while there is a link. */
+  isDialled: boolean;
+  betterAt: number;
+  betterPauseMs: number;
 }
 
 /**
  * The links of a replica: one to every replica of its own stage and of the neighbouring ones. A link that
- * breaks is dialled again with growing pauses; what was lost with it, its user sends again.
+ * breaks is dialled again with growing pauses, one that is silent at once, without giving it up before there is
+ * another, and one by way of a relay now and then; what was lost with it, its user sends again.
  */
 export class ReplicaWeb implements Web {
   readonly #station: Station;
   readonly #own: SessionKey;
   readonly #throttle: Throttle;
   readonly #onHeld: (link: Link) => void;
+  readonly #clock: LinkClock;
   readonly #peers = new Map<SessionKey, Peer>();
   /** They dialled before we have heard who they are; oldest first. */
   #lobby: Link[] = [];
-  readonly #timer: NodeJS.Timeout;
+  #stopLooking: () => void = () => undefined;
   onLinked: (link: Link) => void = () => undefined;
   onUnlinked: (key: SessionKey) => void = () => undefined;
 
@@ -53,12 +62,14 @@ export class ReplicaWeb implements Web {
     own: SessionKey,
     throttle: Throttle = new Throttle(),
     onHeld: (link: Link) => void = () => undefined,
+    clock: LinkClock = systemClock,
   ) {
+    this.#clock = clock;
     this.#station = station;
     this.#own = own;
     this.#throttle = throttle;
     this.#onHeld = onHeld;
-    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+    this.#lookLater();
   }
 
   link(key: SessionKey): Link | null {
@@ -97,7 +108,16 @@ export class ReplicaWeb implements Web {
         continue;
       }
       if (known !== undefined) this.#drop(key, known);
-      const peer: Peer = { address, dials, side, link: null, abort: new AbortController() };
+      const peer: Peer = {
+        address,
+        dials,
+        side,
+        link: null,
+        abort: new AbortController(),
+        isDialled: false,
+        betterAt: Infinity,
+        betterPauseMs: BETTER_MS,
+      };
       this.#peers.set(key, peer);
       const here = this.#lobby.findLast(({ remoteKey }) => remoteKey === key);
       if (here !== undefined && !dials) this.#hold(key, peer, here);
@@ -121,9 +141,9 @@ export class ReplicaWeb implements Web {
     this.#lobby.push(link);
     link.onClose(() => (this.#lobby = this.#lobby.filter((other) => other !== link)));
     for (const old of this.#lobby.slice(0, -LOBBY_LIMIT)) old.close("too many links wait here");
-    setTimeout(() => {
+    this.#clock.after(LOBBY_MS, () => {
       if (this.#lobby.includes(link)) link.close("no assignment names you as a neighbour");
-    }, LOBBY_MS).unref();
+    });
   }
 
   /** Links of peers that turn out to be somebody else's to use. */
@@ -153,7 +173,7 @@ export class ReplicaWeb implements Web {
   }
 
   close(reason: string): void {
-    clearInterval(this.#timer);
+    this.#stopLooking();
     for (const peer of this.#peers.values()) {
       peer.abort.abort();
       peer.link?.close(reason);
@@ -172,13 +192,16 @@ export class ReplicaWeb implements Web {
     const old = peer.link;
     peer.link = link;
     old?.close("you have dialled again");
+    peer.betterPauseMs = BETTER_MS;
+    peer.betterAt = this.#clock.now() + BETTER_MS;
     link.limitBy(this.#throttle);
     link.limitPayload(Infinity);
     link.onClose(() => {
       if (peer.link !== link) return;
       peer.link = null;
       this.onUnlinked(key);
-      if (this.#peers.get(key) === peer) void this.#reach(key, peer);
+      // Another one is on its way: the peer has it already, and so has closed this one.
+      if (this.#peers.get(key) === peer && !peer.isDialled) void this.#reach(key, peer);
     });
     this.#onHeld(link);
     this.onLinked(link);
@@ -191,46 +214,79 @@ export class ReplicaWeb implements Web {
     for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(LONGEST_RETRY_MS, waitMs * 2)) {
       try {
         const { link } = await this.#station.dial(peer.address, DIAL_WITHIN_MS, signal);
-        if (signal.aborted || peer.link !== null) return link.close("it is not needed any more");
-        return this.#hold(key, peer, link);
+        return this.#dialled(key, peer, link);
       } catch {
-        await pause(waitMs, signal);
+        await this.#pause(waitMs, signal);
       }
     }
   }
 
+  /** The peer has given up the link before it: the one that came last is the one. */
+  #dialled(key: SessionKey, peer: Peer, link: Link): void {
+    if (peer.abort.signal.aborted) link.close("it is not needed any more");
+    else this.#hold(key, peer, link);
+  }
+
   async #waitAtRelay(key: SessionKey, peer: Peer): Promise<void> {
     const { signal } = peer.abort;
-    await pause(RELAY_AFTER_MS, signal);
+    await this.#pause(RELAY_AFTER_MS, signal);
     while (!signal.aborted && peer.link === null && this.#station.hasByteRelay) {
       try {
         const link = await this.#station.take(key, signal);
         if (signal.aborted || peer.link !== null) return link.close("it is not needed any more");
         return this.#hold(key, peer, link);
       } catch {
-        await pause(RELAY_AFTER_MS, signal);
+        await this.#pause(RELAY_AFTER_MS, signal);
       }
     }
   }
 
-  /** Links that are silent are asked for a sign of life: their heartbeat ends them when there is none. */
-  #look(): void {
-    for (const { link } of this.#peers.values())
-      if (link !== null && link.silentMs > ASK_AFTER_MS) link.ask();
+  #lookLater(): void {
+    this.#stopLooking = this.#clock.after(LOOK_MS, () => {
+      this.#look();
+      this.#lookLater();
+    });
   }
-}
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
+  /** Links that are silent are asked for a sign of life; another way is looked for where there is none. */
+  #look(): void {
+    for (const [key, peer] of this.#peers) {
+      const { link } = peer;
+      if (link === null) continue;
+      if (link.silentMs > ASK_AFTER_MS) link.ask();
+      if (!peer.dials || peer.isDialled) continue;
+      if (link.silentMs > QUIET_MS) void this.#dialBeside(key, peer, "at once");
+      else if (link.path.kind === "relayed" && this.#clock.now() >= peer.betterAt) {
+        peer.betterPauseMs = Math.min(LONGEST_BETTER_MS, peer.betterPauseMs * 2);
+        peer.betterAt = this.#clock.now() + peer.betterPauseMs;
+        void this.#dialBeside(key, peer, "never");
+      }
+    }
+  }
+
+  async #dialBeside(key: SessionKey, peer: Peer, relays: Relays): Promise<void> {
+    peer.isDialled = true;
+    try {
+      const { signal } = peer.abort;
+      const { link } = await this.#station.dial(peer.address, DIAL_WITHIN_MS, signal, relays);
+      this.#dialled(key, peer, link);
+    } catch {
+      // Its heartbeat has the last word about the link; it is tried again.
+    } finally {
+      peer.isDialled = false;
+      if (peer.link === null && this.#peers.get(key) === peer) void this.#reach(key, peer);
+    }
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const cancel = this.#clock.after(ms, resolve);
+      const end = (): void => {
+        cancel();
         resolve();
-      },
-      { once: true },
-    );
-  });
+      };
+      signal.addEventListener("abort", end, { once: true });
+    });
+  }
 }

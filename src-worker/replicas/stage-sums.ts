@@ -3,25 +3,28 @@ import { isFiniteTensor } from "../../src-protocol/finite.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { SUM_PART_VALUES } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { addersOf, shardBounds, sumRoot } from "../../src-protocol/sum-shards.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import { floatsOf } from "../stage/tensor-message.ts";
 
-export type SumMessage = Extract<PeerMessage, { type: "sum" }>;
+export type SumMessage = Extract<PeerMessage, { type: "sum" | "total" }>;
 
-/** What a replica gives to the sum of its stage. */
-export interface Part {
-  readonly values: Activations;
+/** What a replica has signed of its own sum. */
+export interface Signed {
+  readonly by: SessionKey;
   readonly sha256: string;
   readonly signature: string;
 }
 
-/** One that comes in pieces. */
+/** A shard of the stage's whole sum, and who has added it up. */
+export interface Total extends Signed {
+  readonly values: Activations;
+}
+
+/** Values that come in pieces, in order. */
 interface Coming {
   readonly values: Activations;
-  readonly sha256: string;
-  readonly signature: string;
-  /** Values that are here; pieces come in order. */
   has: number;
 }
 
@@ -30,39 +33,61 @@ export interface Order {
   /** By key: everybody adds in the same order. */
   readonly sums: readonly { readonly replica: SessionKey; readonly microBatches: readonly number[] }[];
   readonly live: readonly SessionKey[];
+  /** How many the sums are cut into; 1: everybody adds all of them. */
+  readonly shards: number;
+  /** Everybody adds every shard, as those whose it was disagreed. */
+  readonly isRecount: boolean;
 }
 
-/** Parts of rounds that this replica has not heard of yet wait for it; so many at most, whatever the peers send. */
+interface Early {
+  readonly from: SessionKey;
+  readonly message: SumMessage;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+export interface SumPorts {
+  readonly own: SessionKey;
+  /** Values in a sum of the stage's gradients. */
+  readonly length: number;
+  readonly isExact: boolean;
+  /** Of a step. */
+  readonly microBatches: number;
+  /** `shard`: of a total; null: of a replica's own sum. */
+  readonly sign: (round: number, shard: number | null, sha256: string) => string;
+  readonly isSigned: (
+    by: SessionKey,
+    round: number,
+    shard: number | null,
+    sha256: string,
+    signature: string,
+  ) => boolean;
+}
+
+/** SECURITY: of a round that this replica has not heard of yet, a peer may make it hold so many sums. */
 const MOST_EARLY = 2;
 
 /**
- * The parts of a stage's gradient sum: what came from the others, checked, until all of them are here.
+ * The gradient sum of a stage. The sums of its replicas are cut into shards; each shard is added up, in the
+ * order of the replicas' keys, by one of them, who gives it to the others, and by a second one, so that two
+ * who disagree are seen. Few replicas do not cut: everybody adds everything. The bits are the same.
  *
- * In the class `fast` a part is the replica's sum. In `exact` it is the gradients of its micro-batches one
- * by one, so that they are added in the order of their numbers, as one process does, whoever worked on them.
+ * In the class `fast` a replica gives its sum. In `exact` it gives the gradients of its micro-batches one by
+ * one, so that they are added in the order of their numbers, as one process does, whoever worked on them.
  */
 export class StageSums {
-  readonly #length: number;
-  readonly #isExact: boolean;
-  readonly #microBatches: number;
-  readonly #isSigned: (by: SessionKey, round: number, sha256: string, signature: string) => boolean;
+  readonly #ports: SumPorts;
   #order: Order | null = null;
-  readonly #parts = new Map<SessionKey, Part>();
-  /** By sender: rounds in the order of their numbers. */
-  readonly #coming = new Map<SessionKey, Map<number, Coming>>();
+  #own: readonly Activations[] | null = null;
+  /** By maker. */
+  readonly #signed = new Map<SessionKey, Signed & { readonly digests: readonly string[] }>();
+  /** By shard and maker: what this replica adds. */
+  #parts: Map<SessionKey, Activations>[] = [];
+  #totals: (Total | null)[] = [];
+  readonly #coming = new Map<string, Coming>();
+  #early: Early[] = [];
 
-  constructor(options: {
-    /** Values in a sum of the stage's gradients. */
-    readonly length: number;
-    readonly isExact: boolean;
-    /** Of a step. */
-    readonly microBatches: number;
-    readonly isSigned: (by: SessionKey, round: number, sha256: string, signature: string) => boolean;
-  }) {
-    this.#length = options.length;
-    this.#isExact = options.isExact;
-    this.#microBatches = options.microBatches;
-    this.#isSigned = options.isSigned;
+  constructor(ports: SumPorts) {
+    this.#ports = ports;
   }
 
   get order(): Order | null {
@@ -71,117 +96,271 @@ export class StageSums {
 
   clear(): void {
     this.#order = null;
-    this.#parts.clear();
+    this.#own = null;
+    this.#signed.clear();
+    this.#parts = [];
+    this.#totals = [];
     this.#coming.clear();
+    this.#early = [];
   }
 
   /** The orchestrator asks for the sums. Gives who has sent a wrong one already. */
-  begin(order: Order): SessionKey[] {
+  begin(order: Order): { readonly from: SessionKey; readonly failure: Failure }[] {
+    const early = this.#early;
+    this.clear();
     this.#order = order;
-    this.#parts.clear();
-    const wrong: SessionKey[] = [];
-    for (const [from, rounds] of this.#coming) {
-      for (const round of rounds.keys()) if (round < order.round) rounds.delete(round);
-      if (!this.#finish(from)) wrong.push(from);
-    }
-    return wrong;
+    this.#parts = Array.from({ length: order.shards }, () => new Map<SessionKey, Activations>());
+    this.#totals = Array.from({ length: order.shards }, () => null);
+    if (order.sums.length === 0) for (let shard = 0; shard < order.shards; shard++) this.#add(shard);
+    return early.flatMap(({ from, message, payload }) => {
+      const failure = this.arrived(from, message, payload);
+      return failure === null ? [] : [{ from, failure }];
+    });
   }
 
-  own(key: SessionKey, part: Part): void {
-    this.#parts.set(key, part);
-  }
-
-  part(key: SessionKey): Part | null {
-    return this.#parts.get(key) ?? null;
-  }
-
-  /** A piece of a part. Rejects what cannot be one with the Failure that says why. */
-  arrived(from: SessionKey, message: SumMessage, payload: Uint8Array<ArrayBuffer>): Failure | null {
-    const { round, from: at, sha256: digest, signature } = message;
-    if (this.#order !== null && round < this.#order.round) return null;
-    const rounds = this.#coming.get(from) ?? new Map<number, Coming>();
-    this.#coming.set(from, rounds);
-    let coming = rounds.get(round);
-    // Sent again from its beginning, as after a link that was lost.
-    if (at === 0 && coming?.sha256 === digest && coming.has > 0) coming.has = 0;
-    if (coming === undefined) {
-      // SECURITY: a replica of the own stage may make us hold two parts, and no more.
-      if (rounds.size >= MOST_EARLY) return wrong("It sent more sums than a step has.");
-      const most = this.#length * (this.#isExact ? this.#microBatches : 1);
-      const length = this.#lengthOf(from, round) ?? most;
-      coming = { values: new Float32Array(length), sha256: digest, signature, has: 0 };
-      rounds.set(round, coming);
-    }
-    const values = floatsOf(payload);
-    if (coming.sha256 !== digest) return wrong("It sent two different sums.");
-    if (at !== coming.has || at + values.length > coming.values.length)
-      return wrong("A piece of its sum has no place in it.");
-    coming.values.set(values, at);
-    coming.has += values.length;
-    return this.#finish(from)
-      ? null
-      : wrong("Its sum is not what it signed, or holds values that are no numbers.");
-  }
-
-  /** All parts by their makers, when they are all here. */
-  whole(): ReadonlyMap<SessionKey, Part> | null {
+  /** This replica's own: its sum, or in the class `exact` the gradients of its micro-batches, one after another. */
+  give(values: Activations): void {
     const order = this.#order;
-    if (order === null || !order.sums.every(({ replica }) => this.#parts.has(replica))) return null;
-    return this.#parts;
+    if (order === null) return;
+    const { own, length, sign } = this.#ports;
+    const shards = Array.from({ length: order.shards }, (_, shard) => {
+      const [from, to] = shardBounds(length, order.shards, shard);
+      if (order.shards === 1) return values;
+      const count = length === 0 ? 0 : values.length / length;
+      const cut = new Float32Array(count * (to - from));
+      for (let i = 0; i < count; i++)
+        cut.set(values.subarray(i * length + from, i * length + to), i * (to - from));
+      return cut;
+    });
+    this.#own = shards;
+    const digests = shards.map((each) => sha256(bytesOf(each)));
+    const root = sumRoot(digests);
+    this.#signed.set(own, {
+      by: own,
+      sha256: root,
+      digests,
+      signature: sign(order.round, null, root),
+    });
+    for (const [shard, each] of shards.entries())
+      if (this.#adders(shard).includes(own)) this.#part(shard, own, each);
+  }
+
+  /** What `to` has to get of this replica: of its sum what `to` adds, and the totals that it has not added itself. */
+  outgoing(to: SessionKey): { readonly message: SumOf; readonly bytes: Uint8Array }[] {
+    const { own } = this.#ports;
+    const round = this.#order?.round ?? 0;
+    const signed = this.#signed.get(own);
+    const sums = (this.#own ?? []).flatMap((values, shard) =>
+      signed === undefined || !this.#adders(shard).includes(to)
+        ? []
+        : piecesOf(values).map(({ from, bytes }) => ({
+            message: {
+              type: "sum" as const,
+              round,
+              shard,
+              from,
+              digests: [...signed.digests],
+              signature: signed.signature,
+            },
+            bytes,
+          })),
+    );
+    const totals = this.#totals.flatMap((total, shard) => {
+      const adders = this.#adders(shard);
+      if (total === null || adders[0] !== own || adders.includes(to)) return [];
+      const { sha256: digest, signature } = total;
+      return piecesOf(total.values).map(({ from, bytes }) => ({
+        message: { type: "total" as const, round, shard, from, sha256: digest, signature },
+        bytes,
+      }));
+    });
+    return [...sums, ...totals];
+  }
+
+  /** A piece. Gives the Failure that says why it cannot be one. */
+  arrived(from: SessionKey, message: SumMessage, payload: Uint8Array<ArrayBuffer>): Failure | null {
+    const order = this.#order;
+    if (order === null || message.round > order.round) return this.#keep({ from, message, payload });
+    const { round, shard } = message;
+    if (round < order.round || shard >= order.shards) return null;
+    const adders = this.#adders(shard);
+    const isAdder = adders.includes(this.#ports.own);
+    if (message.type === "total") {
+      if (isAdder || adders[0] !== from || order.isRecount)
+        return wrong("It sent what others add up, or this replica itself.");
+      return this.#totalArrived(order, message, payload);
+    }
+    const sum = order.sums.find(({ replica }) => replica === from);
+    if (sum === undefined || !isAdder) return wrong("It sent a sum that has no place here.");
+    return this.#sumArrived(order, from, sum.microBatches.length, message, payload);
+  }
+
+  /** What the makers of all sums have signed, and whoever has added them; null: not everything is here. */
+  whole(): { readonly parts: readonly Signed[]; readonly totals: readonly Signed[] } | null {
+    const order = this.#order;
+    const totals = this.#totals.flatMap((total) => total ?? []);
+    if (order === null || totals.length < order.shards) return null;
+    const said = ({ by, sha256: digest, signature }: Signed): Signed => ({ by, sha256: digest, signature });
+    const parts = order.sums.flatMap(({ replica }) => this.#signed.get(replica) ?? []);
+    return { parts: parts.map(said), totals: order.shards === 1 ? [] : totals.map(said) };
+  }
+
+  /** Whose part of it is not here. */
+  lacking(): SessionKey[] {
+    const order = this.#order;
+    const lacked = new Set<SessionKey>();
+    for (const [shard, total] of this.#totals.entries()) {
+      if (total !== null || order === null) continue;
+      const adders = this.#adders(shard);
+      const makers = order.sums.map(({ replica }) => replica);
+      const due = adders.includes(this.#ports.own) ? makers : adders.slice(0, 1);
+      for (const key of due) if (this.#parts[shard]?.has(key) !== true) lacked.add(key);
+    }
+    lacked.delete(this.#ports.own);
+    return [...lacked];
   }
 
   /** The stage's whole gradient sum. */
   total(): Activations {
-    const size = this.#length;
+    if (this.#totals.length === 1 && this.#totals[0]) return this.#totals[0].values;
+    const { length } = this.#ports;
+    const all = new Float32Array(length);
+    for (const [shard, total] of this.#totals.entries())
+      if (total !== null) all.set(total.values, shardBounds(length, this.#totals.length, shard)[0]);
+    return all;
+  }
+
+  #adders(shard: number): readonly SessionKey[] {
+    return this.#order === null ? [] : addersOf(this.#order, shard);
+  }
+
+  #keep(early: Early): Failure | null {
+    const { length, isExact, microBatches } = this.#ports;
+    const most = length * (isExact ? microBatches : 1) * MOST_EARLY * Float32Array.BYTES_PER_ELEMENT;
+    const held = this.#early.filter(({ from }) => from === early.from);
+    const bytes = held.reduce((sum, { payload }) => sum + payload.byteLength, early.payload.byteLength);
+    // SECURITY: empty pieces are bounded too.
+    if (bytes > most || held.length >= MOST_EARLY_PIECES) return wrong("It sent more sums than a step has.");
+    this.#early.push(early);
+    return null;
+  }
+
+  #sumArrived(
+    order: Order,
+    from: SessionKey,
+    count: number,
+    { round, shard, from: at, digests, signature }: Extract<SumMessage, { type: "sum" }>,
+    payload: Uint8Array<ArrayBuffer>,
+  ): Failure | null {
+    const root = sumRoot(digests);
+    const known = this.#signed.get(from);
+    if (known !== undefined && known.sha256 !== root) return wrong("It sent two different sums.");
+    if (known === undefined) {
+      const isWhole = digests.length === order.shards;
+      if (!isWhole || !this.#ports.isSigned(from, round, null, root, signature))
+        return wrong("It has not signed its sum.");
+      this.#signed.set(from, { by: from, sha256: root, digests, signature });
+    }
+    if (this.#totals[shard] !== null || this.#parts[shard]?.has(from) === true) return null;
+    const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
+    const length = (end - first) * (this.#ports.isExact ? count : 1);
+    const values = this.#assembled(`sum ${from} ${shard}`, length, at, payload);
+    if (values instanceof Failure || values === null) return values;
+    if (sha256(bytesOf(values)) !== digests[shard] || !isFiniteTensor(values))
+      return wrong("Its sum is not what it signed, or holds values that are no numbers.");
+    this.#part(shard, from, values);
+    return null;
+  }
+
+  #totalArrived(
+    order: Order,
+    { round, shard, from: at, sha256: digest, signature }: Extract<SumMessage, { type: "total" }>,
+    payload: Uint8Array<ArrayBuffer>,
+  ): Failure | null {
+    const by = this.#adders(shard)[0];
+    const known = this.#totals[shard] ?? null;
+    if (by === undefined) return null;
+    if (known !== null) return known.sha256 === digest ? null : wrong("It sent two different totals.");
+    const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
+    const values = this.#assembled(`total ${shard} ${digest}`, end - first, at, payload);
+    if (values instanceof Failure || values === null) return values;
+    const isIt = sha256(bytesOf(values)) === digest && isFiniteTensor(values);
+    if (!isIt || !this.#ports.isSigned(by, round, shard, digest, signature))
+      return wrong("Its total is not what it signed, or holds values that are no numbers.");
+    this.#totals[shard] = { by, values, sha256: digest, signature };
+    return null;
+  }
+
+  /** Values that come in pieces; null: they are not all here. */
+  #assembled(
+    name: string,
+    length: number,
+    at: number,
+    payload: Uint8Array<ArrayBuffer>,
+  ): Activations | Failure | null {
+    const piece = floatsOf(payload);
+    const coming = this.#coming.get(name) ?? { values: new Float32Array(length), has: 0 };
+    this.#coming.set(name, coming);
+    // Sent again from its beginning, as after a link that was lost.
+    if (at === 0) coming.has = 0;
+    if (at !== coming.has || at + piece.length > length)
+      return wrong("A piece of its sum has no place in it.");
+    coming.values.set(piece, at);
+    coming.has += piece.length;
+    if (coming.has < length) return null;
+    this.#coming.delete(name);
+    return coming.values;
+  }
+
+  #part(shard: number, by: SessionKey, values: Activations): void {
+    const parts = this.#parts[shard];
+    parts?.set(by, values);
+    if (this.#order?.sums.every(({ replica }) => parts?.has(replica)) === true) this.#add(shard);
+  }
+
+  /** All of the shard is here. */
+  #add(shard: number): void {
+    const order = this.#order;
+    if (order === null) return;
+    const { own, sign, isExact, length } = this.#ports;
+    const [from, to] = shardBounds(length, order.shards, shard);
+    const size = to - from;
     const total = new Float32Array(size);
-    const { sums = [] } = this.#order ?? {};
-    const pieces = sums.flatMap(({ replica, microBatches }) => {
-      const values = this.#parts.get(replica)?.values ?? new Float32Array(0);
-      if (!this.#isExact) return [{ at: 0, values }];
+    const pieces = order.sums.flatMap(({ replica, microBatches }) => {
+      const values = this.#parts[shard]?.get(replica) ?? new Float32Array(0);
+      if (!isExact) return [{ at: 0, values }];
       return microBatches.map((at, i) => ({ at, values: values.subarray(i * size, (i + 1) * size) }));
     });
-    if (this.#isExact) pieces.sort((a, b) => a.at - b.at);
+    if (isExact) pieces.sort((a, b) => a.at - b.at);
     for (const { values } of pieces)
       for (let i = 0; i < size; i++) total[i] = (total[i] as number) + (values[i] as number);
-    return total;
-  }
-
-  /** Null: it is not known yet how much that is. */
-  #lengthOf(replica: SessionKey, round: number): number | null {
-    if (!this.#isExact) return this.#length;
-    if (this.#order?.round !== round) return null;
-    const sum = this.#order.sums.find((each) => each.replica === replica);
-    return this.#length * (sum?.microBatches.length ?? 0);
-  }
-
-  /** Takes a part that is whole; false: it is wrong. */
-  #finish(from: SessionKey): boolean {
-    const round = this.#order?.round;
-    const coming = round === undefined ? undefined : this.#coming.get(from)?.get(round);
-    if (round === undefined || coming === undefined || this.#parts.has(from)) return true;
-    const length = this.#lengthOf(from, round) ?? 0;
-    if (coming.has < length) return true;
-    const values = coming.values.subarray(0, length);
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    const { sha256: digest, signature } = coming;
-    this.#coming.get(from)?.delete(round);
-    if (coming.has !== length || sha256(bytes) !== digest || !isFiniteTensor(values)) return false;
-    if (!this.#isSigned(from, round, digest, signature)) return false;
-    this.#parts.set(from, { values, sha256: digest, signature });
-    return true;
+    this.#parts[shard]?.clear();
+    const digest = order.shards === 1 ? "" : sha256(bytesOf(total));
+    const signature = order.shards === 1 ? "" : sign(order.round, shard, digest);
+    this.#totals[shard] = { by: own, values: total, sha256: digest, signature };
   }
 }
 
-/** Pieces of a part as they travel. */
-export function piecesOf(values: Activations): { from: number; bytes: Uint8Array }[] {
+/** As it travels, but for whose stage and step it is of. */
+export type SumOf =
+  | Omit<Extract<SumMessage, { type: "sum" }>, "generation" | "step">
+  | Omit<Extract<SumMessage, { type: "total" }>, "generation" | "step">;
+
+const MOST_EARLY_PIECES = 4_096;
+
+/** Pieces of values as they travel. */
+function piecesOf(values: Activations): { from: number; bytes: Uint8Array }[] {
   const pieces: { from: number; bytes: Uint8Array }[] = [];
   let from = 0;
   do {
-    const piece = values.subarray(from, from + SUM_PART_VALUES);
-    pieces.push({ from, bytes: new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength) });
+    pieces.push({ from, bytes: bytesOf(values.subarray(from, from + SUM_PART_VALUES)) });
     from += SUM_PART_VALUES;
   } while (from < values.length);
   return pieces;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function wrong(message: string): Failure {

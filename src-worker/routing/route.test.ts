@@ -59,6 +59,18 @@ describe("the route of a micro-batch", () => {
     expect(sent.get(key(2))).toBe(100);
   });
 
+  it("gives one that gets slower step by step less with each of them, in the measure in which it does", () => {
+    let slow = load(2);
+    const shares: number[] = [];
+    for (const workMs of [100, 200, 400, 800, 1_600]) {
+      // It tells of itself often enough in a step for the average to have come along.
+      for (let i = 0; i < 40; i++) slow = afterTelling(slow, workMs, false);
+      shares.push(share([load(1), slow], 1_700, half).get(key(2)) ?? 0);
+    }
+    expect(shares[0]).toBe(850);
+    for (const [i, each] of shares.entries()) expect(each).toBeCloseTo(1_700 / (1 + 2 ** i), -1);
+  });
+
   it("goes to a slow one that is free rather than to a fast one with a queue", () => {
     const slow = load(2, { workMs: 500 });
     expect(route([sentTo(load(1), 2), slow], 0, half)).toBe(key(1));
