@@ -3,6 +3,8 @@ import type { LimitRow, LimitsReport } from "../src-protocol/limits-report.ts";
 import type { TrafficState } from "../src-protocol/line-limits.ts";
 import type { ClaimOutcome, ClaimRow, DaemonState } from "../src-protocol/state.ts";
 import type { Forecast } from "../src-protocol/forecast.ts";
+import { windowsText } from "../src-protocol/settled-pay.ts";
+import type { SettledPay } from "../src-protocol/settled-pay.ts";
 import { assetWord, formatTao } from "../src-protocol/units.ts";
 import { overrideText, situationText } from "../src-protocol/why.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
@@ -132,6 +134,17 @@ export function earningsText(state: DaemonState, now = Date.now()): string {
   if (earnings.asset === "test")
     lines.push("Test units of the network on this computer: they are worth nothing.");
   return lines.join("\n");
+}
+
+/** What has arrived, over stated times; by computer where there are several. */
+export function settledText({ asset, windows, devices }: SettledPay): string[] {
+  const rows = [`Arrived:   ${windowsText(windows, asset)}`];
+  if (devices.length < 2) return rows;
+  const names = { this: "this computer", former: "key of before", other: "another computer" } as const;
+  const each = devices.map(
+    (device) => `  ${names[device.is]}, ${device.hotkey}: ${windowsText(device.windows, asset)}`,
+  );
+  return [...rows, ...each];
 }
 
 function pending(state: DaemonState): string {

@@ -15,7 +15,9 @@ import { DEFAULT_AGENT_BUDGET } from "../src-protocol/agent-budget.ts";
 import { auditText, tokensText, tokenText } from "./access-text.ts";
 import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
-import { claimText, earningsText, forecastText, historyText, limitsText, statusText } from "./answers.ts";
+import { paidWorth } from "../src-protocol/price.ts";
+import { claimText, earningsText, forecastText, historyText, limitsText } from "./answers.ts";
+import { settledText, statusText } from "./answers.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
@@ -26,8 +28,7 @@ import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daem
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
-import { paidWorth, readPrices } from "./entered-price.ts";
-import { addPriceCommand } from "./price-command.ts";
+import { askedPrice, pricesText } from "./price-command.ts";
 import { addChainCommands } from "./chain-command.ts";
 import { addDashboardCommand } from "./dashboard-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
@@ -87,6 +88,8 @@ interface Common {
   readonly ifStarted?: true;
   readonly use?: true;
   readonly forget?: true;
+  readonly alpha?: true;
+  readonly source?: string;
 }
 
 /** What a command found out, for a program and for a person. */
@@ -217,12 +220,36 @@ command(
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});
-  const worth = paidWorth(state, readPrices(state.dataFolder), Date.now());
+  const { prices } = await client.call("price.get", {});
+  const worth = paidWorth(state, prices, Date.now());
+  // A network that does not answer now says nothing of it; what is known is told all the same.
+  const settled = await client.call("earnings.settled", {}).catch(() => null);
   return {
-    data: { ...state.earnings, worth: worth === null ? null : { paid: worth.worth, ...worth.price } },
-    text: [earningsText(state), ...(worth === null ? [] : [worth.text])].join("\n"),
+    data: {
+      ...state.earnings,
+      settled,
+      worth: worth === null ? null : { paid: worth.worth, ...worth.price },
+    },
+    text: [
+      earningsText(state),
+      ...(settled === null ? [] : settledText(settled)),
+      ...(worth === null ? [] : [worth.text]),
+    ].join("\n"),
   };
 });
+
+command(
+  "price",
+  "say what 1 TAO (or 1 alpha) is worth, for `tah earnings`; without words: what was said",
+  async (client, words, asked) => {
+    const prices = await askedPrice(client, words, asked);
+    return { data: prices, text: pricesText(prices, Date.now()) };
+  },
+)
+  .argument("[price...]", "and its currency, for example: 312.5 EUR")
+  .option("--source <where>", "where you have read it, for example kraken.com")
+  .option("--alpha", "of the alpha that the active network pays (default: of TAO)")
+  .option("--forget", "show no worth any more");
 
 command("claim", "claim all that has accrued", async (client) => {
   const row = await client.call("earnings.claim", {});
@@ -407,7 +434,6 @@ addLedgerCommands(program, say);
 addChainCommands(program, say);
 addReceiptsCommands(program, say);
 addPayoutCommand(program, say);
-addPriceCommand(program, say);
 
 program
   .command("doctor")

@@ -11,8 +11,10 @@ import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
 import { ss58Address } from "./keys.ts";
 import { bindAnswer, bindRequest, challengeAnswer } from "./payout-consent.ts";
+import { enteredPrice, pricedAsset, prices } from "./price.ts";
 import { providersReport } from "./providers.ts";
 import { evidencePage } from "./receipt-export.ts";
+import { settledPay } from "./settled-pay.ts";
 import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 import { keyName, keyPassword, listedKey, listedWallet } from "./wallet-ipc.ts";
 
@@ -203,6 +205,26 @@ export const METHODS = {
     }),
     result: evidencePage,
     about: "Receipts with their signatures, and statements, oldest first; ask again with `next`",
+  },
+  "earnings.settled": {
+    params: z.strictObject({}),
+    result: settledPay,
+    about:
+      "What has arrived, by computer (its hotkey) and over stated times: of payments alone, nothing expected",
+  },
+  "price.get": {
+    params: z.strictObject({}),
+    result: z.strictObject({ prices }),
+    about: "What 1 TAO or 1 alpha is worth by its owner's word, with source and date; none is ever looked up",
+  },
+  "price.set": {
+    params: z.strictObject({
+      asset: pricedAsset,
+      /** Null: forget it. */
+      entered: enteredPrice.omit({ at: true }).nullable(),
+    }),
+    result: z.strictObject({ prices }),
+    about: "Say what 1 TAO or 1 alpha is worth and where that was read, as of now",
   },
   "payout.challenge": {
     params: z.strictObject({ payoutColdkey: ss58Address }),

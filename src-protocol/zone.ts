@@ -128,3 +128,8 @@ export function monthOf(zone: string, at: number): number {
   const local = new Date(localTime(zone, at));
   return instantsOf(zone, Date.UTC(local.getUTCFullYear(), local.getUTCMonth(), 1)).first;
 }
+
+/** When the day of `at` began on the clocks in `zone`. */
+export function dayOf(zone: string, at: number): number {
+  return instantsOf(zone, Math.floor(localTime(zone, at) / DAY_MS) * DAY_MS).first;
+}

@@ -5,6 +5,7 @@ import { LONGEST_HISTORY_MS } from "../../src-protocol/history.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { METHODS } from "../../src-protocol/methods.ts";
 import type { AuditEntry } from "../../src-protocol/methods.ts";
+import type { EnteredPrice, PricedAsset, Prices } from "../../src-protocol/price.ts";
 import { refuseLooserSafety, type Agents } from "../agents/agents.ts";
 import type { ApiCaller, ApiTokens } from "./api-tokens.ts";
 import type { ClaimRow, DaemonState } from "../../src-protocol/state.ts";
@@ -58,6 +59,11 @@ export interface HandlerPorts {
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours" | "changes">;
   readonly writer: Pick<ModelWriter, "write">;
+  /** What 1 TAO or 1 alpha is worth by its owner's word. */
+  readonly prices: {
+    read(): Prices;
+    enter(asset: PricedAsset, entered: Omit<EnteredPrice, "at"> | null): Prices;
+  };
   readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "payout">;
   state(): DaemonState;
   note(text: string): void;
@@ -194,6 +200,9 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "earnings.claims": async () => ({ claims: await membership.session.accounts.claims() }),
     "earnings.claim": () => membership.session.claim(),
     "earnings.evidence": (after) => membership.session.accounts.evidence(after),
+    "earnings.settled": () => membership.session.accounts.settled(policy.zone),
+    "price.get": () => ({ prices: ports.prices.read() }),
+    "price.set": ({ asset, entered }) => ({ prices: ports.prices.enter(asset, entered) }),
     "payout.challenge": ({ payoutColdkey }) => membership.session.accounts.payoutChallenge(payoutColdkey),
     "payout.bind": (signed) => membership.session.accounts.bindPayout(signed),
     "wallet.list": () => ports.wallet.list(),

@@ -17,12 +17,15 @@ import { bindAnswer, challengeAnswer } from "../../src-protocol/payout-consent.t
 import type { BindAnswer, bindRequest } from "../../src-protocol/payout-consent.ts";
 import { evidencePage } from "../../src-protocol/receipt-export.ts";
 import type { EvidencePage } from "../../src-protocol/receipt-export.ts";
+import { settledAnswer, windowStarts } from "../../src-protocol/settled-pay.ts";
+import type { SettledPay } from "../../src-protocol/settled-pay.ts";
 import { agreedPayout, keepAgreedPayout } from "./agreed-payout.ts";
 import { claimAll } from "./claim-all.ts";
 import { openClaimOutbox } from "./claim-outbox.ts";
 import { outcomeOf } from "./claim-outcome.ts";
 import { refusedClaims, ownClaimRow } from "./refused-claims.ts";
 import { NetworkTime } from "./network-time.ts";
+import { settledByDevice } from "./settled-by-device.ts";
 import type { FormerKeys, KeptAccount } from "./former-keys.ts";
 import type { Reach } from "../networks/reach.ts";
 import { signedJson } from "../wallet/signed-request.ts";
@@ -110,6 +113,22 @@ export class Accounts {
   async receipts(limit: number): Promise<ReceiptRow[]> {
     const answer = await this.#ask(this.#options.own, `account/receipts?limit=${limit}`, receiptsAnswer);
     return answer.receipts;
+  }
+
+  /** What has arrived: of this computer, of its keys of before, and of other computers of the same payout address. */
+  async settled(zone: string): Promise<SettledPay> {
+    const { own, former } = this.#options;
+    const asOf = Math.max(0, Math.floor((this.#options.now ?? Date.now)()));
+    const starts = windowStarts(zone, asOf);
+    const path = `account/settled?since=${starts.map(({ from }) => from).join(",")}`;
+    const keys = [own, ...(await this.#openFormer()).map(({ hotkey }) => hotkey)];
+    const [{ asset }, ...answers] = await Promise.all([
+      this.#account(own),
+      ...keys.map((key) => this.#ask(key, path, settledAnswer)),
+    ]);
+    const before = former?.keys.besides(former.id, own.address).map(({ hotkey }) => hotkey) ?? [];
+    const devices = settledByDevice({ own: own.address, before, starts, answers });
+    return { asset, asOf, ...devices };
   }
 
   evidence({ afterReceipt, afterStatement }: NonNullable<EvidencePage["next"]>): Promise<EvidencePage> {

@@ -73,6 +73,25 @@ test("C2: after another hotkey was put in, what the old one earned is shown, nam
   expect(auditLedger(orchestrator.store, { signatures: true }).findings).toEqual([]);
 });
 
+test("what has arrived is told by key, the key of before apart, and nothing that is only claimed", async () => {
+  const { accounts, here } = await trained();
+  const [old, next] = [owner(0), owner(1)];
+  await accounts(old, "old").earnings();
+  const before = await accounts(old, "old").claim();
+  here.set("old", old);
+  const settled = await accounts(next, "next").settled("UTC");
+  expect(settled).toMatchObject({
+    asset: "test",
+    devices: [
+      { hotkey: next.address, is: "this" },
+      { hotkey: old.address, is: "former" },
+    ],
+  });
+  const sums = settled.devices.map(({ windows }) => windows.map(({ creditedRao }) => creditedRao));
+  expect(sums).toEqual([["0", "0", "0", "0"], Array.from({ length: 4 }, () => before.payment?.creditedRao)]);
+  expect(settled.windows.map(({ creditedRao }) => creditedRao)).toEqual(sums[1]);
+});
+
 test.each([
   ["before the network got it", true],
   ["before the network's answer came", false],

@@ -13,6 +13,7 @@ import { SignIn } from "../api/sign-in.ts";
 import { homeFailure } from "../data-folder/home.ts";
 import type { Home } from "../data-folder/home.ts";
 import { writePrivateFile } from "../data-folder/private-file.ts";
+import { enterPrice, readPrices } from "../earnings/entered-prices.ts";
 import type { DaemonOptions } from "../options.ts";
 import { WalletDesk } from "../wallet/wallet-desk.ts";
 import { askWallet } from "../wallet/wallet-process.ts";
@@ -80,6 +81,11 @@ export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: 
     membership,
     providers,
     history,
+    prices: {
+      read: () => readPrices(home.path),
+      enter: (asset, entered) =>
+        enterPrice(home.path, asset, entered === null ? null : { ...entered, at: Date.now() }),
+    },
     wallet: walletDesk(parts),
     writer,
     state: () => live.get(),

@@ -3,11 +3,13 @@ import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { bindRequest, challengeRequest } from "../../src-protocol/payout-consent.ts";
+import { MOST_SINCE } from "../../src-protocol/settled-pay.ts";
 import { challenge, consent } from "../ledger/bindings.ts";
 import { acceptClaim, account, claimRequest, claimRows, claimable } from "../ledger/claims.ts";
 import type { ClaimOptions } from "../ledger/claim-rules.ts";
 import { evidence } from "../ledger/evidence.ts";
 import { receiptRows } from "../ledger/ledger.ts";
+import { settledPay } from "../ledger/settled.ts";
 import { requester } from "./signed-requests.ts";
 import type { Store } from "../stores/store.ts";
 
@@ -55,6 +57,10 @@ export function accountRoutes(
         throw new Failure("bad-request", '"afterReceipt" and "afterStatement" are whole numbers.');
       return evidence(store, options.network, hotkey, query.data);
     }),
+  );
+  server.get(
+    "/v1/account/settled",
+    signed((hotkey, request) => settledPay(store, hotkey, sinceOf(request))),
   );
   server.get(
     "/v1/claims",
@@ -106,4 +112,14 @@ function limitOf(request: FastifyRequest): number {
     .safeParse(request.query);
   if (!query.success) throw new Failure("bad-request", `"limit" is a whole number from 1 to ${ROWS_LIMIT}.`);
   return query.data.limit;
+}
+
+function sinceOf(request: FastifyRequest): number[] {
+  const moment = z.string().regex(/^\d{1,15}$/);
+  const query = z.object({ since: z.string().max(200).default("0") }).safeParse(request.query);
+  const moments = query.success ? query.data.since.split(",") : [];
+  const read = z.array(moment).min(1).max(MOST_SINCE).safeParse(moments);
+  if (!read.success)
+    throw new Failure("bad-request", `"since" is a list of at most ${MOST_SINCE} moments, in milliseconds.`);
+  return read.data.map(Number);
 }

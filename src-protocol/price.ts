@@ -1,10 +1,7 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
-import { plural } from "../src-protocol/amounts.ts";
-import { Failure } from "../src-protocol/failure.ts";
-import type { DaemonState } from "../src-protocol/state.ts";
-import { RAO_PER_TAO, assetWord } from "../src-protocol/units.ts";
+import { plural } from "./amounts.ts";
+import type { DaemonState } from "./state.ts";
+import { RAO_PER_TAO, assetWord } from "./units.ts";
 
 const DAY_MS = 86_400_000;
 const DECIMALS = 6;
@@ -19,39 +16,10 @@ export const enteredPrice = z.strictObject({
 });
 export type EnteredPrice = z.infer<typeof enteredPrice>;
 
-export type PricedAsset = "tao" | "alpha";
-const prices = z.strictObject({ tao: enteredPrice.optional(), alpha: enteredPrice.optional() });
-type Prices = z.infer<typeof prices>;
-
-const FILE_NAME = "prices.json";
-
-/** A file that is damaged has no price: it can be entered again. */
-export function readPrices(home: string): Prices {
-  try {
-    return prices.parse(JSON.parse(readFileSync(join(home, FILE_NAME), "utf8")));
-  } catch {
-    return {};
-  }
-}
-
-/** Null forgets it. @throws Failure `bad-option` */
-export function enterPrice(home: string, asset: PricedAsset, entered: EnteredPrice | null): Prices {
-  const { [asset]: _before, ...others } = readPrices(home);
-  const checked = entered === null ? null : enteredPrice.safeParse(entered);
-  if (checked?.success === false)
-    throw new Failure(
-      "bad-option",
-      `That is no price: ${checked.error.issues[0]?.message ?? "unknown form"}.`,
-    );
-  const changed: Prices = checked === null ? others : { ...others, [asset]: checked.data };
-  const path = join(home, FILE_NAME);
-  if (Object.keys(changed).length === 0) rmSync(path, { force: true });
-  else {
-    writeFileSync(`${path}.new`, `${JSON.stringify(changed)}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-  }
-  return changed;
-}
+export const pricedAsset = z.enum(["tao", "alpha"]);
+export type PricedAsset = z.infer<typeof pricedAsset>;
+export const prices = z.strictObject({ tao: enteredPrice.optional(), alpha: enteredPrice.optional() });
+export type Prices = z.infer<typeof prices>;
 
 /** What an amount is worth, rounded down to hundredths; `"1234.50"`. */
 export function worthOf(rao: bigint, { price }: Pick<EnteredPrice, "price">): string {
