@@ -52,7 +52,9 @@ export function payoutsText(answer: PayoutsAnswer): string {
   const { pays, attempts, feesRao } = answer;
   if (pays === null) return "This network pays test units, in its own book: nothing waits.";
   const fees =
-    feesRao === "0" ? [] : [`Fees that the chain took for what was paid: ${formatTao(BigInt(feesRao))} TAO.`];
+    feesRao === "0"
+      ? []
+      : [`Fees that the chain took, also for payments that failed: ${formatTao(BigInt(feesRao))} TAO.`];
   const tries = attempts.map(({ claimId, at, extrinsic, outcome, detail }) =>
     [
       dateTime(at),

@@ -46,7 +46,7 @@ export const payoutsAnswer = z.strictObject({
   due: z.array(duePayout),
   /** The last ones, newest first. */
   attempts: z.array(payoutAttempt),
-  /** What the chain took from the payer for all that was paid, as far as it is known. */
+  /** What the chain took from the payer for all tries, those that failed among them, as far as it is known. */
   feesRao: raoText,
 });
 export type PayoutsAnswer = z.infer<typeof payoutsAnswer>;
@@ -68,7 +68,13 @@ export const heldReport = z.strictObject({
   claimId: z.string().max(64),
   reason: z.string().max(500),
   /** Null: it was not tried. */
-  attempt: z.strictObject({ extrinsic: z.string().max(66).nullable() }).nullable(),
+  attempt: z
+    .strictObject({
+      extrinsic: z.string().max(66).nullable(),
+      /** This claim's part of a fee that was taken all the same; null: none was, or it is not known. */
+      feeRao: raoText.nullable(),
+    })
+    .nullable(),
 });
 export type HeldReport = z.infer<typeof heldReport>;
 export const reportAnswer = z.strictObject({ claimId: z.string() });

@@ -10,6 +10,7 @@ import { chainState } from "../../src-protocol/state.ts";
 import { chainClock } from "./chain-connection.ts";
 import { FakeChainNode } from "./chain-node.test-support.ts";
 import type { ChainClock, ChainState } from "./chain.ts";
+import { CHAINS, TAO, freshKey } from "./test-chain.test-support.ts";
 
 const payout = ss58Address.parse("5HDvhV6WDCjCKyrXqGQSDYqQAzkzabNhctmiDYEqgBC66BsX");
 const FAST = { connectTimeoutMs: 25_000, silentAfterMs: 10_000, firstRetryMs: 50, longestRetryMs: 200 };
@@ -97,6 +98,20 @@ describe("the clock of a real chain", () => {
     await until(clock, ({ connected }) => connected);
     chain.sayNonsense();
     expect((await until(clock, ({ connected }) => !connected)).detail).toContain("no Bittensor chain");
+  });
+});
+
+describe.skipIf(CHAINS.length === 0).each(CHAINS)("the clock of $chain", ({ start }) => {
+  it("tells its block, and the balance of the payout address from its first TAO on", async () => {
+    const chain = await start();
+    cleanUp.push(() => chain.stop());
+    const { address } = freshKey();
+    await chain.fund(address, 3n * TAO);
+    const clock = chainClock({ url: chain.url, payout: address }, FAST);
+    cleanUp.push(() => clock.stop());
+    const state = await until(clock, ({ connected, balanceRao }) => connected && balanceRao !== null);
+    expect(chainState.parse(state)).toMatchObject({ source: "chain", balanceRao: String(3n * TAO) });
+    expect(state.block).toBeGreaterThan(0);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { ApiPromise } from "@polkadot/api";
 import { Failure } from "../../src-protocol/failure.ts";
+import { formatTao } from "../../src-protocol/units.ts";
 
 /** What module errors mean, by their names: their numbers differ between runtimes. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -105,6 +106,18 @@ export function poolRefusal(error: unknown): Failure {
   const known = custom === undefined ? undefined : POOL[Number(custom)];
   if (known !== undefined) return named(known, `${known}, ${custom}`, error);
   return new Failure("chain-refused", poolSentence(said), { cause: error });
+}
+
+/** It is in a block and did nothing, and the chain has taken its fee all the same. */
+export class FailedInBlock extends Failure {
+  /** Null: the chain does not say. */
+  readonly feeRao: bigint | null;
+
+  constructor({ code, message }: Failure, feeRao: bigint | null) {
+    const fee = feeRao === null || feeRao === 0n ? "" : ` The fee was taken: ${formatTao(feeRao)} TAO.`;
+    super(code, message + fee);
+    this.feeRao = feeRao;
+  }
 }
 
 /** Whether the pool called it invalid, so that it is in no block and in none to come. */

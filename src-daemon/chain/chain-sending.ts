@@ -7,7 +7,7 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { mayBeSigned, within } from "./chain-api.ts";
 import { callOf } from "./chain-calls.ts";
-import { chainRefusal, isKnown, isStale, poolRefusal } from "./chain-errors.ts";
+import { FailedInBlock, chainRefusal, isKnown, isStale, poolRefusal } from "./chain-errors.ts";
 import { creditedBy, feeOf, splitByItem } from "./chain-credit.ts";
 import type { ChainEventLike } from "./chain-credit.ts";
 
@@ -212,7 +212,10 @@ async function outcomeIn(api: ApiPromise, signed: SignedAction, blockHash: strin
     .map(({ event }) => event);
   const failed = events.find(({ section, method }) => section === "system" && method === "ExtrinsicFailed");
   if (failed !== undefined)
-    throw chainRefusal(api.registry, failed.data[0] as unknown as Parameters<typeof chainRefusal>[1]);
+    throw new FailedInBlock(
+      chainRefusal(api.registry, failed.data[0] as unknown as Parameters<typeof chainRefusal>[1]),
+      feeOf(events),
+    );
   const number = block.header.number.toNumber();
   const items = itemsOf(api, signed, events);
   const credited =

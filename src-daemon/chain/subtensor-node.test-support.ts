@@ -300,14 +300,15 @@ export class SubtensorNode {
     account.nonce += 1;
     account.free -= feeRao;
     const outcome = this.#execute(sender, method);
+    const paid = feeRao === 0n ? [] : [this.#feePaid(sender, feeRao)];
     const done =
       "error" in outcome
-        ? [this.#failed(outcome.error)]
+        ? [...paid, this.#failed(outcome.error)]
         : [
             ...outcome.events.map(({ pallet, name, fields }) =>
               this.#event(pallet, name, Buffer.concat(fields.map(encoded))),
             ),
-            ...(feeRao === 0n ? [] : [this.#feePaid(sender, feeRao)]),
+            ...paid,
             this.#event("System", "ExtrinsicSuccess", INFO),
           ];
     const records = done.map((each) => Buffer.concat([Buffer.from([0, 0, 0, 0, 0]), each, Buffer.from([0])]));

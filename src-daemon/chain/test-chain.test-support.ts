@@ -1,6 +1,7 @@
 import { getPublicKey, secretFromSeed, sign } from "@scure/sr25519";
 import { randomBytes } from "node:crypto";
 import type { ChainAction } from "../../src-protocol/chain-action.ts";
+import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
 import { act } from "./chain-acting.ts";
@@ -52,6 +53,7 @@ export interface TestChain {
   stop(): Promise<void>;
 }
 
+const MOST_TRIES = 10;
 const REAL_URL = process.env["TAH_SUBTENSOR_URL"] ?? "";
 const REAL_NETUID = Number(process.env["TAH_SUBTENSOR_NETUID"] ?? "1");
 
@@ -86,10 +88,19 @@ function chainAt(url: string, genesis: string, netuid: number, stop: () => Promi
     netuid,
     act: acting,
     async fund(to: Ss58Address, rao: bigint) {
-      await acting({ kind: "transfer", to, amountRao: String(rao) }, ALICE);
+      const send = () => acting({ kind: "transfer", to, amountRao: String(rao) }, ALICE);
+      // Tests of other files, at the same time, may have used Alice's next number.
+      for (let attempt = 1; attempt < MOST_TRIES; attempt++)
+        if (await send().then(() => true, isNumberTaken)) return;
+      await send();
     },
     stop,
   };
+}
+
+function isNumberTaken(error: unknown): false {
+  if (error instanceof Failure && /same number|priority is too low/i.test(error.message)) return false;
+  throw error;
 }
 
 /** Another name for what the metadata calls `from`, of whatever length: SCALE says a name's length before it. */

@@ -4,7 +4,6 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretFromSeed, getPublicKey } from "@scure/sr25519";
 import { afterEach, describe, expect, it } from "vitest";
-import type { ActionKey } from "../chain/chain-sending.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { fromPayer } from "../../src-protocol/payer-ipc.ts";
 import type { PayerPlan } from "../../src-protocol/payer-ipc.ts";
@@ -14,17 +13,15 @@ import { hasSubtensorMetadata } from "../chain/subtensor-node.test-support.ts";
 import { holding } from "../chain/subtensor-state.test-support.ts";
 import { TAO, freshKey, keyFrom, startOurs } from "../chain/test-chain.test-support.ts";
 import { answerWallet } from "../wallet/wallet-book.ts";
-import { boundedKey } from "../wallet/wallet-act.ts";
-import { SignatureLog } from "../wallet/signature-log.ts";
-import { SpendLimits } from "../wallet/spend-limits.ts";
 import { deskOf } from "./payout-desk.ts";
-import { Payer } from "./payer.ts";
 import { PayoutJournal } from "./payout-journal.ts";
-import { payingNetwork } from "./paying-network.test-support.ts";
+import { payerOf, payingNetwork } from "./paying-network.test-support.ts";
 
 const SEED = new Uint8Array(32).fill(21);
 const POOL = encodeSs58(getPublicKey(secretFromSeed(SEED)));
 const HOTKEY = freshKey().address;
+/** Of a transaction, on the small node. */
+const FEE_RAO = 137_047n;
 const IN_TAO = { asset: "tao", netuid: 0 } as const;
 const IN_ALPHA = { asset: "alpha", netuid: 1 } as const;
 
@@ -55,248 +52,135 @@ async function world(pays: PayerPlan["pays"]) {
   return { chain, state, network, plan };
 }
 
-/** A payer in this process, with a clock that the test holds. */
-function payerOf(plan: PayerPlan, key: ActionKey = keyFrom(SEED)) {
-  let now = 1_800_000_000_000;
-  const notes: string[] = [];
-  const limits = new SpendLimits(plan.home, () => now);
-  const log = new SignatureLog(join(plan.home, "coldkey-signatures.jsonl"), () => now);
-  const started = (): Payer =>
-    new Payer(plan, {
-      key: boundedKey(key, { limits, log, genesis: plan.genesis }),
-      desk: deskOf(plan.networkFolder),
-      journal: new PayoutJournal(join(plan.home, "payouts.jsonl")),
-      now: () => now,
-      note: (text) => notes.push(text),
-    });
-  let payer = started();
-  return {
-    notes,
-    limits,
-    round: () => payer.round(),
-    /** As after a crash: what it knew is what is on disk. */
-    restart: () => void (payer = started()),
-    pass: (ms: number) => void (now += ms),
-  };
-}
-
 // Finney's metadata (spec 393) is no part of the repository.
-describe.skipIf(!hasSubtensorMetadata)("a network that pays on a chain", () => {
-  it("pays accepted claims in TAO: final, with block and extrinsic, once, and the book stays clean", async () => {
-    const { state, network, plan } = await world(IN_TAO);
-    const [first, second] = network.owners;
-    await network.claim(first);
-    await network.claim(second);
-    const before = network.row(first);
-    expect(before).toMatchObject({ status: "accepted", asset: "tao", payment: null });
-    const payer = payerOf(plan);
-    expect([await payer.round(), network.row(second)?.detail, network.audit().findings]).toEqual([
-      2,
-      null,
-      [],
-    ]);
-    expect(await payer.round()).toBe(0);
-    const after = network.row(first);
-    expect(after).toMatchObject({
-      status: "paid",
-      detail: null,
-      payment: { creditedRao: before?.amountRao },
+describe.skipIf(!hasSubtensorMetadata)(
+  "a network that pays on a small node whose state the test sets",
+  () => {
+    it("one payment of many that fails loses no other, and the day's limit has room for it again", async () => {
+      const { chain, network, plan } = await world(IN_TAO);
+      const [first, second] = network.owners;
+      for (const owner of [first, second]) await network.claim(owner);
+      const each = BigInt(network.row(first)?.amountRao ?? "0");
+      const payer = payerOf(plan, keyFrom(SEED));
+      payer.limits.setPerDay("tao", each * 2n);
+      chain.node.failures.push({ call: "balances.transferKeepAlive", error: "Balances.InsufficientBalance" });
+      expect(await payer.round()).toBe(1);
+      const held = [first, second].map(network.row).find((row) => row?.status === "accepted");
+      expect(held?.detail).toContain("the balance is too low for the amount and the fees");
+      payer.pass(5 * 60_000);
+      expect(await payer.round()).toBe(1);
+      expect([first, second].map((owner) => network.row(owner)?.status)).toEqual(["paid", "paid"]);
+      const { attempts, feesRao } = await deskOf(plan.networkFolder).due();
+      expect(attempts.map(({ outcome }) => outcome).toSorted()).toEqual(["paid", "paid", "waits"]);
+      expect(feesRao, "of two transactions").toBe(String(2n * FEE_RAO));
+      expect(network.audit()).toMatchObject({ isClean: true });
     });
-    expect(after?.payment?.extrinsic).toMatch(/^0x[0-9a-f]{64}$/);
-    expect(state.account(first.address).free).toBe(BigInt(before?.amountRao ?? "0"));
-    expect(network.audit()).toMatchObject({ isClean: true });
-  });
 
-  it("pays alpha by transfer of stake, and books what has arrived and not what was asked", async () => {
-    const { state, network, plan } = await world(IN_ALPHA);
-    const [owner] = network.owners;
-    await network.claim(owner);
-    await payerOf(plan).round();
-    const row = network.row(owner);
-    const arrived = (BigInt(row?.amountRao ?? "0") * 997n) / 1000n;
-    expect(row).toMatchObject({ status: "paid", asset: "alpha", payment: { creditedRao: String(arrived) } });
-    expect(state.stake.get(holding(owner.address, HOTKEY, 1))).toBe(arrived);
-    expect(network.audit()).toMatchObject({ isClean: true });
-  });
-
-  it("pays many in one transaction, with one fee, and notes each try in the book", async () => {
-    const { chain, network, plan } = await world(IN_TAO);
-    for (const owner of network.owners) await network.claim(owner);
-    const payer = payerOf(plan);
-    expect(await payer.round()).toBe(network.owners.length);
-    expect(chain.node.submitted).toHaveLength(1);
-    const { attempts, feesRao } = await deskOf(plan.networkFolder).due();
-    expect(feesRao).toBe("137047");
-    expect(attempts.map(({ outcome, extrinsic }) => [outcome, extrinsic])).toEqual(
-      network.owners.map(() => ["paid", chain.node.submitted[0]]),
-    );
-    expect(network.audit()).toMatchObject({ isClean: true });
-  });
-
-  it("one payment of many that fails loses no other, and the day's limit has room for it again", async () => {
-    const { chain, network, plan } = await world(IN_TAO);
-    const [first, second] = network.owners;
-    for (const owner of [first, second]) await network.claim(owner);
-    const each = BigInt(network.row(first)?.amountRao ?? "0");
-    const payer = payerOf(plan);
-    payer.limits.setPerDay("tao", each * 2n);
-    chain.node.failures.push({ call: "balances.transferKeepAlive", error: "Balances.InsufficientBalance" });
-    expect(await payer.round()).toBe(1);
-    const held = [first, second].map(network.row).find((row) => row?.status === "accepted");
-    expect(held?.detail).toContain("the balance is too low for the amount and the fees");
-    payer.pass(5 * 60_000);
-    expect(await payer.round()).toBe(1);
-    expect([first, second].map((owner) => network.row(owner)?.status)).toEqual(["paid", "paid"]);
-    const { attempts } = await deskOf(plan.networkFolder).due();
-    expect(attempts.map(({ outcome }) => outcome).toSorted()).toEqual(["paid", "paid", "waits"]);
-    expect(network.audit()).toMatchObject({ isClean: true });
-  });
-
-  it("small sums wait until the claims of an address come to the least together, and then go in one payment", async () => {
-    const { chain, network, plan } = await world(IN_ALPHA);
-    const [owner] = network.owners;
-    await network.claim(owner);
-    const one = network.row(owner)?.amountRao ?? "0";
-    const payer = payerOf({ ...plan, leastRao: String(BigInt(one) + 1n) });
-    expect(await payer.round()).toBe(0);
-    expect(network.row(owner)?.detail).toContain("It is paid together with your next claims");
-    expect(chain.node.submitted).toEqual([]);
-    await network.earn();
-    await network.claim(owner);
-    expect(await payer.round()).toBe(2);
-    expect(chain.node.submitted).toHaveLength(1);
-    const rows = network.rows(owner);
-    const credited = rows.map((row) => BigInt(row.payment?.creditedRao ?? "0"));
-    const asked = rows.map((row) => BigInt(row.amountRao));
-    const sum = (parts: readonly bigint[]) => parts.reduce((total, part) => total + part, 0n);
-    expect(sum(credited)).toBe((sum(asked) * 997n) / 1000n);
-    expect(network.audit()).toMatchObject({ isClean: true });
-  });
-
-  it("a crash after many were sent pays each once", async () => {
-    const { chain, state, network, plan } = await world(IN_TAO);
-    const { node } = chain;
-    for (const owner of network.owners) await network.claim(owner);
-    const payer = payerOf(plan);
-    node.faults.push("takes and is silent");
-    node.onFault = () => node.hangUp();
-    await expect(payer.round()).rejects.toBeInstanceOf(Failure);
-    payer.restart();
-    expect(await payer.round()).toBe(network.owners.length);
-    for (const owner of network.owners)
-      expect(state.account(owner.address).free).toBe(BigInt(network.row(owner)?.amountRao ?? "0"));
-    expect(new Set(node.submitted).size).toBe(1);
-  });
-
-  it("holds a claim that meets locked stake, says why, and pays it when the lock is gone", async () => {
-    const { state, network, plan } = await world(IN_ALPHA);
-    const [owner] = network.owners;
-    await network.claim(owner);
-    state.locked.set(holding(POOL, HOTKEY, 1), 100n * TAO);
-    const payer = payerOf(plan);
-    expect(await payer.round()).toBe(0);
-    expect(network.row(owner)).toMatchObject({ status: "accepted", payment: null });
-    expect(network.row(owner)?.detail).toContain("this stake is locked for now");
-    state.locked.clear();
-    expect(await payer.round(), "not yet").toBe(0);
-    payer.pass(5 * 60_000);
-    expect(await payer.round()).toBe(1);
-    expect(network.row(owner)).toMatchObject({ status: "paid", detail: null });
-  });
-
-  it("pays no more in a day than its limit, and goes on the day after", async () => {
-    const { network, plan } = await world(IN_TAO);
-    const [first, second] = network.owners;
-    await network.claim(first);
-    await network.claim(second);
-    const each = BigInt(network.row(first)?.amountRao ?? "0");
-    const payer = payerOf(plan);
-    payer.limits.setPerDay("tao", each);
-    expect(await payer.round()).toBe(1);
-    const held = [first, second].map(network.row).find((row) => row?.status === "accepted");
-    expect(held?.detail).toContain("would be more than may be sent in 24 hours");
-    payer.pass(86_400_000 + 1);
-    expect(await payer.round()).toBe(1);
-  });
-
-  it("leaves claims waiting while the chain is away, with the reason, and pays when it is back", async () => {
-    const { chain, network, plan } = await world(IN_TAO);
-    const [owner] = network.owners;
-    await network.claim(owner);
-    const away = payerOf({ ...plan, url: "ws://127.0.0.1:1" });
-    await expect(away.round()).rejects.toMatchObject({ code: "chain-unreachable" });
-    expect(network.row(owner)?.detail).toContain("cannot be reached");
-    expect(chain.node.height).toBe(0);
-    expect(await payerOf(plan).round()).toBe(1);
-  });
-
-  it("on another chain than is meant pays nothing", async () => {
-    const { network, plan } = await world(IN_TAO);
-    await network.claim(network.owners[0]);
-    const key = keyFrom(SEED);
-    const elsewhere = payerOf({ ...plan, genesis: `0x${"ab".repeat(32)}` }, key);
-    await expect(elsewhere.round()).rejects.toMatchObject({ code: "chain-other-genesis" });
-    expect(key.signed).toEqual([]);
-  });
-
-  it("pays nothing that a hotkey has not signed for", async () => {
-    const { chain, network, plan } = await world(IN_TAO);
-    const [owner] = network.owners;
-    await network.claim(owner);
-    const payer = payerOf(plan);
-    const desk = deskOf(plan.networkFolder);
-    const { due, ...rest } = await desk.due();
-    const changed = due.map((claim) => Object.assign({}, claim, { payoutColdkey: POOL }));
-    const forged = new Payer(plan, {
-      key: keyFrom(SEED),
-      desk: { ...desk, due: () => Promise.resolve({ ...rest, due: changed }) },
-      journal: new PayoutJournal(join(temporaryFolder(), "payouts.jsonl")),
-      now: Date.now,
-      note: (text) => payer.notes.push(text),
+    it("a crash after many were sent pays each once", async () => {
+      const { chain, state, network, plan } = await world(IN_TAO);
+      const { node } = chain;
+      for (const owner of network.owners) await network.claim(owner);
+      const payer = payerOf(plan, keyFrom(SEED));
+      node.faults.push("takes and is silent");
+      node.onFault = () => node.hangUp();
+      await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+      payer.restart();
+      expect(await payer.round()).toBe(network.owners.length);
+      for (const owner of network.owners)
+        expect(state.account(owner.address).free).toBe(BigInt(network.row(owner)?.amountRao ?? "0"));
+      expect(new Set(node.submitted).size).toBe(1);
     });
-    expect(await forged.round()).toBe(0);
-    expect(payer.notes.join()).toContain("is not what its hotkey has signed");
-    expect(chain.node.height).toBe(0);
-  });
 
-  it("signs anew only when what was sent can never arrive any more", async () => {
-    const { chain, network, plan } = await world(IN_TAO);
-    const { node } = chain;
-    const [owner] = network.owners;
-    await network.claim(owner);
-    const payer = payerOf(plan);
-    node.faults.push("loses it and is silent");
-    node.onFault = () => node.hangUp();
-    await expect(payer.round()).rejects.toBeInstanceOf(Failure);
-    node.mine(40);
-    payer.restart();
-    node.faults.push("loses it and is silent");
-    await expect(payer.round()).rejects.toBeInstanceOf(Failure);
-    expect(new Set(node.submitted).size, "the same one again").toBe(1);
-    node.mine(40);
-    payer.restart();
-    expect(await payer.round()).toBe(1);
-    expect(new Set(node.submitted).size).toBe(2);
-    expect(network.row(owner)).toMatchObject({ status: "paid" });
-  });
+    it("holds a claim that meets locked stake, says why, and pays it when the lock is gone", async () => {
+      const { state, network, plan } = await world(IN_ALPHA);
+      const [owner] = network.owners;
+      await network.claim(owner);
+      state.locked.set(holding(POOL, HOTKEY, 1), 100n * TAO);
+      const payer = payerOf(plan, keyFrom(SEED));
+      expect(await payer.round()).toBe(0);
+      expect(network.row(owner)).toMatchObject({ status: "accepted", payment: null });
+      expect(network.row(owner)?.detail).toContain("this stake is locked for now");
+      state.locked.clear();
+      expect(await payer.round(), "not yet").toBe(0);
+      payer.pass(5 * 60_000);
+      expect(await payer.round()).toBe(1);
+      expect(network.row(owner)).toMatchObject({ status: "paid", detail: null });
+    });
 
-  it("pays nothing twice where the node has forgotten what came of it", async () => {
-    const { chain, state, network, plan } = await world(IN_TAO);
-    const { node } = chain;
-    const [owner] = network.owners;
-    await network.claim(owner);
-    const payer = payerOf(plan);
-    node.faults.push("takes and is silent");
-    node.onFault = () => node.hangUp();
-    await expect(payer.round()).rejects.toBeInstanceOf(Failure);
-    node.mine(100);
-    node.forgetEvents();
-    payer.restart();
-    expect(await payer.round()).toBe(0);
-    expect(network.row(owner)?.detail).toContain("keeps all blocks (an archive)");
-    expect([node.submitted.length, state.account(POOL).nonce]).toEqual([1, 1]);
-  });
-});
+    it.each([
+      ["and was heard of", false],
+      ["and was not, for the payer was killed", true],
+    ])("the fee of a transaction that did nothing %s is in the total, once", async (_, isKilled) => {
+      const { chain, network, plan } = await world(IN_TAO);
+      const [owner] = network.owners;
+      await network.claim(owner);
+      const payer = payerOf(plan, keyFrom(SEED));
+      const { node } = chain;
+      node.failures.push({ call: "balances.transferKeepAlive", error: "Balances.InsufficientBalance" });
+      const desk = deskOf(plan.networkFolder);
+      if (isKilled) {
+        node.faults.push("takes and is silent");
+        node.onFault = () => node.hangUp();
+        await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+        expect((await desk.due()).feesRao).toBe("0");
+        payer.restart();
+      } else {
+        expect(await payer.round()).toBe(0);
+        expect(network.row(owner)?.detail).toContain("The fee was taken: 0.000137047 TAO.");
+        expect((await desk.due()).feesRao).toBe(String(FEE_RAO));
+        payer.pass(5 * 60_000);
+      }
+      expect(await payer.round()).toBe(1);
+      const { attempts, feesRao } = await desk.due();
+      expect(feesRao).toBe(String(2n * FEE_RAO));
+      expect(attempts.filter(({ feeRao }) => feeRao !== null).map(({ outcome }) => outcome)).toEqual([
+        "paid",
+        "waits",
+      ]);
+      expect(chain.node.state.account(POOL).free).toBe(
+        100n * TAO - BigInt(network.row(owner)?.amountRao ?? "0") - 2n * FEE_RAO,
+      );
+    });
+
+    it("signs anew only when what was sent can never arrive any more", async () => {
+      const { chain, network, plan } = await world(IN_TAO);
+      const { node } = chain;
+      const [owner] = network.owners;
+      await network.claim(owner);
+      const payer = payerOf(plan, keyFrom(SEED));
+      node.faults.push("loses it and is silent");
+      node.onFault = () => node.hangUp();
+      await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+      node.mine(40);
+      payer.restart();
+      node.faults.push("loses it and is silent");
+      await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+      expect(new Set(node.submitted).size, "the same one again").toBe(1);
+      node.mine(40);
+      payer.restart();
+      expect(await payer.round()).toBe(1);
+      expect(new Set(node.submitted).size).toBe(2);
+      expect(network.row(owner)).toMatchObject({ status: "paid" });
+    });
+
+    it("pays nothing twice where the node has forgotten what came of it", async () => {
+      const { chain, state, network, plan } = await world(IN_TAO);
+      const { node } = chain;
+      const [owner] = network.owners;
+      await network.claim(owner);
+      const payer = payerOf(plan, keyFrom(SEED));
+      node.faults.push("takes and is silent");
+      node.onFault = () => node.hangUp();
+      await expect(payer.round()).rejects.toBeInstanceOf(Failure);
+      node.mine(100);
+      node.forgetEvents();
+      payer.restart();
+      expect(await payer.round()).toBe(0);
+      expect(network.row(owner)?.detail).toContain("keeps all blocks (an archive)");
+      expect([node.submitted.length, state.account(POOL).nonce]).toEqual([1, 1]);
+    });
+  },
+);
 
 describe.skipIf(!hasSubtensorMetadata)(
   "a paying process that is killed between submission and answer",

@@ -6,11 +6,12 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { PayerPlan } from "../../src-protocol/payer-ipc.ts";
 import { payText } from "../../src-protocol/payouts.ts";
-import type { DuePayout, NetworkPay } from "../../src-protocol/payouts.ts";
+import type { DuePayout, HeldReport, NetworkPay } from "../../src-protocol/payouts.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import { withChain } from "../chain/chain-api.ts";
 import { paysMany } from "../chain/chain-calls.ts";
+import { FailedInBlock } from "../chain/chain-errors.ts";
 import { findSigned, sendSigned, signAction } from "../chain/chain-sending.ts";
 import type { ActionKey, ArrivedAction, ItemOutcome, SignedAction } from "../chain/chain-sending.ts";
 import type { PayoutDesk } from "./payout-desk.ts";
@@ -139,6 +140,7 @@ export class Payer {
       case "gone": {
         // SECURITY: only what can never arrive makes room for another signature.
         this.#overFor(before, before.shares, found.state);
+        if (found.state === "failed") await this.#tellFailed(before, claims, found.failure);
         const { enough } = paymentsOf(claims, 0n);
         let paid = 0;
         // Each alone: one of them may be what the chain refused.
@@ -193,7 +195,8 @@ export class Payer {
       // The chain or the network went away.
       if (code === "chain-unreachable" || code === "network-away") throw error;
       if (FATAL.has(code)) throw error;
-      await this.#hold(claims, message, typeof extrinsic === "string" ? extrinsic : extrinsic());
+      const hash = typeof extrinsic === "string" ? extrinsic : extrinsic();
+      await this.#hold(claims, message, hash, error instanceof FailedInBlock ? error.feeRao : null);
       const rao = claims.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n);
       const what = claims.length === 1 ? "A claim of" : `${claims.length} claims of`;
       if (!PASSING.has(code))
@@ -207,13 +210,7 @@ export class Payer {
     const { desk, journal } = this.#ports;
     const { block, blockHash, extrinsic, feeRao } = arrived;
     const got = creditOf(open, arrived);
-    const fees =
-      feeRao === null
-        ? null
-        : split(
-            feeRao,
-            open.shares.map(() => 1n),
-          );
+    const fees = partsOf(feeRao, open.shares.length);
     let paid = 0;
     for (const [i, share] of open.shares.entries()) {
       const claim = claims.find(({ claimId }) => claimId === share.claimId);
@@ -221,13 +218,12 @@ export class Payer {
       if (claim === undefined || outcome === undefined) continue;
       if ("failure" in outcome) {
         this.#overFor(open, [share], "failed");
-        await this.#hold([claim], outcome.failure.message, extrinsic);
+        await this.#hold([claim], outcome.failure.message, extrinsic, fees[i] ?? null);
         continue;
       }
       const { claimId } = claim;
-      const [creditedRao, fee] = [String(outcome.creditedRao), fees?.[i]];
-      const feePart = fee === undefined ? null : String(fee);
-      await desk.paid({ claimId, block, blockHash, extrinsic, creditedRao, feeRao: feePart });
+      const [creditedRao, fee] = [String(outcome.creditedRao), fees[i] ?? null];
+      await desk.paid({ claimId, block, blockHash, extrinsic, creditedRao, feeRao: fee?.toString() ?? null });
       journal.end(claimId, open.signed.hash, "paid");
       this.#again.delete(claimId);
       paid += 1;
@@ -244,20 +240,37 @@ export class Payer {
     }
   }
 
-  async #hold(claims: readonly DuePayout[], message: string, extrinsic: string | null): Promise<void> {
-    for (const claim of claims) {
-      const last = this.#again.get(claim.claimId)?.pauseMs;
-      const pauseMs = last === undefined ? FIRST_PAUSE_MS : Math.min(last * 2, LONGEST_PAUSE_MS);
-      this.#again.set(claim.claimId, { at: this.#ports.now() + pauseMs, pauseMs });
-      await this.#tell(claim, message, { extrinsic });
+  /** After a crash nobody has noted yet what the chain took for it. */
+  async #tellFailed(
+    { signed, shares }: OpenPayout,
+    claims: readonly DuePayout[],
+    failure: Failure,
+  ): Promise<void> {
+    const fees = partsOf(failure instanceof FailedInBlock ? failure.feeRao : null, shares.length);
+    for (const [i, { claimId }] of shares.entries()) {
+      const claim = claims.find((each) => each.claimId === claimId);
+      const feeRao = fees[i]?.toString() ?? null;
+      if (claim !== undefined) await this.#tell(claim, failure.message, { extrinsic: signed.hash, feeRao });
     }
   }
 
-  async #tell(
-    { claimId, held }: DuePayout,
+  /** `feeRao`: taken for all of them together. */
+  async #hold(
+    claims: readonly DuePayout[],
     message: string,
-    attempt: { readonly extrinsic: string | null } | null,
+    extrinsic: string | null,
+    feeRao: bigint | null = null,
   ): Promise<void> {
+    const fees = partsOf(feeRao, claims.length);
+    for (const [i, claim] of claims.entries()) {
+      const last = this.#again.get(claim.claimId)?.pauseMs;
+      const pauseMs = last === undefined ? FIRST_PAUSE_MS : Math.min(last * 2, LONGEST_PAUSE_MS);
+      this.#again.set(claim.claimId, { at: this.#ports.now() + pauseMs, pauseMs });
+      await this.#tell(claim, message, { extrinsic, feeRao: fees[i]?.toString() ?? null });
+    }
+  }
+
+  async #tell({ claimId, held }: DuePayout, message: string, attempt: HeldReport["attempt"]): Promise<void> {
     const reason = message.slice(0, 500);
     if (attempt !== null || reason !== held) await this.#ports.desk.held({ claimId, reason, attempt });
   }
@@ -330,6 +343,16 @@ function creditOf({ shares, signed }: OpenPayout, arrived: ArrivedAction): reado
     );
   }
   return shares.map(({ claimId }) => got.get(claimId) ?? { creditedRao: 0n });
+}
+
+/** A fee, among all that it was for; of one that is not known nobody has a part. */
+function partsOf(feeRao: bigint | null, count: number): readonly bigint[] {
+  return feeRao === null
+    ? []
+    : split(
+        feeRao,
+        Array.from({ length: count }, () => 1n),
+      );
 }
 
 /** In proportion, to the last rao; of no more than the weights together, no part is more than its weight. */

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { PayerPlan } from "../../src-protocol/payer-ipc.ts";
 import type { NetworkPay } from "../../src-protocol/payouts.ts";
 import { auditLedger } from "../../src-orchestrator/ledger/audit.ts";
 import {
@@ -17,6 +18,16 @@ import { identify } from "../../src-orchestrator/stores/run-store.ts";
 import { Store } from "../../src-orchestrator/stores/store.ts";
 import { TEST_NETWORK } from "../../src-orchestrator/test-support/keys.test-support.ts";
 import { temporaryFolder } from "../../src-orchestrator/test-support/folder.test-support.ts";
+import type { ActionKey } from "../chain/chain-sending.ts";
+import { SignatureLog } from "../wallet/signature-log.ts";
+import { SpendLimits } from "../wallet/spend-limits.ts";
+import { boundedKey } from "../wallet/wallet-act.ts";
+import { deskOf } from "./payout-desk.ts";
+import { Payer } from "./payer.ts";
+import { PayoutJournal } from "./payout-journal.ts";
+
+/** A quarter of a TAO for eight steps: a chain moves no less stake than 0.002 TAO are worth. */
+const RAO_PER_TERAFLOP = 100_000_000_000n;
 
 /** A served network whose three owners have earned `amountRao` each and claimed it: nobody has paid yet. */
 export async function payingNetwork(pays: NetworkPay) {
@@ -39,7 +50,7 @@ export async function payingNetwork(pays: NetworkPay) {
   const { orchestrator } = await openOrchestrator({}, { folder, served });
   const { store } = orchestrator;
   const network = TEST_NETWORK;
-  await earnSteps(store, 8);
+  await earnSteps(store, 8, { raoPerTeraflop: RAO_PER_TERAFLOP });
   const claim = async (owner: (typeof OWNERS)[number]): Promise<string> => {
     const asked = await claimOf(store, owner, { network, asset: pays.asset, netuid: pays.netuid });
     const options = { ...BOOK_OPTIONS, network, asset: pays.asset, netuid: pays.netuid };
@@ -53,12 +64,37 @@ export async function payingNetwork(pays: NetworkPay) {
     claim,
     /** Eight steps more, by all owners. */
     async earn() {
-      const ledger = ledgerOn(store, undefined, 0);
+      const ledger = ledgerOn(store, undefined, 0, RAO_PER_TERAFLOP);
       for (let step = 8; step < 16; step++) await ledger.credit(receiptsOf(step));
     },
     rows: (owner: (typeof OWNERS)[number]) => claimRows(store, owner.address, 10),
     /** Of one owner's only claim. */
     row: (owner: (typeof OWNERS)[number]) => claimRows(store, owner.address, 1)[0],
     audit: () => auditLedger(store, { signatures: true }),
+  };
+}
+
+/** A payer in this process, with a clock that the test holds. */
+export function payerOf(plan: PayerPlan, key: ActionKey) {
+  let now = 1_800_000_000_000;
+  const notes: string[] = [];
+  const limits = new SpendLimits(plan.home, () => now);
+  const log = new SignatureLog(join(plan.home, "coldkey-signatures.jsonl"), () => now);
+  const started = (): Payer =>
+    new Payer(plan, {
+      key: boundedKey(key, { limits, log, genesis: plan.genesis }),
+      desk: deskOf(plan.networkFolder),
+      journal: new PayoutJournal(join(plan.home, "payouts.jsonl")),
+      now: () => now,
+      note: (text) => notes.push(text),
+    });
+  let payer = started();
+  return {
+    notes,
+    limits,
+    round: () => payer.round(),
+    /** As after a crash: what it knew is what is on disk. */
+    restart: () => void (payer = started()),
+    pass: (ms: number) => void (now += ms),
   };
 }

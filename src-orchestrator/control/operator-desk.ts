@@ -174,7 +174,7 @@ function servedRoutes(
         extrinsic: attempt.extrinsic,
         outcome: "waits",
         detail: reason,
-        feeRao: null,
+        feeRao: attempt.feeRao,
       });
     return { claimId };
   });

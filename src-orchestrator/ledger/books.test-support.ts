@@ -23,6 +23,7 @@ export const BOOK_OPTIONS = {
   now: () => BOOK_NOW,
   block: () => 7,
 } as const;
+const BOOK_RATE = 1_000_000n;
 const KEYS = [session(0), session(1), session(2)] as const;
 export const OWNERS = [hotkey(0), hotkey(1), hotkey(2)] as const;
 
@@ -40,9 +41,13 @@ export async function bookedLedger(
 }
 
 /** What three owners earned for so many steps, in the store of an orchestrator that has nothing else to do. */
-export async function earnSteps(store: Store, steps: number, block = 0): Promise<void> {
+export async function earnSteps(
+  store: Store,
+  steps: number,
+  { block = 0, raoPerTeraflop = BOOK_RATE } = {},
+): Promise<void> {
   await holdStages(store);
-  const ledger = ledgerOn(store, undefined, block);
+  const ledger = ledgerOn(store, undefined, block, raoPerTeraflop);
   for (let step = 0; step < steps; step++) await ledger.credit(receiptsOf(step));
 }
 
@@ -72,13 +77,18 @@ export async function holdStages(
   });
 }
 
-export function ledgerOn(store: Store, keptFrom = (): number => 0, block = BOOK_OPTIONS.block()): Ledger {
+export function ledgerOn(
+  store: Store,
+  keptFrom = (): number => 0,
+  block = BOOK_OPTIONS.block(),
+  raoPerTeraflop = BOOK_RATE,
+): Ledger {
   return new Ledger(store, {
     ...BOOK_OPTIONS,
     block: () => block,
     run: BOOK_RUN,
     flops: [155_400_000, 155_400_000, 155_400_000],
-    raoPerTeraflop: 1_000_000n,
+    raoPerTeraflop,
     pipeline: () => ({ generation: 5, elapsedMs: 60_000 }),
     keptFrom,
   });

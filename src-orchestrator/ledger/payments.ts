@@ -86,13 +86,15 @@ export function hold(store: Store, claimId: string, reason: string): Promise<unk
   );
 }
 
-/** Notes a try to pay a claim of the book. */
+/** Notes a try to pay a claim of the book; one whose fee is noted already, once. */
 export function noteAttempt(store: Store, attempt: PayoutAttempt): Promise<unknown> {
   const { claimId, at, extrinsic, outcome, detail, feeRao } = attempt;
   return store.write(() =>
     store.run(
       `INSERT INTO payoutAttempts (claimId, at, extrinsic, outcome, detail, feeRao)
-       SELECT claimId, :at, :extrinsic, :outcome, :detail, :feeRao FROM claims WHERE claimId = :claimId`,
+       SELECT claimId, :at, :extrinsic, :outcome, :detail, :feeRao FROM claims WHERE claimId = :claimId
+         AND NOT EXISTS (SELECT 1 FROM payoutAttempts a
+           WHERE a.claimId = :claimId AND a.extrinsic = :extrinsic AND a.feeRao IS NOT NULL)`,
       { claimId, at, extrinsic, outcome, detail, feeRao: feeRao === null ? null : BigInt(feeRao) },
     ),
   );
@@ -112,9 +114,9 @@ export function payoutAttempts(store: Store, limit: number): PayoutAttempt[] {
     }));
 }
 
-/** What the chain took from the payer for all that was paid, as far as it is known. */
+/** What the chain took from the payer for all tries, those that failed among them, as far as it is known. */
 export function payoutFeesRao(store: Store): bigint {
-  const row = store.get("SELECT sum(feeRao) AS rao FROM payoutAttempts WHERE outcome = 'paid'");
+  const row = store.get("SELECT sum(feeRao) AS rao FROM payoutAttempts");
   return orNull(row?.rao, bigintOf) ?? 0n;
 }
 
