@@ -86,15 +86,12 @@ describe("tah doctor", () => {
   });
 
   it("tells the owner of a hotkey that nothing but its file's mode protects", () => {
-    const path = "/home/anna/wallets/default/hotkeys/default";
-    const wallets = (holds: "secret" | "locked") => {
-      const key = { name: "default", path, address: null, holds, problem: null };
-      return { inUse: path, wallets: [{ name: "default", coldkey: null, hotkeys: [key] }] };
-    };
-    expect(hotkeyAtRest(wallets("secret"))).toMatchObject([
-      { is: "warning", text: expect.stringContaining("neither a password nor a keychain") },
+    const text = "It lies open in /x.";
+    expect(hotkeyAtRest({ atRest: { how: "open", text } })).toEqual([
+      { about: "Hotkey", is: "warning", text },
     ]);
-    expect(hotkeyAtRest(wallets("locked"))).toMatchObject([{ is: "good" }]);
+    for (const how of ["password", "keychain"] as const)
+      expect(hotkeyAtRest({ atRest: { how, text } })).toMatchObject([{ is: "good" }]);
   });
 
   it("a folder that is not there yet is no problem", async () => {

@@ -128,17 +128,10 @@ async function running(home: string): Promise<Finding[]> {
   }
 }
 
-/** How the hotkey in use is kept: said as it is, since whoever reads an open one works and claims in its name. */
-export function hotkeyAtRest({
-  wallets,
-  inUse,
-}: Pick<MethodResult<"wallet.list">, "wallets" | "inUse">): Finding[] {
-  const key = wallets.flatMap(({ hotkeys }) => hotkeys).find(({ path }) => path === inUse);
-  if (key === undefined) return [];
-  const about = "Hotkey";
-  if (key.holds === "locked") return [{ about, is: "good", text: `It lies under a password in ${inUse}.` }];
-  const text = `It lies open in ${inUse}, for this account alone: neither a password nor a keychain keeps it from other programs of this account. \`tah wallet create\` with --hotkey and --password-file makes one under a password.`;
-  return [{ about, is: "warning", text }];
+/** How the hotkey in use is kept. */
+export function hotkeyAtRest({ atRest }: Pick<MethodResult<"wallet.list">, "atRest">): Finding[] {
+  const { how, text } = atRest;
+  return [{ about: "Hotkey", is: how === "open" ? "warning" : "good", text }];
 }
 
 /** "On mains; last input 12 s ago; 61 °C": what is known now. */

@@ -3,9 +3,11 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
-import { dataFolder } from "../src-protocol/data-folder.ts";
+import { API_FILE_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { KeySource, WalletAnswer, WalletRequest } from "../src-protocol/wallet-ipc.ts";
+import { ApiClient } from "./api-client.ts";
+import { refuseKept } from "./kept-in-keychain.ts";
 import { terminalQuestion } from "./networks.ts";
 import { newPassword, secretAtTerminal, secretFile } from "./secret-question.ts";
 import { askWallet } from "./wallet-process.ts";
@@ -144,6 +146,29 @@ export function addWalletCommands(program: Command, say: (text: string) => void)
       );
     });
 
+  place(
+    wallet
+      .command("keep")
+      .description("how the hotkey in use is protected; with a word: from now on (while Train at Home runs)"),
+  )
+    .argument(
+      "[how]",
+      "keychain: by this system's keychain, which the app asks; open: by its file's mode alone",
+      keeping,
+    )
+    .action(async (how: "keychain" | "open" | undefined, words: Place) => {
+      const client = await ApiClient.connect(join(homeOf(words), API_FILE_NAME));
+      try {
+        const atRest =
+          how === undefined
+            ? (await client.call("wallet.list", {})).atRest
+            : await client.call("wallet.keep", { how });
+        say(words.json === true ? JSON.stringify(atRest) : atRest.text);
+      } finally {
+        client.close();
+      }
+    });
+
   wallet
     .command("verify")
     .description("whether a text was signed by an address, as `btcli wallet sign` and browser wallets sign")
@@ -178,6 +203,7 @@ interface ExportWords {
 
 function exportAction(say: (text: string) => void) {
   return async (name: string, words: KeyWords & ExportWords): Promise<void> => {
+    if (words.passwordFile === undefined) refuseKept(homeOf(words), keyOf(name, words));
     const base = { type: "export" as const, ...keyOf(name, words) };
     const given = words.passwordFile === undefined ? null : secretFile(words.passwordFile);
     if (words.out === undefined) {
@@ -323,6 +349,11 @@ function key(command: Command): Command {
 function wordCount(text: string): number {
   if (["12", "15", "18", "21", "24"].includes(text)) return Number(text);
   throw new InvalidArgumentError("A phrase has 12, 15, 18, 21 or 24 words.");
+}
+
+function keeping(text: string): "keychain" | "open" {
+  if (text === "keychain" || text === "open") return text;
+  throw new InvalidArgumentError("Say keychain or open.");
 }
 
 function format(text: string): string {

@@ -31,6 +31,8 @@ export interface DaemonOptions {
   readonly runFile: string | null;
   /** Holds the password of a locked hotkey; null: it is asked for. */
   readonly walletPasswordFile: string | null;
+  /** The desktop app says on standard input what the system's keychain keeps. */
+  readonly keychainOnStdin: boolean;
   /** Folder of the built dashboard. */
   readonly bundle: string;
   /** Whether to find out what this computer trains fastest with; else it is the processor. */
@@ -93,6 +95,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
       values["wallet-password-file"] === undefined
         ? null
         : path("--wallet-password-file", "file", values["wallet-password-file"]),
+    keychainOnStdin: values["keychain-on-stdin"] === true,
     bundle: join(import.meta.dirname, "..", "dist", "renderer"),
     probe: values["no-probe"] !== true,
     exitWithParent: values["exit-with-parent"] === true,
@@ -123,6 +126,7 @@ function read(words: readonly string[]) {
         run: { type: "string" },
         "no-probe": { type: "boolean" },
         "exit-with-parent": { type: "boolean" },
+        "keychain-on-stdin": { type: "boolean" },
       },
     }).values;
   } catch (error) {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { defaultHome } from "../src-daemon/data-folder/home.ts";
+import type { HandedOver } from "../src-protocol/keychain.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
 import { DaemonProcess, daemonEnvironment, findDaemonProgram } from "./daemon-process.ts";
 
@@ -20,7 +21,10 @@ function folder(): string {
 }
 
 /** A daemon of a few lines, run by a real Node. */
-function daemonThat(does: string): { daemon: DaemonProcess; home: string } {
+function daemonThat(
+  does: string,
+  handOver: (() => Promise<HandedOver>) | null = null,
+): { daemon: DaemonProcess; home: string } {
   const home = folder();
   const entry = join(home, "main.ts");
   writeFileSync(entry, does);
@@ -29,6 +33,7 @@ function daemonThat(does: string): { daemon: DaemonProcess; home: string } {
     home,
     startLog: join(home, "logs", "start.log"),
     env: { ...process.env, NODE_OPTIONS: "--bad-option", ELECTRON_RUN_AS_NODE: "1" },
+    handOver,
   });
   started.push(daemon);
   return { daemon, home };
@@ -60,6 +65,32 @@ describe("a daemon that the shell starts", () => {
     expect(daemon.lastFailure).toBe("The data folder is read-only.");
   });
 
+  it("is handed what the keychain keeps on its standard input, and in no word or variable", async () => {
+    const passphrase = "p".repeat(43);
+    const { daemon, home } = daemonThat(
+      `import { readFileSync, writeFileSync } from "node:fs";
+       const [input, words, env] = [readFileSync(0, "utf8"), process.argv.slice(2), JSON.stringify(process.env)];
+       writeFileSync(process.env.TAH_HOME + "/seen.json", JSON.stringify({ input, words, env }));`,
+      async () => ({ keychain: "here", passphrase }),
+    );
+    daemon.start();
+    await vi.waitFor(() => expect(daemon.running).toBe(false), { timeout: 10_000 });
+    const seen = JSON.parse(readFileSync(join(home, "seen.json"), "utf8")) as Record<string, string>;
+    expect(JSON.parse(seen["input"] ?? "")).toEqual({ keychain: "here", passphrase });
+    expect(seen["words"]).toEqual(["--keychain-on-stdin"]);
+    expect(seen["env"]).not.toContain(passphrase);
+  });
+
+  it("that ends before it has taken what it is handed brings nobody down", async () => {
+    const { daemon } = daemonThat(`process.stdin.destroy(); process.exit(1);`, async () => ({
+      keychain: "here",
+      passphrase: "p".repeat(43),
+    }));
+    daemon.start();
+    await vi.waitFor(() => expect(daemon.running).toBe(false), { timeout: 10_000 });
+    expect(daemon.lastFailure).toContain("stopped unexpectedly");
+  });
+
   it("is started once", () => {
     const { daemon } = daemonThat("setInterval(() => {}, 1000)");
     daemon.start();
@@ -69,7 +100,13 @@ describe("a daemon that the shell starts", () => {
 
   it("that is not in the package is a sentence, not a crash", () => {
     const home = folder();
-    const daemon = new DaemonProcess({ program: null, home, startLog: join(home, "log"), env: {} });
+    const daemon = new DaemonProcess({
+      program: null,
+      home,
+      startLog: join(home, "log"),
+      env: {},
+      handOver: null,
+    });
     daemon.start();
     expect(daemon.lastFailure).toContain("Install it again");
   });

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { HAND_OVER_OPTION, type HandedOver } from "../src-protocol/keychain.ts";
 
 /** A plain Node and the daemon's first file. */
 export interface DaemonProgram {
@@ -44,6 +45,8 @@ export interface DaemonProcessOptions {
   /** What the daemon complains of is kept here, to be shown when it does not start. */
   readonly startLog: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What the system's keychain keeps for the daemon; null: it is not asked (a checkout). */
+  readonly handOver: (() => Promise<HandedOver>) | null;
 }
 
 /** A daemon that the shell started. It lives on when the shell crashes: only Quit ends it. */
@@ -66,7 +69,7 @@ export class DaemonProcess {
   }
 
   start(): void {
-    const { program, home, startLog, env } = this.#options;
+    const { program, home, startLog, env, handOver } = this.#options;
     if (this.#child !== null) return;
     this.#lastFailure = null;
     if (program === null) {
@@ -77,15 +80,19 @@ export class DaemonProcess {
     try {
       mkdirSync(dirname(startLog), { recursive: true });
       log = openSync(startLog, "w", 0o600);
-      const child = spawn(program.node, ["--max-semi-space-size=1", program.entry], {
+      const options = handOver === null ? [] : [HAND_OVER_OPTION];
+      const child = spawn(program.node, ["--max-semi-space-size=1", program.entry, ...options], {
         // A session of its own: closing or killing the shell must not stop work. A file and not a
         // pipe: the daemon must be able to write after the shell is gone.
         detached: true,
         windowsHide: true,
-        stdio: ["ignore", "ignore", log],
+        stdio: [handOver === null ? "ignore" : "pipe", "ignore", log],
         env: daemonEnvironment(env, home),
       });
       this.#child = child;
+      // A daemon that ends at once has closed it: that is told by its exit.
+      child.stdin?.on("error", () => {});
+      void handOver?.().then((handed) => child.stdin?.end(`${JSON.stringify(handed)}\n`));
       child.on("error", (error) => this.#ended(`Train at Home could not be started (${error.message}).`));
       child.on("exit", (code) => this.#ended(code === 0 ? null : (lastLine(startLog) ?? UNEXPECTED)));
       child.unref();

@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { app, dialog } from "electron";
+import { app, dialog, safeStorage } from "electron";
 import { WebSocket } from "ws";
 import { DaemonLink } from "./daemon-link.ts";
 import { DaemonProcess, findDaemonProgram } from "./daemon-process.ts";
 import { ownDataFolder, readApi } from "./data-folder.ts";
+import { Keychain } from "./keychain.ts";
 import { HIDDEN, loginItem } from "./login-item.ts";
 import { say } from "../src-protocol/say.ts";
 import { releaseUpdater } from "./release-updater.ts";
@@ -15,6 +16,15 @@ const checkout = join(main, "..", "..");
 
 function open(): void {
   const home = ownDataFolder();
+  // A checkout runs in an Electron that any other checkout has too.
+  const keychain = app.isPackaged
+    ? new Keychain({
+        safeStorage,
+        platform: process.platform,
+        file: join(app.getPath("userData"), "hotkey-passphrase.sealed"),
+        after,
+      })
+    : null;
   const daemon = new DaemonProcess({
     program: findDaemonProgram({
       resources: app.isPackaged ? process.resourcesPath : null,
@@ -25,6 +35,7 @@ function open(): void {
     home,
     startLog: join(app.getPath("logs"), "daemon-start.log"),
     env: process.env,
+    handOver: keychain === null ? null : () => keychain.handOver(),
   });
   const link = new DaemonLink({
     readApi: () => readApi(home),
@@ -35,10 +46,7 @@ function open(): void {
         handshakeTimeout: 5_000,
       }),
     process: daemon,
-    after: (ms, action) => {
-      const timer = setTimeout(action, ms);
-      return () => clearTimeout(timer);
-    },
+    after,
   });
   // oxlint-disable-next-line no-new -- the shell lives in its listeners
   new Shell({
@@ -67,6 +75,11 @@ function open(): void {
       return () => clearInterval(timer);
     },
   });
+}
+
+function after(ms: number, action: () => void): () => void {
+  const timer = setTimeout(action, ms);
+  return () => clearTimeout(timer);
 }
 
 if (prepareShell()) {

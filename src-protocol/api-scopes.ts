@@ -53,6 +53,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "wallet.import": "person",
   "wallet.backup": "person",
   "wallet.use": "person",
+  "wallet.keep": "person",
   "wallet.payout": "person",
   "providers.get": "read",
   "providers.test": "control",

@@ -9,6 +9,7 @@ import { invitationText, knownNetwork, networkId, networkOffer } from "./network
 import { limitsReport } from "./limits-report.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
+import { keyAtRest } from "./keychain.ts";
 import { ss58Address } from "./keys.ts";
 import { bindAnswer, bindRequest, challengeAnswer } from "./payout-consent.ts";
 import { enteredPrice, pricedAsset, prices } from "./price.ts";
@@ -246,6 +247,8 @@ export const METHODS = {
       inUse: z.string(),
       /** Where its wallet is paid to; null: to the hotkey itself. */
       payoutColdkey: ss58Address.nullable(),
+      /** How the file of the hotkey that works here is protected. */
+      atRest: keyAtRest,
     }),
     about: "The keys in the folder of wallets, by their addresses, and which hotkey works here",
   },
@@ -294,6 +297,12 @@ export const METHODS = {
     }),
     result: keysInUse,
     about: "Work with another hotkey from now on. What the one before has earned stays in sight",
+  },
+  "wallet.keep": {
+    params: z.strictObject({ how: z.enum(["keychain", "open"]) }),
+    result: keyAtRest,
+    about:
+      "Have the system's keychain protect the hotkey's file, or nobody any more (before the app is removed); it stays the same key",
   },
   "wallet.payout": {
     params: z.strictObject({
@@ -426,6 +435,7 @@ const SLOW: ReadonlySet<MethodName> = new Set<MethodName>([
   "wallet.import",
   "wallet.backup",
   "wallet.use",
+  "wallet.keep",
 ]);
 
 /** How long a client waits for an answer before it says that there is none, in milliseconds. */

@@ -14,6 +14,9 @@
   ${ifNot} ${isUpdated}
     ${ifNot} ${Silent}
       MessageBox MB_YESNO|MB_ICONQUESTION "Your key stays in $LOCALAPPDATA\Train at Home. Without it nobody can claim what it has earned.$\r$\n$\r$\nWrite a copy of it to your Documents first?" IDNO noExport
+        ; One that the keychain keeps is taken out of it by the app that runs; any other stays as it is.
+        nsExec::ExecToLog '"$INSTDIR\resources\node\node.exe" "$INSTDIR\resources\daemon\src-cli\tah.js" wallet keep open'
+        Pop $0
         nsExec::ExecToLog '"$INSTDIR\resources\node\node.exe" "$INSTDIR\resources\daemon\src-cli\tah.js" wallet export --out "$DOCUMENTS\train-at-home-key.json"'
         Pop $0
         ${if} $0 != 0

@@ -64,7 +64,7 @@ export interface HandlerPorts {
     read(): Prices;
     enter(asset: PricedAsset, entered: Omit<EnteredPrice, "at"> | null): Prices;
   };
-  readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "payout">;
+  readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "keep" | "payout">;
   state(): DaemonState;
   note(text: string): void;
   /** The owner's first yes is stored, and holds from now on; nothing when it was given before. */
@@ -210,6 +210,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "wallet.import": (key) => ports.wallet.take(key),
     "wallet.backup": (key) => ports.wallet.backup(key),
     "wallet.use": (key) => ports.wallet.use(key),
+    "wallet.keep": (how) => ports.wallet.keep(how),
     "wallet.payout": (address) => ports.wallet.payout(address),
     "providers.get": () => providers.report(),
     "providers.test": () => providers.again(isNew()),

@@ -27,7 +27,7 @@ const LEARN_EVERY_MS = 60_000;
 export function startWatching(
   { home, log }: Ground,
   { policy }: Deciding,
-  { own, formerKeys }: Keys,
+  { own, atRest, formerKeys }: Keys,
   networks: NetworksStore,
   chain: FollowedChain,
   cleanUp: CleanUp,
@@ -47,6 +47,8 @@ export function startWatching(
   chain.tell(live);
   const replaced = keyReplaced(formerKeys.last(), own.hotkey.address);
   if (replaced !== null) live.note(replaced);
+  // Told once, by whoever made the key; `wallet.list` and `tah doctor` say it at any time.
+  if (own.created) live.note(`A new hotkey was made. ${atRest.text}`);
   const reading = new DataReading({
     isWorking: () => policy.decision.action === "run",
     show: (progress) => live.reading(progress),

@@ -1,16 +1,18 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { failureBody } from "../../src-protocol/failure.ts";
 import type { KeyLockCall, KeyLockResult } from "./key-lock.ts";
-import { lock, unlock } from "./locked-file.ts";
+import { lock, naclKey, unlock } from "./locked-file.ts";
 import { decodePolkadotJson, encodePolkadotJson } from "./polkadot-json.ts";
 
 /** One call and its end: what was derived is gone with the thread's memory. */
 async function answer(call: KeyLockCall): Promise<KeyLockResult> {
   switch (call.type) {
+    case "derive":
+      return { type: "bytes", bytes: await naclKey(call.password) };
     case "lock":
-      return { type: "bytes", bytes: await lock(call.bytes, call.password) };
+      return { type: "bytes", bytes: await lock(call.bytes, call.unlocking) };
     case "unlock":
-      return { type: "bytes", bytes: await unlock(call.bytes, call.password, call.path) };
+      return { type: "bytes", bytes: await unlock(call.bytes, call.unlocking, call.path) };
     case "to-polkadot": {
       const text = encodePolkadotJson(call.pair, call.password, call.name);
       return { type: "bytes", bytes: new TextEncoder().encode(text) };

@@ -1,12 +1,19 @@
 import { Worker } from "node:worker_threads";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { Unlocking } from "./locked-file.ts";
 import { keyPairFromSecret } from "./wallet-key-file.ts";
 import type { KeyPair } from "./wallet-key-file.ts";
 
 /** Locking and unlocking of key files on a thread, for it takes seconds and half a gigabyte. */
 export type KeyLockCall =
-  | { readonly type: "lock"; readonly bytes: Uint8Array; readonly password: string }
-  | { readonly type: "unlock"; readonly bytes: Uint8Array; readonly password: string; readonly path: string }
+  | { readonly type: "derive"; readonly password: string }
+  | { readonly type: "lock"; readonly bytes: Uint8Array; readonly unlocking: Unlocking }
+  | {
+      readonly type: "unlock";
+      readonly bytes: Uint8Array;
+      readonly unlocking: Unlocking;
+      readonly path: string;
+    }
   | { readonly type: "to-polkadot"; readonly pair: KeyPair; readonly password: string; readonly name: string }
   | { readonly type: "polkadot"; readonly json: unknown; readonly password: string; readonly path: string };
 
@@ -22,22 +29,27 @@ export interface Patience {
 
 const SAY_EVERY_MS = 1000;
 
+/** What a password comes to, with which files are locked and unlocked in no time. */
+export function deriveFileKey(password: string, patience: Patience = {}): Promise<Uint8Array> {
+  return onThread({ type: "derive", password }, patience);
+}
+
 /** `content` under a password, as Bittensor's wallets lock it now. */
 export function lockKeyFile(
   content: Uint8Array,
-  password: string,
+  unlocking: Unlocking,
   patience: Patience = {},
 ): Promise<Uint8Array> {
-  return onThread({ type: "lock", bytes: content, password }, patience);
+  return onThread({ type: "lock", bytes: content, unlocking }, patience);
 }
 
 /** @throws Failure `wallet-wrong-password`, `wallet-corrupt`, `wallet-memory`, `interrupted` */
 export function unlockKeyFile(
   file: { readonly bytes: Uint8Array; readonly path: string },
-  password: string,
+  unlocking: Unlocking,
   patience: Patience = {},
 ): Promise<Uint8Array> {
-  return onThread({ type: "unlock", ...file, password }, patience);
+  return onThread({ type: "unlock", ...file, unlocking }, patience);
 }
 
 /** @throws as `unlockKeyFile`, and `wallet-key-type`, `wallet-key-mismatch` */

@@ -20,35 +20,41 @@ const ANSIBLE_ROUNDS = 10_000;
 const FERNET_ROUNDS = 10_000_000;
 const FERNET_SALT = "Iguesscyborgslikemyselfhaveatendencytobeparanoidaboutourorigins";
 
+/** A password, or what it was derived to before (`naclKey`). */
+export type Unlocking = string | Uint8Array;
+
 /** The file's content in NaCl's form: `$NACL`, nonce (24), MAC (16), ciphertext. */
 export async function lock(
   content: Uint8Array,
-  password: string,
+  unlocking: Unlocking,
   nonce: Uint8Array = randomBytes(NONCE_BYTES),
 ): Promise<Uint8Array> {
-  const key = await naclKey(password);
+  const key = await keyOf(unlocking);
   try {
     return Buffer.concat([Buffer.from(NACL_MARK), nonce, sodium.crypto_secretbox_easy(content, nonce, key)]);
   } finally {
-    sodium.memzero(key);
+    if (key !== unlocking) sodium.memzero(key);
   }
 }
 
 /** @throws Failure `wallet-wrong-password`, or `wallet-corrupt` when the file is cut short */
-export async function unlock(bytes: Uint8Array, password: string, path: string): Promise<Uint8Array> {
-  switch (lockedForm(bytes)) {
-    case "nacl":
-      return unlockNacl(bytes, password, path);
-    case "ansible":
-      return unlockAnsible(bytes, password, path);
-    case "fernet":
-      return unlockFernet(bytes, password, path);
-    case null:
-      return bytes;
-  }
+export async function unlock(bytes: Uint8Array, unlocking: Unlocking, path: string): Promise<Uint8Array> {
+  const form = lockedForm(bytes);
+  if (form === null) return bytes;
+  if (form === "nacl") return unlockNacl(bytes, unlocking, path);
+  // The older forms are derived in other ways.
+  if (typeof unlocking !== "string") throw wrongPassword(path);
+  return form === "ansible" ? unlockAnsible(bytes, unlocking, path) : unlockFernet(bytes, unlocking, path);
 }
 
-async function naclKey(password: string): Promise<Uint8Array> {
+async function keyOf(unlocking: Unlocking): Promise<Uint8Array> {
+  if (typeof unlocking === "string") return naclKey(unlocking);
+  await sodium.ready;
+  return unlocking;
+}
+
+/** Takes seconds and 512 MiB. */
+export async function naclKey(password: string): Promise<Uint8Array> {
   await sodium.ready;
   return sodium.crypto_pwhash(
     KEY_BYTES,
@@ -60,16 +66,16 @@ async function naclKey(password: string): Promise<Uint8Array> {
   );
 }
 
-async function unlockNacl(bytes: Uint8Array, password: string, path: string): Promise<Uint8Array> {
+async function unlockNacl(bytes: Uint8Array, unlocking: Unlocking, path: string): Promise<Uint8Array> {
   const body = bytes.subarray(NACL_MARK.length);
   if (body.length < NONCE_BYTES + MAC_BYTES) throw cutShort(path);
-  const key = await naclKey(password);
+  const key = await keyOf(unlocking);
   try {
     return sodium.crypto_secretbox_open_easy(body.subarray(NONCE_BYTES), body.subarray(0, NONCE_BYTES), key);
   } catch {
     throw wrongPassword(path);
   } finally {
-    sodium.memzero(key);
+    if (key !== unlocking) sodium.memzero(key);
   }
 }
 

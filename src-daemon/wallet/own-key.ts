@@ -1,4 +1,7 @@
+import type { KeyAtRest } from "../../src-protocol/keychain.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import { keepKey, keyAtRest } from "./key-at-rest.ts";
+import type { KeptKeys } from "./kept-keys.ts";
 import { selectedWallet } from "./selected-wallet.ts";
 import type { SelectedWallet } from "./selected-wallet.ts";
 import type { SignatureLog } from "./signature-log.ts";
@@ -10,6 +13,7 @@ interface Opened {
   readonly path: string;
   readonly payoutColdkey: Ss58Address;
   readonly warnings: readonly string[];
+  readonly created: boolean;
 }
 
 /**
@@ -19,16 +23,24 @@ interface Opened {
 export class OwnKey {
   readonly #home: string;
   readonly #signatures: SignatureLog;
+  readonly #kept: KeptKeys;
   #opened: Opened;
 
   /** The chosen hotkey of a data folder; made on first use where none was chosen. @throws as `openOrCreateHotkey` */
-  static async open(home: string, signatures: SignatureLog, password: PasswordSource): Promise<OwnKey> {
-    return new OwnKey(home, signatures, await opened(selectedWallet(home), signatures, password));
+  static async open(
+    home: string,
+    signatures: SignatureLog,
+    password: PasswordSource,
+    kept: KeptKeys,
+  ): Promise<OwnKey> {
+    const first = await opened(selectedWallet(home), { signatures, password, kept });
+    return new OwnKey(home, signatures, kept, first);
   }
 
-  private constructor(home: string, signatures: SignatureLog, first: Opened) {
+  private constructor(home: string, signatures: SignatureLog, kept: KeptKeys, first: Opened) {
     this.#home = home;
     this.#signatures = signatures;
+    this.#kept = kept;
     this.#opened = first;
   }
 
@@ -50,18 +62,43 @@ export class OwnKey {
     return this.#opened.warnings;
   }
 
+  /** Made just now: there was none. */
+  get created(): boolean {
+    return this.#opened.created;
+  }
+
+  /** How its file lies there, for its owner. */
+  atRest(): Promise<KeyAtRest> {
+    return keyAtRest(this.path, this.#kept);
+  }
+
+  /** Has the system's keychain keep its file, or nobody any more. @throws as `keepKey` */
+  keep(how: "keychain" | "open"): Promise<void> {
+    const { address } = this.hotkey;
+    return keepKey(how, { path: this.path, address }, this.#kept);
+  }
+
+  /** What opens a key's file instead of a password; null: nothing does. @throws as `KeptKeys.passwordOf` */
+  passwordOf(path: string): string | null {
+    return this.#kept.passwordOf(path);
+  }
+
   /** Whether it can be worked with; it is not used yet. @throws as `openOrCreateHotkey` */
   async tryOut(
     place: Pick<SelectedWallet, "root" | "wallet" | "hotkey">,
     password: string | null,
   ): Promise<void> {
-    await openOrCreateHotkey({ ...place, isChosen: true }, () => Promise.resolve(password));
+    await openOrCreateHotkey({ ...place, isChosen: true }, () => Promise.resolve(password), this.#kept);
   }
 
   /** What was chosen counts from now on. @throws as `openOrCreateHotkey`, and then nothing changes */
   async reload(password: string | null): Promise<void> {
     const place = selectedWallet(this.#home);
-    this.#opened = await opened(place, this.#signatures, () => Promise.resolve(password));
+    this.#opened = await opened(place, {
+      signatures: this.#signatures,
+      password: () => Promise.resolve(password),
+      kept: this.#kept,
+    });
   }
 
   /** The wallet's payout address alone, for the hotkey that is open. */
@@ -73,11 +110,14 @@ export class OwnKey {
 
 async function opened(
   place: SelectedWallet,
-  signatures: SignatureLog,
-  password: PasswordSource,
+  {
+    signatures,
+    password,
+    kept,
+  }: { readonly signatures: SignatureLog; readonly password: PasswordSource; readonly kept: KeptKeys },
 ): Promise<Opened> {
-  const own = await openOrCreateHotkey(place, password);
-  const { path, warnings } = own;
+  const own = await openOrCreateHotkey(place, password, kept);
+  const { path, warnings, created } = own;
   const payoutColdkey = await payoutAddress(place, own);
-  return { hotkey: loggedHotkey(own, signatures), path, payoutColdkey, warnings };
+  return { hotkey: loggedHotkey(own, signatures), path, payoutColdkey, warnings, created };
 }

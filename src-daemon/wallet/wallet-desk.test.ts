@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { KeptKeys } from "./kept-keys.ts";
 import { OwnKey } from "./own-key.ts";
 import { selectedWallet } from "./selected-wallet.ts";
 import { SignatureLog } from "./signature-log.ts";
@@ -21,8 +22,11 @@ let told: [string, string][];
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "tah desk "));
-  own = await OwnKey.open(home, new SignatureLog(join(home, "signatures.jsonl"), () => 1), () =>
-    Promise.resolve(null),
+  own = await OwnKey.open(
+    home,
+    new SignatureLog(join(home, "signatures.jsonl"), () => 1),
+    () => Promise.resolve(null),
+    new KeptKeys(home, { keychain: "none", why: "no-app" }),
   );
   told = [];
   desk = new WalletDesk({

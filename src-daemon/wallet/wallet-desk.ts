@@ -4,10 +4,23 @@ import type { WalletAnswer, WalletRequest } from "../../src-protocol/wallet-ipc.
 import type { z } from "zod";
 import type { OwnKey } from "./own-key.ts";
 import { selectedWallet } from "./selected-wallet.ts";
+import { locateHotkey } from "./wallet-names.ts";
+import type { WalletPlace } from "./wallet-names.ts";
 
 export interface WalletDeskPorts {
   readonly home: string;
-  readonly own: Pick<OwnKey, "hotkey" | "path" | "payoutColdkey" | "tryOut" | "reload" | "reloadPayout">;
+  readonly own: Pick<
+    OwnKey,
+    | "hotkey"
+    | "path"
+    | "payoutColdkey"
+    | "tryOut"
+    | "reload"
+    | "reloadPayout"
+    | "atRest"
+    | "keep"
+    | "passwordOf"
+  >;
   /** The process that holds keys while one request takes. Throws its `Failure`. */
   ask(request: WalletRequest): Promise<WalletAnswer>;
   /** Another hotkey or payout address counts from now on: whatever works with the one before begins again. */
@@ -37,7 +50,17 @@ export class WalletDesk {
       wallets,
       inUse: path,
       payoutColdkey: payoutColdkey === hotkey.address ? null : payoutColdkey,
+      atRest: await own.atRest(),
     };
+  }
+
+  /** Where the file of the hotkey in use is protected; it stays the same key. */
+  keep({ how }: Params<"wallet.keep">): Promise<MethodResult<"wallet.keep">> {
+    const { own } = this.#ports;
+    return this.#inTurn(async () => {
+      await own.keep(how);
+      return own.atRest();
+    });
   }
 
   async create(key: Params<"wallet.create">): Promise<MethodResult<"wallet.create">> {
@@ -56,7 +79,10 @@ export class WalletDesk {
     backupPassword,
   }: Params<"wallet.backup">): Promise<MethodResult<"wallet.backup">> {
     const to = { type: "content" as const, password: backupPassword };
-    const request = { type: "export" as const, root: this.#root, wallet, hotkey, password, to };
+    const place = { root: this.#root, wallet, hotkey };
+    // Of a key that the keychain keeps its owner knows no password.
+    const opens = password ?? (hotkey === null ? null : this.#keptPassword({ ...place, hotkey }));
+    const request = { type: "export" as const, ...place, password: opens, to };
     const { content, address } = await this.#ask(request, "exported");
     return { content, address };
   }
@@ -82,6 +108,10 @@ export class WalletDesk {
       await own.reloadPayout();
       return own.payoutColdkey === before ? this.#inUse() : this.#change();
     });
+  }
+
+  #keptPassword(place: WalletPlace): string | null {
+    return this.#ports.own.passwordOf(locateHotkey(place).path);
   }
 
   get #root(): string {

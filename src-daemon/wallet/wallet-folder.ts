@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, lstat, mkdir, open, readdir, readlink, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, readlink, rename, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "../../src-protocol/failure.ts";
@@ -77,6 +77,30 @@ export async function createKeyFile(
     return created;
   } catch (error) {
     throw notWritable(path, error);
+  } finally {
+    await unlink(temporary).catch(() => undefined);
+  }
+}
+
+/**
+ * Puts another form of the same key in the place of a file, whole or not at all. What is to be there is looked at
+ * with `check` as it lies on the disk, before the file of before goes.
+ */
+export async function replaceKeyFile(
+  path: string,
+  temporaryFolder: string,
+  content: string | Uint8Array,
+  check: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const temporary = join(temporaryFolder, `.key-${randomBytes(8).toString("hex")}.tmp`);
+  try {
+    await writeWhole(temporary, content);
+    const written = await readKeyFile(temporary, { secret: true });
+    await check(written?.bytes ?? new Uint8Array());
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw error instanceof Failure ? error : notWritable(path, error);
   } finally {
     await unlink(temporary).catch(() => undefined);
   }

@@ -3,6 +3,7 @@ import type { Delegation, DelegationBody } from "../../src-protocol/delegation.t
 import { Failure } from "../../src-protocol/failure.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import { unlockKeyFile } from "./key-lock.ts";
+import type { KeptKeys } from "./kept-keys.ts";
 import { lockedForm } from "./locked-form.ts";
 import { createKeyFile, readKeyFile, removeTemporaryKeys } from "./wallet-folder.ts";
 import { walletHotkey } from "./wallet-hotkey.ts";
@@ -25,9 +26,10 @@ export type { WalletPlace } from "./wallet-names.ts";
 export async function openOrCreateHotkey(
   place: WalletPlace & { readonly isChosen?: boolean },
   password: PasswordSource = noPassword,
+  kept: KeptKeys | null = null,
 ): Promise<WalletHotkey> {
   const { folder, path } = locateHotkey(place);
-  const found = await openHotkey(path, folder, password);
+  const found = await openHotkey(path, folder, { password, kept });
   if (found !== null) return found;
   if (place.isChosen === true)
     throw new Failure(
@@ -35,9 +37,12 @@ export async function openOrCreateHotkey(
       `The hotkey that was chosen, ${path}, is not there (a disk that is not connected?). No other was made in its place: bring it back, or choose one with \`tah wallet use\`.`,
     );
   const files = encodeKeyFiles(newPhrase());
-  const created = await createKeyFile(path, folder, files.secret);
+  const secret = new TextEncoder().encode(files.secret);
+  // The keychain keeps it from its first moment on, where there is one.
+  const content = kept === null || kept.missing !== null ? secret : await kept.lock(path, secret);
+  const created = await createKeyFile(path, folder, content);
   // When another process was quicker, its key is the wallet's key.
-  const hotkey = await openHotkey(path, folder, noPassword, created);
+  const hotkey = await openHotkey(path, folder, { password: noPassword, kept }, created);
   if (hotkey === null) {
     throw new Failure(
       "wallet-unreadable",
@@ -48,12 +53,18 @@ export async function openOrCreateHotkey(
   return hotkey;
 }
 
-/** The hotkey in a file of before, where it is still the same and needs no password; null: it is not. */
-export async function openFormerHotkey(path: string, address: Ss58Address): Promise<WalletHotkey | null> {
+/** The hotkey in a file of before, where it is still the same and needs nobody's password; null: it is not. */
+export async function openFormerHotkey(
+  path: string,
+  address: Ss58Address,
+  kept: KeptKeys | null = null,
+): Promise<WalletHotkey | null> {
   try {
     const file = await readKeyFile(path, { secret: true });
-    if (file === null || lockedForm(file.bytes) !== null) return null;
-    const pair = decodeKeyFile(file.bytes, path);
+    if (file === null) return null;
+    const bytes = (await kept?.unlock({ bytes: file.bytes, path })) ?? file.bytes;
+    if (lockedForm(bytes) !== null) return null;
+    const pair = decodeKeyFile(bytes, path);
     return pair.address === address ? walletHotkey(pair, { path, created: false, warnings: [] }) : null;
   } catch {
     return null;
@@ -105,15 +116,19 @@ const noPassword: PasswordSource = () => Promise.resolve(null);
 async function openHotkey(
   path: string,
   folder: string,
-  password: PasswordSource,
+  { password, kept }: { readonly password: PasswordSource; readonly kept: KeptKeys | null },
   created = false,
 ): Promise<WalletHotkey | null> {
   const file = await readKeyFile(path, { secret: true });
   if (file === null) return null;
-  const given = lockedForm(file.bytes) === null ? null : await password(path);
-  const bytes = given === null ? file.bytes : await unlockKeyFile({ bytes: file.bytes, path }, given);
+  const read = { bytes: file.bytes, path };
+  let bytes = (await kept?.unlock(read)) ?? file.bytes;
+  if (lockedForm(bytes) !== null) {
+    const given = await password(path);
+    if (given !== null) bytes = await unlockKeyFile(read, given);
+  }
   const pair = decodeKeyFile(bytes, path);
-  if (given !== null) bytes.fill(0);
+  if (bytes !== file.bytes) bytes.fill(0);
   await removeTemporaryKeys(folder);
   return walletHotkey(pair, { path, created, warnings: file.warnings });
 }

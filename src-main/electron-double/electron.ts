@@ -10,6 +10,7 @@ import {
 import { DialogDouble, ScreenDouble } from "./dialog.ts";
 import { setElectron, type ElectronParts } from "./parts.ts";
 import { NotificationDouble } from "./notification.ts";
+import { SafeStorageDouble } from "./safe-storage.ts";
 import { ProtocolDouble, SessionDouble } from "./session.ts";
 import { MenuDouble, TrayDouble, nativeImageDouble } from "./tray.ts";
 import { BrowserWindowDouble } from "./window.ts";
@@ -31,6 +32,7 @@ export let {
   protocol,
   powerMonitor,
   powerSaveBlocker,
+  safeStorage,
   session,
   shell,
   dialog,
@@ -61,6 +63,7 @@ export function reset(): void {
     protocol,
     powerMonitor,
     powerSaveBlocker,
+    safeStorage,
     session,
     shell,
     dialog,
@@ -81,6 +84,7 @@ function make(): ElectronParts {
     shell: new SystemShellDouble(),
     dialog: new DialogDouble(),
     screen: new ScreenDouble(),
+    safeStorage: new SafeStorageDouble(),
   };
   setElectron(parts);
   return parts;

@@ -2,6 +2,7 @@ import type { AppDouble } from "./app.ts";
 import type { ContextBridgeDouble, IpcMainDouble, IpcRendererDouble } from "./ipc.ts";
 import type { PowerMonitorDouble, PowerSaveBlockerDouble, SystemShellDouble } from "./ipc.ts";
 import type { DialogDouble, ScreenDouble } from "./dialog.ts";
+import type { SafeStorageDouble } from "./safe-storage.ts";
 import type { ProtocolDouble, SessionDouble } from "./session.ts";
 
 /** The parts of one Electron, which know of each other. */
@@ -17,6 +18,7 @@ export interface ElectronParts {
   readonly shell: SystemShellDouble;
   readonly dialog: DialogDouble;
   readonly screen: ScreenDouble;
+  readonly safeStorage: SafeStorageDouble;
 }
 
 let present: ElectronParts | null = null;
