@@ -280,7 +280,14 @@ export class Fleet {
       this.post(member, { type: "stepped", generation, step: step + 1, loss, computeMs: 1 });
       const digest = testDigest(generation, stage, step + 1);
       this.write(member, stage, { step: step + 1, digest });
-      this.post(member, { type: "saved", generation, step: step + 1, ...SAVED_STATE, digest });
+      this.post(member, {
+        type: "saved",
+        generation,
+        step: step + 1,
+        ...SAVED_STATE,
+        digest,
+        stateSha256: digest,
+      });
       if (checkpoints && isCheckpointStep(this.run, step + 1)) {
         const sha256 = `${stage}a${step + 1}`.padEnd(64, "0");
         this.post(member, { type: "checkpoint", generation, step: step + 1, sha256, bytes: 10 });

@@ -4,7 +4,8 @@ import { Fleet, testKey, testRun } from "./fleet.test-support.ts";
 import { FORMING_LIMIT_MS } from "./forming.ts";
 import { SETTLE_MS, STRANGERS_AFTER_MS, WAIT_PER_STEP_MS } from "./network-state.ts";
 import { nextWake } from "./network.ts";
-import { tokensPerSecond } from "./progress.ts";
+import type { RunMessage } from "./network-state.ts";
+import { checkpointDue, tokensPerSecond } from "./progress.ts";
 import { runView } from "./run-view.ts";
 import { SAVED_STATE } from "../stores/saved-state.test-support.ts";
 
@@ -551,4 +552,36 @@ test("who holds a stage cannot replace a checkpoint that others can go back to, 
   for (const step of [3, 4, 7, 8, 12])
     fleet.say(holder, { type: "checkpoint", generation, step, sha256: "f".repeat(64), bytes: 1 });
   expect(fleet.state.stages[1]?.checkpoints).toEqual(before);
+});
+
+test("a checkpoint that was on its way when its pipeline broke counts, where it is the state that was trained", () => {
+  const fleet = training(3);
+  for (let i = 0; i < 5; i++) {
+    fleet.now += 100;
+    fleet.work(false);
+    fleet.hearAll();
+  }
+  const { generation } = fleet.state;
+  const holder = fleet.state.stages[1]?.holder ?? testKey(0);
+  fleet.say(holder, { type: "trouble", generation, code: "gradient-not-finite", message: "" });
+  fleet.tick(5_000);
+  expect(fleet.state).toMatchObject({ generation: generation + 1, resumeStep: 5 });
+  const said = (step: number, of: number): RunMessage & { type: "checkpoint" } => ({
+    type: "checkpoint",
+    generation: of,
+    step,
+    sha256: "a".repeat(64),
+    bytes: 1,
+  });
+  const due = checkpointDue(fleet.state, holder, said(4, generation));
+  expect(due, "it is known by all that is in it").toEqual({
+    stage: 1,
+    digest: due?.stateSha256,
+    stateSha256: fleet.state.stages[1]?.states.get(4),
+  });
+  expect(checkpointDue(fleet.state, holder, said(4, generation + 1)), "of what it began with").toBeNull();
+  expect(checkpointDue(fleet.state, holder, said(3, generation)), "no checkpoint step").toBeNull();
+  fleet.say(holder, said(4, generation));
+  expect(fleet.state.stages[1]?.checkpoints.get(4)?.sha256).toBe("a".repeat(64));
+  expect(checkpointDue(fleet.state, holder, said(4, generation)), "the first one stays").toBeNull();
 });

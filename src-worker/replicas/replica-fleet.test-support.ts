@@ -254,6 +254,12 @@ export class Fleet {
     this.tell({ type: "gone", key: node.key, code });
   }
 
+  /** Their link breaks, with what was on its way, and there is another one. */
+  relink(a: FleetNode, b: FleetNode): void {
+    a.links.get(b.key)?.close("cut");
+    this.#connect(a, b);
+  }
+
   tell(event: ReplicaEvent extends infer E ? (E extends unknown ? Omit<E, "now"> : never) : never): void {
     this.#later(() => {
       this.#now += 1;
@@ -362,12 +368,20 @@ export class Fleet {
   #connect(a: FleetNode, b: FleetNode): void {
     if (Math.abs(a.stage - b.stage) > 1) return;
     const { a: atA, b: atB, cut } = memoryLinks({ a: a.key, b: b.key });
-    a.links.set(b.key, overheard(a, atA));
-    b.links.set(a.key, overheard(b, atB));
+    for (const [node, peer, link] of [
+      [a, b, atA],
+      [b, a, atB],
+    ] as const) {
+      const heard = overheard(node, link);
+      node.links.set(peer.key, heard);
+      link.onClose(() => {
+        if (node.links.get(peer.key) !== heard) return;
+        node.links.delete(peer.key);
+        node.runner?.unlinked(peer.key);
+      });
+    }
     a.cut.push(cut);
     b.cut.push(cut);
-    atA.onClose(() => (a.links.delete(b.key), a.runner?.unlinked(b.key)));
-    atB.onClose(() => (b.links.delete(a.key), b.runner?.unlinked(a.key)));
     a.runner?.linked(atA);
     b.runner?.linked(atB);
   }

@@ -77,7 +77,7 @@ export interface ReplicaPorts {
 }
 
 /** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
-const RECEIPTS_WITHIN_MS = 2_000;
+const RECEIPTS_WITHIN_MS = 6_000;
 const RECEIPTS_AT_END_MS = 300;
 /** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
@@ -275,6 +275,7 @@ export class ReplicaRunner {
     if (this.#stopped) return;
     this.#next.restored(key);
     this.#batches.linked(key);
+    this.#receipts.linked(key);
     this.#batches.routeWaiting();
     if (this.#sideOf(key) === "own") {
       this.#given.delete(key);

@@ -171,6 +171,28 @@ describe("three stages of three replicas each", () => {
     const all = [...fleet.shares.values()].flat(2);
     expect(all.flatMap(({ microBatches }) => microBatches)).toHaveLength(6 * 3 * spec.microBatches);
   });
+
+  it.each(["receipt", "counterSignature"])(
+    "lose no receipt with a link that takes a %s with it",
+    async (type) => {
+      fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
+      const [head, middle] = fleet.nodes;
+      if (head === undefined || middle === undefined) throw new Error("no node");
+      let lost = 0;
+      const loses = type === "receipt" ? head : middle;
+      loses.sends = (message, payload, to) =>
+        message.type === type && to !== fleet.nodes[2]?.key && lost++ === 0 ? [] : [[message, payload]];
+      await trained(fleet, 2);
+      fleet.relink(head, middle);
+      for (const { runner } of fleet.nodes) await runner?.quiet();
+      expect(lost).toBeGreaterThan(0);
+      for (const { receipts } of fleet.nodes)
+        expect(receipts.map((each) => vouchedMicroBatches(each))).toEqual([
+          spec.microBatches,
+          spec.microBatches,
+        ]);
+    },
+  );
 });
 
 function flopsOf({ nodes }: Fleet): number[] {

@@ -146,6 +146,13 @@ export class ShareReceipts {
     if (waiting.signatures.every((each) => each !== null)) this.giveUp(receiptId);
   }
 
+  /** There is a link to it (again): what it may not have heard, or we not have heard of it, is asked again. */
+  linked(peer: SessionKey): void {
+    for (const { body, workerSignature, share, signatures } of this.#asked.values())
+      if (share.peers.some(({ key }, at) => key === peer && signatures[at] === null))
+        this.#ports.send(peer, { type: "receipt", body, workerSignature });
+  }
+
   /** Waits no longer for who has not answered: with no signature at all the receipt is worth nothing. */
   giveUp(id: string): void {
     const asked = this.#asked.get(id);
