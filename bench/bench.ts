@@ -79,6 +79,11 @@ const BENCHMARKS = {
       "The daemon at rest (memory, processor), input to stopped, 50 clients, a week of decisions (3 minutes; Linux)",
     load: async () => (await import("./daemon.ts")).benchDaemon,
   },
+  dashboard: {
+    about:
+      "Home in Chromium, from the daemon's first byte until it says state and earnings; its size and layout shift",
+    load: async () => (await import("./dashboard.ts")).benchDashboard,
+  },
   lab: {
     about:
       "Homes behind all kinds of routers and slow lines: which link they get, and how much of the line it uses (root)",

@@ -77,6 +77,10 @@ test("two homes that share nothing but an invitation train one model; one leaves
     const holders = run?.stages.map(({ holder }) => holder?.mine);
     expect(holders?.toSorted()).toEqual([false, true]);
     await expect(mine.page.getByRole("region", { name: "Links" }).getByText("Round trip")).toBeVisible();
+    // They are two owners: neither is told of the other's computer.
+    await expect(mine.page.getByRole("region", { name: "Other computers of mine" })).toContainText(
+      "None is known here.",
+    );
     await picture(mine, "two-homes-links");
     for (const [index, house] of houses.entries()) {
       await goTo(house.page, "Home");

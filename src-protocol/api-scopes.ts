@@ -57,6 +57,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "wallet.payout": "person",
   "providers.get": "read",
   "providers.test": "control",
+  "network.computers": "read",
   "network.list": "read",
   "network.look": "rules",
   "network.offer": "rules",

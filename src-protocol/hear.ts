@@ -32,7 +32,7 @@ interface Group {
 }
 
 /** Of what is nearly all places, anything would be an instance. */
-const LEAST_LETTERS = 4;
+const LEAST_LETTERS = 3;
 /** Places that may hold several sentences; all others end where a sentence does. */
 const WHOLE = new Set(["detail", "message", "why"]);
 const SENTENCE_END = String.raw`[.!?] [\p{Lu}“"]`;

@@ -6,6 +6,7 @@ import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
 import { stateChange, workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
+import { otherComputers } from "./own-computers.ts";
 import { limitsReport } from "./limits-report.ts";
 import { patchOperation } from "./patch.ts";
 import { decision, evidence, override, rules } from "./policy.ts";
@@ -328,6 +329,12 @@ export const METHODS = {
     result: knownNetworks,
     about:
       "The networks that this computer has joined; the one on this computer alone runs when none is active",
+  },
+  "network.computers": {
+    params: z.strictObject({}),
+    result: otherComputers,
+    about:
+      "The owner's other computers that work for the active network: with the same key, or by the payout address's word",
   },
   "network.look": {
     params: z.strictObject({ invitation: invitationText }),

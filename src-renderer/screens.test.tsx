@@ -1,6 +1,8 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { DialDrawing } from "./home/dial.tsx";
+import type { Ss58Address } from "../src-protocol/keys.ts";
+import { ArrivedTable } from "./earnings/arrived-card.tsx";
 import { LoadingFigure } from "./network/loading-bar.tsx";
 import { AppSwitches } from "./settings/app-card.tsx";
 import { LineCard } from "./schedule/line-card.tsx";
@@ -61,4 +63,36 @@ test("a copy of the app that cannot be started at sign-in does not offer it", ()
   expect(html(true)).toContain("Start when I sign in");
   expect(html(null)).not.toContain("Start when I sign in");
   expect(html(null)).toContain("Tell me");
+});
+
+test("what has arrived is told by time and by computer, and test units are never money", () => {
+  const windows = (rao: string) =>
+    (["today", "last-7-days", "last-30-days", "ever"] as const).map((window) => ({
+      window,
+      from: 0,
+      creditedRao: rao,
+      payments: rao === "0" ? 0 : 1,
+    }));
+  const device = (letter: string, is: "this" | "other", rao: string) => ({
+    hotkey: letter.repeat(48) as Ss58Address,
+    is,
+    windows: windows(rao),
+  });
+  const price = { price: "300", currency: "EUR", source: "a friend", at: 0 };
+  const html = (asset: "test" | "tao", rao: string) =>
+    renderToStaticMarkup(
+      <ArrivedTable
+        settled={{
+          asset,
+          asOf: 0,
+          windows: windows(rao),
+          devices: [device("5", "this", rao), device("4", "other", "0")],
+        }}
+        prices={{ tao: price }}
+      />,
+    );
+  expect(html("tao", "0")).toContain("No payment has arrived yet");
+  expect(html("tao", "500000000")).toContain("150.00");
+  expect(html("tao", "500000000")).toContain("Another computer of mine, 4444…4444");
+  expect(html("test", "500000000")).not.toContain("EUR");
 });

@@ -214,6 +214,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     "wallet.payout": (address) => ports.wallet.payout(address),
     "providers.get": () => providers.report(),
     "providers.test": () => providers.again(isNew()),
+    "network.computers": () => membership.session.otherComputers(),
     "network.list": () => ({ networks: membership.list() }),
     "network.look": ({ invitation }) => membership.look(invitation),
     "network.offer": ({ invitation }) => membership.offer(invitation),

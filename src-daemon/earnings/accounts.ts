@@ -5,7 +5,7 @@ import { accountAnswer, claimsAnswer, historyAnswer, receiptsAnswer } from "../.
 import type { AccountAnswer } from "../../src-protocol/api.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
-import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type {
   ClaimOutcome,
   ClaimRow,
@@ -17,6 +17,8 @@ import { bindAnswer, challengeAnswer } from "../../src-protocol/payout-consent.t
 import type { BindAnswer, bindRequest } from "../../src-protocol/payout-consent.ts";
 import { evidencePage } from "../../src-protocol/receipt-export.ts";
 import type { EvidencePage } from "../../src-protocol/receipt-export.ts";
+import { ownComputersAnswer } from "../../src-protocol/own-computers.ts";
+import type { OtherComputers, OwnKey } from "../../src-protocol/own-computers.ts";
 import { settledAnswer, windowStarts } from "../../src-protocol/settled-pay.ts";
 import type { SettledPay } from "../../src-protocol/settled-pay.ts";
 import { agreedPayout, keepAgreedPayout } from "./agreed-payout.ts";
@@ -61,6 +63,19 @@ const PAID_LOOK_MS = 100;
 const HISTORY_PAGES = 64;
 
 /** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
+/** Without this computer; of its own key only what others of it do. */
+function besides(
+  keys: readonly OwnKey[],
+  hotkey: Ss58Address,
+  own: SessionKey | null,
+): OtherComputers["keys"] {
+  return keys.flatMap((key) => {
+    const isShared = key.hotkey === hotkey;
+    const computers = key.computers.filter(({ sessionKey }) => sessionKey !== own);
+    return isShared && computers.length === 0 ? [] : [{ ...key, computers, isShared }];
+  });
+}
+
 export class Accounts {
   readonly #options: AccountsOptions;
   readonly #time: NetworkTime;
@@ -129,6 +144,16 @@ export class Accounts {
     const before = former?.keys.besides(former.id, own.address).map(({ hotkey }) => hotkey) ?? [];
     const devices = settledByDevice({ own: own.address, before, starts, answers });
     return { asset, asOf, ...devices };
+  }
+
+  /** The owner's computers beside this one, by key. @param own by which the network knows this computer */
+  async otherComputers(own: SessionKey | null): Promise<OtherComputers> {
+    const { own: hotkey } = this.#options;
+    const [{ asset }, { keys }] = await Promise.all([
+      this.#account(hotkey),
+      this.#ask(hotkey, "account/computers", ownComputersAnswer),
+    ]);
+    return { asset, keys: besides(keys, hotkey.address, own) };
   }
 
   evidence({ afterReceipt, afterStatement }: NonNullable<EvidencePage["next"]>): Promise<EvidencePage> {

@@ -97,6 +97,7 @@ function membership(mayOpen = () => true): Membership {
         retry: () => undefined,
         claim: () => Promise.reject(new Error("nothing is claimed here")),
         kill: () => undefined,
+        otherComputers: () => Promise.reject(new Error("not here")),
         held: () => null,
       });
     },

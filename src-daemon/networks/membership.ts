@@ -26,6 +26,7 @@ type Session = Pick<
   | "claim"
   | "kill"
   | "held"
+  | "otherComputers"
 >;
 
 export interface MembershipPorts {

@@ -17,6 +17,7 @@ import type { ProcessList } from "../supervision/process-list.ts";
 import type { Reach } from "./reach.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
 import type { Held, SupervisorOptions } from "../supervision/supervisor.ts";
+import type { OtherComputers } from "../../src-protocol/own-computers.ts";
 import type { Member, WorkerSettings } from "../supervision/worker-process.ts";
 
 /** All that differs between one network and another. */
@@ -181,10 +182,8 @@ export class NetworkSession {
   /** Claims all that has accrued, and says so. */
   async claim(): Promise<ClaimOutcome> {
     const outcome = await this.accounts.claim();
-    for (const { amountRao, asset, payoutColdkey, status } of [outcome, ...outcome.others])
-      this.#live.note(
-        `${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed for ${payoutColdkey}: ${status}.`,
-      );
+    for (const { amountRao, asset, status } of [outcome, ...outcome.others])
+      this.#live.note(`${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed: ${status}.`);
     this.#earnings.now();
     return outcome;
   }
@@ -195,6 +194,11 @@ export class NetworkSession {
     this.#epochs.stop();
     await this.#supervisor.stop(reason);
     this.#watch.follow(null);
+  }
+
+  /** The owner's computers that work for this network, beside this one. */
+  otherComputers(): Promise<OtherComputers> {
+    return this.accounts.otherComputers(this.#supervisor.ownKey);
   }
 
   kill(): void {

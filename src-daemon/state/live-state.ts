@@ -4,6 +4,7 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { LoadingProgress } from "../../src-protocol/loading.ts";
 import { explain } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
+import { situationText } from "../../src-protocol/why.ts";
 import { activityBetween } from "./activity.ts";
 import { EMBEDDED_CHAIN, nothingEarned } from "./initial-state.ts";
 import type { KeptState } from "../supervision/kept-child.ts";
@@ -162,7 +163,11 @@ export class LiveState {
     this.#listener();
     if (this.#silent) return;
     const after = this.store.get();
-    const reason = explain(after.decision, this.#ports.now());
+    // A pause is told with its end, as every surface tells it.
+    const reason =
+      after.decision.action === "pause"
+        ? situationText(after, this.#ports.now())
+        : explain(after.decision, this.#ports.now());
     for (const line of activityBetween(before, after, reason)) this.note(line);
   }
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { LineLimits, LineUse, TrafficState } from "../../src-protocol/line-limits.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
@@ -169,6 +170,11 @@ export class Supervisor {
   }
 
   /** Ends everything at once. */
+  /** By which the network knows this computer's own worker of now; null: there is none. */
+  get ownKey(): SessionKey | null {
+    return this.#workers[0]?.key ?? null;
+  }
+
   kill(): void {
     this.#ending = true;
     clearInterval(this.#memoryWatch);

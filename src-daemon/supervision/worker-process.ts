@@ -73,6 +73,7 @@ export class WorkerProcess {
   #sentTo: string | null = null;
   /** Of a process that waits for its `start`. */
   #sessionKey: SessionKey | null = null;
+  #key: SessionKey | null = null;
   #wanted = false;
   #provider: ExecutionProvider = "cpu";
   /** What the process of now was told to compute with. */
@@ -105,6 +106,11 @@ export class WorkerProcess {
         (state) => this.#state(state),
       ),
     );
+  }
+
+  /** Of the process of now, by which the network knows this computer; null: there is none. */
+  get key(): SessionKey | null {
+    return this.#key;
   }
 
   get pid(): number | null {
@@ -225,6 +231,7 @@ export class WorkerProcess {
     switch (parsed.data.type) {
       case "sessionKey":
         this.#sessionKey = parsed.data.sessionKey;
+        this.#key = parsed.data.sessionKey;
         this.#limits = NO_LIMITS;
         if (this.#endsAt !== null) this.#tellEnd();
         this.#ports.onBegun?.();

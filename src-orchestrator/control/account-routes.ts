@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { OwnComputersAnswer } from "../../src-protocol/own-computers.ts";
 import { bindRequest, challengeRequest } from "../../src-protocol/payout-consent.ts";
 import { MOST_SINCE } from "../../src-protocol/settled-pay.ts";
 import { challenge, consent } from "../ledger/bindings.ts";
@@ -15,13 +16,19 @@ import type { Store } from "../stores/store.ts";
 
 const ROWS_LIMIT = 1_000;
 
+export interface AccountPorts {
+  /** A claim was accepted: it is to be paid. */
+  readonly onAccepted: () => void;
+  /** The computers of a hotkey's owner. */
+  readonly computers: (hotkey: Ss58Address) => OwnComputersAnswer;
+}
+
 /** What belongs to a hotkey: every request is signed by it. */
 export function accountRoutes(
   server: FastifyInstance,
   store: Store,
   options: ClaimOptions,
-  /** A claim was accepted: it is to be paid. */
-  onAccepted: () => void,
+  ports: AccountPorts,
 ): void {
   // SECURITY: the signature is over the exact bytes received, so they are kept as they came.
   server.removeAllContentTypeParsers();
@@ -43,6 +50,10 @@ export function accountRoutes(
   server.get(
     "/v1/account/receipts",
     signed((hotkey, request) => ({ receipts: receiptRows(store, hotkey, limitOf(request)) })),
+  );
+  server.get(
+    "/v1/account/computers",
+    signed((hotkey) => ports.computers(hotkey)),
   );
   server.get(
     "/v1/account/claimable",
@@ -70,7 +81,7 @@ export function accountRoutes(
     "/v1/claims",
     signed(async (hotkey, request) => {
       const row = await acceptClaim(store, options, hotkey, readBody(bodyOf(request)));
-      if (row.status === "accepted") onAccepted();
+      if (row.status === "accepted") ports.onAccepted();
       return row;
     }),
   );

@@ -11,6 +11,7 @@ import { channelOf, tokenIn } from "./access.ts";
 import type { Access } from "./access.ts";
 import { MOST_STEPS } from "../../src-protocol/model.ts";
 import { accountRoutes } from "./account-routes.ts";
+import { ownComputers } from "./own-computers.ts";
 import { blobRoutes } from "./blob-routes.ts";
 import type { Blobs } from "../stores/blobs.ts";
 import type { ClaimOptions } from "../ledger/claim-rules.ts";
@@ -190,7 +191,10 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   await server.register(async (scope) => {
     scope.addHook("onRequest", limited(signedBudget));
     scope.addHook("onRequest", async (request) => endSlowBody(request));
-    accountRoutes(scope, store, ports.claims, ports.onAccepted);
+    accountRoutes(scope, store, ports.claims, {
+      onAccepted: ports.onAccepted,
+      computers: (hotkey) => ownComputers(store, host, hotkey),
+    });
   });
   await server.register(async (scope) => blobRoutes(scope, ports.blobs, host, ports.onCorrupt));
   return server;

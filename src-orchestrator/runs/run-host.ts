@@ -142,6 +142,13 @@ export class RunHost {
     return memberStageOf(this.state, key);
   }
 
+  /** It trains its stage now; else it gets ready, or waits. */
+  isLive(key: SessionKey): boolean {
+    const member = this.state.team?.run?.members.get(key);
+    if (member !== undefined) return member.phase === "live";
+    return this.state.phase === "training" && this.stageOf(key) !== null;
+  }
+
   /** Which stage's checkpoint this would be, of which state; null when it would change nothing. */
   checkpointDue(key: SessionKey, message: CheckpointMessage): ReturnType<typeof checkpointDue> {
     return checkpointDue(this.state, key, message);

@@ -8,6 +8,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { amount, count, moment, shortened, unitOf } from "../parts/format.ts";
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
+import { SHOWN_LATER } from "./receipt-table.tsx";
 import { Heard } from "../parts/heard.tsx";
 
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
@@ -36,6 +37,7 @@ export function ClaimTable() {
         </h2>
       </div>
       {failure !== null && isOpen && <FailureNotice failure={failure} />}
+      {rows === null && !isOpen && <p className={controls["hint"]}>{say(SHOWN_LATER)}</p>}
       {rows !== null && rows.length === 0 && (
         <p className={controls["hint"]}>
           {say("No claim yet. The first one appears here when you press Claim.")}

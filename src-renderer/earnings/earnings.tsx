@@ -1,6 +1,7 @@
 import { ScreenLink } from "../parts/screen-link.tsx";
 import { Trans } from "@lingui/react";
 import { say } from "../../src-protocol/say.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
 import { formatTao } from "../../src-protocol/units.ts";
 import { ClaimButton } from "./claim-button.tsx";
 import { ClaimTable } from "./claim-table.tsx";
@@ -11,6 +12,7 @@ import styles from "./earnings.module.css";
 import { momentText } from "../../src-protocol/reason-text.ts";
 import { useNow } from "../parts/clock-now.ts";
 import { amount, count, money, shortened, unitOf } from "../parts/format.ts";
+import { ArrivedCard } from "./arrived-card.tsx";
 import { EarnedChart } from "./earned-chart.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
 import { Heard } from "../parts/heard.tsx";
@@ -73,12 +75,7 @@ export function Earnings() {
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.claimedRao))} ${unit}`}>
             <span data-testid="claimed">{amount(earnings.claimedRao)}</span> <small>{unit}</small>
           </p>
-          <p className={controls["hint"]}>
-            {say("{paid} of it paid, the rest on its way; {receipts} receipts with what is pending", {
-              paid: amount(earnings.paidRao),
-              receipts: count(earnings.receipts),
-            })}
-          </p>
+          <p className={controls["hint"]}>{paidText(earnings)}</p>
         </section>
         <section className={controls["card"]} aria-labelledby="account-title">
           <h2 id="account-title" className={styles["label"]}>
@@ -143,8 +140,18 @@ export function Earnings() {
           </p>
         ))}
       <EarnedChart />
+      <ArrivedCard />
       <ClaimTable />
       <ReceiptTable />
     </>
   );
+}
+
+/** What of it has arrived; and how many receipts there are, claimed or not. */
+function paidText({ claimedRao, paidRao, receipts }: DaemonState["earnings"]): string {
+  const all = { receipts: count(receipts), paid: amount(paidRao) };
+  if (claimedRao === "0") return say("nothing yet; {receipts} receipts are pending", all);
+  return claimedRao === paidRao
+    ? say("all of it paid; {receipts} receipts with what is pending", all)
+    : say("{paid} of it paid, the rest on its way; {receipts} receipts with what is pending", all);
 }

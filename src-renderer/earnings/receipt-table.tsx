@@ -1,4 +1,4 @@
-import { say } from "../../src-protocol/say.ts";
+import { phrase, say } from "../../src-protocol/say.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
@@ -15,6 +15,8 @@ import styles from "./receipt-table.module.css";
 const ASKED = 500;
 /** Of one hour. */
 const SHOWN = 50;
+/** Of a table that was never read. */
+export const SHOWN_LATER = phrase("Shown as soon as the connection is back.");
 const REFRESH_MS = 3_000;
 const ask = async () => (await getBridge().call("earnings.receipts", { limit: ASKED })).receipts;
 
@@ -42,6 +44,7 @@ export function ReceiptTable() {
           {say("No receipt yet. The first ones come with the first finished step.")}
         </p>
       )}
+      {rows === null && !isOpen && <p className={controls["hint"]}>{say(SHOWN_LATER)}</p>}
       {rows !== null &&
         receiptHours(rows, rows.length < ASKED).map((hour, index) => (
           <HourOfReceipts key={hour.from} hour={hour} asset={asset} isFirst={index === 0} now={now} />
@@ -119,7 +122,9 @@ function ReceiptRows({
             {say("Amount")}
             <span data-spare> ({unitOf(asset)})</span>
           </th>
-          <th scope="col">{say("Claim")}</th>
+          <th scope="col" data-spare>
+            {say("Claim")}
+          </th>
         </tr>
       </thead>
       <tbody>
@@ -137,7 +142,7 @@ function ReceiptRows({
               {count(receipt.tokens)}
             </td>
             <td className={controls["number"]}>{amount(receipt.amountRao)}</td>
-            <td>{receipt.claimId === null ? say("pending") : say("claimed")}</td>
+            <td data-spare>{receipt.claimId === null ? say("pending") : say("claimed")}</td>
           </tr>
         ))}
       </tbody>

@@ -83,7 +83,7 @@ function countdown(ms: number): string {
 
 export function DialDrawing({ minute, coming, byHand, ran, tone, centre, word }: DialDrawingProps) {
   const tip = dialPoint(minute, HOURS_RADIUS);
-  const base = dialPoint(minute, 72);
+  const base = dialPoint(minute, 84);
   return (
     <svg
       className={styles["dial"]}

@@ -6,6 +6,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { JoinCard } from "./join-card.tsx";
 import { KnownNetworks } from "./known-networks.tsx";
 import { LinkList } from "./link-list.tsx";
+import { OtherComputers } from "./other-computers.tsx";
 import { OfferCard } from "./offer-card.tsx";
 import { useAction } from "../parts/use-action.ts";
 
@@ -36,6 +37,7 @@ export function Network() {
         <JoinCard />
       </div>
       <LinkList network={network} />
+      {network.kind === "remote" && <OtherComputers />}
       <KnownNetworks network={network} />
     </div>
   );

@@ -54,7 +54,7 @@ export function Condition({
   children,
 }: {
   title: string;
-  about: string;
+  about: ReactNode;
   on: boolean;
   onChange: (on: boolean) => void;
   children?: ReactNode;

@@ -3,6 +3,7 @@ import { useId } from "react";
 import type { Rules } from "../../src-protocol/policy.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
+import { Heard } from "../parts/heard.tsx";
 import { Condition } from "./conditions.tsx";
 import styles from "./conditions.module.css";
 
@@ -34,7 +35,13 @@ export function HowMuchCard({ rules, onChange }: { rules: Rules; onChange: (rule
         />
         <Condition
           title={say("Keep the computer awake")}
-          about={`${say("While it works on mains; the screen may go dark.")} ${awake}`.trim()}
+          about={
+            <>
+              {say("While it works on mains; the screen may go dark.")}
+              {awake !== "" && " "}
+              {awake !== "" && <Heard text={awake} />}
+            </>
+          }
           on={rules.keepAwake}
           onChange={(keepAwake) => onChange({ ...rules, keepAwake })}
         />

@@ -1,5 +1,6 @@
 import { say, phrase } from "../../src-protocol/say.ts";
 import type { LimitRow } from "../../src-protocol/limits-report.ts";
+import { executionProvider, PROVIDER_NAMES } from "../../src-protocol/providers.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { useRows } from "../parts/rows-of.ts";
@@ -24,6 +25,11 @@ const NAMES = {
   "graphics-card": phrase("Graphics card"),
   power: phrase("Power"),
 } as const satisfies Record<LimitRow["what"], unknown>;
+
+function usedText(what: LimitRow["what"], used: string): string {
+  const provider = executionProvider.safeParse(used);
+  return what === "graphics-card" && provider.success ? say(PROVIDER_NAMES[provider.data]) : used;
+}
 
 /** What was asked of it, and what this computer holds it to. */
 export function LimitsCard() {
@@ -65,7 +71,7 @@ export function LimitsCard() {
             </p>
             {used !== null && (
               <p className={controls["hint"]}>
-                {say("In use")}: <Heard text={used} />
+                {say("In use")}: <Heard text={usedText(what, used)} />
               </p>
             )}
           </Row>
