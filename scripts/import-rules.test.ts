@@ -101,3 +101,21 @@ test("imports are found over several lines, in re-exports and for side effects",
     ),
   ).toEqual(["./a.ts", "./b.ts", "./c.css", "./d.ts"]);
 });
+
+test("a family is imported by its one entrance, where it has one", () => {
+  const root = checkout({});
+  for (const family of ["links", "plain"]) mkdirSync(join(root, "src-worker", family));
+  mkdirSync(join(root, "src-worker", "links", "tls"));
+  const files = {
+    "links/index.ts": `export { Link } from "./tls/link.ts";`,
+    "links/tls/link.ts": `import type { Inbox } from "../inbox.ts";`,
+    "links/inbox.ts": "",
+    "plain/one.ts": `import { Link } from "../links/index.ts";`,
+    "worker.ts": `import { Link } from "./links/tls/link.ts"; import { one } from "./plain/one.ts";`,
+    "worker.test.ts": `import { Link } from "./links/tls/link.ts";`,
+  };
+  for (const [file, source] of Object.entries(files)) writeFileSync(join(root, "src-worker", file), source);
+  expect(brokenImports(root)).toEqual([
+    "src-worker/worker.ts must import src-worker/links by its one entrance, src-worker/links/index.ts (./links/tls/link.ts)",
+  ]);
+});

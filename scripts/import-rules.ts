@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { importCircles, loaded, reached } from "./import-circles.ts";
 
@@ -75,6 +75,9 @@ function brokenIn(root: string, folder: string, file: string): string[] {
       const other = relative(root, resolve(dirname(file), target)).split(sep)[0] ?? "";
       if (other !== folder && !(MAY_IMPORT[folder] ?? []).includes(other))
         broken.push(`${from} must not import ${other} (${target})`);
+      const closed = closedFolder(root, file, resolve(dirname(file), target));
+      if (closed !== null)
+        broken.push(`${from} must import ${closed} by its one entrance, ${closed}/index.ts (${target})`);
     } else if (target === "electron" && folder !== "src-main") {
       broken.push(`${from} must not import electron: only src-main may`);
     } else if (PURE_FOLDERS.has(folder) && target.startsWith("node:") && !PURE_BUILT_INS.has(target)) {
@@ -84,6 +87,16 @@ function brokenIn(root: string, folder: string, file: string): string[] {
     }
   }
   return broken;
+}
+
+/** The family that an import enters beside its entrance; null: it enters none, or has none. A family is a folder with an `index.ts`. */
+function closedFolder(root: string, from: string, target: string): string | null {
+  for (let folder = dirname(target); folder.startsWith(root) && folder !== root; folder = dirname(folder)) {
+    if (from.startsWith(folder + sep)) return null;
+    if (target !== join(folder, "index.ts") && existsSync(join(folder, "index.ts")))
+      return relative(root, folder).split(sep).join("/");
+  }
+  return null;
 }
 
 /** Targets of static imports, re-exports and dynamic imports with a literal. */

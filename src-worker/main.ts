@@ -15,7 +15,7 @@ import { Snapshots } from "./stage/snapshots.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
-import { ReplicaWeb } from "./replicas/replica-web.ts";
+import { ReplicaWeb } from "./replicas/index.ts";
 import { TrainingWorker } from "./worker.ts";
 import { DeclaredEnd } from "./limits/declared-end.ts";
 import { OrchestratorRoute } from "./control/orchestrator-route.ts";

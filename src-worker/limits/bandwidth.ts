@@ -1,6 +1,6 @@
 import { CHUNK_BYTES } from "../../src-protocol/peer.ts";
 import { TokenBucket } from "../../src-protocol/token-bucket.ts";
-import type { LinkClock } from "../links/link-clock.ts";
+import type { LinkClock } from "../links/index.ts";
 
 /** What may flow at once after a pause, in seconds of the limit. */
 const BURST_SECONDS = 0.25;

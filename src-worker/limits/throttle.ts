@@ -1,6 +1,6 @@
 import type { LineLimits, LineUse } from "../../src-protocol/line-limits.ts";
-import type { LinkClock } from "../links/link-clock.ts";
-import { systemClock } from "../links/link-clock.ts";
+import type { LinkClock } from "../links/index.ts";
+import { systemClock } from "../links/index.ts";
 import { Bandwidth } from "./bandwidth.ts";
 
 /**

@@ -2,7 +2,7 @@ import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BLOB_ASKS, BLOB_PART_BYTES } from "../../src-protocol/peer.ts";
 import type { BlobMessage } from "../../src-protocol/peer.ts";
-import type { Link } from "../links/link.ts";
+import type { Link } from "../links/index.ts";
 
 /** Half of what may be: an answer can be here before the other side knows that it has left. */
 const ASKS_UNDER_WAY = BLOB_ASKS / 2;

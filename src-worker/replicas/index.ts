@@ -1,0 +1,4 @@
+/** The one entrance: what the worker may know of stages that have many replicas. */
+export { ReplicaRunner } from "./replica-runner.ts";
+export type { ReplicaInstruction } from "./replica-runner.ts";
+export { ReplicaWeb } from "./replica-web.ts";
