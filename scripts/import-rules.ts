@@ -18,6 +18,56 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src-renderer": ["src-protocol"],
 };
 
+/**
+ * The families of the daemon, and the files by which the others come in; everything else of a family is its own.
+ * A family has few doors, and not one file that names them all: whoever asks `run-plan.ts` for a number would
+ * load all that runs need. `start/`, `daemon.ts` and `main.ts` put the parts together and may take each.
+ */
+const DOORS: Record<string, readonly string[]> = {
+  agents: ["agents"],
+  api: [],
+  awake: ["keep-awake"],
+  chain: ["chain-acting", "chain-api", "chain-calls", "chain-errors", "chain-sending"],
+  "data-folder": ["home", "lock", "log-file", "private-file"],
+  earnings: ["accounts", "clock-problem", "earnings-round", "epoch-claims"],
+  evidence: ["evidence-watch", "missing-evidence", "probes", "run-command", "watts", "watts-linux"],
+  forecast: ["forecast"],
+  history: ["history-keeper", "history-store"],
+  networks: ["membership", "network-session", "reach", "unreachable"],
+  payer: ["payer-process"],
+  policy: ["limits-shown", "policy-keeper", "stored-json", "timers"],
+  presence: ["away-share", "presence-store", "sleep-suggestion"],
+  providers: ["cards", "providers"],
+  runs: ["data-reading", "model-writer", "run-job", "run-plan"],
+  state: ["initial-state", "live-state", "run-picture", "state-store"],
+  supervision: [
+    "card-workers",
+    "child",
+    "core-limits",
+    "kept-child",
+    "orchestrator-process",
+    "process-list",
+    "process-ports",
+    "sandbox",
+    "supervisor",
+    "work-group",
+    "worker-process",
+  ],
+  wallet: [
+    "selected-wallet",
+    "signature-log",
+    "signed-request",
+    "spend-limits",
+    "wallet",
+    "wallet-act",
+    "wallet-book",
+    "wallet-desk",
+    "wallet-hotkey",
+  ],
+};
+/** Where the daemon's parts are put together. */
+const PUTS_TOGETHER = new Set(["start", "daemon.ts", "main.ts", "options.ts"]);
+
 /** Node's built-in modules that pure folders may use: computing, never I/O. */
 const PURE_BUILT_INS = new Set(["node:crypto", "node:buffer"]);
 const PURE_FOLDERS = new Set(["src-protocol", "src-engine"]);
@@ -33,7 +83,7 @@ const isTest = (file: string) =>
 export function brokenImports(root: string): string[] {
   return Object.keys(MAY_IMPORT)
     .flatMap((folder) => sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)))
-    .concat(circlesIn(root), tableReachedIn(root), nodeInBrowser(root));
+    .concat(circlesIn(root), tableReachedIn(root), nodeInBrowser(root), doorsPassedBy(root));
 }
 
 function circlesIn(root: string): string[] {
@@ -64,6 +114,35 @@ function nodeInBrowser(root: string): string[] {
       .filter((target) => target.startsWith("node:"))
       .map((target) => `${relative(root, file)} is loaded by the dashboard, so it must not import ${target}`),
   );
+}
+
+/** Families of the daemon that are entered elsewhere than by their doors, and doors that nobody uses. */
+function doorsPassedBy(root: string): string[] {
+  const daemon = join(root, "src-daemon");
+  const used = new Set<string>();
+  const broken: string[] = [];
+  for (const file of sources(daemon).filter((one) => !isTest(one))) {
+    const [from = ""] = relative(daemon, file).split(sep);
+    if (PUTS_TOGETHER.has(from)) continue;
+    for (const target of importsOf(readFileSync(file, "utf8")).filter((one) => one.startsWith("."))) {
+      const [family = "", name, ...deeper] = relative(daemon, resolve(dirname(file), target)).split(sep);
+      if (name === undefined || family === "" || family === ".." || family === from || deeper.length > 0)
+        continue;
+      const door = name.replace(/\.ts$/, "");
+      used.add(`${family}/${door}`);
+      if (!(DOORS[family] ?? []).includes(door))
+        broken.push(
+          `${relative(root, file)} must not import src-daemon/${family}/${name}: it is no door of ${family}`,
+        );
+    }
+  }
+  const unused = Object.entries(DOORS).flatMap(([family, doors]) =>
+    doors.map((door) => `${family}/${door}`).filter((door) => !used.has(door)),
+  );
+  // A made checkout of a test has no daemon whose doors could be used.
+  return used.size === 0
+    ? broken
+    : [...broken, ...unused.map((door) => `src-daemon/${door}.ts is no door: nobody comes in by it`)];
 }
 
 function brokenIn(root: string, folder: string, file: string): string[] {

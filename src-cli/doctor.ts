@@ -76,15 +76,20 @@ function folder(home: string): Finding[] {
 function sleep(): Finding[] {
   if (process.platform !== "linux") return [];
   const about = "Staying awake";
+  const trial = ["--what=idle", "--who=Train at Home", "--why=Trying it", "--mode=block", "true"];
   try {
-    execFileSync("systemd-inhibit", ["--version"], { stdio: "ignore", timeout: 2000 });
-    return [{ about, is: "good", text: "systemd-inhibit is there." }];
-  } catch {
+    execFileSync("systemd-inhibit", trial, { stdio: "ignore", timeout: 5000 });
+    return [{ about, is: "good", text: "systemd-inhibit works." }];
+  } catch (error) {
+    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const what = isMissing
+      ? "systemd-inhibit is not there"
+      : "systemd-inhibit is there and does not work for this account (no service manager answers, as in a container, or it does not allow it, as over SSH)";
     return [
       {
         about,
         is: "warning",
-        text: "systemd-inhibit is not there: the computer may go to sleep while it works. Let it sleep later in its settings.",
+        text: `${what}: the computer may go to sleep while it works. Let it sleep later in its settings.`,
       },
     ];
   }

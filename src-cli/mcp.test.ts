@@ -64,7 +64,7 @@ beforeEach(async () => {
     tokens,
     state,
     membership: { retry: () => {}, session: { accounts: { claims: async () => [] } } },
-    history: { hours: () => [] },
+    history: { hours: () => [], computer: () => [] },
     presence: { hours: () => [], forget: () => {} },
     endToken: (id: string) => server.endToken(id),
   } as unknown as HandlerPorts;

@@ -57,6 +57,7 @@ describe("tah rules, to write", () => {
       { keepAwake: false, learnHours: false, timeZone: "Asia/Tokyo" },
     ],
     ["set electricity=0.30@120", { electricity: { pricePerKwh: 0.3, watts: 120 } }],
+    ["set electricity=0.30", { electricity: { pricePerKwh: 0.3, watts: null } }],
   ])("%s", (text, change) => {
     expect(words(text)).toEqual({ ...ALWAYS, ...change });
   });

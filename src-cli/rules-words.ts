@@ -21,7 +21,7 @@ Words (without any, the rules are shown):
                                       networks=cafe,office|no  data=50GB|no  cores=2|all  quiet=yes|no
                                       memory=4GB|no  disk=20GB|no
                                       gpu=yes|no  awake=yes|no  learn=yes|no  zone=Europe/Berlin|own
-                                      electricity=0.30@120|no  (price per kWh @ watts more)
+                                      electricity=0.30@120|0.30|no  (price per kWh @ watts more; else as measured)
   json TEXT                           all rules, as --json prints them`;
 
 /** `rules` with what the words say. Throws `bad-rules`. */
@@ -176,10 +176,10 @@ function megabytes(name: string, value: string): number {
 }
 
 function electricity(value: string): NonNullable<Rules["electricity"]> {
-  const [, price, watts] = /^(\d+(?:\.\d+)?)@(\d+(?:\.\d+)?)$/.exec(value) ?? [];
-  if (price === undefined || watts === undefined)
-    throw bad("electricity needs a price per kWh and watts, like 0.30@120");
-  return { pricePerKwh: Number(price), watts: Number(watts) };
+  const [, price, watts] = /^(\d+(?:\.\d+)?)(?:@(\d+(?:\.\d+)?))?$/.exec(value) ?? [];
+  if (price === undefined)
+    throw bad("electricity needs a price per kWh, like 0.30, or with the watts that it takes, like 0.30@120");
+  return { pricePerKwh: Number(price), watts: watts === undefined ? null : Number(watts) };
 }
 
 function bad(why: string): Failure {

@@ -1,9 +1,16 @@
 import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
+import type { ReadStream, WriteStream } from "node:tty";
 import { Failure } from "../src-protocol/failure.ts";
 
 /** Secrets come from a terminal that does not show them, or from a file: never from the command line. */
 export type SecretReader = (question: string) => Promise<string>;
+
+/** Where secrets are typed, and where the questions stand. */
+export interface SecretTerminal {
+  readonly input: ReadStream;
+  readonly output: WriteStream;
+}
 
 const LONGEST_FILE_BYTES = 64 * 1024;
 
@@ -19,28 +26,86 @@ export function secretFile(path: string): string {
 }
 
 /** Null where there is no terminal to ask at. */
-export function secretAtTerminal(): SecretReader | null {
-  const { stdin, stderr } = process;
-  if (!stdin.isTTY || !stderr.isTTY) return null;
-  return (question) =>
-    new Promise((answer, reject) => {
-      const terminal = createInterface({ input: stdin, output: stderr, terminal: true });
-      stderr.write(question);
-      // What is typed is not shown; the line's end is.
-      const shown = terminal as unknown as { _writeToOutput: (text: string) => void };
-      shown._writeToOutput = () => undefined;
-      terminal.once("SIGINT", () => {
-        terminal.close();
-        stderr.write("\n");
-        reject(new Failure("interrupted", "Stopped. Nothing was changed."));
-      });
-      terminal.once("line", (text) => {
-        terminal.close();
-        stderr.write("\n");
-        answer(text);
-      });
-    });
+export function secretAtTerminal(
+  terminal: SecretTerminal = { input: process.stdin, output: process.stderr },
+): SecretReader | null {
+  if (!terminal.input.isTTY || !terminal.output.isTTY) return null;
+  // One for all questions of a command: what was typed ahead is the next one's answer.
+  const typed = TYPED.get(terminal.input) ?? new HiddenLines(terminal);
+  TYPED.set(terminal.input, typed);
+  return (question) => typed.ask(question);
 }
+
+/**
+ * Lines that are typed and not shown. Several may come at once (pasted, or typed ahead of the question): each
+ * answers one question, in order, and the terminal shows nothing before the last question is answered.
+ */
+class HiddenLines {
+  readonly #terminal: SecretTerminal;
+  readonly #lines: string[] = [];
+  #open: Interface | null = null;
+  #waiting: { answer(text: string): void; refuse(failure: Failure): void } | null = null;
+
+  constructor(terminal: SecretTerminal) {
+    this.#terminal = terminal;
+  }
+
+  ask(question: string): Promise<string> {
+    this.#terminal.output.write(question);
+    return new Promise((answer, refuse) => {
+      this.#waiting = { answer, refuse };
+      if (!this.#answer()) this.#open ??= this.#listen();
+    });
+  }
+
+  #listen(): Interface {
+    const { input, output } = this.#terminal;
+    const lines = createInterface({ input, output, terminal: true });
+    // What is typed is not shown; the line's end is.
+    const shown = lines as unknown as { _writeToOutput: (text: string) => void };
+    shown._writeToOutput = () => undefined;
+    const stop = (): void => {
+      const waiting = this.#waiting;
+      this.#waiting = null;
+      output.write("\n");
+      this.#close();
+      waiting?.refuse(new Failure("interrupted", "Stopped. Nothing was changed."));
+    };
+    lines.on("SIGINT", stop);
+    // The terminal is gone, or Ctrl-D: nobody will answer any more.
+    lines.on("close", () => {
+      if (this.#open === lines) stop();
+    });
+    lines.on("line", (text) => {
+      this.#lines.push(text);
+      this.#answer();
+    });
+    return lines;
+  }
+
+  #answer(): boolean {
+    const waiting = this.#waiting;
+    const line = this.#lines[0];
+    if (waiting === null || line === undefined) return false;
+    this.#lines.shift();
+    this.#waiting = null;
+    this.#terminal.output.write("\n");
+    waiting.answer(line);
+    // All that has come with this line is read first, and the next question may follow at once.
+    setImmediate(() => {
+      if (this.#waiting === null) this.#close();
+    });
+    return true;
+  }
+
+  #close(): void {
+    const open = this.#open;
+    this.#open = null;
+    open?.close();
+  }
+}
+
+const TYPED = new WeakMap<ReadStream, HiddenLines>();
 
 /** Asked twice, for nobody sees what they type. @throws Failure `passwords-differ` */
 export async function newPassword(ask: SecretReader): Promise<string> {

@@ -15,9 +15,10 @@ import { DEFAULT_AGENT_BUDGET } from "../src-protocol/agent-budget.ts";
 import { auditText, tokensText, tokenText } from "./access-text.ts";
 import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
-import { paidWorth } from "../src-protocol/price.ts";
+import { netOf, paidWorth } from "../src-protocol/price.ts";
 import { claimText, earningsText, forecastText, historyText, limitsText } from "./answers.ts";
 import { settledText, statusText } from "./answers.ts";
+import { hoursText } from "./hours-text.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
@@ -71,6 +72,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
 interface Common {
   readonly scopes?: string;
   readonly days?: string;
+  readonly hours?: true;
   readonly json?: true;
   readonly home?: string;
   readonly again?: true;
@@ -208,15 +210,18 @@ command("limits", "each limit, what is asked of it and what holds here", async (
 command(
   "history",
   "when it worked and waited, why, and by whom; newest first",
-  async (client, _, { days }) => {
-    const from = days === undefined ? 0 : Date.now() - numberIn("--days", days, 1, 3650) * 86_400_000;
+  async (client, _, { days, hours }) => {
+    const back = days === undefined ? null : numberIn("--days", days, 1, 3650) * 86_400_000;
+    if (hours === true) return workedHours(client, back ?? 7 * 86_400_000);
     const { changes } = await client.call("history.changes", {
-      from: Math.max(0, Math.floor(from)),
+      from: back === null ? 0 : Math.max(0, Math.floor(Date.now() - back)),
       limit: 1000,
     });
     return { data: { changes }, text: historyText(changes) };
   },
-).option("--days <days>", "not further back (else: the last 1000 changes)");
+)
+  .option("--days <days>", "not further back (else: the last 1000 changes, the hours of 7 days)")
+  .option("--hours", "what each hour was worked, sent, received, drawn and paid instead");
 
 command("earnings", "what was earned", async (client) => {
   const state = await client.call("state.get", {});
@@ -361,7 +366,10 @@ command(
       to: Date.now() + minutes * 60_000,
       ifStarted: asked.ifStarted === true,
     });
-    return { data: said, text: forecastText(said, Date.now()) };
+    const { prices } = await client.call("price.get", {});
+    const net = netOf(said, prices, Date.now());
+    const text = [forecastText(said, Date.now()), ...(net === null ? [] : [net.text])].join("\n");
+    return { data: { ...said, net }, text };
   },
 )
   .argument("[time...]", "1d, until 17:00; else 7 days")
@@ -498,6 +506,14 @@ function command(
         client.close();
       }
     });
+}
+
+/** By the hour, so far back (ms). */
+async function workedHours(client: ApiClient, back: number): Promise<Answer> {
+  const range = { from: Math.max(0, Math.floor(Date.now() - back)), to: Date.now() + 1 };
+  const { hours } = await client.call("history.hours", range);
+  const { hours: computer } = await client.call("history.computer", range);
+  return { data: { hours, computer }, text: hoursText(hours, computer) };
 }
 
 function numberIn(option: string, value: string | number, least: number, most: number): number {

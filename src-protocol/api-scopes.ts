@@ -26,6 +26,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "run.history": "read",
   "model.write": "control",
   "history.hours": "read",
+  "history.computer": "read",
   "history.changes": "read",
   "setup.computer": "read",
   "setup.begin": "rules",

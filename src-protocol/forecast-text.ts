@@ -10,12 +10,14 @@ export interface ForecastAsked {
   readonly zone: string;
   /** Whether the rules want nobody to be here. */
   readonly onlyWhenIdle: boolean;
+  /** Whether the price of electricity was entered. */
+  readonly priced: boolean;
 }
 
 /** A forecast in sentences, with what it does not know. */
 export function forecastText(
   { from, to, allowedHours, expectedHours, pay, electricity }: Omit<Forecast, "text">,
-  { ifStarted, zone, onlyWhenIdle }: ForecastAsked,
+  { ifStarted, zone, onlyWhenIdle, priced }: ForecastAsked,
 ): string {
   const allowed = { hours: hoursText(allowedHours), moment: momentText(to, from, zone) };
   return [
@@ -24,13 +26,25 @@ export function forecastText(
       : say("Until {moment} its hours allow {hours}.", allowed),
     ...(onlyWhenIdle && expectedHours < allowedHours ? [presenceText(expectedHours)] : []),
     payText(pay),
-    electricity === null
-      ? say("Electricity is not counted: its price and the watts were not entered.")
-      : say("Electricity for that: {energy} kWh, {cost}.", {
-          energy: number(electricity.kWh),
-          cost: decimals(electricity.cost, 2),
-        }),
+    electricityText(electricity, priced),
   ].join(" ");
+}
+
+function electricityText(electricity: Forecast["electricity"], priced: boolean): string {
+  if (electricity === null)
+    return priced
+      ? say(
+          "Electricity is not counted: nothing was measured yet of what this computer draws, and no watts were entered.",
+        )
+      : say("Electricity is not counted: its price was not entered.");
+  const { kWh, cost, watts, measured } = electricity;
+  const values = { energy: number(kWh), cost: decimals(cost, 2) };
+  return measured === null
+    ? say("Electricity for that: {energy} kWh, {cost}.", values)
+    : say("Electricity for that: {energy} kWh, {cost}, by the {watts} W that were measured.", {
+        ...values,
+        watts: number(Math.round(watts)),
+      });
 }
 
 function presenceText(expectedHours: number): string {

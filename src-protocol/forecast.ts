@@ -31,8 +31,16 @@ export const forecast = z.strictObject({
       workedHours: z.number().positive(),
     })
     .nullable(),
-  /** Of the expected hours; null: price and watts were not entered. */
-  electricity: z.strictObject({ kWh: z.number(), cost: z.number() }).nullable(),
+  /** Of the expected hours; null: its price was not entered, or nobody knows the watts. */
+  electricity: z
+    .strictObject({
+      kWh: z.number(),
+      cost: z.number(),
+      watts: z.number().nonnegative(),
+      /** By what the watts were measured; null: they were entered. */
+      measured: z.string().max(120).nullable(),
+    })
+    .nullable(),
   /** All of it in sentences, with what it does not know. */
   text: z.string(),
 });

@@ -17,6 +17,22 @@ export const workedHour = z.strictObject({
 });
 export type WorkedHour = z.infer<typeof workedHour>;
 
+/** What this computer sent, received and drew in an hour, for all networks. Kept on this computer, never sent. */
+export const computerHour = z.strictObject({
+  /** Begin of the hour, Unix milliseconds. */
+  at: z.int().nonnegative(),
+  /** Over the computer's line; what stays in the computer does not count. */
+  sentBytes: z.int().nonnegative(),
+  receivedBytes: z.int().nonnegative(),
+  /** Drawn while it worked, by what `measured` names; null: nothing here tells it. */
+  wattHours: z.number().nonnegative().nullable(),
+  /** Milliseconds of the hour that this was measured over. */
+  measuredMs: z.int().nonnegative(),
+  /** As "the processor alone". */
+  measured: z.string().max(120).nullable(),
+});
+export type ComputerHour = z.infer<typeof computerHour>;
+
 /** From one state to the next, and why. Kept on this computer, never sent. */
 export const stateChange = z.strictObject({
   /** Unix milliseconds. */

@@ -4,7 +4,7 @@ import { apiScope } from "./api-scopes.ts";
 import { forecast } from "./forecast.ts";
 import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
-import { stateChange, workedHour } from "./history.ts";
+import { computerHour, stateChange, workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { otherComputers } from "./own-computers.ts";
 import { limitsReport } from "./limits-report.ts";
@@ -100,6 +100,15 @@ export const METHODS = {
     }),
     result: z.strictObject({ hours: z.array(workedHour) }),
     about: "What this computer did, by the hour: time, tokens and what was earned. Kept here alone",
+  },
+  "history.computer": {
+    params: z.strictObject({
+      /** Unix milliseconds; `to` is not in it. */
+      from: z.int().nonnegative(),
+      to: z.int().nonnegative(),
+    }),
+    result: z.strictObject({ hours: z.array(computerHour) }),
+    about: "What this computer sent, received and drew, by the hour. Kept here alone",
   },
   "history.changes": {
     params: z.strictObject({

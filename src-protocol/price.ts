@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { plural } from "./amounts.ts";
+import type { Forecast } from "./forecast.ts";
 import type { DaemonState } from "./state.ts";
 import { RAO_PER_TAO, assetWord } from "./units.ts";
 
@@ -55,4 +56,29 @@ export function paidWorth(
   const worth = worthOf(BigInt(paidRao), price);
   const text = `Worth:     what was paid, about ${worth} ${price.currency} (${priceText(asset, price, now)})`;
   return { text, worth, price };
+}
+
+/**
+ * What is expected less the electricity for it, lowest to highest; null: no price, nothing paid yet, nothing known of
+ * electricity, or test units. The price of a kWh was entered in the same currency.
+ */
+export function netOf(
+  { pay, electricity }: Pick<Forecast, "pay" | "electricity">,
+  entered: Prices,
+  now: number,
+): { readonly text: string; readonly low: string; readonly high: string; readonly currency: string } | null {
+  // SECURITY: test units are never shown as money.
+  if (pay === null || pay.asset === "test" || electricity === null) return null;
+  const price = entered[pay.asset];
+  if (price === undefined) return null;
+  const gross = [pay.lowRao, pay.highRao].map((rao) => worthOf(BigInt(rao), price));
+  const [low = "", high = ""] = gross.map((worth) => (Number(worth) - electricity.cost).toFixed(2));
+  const { currency } = price;
+  const cost = electricity.cost.toFixed(2);
+  return {
+    text: `Net: ${gross.join(" to ")} ${currency} less ${cost} for electricity is ${low} to ${high} ${currency} (${priceText(pay.asset, price, now)}).`,
+    low,
+    high,
+    currency,
+  };
 }

@@ -159,7 +159,7 @@ export function rulesText(rules: Rules): string {
   if (!rules.learnHours) lines.push("It does not learn when nobody is here.");
   if (electricity !== null)
     lines.push(
-      `Electricity: ${electricity.pricePerKwh} per kWh, ${electricity.watts} W more while it works.`,
+      `Electricity: ${electricity.pricePerKwh} per kWh, ${electricity.watts === null ? "what is measured" : `${electricity.watts} W more`} while it works.`,
     );
   return lines.join("\n");
 }

@@ -130,8 +130,8 @@ export const rules = z.strictObject({
     .strictObject({
       /** In the currency that the owner thinks in. */
       pricePerKwh: z.number().min(0).max(100),
-      /** More than at rest, while it works. */
-      watts: z.number().min(0).max(10_000),
+      /** More than at rest, while it works; null: as it was measured. */
+      watts: z.number().min(0).max(10_000).nullable(),
     })
     .nullable()
     .default(null),

@@ -58,8 +58,11 @@ describe("installing and removing", () => {
     const refused = ports("linux", { code: 1, out: "Failed to connect to bus: No medium found\n" });
     await expect(installService(refused)).rejects.toMatchObject({
       code: "service-not-installed",
-      message: expect.stringContaining("Failed to connect to bus: No medium found. Nothing was installed."),
+      message: expect.stringMatching(/cannot be reached from here.*enable-linger.*Nothing was installed\.$/),
     });
+    await expect(
+      installService(ports("linux", { code: 1, out: "Unit has a bad setting\n" })),
+    ).rejects.toThrow(/refused \(systemctl --user daemon-reload\): Unit has a bad setting\. Nothing/);
     const { path } = systemdUnit(plan());
     expect(existsSync(path)).toBe(false);
     mkdirSync(dirname(path), { recursive: true });

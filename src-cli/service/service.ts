@@ -90,7 +90,7 @@ export async function installService(ports: ServicePorts): Promise<{ file: strin
       "service-not-installed",
       ended === null
         ? `${command} is not there, so nothing can be installed: this system is run without ${name}. Start \`tah up\` by its own means.`
-        : `${name} refused (${[command, ...args].join(" ")}): ${lastLine(ended.out)}. Nothing was installed.`,
+        : `${refusal(name, [command, ...args].join(" "), lastLine(ended.out))} Nothing was installed.`,
     );
   }
   return {
@@ -125,6 +125,12 @@ function readOrNull(path: string): Buffer | null {
   } catch {
     return null;
   }
+}
+
+function refusal(name: string, command: string, said: string): string {
+  return /failed to connect to .*bus|host is down|no medium found/i.test(said)
+    ? `${name} cannot be reached from here: nobody of this account is signed in with a session of its own, as in a container, after \`su\`, or on a server. There, \`loginctl enable-linger\` makes one; then try again, or start \`tah up\` by other means.`
+    : `${name} refused (${command}): ${said}.`;
 }
 
 function lastLine(text: string): string {

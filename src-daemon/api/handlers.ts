@@ -19,7 +19,7 @@ import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import type { ModelWriter } from "../runs/model-writer.ts";
 import { limitsShown } from "../policy/limits-shown.ts";
-import { linuxWatts, type Watts } from "../evidence/watts-linux.ts";
+import { computerWatts } from "../evidence/watts.ts";
 import { canPin, ownCpus } from "../supervision/core-limits.ts";
 import { ownWorkGroup } from "../supervision/work-group.ts";
 import { thinOut } from "../state/run-picture.ts";
@@ -57,7 +57,7 @@ export interface HandlerPorts {
     | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
-  readonly history: Pick<HistoryKeeper, "hours" | "changes">;
+  readonly history: Pick<HistoryKeeper, "hours" | "computer" | "changes">;
   readonly writer: Pick<ModelWriter, "write">;
   /** What 1 TAO or 1 alpha is worth by its owner's word. */
   readonly prices: {
@@ -115,6 +115,9 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       points: thinOut(await membership.session.accounts.history(sinceStep), maxPoints),
     }),
     "model.write": ({ prompt, seed }) => ports.writer.write(prompt, seed),
+    "history.computer": ({ from, to }) => ({
+      hours: ports.history.computer(Math.max(from, to - LONGEST_HISTORY_MS), to),
+    }),
     "history.hours": ({ from, to }) => ({
       hours: ports.history.hours(Math.max(from, to - LONGEST_HISTORY_MS), to),
     }),
@@ -179,6 +182,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
         // A network that does not answer says nothing of pay, and that is told.
         claims: await claimsOrNone(membership),
         worked: ports.history.hours(from - LONGEST_HISTORY_MS, from),
+        computer: ports.history.computer(from - LONGEST_HISTORY_MS, from),
         asset,
       });
     },
@@ -249,11 +253,6 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       return METHODS["daemon.quit"].result.parse({});
     },
   };
-}
-
-async function computerWatts(): Promise<Watts> {
-  if (process.platform === "linux") return linuxWatts("/sys/class");
-  return { why: "this system tells it to no program without the administrator's rights" };
 }
 
 function freeBytes(folder: string): number {

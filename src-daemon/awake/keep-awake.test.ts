@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it, vi } from "vitest";
-import { awakeText, type Hold, type Inhibitor, inhibitors, KeepAwake } from "./keep-awake.ts";
+import { awakeText, type Hold, type Inhibitor, inhibitors, KeepAwake, refusalInWords } from "./keep-awake.ts";
 
 const one: Inhibitor = { name: "systemd-inhibit", command: "systemd-inhibit", args: [] };
 const two: Inhibitor = { name: "kde-inhibit", command: "kde-inhibit", args: [] };
@@ -77,6 +77,30 @@ describe("keeping the computer awake", () => {
     // The screen may go dark, and a person's own "Sleep" still counts.
     for (const { args } of inhibitors(platform, environment))
       expect(args.join(" ")).not.toMatch(/--what=\S*sleep|-d\b/);
+  });
+
+  it.each([
+    [
+      "Failed to inhibit: Failed to connect to bus: No such file or directory",
+      "no service manager that it could ask runs here, as in a container",
+    ],
+    [
+      "Failed to connect to bus: Host is down\n",
+      "no service manager that it could ask runs here, as in a container",
+    ],
+    ["Failed to inhibit: Access denied", "this account may not keep the computer awake, as over SSH"],
+    [
+      "Failed to inhibit: Interactive authentication required.",
+      "this account may not keep the computer awake, as over SSH",
+    ],
+    [
+      "Failed to inhibit: The name org.freedesktop.login1 was not provided by any .service files",
+      "nothing here answers systemd-inhibit",
+    ],
+    ["", "systemd-inhibit has ended"],
+    ["Out of cheese", "systemd-inhibit was refused: Out of cheese"],
+  ])("a refusal is told in words: %j", (said, words) => {
+    expect(refusalInWords("systemd-inhibit", said)).toBe(words);
   });
 
   it("is said where it is known, with what to do where it cannot be done", () => {

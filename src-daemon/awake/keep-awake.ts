@@ -135,6 +135,18 @@ export function awakeText(
   return `Nothing here keeps the computer from going to sleep by itself${refusal === null ? "" : ` (${refusal})`}. In its settings, let it sleep later.`;
 }
 
+/** What a program of the system's said on its standard error, as an owner reads it. */
+export function refusalInWords(command: string, said: string): string {
+  const [line = ""] = said.trim().split("\n");
+  if (/failed to (connect to|get) .*bus|host is down|could not connect: no such file/i.test(line))
+    return "no service manager that it could ask runs here, as in a container";
+  if (/access denied|permission denied|interactive authentication|not authorized/i.test(line))
+    return "this account may not keep the computer awake, as over SSH";
+  if (/(unknown object|not provided by any|name has no owner|org\.freedesktop\.dbus\.error)/i.test(line))
+    return `nothing here answers ${command}`;
+  return line === "" ? `${command} has ended` : `${command} was refused: ${line.slice(0, 120)}`;
+}
+
 const holdProcess: Hold = ({ command, args }, ended) => {
   const child = spawn(command, args, { stdio: ["pipe", "ignore", "pipe"], windowsHide: true });
   let said = "";
@@ -143,7 +155,7 @@ const holdProcess: Hold = ({ command, args }, ended) => {
   child.once("error", (error: Error & { code?: string }) =>
     ended(error.code === "ENOENT" ? `${command} is not installed` : error.message),
   );
-  child.once("exit", () => ended(said.split("\n")[0] ?? `${command} has ended`));
+  child.once("exit", () => ended(refusalInWords(command, said)));
   return {
     end() {
       child.stdin.end();

@@ -3,6 +3,7 @@ import { logindIdle } from "./idle-logind.ts";
 import { mutterIdle } from "./idle-mutter.ts";
 import { screenSaverIdle } from "./idle-screen-saver.ts";
 import { terminalIdle } from "./idle-terminals.ts";
+import { WaylandIdle, waylandSocket } from "./idle-wayland.ts";
 import { x11Idle } from "./idle-x11.ts";
 import { noticingMute } from "./mute-source.ts";
 import type { IdleReading } from "./probe.ts";
@@ -15,6 +16,8 @@ export interface LinuxIdleOptions {
   /** Normally `/`; a made folder in tests. */
   root: string;
   environment: Readonly<Record<string, string | undefined>>;
+  /** Whose sessions are looked for. */
+  account: number | undefined;
 }
 
 /** A source that had no answer is left alone for this long: starting a program for nothing costs CPU. */
@@ -29,15 +32,18 @@ export interface LinuxIdle {
 }
 
 /**
- * The first that answers sensibly: Mutter, the screen saver of other desktops, X, logind, then terminals
- * where there is no desktop. Typing in a terminal counts in every case, for somebody may be working
+ * The first that answers sensibly: Mutter, the Wayland compositor (KDE's screen saver says 0 for ever beside it),
+ * the screen saver of other desktops, X, logind, then terminals where there is no desktop. Typing in a terminal counts in every case, for somebody may be working
  * here from afar.
  */
-export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): LinuxIdle {
+export function linuxIdle({ run, now, root, environment, account }: LinuxIdleOptions): LinuxIdle {
   const mutter = noticingMute(
     restingWhenSilent(() => mutterIdle(run), now),
     now,
   );
+  const compositor = new WaylandIdle({ find: () => waylandSocket(environment, root, account), now });
+  // Never taken for mute: it says when somebody is there again, and "in use" for hours is a film.
+  const wayland = { read: restingWhenSilent(() => compositor.read(), now) };
   const saver = noticingMute(restingWhenSilent(screenSaverIdle(run, now), now), now);
   const x11 = noticingMute(
     restingWhenSilent(() => x11Idle(run, environment), now),
@@ -53,7 +59,7 @@ export function linuxIdle({ run, now, root, environment }: LinuxIdleOptions): Li
     const terminals = await terminalIdle(join(root, "dev"), now());
     const least = (desktop: number): number => Math.min(desktop, terminals ?? desktop);
 
-    for (const source of [mutter, saver, x11]) {
+    for (const source of [mutter, wayland, saver, x11]) {
       const seconds = await source.read();
       if (seconds !== null) return least(seconds);
     }

@@ -175,7 +175,7 @@ describe("the Linux chain", () => {
     utimesSync(file, read, NOW / 1000);
   }
   const idle = (run: RunCommand, environment: Record<string, string> = {}, now = () => NOW) =>
-    linuxIdle({ run, now, root, environment }).read;
+    linuxIdle({ run, now, root, environment, account: 1000 }).read;
 
   it("Mutter first; typing in a terminal, perhaps from afar, counts too", async () => {
     const run = programs({ gdbus: "(uint64 900000,)\n" });
@@ -208,6 +208,7 @@ describe("the Linux chain", () => {
       now: () => NOW,
       root,
       environment: { WAYLAND_DISPLAY: "wayland-0" },
+      account: 1000,
     });
     expect(await kde.read()).toBeNull();
     expect(kde.note()).toMatch(
@@ -224,6 +225,7 @@ describe("the Linux chain", () => {
       now: () => now,
       root,
       environment: { WAYLAND_DISPLAY: "wayland-0" },
+      account: 1000,
     });
     const look = () => ((now += 5000), kde.read());
     expect(await kde.read()).toBe(0);

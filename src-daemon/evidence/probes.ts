@@ -39,7 +39,13 @@ export function systemProbes(platform: NodeJS.Platform = process.platform): Prob
   switch (platform) {
     case "linux": {
       const run = commandRunner();
-      const idle = linuxIdle({ run, now: Date.now, root: "/", environment: process.env });
+      const idle = linuxIdle({
+        run,
+        now: Date.now,
+        root: "/",
+        environment: process.env,
+        account: process.getuid?.(),
+      });
       return {
         power: { everyMs: 5000, read: () => linuxPower(POWER_SUPPLY_FOLDER) },
         idle: { everyMs: 5000, read: () => idle.read() },

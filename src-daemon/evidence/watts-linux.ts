@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { join } from "node:path";
+import type { RunCommand } from "./run-command.ts";
 import { names, text } from "./system-files.ts";
 
 export type Watts = { readonly watts: number; readonly of: string } | { readonly why: string };
@@ -10,10 +11,17 @@ const BETWEEN_MS = 500;
  * What the computer draws, where it tells: its battery while that is emptied, the processor's own counter
  * (RAPL; since 2020 only root may read it, CVE-2020-8694), or sensors of cards. `root` is /sys/class.
  */
-export async function linuxWatts(root: string, between: () => Promise<number> = halfASecond): Promise<Watts> {
+export async function linuxWatts(
+  root: string,
+  between: () => Promise<number> = halfASecond,
+  nvidia: () => Promise<number | null> = async () => null,
+): Promise<Watts> {
   const battery = await batteryWatts(join(root, "power_supply"));
   if (battery !== null) return { watts: battery, of: "the whole computer, from its battery" };
-  const found = { ...(await rapl(join(root, "powercap"), between)), ...(await cards(join(root, "hwmon"))) };
+  const found = {
+    ...(await rapl(join(root, "powercap"), between)),
+    ...(await cards(join(root, "hwmon"), await nvidia())),
+  };
   const parts = Object.entries(found);
   if (parts.length > 0)
     return {
@@ -59,8 +67,23 @@ async function rapl(folder: string, between: () => Promise<number>): Promise<Rec
   return { "the processor": microjoules.reduce((sum, used) => sum + used, 0) / 1e3 / ms };
 }
 
-async function cards(folder: string): Promise<Record<string, number>> {
-  let watts = 0;
+/** Lines like `123.45`, one for each card; `[N/A]` of a card that does not tell. */
+export function parseNvidiaWatts(output: string): number | null {
+  const watts = output.split("\n").flatMap((line) => {
+    const text = line.trim();
+    return /^\d{1,5}(\.\d+)?$/.test(text) ? [Number(text)] : [];
+  });
+  return watts.length === 0 ? null : watts.reduce((sum, one) => sum + one, 0);
+}
+
+export async function nvidiaWatts(run: RunCommand): Promise<number | null> {
+  const output = await run("nvidia-smi", ["--query-gpu=power.draw", "--format=csv,noheader,nounits"]);
+  return output === null ? null : parseNvidiaWatts(output);
+}
+
+/** Those whose drivers tell it as a file, and NVIDIA's. */
+async function cards(folder: string, nvidia: number | null): Promise<Record<string, number>> {
+  let watts = nvidia ?? 0;
   for (const chip of await names(folder)) {
     if (!/^(amdgpu|i915|xe)$/.test(await line(join(folder, chip), "name"))) continue;
     const micro = await number(join(folder, chip), "power1_average");

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { linuxWatts } from "./watts-linux.ts";
+import { linuxWatts, nvidiaWatts, parseNvidiaWatts } from "./watts-linux.ts";
 
 let root: string;
 beforeEach(() => {
@@ -43,6 +43,14 @@ it("a card's sensor counts, a network card's does not", async () => {
   write({ "hwmon/hwmon0/name": "amdgpu", "hwmon/hwmon0/power1_average": "120000000" });
   write({ "hwmon/hwmon1/name": "nic", "hwmon/hwmon1/power1_average": "9000000" });
   expect(await linuxWatts(root, never)).toEqual({ watts: 120, of: "the graphics card alone" });
+});
+
+it("NVIDIA's cards are asked by the driver's own tool, and added up", async () => {
+  expect(parseNvidiaWatts("34.87\n120.5\n")).toBeCloseTo(155.37);
+  expect(parseNvidiaWatts("[N/A]\n")).toBeNull();
+  expect(await nvidiaWatts(async () => null)).toBeNull();
+  const asked = nvidiaWatts(async (command) => (command === "nvidia-smi" ? "50.00\n" : null));
+  expect(await linuxWatts(root, never, () => asked)).toEqual({ watts: 50, of: "the graphics card alone" });
 });
 
 it("what cannot be read is said to be so", async () => {

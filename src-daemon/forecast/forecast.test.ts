@@ -40,6 +40,7 @@ const ask = (change: Partial<ForecastInput> = {}) =>
     presence: [],
     claims: [],
     worked: [],
+    computer: [],
     asset: "test",
     ...change,
   });
@@ -50,7 +51,7 @@ describe("what would I earn until 17:00?", () => {
     expect(said).toMatchObject({ pay: null, allowedHours: 5, expectedHours: 5, electricity: null });
     expect(said.text).toBe(
       "Until 17:00 its hours allow 5 hours. What that earns is not known: nothing was paid yet for enough hours of work on this computer. " +
-        "Electricity is not counted: its price and the watts were not entered.",
+        "Electricity is not counted: its price was not entered.",
     );
   });
 
@@ -79,6 +80,19 @@ describe("what would I earn until 17:00?", () => {
   it("electricity by the owner's own figures", () => {
     const rules: Rules = { ...ALWAYS, electricity: { pricePerKwh: 0.4, watts: 150 } };
     expect(ask({ rules })).toMatchObject({ electricity: { kWh: 0.75, cost: 0.3 } });
+  });
+
+  it("electricity by what was measured while it worked, where no watts were entered", () => {
+    const rules: Rules = { ...ALWAYS, electricity: { pricePerKwh: 0.4, watts: null } };
+    expect(ask({ rules }).text).toMatch(/nothing was measured yet of what this computer draws/);
+    const hour = { at: NOON - HOUR_MS, sentBytes: 0, receivedBytes: 0 };
+    const computer = [
+      { ...hour, wattHours: 90, measuredMs: HOUR_MS, measured: "the whole computer, from its battery" },
+      { ...hour, wattHours: 20, measuredMs: HOUR_MS / 2, measured: "the processor alone" },
+    ];
+    const said = ask({ rules, computer });
+    expect(said.electricity).toEqual({ kWh: 0.2, cost: 0.08, watts: 40, measured: "the processor alone" });
+    expect(said.text).toContain("Electricity for that: 0.2 kWh, 0.08, by the 40 W that were measured.");
   });
 
   it("outside the hours there are none, unless it is started", () => {

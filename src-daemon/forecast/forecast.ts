@@ -1,6 +1,6 @@
 import type { Forecast, PresenceHour } from "../../src-protocol/forecast.ts";
 import { forecastText } from "../../src-protocol/forecast-text.ts";
-import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
+import { type ComputerHour, HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
 import type { Rules } from "../../src-protocol/policy.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
 import { allowedBetween, hoursOfRules, type Interval } from "../../src-protocol/windows.ts";
@@ -21,6 +21,8 @@ export interface ForecastInput {
   readonly claims: readonly ClaimRow[];
   readonly worked: readonly WorkedHour[];
   readonly asset: WorkedHour["asset"];
+  /** What this computer sent and drew by the hour. */
+  readonly computer: readonly ComputerHour[];
 }
 
 /** When it will run, and what such hours were paid so far: from settled pay alone, never a ceiling. */
@@ -31,14 +33,43 @@ export function forecastOf(input: ForecastInput): Forecast {
   const expectedHours = rules.onlyWhenIdle ? expected(hours, input.presence, zone) : allowedHours;
   const rates = paidRates(input);
   const pay = rates === null ? null : payFor(expectedHours, rates, asset);
-  const { electricity: price } = rules;
-  const kWh = price === null ? 0 : (expectedHours * price.watts) / 1000;
-  const electricity = price === null ? null : { kWh: rounded(kWh), cost: rounded(kWh * price.pricePerKwh) };
+  const electricity = electricityFor(expectedHours, rules.electricity, input.computer);
   const known = { from, to, hours, allowedHours, expectedHours, pay, electricity };
   return {
     ...known,
-    text: forecastText(known, { ifStarted, zone, onlyWhenIdle: rules.onlyWhenIdle }),
+    text: forecastText(known, {
+      ifStarted,
+      zone,
+      onlyWhenIdle: rules.onlyWhenIdle,
+      priced: rules.electricity !== null,
+    }),
   };
+}
+
+/** Below this, what was drawn says nothing of an hour. */
+const LEAST_MEASURED_MS = 10 * 60_000;
+
+/** By the watts that its owner entered, else by those that were measured while it worked. */
+function electricityFor(
+  hours: number,
+  price: Rules["electricity"],
+  computer: readonly ComputerHour[],
+): Forecast["electricity"] {
+  if (price === null) return null;
+  const known = price.watts === null ? measuredWatts(computer) : { watts: price.watts, measured: null };
+  if (known === null) return null;
+  const kWh = (hours * known.watts) / 1000;
+  return { kWh: rounded(kWh), cost: rounded(kWh * price.pricePerKwh), ...known };
+}
+
+function measuredWatts(computer: readonly ComputerHour[]): { watts: number; measured: string } | null {
+  const last = computer.findLast(({ measured }) => measured !== null)?.measured ?? null;
+  // Of another measure (a battery's, before the mains) the figures do not add up.
+  const alike = computer.filter(({ measured }) => measured === last);
+  const ms = alike.reduce((sum, { measuredMs }) => sum + measuredMs, 0);
+  if (last === null || ms < LEAST_MEASURED_MS) return null;
+  const wattHours = alike.reduce((sum, hour) => sum + (hour.wattHours ?? 0), 0);
+  return { watts: rounded((wattHours * HOUR_MS) / ms), measured: last };
 }
 
 interface Rates {

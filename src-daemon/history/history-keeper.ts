@@ -1,8 +1,8 @@
 import { renameSync, rmSync } from "node:fs";
-import type { StateChange, WorkedHour } from "../../src-protocol/history.ts";
+import type { ComputerHour, StateChange, WorkedHour } from "../../src-protocol/history.ts";
 import { decidingReasons } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
-import { HistoryStore } from "./history-store.ts";
+import { type Drawn, HistoryStore } from "./history-store.ts";
 
 /** Often enough that a kill costs the report less than a minute of work; what was earned it never costs. */
 const SAVE_EVERY_MS = 30_000;
@@ -114,6 +114,20 @@ export class HistoryKeeper {
     // Asked at every decision, and the sum changes only with what is stored.
     if (this.#stored?.from !== from) this.#stored = { from, bytes: this.#store.bytesSince(from) };
     return this.#stored.bytes + this.#moved.sent + this.#moved.received;
+  }
+
+  /** Drawn since this was told last, while it worked. */
+  drew(drawn: Drawn): void {
+    try {
+      this.#store?.addPower(this.#ports.now(), drawn);
+    } catch (error) {
+      this.#ports.failed(error);
+    }
+  }
+
+  computer(from: number, to: number): ComputerHour[] {
+    this.save();
+    return this.#store?.computer(from, to) ?? [];
   }
 
   hours(from: number, to: number): WorkedHour[] {

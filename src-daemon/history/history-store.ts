@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { PresenceHour } from "../../src-protocol/forecast.ts";
 import { HOUR_MS, stateChange } from "../../src-protocol/history.ts";
-import type { StateChange, WorkedHour } from "../../src-protocol/history.ts";
+import type { ComputerHour, StateChange, WorkedHour } from "../../src-protocol/history.ts";
 
 /** Each step once and in order; `PRAGMA user_version` says how many have been taken. */
 export const MIGRATIONS = [
@@ -40,6 +40,12 @@ export const MIGRATIONS = [
      who TEXT
    ) STRICT;
    CREATE INDEX changes_by_time ON changes (at);`,
+  `CREATE TABLE power (
+     at INTEGER PRIMARY KEY,
+     joules REAL NOT NULL,
+     ms INTEGER NOT NULL,
+     measured TEXT NOT NULL
+   ) STRICT;`,
 ] as const;
 
 const MOST_CHANGES = 50_000;
@@ -51,6 +57,14 @@ export interface HourPart {
   readonly tokens: number;
   /** All that was ever earned there; null: not known now. */
   readonly totalRao: bigint | null;
+}
+
+/** Of energy. */
+export interface Drawn {
+  readonly joules: number;
+  readonly ms: number;
+  /** By what it was measured, as "the processor alone". */
+  readonly measured: string;
 }
 
 /**
@@ -182,6 +196,36 @@ export class HistoryStore {
       .prepare("SELECT COALESCE(SUM(sent + received), 0) AS bytes FROM traffic WHERE at >= :from")
       .get({ from }) as { bytes: number };
     return row.bytes;
+  }
+
+  /** Drawn in `ms` of work; `measured` says by what, as it was last. */
+  addPower(now: number, { joules, ms, measured }: Drawn): void {
+    const at = Math.floor(now / HOUR_MS) * HOUR_MS;
+    this.#database
+      .prepare(
+        `INSERT INTO power VALUES (:at, :joules, :ms, :measured)
+         ON CONFLICT DO UPDATE SET joules = joules + :joules, ms = ms + :ms, measured = :measured`,
+      )
+      .run({ at, joules, ms: Math.round(ms), measured });
+  }
+
+  /** Oldest first. */
+  computer(from: number, to: number): ComputerHour[] {
+    const rows = this.#database
+      .prepare(
+        `SELECT at, COALESCE(sent, 0) AS sent, COALESCE(received, 0) AS received, joules,
+           COALESCE(ms, 0) AS ms, measured
+         FROM (SELECT at FROM traffic UNION SELECT at FROM power)
+         LEFT JOIN traffic USING (at) LEFT JOIN power USING (at)
+         WHERE at >= ? AND at < ? ORDER BY at`,
+      )
+      .all(from, to);
+    return rows.map((row) => {
+      const { at, sent, received, ms } = row as Record<"at" | "sent" | "received" | "ms", number>;
+      const { joules, measured } = row as { joules: number | null; measured: string | null };
+      const wattHours = joules === null ? null : joules / 3600;
+      return { at, sentBytes: sent, receivedBytes: received, wattHours, measuredMs: ms, measured };
+    });
   }
 
   /** The oldest of too many are forgotten: about 100 bytes each. */

@@ -152,6 +152,36 @@ describe("the history of hours", () => {
   });
 });
 
+it("bytes and watts stand by the hour, each where only the other is known too", () => {
+  const keeper = open();
+  keeper.moved(1000, 200);
+  keeper.save();
+  const drawn = { joules: 3600, ms: 60_000, measured: "the processor alone" };
+  keeper.drew(drawn);
+  keeper.drew(drawn);
+  pass(HOUR_MS);
+  keeper.drew({ joules: 1800, ms: 60_000, measured: "the graphics card alone" });
+  expect(keeper.computer(0, 2 * TEN)).toEqual([
+    {
+      at: TEN,
+      sentBytes: 1000,
+      receivedBytes: 200,
+      wattHours: 2,
+      measuredMs: 120_000,
+      measured: "the processor alone",
+    },
+    {
+      at: TEN + HOUR_MS,
+      sentBytes: 0,
+      receivedBytes: 0,
+      wattHours: 0.5,
+      measuredMs: 60_000,
+      measured: "the graphics card alone",
+    },
+  ]);
+  keeper.stop();
+});
+
 describe("the history of changes", () => {
   const waiting: DaemonState["decision"] = {
     action: "pause",
@@ -220,6 +250,7 @@ const ROWS = [
    INSERT INTO totals VALUES ('', 'test', '400')`,
   `INSERT INTO presence VALUES (${TEN}, 1000, 2000); INSERT INTO traffic VALUES (${TEN}, 5, 7)`,
   `INSERT INTO changes (at, became, phase, reasons) VALUES (${TEN}, 'run', 'training', 'always-allowed')`,
+  `INSERT INTO power VALUES (${TEN}, 7200, 60000, 'the processor alone')`,
 ];
 
 describe("a database of an earlier version", () => {
@@ -237,6 +268,8 @@ describe("a database of an earlier version", () => {
     expect(keeper.bytesSince(0)).toBe(version >= 2 ? 12 : 0);
     expect(keeper.store?.presence(0)).toHaveLength(version >= 2 ? 1 : 0);
     expect(keeper.changes(0, 2 * TEN, 10)).toHaveLength(version >= 3 ? 2 : 1);
+    const [hour] = keeper.computer(0, 2 * TEN);
+    expect(hour?.wattHours ?? null).toBe(version >= 4 ? 2 : null);
     keeper.stop();
   });
 

@@ -27,7 +27,7 @@ export interface SessionPlan {
   readonly asset: DaemonState["earnings"]["asset"];
   readonly reach: Reach;
   readonly claimFolder: string;
-  /** Mine first; then the neighbours that run here too. */
+  /** Mine first; then mine on other cards, and the neighbours that run here too. */
   readonly members: readonly [Member, ...Member[]];
   readonly supervised: SupervisorOptions["network"];
   readonly worker: WorkerSettings;
@@ -61,13 +61,14 @@ export class NetworkSession {
 
   constructor(plan: SessionPlan, ports: SessionPorts) {
     const { live, log } = ports;
-    const [{ hotkey: own }, ...others] = plan.members;
+    const [mine, ...others] = plan.members;
+    const own = mine.hotkey;
     this.#plan = plan;
     this.#live = live;
     this.accounts = new Accounts({
       network: plan.worker.network,
       own,
-      neighbours: others.map(({ hotkey }) => hotkey),
+      neighbours: others.map(({ hotkey }) => hotkey).filter((hotkey) => hotkey !== own),
       payoutColdkey: ports.payoutColdkey,
       claimFolder: plan.claimFolder,
       url: () => live.get().network.url,
@@ -130,7 +131,7 @@ export class NetworkSession {
           this.#watch.follow(url, plan.supervised.kind === "remote" ? plan.supervised.others : []);
         },
         onMember(member, state, phase) {
-          if (member.hotkey === own) live.worker(state, phase);
+          if (member === mine) live.worker(state, phase);
         },
         onLinks: (links) => live.links(links),
         onTraffic: (traffic) => live.traffic(traffic),
@@ -146,7 +147,11 @@ export class NetworkSession {
   /** Rejects with a `Failure` when it cannot run here. */
   start(): Promise<void> {
     const { view, members, asset, note = null } = this.#plan;
-    this.#live.begin(view, new Set(members.slice(1).map(({ hotkey }) => hotkey.address)), asset);
+    const [{ hotkey: own }] = members;
+    const neighbours = members
+      .map(({ hotkey }) => hotkey.address)
+      .filter((address) => address !== own.address);
+    this.#live.begin(view, new Set(neighbours), asset);
     if (note !== null) this.#live.note(note);
     return this.#supervisor.start();
   }

@@ -346,7 +346,8 @@ describe("for any rules, evidence and override", () => {
       ),
       { seed: 20261124, numRuns: 120 },
     );
-  });
+    // 160,000 decisions: seconds, and minutes on a computer that is busy.
+  }, 240_000);
 
   it("the first reason has the action's verdict, no reason is named twice, and nothing beats safety", () => {
     fc.assert(

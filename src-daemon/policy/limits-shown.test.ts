@@ -11,7 +11,12 @@ const seen: LimitsSeen = {
   traffic: { limits: NO_LIMITS, uploadMbit: 1, downloadMbit: 2 },
   monthBytes: 3e9,
   folderBytes: 1e9,
-  held: { share: { threads: 8, cpus: null, quiet: false, memoryBytes: null }, workers: 1, memoryBytes: 5e8 },
+  held: {
+    share: { threads: 8, cpus: null, quiet: false, memoryBytes: null },
+    workers: 1,
+    onCards: 0,
+    memoryBytes: 5e8,
+  },
   cores: 8,
   memoryBytes: 16e9,
   pins: true,
@@ -29,7 +34,7 @@ const limits = (change: Partial<LimitsSeen["limits"]>) => ({ ...seen.limits, ...
 
 it("what is asked stands beside what holds, and by what means", () => {
   const share = { threads: 2, cpus: "6,7", quiet: false, memoryBytes: 2e9 };
-  const held = { share, workers: 1, memoryBytes: 1.5e9 };
+  const held = { share, workers: 1, onCards: 0, memoryBytes: 1.5e9 };
   const asked = { limits: limits({ cores: 2, memoryMegabytes: 2000 }), held };
   expect(row(asked, "cores")).toMatchObject({
     asked: "2 of 8",
@@ -63,4 +68,10 @@ it("what nothing of the system's holds is said to be so", () => {
     used: "not known: this computer has no sensor of power that can be read",
   });
   expect(row({ limits: limits({ gpu: false }) }, "graphics-card")?.enforced).toBe("the processor computes");
+});
+
+it("several cards have a worker each", () => {
+  const share = { threads: 4, cpus: null, quiet: false, memoryBytes: null };
+  const held = { share, workers: 2, onCards: 2, memoryBytes: null };
+  expect(row({ held, provider: "cuda" }, "graphics-card")?.used).toBe("cuda, on 2 cards with a worker each");
 });

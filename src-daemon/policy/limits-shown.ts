@@ -110,13 +110,14 @@ function line({ limits, traffic, rules, monthBytes }: LimitsSeen): LimitRow[] {
   ];
 }
 
-function card({ limits, provider }: LimitsSeen): LimitRow {
+function card({ limits, provider, held }: LimitsSeen): LimitRow {
+  const cards = held?.onCards ?? 0;
   return {
     what: "graphics-card",
     asked: limits.gpu ? "may be used" : "left alone",
     enforced: limits.gpu ? null : "the processor computes",
     by: limits.gpu ? "nothing is asked" : "the worker loads no driver of a card",
-    used: provider,
+    used: cards > 1 ? `${provider}, on ${cards} cards with a worker each` : provider,
   };
 }
 

@@ -14,6 +14,8 @@ import { EMBEDDED_NETWORK, threadsPerWorker } from "./run-plan.ts";
 import { DEFAULT_NAMES } from "../wallet/selected-wallet.ts";
 import { openOrCreateHotkey } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
+import type { Card } from "../providers/cards.ts";
+import { onCards } from "../supervision/card-workers.ts";
 import type { Member } from "../supervision/worker-process.ts";
 
 /** Test units: one for 1e14 counted floating-point operations. */
@@ -24,12 +26,13 @@ export interface EmbeddedParts {
   readonly own: Hotkey;
   readonly payoutColdkey: Hotkey["address"];
   readonly known: KnownNetwork[];
+  readonly cards: readonly Card[];
   readonly reading: Reading;
 }
 
 /** The network on this computer alone: an orchestrator, my worker, and neighbours with keys of their own. */
 export async function embeddedPlan(
-  { home, own, payoutColdkey, known, reading }: EmbeddedParts,
+  { home, own, payoutColdkey, known, cards, reading }: EmbeddedParts,
   options: DaemonOptions,
 ): Promise<SessionPlan> {
   const neighbours: Member[] = [];
@@ -48,7 +51,7 @@ export async function embeddedPlan(
     asset: "test",
     reach: LOOPBACK,
     claimFolder: home.claims,
-    members: [{ name: "worker", hotkey: own, folder: home.worker }, ...neighbours],
+    members: [...onCards({ name: "worker", hotkey: own, folder: home.worker }, cards), ...neighbours],
     supervised: {
       kind: "embedded",
       orchestrator: {

@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { keyReplaced } from "../earnings/former-keys.ts";
+import { computerWatts } from "../evidence/watts.ts";
 import { HistoryKeeper } from "../history/history-keeper.ts";
+import { MEASURE_EVERY_MS, PowerMeter } from "../history/power-meter.ts";
 import type { NetworksStore } from "../networks/networks-store.ts";
 import { Finishing } from "../policy/finishing.ts";
 import { Presence } from "../presence/presence-store.ts";
@@ -72,6 +74,14 @@ export function startWatching(
   });
   const learning = setInterval(() => presence.look(), LEARN_EVERY_MS).unref();
   cleanUp.add(() => clearInterval(learning));
+  const power = new PowerMeter({
+    read: computerWatts,
+    isWorking: () => policy.decision.action === "run" && live.get().node.phase === "training",
+    steady: () => performance.now(),
+    drew: (drawn) => history.drew(drawn),
+  });
+  const measuring = setInterval(() => void power.look(), MEASURE_EVERY_MS).unref();
+  cleanUp.add(() => clearInterval(measuring));
   live.onChange(() => {
     history.look();
     finishing.look();

@@ -7,6 +7,8 @@ import type { SessionPorts } from "../networks/network-session.ts";
 import type { NetworksStore } from "../networks/networks-store.ts";
 import { remotePlan } from "../networks/remote-plan.ts";
 import type { DaemonOptions } from "../options.ts";
+import { commandRunner } from "../evidence/run-command.ts";
+import { type Card, nvidiaCards } from "../providers/cards.ts";
 import { readProvidersFile, writeProvidersFile } from "../providers/providers-file.ts";
 import { probedMachine } from "../providers/providers-machine.ts";
 import { PROBE_MS, PROBE_SCRIPT, probeProvider } from "../providers/providers-probe.ts";
@@ -53,11 +55,13 @@ export function prepareWork(
     onProcesses: (list) => writeProcessList(home.processesFile, list),
     former,
   };
+  let cards: readonly Card[] | null = null;
   const membership = new Membership({
     store: networks,
     look: (invitation) => lookAt(invitation, own.hotkey.address, Date.now()),
     async open(network) {
-      const parts = { home, own: own.hotkey, known: networks.list() };
+      cards ??= options.probe ? await nvidiaCards(commandRunner(), process.env) : [];
+      const parts = { home, own: own.hotkey, known: networks.list(), cards };
       const plan =
         network === null
           ? await embeddedPlan({ ...parts, payoutColdkey: own.payoutColdkey, reading }, options)

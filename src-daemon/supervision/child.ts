@@ -64,10 +64,17 @@ const isWindows = process.platform === "win32";
 
 /**
  * Starts a script under this process's own Node, in a process group of its own. It must end by itself when
- * the channel closes; where the system can do it, it is ended with this process in any case.
+ * the channel closes; where the system can do it, it is ended with this process in any case. `besides`: of its
+ * environment.
  */
-export function startChild(script: string, events: ChildEvents, sandbox: Sandbox | null = null): Child {
-  const how: Confinement = sandbox === null ? free() : confined(sandbox, childEnvironment());
+export function startChild(
+  script: string,
+  events: ChildEvents,
+  sandbox: Sandbox | null = null,
+  besides: Readonly<Record<string, string>> = {},
+): Child {
+  const plain: Confinement = sandbox === null ? free() : confined(sandbox, childEnvironment());
+  const how = { ...plain, env: { ...plain.env, ...besides } };
   const child = isWindows ? windowsProcess(script, how) : posixProcess(script, how);
   let ended = false;
   const kill = (signal: NodeJS.Signals): void => killAll(child, signal);

@@ -5,6 +5,7 @@ import type { LineLimits, LineUse, TrafficState } from "../../src-protocol/line-
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { WorkLimits } from "../../src-protocol/rules.ts";
+import { mayRun } from "./card-workers.ts";
 import { startChild } from "./child.ts";
 import { type CoreShare, coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "./kept-child.ts";
@@ -48,10 +49,14 @@ export interface SupervisorEvents {
 export interface Held {
   readonly share: CoreShare;
   readonly workers: number;
+  /** Of them, those that have a card to themselves. */
+  readonly onCards: number;
   readonly memoryBytes: number | null;
 }
 
 const MEMORY_LOOK_MS = 2_000;
+
+type HeldLimits = Pick<WorkLimits, "cores" | "quiet" | "memoryMegabytes">;
 
 export interface SupervisorOptions {
   readonly network:
@@ -74,9 +79,11 @@ export class Supervisor {
   readonly #orchestrator: OrchestratorProcess | null;
   readonly #workers: readonly WorkerProcess[];
   readonly #line: OwnerLine;
+  #limits: HeldLimits | null = null;
   #share: CoreShare | null = null;
   #memoryWatch: NodeJS.Timeout | undefined;
   #working = false;
+  #provider: ExecutionProvider = "cpu";
   #ending = false;
 
   constructor(options: SupervisorOptions) {
@@ -114,8 +121,8 @@ export class Supervisor {
     this.#working = working;
     if (working) this.#orchestrator?.retry();
     for (const worker of this.#workers) {
-      if (working) worker.start();
-      else void worker.stop(reason);
+      if (!working) void worker.stop(reason);
+      else if (mayRun(worker.member, this.#provider)) worker.start();
     }
   }
 
@@ -131,10 +138,10 @@ export class Supervisor {
   }
 
   /** How much of the processor all workers together may use. */
-  hold(limits: Pick<WorkLimits, "cores" | "quiet" | "memoryMegabytes">): void {
+  hold(limits: HeldLimits): void {
     if (this.#ending) return;
-    const { worker, members } = this.#options;
-    const share = coreShare(limits, worker.threads, members.length, ownCpus());
+    this.#limits = limits;
+    const share = coreShare(limits, this.#options.worker.threads, this.#able().length, ownCpus());
     this.#share = share;
     ownWorkGroup().limit(limits, ownCpus().length);
     clearInterval(this.#memoryWatch);
@@ -146,19 +153,37 @@ export class Supervisor {
   /** What its workers are held to, and what they hold of memory (bytes; null: not known); null: not told yet. */
   held(): Held | null {
     if (this.#share === null) return null;
-    return { share: this.#share, workers: this.#workers.length, memoryBytes: this.#memoryUse() };
+    const able = this.#able();
+    const onCards =
+      this.#provider === "cuda" ? able.filter(({ member }) => member.environment !== undefined) : [];
+    return {
+      share: this.#share,
+      workers: able.length,
+      onCards: onCards.length,
+      memoryBytes: this.#memoryUse(),
+    };
   }
 
   /** Somebody asks for it: what was put aside is tried again at once. */
   retry(): void {
     if (this.#ending || !this.#working) return;
     this.#orchestrator?.retry();
-    for (const worker of this.#workers) worker.start();
+    for (const worker of this.#able()) worker.start();
   }
 
-  /** What this computer's own worker computes with; neighbours stand for other homes, which have no card of ours. */
+  /** What this computer's own workers compute with; neighbours stand for other homes, which have no card of ours. */
   use(provider: ExecutionProvider): void {
-    if (!this.#ending) this.#workers[0]?.use(provider);
+    if (this.#ending) return;
+    this.#provider = provider;
+    const [own] = this.#options.members;
+    for (const worker of this.#workers) {
+      if (worker.member.hotkey !== own?.hotkey) continue;
+      worker.use(provider);
+      if (!mayRun(worker.member, provider)) void worker.stop("its card is not to be used");
+      else if (this.#working && worker.member.onlyOnCard === true) worker.start();
+    }
+    // The processor is shared out among those that run.
+    if (this.#limits !== null) this.hold(this.#limits);
   }
 
   /** Workers first, so that the orchestrator sees them leave. Resolves when no process is left. */
@@ -182,6 +207,11 @@ export class Supervisor {
     this.#orchestrator?.kill();
   }
 
+  /** All that run while it works. */
+  #able(): WorkerProcess[] {
+    return this.#workers.filter(({ member }) => mayRun(member, this.#provider));
+  }
+
   #memoryUse(): number | null {
     const uses = this.#workers.map((worker) => worker.lookAtMemory()).filter((bytes) => bytes !== null);
     return uses.length === 0 ? null : uses.reduce((sum, bytes) => sum + bytes, 0);
@@ -197,7 +227,7 @@ export class Supervisor {
     // What the network on this computer keeps may be read where it lies.
     const { localBlobs } = worker;
     const sandbox = { read: localBlobs === undefined ? [] : [localBlobs], write: [member.folder] };
-    const ports = this.#ports(member.name, WORKER, sandbox);
+    const ports = this.#ports(member.name, WORKER, sandbox, member.environment);
     const isOwn = member === this.#options.members[0];
     let state: KeptState = { kind: "stopped" };
     let phase: WorkerPhase | null = null;
@@ -236,10 +266,15 @@ export class Supervisor {
     });
   }
 
-  #ports(name: string, script: string, sandbox: Sandbox | null = null): ProcessPorts {
+  #ports(
+    name: string,
+    script: string,
+    sandbox: Sandbox | null = null,
+    environment: Member["environment"] = {},
+  ): ProcessPorts {
     const { log } = this.#options;
     return {
-      start: (events) => startChild(script, events, sandbox),
+      start: (events) => startChild(script, events, sandbox, environment),
       onLine: (line) => log.info({ process: name }, line),
       onStrange: () => log.warn({ process: name }, "a message that this version does not know"),
       onState: (state) => {

@@ -25,10 +25,14 @@ const LINES_KEPT = 8;
 
 /** One worker and the hotkey that it earns for. */
 export interface Member {
-  /** `worker` or `neighbour N`. */
+  /** `worker`, `worker N` on another card, or `neighbour N`. */
   readonly name: string;
   readonly hotkey: Hotkey;
   readonly folder: string;
+  /** What its process is told besides, as which card it may see. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** It works only while a card of its own computes. */
+  readonly onlyOnCard?: boolean;
 }
 
 export interface WorkerSettings {

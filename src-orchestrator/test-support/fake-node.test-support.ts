@@ -205,7 +205,7 @@ export class FakeNode {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  withinMs = 10_000,
+  withinMs = 50_000,
 ): Promise<void> {
   const end = Date.now() + withinMs;
   while (!(await condition())) {

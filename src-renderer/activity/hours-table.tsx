@@ -1,9 +1,10 @@
 import { say } from "../../src-protocol/say.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { barsOf } from "../earnings/earned-bars.ts";
-import { useWorkedHours } from "../earnings/worked-hours.ts";
+import { useComputerHours, useWorkedHours } from "../earnings/worked-hours.ts";
 import controls from "../parts/controls.module.css";
 import { amount, count, duration, unitOf } from "../parts/format.ts";
+import { drawnText } from "./drawn-text.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { dayText } from "./by-day.ts";
 
@@ -11,6 +12,7 @@ import { dayText } from "./by-day.ts";
 export function HoursTable({ now }: { now: number }) {
   const asset = useDashboard(({ state }) => state?.earnings.asset ?? "test");
   const { rows } = useWorkedHours("month");
+  const computer = useComputerHours("month").rows ?? [];
   const days = barsOf(rows ?? [], asset, "month", now)
     .filter(({ workedMs }) => workedMs > 0)
     .toReversed();
@@ -57,6 +59,7 @@ export function HoursTable({ now }: { now: number }) {
           </tbody>
         </TableBox>
       )}
+      {days.length > 0 && <p className={controls["hint"]}>{drawnText(computer)}</p>}
     </section>
   );
 }

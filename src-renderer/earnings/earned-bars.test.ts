@@ -67,4 +67,7 @@ test("programs are told the same as JSON, amounts exact", () => {
 
 test("electricity costs by the hours of work alone", () => {
   expect(costOf(2 * 3_600_000, { pricePerKwh: 0.4, watts: 100 })).toBeCloseTo(0.08);
+  const measured = { pricePerKwh: 0.4, watts: null };
+  expect(costOf(2 * 3_600_000, measured, [{ wattHours: 500 }, { wattHours: null }])).toBeCloseTo(0.2);
+  expect(costOf(2 * 3_600_000, measured, [{ wattHours: null }])).toBeNull();
 });

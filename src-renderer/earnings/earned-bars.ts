@@ -1,4 +1,4 @@
-import { HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
+import { type ComputerHour, HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
 import type { Rules } from "../../src-protocol/policy.ts";
 import type { Asset } from "../parts/format.ts";
 
@@ -102,9 +102,16 @@ export function barsAsJson(bars: readonly Bar[], exact: (rao: bigint) => string,
   );
 }
 
-/** What the electricity for work costs, by what its owner has entered. */
-export function costOf(workedMs: number, { pricePerKwh, watts }: Electricity): number {
-  return (workedMs / HOUR_MS) * (watts / 1000) * pricePerKwh;
+/** What the electricity for work costs, by the watts that its owner has entered, else as measured; null: nothing was. */
+export function costOf(
+  workedMs: number,
+  { pricePerKwh, watts }: Electricity,
+  computer: readonly Pick<ComputerHour, "wattHours">[] = [],
+): number | null {
+  if (watts !== null) return (workedMs / HOUR_MS) * (watts / 1000) * pricePerKwh;
+  const measured = computer.flatMap(({ wattHours }) => (wattHours === null ? [] : [wattHours]));
+  if (measured.length === 0) return null;
+  return (measured.reduce((sum, wattHours) => sum + wattHours, 0) / 1000) * pricePerKwh;
 }
 
 function startOfDay(day: Date, offset: number): number {

@@ -9,7 +9,7 @@ import { RangeChoice } from "../parts/range-choice.tsx";
 import { TableBox } from "../parts/table-box.tsx";
 import { type Bar, barsAsCsv, barsAsJson, barsOf, costOf, type Range, sumOf } from "./earned-bars.ts";
 import styles from "./earned-chart.module.css";
-import { useWorkedHours } from "./worked-hours.ts";
+import { useComputerHours, useWorkedHours } from "./worked-hours.ts";
 
 const NAMES: Record<Range, string> = {
   today: phrase("Today"),
@@ -30,8 +30,10 @@ export function EarnedChart() {
   const electricity = useDashboard(({ state }) => state?.rules.electricity ?? null);
   const now = useNow(60_000);
   const { rows } = useWorkedHours(range);
+  const computer = useComputerHours(range).rows ?? [];
   const bars = barsOf(rows ?? [], asset, range, now);
   const sum = sumOf(bars);
+  const cost = electricity === null || rows === null ? null : costOf(sum.workedMs, electricity, computer);
   const unit = unitOf(asset);
   return (
     <section className={controls["card"]} aria-labelledby="earned-title">
@@ -68,7 +70,7 @@ export function EarnedChart() {
         {electricity !== null && (
           <div>
             <dt>{say("Electricity, about")}</dt>
-            <dd>{rows === null ? "–" : decimals(costOf(sum.workedMs, electricity), 2)}</dd>
+            <dd>{cost === null ? "–" : decimals(cost, 2)}</dd>
           </div>
         )}
       </dl>

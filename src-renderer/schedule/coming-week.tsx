@@ -30,8 +30,9 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
   const [forecast] = rows ?? [];
   const zone = useDashboard(({ state }) => state?.policy.zone ?? ownTimeZone());
   const onlyWhenIdle = saved?.onlyWhenIdle === true;
+  const priced = saved !== undefined && saved.electricity !== null;
   const { electricity } = rules;
-  const set = (change: Partial<typeof ELECTRICITY>) =>
+  const set = (change: Partial<NonNullable<Rules["electricity"]>>) =>
     onChange({ ...rules, electricity: { ...(electricity ?? ELECTRICITY), ...change } });
   return (
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
@@ -42,7 +43,9 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
         <p className={controls["hint"]}>{say("by the rules that hold now")}</p>
       </div>
       <p className={styles["forecast"]} data-testid="forecast">
-        {forecast === undefined ? " " : forecastText(forecast, { ifStarted: false, zone, onlyWhenIdle })}
+        {forecast === undefined
+          ? " "
+          : forecastText(forecast, { ifStarted: false, zone, onlyWhenIdle, priced })}
       </p>
       {electricity === null ? (
         <button type="button" className={controls["button"]} onClick={() => set({})}>
@@ -58,12 +61,23 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
             value={electricity.pricePerKwh}
             onChange={(pricePerKwh) => set({ pricePerKwh })}
           />
-          <NumberField
-            unit={say("W more than at rest")}
-            min={0}
-            value={electricity.watts}
-            onChange={(watts) => set({ watts })}
-          />
+          {electricity.watts === null ? (
+            <span>{say("for what is measured")}</span>
+          ) : (
+            <NumberField
+              unit={say("W more than at rest")}
+              min={0}
+              value={electricity.watts}
+              onChange={(watts) => set({ watts })}
+            />
+          )}
+          <button
+            type="button"
+            className={`${controls["button"]} ${controls["quiet"]}`}
+            onClick={() => set({ watts: electricity.watts === null ? ELECTRICITY.watts : null })}
+          >
+            {electricity.watts === null ? say("Enter the watts") : say("Use what is measured")}
+          </button>
           <button
             type="button"
             className={`${controls["button"]} ${controls["quiet"]}`}

@@ -1,0 +1,9 @@
+import { commandRunner } from "./run-command.ts";
+import { linuxWatts, nvidiaWatts, type Watts } from "./watts-linux.ts";
+
+/** What this computer draws now, or why that is not known. */
+export async function computerWatts(): Promise<Watts> {
+  if (process.platform !== "linux")
+    return { why: "this system tells it to no program without the administrator's rights" };
+  return linuxWatts("/sys/class", undefined, () => nvidiaWatts(commandRunner()));
+}
