@@ -10,6 +10,7 @@ import type { Link, Neighbours } from "../links/index.ts";
 import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
 import type { SavedState } from "../stage/stage-chain.ts";
 import { runJob } from "../stage/stage-job.ts";
+import { UnderWay } from "../stage/under-way.ts";
 import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
 import { TieParts } from "../stage/tie-parts.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
@@ -68,11 +69,12 @@ export class PipelineRunner {
   #saved: SavedSnapshotState | null = null;
   #stopped = false;
   readonly #stop = Promise.withResolvers<void>();
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #underWay: UnderWay;
 
   constructor(ports: RunnerPorts) {
     const { spec, stage, links, signer, network } = ports;
     this.#ports = ports;
+    this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
     const hasTies = stage.ties.length > 0;
     this.#state = pipelineAt({ ...spec, stage: stage.index, hasTies }, ports.resumeStep);
     this.#tieParts = new TieParts(stage);
@@ -105,12 +107,13 @@ export class PipelineRunner {
   /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
   stop(): void {
     this.#stopped = true;
+    this.#underWay.stopped();
     this.#stop.resolve();
   }
 
   /** Resolves when nothing touches the stage's memory any more. */
   async quiet(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    await this.#underWay.quiet();
   }
 
   #attach(from: Neighbour, link: Link | null): void {
@@ -118,7 +121,7 @@ export class PipelineRunner {
       if (!this.#stopped) this.#receive(from, message, payload);
     });
     link?.onClose((reason) =>
-      this.#trouble(new Failure("link-lost", `The link to the ${from} stage is gone: ${reason}`)),
+      this.#underWay.trouble(new Failure("link-lost", `The link to the ${from} stage is gone: ${reason}`)),
     );
   }
 
@@ -138,13 +141,13 @@ export class PipelineRunner {
     if (meta.generation !== generation) return;
     const { pass, step, microBatch } = meta;
     const refusal = refusalOf(stage, from, meta, payload);
-    if (refusal !== null) return this.#trouble(refusal);
+    if (refusal !== null) return this.#underWay.trouble(refusal);
     const input = { values: floatsOf(payload), sha256: meta.sha256 };
     if (pass !== "tie") return this.#feed({ type: "tensor", pass, step, microBatch, input });
     // SECURITY: a part that is not due gets no memory to be put together in; the machine says what is wrong.
     if (!isTieDue(this.#state, from, step)) return this.#feed({ type: "tied", from, step, input });
     const values = this.#tieParts.arrived(from, microBatch, input.values);
-    if (values instanceof Failure) return this.#trouble(values);
+    if (values instanceof Failure) return this.#underWay.trouble(values);
     if (values !== null) this.#feed({ type: "tied", from, step, input: { values, sha256: null } });
   }
 
@@ -159,7 +162,7 @@ export class PipelineRunner {
     const { generation, report } = this.#ports;
     switch (effect.type) {
       case "compute":
-        return this.#track(this.#compute(effect.job));
+        return this.#underWay.track(this.#compute(effect.job));
       case "send":
         return this.#sendTensor(effect);
       case "worked":
@@ -170,12 +173,12 @@ export class PipelineRunner {
         if (finite(effect.loss) !== null) report({ ...effect, generation });
         return;
       case "save":
-        return this.#track(this.#save(effect.step));
+        return this.#underWay.track(this.#save(effect.step));
       case "saved":
         if (this.#saved !== null) report({ ...effect, generation, ...this.#saved });
         return;
       case "trouble":
-        return this.#trouble(new Failure(effect.code, effect.message));
+        return this.#underWay.trouble(new Failure(effect.code, effect.message));
     }
   }
 
@@ -250,7 +253,7 @@ export class PipelineRunner {
   #send(to: Neighbour, message: PeerMessage, payload?: Uint8Array, sent: () => void = () => undefined): void {
     this.#ports.links[to]?.send(message, payload).then(sent, (error: unknown) => {
       // A closed link is trouble by itself, told once by its onClose.
-      if (failureBody(error).code !== "link-closed") this.#trouble(error);
+      if (failureBody(error).code !== "link-closed") this.#underWay.trouble(error);
     });
   }
 
@@ -268,25 +271,6 @@ export class PipelineRunner {
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
     this.#receipts.linked(step, this.#saved.link);
     this.#feed({ type: "saved" });
-  }
-
-  #track(work: Promise<void>): void {
-    const tracked = work
-      .catch((error: unknown) => this.#trouble(error))
-      .finally(() => this.#underWay.delete(tracked));
-    this.#underWay.add(tracked);
-  }
-
-  #trouble(error: unknown): void {
-    if (this.#stopped) return;
-    this.stop();
-    const { code, message } = failureBody(error);
-    this.#ports.report({
-      type: "trouble",
-      generation: this.generation,
-      code,
-      message: message.slice(0, 2000),
-    });
   }
 }
 

@@ -13,6 +13,7 @@ import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
 import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
 import { runJob } from "../stage/stage-job.ts";
+import { UnderWay } from "../stage/under-way.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
@@ -142,10 +143,11 @@ export class ReplicaRunner {
   #adoptingStep: number | null = null;
   /** Counts what makes work under way pointless: it ends, and its result is nobody's. */
   #era = 0;
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #underWay: UnderWay;
 
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
+    this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
     const { spec, stage, signer, generation, memory } = ports;
     this.#step = ports.step;
     this.#link = ports.link;
@@ -183,7 +185,7 @@ export class ReplicaRunner {
       tokens: spec.batch * spec.sequence,
       flops: stage.flops.forward + stage.flops.backward,
       send: (to, message) => this.#send(to, message),
-      earned: (receipt) => this.#track(ports.earned(receipt)),
+      earned: (receipt) => this.#underWay.track(ports.earned(receipt)),
       now: ports.date,
     });
     this.#batches = new MicroBatches({
@@ -222,6 +224,7 @@ export class ReplicaRunner {
   /** Takes nothing new; what is on the compute thread or on its way to disk ends by itself: see `quiet`. */
   stop(): void {
     this.#stopped = true;
+    this.#underWay.stopped();
     this.#stopLacking();
     this.#adopting?.abort();
   }
@@ -233,7 +236,7 @@ export class ReplicaRunner {
       await this.#receipts.quiet();
       clearTimeout(timer);
     }
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    await this.#underWay.quiet();
   }
 
   instruct(instruction: ReplicaInstruction): void {
@@ -245,7 +248,7 @@ export class ReplicaRunner {
         this.#admit();
         break;
       case "adopt":
-        return this.#track(this.#adopt(instruction));
+        return this.#underWay.track(this.#adopt(instruction));
       case "open":
         this.#open(instruction.step);
         break;
@@ -256,10 +259,11 @@ export class ReplicaRunner {
         this.#fenced(instruction);
         break;
       case "commit":
-        if (instruction.step === this.#step && this.#isLive) this.#track(this.#commit(instruction));
+        if (instruction.step === this.#step && this.#isLive) this.#underWay.track(this.#commit(instruction));
         return;
       case "take":
-        if (instruction.step === this.#step && this.#isLive) this.#track(this.#take(instruction.step));
+        if (instruction.step === this.#step && this.#isLive)
+          this.#underWay.track(this.#take(instruction.step));
         return;
     }
     this.#pump();
@@ -367,8 +371,8 @@ export class ReplicaRunner {
     const evaluation = this.#evaluations.shift();
     const job = evaluation === undefined ? this.#batches.next() : null;
     this.#askForMore();
-    if (evaluation !== undefined) this.#track(this.#evaluate(evaluation));
-    else if (job !== null) this.#track(this.#work(job));
+    if (evaluation !== undefined) this.#underWay.track(this.#evaluate(evaluation));
+    else if (job !== null) this.#underWay.track(this.#work(job));
   }
 
   /** One in hand while another one is worked on. */
@@ -578,7 +582,7 @@ export class ReplicaRunner {
       .link(to)
       ?.send(message, payload)
       .catch((error: unknown) => {
-        if (failureBody(error).code !== "link-closed") this.#trouble(error);
+        if (failureBody(error).code !== "link-closed") this.#underWay.trouble(error);
       });
   }
 
@@ -766,25 +770,6 @@ export class ReplicaRunner {
         code,
         message: message.slice(0, 500),
       });
-  }
-
-  #track(work: Promise<void>): void {
-    const tracked = work
-      .catch((error: unknown) => this.#trouble(error))
-      .finally(() => this.#underWay.delete(tracked));
-    this.#underWay.add(tracked);
-  }
-
-  #trouble(error: unknown): void {
-    if (this.#stopped) return;
-    this.stop();
-    const { code, message } = failureBody(error);
-    this.#ports.report({
-      type: "trouble",
-      generation: this.generation,
-      code,
-      message: message.slice(0, 2000),
-    });
   }
 }
 
