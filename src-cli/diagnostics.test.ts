@@ -87,11 +87,11 @@ describe("tah doctor", () => {
 
   it("tells the owner of a hotkey that nothing but its file's mode protects", () => {
     const text = "It lies open in /x.";
-    expect(hotkeyAtRest({ atRest: { how: "open", text } })).toEqual([
+    expect(hotkeyAtRest({ atRest: { how: "open", text, missing: null } })).toEqual([
       { about: "Hotkey", is: "warning", text },
     ]);
     for (const how of ["password", "keychain"] as const)
-      expect(hotkeyAtRest({ atRest: { how, text } })).toMatchObject([{ is: "good" }]);
+      expect(hotkeyAtRest({ atRest: { how, text, missing: null } })).toMatchObject([{ is: "good" }]);
   });
 
   it("a folder that is not there yet is no problem", async () => {

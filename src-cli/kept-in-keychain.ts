@@ -17,7 +17,7 @@ export function refuseKept(
   if (!keptPaths(home).includes(path)) return;
   throw new Failure(
     "wallet-in-keychain",
-    `${path} is locked, and this system's keychain keeps what opens it. While the Train at Home app runs, the Wallet screen backs it up under a password; \`tah wallet keep open\` takes it out of the keychain, and then it is exported as any other.`,
+    `${path} is locked, and this system's keychain keeps what opens it. While the Train at Home app runs, the Wallet screen saves a copy under a password; \`tah wallet keep open\` takes it out of the keychain, and then it is exported as any other.`,
   );
 }
 

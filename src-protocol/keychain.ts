@@ -38,6 +38,8 @@ export const keyAtRest = z.strictObject({
   how: z.enum(["keychain", "password", "open"]),
   /** For its owner. */
   text: z.string(),
+  /** Why no keychain can keep it; null: one can, or does. */
+  missing: z.string().nullable(),
 });
 export type KeyAtRest = z.infer<typeof keyAtRest>;
 

@@ -36,6 +36,8 @@ const refusal = (work: Promise<unknown>): Promise<string> =>
     () => "done",
     (error: unknown) => (error instanceof Failure ? error.code : String(error)),
   );
+/** Trying a password takes seconds and half a gigabyte, on a busy computer a minute. */
+const BUSY_MS = 240_000;
 /** Windows knows no such bits. */
 const OTHERS = process.platform === "win32" ? 0 : 0o077;
 const othersMay = (path: string) => statSync(path).mode & OTHERS;
@@ -47,7 +49,7 @@ describe("a hotkey that the system's keychain keeps", () => {
   beforeAll(async () => {
     home = mkdtempSync(join(tmpdir(), "tah kept "));
     own = await started(home, HERE);
-  }, 60_000);
+  }, BUSY_MS);
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
   it("is locked from its first moment on, and each start of the app opens it", async () => {
@@ -65,10 +67,14 @@ describe("a hotkey that the system's keychain keeps", () => {
     expect(await openFormerHotkey(own.path, own.hotkey.address)).toBeNull();
   });
 
-  it("is in Bittensor's own form: the passphrase is its password, in any tool", async () => {
-    const bytes = await unlockKeyFile({ bytes: readFileSync(own.path), path: own.path }, PASSPHRASE);
-    expect(decodeKeyFile(bytes, own.path).address).toBe(own.hotkey.address);
-  }, 60_000);
+  it(
+    "is in Bittensor's own form: the passphrase is its password, in any tool",
+    async () => {
+      const bytes = await unlockKeyFile({ bytes: readFileSync(own.path), path: own.path }, PASSPHRASE);
+      expect(decodeKeyFile(bytes, own.path).address).toBe(own.hotkey.address);
+    },
+    BUSY_MS,
+  );
 
   it("stands nowhere open, and neither does the passphrase", async () => {
     const bytes = await new KeptKeys(home, HERE).unlock({ bytes: readFileSync(own.path), path: own.path });
@@ -110,16 +116,20 @@ describe("a hotkey that the system's keychain keeps", () => {
     expect(readFileSync(own.path)).toEqual(key);
   });
 
-  it("is taken out and put back: the same key, and a service can open it meanwhile", async () => {
-    await own.keep("open");
-    const open = await started(home, NONE("no-app"));
-    expect([open.hotkey.address, (await open.atRest()).how]).toEqual([own.hotkey.address, "open"]);
-    expect(othersMay(own.path)).toBe(0);
-    expect(await refusal(open.keep("keychain"))).toBe("keychain-none");
-    await own.keep("keychain");
-    expect(readFileSync(own.path, "latin1")).toMatch(/^\$NACL/);
-    expect((await started(home, HERE)).hotkey.address).toBe(own.hotkey.address);
-  }, 60_000);
+  it(
+    "is taken out and put back: the same key, and a service can open it meanwhile",
+    async () => {
+      await own.keep("open");
+      const open = await started(home, NONE("no-app"));
+      expect([open.hotkey.address, (await open.atRest()).how]).toEqual([own.hotkey.address, "open"]);
+      expect(othersMay(own.path)).toBe(0);
+      expect(await refusal(open.keep("keychain"))).toBe("keychain-none");
+      await own.keep("keychain");
+      expect(readFileSync(own.path, "latin1")).toMatch(/^\$NACL/);
+      expect((await started(home, HERE)).hotkey.address).toBe(own.hotkey.address);
+    },
+    BUSY_MS,
+  );
 
   it("whose file was changed to another key under the running daemon is replaced by nothing", async () => {
     const kept = readFileSync(own.path);
@@ -138,18 +148,22 @@ describe("a hotkey that the system's keychain keeps", () => {
     expect(readFileSync(own.path)).toEqual(other);
   });
 
-  it("is backed up without a password that its owner does not know", async () => {
-    const desk = new WalletDesk({
-      home,
-      own,
-      ask: (request) => answerWallet(request),
-      changed: () => Promise.resolve(),
-    });
-    expect((await desk.list()).atRest.how).toBe("keychain");
-    const key = { wallet: "default", hotkey: "default", password: null };
-    const { address } = await desk.backup({ ...key, backupPassword: "a long password" });
-    expect(address).toBe(own.hotkey.address);
-  }, 60_000);
+  it(
+    "is backed up without a password that its owner does not know",
+    async () => {
+      const desk = new WalletDesk({
+        home,
+        own,
+        ask: (request) => answerWallet(request),
+        changed: () => Promise.resolve(),
+      });
+      expect((await desk.list()).atRest.how).toBe("keychain");
+      const key = { wallet: "default", hotkey: "default", password: null };
+      const { address } = await desk.backup({ ...key, backupPassword: "a long password" });
+      expect(address).toBe(own.hotkey.address);
+    },
+    BUSY_MS,
+  );
 });
 
 describe("a hotkey without a keychain", () => {

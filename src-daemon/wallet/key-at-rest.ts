@@ -9,28 +9,26 @@ import { decodeKeyFile } from "./wallet-key-file.ts";
 
 /** How a hotkey's file lies there, said as it is: whoever reads an open one works and claims in its name. */
 export async function keyAtRest(path: string, kept: KeptKeys): Promise<KeyAtRest> {
+  const { missing } = kept;
   const file = await readKeyFile(path, { secret: true });
+  const is = (how: KeyAtRest["how"], text: string): KeyAtRest => ({ how, text, missing });
   if (file === null)
-    return {
-      how: "open",
-      text: `Its file ${path} is not there any more: it works until Train at Home ends.`,
-    };
+    return is("open", `Its file ${path} is not there any more: it works until Train at Home ends.`);
   const isLocked = lockedForm(file.bytes) !== null;
   if (isLocked && kept.has(path))
-    return {
-      how: "keychain",
-      text: `It is locked in ${path}, and this system's keychain keeps what opens it. Copy it before you remove the app or the account (Wallet, Back up): without the keychain nobody can open it.`,
-    };
-  if (isLocked) return { how: "password", text: `It lies under a password in ${path}.` };
-  const why = kept.missing;
+    return is(
+      "keychain",
+      `It is locked in ${path}, and this system's keychain keeps what opens it. Copy it before you remove the app or the account (Wallet, Save a copy): without the keychain nobody can open it.`,
+    );
+  if (isLocked) return is("password", `It lies under a password in ${path}.`);
   const instead =
-    why === null
+    missing === null
       ? "`tah wallet keep keychain` has this system's keychain protect it."
-      : `No keychain protects it: ${why}. \`tah wallet create\` with --hotkey and --password-file makes one under a password.`;
-  return {
-    how: "open",
-    text: `It lies open in ${path}: only the file's mode (0600, this account alone) keeps it from others, and nothing from other programs of this account. ${instead}`,
-  };
+      : `No keychain protects it: ${missing}. \`tah wallet create\` with --hotkey and --password-file makes one under a password.`;
+  return is(
+    "open",
+    `It lies open in ${path}: only the file's mode (0600, this account alone) keeps it from others, and nothing from other programs of this account. ${instead}`,
+  );
 }
 
 /**

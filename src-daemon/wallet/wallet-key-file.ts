@@ -188,11 +188,11 @@ function secretOf(file: KeyFile, path: string): KeyPair {
   if (typeof file.secretPhrase === "string") {
     const seed = phraseToSeed(file.secretPhrase);
     if (seed === null) throw corrupt(path, "holds a secret phrase with a wrong word or checksum");
-    return keyPairFromSecret(schnorrkel.secretFromSeed(seed));
+    return keyPairFromSeed(seed);
   }
   if (typeof file.secretSeed === "string") {
     if (!isHex(file.secretSeed, 32)) throw corrupt(path, 'has a wrong field "secretSeed"');
-    return keyPairFromSecret(schnorrkel.secretFromSeed(Buffer.from(bare(file.secretSeed), "hex")));
+    return keyPairFromSeed(Buffer.from(bare(file.secretSeed), "hex"));
   }
   if (typeof file.privateKey === "string") {
     if (!isHex(file.privateKey, 64)) throw corrupt(path, 'has a wrong field "privateKey"');
@@ -204,6 +204,13 @@ function secretOf(file: KeyFile, path: string): KeyPair {
     "wallet-no-secret",
     `The key file ${path} holds no secret (no phrase, seed or private key), so it cannot sign. It was left untouched: put the hotkey's own file there, or choose another hotkey name.`,
   );
+}
+
+/** The seed is wiped. */
+function keyPairFromSeed(seed: Uint8Array): KeyPair {
+  const pair = keyPairFromSecret(schnorrkel.secretFromSeed(seed));
+  seed.fill(0);
+  return pair;
 }
 
 /** The pair of a secret in `@scure/sr25519`'s form. */

@@ -41,6 +41,7 @@ export async function openOrCreateHotkey(
   // The keychain keeps it from its first moment on, where there is one.
   const content = kept === null || kept.missing !== null ? secret : await kept.lock(path, secret);
   const created = await createKeyFile(path, folder, content);
+  secret.fill(0);
   // When another process was quicker, its key is the wallet's key.
   const hotkey = await openHotkey(path, folder, { password: noPassword, kept }, created);
   if (hotkey === null) {
@@ -65,6 +66,7 @@ export async function openFormerHotkey(
     const bytes = (await kept?.unlock({ bytes: file.bytes, path })) ?? file.bytes;
     if (lockedForm(bytes) !== null) return null;
     const pair = decodeKeyFile(bytes, path);
+    bytes.fill(0);
     return pair.address === address ? walletHotkey(pair, { path, created: false, warnings: [] }) : null;
   } catch {
     return null;
@@ -128,7 +130,8 @@ async function openHotkey(
     if (given !== null) bytes = await unlockKeyFile(read, given);
   }
   const pair = decodeKeyFile(bytes, path);
-  if (bytes !== file.bytes) bytes.fill(0);
+  file.bytes.fill(0);
+  bytes.fill(0);
   await removeTemporaryKeys(folder);
   return walletHotkey(pair, { path, created, warnings: file.warnings });
 }

@@ -8,6 +8,7 @@ import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { useAction } from "../parts/use-action.ts";
+import { KeyAtRest } from "./key-at-rest.tsx";
 import { KeyDialog } from "./key-dialog.tsx";
 import { keyAt, passwordProblem } from "./key-names.ts";
 import { NewPassword, NOTHING_TYPED, OldPassword } from "./new-password.tsx";
@@ -16,7 +17,15 @@ import type { WalletList } from "./wallet.tsx";
 import styles from "./wallet.module.css";
 
 /** The key that works on this computer, where it lies, and a copy of it for a bad day. */
-export function KeyCard({ list, address }: { list: WalletList; address: string }) {
+export function KeyCard({
+  list,
+  address,
+  onChanged,
+}: {
+  list: WalletList;
+  address: string;
+  onChanged: () => void;
+}) {
   const place = keyAt(list.wallets, list.inUse);
   return (
     <section className={controls["card"]} aria-labelledby="key-title">
@@ -36,7 +45,7 @@ export function KeyCard({ list, address }: { list: WalletList; address: string }
         </Row>
         <Row name={say("File")}>
           <code>{list.inUse}</code>
-          <p className={controls["hint"]}>{say("Only your account on this computer can read it.")}</p>
+          <KeyAtRest atRest={list.atRest} onChanged={onChanged} />
         </Row>
       </Rows>
       {place !== null && (

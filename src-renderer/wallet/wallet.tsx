@@ -38,7 +38,7 @@ export function Wallet() {
       {list !== null && (
         <>
           <div className={layout["pair"]}>
-            <KeyCard list={list} address={state.node.hotkey} />
+            <KeyCard list={list} address={state.node.hotkey} onChanged={reload} />
             <PayoutCard list={list} onChanged={reload} />
           </div>
           {state.earnings.asset !== "test" && list.payoutColdkey !== null && (
