@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ApiClient, readApiFile } from "../src-cli/api-client.ts";
-import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "../src-cli/daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, isAlive } from "../src-cli/daemon-process.ts";
+import { daemonScript } from "../src-cli/daemon-script.ts";
 import { decide } from "../src-daemon/policy/decide.ts";
 import { afterDecision, NOTHING_REMEMBERED, remember } from "../src-daemon/policy/policy-memory.ts";
 import { type Evidence, ONLY_WHEN_ASLEEP, type Rules, UNKNOWN_EVIDENCE } from "../src-protocol/policy.ts";
@@ -61,12 +62,14 @@ async function withDaemon<T>(
   words: readonly string[],
   work: (client: ApiClient, pid: number, startMs: number) => Promise<T>,
 ): Promise<T> {
+  // Made before the clock runs: that is once for each change of the sources.
+  const script = daemonScript();
   const begun = performance.now();
   const child = spawn(
     process.execPath,
     [
       ...DAEMON_FLAGS,
-      DAEMON_SCRIPT,
+      script,
       "--home",
       home,
       "--port",

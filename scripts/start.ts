@@ -1,12 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { Daemon } from "../src-daemon/daemon.ts";
-import { main } from "../src-daemon/main.ts";
-import { failureBody } from "../src-protocol/failure.ts";
+import type { main as Main } from "../src-daemon/main.ts";
+import { daemonScript } from "../src-cli/daemon-script.ts";
 import type { DesktopWindow } from "./desktop-window.ts";
-import { openDesktopWindow, windowAllowed } from "./desktop-window.ts";
-import { electronBinary } from "./electron-binary.ts";
 import { hasScreen, openBrowser } from "../src-cli/open-browser.ts";
-import { ensureRenderer } from "./renderer.ts";
 
 /**
  * `npm start`, once set-up is done: the daemon in this terminal, its dashboard in the desktop window
@@ -23,18 +22,22 @@ for (const window of windows) window.close();
 process.stdout.write("", () => process.exit(code));
 
 async function start(): Promise<number> {
-  try {
-    await ensureRenderer(root, (text) => process.stderr.write(`${text}\n`));
-  } catch (error) {
-    process.stderr.write(`${failureBody(error).message}\n`);
-    return 1;
-  }
+  // In a process of its own: what builds would stay in the daemon's memory, 300 MB of it.
+  const built = spawnSync(process.execPath, [join(import.meta.dirname, "container-build.ts")], {
+    stdio: "inherit",
+  });
+  if (built.status !== 0) return 1;
+  const script = pathToFileURL(daemonScript()).href;
+  const { main } = (await import(script)) as { readonly main: typeof Main };
   return main([...words, "--exit-with-parent"], (daemon) => {
     if (mayOpen) void open(daemon);
   });
 }
 
 async function open(daemon: Daemon): Promise<void> {
+  // What a server never opens is not loaded there.
+  const { openDesktopWindow, windowAllowed } = await import("./desktop-window.ts");
+  const { electronBinary } = await import("./electron-binary.ts");
   const binary = electronBinary();
   if (binary === null || !windowAllowed()) openBrowser(daemon.loginUrl());
   else windows.push(await openDesktopWindow(root, binary, [], daemon.home.path));

@@ -5,7 +5,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { API_FILE_NAME } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ApiClient, readApiFile } from "./api-client.ts";
-import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, isAlive } from "./daemon-process.ts";
+import { daemonScript } from "./daemon-script.ts";
 
 const START_MS = 60_000;
 const LOOK_EVERY_MS = 100;
@@ -44,7 +45,7 @@ function startDetached(home: string, log: string): number {
   mkdirSync(join(home, "logs"), { recursive: true, mode: 0o700 });
   const file = openSync(log, "w", 0o600);
   try {
-    const child = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, "--home", home], {
+    const child = spawn(process.execPath, [...DAEMON_FLAGS, daemonScript(), "--home", home], {
       detached: true,
       windowsHide: true,
       env: { ...process.env, ...DAEMON_ENVIRONMENT },

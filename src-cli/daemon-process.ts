@@ -7,6 +7,7 @@ import { z } from "zod";
 import { API_FILE_NAME } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ApiClient, readApiFile } from "./api-client.ts";
+import { DAEMON_SCRIPT } from "./daemon-script.ts";
 
 /** At rest for most of its life: without large nurseries it holds 18 MB less. */
 export const DAEMON_FLAGS = ["--max-semi-space-size=1"] as const;
@@ -15,8 +16,6 @@ export const DAEMON_FLAGS = ["--max-semi-space-size=1"] as const;
  * less where the compiler of types is loaded too; who is at rest does not wait for it.
  */
 export const DAEMON_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: "1" };
-export const DAEMON_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "main.ts");
-
 const START_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 const processes = z.object({

@@ -25,7 +25,8 @@ import { ApiClient } from "./api-client.ts";
 import { completionScript, SHELLS } from "./completions.ts";
 import { diagnostics, saveReport } from "./diagnostics.ts";
 import { doctor, doctorText } from "./doctor.ts";
-import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, DAEMON_SCRIPT, isAlive } from "./daemon-process.ts";
+import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, isAlive } from "./daemon-process.ts";
+import { daemonScript } from "./daemon-script.ts";
 import { askedLimits } from "./asked-limits.ts";
 import { addReceiptsCommands } from "./receipts-command.ts";
 import { addPayoutCommand } from "./payout-command.ts";
@@ -549,7 +550,7 @@ function up(words: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => daemon.kill(signal));
   // Whoever kills this command has ended what it shows.
-  const daemon = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON_SCRIPT, "--exit-with-parent", ...words], {
+  const daemon = spawn(process.execPath, [...DAEMON_FLAGS, daemonScript(), "--exit-with-parent", ...words], {
     env: { ...process.env, ...DAEMON_ENVIRONMENT },
     stdio: "inherit",
   });

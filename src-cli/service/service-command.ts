@@ -2,7 +2,8 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { dataFolder } from "../../src-protocol/data-folder.ts";
-import { DAEMON_FLAGS, DAEMON_SCRIPT } from "../daemon-process.ts";
+import { DAEMON_FLAGS } from "../daemon-process.ts";
+import { DAEMON_SCRIPT } from "../daemon-script.ts";
 import { installService, removeService, runProgram, type ServicePorts } from "./service.ts";
 
 interface Options {

@@ -6,7 +6,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { API_FILE_NAME } from "../../src-protocol/data-folder.ts";
 import { ApiClient, readApiFile } from "../api-client.ts";
-import { DAEMON_SCRIPT, isAlive } from "../daemon-process.ts";
+import { isAlive } from "../daemon-process.ts";
+import { DAEMON_SCRIPT } from "../daemon-script.ts";
 import { installService, removeService, runProgram, type ServicePorts } from "./service.ts";
 import { systemdUnit } from "./service-files.ts";
 
