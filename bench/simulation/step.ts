@@ -322,7 +322,7 @@ class Step {
     if (worker.isGone || worker.forwards.length > 0) return;
     if (worker.inFlight > worker.window.most(worker.load.workMs)) return;
     worker.isAsking = true;
-    this.#tell({ type: "lease", by: worker.key, until: Infinity });
+    this.#tell({ type: "lease", by: worker.key });
   }
 
   #ends(worker: Worker, microBatch: number, isBack: boolean): void {

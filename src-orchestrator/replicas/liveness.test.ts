@@ -241,6 +241,16 @@ describe("a replica of which others wait for something", () => {
     expect(homes.fenced.map(({ key: of, code }) => [of, code])).toContainEqual([TAIL, "too-late"]);
   });
 
+  it("loses the lease that it does nothing with, and another head does it", () => {
+    const homes = new Homes();
+    homes.begin();
+    homes.home(HEAD).workMs = 10 ** 6;
+    homes.to(30_000);
+    expect(homes.fenced.map(({ key: of, code }) => [of, code])).toContainEqual([HEAD, "too-late"]);
+    const owners = homes.run.book.stages[0]?.cells.map(({ owner }) => owner);
+    expect(owners).not.toContain(HEAD);
+  });
+
   it("is late by its own pace when it answers and does nothing", () => {
     const homes = new Homes();
     homes.begin();

@@ -454,7 +454,7 @@ function leaseTo(run: ReplicaRun, key: SessionKey, now: number, effects: Replica
   const [microBatch, ...waiting] = evaluation?.waiting ?? [];
   if (evaluation === null || microBatch === undefined) {
     const isOpen = run.book.stages[0]?.cells.some(({ owner }) => owner === null) === true;
-    return isOpen ? book(run, { type: "lease", by: key, until: Infinity }, now, effects) : run;
+    return isOpen ? book(run, { type: "lease", by: key }, now, effects) : run;
   }
   const { generation } = run.signs;
   effects.push({

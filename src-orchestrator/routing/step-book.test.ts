@@ -86,7 +86,7 @@ class Toy {
   #leases(): (() => void)[] {
     const head = this.book.stages[0];
     if (head?.cells.every(({ owner }) => owner !== null) !== false) return [];
-    return [...head.live].map((by) => () => this.feed({ type: "lease", by, until: 1e9 }));
+    return [...head.live].map((by) => () => this.feed({ type: "lease", by }));
   }
 
   /** Whoever owns a micro-batch sends it on, to an owner where there is none. */
@@ -187,7 +187,7 @@ describe("a step over many replicas", () => {
     return { book, told };
   };
   const [head, tail] = [key(0, 1), key(1, 1)];
-  const leased: StepEvent = { type: "lease", by: head, until: 50 };
+  const leased: StepEvent = { type: "lease", by: head };
   const routed: StepEvent = { type: "routed", stage: 1, microBatch: 0, by: head, to: tail };
   const counted = (stage: number, by: SessionKey, step = 7): StepEvent => ({
     type: "counted",
@@ -222,15 +222,13 @@ describe("a step over many replicas", () => {
     expect(book.stages[2]?.cells[0]).toMatchObject({ owner: key(2, 1), isCounted: true });
   });
 
-  it("gives a lease that ran out to another head, until the micro-batch has been sent on", () => {
-    const late = run([leased, { type: "tick", now: 50 }, { type: "lease", by: key(0, 2), until: 99 }]);
-    expect(late.told.at(1)).toEqual({ type: "fenced", replica: head, code: "lease-expired" });
-    expect(late.told.at(-1)).toEqual({ type: "leased", to: key(0, 2), microBatch: 0 });
-    expect(run([leased, routed, { type: "tick", now: 50 }]).told).toHaveLength(1);
+  it("gives the lease of a head that is lost to another one", () => {
+    const lost = { type: "lost", replica: head, code: "too-late" } as const;
+    const { told } = run([leased, lost, { type: "lease", by: key(0, 2) }]);
+    expect(told.at(-1)).toEqual({ type: "leased", to: key(0, 2), microBatch: 0 });
   });
 
   it.each([
-    ["lease-expired", [leased, { type: "tick", now: 51 }], head],
     ["not-its-micro-batch", [leased, { ...routed, by: key(0, 2) }], key(0, 2)],
     ["not-its-micro-batch", [leased, routed, counted(1, key(1, 2))], key(1, 2)],
     ["sent-to-two", [leased, routed, { ...routed, to: key(1, 2) }], head],

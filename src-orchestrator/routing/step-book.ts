@@ -14,8 +14,6 @@ interface Cell {
   readonly owner: SessionKey | null;
   /** Its gradient is in the owner's sum. */
   readonly isCounted: boolean;
-  /** At the head, until the micro-batch has been sent on; null: no lease runs. */
-  readonly leasedUntil: number | null;
   /** What is said by who may turn out to own it: its sender's word is not here yet, as sockets keep no order among them. */
   readonly early: readonly Early[];
   /**
@@ -49,8 +47,8 @@ export interface StepBook {
 }
 
 export type StepEvent =
-  /** A head's replica asks for its next micro-batch. `until`: of the orchestrator's own clock. */
-  | { readonly type: "lease"; readonly by: SessionKey; readonly until: number }
+  /** A head's replica asks for its next micro-batch. Its lease ends with the step, or when it is `lost`. */
+  | { readonly type: "lease"; readonly by: SessionKey }
   /** A replica of the stage before has sent the micro-batch to `to`; `by` keeps it. */
   | {
       readonly type: "routed";
@@ -73,8 +71,7 @@ export type StepEvent =
   | { readonly type: "summed"; readonly stage: number; readonly by: SessionKey }
   /** The sums are asked for once more: nobody has them. */
   | { readonly type: "resum" }
-  | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string }
-  | { readonly type: "tick"; readonly now: number };
+  | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string };
 
 export type StepEffect =
   | { readonly type: "leased"; readonly to: SessionKey; readonly microBatch: number }
@@ -135,7 +132,7 @@ export function openStep(
   };
 }
 
-const OPEN: Cell = { owner: null, isCounted: false, leasedUntil: null, early: [], claimedBy: null };
+const OPEN: Cell = { owner: null, isCounted: false, early: [], claimedBy: null };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -155,8 +152,6 @@ export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
       return book.isTaken ? unchanged(book) : unchanged(withoutSums(book));
     case "result":
       return told(event, book);
-    case "tick":
-      return expire(event.now, book);
   }
 }
 
@@ -166,22 +161,12 @@ function unchanged(book: StepBook): StepOutcome {
   return { book, effects: [] };
 }
 
-function lease({ by, until }: Of<"lease">, book: StepBook): StepOutcome {
+function lease({ by }: Of<"lease">, book: StepBook): StepOutcome {
   const head = book.stages[0];
   const microBatch = head?.cells.findIndex(({ owner }) => owner === null) ?? -1;
   if (head?.live.has(by) !== true || microBatch === -1) return unchanged(book);
-  const next = withCell(book, 0, microBatch, { ...OPEN, owner: by, leasedUntil: until });
+  const next = withCell(book, 0, microBatch, { ...OPEN, owner: by });
   return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
-}
-
-/** A lease that ran out: what its holder still adds must not count, so it has no part in this step any more. */
-function expire(now: number, book: StepBook): StepOutcome {
-  const late = new Set(
-    book.stages[0]?.cells.flatMap(({ owner, leasedUntil }) =>
-      owner !== null && leasedUntil !== null && leasedUntil <= now ? [owner] : [],
-    ),
-  );
-  return each(book, [...late], (next, replica) => fence(next, replica, "lease-expired"));
 }
 
 function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
@@ -192,16 +177,15 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
     return wait(book, stage - 1, microBatch, { type: "routed", stage, microBatch, by, to });
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
   if (sender.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
-  const sent = stage === 1 ? withCell(book, 0, microBatch, { ...sender, leasedUntil: null }) : book;
-  if (cell.owner === to) return unchanged(sent);
+  if (cell.owner === to) return unchanged(book);
   // One owner at a time: the other one has to be fenced first.
-  if (cell.owner !== null) return fence(sent, by, nameOf(book, microBatch, "sent-to-two"));
+  if (cell.owner !== null) return fence(book, by, nameOf(book, microBatch, "sent-to-two"));
   if (book.stages[stage]?.live.has(to) !== true) {
-    const redone = new Set([...sent.redone, microBatch]);
-    const open = withClaim({ ...sent, redone }, stage + 1, microBatch);
+    const redone = new Set([...book.redone, microBatch]);
+    const open = withClaim({ ...book, redone }, stage + 1, microBatch);
     return { book: open, effects: [redo(open, stage, microBatch)] };
   }
-  const owned = withCell(sent, stage, microBatch, { ...OPEN, owner: to });
+  const owned = withCell(book, stage, microBatch, { ...OPEN, owner: to });
   return cell.early.reduce<StepOutcome>(
     (outcome, event) =>
       then(outcome, (next) =>
@@ -243,7 +227,7 @@ function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook)
   if (cell.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
-  return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true, leasedUntil: null }));
+  return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true }));
 }
 
 function commit(book: StepBook): StepOutcome {
@@ -403,15 +387,4 @@ function withCell(book: StepBook, stage: number, microBatch: number, cell: Cell)
 function then({ book, effects }: StepOutcome, next: (book: StepBook) => StepOutcome): StepOutcome {
   const after = next(book);
   return { book: after.book, effects: [...effects, ...after.effects] };
-}
-
-function each(
-  book: StepBook,
-  replicas: readonly SessionKey[],
-  act: (book: StepBook, replica: SessionKey) => StepOutcome,
-): StepOutcome {
-  return replicas.reduce<StepOutcome>(
-    (outcome, replica) => then(outcome, (next) => act(next, replica)),
-    unchanged(book),
-  );
 }

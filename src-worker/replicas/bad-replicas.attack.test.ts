@@ -222,6 +222,17 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     "sums-late",
   ],
   [
+    "says that its step came to another result",
+    1,
+    (node) => {
+      node.says = (report) =>
+        report.type === "saved" && report.step === 2
+          ? [{ ...report, stateSha256: "0".repeat(64) }]
+          : [report];
+    },
+    "other-result",
+  ],
+  [
     "accuses others",
     1,
     (node) => {
@@ -250,7 +261,7 @@ describe("a replica that", () => {
   it.each(ATTACKS)("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
     const [, stage, attack, code] = each;
     // Of more than two, one may be given nothing in that step.
-    const middle = code === "two-sums" ? 3 : 2;
+    const middle = code === "two-sums" || code === "other-result" ? 3 : 2;
     fleet = await Fleet.open(spec, TINY_CORPUS, stage === 1 ? [1, middle, 1] : [2, 2, 2]);
     const bad = fleet.nodes.find((node) => node.stage === stage);
     if (bad === undefined) throw new Error("no node");
