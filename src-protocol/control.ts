@@ -5,11 +5,12 @@ import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { linkReach, linkStatus } from "./link-report.ts";
 import { linkServices } from "./link-services.ts";
 import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS, runSpec } from "./model.ts";
+import { MOST_ROUNDS } from "./peer.ts";
 import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 7;
+export const CONTROL_PROTOCOL = 8;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -46,7 +47,9 @@ const microBatch = z
   .nonnegative()
   .max(MOST_MICRO_BATCHES - 1);
 /** Counts how often the sums of a step were asked for: a sum that is lost opens the step again. */
-const round = z.int().nonnegative().max(1_000_000);
+const round = z.int().nonnegative().max(MOST_ROUNDS);
+/** Nats per token: whatever a float32 holds. */
+const loss = z.number().min(-3.5e38).max(3.5e38);
 /** Of one stage. */
 export const MOST_REPLICAS = 64;
 /** Messages of the other side that have come since the session began; see `ControlLane`. */
@@ -120,7 +123,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     type: z.literal("stepped"),
     generation,
     step,
-    loss: z.number().nullable(),
+    loss: loss.nullable(),
     computeMs: z.number().nonnegative().max(MOST_COMPUTE_MS),
   }),
   /** The snapshot of `step` is on this node's disk. */
@@ -144,7 +147,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     bytes: z.int().positive().max(MOST_BLOB_BYTES),
   }),
   /** Held-out loss at `step`, from the tail. */
-  z.strictObject({ type: z.literal("evaluated"), generation, step, loss: z.number() }),
+  z.strictObject({ type: z.literal("evaluated"), generation, step, loss }),
   z.strictObject({
     type: z.literal("receipts"),
     receipts: z.array(signedReceipt).min(1).max(RECEIPTS_PER_MESSAGE),
@@ -171,7 +174,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     step,
     microBatch,
-    loss: z.number().nullable(),
+    loss: loss.nullable(),
   }),
   /** It has the whole sum of its stage. What each maker has signed, and each who added a shard (`sumText`). */
   z.strictObject({
@@ -194,7 +197,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
   /** It has taken over the state of `step` from another replica. */
   z.strictObject({ type: z.literal("adopted"), generation, step }),
   /** Held-out loss of one micro-batch, from the tail. */
-  z.strictObject({ type: z.literal("measured"), generation, step, microBatch, loss: z.number() }),
+  z.strictObject({ type: z.literal("measured"), generation, step, microBatch, loss }),
   /** A peer has broken a rule. */
   z.strictObject({
     type: z.literal("accuse"),

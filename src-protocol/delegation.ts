@@ -2,14 +2,17 @@ import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
 import { sessionKey, sr25519Signature, ss58Address } from "./keys.ts";
 
+/** The last moment that a date can name. */
+const unixMs = z.int().nonnegative().max(8.64e15);
+
 /** The hotkey lets a session key act for it, on one network, for a stated time. */
 export const delegationBody = z.strictObject({
   network: z.string().min(1).max(64),
   hotkey: ss58Address,
   sessionKey,
   /** Unix milliseconds. */
-  notBefore: z.int().nonnegative(),
-  notAfter: z.int().nonnegative(),
+  notBefore: unixMs,
+  notAfter: unixMs,
 });
 export type DelegationBody = z.infer<typeof delegationBody>;
 

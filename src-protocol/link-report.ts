@@ -15,7 +15,9 @@ export type LinkPath = z.infer<typeof linkPath>;
 
 /** One sentence for people: at most this long. */
 const sentence = z.string().max(400);
-const mbit = z.number().nonnegative();
+const mbit = z.number().nonnegative().max(1e9);
+/** A day. */
+const MOST_MS = 86_400_000;
 
 /** One open link of a worker, as its owner may see it. */
 export const linkReport = z.strictObject({
@@ -24,12 +26,12 @@ export const linkReport = z.strictObject({
   side: z.enum(["previous", "next"]),
   ...linkPath.shape,
   /** Of the last heartbeat that was answered; null before the first. */
-  roundTripMs: z.number().nonnegative().nullable(),
+  roundTripMs: z.number().nonnegative().max(MOST_MS).nullable(),
   /** Mean of the last few seconds, Mbit/s of frames: what was used, not what there is. */
   mbitUp: mbit,
   mbitDown: mbit,
   /** How long finding this path took; null on the side that was dialled. */
-  dialMs: z.number().nonnegative().nullable(),
+  dialMs: z.number().nonnegative().max(MOST_MS).nullable(),
   /** Why no better kind was had, in plain words; null: there is no better kind. */
   why: sentence.nullable(),
 });

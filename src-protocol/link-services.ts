@@ -8,15 +8,15 @@ export const serviceAddress = z.strictObject({
 });
 export type ServiceAddress = z.infer<typeof serviceAddress>;
 
+const mbitPerSecond = z.number().positive().max(1e9);
+
 export const linkServices = z.strictObject({
   /** The network's own DHT nodes (UDP), never the public ones; several, so that a router that changes ports per destination is seen. */
   bootstrap: z.array(serviceAddress).min(1).max(8),
   /** Blind relay of HyperDHT links (UDP), by its key; null: refused, `refusal` says why. */
-  datagramRelay: z
-    .strictObject({ key: sessionKey, address: serviceAddress, mbitPerSecond: z.number().positive() })
-    .nullable(),
+  datagramRelay: z.strictObject({ key: sessionKey, address: serviceAddress, mbitPerSecond }).nullable(),
   /** Blind relay of TLS links (TCP), for networks that block UDP. */
-  byteRelay: z.strictObject({ address: serviceAddress, mbitPerSecond: z.number().positive() }).nullable(),
+  byteRelay: z.strictObject({ address: serviceAddress, mbitPerSecond }).nullable(),
   /** Why there is no relay, in the words for a node's owner; empty when there is one. */
   refusal: z.string().max(200),
 });

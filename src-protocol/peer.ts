@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
-import { MOST_MICRO_BATCHES, MOST_STAGES } from "./model.ts";
+import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
 
 const MOST_WORK_MS = 31 * 24 * 3_600_000;
@@ -19,9 +19,19 @@ export const replicaLoad = z.strictObject({
 export type ReplicaLoad = z.infer<typeof replicaLoad>;
 
 /** What travels between two workers: this is the frame's meta; a tensor's bytes are its payload. */
-const step = z.int().nonnegative();
-const microBatch = z.int().nonnegative();
-const generation = z.int().nonnegative();
+const step = z.int().nonnegative().max(MOST_STEPS);
+const microBatch = z
+  .int()
+  .nonnegative()
+  .max(MOST_MICRO_BATCHES - 1);
+const generation = z.int().nonnegative().max(MOST_GENERATIONS);
+/** SECURITY: whatever is counted while a link lives; no sum of two of them leaves the whole numbers. */
+const counted = z
+  .int()
+  .nonnegative()
+  .max(2 ** 48);
+/** Of one axis: more values than a payload holds. */
+const MOST_VALUES = 2 ** 26;
 
 export const tensorMeta = z.strictObject({
   type: z.literal("tensor"),
@@ -35,7 +45,7 @@ export const tensorMeta = z.strictObject({
    */
   pass: z.enum(["forward", "backward", "evaluate", "tie"]),
   dtype: z.literal("float32"),
-  shape: z.array(z.int().positive()).min(1).max(8),
+  shape: z.array(z.int().positive().max(MOST_VALUES)).min(1).max(8),
   codec: z.enum(["f32", "f16", "int8b64"]),
   /** Of the payload as sent. */
   sha256: sha256Hex,
@@ -57,7 +67,7 @@ export const BLOB_PART_BYTES = 64 * 1024;
 export const BLOB_ASKS = 8;
 
 /** Chunks of the run's files, from a neighbour that has them. Answers carry the number of the ask. */
-const askId = z.int().nonnegative();
+const askId = counted;
 export const blobMessage = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("blobAsk"),
@@ -76,7 +86,7 @@ export const blobMessage = z.discriminatedUnion("type", [
 export type BlobMessage = z.infer<typeof blobMessage>;
 
 /** Of the messages with a payload and of those without, each counted from the beginning of the session. */
-const counts = { tensors: z.int().nonnegative(), notes: z.int().nonnegative() };
+const counts = { tensors: counted, notes: counted };
 /** What both ends of a link say about the link itself, so that it outlives the path that carries it. */
 export const upkeepMessage = z.discriminatedUnion("type", [
   /** The first word on every path, the dialler's first: so many messages of the other side have come whole. */
@@ -96,13 +106,24 @@ export const windowMessage = z.strictObject({
     .positive()
     .max(2 ** 42)
     .nullable(),
-  taken: z.int().nonnegative(),
+  taken: counted,
 });
 export type WindowMessage = z.infer<typeof windowMessage>;
+/**
+ * Nothing has come from you for so long. Who hears it is heard no more and cannot know: a router before the
+ * other computer has given its link another port, from which packets come and to which none is sent.
+ */
+export const unheardMessage = z.strictObject({
+  type: z.literal("unheard"),
+  ms: z.number().nonnegative().max(60_000),
+});
+export type UnheardMessage = z.infer<typeof unheardMessage>;
 /** Bytes of a stage's state that are asked for at once. */
 export const STATE_PART_BYTES = 1024 * 1024;
 /** Values of a sum that travel in one message. */
 export const SUM_PART_VALUES = 2 ** 20;
+/** A sum that is lost opens its step again. */
+export const MOST_ROUNDS = 1_000_000;
 const value = z
   .int()
   .nonnegative()
@@ -113,7 +134,7 @@ const MOST_SHARDS = 64;
 const ofSum = {
   generation,
   step,
-  round: z.int().nonnegative(),
+  round: z.int().nonnegative().max(MOST_ROUNDS),
   shard: z
     .int()
     .nonnegative()
@@ -167,6 +188,7 @@ export const peerMessage = z.discriminatedUnion("type", [
   ...blobMessage.options,
   ...upkeepMessage.options,
   windowMessage,
+  unheardMessage,
   ...replicaMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
@@ -179,7 +201,7 @@ export const peerMessage = z.discriminatedUnion("type", [
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
 /** What the stages say to each other. */
-export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage | WindowMessage>;
+export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage>;
 
 export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
   return message.type === "resume" || message.type === "received";

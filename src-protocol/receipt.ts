@@ -66,12 +66,15 @@ export const receiptBody = z.strictObject({
   /** Of the stage's chain at `step` (state-chain.ts). The link after it is not known before the state is hashed. */
   link: sha256Hex,
   /** Unix milliseconds, by the worker's clock. */
-  finishedAt: z.int().nonnegative(),
+  finishedAt: z.int().nonnegative().max(8.64e15),
   /** The worker's own chain; absent in receipts from before it. One that is missing in between was given up, or held back. */
   chain: z
     .strictObject({
       /** How many receipts this session key has signed before. */
-      sequence: z.int().nonnegative(),
+      sequence: z
+        .int()
+        .nonnegative()
+        .max(2 ** 48),
       /** The id of the one before; null: this is its first. */
       before: sha256Hex.nullable(),
     })

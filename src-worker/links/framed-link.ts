@@ -31,6 +31,9 @@ import type {
 export const OUTBOX_HIGH_WATER_BYTES = 512 * 1024;
 /** How long the peer may take to read our goodbye before the pipe is dropped. */
 export const GOODBYE_GRACE_MS = 1_000;
+/** The peer is told that it is not heard: before this side looks for another path itself. */
+const UNHEARD_AFTER_MS = 700;
+const MOST_UNHEARD_MS = 60_000;
 const NO_PAYLOAD = new Uint8Array(0);
 
 /** The Link over any pipe: frames, lanes, heartbeats, validation and closing. */
@@ -144,7 +147,11 @@ export class FramedLink implements Link {
   }
 
   ask(): void {
-    if (this.#closedFor === null) this.#beat();
+    if (this.#closedFor !== null) return;
+    const ms = this.#isDeaf ? 0 : this.#pulse.quietMs;
+    if (ms >= UNHEARD_AFTER_MS)
+      this.send({ type: "unheard", ms: Math.min(ms, MOST_UNHEARD_MS) }).catch(() => undefined);
+    this.#beat();
   }
 
   /** Says something at once: so a peer that was dialled on several paths knows which one was chosen. */
@@ -262,7 +269,8 @@ export class FramedLink implements Link {
     if (message.type === "window") {
       this.#sendWindow.hear(message);
       this.#pump();
-    } else if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
+    } else if (message.type === "unheard") this.#pulse.unheard(message.ms);
+    else if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
     else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
   }

@@ -59,3 +59,17 @@ test("answers are matched to questions in order", async () => {
   expect(watched.roundTripMs).toBe(5);
   watched.stop();
 });
+
+test("a peer that hears nothing of us is silent too, however much it says, until it answers", async () => {
+  const { clock, watched } = pulse();
+  await clock.advance(900);
+  watched.heard();
+  watched.unheard(800);
+  await clock.advance(100);
+  watched.heard();
+  expect([watched.quietMs, watched.silentMs]).toEqual([0, 900]);
+  watched.asked();
+  watched.answered();
+  expect(watched.silentMs).toBe(0);
+  watched.stop();
+});

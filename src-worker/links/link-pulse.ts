@@ -22,6 +22,8 @@ export class LinkPulse {
   /** When the questions left that are not answered yet; answers come in the same order. */
   #askedAt: number[] = [];
   #roundTripMs: number | null = null;
+  /** The peer says that it has heard nothing since; null: it hears us, as far as we know. */
+  #unheardSince: number | null = null;
   #cancelBeat: () => void;
   #cancelWatch: () => void;
 
@@ -38,8 +40,20 @@ export class LinkPulse {
     return this.#roundTripMs;
   }
 
-  get silentMs(): number {
+  /** Since anything came. */
+  get quietMs(): number {
     return this.#clock.now() - this.#heardAt;
+  }
+
+  /** Since it was heard, or it heard us. */
+  get silentMs(): number {
+    const unheardMs = this.#unheardSince === null ? 0 : this.#clock.now() - this.#unheardSince;
+    return Math.max(this.quietMs, unheardMs);
+  }
+
+  /** The peer has heard nothing of us for so long. */
+  unheard(ms: number): void {
+    this.#unheardSince = Math.min(this.#unheardSince ?? Infinity, this.#clock.now() - ms);
   }
 
   /** Any byte is a sign of life. */
@@ -53,6 +67,7 @@ export class LinkPulse {
   }
 
   answered(): void {
+    this.#unheardSince = null;
     const askedAt = this.#askedAt.shift();
     if (askedAt !== undefined) this.#roundTripMs = this.#clock.now() - askedAt;
   }
