@@ -6,7 +6,11 @@ import { join } from "node:path";
 import { WebSocket } from "ws";
 import { runView } from "../src-protocol/api.ts";
 import type { RunView } from "../src-protocol/api.ts";
-import type { DaemonToOrchestrator, OrchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
+import type {
+  DaemonToOrchestrator,
+  OrchestratorToDaemon,
+  ServedNetwork,
+} from "../src-protocol/daemon-ipc.ts";
 import { TEST_NETWORK } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { testRun } from "../src-orchestrator/runs/fleet.test-support.ts";
 import { sha256 } from "../src-protocol/signing.ts";
@@ -21,10 +25,23 @@ export interface Flooded {
   /** A question over a connection that was there before, until its answer. */
   pingMs(): Promise<number>;
   rssMB(): number | null;
+  /** Processor time until now. */
+  cpuSeconds(): number | null;
   stop(): Promise<void>;
 }
 
-/** The real orchestrator in a process of its own. */
+/** Where the flood is made, it is somebody else's address: loopback's own would have other limits. */
+const HOST = "0.0.0.0";
+const SERVED: ServedNetwork = {
+  name: "Flooded",
+  operator: "",
+  open: true,
+  page: false,
+  addresses: [{ host: "127.0.0.1", port: null }],
+  certificate: null,
+};
+
+/** The real orchestrator in a process of its own, as an operator serves it: over TLS, open to everybody. */
 export async function startFlooded(): Promise<Flooded> {
   const folder = mkdtempSync(join(tmpdir(), "tah-flood-"));
   const corpusFile = join(folder, "corpus.txt");
@@ -35,19 +52,22 @@ export async function startFlooded(): Promise<Flooded> {
     type: "start",
     network: TEST_NETWORK,
     folder: join(folder, "network"),
-    host: "127.0.0.1",
+    host: HOST,
     port: 0,
     run: testRun({ steps: null, corpus }),
     corpusFile,
     modelFiles: [],
     raoPerTeraflop: "1000000",
+    // The honest nodes of this test hold whole stages.
+    replicas: 1,
     payouts: [],
-    served: null,
+    served: SERVED,
   };
   child.send(start);
   const [said] = (await once(child, "message")) as [OrchestratorToDaemon];
   if (said.type !== "listening") throw new Error(`the orchestrator said ${JSON.stringify(said)}`);
-  const watch = new WebSocket(`${said.url.replace("http", "ws")}/v1/watch`);
+  const url = `https://127.0.0.1:${new URL(said.url).port}`;
+  const watch = new WebSocket(`${url.replace("http", "ws")}/v1/watch`, { rejectUnauthorized: false });
   const first = Promise.withResolvers<RunView>();
   let latest: RunView | null = null;
   watch.on("message", (data) => {
@@ -58,7 +78,7 @@ export async function startFlooded(): Promise<Flooded> {
   });
   const shown = await first.promise;
   return {
-    url: said.url,
+    url,
     view: () => latest ?? shown,
     async pingMs() {
       const at = performance.now();
@@ -71,6 +91,14 @@ export async function startFlooded(): Promise<Flooded> {
       if (process.platform !== "linux" || child.pid === undefined) return null;
       const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1];
       return kilobytes === undefined ? null : Number(kilobytes) / 1024;
+    },
+    cpuSeconds() {
+      if (process.platform !== "linux" || child.pid === undefined) return null;
+      // proc_pid_stat(5): fields 14 and 15, in hundredths of a second.
+      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8")
+        .replace(/^.*\) /, "")
+        .split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / 100;
     },
     async stop() {
       watch.terminate();

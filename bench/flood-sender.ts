@@ -1,14 +1,23 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect } from "node:tls";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { setTimeout as delay } from "node:timers/promises";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { CONTROL_PROTOCOL } from "../src-protocol/control.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 
-/** This computer has only so many ports and files. */
-const MOST_OPEN = 2_000;
-/** On Linux, all of 127.0.0.0/8 is this computer: ports are counted by address. */
-const ADDRESSES = 8;
+const HOST = "127.0.0.1";
+/** On Linux, all of 127.0.0.0/8 is this computer. */
+const ADDRESSES = 16;
+const LOOK_MS = 5;
+
+/** Of one sender. */
+export interface Greetings {
+  /** Connections that were begun. */
+  readonly begun: number;
+  /** Greetings that were said, after a handshake. */
+  readonly said: number;
+  readonly seconds: number;
+}
 
 /** What a node says first, with a proof that is nobody's, in one write behind the request. */
 function greeting(): Buffer {
@@ -37,32 +46,37 @@ function frame(message: object): Buffer {
   return Buffer.concat([head, text]);
 }
 
-/** A process of its own, so that it takes no time of the honest nodes: `port number perSecond seconds`. */
+/** Whole greetings over TLS, in a process of its own: `port first perSecond seconds`. */
 async function main(): Promise<void> {
-  const [port = 0, number = 0, perSecond = 0, seconds = 0] = process.argv.slice(2).map(Number);
+  const [port = 0, first = 0, perSecond = 0, seconds = 0] = process.argv.slice(2).map(Number);
   const words = greeting();
-  const open = new Set<Socket>();
-  let sent = 0;
-  let dialled = 0;
+  const open = new Set<TLSSocket>();
+  let [said, begun] = [0, 0];
   const start = performance.now();
   const passed = (): number => (performance.now() - start) / 1000;
   while (passed() < seconds) {
-    const due = passed() * perSecond - dialled;
-    for (let i = 0; i < Math.min(due, 200) && open.size < MOST_OPEN; i++, dialled++) {
-      const last = 2 + number * ADDRESSES + (dialled % ADDRESSES);
-      const localAddress = process.platform === "linux" ? `127.0.0.${last}` : "127.0.0.1";
-      const socket = connect({ port, host: "127.0.0.1", localAddress });
-      open.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => open.delete(socket));
-      socket.on("connect", () => (sent += 1));
-      socket.write(words);
-      socket.resume();
+    for (; begun < passed() * perSecond; begun++) {
+      const localAddress = process.platform === "linux" ? `127.0.2.${first + (begun % ADDRESSES)}` : HOST;
+      const secure = connect({
+        port,
+        host: HOST,
+        localAddress,
+        rejectUnauthorized: false,
+      } as ConnectionOptions);
+      open.add(secure);
+      secure.on("error", () => undefined);
+      secure.on("close", () => open.delete(secure));
+      secure.on("secureConnect", () => {
+        said += 1;
+        secure.write(words);
+      });
+      secure.resume();
     }
-    await delay(1);
+    await delay(LOOK_MS);
   }
-  for (const socket of open) socket.resetAndDestroy();
-  process.send?.({ sent, seconds: passed() }, undefined, undefined, () => process.exit(0));
+  for (const socket of open) socket.destroy();
+  const greetings: Greetings = { begun, said, seconds: passed() };
+  process.send?.(greetings, undefined, undefined, () => process.exit(0));
 }
 
 await main();

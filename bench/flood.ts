@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FakeNet, until } from "../src-orchestrator/test-support/fake-node.test-support.ts";
 import type { Progress } from "./bench.ts";
+import { floodOfConnections } from "./flood-connections.ts";
 import { floodOfDatagrams } from "./flood-datagrams.ts";
 import type { DatagramFlood } from "./flood-datagrams.ts";
 import { startFlooded } from "./flood-orchestrator.ts";
+import type { Greetings } from "./flood-sender.ts";
 
 const SILENT = 5_000;
 const HELLOS_PER_SECOND = 10_000;
@@ -16,8 +18,13 @@ const QUIET_MS = 3_000;
 
 export interface FloodResult {
   readonly silentSockets: number;
-  readonly hellosSent: number;
-  readonly hellosPerSecond: number;
+  /** Connections that begin a greeting, in each second. */
+  readonly offeredPerSecond: number;
+  /** Of those, closed at the door, and taken as far as a handshake. */
+  readonly refusedPerSecond: number;
+  readonly answeredPerSecond: number;
+  /** Whole greetings among them, in each second: with a proof that is nobody's. */
+  readonly greetingsPerSecond: number;
   readonly seconds: number;
   /** Honest nodes that were lost: must be 0. */
   readonly lostHeartbeats: number;
@@ -26,43 +33,41 @@ export interface FloodResult {
   readonly orchestratorRssMB: number | null;
   /** Over a connection that was there before. */
   readonly worstPingMs: number;
+  /** Of the orchestrator's own processor time while it was flooded, of one core. */
+  readonly orchestratorCores: number | null;
   /** Of the network's UDP ports, by themselves. */
   readonly datagrams: DatagramFlood;
 }
 
-/** Processes that send greetings: one alone reaches about a thousand a second. */
-const SENDERS = 4;
+/** Whole greetings: what they cost their sender, other processes here would not have. */
+const GREETINGS_PER_SECOND = 100;
+/** Of the silent sockets. */
+const ADDRESSES = 32;
 
-interface Sent {
-  readonly sent: number;
-  readonly seconds: number;
-}
-
-function sender(port: string, number: number): { readonly result: Promise<Sent>; end(): void } {
-  const words = [port, String(number), String(HELLOS_PER_SECOND / SENDERS), String(SECONDS)];
+function greeter(port: string): { readonly result: Promise<Greetings>; end(): void } {
+  const words = [port, "1", String(GREETINGS_PER_SECOND), String(SECONDS)];
   const child = fork(join(import.meta.dirname, "flood-sender.ts"), words, { execArgv: [] });
-  const result = new Promise<Sent>((resolve, reject) => {
-    child.on("message", (message) => resolve(message as Sent));
-    child.on("exit", (code) => reject(new Error(`a sender ended with ${code} before it was done`)));
+  const result = new Promise<Greetings>((resolve, reject) => {
+    child.on("message", (message) => resolve(message as Greetings));
+    child.on("exit", (code) => reject(new Error(`the sender ended with ${code} before it was done`)));
   });
   return { result, end: () => void child.kill("SIGKILL") };
 }
 
-/** 5,000 sockets that never speak, and as many greetings a second as this computer can send, up to 10,000: against three honest nodes. */
+/** 5,000 sockets that never speak, and 10,000 greetings a second: against three honest nodes. */
 export async function benchFlood(progress: Progress): Promise<FloodResult> {
-  const connections = await floodOfConnections(progress);
-  return { ...connections, datagrams: await floodOfDatagrams(progress) };
+  return { ...(await floodOfGreetings(progress)), datagrams: await floodOfDatagrams(progress) };
 }
 
-async function floodOfConnections(progress: Progress): Promise<Omit<FloodResult, "datagrams">> {
+async function floodOfGreetings(progress: Progress): Promise<Omit<FloodResult, "datagrams">> {
   const orchestrator = await startFlooded();
   const sockets = new Set<Socket>();
-  const senders: ReturnType<typeof sender>[] = [];
+  let whole: ReturnType<typeof greeter> | null = null;
   try {
     const net = new FakeNet();
     for (const number of [0, 1, 2]) {
       const node = net.node(orchestrator.url, number);
-      // Attackers and nodes share this thread: training at full speed would leave the attack nothing.
+      // Attackers and nodes share this computer: training at full speed would leave the attack nothing.
       node.onGrant = (grant) => void setTimeout(() => net.run(grant), 20);
     }
     await until("training", () => orchestrator.view().step >= 5, 60_000);
@@ -72,7 +77,8 @@ async function floodOfConnections(progress: Progress): Promise<Omit<FloodResult,
     progress(`${quiet.toFixed(1)} steps/s before`);
     const { hostname, port } = new URL(orchestrator.url);
     for (let i = 0; i < SILENT; i++) {
-      const socket = connect(Number(port), hostname);
+      const localAddress = process.platform === "linux" ? `127.0.1.${1 + (i % ADDRESSES)}` : "127.0.0.1";
+      const socket = connect({ port: Number(port), host: hostname, localAddress });
       sockets.add(socket);
       socket.on("error", () => undefined);
       socket.on("close", () => sockets.delete(socket));
@@ -80,12 +86,16 @@ async function floodOfConnections(progress: Progress): Promise<Omit<FloodResult,
       if (i % 100 === 99) await delay(1);
     }
     progress("5,000 silent sockets are dialled");
-    senders.push(...Array.from({ length: SENDERS }, (_, number) => sender(port, number)));
+    whole = greeter(port);
     let worstPingMs = 0;
     const start = performance.now();
     const first = orchestrator.view();
+    const cpuBefore = orchestrator.cpuSeconds();
     let isOver = false;
-    const sent = Promise.all(senders.map(({ result }) => result)).finally(() => (isOver = true));
+    const sent = Promise.all([
+      floodOfConnections(Number(port), HELLOS_PER_SECOND, SECONDS),
+      whole.result,
+    ]).finally(() => (isOver = true));
     const pings = async (): Promise<void> => {
       for (;;) {
         if (isOver) return;
@@ -93,24 +103,26 @@ async function floodOfConnections(progress: Progress): Promise<Omit<FloodResult,
         await delay(20);
       }
     };
-    const [results] = await Promise.all([sent, pings()]);
-    const hellos = results.reduce((sum, one) => sum + one.sent, 0);
+    const [[flood, greetings]] = await Promise.all([sent, pings()]);
     const seconds = (performance.now() - start) / 1000;
     const last = orchestrator.view();
     return {
       silentSockets: SILENT,
-      hellosSent: hellos,
-      hellosPerSecond: results.reduce((sum, one) => sum + one.sent / one.seconds, 0),
+      offeredPerSecond: Math.round(flood.offered / flood.seconds),
+      refusedPerSecond: Math.round(flood.refused / flood.seconds),
+      answeredPerSecond: Math.round(flood.answered / flood.seconds),
+      greetingsPerSecond: Math.round(greetings.said / greetings.seconds),
       seconds,
       lostHeartbeats: net.nodes.filter(({ closeCode }) => closeCode !== null).length,
       stepsPerSecondBefore: quiet,
       stepsPerSecondDuring: (last.step - first.step) / seconds,
       orchestratorRssMB: orchestrator.rssMB(),
+      orchestratorCores: cpuBefore === null ? null : ((orchestrator.cpuSeconds() ?? 0) - cpuBefore) / seconds,
       worstPingMs,
     };
   } finally {
     for (const socket of sockets) socket.destroy();
-    for (const each of senders) each.end();
+    whole?.end();
     await orchestrator.stop();
   }
 }

@@ -85,6 +85,8 @@ const COLLECT_EVERY_MS = 5 * 60_000;
 /** Of one stage: each has a link to all of its own and of the neighbouring stages. */
 export const USUAL_REPLICAS = 32;
 
+/** Connections that the system keeps until they are looked at: in a flood, somebody honest stands among them. */
+const BACKLOG = 4_096;
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;
 
@@ -308,7 +310,7 @@ async function relayFor(
 
 async function listen(server: FastifyInstance, host: string, port: number): Promise<string> {
   try {
-    return await server.listen({ host, port });
+    return await server.listen({ host, port, backlog: BACKLOG });
   } catch (error) {
     await server.close();
     const code = error instanceof Error && "code" in error ? error.code : "";

@@ -1,5 +1,5 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { historyAnswer } from "../../src-protocol/api.ts";
@@ -9,6 +9,7 @@ import { Budget } from "../../src-protocol/budget.ts";
 import { Door, LOOPBACK_DOOR_LIMITS, addressOf } from "../../src-protocol/door.ts";
 import { until } from "../test-support/fake-node.test-support.ts";
 import { receipt } from "../test-support/keys.test-support.ts";
+import { DoorList } from "./door-list.ts";
 import { RunPages } from "./run-pages.ts";
 import { openOrchestrator } from "../orchestrator.test-support.ts";
 import type { Orchestrator } from "../orchestrator.ts";
@@ -212,6 +213,41 @@ describe("places before the proof", () => {
     const later = Array.from({ length: 6 }, (_, i) => new Visitor("192.0.2.9", 100 + i));
     for (const visitor of later) door.enter(visitor);
     expect(later.filter(({ destroyed }) => destroyed)).toHaveLength(1);
+  });
+
+  test("strangers of many addresses together cost no more handshakes than are allowed; who comes for the first time gets in", () => {
+    let now = 0;
+    const strangers = { perSecond: 20, newPerSecond: 10 };
+    const limits = { unproved: 1_000, unprovedOfAddress: 1_000, connectionsPerSecond: 1_000, strangers };
+    const door = new Door(limits, () => now);
+    const known = new Visitor("198.51.100.1", 1);
+    door.enter(known);
+    door.proved(known);
+    const admitted = (count: number, address: (i: number) => string): number =>
+      Array.from({ length: count }, (_, i) => door.admits({ remoteAddress: address(i) })).filter(Boolean)
+        .length;
+    // The first rush: each of the 32 is new a few times, until that budget is spent.
+    expect(admitted(5_000, (i) => `203.0.113.${i % 32}`)).toBeLessThanOrEqual(20 + 4 * 10);
+    now = 1_000;
+    for (let second = 0; second < 10; second++, now += 1_000) {
+      expect(admitted(1_000, (i) => `203.0.113.${i % 32}`)).toBe(20);
+      expect(admitted(1, () => `192.0.2.${second}`)).toBe(1);
+      expect(admitted(50, () => "198.51.100.1")).toBe(50);
+    }
+    known.destroy();
+    expect(admitted(50, () => "198.51.100.1")).toBeLessThan(50);
+  });
+
+  test("who is not admitted costs a served network no socket: the system closes it before there is one", async () => {
+    const door = new Door({ unproved: 100, unprovedOfAddress: 100, connectionsPerSecond: 5 }, () => 0);
+    let made = 0;
+    const server = createServer({ blockList: new DoorList(door) }, () => (made += 1));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const dialled = Array.from({ length: 60 }, () => dial({ url }, ""));
+    await until("those are closed", () => dialled.filter(({ closed }) => closed).length === 50);
+    expect(made).toBe(10);
+    server.close();
   });
 
   test("one home is one address, whatever form it has", () => {

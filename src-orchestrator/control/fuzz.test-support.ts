@@ -1,23 +1,48 @@
 import { EventEmitter } from "node:events";
 import type { SecretStream } from "hyperdht";
 import { z } from "zod";
-import { historyAnswer, watchMessage } from "../../src-protocol/api.ts";
+import {
+  accountAnswer,
+  claimableAnswer,
+  claimsAnswer,
+  historyAnswer,
+  receiptsAnswer,
+  watchMessage,
+} from "../../src-protocol/api.ts";
+import { browserHello } from "../../src-protocol/browser-sign-in.ts";
+import { chunkList, parseRange } from "../../src-protocol/chunks.ts";
+import { claimText, parseClaimText } from "../../src-protocol/claim.ts";
 import { CONTROL_PROTOCOL, orchestratorMessage } from "../../src-protocol/control.ts";
 import { daemonToWorker, orchestratorToDaemon, workerToDaemon } from "../../src-protocol/daemon-ipc.ts";
-import { Failure } from "../../src-protocol/failure.ts";
+import { Failure, failureSchema } from "../../src-protocol/failure.ts";
 import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
-import { encodeGoodbye, encodeHello, encodeMessage } from "../../src-protocol/frame.ts";
+import { encodeGoodbye, encodeHeartbeat, encodeHello, encodeMessage } from "../../src-protocol/frame.ts";
 import { formatInvitation, parseInvitation } from "../../src-protocol/invitation.ts";
 import { relayAnswer, relayGreeting } from "../../src-protocol/link-services.ts";
-import { networkCard } from "../../src-protocol/network-card.ts";
+import { parseNetworkCard } from "../../src-protocol/network-card.ts";
+import type { NetworkCard } from "../../src-protocol/network-card.ts";
 import { inviteRequest, revokeRequest } from "../../src-protocol/operator.ts";
+import { consentText, parseConsentText } from "../../src-protocol/payout-consent.ts";
 import { FRAME_HEADER_BYTES, peerMessage } from "../../src-protocol/peer.ts";
 import { probeToDaemon } from "../../src-protocol/providers.ts";
-import { createSessionSigner } from "../../src-protocol/signing.ts";
+import { snapshotHeader } from "../../src-protocol/snapshot.ts";
 import { readCall } from "../../src-daemon/api/api-calls.ts";
+import { FramedLink } from "../../src-worker/links/framed-link.ts";
 import { ManualClock } from "../../src-worker/links/link-clock.ts";
+import type { LinkPipe, LinkPipeEvents } from "../../src-worker/links/link-pipe.ts";
+import { LINK_TIMING } from "../../src-worker/links/link.ts";
+import { SessionLink } from "../../src-worker/links/session/session-link.ts";
 import { StreamPipe, WINDOW_BYTES } from "../../src-worker/links/hyperdht/stream-pipe.ts";
 import { readBody } from "./account-routes.ts";
+import {
+  HEX,
+  HOTKEY,
+  KEY,
+  NODE_MESSAGES,
+  ORCHESTRATOR_MESSAGES,
+  PEER_MESSAGES,
+  SIGNATURE,
+} from "./fuzz-samples.test-support.ts";
 import { readNodeMessage } from "./node-message.ts";
 
 /** Numbers that are the same everywhere (mulberry32). */
@@ -31,31 +56,54 @@ export function dice(seed: number): () => number {
   };
 }
 
-const signer = createSessionSigner(new Uint8Array(32).fill(3));
-const HEX = "ab".repeat(32);
-const BODY = {
+const OF_MONEY = {
   network: "n",
-  hotkey: "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
-  sessionKey: signer.publicKey,
-  notBefore: 0,
-  notAfter: 1,
+  netuid: 0,
+  hotkey: HOTKEY,
+  payoutColdkey: HOTKEY,
+  nonce: HEX,
+  issuedAt: 0,
+  expiresAt: 1,
 };
-const TEXTS = [
-  {
-    type: "hello",
-    protocol: CONTROL_PROTOCOL,
-    delegation: { body: BODY, signature: `0x${"0".repeat(128)}` },
-    capabilities: { platform: "x", threads: 1, memoryBytes: 1, executionProvider: "cpu" },
-    linkAddress: { host: "127.0.0.1", port: 9 },
-    restorable: [{ runId: "r", stage: 0, steps: [{ step: 1, digest: HEX }] }],
+const CLAIM_TEXT = claimText({
+  ...OF_MONEY,
+  schema: "train-at-home/claim/v1",
+  claimId: "00000000-0000-4000-8000-000000000000",
+  epochFrom: 0,
+  epochTo: 1,
+  amountRao: "1",
+  asset: "test",
+  receiptsRoot: HEX,
+});
+const CONSENT_TEXT = consentText({
+  ...OF_MONEY,
+  schema: "train-at-home/payout/v1",
+  generation: 1,
+  previous: null,
+});
+const CARD: NetworkCard = {
+  protocol: CONTROL_PROTOCOL,
+  network: "n",
+  name: "A network",
+  operator: "",
+  testUnits: true,
+  open: false,
+  nodes: 3,
+  run: {
+    runId: "r",
+    name: "A run",
+    model: "llama",
+    parameterCount: 1,
+    stages: 3,
+    phase: "training",
+    detail: "",
+    step: 1,
+    steps: null,
+    loss: 1.5,
+    corpus: "x",
   },
-  { type: "saved", generation: 1, step: 2, digest: HEX, link: HEX, stateSha256: null },
-  { type: "stepped", generation: 1, step: 2, loss: 1.5, computeMs: 3 },
-  { type: "checkpoint", generation: 1, step: 2, sha256: HEX, bytes: 3 },
-  { type: "trouble", generation: 1, code: "link", message: "x" },
-  { type: "grant", generation: 1, step: 2, microBatches: 1, evaluations: 0 },
-  { type: "halt", generation: 1, reason: "x" },
-].map((value) => JSON.stringify(value));
+  asks: { downloadBytes: 1, memoryBytes: 1, bytesPerStep: 1, megabitsPerSecond: null },
+};
 const INVITATION = formatInvitation({
   keySha256: HEX,
   token: null,
@@ -76,13 +124,17 @@ const PIECES = [
   "1.5",
   "true",
 ];
+const tensors = new Set(["tensor", "blobPart", "statePart", "sum"]);
 const FRAMES_OF_PEERS: readonly Uint8Array[] = [
-  Buffer.concat(encodeHello({ sessionKey: signer.publicKey, signature: signer.sign("x") })),
-  Buffer.concat(encodeMessage({ type: "x" }, new Uint8Array(64)).flat()),
+  Buffer.concat(encodeHello({ sessionKey: KEY, signature: SIGNATURE })),
+  Buffer.concat(encodeHeartbeat(false)),
+  Buffer.concat(encodeHeartbeat(true)),
   Buffer.concat(encodeMessage({ type: "x" }, new Uint8Array(300_000)).flat()),
+  ...Object.values(PEER_MESSAGES).map((message) =>
+    Buffer.concat(encodeMessage(message, new Uint8Array(tensors.has(message.type) ? 64 : 0), 32).flat()),
+  ),
   Buffer.concat(encodeGoodbye("bye")),
 ];
-const SIGNATURE = "0".repeat(128);
 const CLAIM = { claim: { text: "Claim", signature: `0x${SIGNATURE}` }, statementIds: [HEX] };
 const json = (...values: unknown[]): string[] => values.map((value) => JSON.stringify(value));
 
@@ -105,25 +157,40 @@ const ofSchema = (schema: z.ZodType, ...values: unknown[]): Parser => ({
 export const PARSERS: Readonly<Record<string, Parser>> = {
   "link frames": { texts: null, read: (_, roll, pick) => frames(pick(FRAMES_OF_PEERS), roll) },
   "frames over HyperDHT": { texts: null, read: (_, roll, pick) => streamed(pick(FRAMES_OF_PEERS), roll) },
-  "peers' messages": ofSchema(
-    peerMessage,
-    {
-      type: "tensor",
-      generation: 1,
-      step: 2,
-      microBatch: 0,
-      pass: "forward",
-      dtype: "float32",
-      shape: [1, 2],
-      codec: "f32",
-      sha256: HEX,
-    },
-    { type: "receipt", body: {}, workerSignature: SIGNATURE },
-  ),
-  "nodes' messages": { texts: TEXTS, read: (text) => sentence(() => void readNodeMessage(text)) },
-  "the orchestrator's messages": {
-    texts: TEXTS,
-    read: (text) => parsed(text, (value) => orchestratorMessage.safeParse(value).success),
+  "a link and all that is said on it": {
+    texts: null,
+    read: (_, roll, pick) =>
+      said(
+        Array.from({ length: 4 }, () => pick(FRAMES_OF_PEERS)),
+        roll,
+      ),
+  },
+  "peers' messages": ofSchema(peerMessage, ...Object.values(PEER_MESSAGES)),
+  "nodes' messages": {
+    texts: json(...Object.values(NODE_MESSAGES)),
+    read: (text) => sentence(() => void readNodeMessage(text)),
+  },
+  "the orchestrator's messages": ofSchema(orchestratorMessage, ...Object.values(ORCHESTRATOR_MESSAGES)),
+  "why an orchestrator refuses": ofSchema(failureSchema, { code: "x", message: "y" }),
+  "lists of chunks": ofSchema(chunkList, { bytes: 10, chunkBytes: 2 ** 20, sha256: [HEX] }),
+  "heads of snapshots": ofSchema(snapshotHeader, {
+    schema: "train-at-home/snapshot/v1",
+    runId: "r",
+    runSha256: HEX,
+    stage: 0,
+    step: 1,
+    payloadBytes: 4,
+    payloadCrc32: 1,
+    link: HEX,
+  }),
+  "ranges of a file": {
+    texts: ["bytes=0-99", "bytes=5-5"],
+    read: (text) => (parseRange(text, 100) === null ? "refused" : "accepted"),
+  },
+  "texts of claims and consents": {
+    texts: [CLAIM_TEXT, CONSENT_TEXT],
+    read: (text) =>
+      parseClaimText(text) === null && parseConsentText(text) === null ? "refused" : "accepted",
   },
   invitations: {
     texts: [INVITATION],
@@ -139,8 +206,8 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
     { id: "x", evict: true },
   ),
   "greetings at the relay": ofSchema(relayGreeting, {
-    sessionKey: signer.publicKey,
-    peer: signer.publicKey,
+    sessionKey: KEY,
+    peer: KEY,
     signature: SIGNATURE,
   }),
   "the relay's answers": ofSchema(
@@ -150,7 +217,7 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
   ),
   "workers' words to the daemon": ofSchema(
     workerToDaemon,
-    { type: "sessionKey", sessionKey: signer.publicKey },
+    { type: "sessionKey", sessionKey: KEY },
     { type: "phase", phase: "training", detail: "x", stage: 1, loading: null },
     { type: "failed", code: "x", message: "y" },
     { type: "pong" },
@@ -175,10 +242,26 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
     read: (text) => ((readCall(text)?.method ?? null) === null ? "refused" : "accepted"),
   },
   "what an orchestrator shows": ofSchema(
-    z.union([watchMessage, historyAnswer, networkCard]),
+    z.union([watchMessage, historyAnswer]),
     { type: "point", point: { step: 1, at: 1, loss: 1, heldOutLoss: null, tokensPerSecond: 2 } },
     { points: [], next: null },
   ),
+  "cards of networks": {
+    texts: json(CARD),
+    read: (text) => parsed(text, (value) => !(parseNetworkCard(value) instanceof Failure)),
+  },
+  "an orchestrator's answers about money": ofSchema(
+    z.union([accountAnswer, claimableAnswer, receiptsAnswer, claimsAnswer]),
+    { amountRao: "1", statementIds: [HEX], epochFrom: 0, epochTo: 1, later: null },
+    { receipts: [] },
+    { claims: [] },
+  ),
+  "a browser's first word": ofSchema(browserHello, {
+    type: "hello",
+    publicKey: `${"A".repeat(87)}=`,
+    signature: `${"A".repeat(86)}==`,
+    login: HEX,
+  }),
 };
 const NAMES = Object.keys(PARSERS);
 
@@ -212,6 +295,35 @@ function frames(source: Uint8Array, roll: () => number): Outcome {
   });
   const events = [...decoder.push(bytes.subarray(0, at)), ...decoder.push(bytes.subarray(at))];
   return events.some(({ type }) => type === "refused") ? "refused" : "accepted";
+}
+
+/** Whole frames one after another, some of them damaged, on a link that somebody uses. */
+function said(sources: readonly Uint8Array[], roll: () => number): Outcome {
+  let events: LinkPipeEvents | null = null;
+  const pipe: LinkPipe = {
+    path: { kind: "direct", transport: "memory" },
+    start: (given) => (events = given),
+    write: (_pieces, done) => done(),
+    pause: () => undefined,
+    resume: () => undefined,
+    end: () => undefined,
+    destroy: () => undefined,
+  };
+  const clock = new ManualClock();
+  const path = new FramedLink(KEY, pipe, clock, LINK_TIMING);
+  let isClosed = false;
+  path.limitPayload(64 * 1024);
+  const link = roll() < 0.5 ? path : SessionLink.begin(path, clock);
+  link.onMessage(() => undefined);
+  link.onBlob(() => undefined);
+  if (link === path) link.onUpkeep(() => undefined);
+  link.onClose(() => (isClosed = true));
+  link.send(PEER_MESSAGES.want).catch(() => undefined);
+  for (const source of sources)
+    (events as LinkPipeEvents | null)?.data(roll() < 0.5 ? source : damaged(source, roll));
+  const outcome = isClosed ? "refused" : "accepted";
+  link.close("done");
+  return outcome;
 }
 
 /** The same in messages of a stream, each with a first byte that says what it is, while the reader may pause. */

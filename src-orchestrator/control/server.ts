@@ -16,6 +16,7 @@ import { blobRoutes } from "./blob-routes.ts";
 import type { Blobs } from "../stores/blobs.ts";
 import type { ClaimOptions } from "../ledger/claim-rules.ts";
 import { ControlSocket } from "./control-socket.ts";
+import { DoorList } from "./door-list.ts";
 import type { ControlPorts } from "./control-socket.ts";
 import type { RunHost } from "../runs/run-host.ts";
 import { history } from "../stores/run-store.ts";
@@ -118,10 +119,10 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   const server =
     tls === null
       ? Fastify({ ...options, http: HEADERS })
-      : (Fastify({ ...options, https: tlsOptions(tls) }) as unknown as FastifyInstance);
+      : (Fastify({ ...options, https: tlsOptions(tls, door) }) as unknown as FastifyInstance);
   // A stranger that does not speak TLS: Node has closed its socket.
   server.server.on("tlsClientError", () => {});
-  server.server.prependListener("connection", (socket: Socket) => door.enter(socket));
+  watchDoor(server.server, door, tls !== null);
   await server.register(websocket, {
     options: { maxPayload: NODE_MESSAGE_LIMIT_BYTES, perMessageDeflate: false },
     // Nodes come back by themselves; one that is read slowly would not answer a goodbye.
@@ -233,9 +234,27 @@ function isPublic(url: string): boolean {
   return path === PAGE_PATH || path === CURVE_PATH;
 }
 
+/**
+ * SECURITY: a connection that may not stay, or is gone already, costs no handshake and no line of HTTP.
+ *
+ * @param isListed who may not come in was refused by the server's list before there was a socket
+ */
+function watchDoor(server: FastifyInstance["server"], door: Door, isListed: boolean): void {
+  const listeners = server.listeners("connection");
+  server.removeAllListeners("connection");
+  server.on("connection", (socket: Socket) => {
+    // Who has broken off has no address any more, and was on no list.
+    if (socket.remoteAddress === undefined) return void socket.destroy();
+    if (isListed) door.take(socket);
+    else door.enter(socket);
+    if (!socket.destroyed) for (const listener of listeners) listener.call(server, socket);
+  });
+}
+
 /** Every client is ours: no TLS before 1.3 is spoken, whose exporters bind less. */
-function tlsOptions({ cert, key }: TlsIdentity): ServerOptions {
-  return { cert, key, minVersion: "TLSv1.3", handshakeTimeout: HANDSHAKE_MS, ...HEADERS };
+function tlsOptions({ cert, key }: TlsIdentity, door: Door): ServerOptions {
+  const blockList = new DoorList(door);
+  return { cert, key, minVersion: "TLSv1.3", handshakeTimeout: HANDSHAKE_MS, blockList, ...HEADERS };
 }
 
 function tooOften(): Failure {

@@ -13,6 +13,7 @@ import { createSessionSigner } from "../../src-protocol/signing.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { stageFacts } from "../runs/stage-facts.ts";
 import { testDigest } from "../runs/fleet.test-support.ts";
+import { channelOf } from "../control/access.ts";
 import { delegate, hotkey, receipt } from "./keys.test-support.ts";
 import type { TestHotkey } from "./keys.test-support.ts";
 import { SAVED_STATE } from "../stores/saved-state.test-support.ts";
@@ -115,13 +116,15 @@ export class FakeNode {
   private readonly net: FakeNet;
   private readonly socket: WebSocket;
   private pulse: NodeJS.Timeout | undefined;
+  private channel = LOOPBACK_CHANNEL;
 
   constructor(net: FakeNet, url: string, number: number, options: FakeNodeOptions) {
     this.net = net;
     this.signer = options.signer ?? createSessionSigner();
     this.hotkey = hotkey(number);
     this.disk = options.disk ?? new Map<number, Map<number, string>>();
-    this.socket = new WebSocket(`${url.replace("http", "ws")}/v1/control`);
+    this.socket = new WebSocket(`${url.replace("http", "ws")}/v1/control`, { rejectUnauthorized: false });
+    this.socket.on("upgrade", ({ socket }) => (this.channel = channelOf(socket)));
     this.socket.on("message", (data) =>
       this.hear(orchestratorMessage.parse(JSON.parse(String(data))), options),
     );
@@ -195,7 +198,7 @@ export class FakeNode {
         })),
         ...(options.heard !== undefined && { heard: options.heard }),
       },
-      { type: "proof", signature: this.signer.sign(proofText(network, nonce, LOOPBACK_CHANNEL)) },
+      { type: "proof", signature: this.signer.sign(proofText(network, nonce, this.channel)) },
     ];
     for (const said of (options.greeting ?? usual)(nonce)) this.socket.send(JSON.stringify(said));
   }
