@@ -37,6 +37,7 @@ const status = {
   reach: { state: "reachable", detail: "" },
   hyperdhtOff: null,
 } as const;
+const SIGNED = { by: key, sha256: HEX, signature: SIGNATURE };
 const at = { generation: 1, step: 2 };
 
 export const NODE_MESSAGES: OneOfEach<NodeMessage> = {
@@ -74,7 +75,8 @@ export const NODE_MESSAGES: OneOfEach<NodeMessage> = {
   ask: { type: "ask", generation: 1 },
   routed: { type: "routed", ...at, microBatch: 0, to: key },
   counted: { type: "counted", ...at, microBatch: 0, loss: 4 },
-  summed: { type: "summed", ...at, round: 0, parts: [{ by: key, sha256: HEX, signature: SIGNATURE }] },
+  summed: { type: "summed", ...at, round: 0, parts: [SIGNED], totals: [SIGNED] },
+  lacking: { type: "lacking", ...at, round: 0, of: [key] },
   adopted: { type: "adopted", ...at },
   measured: { type: "measured", ...at, microBatch: 0, loss: 4 },
   accuse: { type: "accuse", ...at, replica: key, microBatch: null, code: "x", message: "y" },
@@ -116,7 +118,7 @@ export const ORCHESTRATOR_MESSAGES: OneOfEach<OrchestratorMessage> = {
     own: [{ ...peer, live: false }],
     next: [],
   },
-  adopt: { type: "adopt", ...at, digest: HEX, link: HEX, from: [key] },
+  adopt: { type: "adopt", ...at, stateSha256: HEX, link: HEX, from: [key] },
   open: { type: "open", ...at },
   lease: { type: "lease", ...at, microBatch: 0, pass: "forward", heldBy: null, behind: [key, null] },
   fenced: {
@@ -132,6 +134,8 @@ export const ORCHESTRATOR_MESSAGES: OneOfEach<OrchestratorMessage> = {
     round: 0,
     sums: [{ replica: key, microBatches: [0, 1] }],
     live: [key],
+    shards: 1,
+    isRecount: false,
   },
   take: { type: "take", ...at },
   grant: { type: "grant", ...at, microBatches: 1, evaluations: 0 },
@@ -170,8 +174,10 @@ export const PEER_MESSAGES: OneOfEach<PeerMessage> = {
   want: { type: "want", ...at, microBatch: 0 },
   lack: { type: "lack", ...at, microBatch: 0 },
   load: { type: "load", ...at, load },
-  sum: { type: "sum", ...at, round: 0, from: 0, sha256: HEX, signature: SIGNATURE },
+  sum: { type: "sum", ...at, round: 0, shard: 0, from: 0, digests: [HEX], signature: SIGNATURE },
+  total: { type: "total", ...at, round: 0, shard: 0, from: 0, sha256: HEX, signature: SIGNATURE },
   stateAsk: { type: "stateAsk", generation: 1, id: 1, step: 2, from: 0, length: 10 },
+  leavesAsk: { type: "leavesAsk", generation: 1, id: 1, step: 2 },
   statePart: { type: "statePart", generation: 1, id: 1 },
   stateNone: { type: "stateNone", generation: 1, id: 1 },
   receipt: {
