@@ -308,6 +308,7 @@ export class ReplicaNetwork {
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),
         threads: 1,
         memoryBytes: null,
+        workersHere: 1,
         executionProvider: "cpu",
         linkHost: "127.0.0.1",
         hyperdhtOff: null,

@@ -31,6 +31,11 @@ export function statusText(state: DaemonState, now: number): string {
     lines.push(`Training:  ${run.name}`);
     lines.push(`           step ${run.step}${of}${speed}.${working ? ` ${run.detail}` : ""}`);
     lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
+    const again = run.step - (run.keptStep ?? run.step);
+    if (again > STEPS_APART)
+      lines.push(
+        `On disk:   step ${run.keptStep}; if everything ended at once, ${again} steps would be done again`,
+      );
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
     if (working)
       lines.push(`Slices:    ${held} of ${run.stages.length} are at work${replicasText(run.stages)}`);
@@ -43,6 +48,9 @@ export function statusText(state: DaemonState, now: number): string {
   lines.push(...chainLines(state));
   return lines.join("\n");
 }
+
+/** What is told of a state that is this new needs no word. */
+const STEPS_APART = 2;
 
 /** Of each stage, how many computers hold it, where that can be more than one. */
 function replicasText(stages: NonNullable<DaemonState["run"]>["stages"]): string {

@@ -40,6 +40,8 @@ export const runView = z.strictObject({
     }),
   ),
   redone: redoneWork.optional(),
+  /** The newest step of which every stage's state is on a disk: it goes on from there if everything ends at once. */
+  keptStep: z.int().nonnegative().optional(),
   /** Live nodes, spare ones included. */
   nodes: z.int().nonnegative(),
   /** Block of the network's clock. */

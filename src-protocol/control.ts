@@ -66,11 +66,8 @@ export const linkAddress = z.strictObject({
 export type LinkAddress = z.infer<typeof linkAddress>;
 
 /** Steps of a stage that this node can return to by itself, each with its `snapshotDigest`. */
-export const restorable = z.strictObject({
-  runId: z.string().max(64),
-  stage,
-  steps: z.array(z.strictObject({ step, digest: sha256Hex })).max(16),
-});
+const savedSteps = z.array(z.strictObject({ step, digest: sha256Hex })).max(16);
+export const restorable = z.strictObject({ runId: z.string().max(64), stage, steps: savedSteps });
 export type Restorable = z.infer<typeof restorable>;
 
 export const capabilities = z.strictObject({
@@ -126,7 +123,7 @@ export const nodeMessage = z.discriminatedUnion("type", [
     loss: loss.nullable(),
     computeMs: z.number().nonnegative().max(MOST_COMPUTE_MS),
   }),
-  /** The snapshot of `step` is on this node's disk. */
+  /** This node can return to `step`: its state is in memory or on disk. */
   z.strictObject({
     type: z.literal("saved"),
     generation,
@@ -137,6 +134,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     link: sha256Hex,
     /** Of the state at `step` (state-digest.ts): from replicas always, else where the chain or a checkpoint needs it. */
     stateSha256: sha256Hex.nullable(),
+    /** Steps of the stage that are on its disk: `step` may be in its memory alone. */
+    onDisk: savedSteps.optional(),
   }),
   /** The snapshot of `step` is in the orchestrator's store under this digest. */
   z.strictObject({

@@ -62,6 +62,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     threads: z.int().positive(),
     /** Of memory at most; null: what the computer has. */
     memoryBytes: z.int().positive().nullable(),
+    /** Workers of this daemon, this one included: they share what may be written to the disk. */
+    workersHere: z.int().positive(),
     executionProvider,
     /** Address that peers can reach; the embedded network uses loopback. */
     linkHost: z.string(),

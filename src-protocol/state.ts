@@ -75,6 +75,8 @@ export const runState = z.strictObject({
     }),
   ),
   redone: redoneWork.optional(),
+  /** The newest step of which every stage's state is on a disk: it goes on from there if everything ends at once. */
+  keptStep: z.int().nonnegative().optional(),
 });
 export type RunState = z.infer<typeof runState>;
 

@@ -59,6 +59,7 @@ function startMessage(
     localBlobs: null,
     threads: threads ?? 1,
     memoryBytes: null,
+    workersHere: 1,
     executionProvider: "cpu",
     linkHost: "127.0.0.1",
     hyperdhtOff: null,

@@ -4,6 +4,7 @@ import { DIGEST_BYTES, chunkCount } from "../src-protocol/corpus-chunks.ts";
 import type { CorpusChunks } from "../src-protocol/corpus-chunks.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { isCheckpointStep } from "../src-protocol/model.ts";
+import type { Restorable } from "../src-protocol/control.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { ReceiptChain } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
@@ -31,6 +32,8 @@ import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.t
 import { inBatches } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
+import { DiskPeriod } from "./stage/disk-period.ts";
+import { RESTORABLE_LIMIT } from "./stage/snapshots.ts";
 import type { Snapshots } from "./stage/snapshots.ts";
 import { StageChain } from "./stage/stage-chain.ts";
 import { StageLoader } from "./stage/stage-loader.ts";
@@ -61,6 +64,8 @@ export interface WorkerParts {
   readonly exchange: BlobExchange;
   /** What the owner allows it of memory; null: what the computer has. */
   readonly memoryBytes: number | null;
+  /** That share this computer's disk, with this one. */
+  readonly workersHere: number;
   /** What the owner allows, for its transfers. */
   readonly throttle: Throttle;
   readonly onPhase: (phase: Phase) => void;
@@ -68,6 +73,13 @@ export interface WorkerParts {
   readonly onNote: (sentence: string) => void;
   /** Something that only a new process or a person can mend. */
   readonly onFatal: (failure: Failure) => void;
+}
+
+/** A stage's state, its chain, and how often the state goes to the disk. */
+interface Trained {
+  readonly memory: SharedArrayBuffer;
+  readonly chain: StageChain;
+  readonly period: DiskPeriod;
 }
 
 /** After these the process is of no use; all other trouble is mended by a new generation. */
@@ -194,12 +206,30 @@ export class TrainingWorker {
     }
   }
 
-  /** Starts nothing new and resolves when nothing is under way. */
+  /** What this node can return to by itself, for `hello`. */
+  restorable(): Restorable[] {
+    const [held] = this.#loader.restorable();
+    const stored = this.#parts.snapshots.restorable();
+    if (held === undefined) return stored;
+    const isOfHeld = ({ runId, stage }: Restorable): boolean => runId === held.runId && stage === held.stage;
+    const steps = new Map(
+      [...stored.filter(isOfHeld), held].flatMap((each) =>
+        each.steps.map(({ step, digest }) => [step, digest]),
+      ),
+    );
+    return [
+      { ...held, steps: [...steps].map(([step, digest]) => ({ step, digest })) },
+      ...stored.filter((each) => !isOfHeld(each)),
+    ].slice(0, RESTORABLE_LIMIT);
+  }
+
+  /** Starts nothing new and resolves when nothing is under way, and what is in memory alone is on the disk. */
   async drain(): Promise<void> {
     this.#loading?.abort();
     this.#stopRunner();
     await this.#quiet();
     this.#tellEarned();
+    await this.#loader.toDisk();
     await this.#parts.outbox.close();
   }
 
@@ -289,6 +319,7 @@ export class TrainingWorker {
     if (signal.aborted) return;
     const { network, signer, compute } = this.#parts;
     const chain = new StageChain(spec, stage, resumeStep, link);
+    const period = this.#period(memory);
     this.#runner = new PipelineRunner({
       spec,
       stage: info,
@@ -301,9 +332,9 @@ export class TrainingWorker {
       links,
       compute,
       samples,
-      save: (step, receipts) => this.#save(assign, step, { memory, chain }, receipts),
+      save: (step, receipts) => this.#save(assign, step, { memory, chain, period }, receipts),
       report: (report) => this.#report(report),
-      overwriting: () => this.#loader.parametersAt(null),
+      overwriting: () => this.#loader.overwriting(),
       now: Date.now,
     });
     this.#report({ type: "ready", generation });
@@ -317,6 +348,7 @@ export class TrainingWorker {
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };
+    const period = this.#period(memory);
     const runner = new ReplicaRunner({
       spec,
       stage: info,
@@ -330,14 +362,14 @@ export class TrainingWorker {
       compute,
       samples,
       memory,
-      save: (step) => this.#save(assign, step, { memory, chain: at.chain }, []),
+      save: (step) => this.#save(assign, step, { memory, chain: at.chain, period }, []),
       leaves: () => at.chain.leaves,
       adopted: (step, its, leaves) => {
         at.chain = new StageChain(spec, stage, step, its, { isShared: true, leaves });
-        this.#loader.parametersAt({ step, link: its });
+        this.#loader.parametersAt({ step, link: its, digest: null });
         this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
       },
-      overwriting: () => this.#loader.parametersAt(null),
+      overwriting: () => this.#loader.overwriting(),
       putAside: (code) => this.#phase("waiting", putAsideText(code), stage),
       leaving: (isLeaving) =>
         isLeaving
@@ -417,20 +449,31 @@ export class TrainingWorker {
   async #save(
     { run: spec, stage, generation }: Assign,
     { step, squaredNorm }: TakenStep,
-    { memory, chain }: { readonly memory: SharedArrayBuffer; readonly chain: StageChain },
+    { memory, chain, period }: Trained,
     receipts: readonly SignedReceipt[],
   ): Promise<SavedSnapshotState> {
+    const { snapshots, compute } = this.#parts;
     await this.#earned(receipts);
-    await this.#parts.compute.download();
+    await compute.download();
     const saved = await chain.advance(step, squaredNorm, memory);
-    this.#loader.parametersAt({ step, link: saved.link });
-    const { path, digest } = await this.#parts.snapshots.save({ spec, stage }, step, memory, saved.link);
-    // Of replicas, one is enough, and it counts when all have come to the same: then the next step opens.
-    const upload = (): void => this.#upload(generation, step, path);
-    if (!isCheckpointStep(spec, step)) this.#uploadAt = null;
-    else if (this.#replica === null) upload();
-    else this.#uploadAt = { step, upload };
-    return { ...saved, digest };
+    const { link } = saved;
+    const isCheckpoint = isCheckpointStep(spec, step);
+    const isDue = period.isDue(step) || !this.#loader.keepsLast || isCheckpoint;
+    const stored = isDue ? await snapshots.save({ spec, stage }, step, memory, link) : null;
+    const digest = stored?.digest ?? (await snapshots.digestInMemory({ spec, stage }, step, memory, link));
+    this.#loader.parametersAt({ step, link, digest });
+    this.#uploadAt = null;
+    if (isCheckpoint && stored !== null) {
+      // Of replicas, one is enough, and it counts when all have come to the same: then the next step opens.
+      const upload = (): void => this.#upload(generation, step, stored.path);
+      if (this.#replica === null) upload();
+      else this.#uploadAt = { step, upload };
+    }
+    return { ...saved, digest, onDisk: snapshots.stepsOf({ spec, stage }) };
+  }
+
+  #period(memory: SharedArrayBuffer): DiskPeriod {
+    return new DiskPeriod(memory.byteLength, this.#parts.workersHere, () => performance.now());
   }
 
   async #earned(receipts: readonly SignedReceipt[]): Promise<void> {

@@ -8,7 +8,7 @@ import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
  * checkpoint of the default model is 30 MB: so seldom, it is at most 150 kB a step on the disk.
  */
 export const MODEL_SIZES = {
-  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 200 },
+  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 512 },
   tiny: {
     model: { ...DEFAULT_MODEL, width: 32, heads: 2, hidden: 64 } satisfies ModelSpec,
     batch: 2,

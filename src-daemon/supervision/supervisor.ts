@@ -232,38 +232,42 @@ export class Supervisor {
     let state: KeptState = { kind: "stopped" };
     let phase: WorkerPhase | null = null;
     let told: Pick<LineUse, "sentBytes" | "receivedBytes"> = { sentBytes: 0, receivedBytes: 0 };
-    return new WorkerProcess(member, worker, {
-      ...ports,
-      onState: (next) => {
-        state = next;
-        if (next.kind !== "running" && next.kind !== "stopping") this.#line.ended(member.name);
-        ports.onState(next);
-        events.onMember(member, state, phase);
-        if (next.kind === "restarting")
-          events.onNote(`The ${member.name} process ended unexpectedly and is started again.`);
+    return new WorkerProcess(
+      member,
+      { ...worker, workersHere: this.#options.members.length },
+      {
+        ...ports,
+        onState: (next) => {
+          state = next;
+          if (next.kind !== "running" && next.kind !== "stopping") this.#line.ended(member.name);
+          ports.onState(next);
+          events.onMember(member, state, phase);
+          if (next.kind === "restarting")
+            events.onNote(`The ${member.name} process ended unexpectedly and is started again.`);
+        },
+        onPhase(next) {
+          phase = next;
+          if (next === null && isOwn) events.onLinks(null);
+          events.onMember(member, state, phase);
+        },
+        onBegun: () => {
+          told = { sentBytes: 0, receivedBytes: 0 };
+          this.#line.began(member.name);
+        },
+        onTraffic: (use) => {
+          this.#line.used(member.name, use);
+          if (this.#options.network.kind === "embedded") return;
+          events.onBytes(use.sentBytes - told.sentBytes, use.receivedBytes - told.receivedBytes);
+          told = use;
+        },
+        onLinks(status) {
+          if (isOwn) events.onLinks(status);
+        },
+        onTransportCrash: (sentence) => events.onNote(sentence),
+        onNote: (text) => events.onNote(text),
+        onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
       },
-      onPhase(next) {
-        phase = next;
-        if (next === null && isOwn) events.onLinks(null);
-        events.onMember(member, state, phase);
-      },
-      onBegun: () => {
-        told = { sentBytes: 0, receivedBytes: 0 };
-        this.#line.began(member.name);
-      },
-      onTraffic: (use) => {
-        this.#line.used(member.name, use);
-        if (this.#options.network.kind === "embedded") return;
-        events.onBytes(use.sentBytes - told.sentBytes, use.receivedBytes - told.receivedBytes);
-        told = use;
-      },
-      onLinks(status) {
-        if (isOwn) events.onLinks(status);
-      },
-      onTransportCrash: (sentence) => events.onNote(sentence),
-      onNote: (text) => events.onNote(text),
-      onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
-    });
+    );
   }
 
   #ports(

@@ -40,6 +40,8 @@ export interface WorkerSettings {
   /** Null: the network of this computer. */
   readonly access: NetworkAccess | null;
   readonly threads: number;
+  /** Of this daemon; left out: this one alone. */
+  readonly workersHere?: number;
   /** Where the network keeps its blobs, if that is on this computer. */
   readonly localBlobs?: string;
 }
@@ -199,7 +201,7 @@ export class WorkerProcess {
   /** As soon as both are known: the session key and the orchestrator's address. */
   #begin(): void {
     if (this.#sessionKey === null || this.#url === null) return;
-    const { network, access, localBlobs = null } = this.#settings;
+    const { network, access, localBlobs = null, workersHere = 1 } = this.#settings;
     const threads = this.#share?.threads ?? this.#settings.threads;
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
@@ -221,6 +223,7 @@ export class WorkerProcess {
         }),
         threads,
         memoryBytes: this.#share?.memoryBytes ?? null,
+        workersHere,
         executionProvider: this.#provider,
         // The embedded network stays on this computer; neighbours of another one come from outside.
         linkHost: access === null ? "127.0.0.1" : "0.0.0.0",

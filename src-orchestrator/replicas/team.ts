@@ -33,8 +33,8 @@ interface Extra {
 /** Until a node that was moved has loaded and works, and those near it were measured anew, nobody else moves. */
 const MOVE_EVERY_MS = 60_000;
 
-/** Snapshots on a node's disk. */
-const SLOTS = 3;
+/** States that a node can go back to. */
+const MOST_CLAIMS = 16;
 
 /** What the rest of the network has to do with it. */
 export interface TeamNews {
@@ -321,9 +321,12 @@ function closed(
 ): NetworkState {
   const { step, digest, link } = agreed;
   let state = before;
+  const last = before.stages[stage]?.saves.get(step - 1);
+  // In their memory; the others are on their disks.
+  const held = [{ step, digest }, ...(last === undefined ? [] : [{ step: step - 1, digest: last }])];
   for (const key of by)
     state = withClaims(state, key, stage, (claims) =>
-      [{ step, digest }, ...claims.filter((each) => each.step !== step)].slice(0, SLOTS),
+      [...held, ...claims.filter((each) => each.step < step - 1)].slice(0, MOST_CLAIMS),
     );
   effects.push({ type: "link", step, stage, link });
   return saved(withStage(state, stage, { stepped: step }), stage, agreed, effects);

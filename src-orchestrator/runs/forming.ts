@@ -72,6 +72,8 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
     wouldLose: 0,
+    // Where it went back on purpose, nothing is missed.
+    knownStep: state.ceiling === null ? Math.max(state.knownStep, state.step) : state.knownStep,
     generation,
     formingSince: now,
     step: resumeStep,

@@ -96,8 +96,10 @@ export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted">
   readonly speed: number | null;
   /** When its owner has said that it ends, by `Moment.now`; null: nothing was said. */
   readonly endsAt: number | null;
-  /** What it says it has on its disk, by stage. */
+  /** What it says it can return to, in its memory or on its disk, by stage. */
   readonly claims: ReadonlyMap<number, readonly SavedStep[]>;
+  /** Steps of a stage that are on its disk, as it told them last; null: it has saved none since it joined. */
+  readonly onDisk: { readonly stage: number; readonly steps: readonly number[] } | null;
   readonly linkAddress: LinkAddress;
   readonly otherAddresses: readonly LinkAddress[];
   /** Its links as it told them last; null before that. */

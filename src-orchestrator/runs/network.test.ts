@@ -520,6 +520,19 @@ describe("an orchestrator that starts again", () => {
     expect(runView(fleet.state, [], 0).detail).toContain("40 steps of work are lost");
   });
 
+  test("goes on from the newest step that all have on their disks, when nobody has anything in memory", () => {
+    const fleet = training(3, { steps: null, checkpointEverySteps: 1000 });
+    fleet.diskEverySteps = 16;
+    run(fleet, 46);
+    expect(runView(fleet.state, [], 0)).toMatchObject({ step: 46, keptStep: 32 });
+    fleet.restart();
+    for (const number of [0, 1, 2]) fleet.join(number);
+    expect(runView(fleet.state, [], 0).keptStep).toBe(32);
+    fleet.tick(SETTLE_MS);
+    expect(resumed(fleet)).toBe(32);
+    expect(runView(fleet.state, [], 0).detail).toContain("14 steps of work are lost");
+  });
+
   test("knows that a finished run is finished", () => {
     const fleet = training();
     run(fleet, 20);

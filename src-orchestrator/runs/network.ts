@@ -164,6 +164,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     speed: null,
     endsAt: endsInMs === undefined ? null : event.now + endsInMs,
     claims,
+    onDisk: null,
     failures: 0,
     arrival: state.arrivals,
   };
@@ -329,11 +330,12 @@ function heard(
   sender: SessionKey,
   message: RunMessage,
   at: Moment,
-  state: NetworkState,
+  before: NetworkState,
   effects: Effect[],
 ): NetworkState {
-  if (message.type === "links") return withLinks(state, sender, message.status, effects);
-  if (message.type === "ends") return ends(state, sender, message.endsInMs, at, effects);
+  if (message.type === "links") return withLinks(before, sender, message.status, effects);
+  if (message.type === "ends") return ends(before, sender, message.endsInMs, at, effects);
+  const state = withDisk(before, sender, message);
   if (state.team !== null) {
     const isOfNow = message.generation === state.generation;
     if (memberStageOf(state, sender) === null) return state;
@@ -391,6 +393,20 @@ function heard(
     case "trouble":
       return trouble(notReached(state, index, message, effects), index, sender, message, at, effects);
   }
+}
+
+/** SECURITY: it counts as what it said when it came: what `saves` has of it. */
+function withDisk(state: NetworkState, sender: SessionKey, message: RunMessage): NetworkState {
+  const stage = memberStageOf(state, sender);
+  if (message.type !== "saved" || message.generation !== state.generation || stage === null) return state;
+  const { onDisk } = message;
+  const node = state.nodes.get(sender);
+  if (onDisk === undefined || node === undefined) return state;
+  const nodes = new Map(state.nodes).set(sender, {
+    ...node,
+    onDisk: { stage, steps: onDisk.map(({ step }) => step) },
+  });
+  return withClaims({ ...state, nodes }, sender, stage, () => onDisk);
 }
 
 /** Where stages have replicas, the first step begins when the pipeline trains. */

@@ -1,3 +1,4 @@
+import { isStillKnown } from "../../src-protocol/disk-steps.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { isCheckpointStep } from "../../src-protocol/model.ts";
 import { keptSteps } from "../stores/checkpoints.ts";
@@ -6,10 +7,8 @@ import { memberStageOf, tokensPerStep, withStage } from "./network-state.ts";
 import type { Effect, Moment, NetworkState, RunMessage } from "./network-state.ts";
 import { provedStep } from "./proof.ts";
 
-/** Snapshot slots on a node's disk. */
-const SLOTS = 3;
-/** Saves that are known again after a restart: more than a disk has slots and stages are apart. */
-export const KNOWN_SAVES = 8;
+/** States that a node has in its memory: that of now, and the one before. */
+const IN_MEMORY = 2;
 /** Digests of so many checkpoint steps wait for their uploads. */
 const AWAITED_CHECKPOINTS = 4;
 /** Grants go one step ahead of what is saved. */
@@ -58,7 +57,7 @@ export function reachable({ nextGrant, run }: NetworkState): number {
   return Math.min(nextGrant, run.steps ?? nextGrant);
 }
 
-/** The stage's state of a granted and trained step is on its holder's disk. */
+/** Its holder can return to the stage's state of a granted and trained step. */
 export function saved(
   state: NetworkState,
   index: number,
@@ -74,10 +73,10 @@ export function saved(
   const oldest = state.run.checkpointEverySteps * AWAITED_CHECKPOINTS;
   for (const at of saves.keys()) {
     const awaited = isCheckpointStep(state.run, at) && at > step - oldest;
-    if (at <= step - KNOWN_SAVES && !awaited) saves.delete(at);
+    if (!isStillKnown(at, step) && !awaited) saves.delete(at);
   }
   for (const at of states.keys()) if (!saves.has(at)) states.delete(at);
-  const savedHere = [step, ...stage.savedHere.filter((at) => at !== step)].slice(0, SLOTS);
+  const savedHere = [step, ...stage.savedHere.filter((at) => at !== step)].slice(0, IN_MEMORY);
   return grant(withStage(state, index, { saved: step, saves, states, savedHere }), effects);
 }
 

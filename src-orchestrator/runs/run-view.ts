@@ -1,7 +1,7 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import { tokensPerStep } from "./network-state.ts";
 import { tokensPerSecond } from "./progress.ts";
-import type { NetworkState } from "./network-state.ts";
+import type { NetworkNode, NetworkState } from "./network-state.ts";
 import { replicaCounts } from "../replicas/team.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
 import type { StageFacts } from "./stage-facts.ts";
@@ -41,9 +41,29 @@ export function runView(state: NetworkState, facts: readonly StageFacts[], block
       ...(counts[index] !== undefined && { replicas: counts[index] }),
     })),
     ...(team?.run && { redone: team.run.redone }),
+    keptStep: keptStep(state),
     nodes: state.nodes.size,
     block,
   };
+}
+
+/** The newest step that every stage has on somebody's disk, or in the store: it outlives all processes. */
+function keptStep({ nodes, stages }: NetworkState): number {
+  // Who has saved nothing yet brought along what it has.
+  const stepsOf = ({ onDisk, claims }: NetworkNode, index: number): readonly number[] =>
+    onDisk === null
+      ? (claims.get(index) ?? []).flatMap(({ step, digest }) =>
+          stages[index]?.saves.get(step) === digest ? [step] : [],
+        )
+      : onDisk.stage === index
+        ? onDisk.steps
+        : [];
+  const kept = stages.map(
+    ({ checkpoints }, index) =>
+      new Set([...checkpoints.keys(), ...[...nodes.values()].flatMap((node) => stepsOf(node, index))]),
+  );
+  const [first = new Set<number>(), ...others] = kept;
+  return Math.max(0, ...[...first].filter((step) => others.every((steps) => steps.has(step))));
 }
 
 function detail(state: NetworkState): string {

@@ -1,3 +1,4 @@
+import { placesOf } from "../../src-protocol/disk-steps.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
@@ -6,7 +7,6 @@ import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Checkpoint } from "./checkpoints.ts";
 import type { Remembered, Row } from "../runs/network-state.ts";
-import { KNOWN_SAVES } from "../runs/progress.ts";
 import { numberOf, orNull, textOf } from "./store.ts";
 import type { Store, StoredRow } from "./store.ts";
 
@@ -263,14 +263,14 @@ export function storeRow(store: Store, runId: string, row: Row): void {
       return storeShares(store, runId, row);
     case "saved": {
       const { stage, step, digest } = row;
-      const slot = step % KNOWN_SAVES;
-      store.run("INSERT OR REPLACE INTO saves VALUES (:runId, :stage, :slot, :step, :digest)", {
-        runId,
-        stage,
-        slot,
-        step,
-        digest,
-      });
+      for (const slot of placesOf(step))
+        store.run("INSERT OR REPLACE INTO saves VALUES (:runId, :stage, :slot, :step, :digest)", {
+          runId,
+          stage,
+          slot,
+          step,
+          digest,
+        });
       return;
     }
     case "forgetSaves":

@@ -64,7 +64,8 @@ beforeEach(() => {
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
-    save: () => Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null }),
+    save: () =>
+      Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),
     report: (report) => void reports.push(report),
     overwriting: () => undefined,
     now: () => 0,

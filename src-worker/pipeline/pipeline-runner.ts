@@ -32,8 +32,10 @@ export interface TakenStep {
 }
 
 export interface SavedSnapshotState extends SavedState {
-  /** `snapshotDigest` of its file. */
+  /** `snapshotDigest` of the file that it is in, or would be. */
   readonly digest: string;
+  /** What is on this disk of the stage. */
+  readonly onDisk: { readonly step: number; readonly digest: string }[];
 }
 
 export interface RunnerPorts {
@@ -51,7 +53,7 @@ export interface RunnerPorts {
   readonly compute: Pick<Compute, "call">;
   /** The head's inputs and the tail's targets; other stages never ask. */
   readonly samples: Samples;
-  /** Puts receipts, then the snapshot of `step`, on disk; the parameters stand still until it resolves. */
+  /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
   readonly report: (report: Report) => void;
   /** The optimiser begins to overwrite the parameters; `save` says where they are then. */

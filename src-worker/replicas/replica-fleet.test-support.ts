@@ -221,7 +221,8 @@ export class Fleet {
       memory,
       save: async ({ step: at, squaredNorm }) => {
         const saved = await chain.advance(at, squaredNorm, memory);
-        return { ...saved, digest: sha256(`${at} ${saved.link} ${saved.stateSha256}`) };
+        const digest = sha256(`${at} ${saved.link} ${saved.stateSha256}`);
+        return { ...saved, digest, onDisk: [] };
       },
       leaves: () => chain.leaves,
       adopted: (at, link, leaves) => {

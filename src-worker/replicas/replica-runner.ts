@@ -58,7 +58,7 @@ export interface ReplicaPorts {
   readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
   readonly samples: Samples;
   readonly memory: SharedArrayBuffer;
-  /** Puts the snapshot of `step` on disk; the parameters stand still until it resolves. */
+  /** Puts the snapshot of `step` on disk, where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep) => Promise<SavedSnapshotState>;
   /** The memory holds another replica's state of `step` now, whose chain is at `link`. */
   readonly adopted: (step: number, link: string, leaves: Uint8Array) => void;

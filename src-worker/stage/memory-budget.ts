@@ -14,6 +14,20 @@ const SPARED = 0.5;
 type Sized = Pick<StageInfo, "memory" | "index" | "stages" | "isTail">;
 
 /**
+ * Whether the state of the step before may lie in memory too, beside what training takes: then states need
+ * not all go to the disk.
+ */
+export function hasRoomForLast(
+  stage: Sized,
+  recompute: Recompute,
+  availableBytes: number,
+  allowedBytes: number,
+): boolean {
+  const bytes = predictedBytes(stage, recompute) + stage.memory[recompute].stateBytes;
+  return bytes <= SPARED * availableBytes && bytes <= allowedBytes;
+}
+
+/**
  * The most memory that training a stage takes, in bytes: the program, the stage with one micro-batch,
  * and what further micro-batches keep. A stage has at most `stages − index + 1` of them under way
  * (the head starts no more); the tail goes back at once.

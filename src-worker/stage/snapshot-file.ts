@@ -35,17 +35,34 @@ export async function writeSnapshotFile(
       sum = crc32(piece, sum);
       await writeWhole(file, piece, SNAPSHOT_HEADER_BYTES + offset);
     }
-    const header: SnapshotHeader = {
-      schema: "train-at-home/snapshot/v1",
-      ...name,
-      payloadBytes: payload.byteLength,
-      payloadCrc32: sum,
-    };
+    const header = headerOf(name, payload, sum);
     await writeWhole(file, headerBlock(JSON.stringify(header)), 0);
     return header;
   } finally {
     await file.close();
   }
+}
+
+/** Of the file that would be written; the payload must not change meanwhile. */
+export async function snapshotHeaderOf(
+  name: SnapshotName,
+  payload: SharedArrayBuffer,
+): Promise<SnapshotHeader> {
+  let sum = 0;
+  for (let offset = 0; offset < payload.byteLength; offset += PIECE_BYTES) {
+    if (offset > 0) await new Promise(setImmediate);
+    sum = crc32(new Uint8Array(payload, offset, Math.min(PIECE_BYTES, payload.byteLength - offset)), sum);
+  }
+  return headerOf(name, payload, sum);
+}
+
+function headerOf(name: SnapshotName, payload: SharedArrayBuffer, payloadCrc32: number): SnapshotHeader {
+  return {
+    schema: "train-at-home/snapshot/v1",
+    ...name,
+    payloadBytes: payload.byteLength,
+    payloadCrc32,
+  };
 }
 
 function headerBlock(text: string): Buffer {

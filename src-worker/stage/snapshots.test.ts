@@ -37,22 +37,22 @@ function files(): string[] {
 }
 
 describe("snapshots of a stage", () => {
-  it("are found again by the next process, the last three of them", async () => {
+  it("are found again by the next process: the last two, and of before those at the roundest steps", async () => {
     const first = await open();
-    for (let step = 1; step <= 5; step++) await first.save(stage, step, memoryOf(step));
+    for (let step = 1; step <= 13; step++) await first.save(stage, step, memoryOf(step));
     const second = await open();
     const found = second.restorable();
     expect(found).toMatchObject([
-      { runId: "tiny", stage: 1, steps: [{ step: 3 }, { step: 4 }, { step: 5 }] },
+      { runId: "tiny", stage: 1, steps: [{ step: 8 }, { step: 11 }, { step: 12 }, { step: 13 }] },
     ]);
     expect(found[0]?.steps.map(({ digest }) => digest)).toEqual(
-      [3, 4, 5].map((step) => first.digestOf(stage, step)),
+      [8, 11, 12, 13].map((step) => first.digestOf(stage, step)),
     );
     const memory = memoryOf(0);
-    expect(await second.restore(stage, 4, memory)).toBe(true);
-    expect(new Uint8Array(memory).every((byte) => byte === 4)).toBe(true);
-    expect(await second.restore(stage, 2, memory)).toBe(false);
-    expect(await second.restore({ ...stage, stage: 0 }, 4, memory)).toBe(false);
+    expect(await second.restore(stage, 8, memory)).toBe(true);
+    expect(new Uint8Array(memory).every((byte) => byte === 8)).toBe(true);
+    expect(await second.restore(stage, 10, memory)).toBe(false);
+    expect(await second.restore({ ...stage, stage: 0 }, 8, memory)).toBe(false);
     expect(reported).toEqual([]);
   });
 
@@ -61,11 +61,11 @@ describe("snapshots of a stage", () => {
     // Bytes of 255 are NaN as float32.
     const { path } = await first.save(stage, 3, memoryOf(255));
     const checkpoint = await first.checkpoint(path);
-    expect(await first.restore(stage, 3, memoryOf(0))).toBe(false);
-    expect(reported[0]?.code).toBe("snapshot-corrupt");
     await expect(restoreCheckpointFile(checkpoint.path, stage, 3, memoryOf(0))).rejects.toMatchObject({
       code: "snapshot-corrupt",
     });
+    expect(await first.restore(stage, 3, memoryOf(0))).toBe(false);
+    expect(reported[0]?.code).toBe("snapshot-corrupt");
   });
 
   it.each([
@@ -80,15 +80,16 @@ describe("snapshots of a stage", () => {
     const damaged = damage(readFileSync(path));
     writeFileSync(path, damaged);
     const second = await open();
-    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([3, 4, 5]);
     expect(reported.map(({ code }) => code)).toEqual(["snapshot-corrupt"]);
     await second.save(stage, 6, memoryOf(6));
     expect(readFileSync(`${path}.corrupt`)).toEqual(damaged);
     expect(files()).toEqual([
       "slot-0.snapshot",
-      "slot-0.snapshot.corrupt",
       "slot-1.snapshot",
       "slot-2.snapshot",
+      "slot-3.snapshot",
+      "slot-3.snapshot.corrupt",
     ]);
   });
 
@@ -98,11 +99,11 @@ describe("snapshots of a stage", () => {
     const { path } = await first.save(stage, 6, memoryOf(6));
     writeFileSync(path, readFileSync(path).fill("unfinished", 0, 10));
     const second = await open();
-    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([4, 5]);
+    expect(second.restorable()[0]?.steps.map(({ step }) => step)).toEqual([3, 4, 5]);
     expect(reported).toEqual([]);
     await expect(second.checkpoint(path)).rejects.toMatchObject({ code: "snapshot-unfinished" });
     await second.save(stage, 6, memoryOf(7));
-    expect(files()).toEqual(["slot-0.snapshot", "slot-1.snapshot", "slot-2.snapshot"]);
+    expect(files()).toEqual([0, 1, 2, 3].map((slot) => `slot-${slot}.snapshot`));
     const memory = memoryOf(0);
     expect(await (await open()).restore(stage, 6, memory)).toBe(true);
     expect(new Uint8Array(memory)[BYTES - 1]).toBe(7);
@@ -138,8 +139,14 @@ describe("snapshots of a stage", () => {
     const snapshots = await open();
     const { path } = await snapshots.save(stage, 3, memoryOf(3));
     const checkpoint = await snapshots.checkpoint(path);
-    // The slot is used again while it is sent.
-    await snapshots.save(stage, 6, memoryOf(6));
+    // It stays as it is while it is sent, also when the same step is done again; another one is copied.
+    for (const step of [3, 5, 6, 7, 9, 11]) await snapshots.save(stage, step, memoryOf(step + 1));
+    const further = await snapshots.checkpoint((await snapshots.save(stage, 13, memoryOf(13))).path);
+    await snapshots.save(stage, 15, memoryOf(15));
+    await snapshots.save(stage, 17, memoryOf(17));
+    await snapshots.save(stage, 19, memoryOf(19));
+    await restoreCheckpointFile(further.path, stage, 13, memoryOf(0));
+    await further.remove();
     const bytes = new Uint8Array(readFileSync(checkpoint.path));
     expect(checkpoint).toMatchObject({ bytes: bytes.length, sha256: sha256(bytes) });
     const memory = memoryOf(0);
@@ -153,7 +160,10 @@ describe("snapshots of a stage", () => {
       code: "snapshot-corrupt",
     });
     await checkpoint.remove();
-    expect(files()).toEqual(["slot-0.snapshot"]);
+    await snapshots.save(stage, 21, memoryOf(21));
+    await snapshots.save(stage, 23, memoryOf(23));
+    expect(snapshots.restorable()[0]?.steps.map(({ step }) => step)).toEqual([17, 19, 21, 23]);
+    expect(files()).toEqual([0, 1, 2, 3].map((slot) => `slot-${slot}.snapshot`));
   });
 
   it("are kept of a stage that has nothing to train, too", async () => {

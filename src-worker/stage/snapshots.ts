@@ -4,22 +4,32 @@ import { access, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/prom
 import { basename, dirname, join } from "node:path";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
+import { roundnessOf } from "../../src-protocol/disk-steps.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
 import { diskFailure } from "./disk-failure.ts";
-import { openSource, readSnapshotHeader, readSnapshotPayload, writeSnapshotFile } from "./snapshot-file.ts";
+import {
+  openSource,
+  readSnapshotHeader,
+  readSnapshotPayload,
+  snapshotHeaderOf,
+  writeSnapshotFile,
+} from "./snapshot-file.ts";
 import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 
-/** Steps t, t-1 and t-2: the pipeline's stages are never more than one snapshot apart. */
-const SLOTS = 3;
+/** The pipeline's stages are never more than one snapshot apart: the last two are never written over. */
+const NEWEST = 2;
+/** With two of before, and what is written just now. */
+const SLOTS = 4;
+const SLOT = /^slot-(\d)\.snapshot$/;
 /** Of copies that are being uploaded. */
 const CHECKPOINT_SUFFIX = ".checkpoint";
 const PIECE_BYTES = 1024 * 1024;
 /** As many as a hello may name. */
-const RESTORABLE_LIMIT = 64;
+export const RESTORABLE_LIMIT = 64;
 
 /** Which stage of which run. */
 export interface StageOfRun {
@@ -62,6 +72,8 @@ export class Snapshots {
   readonly #slots = new Map<string, Slot>();
   /** Slots that this or an earlier process had begun to write over. */
   readonly #unfinished = new Set<string>();
+  /** A slot that is being uploaded, and stays as it is until then. */
+  #uploading: string | null = null;
 
   private constructor(folder: string, report: (failure: Failure) => void) {
     this.#folder = folder;
@@ -111,14 +123,8 @@ export class Snapshots {
     memory: SharedArrayBuffer,
     link?: string,
   ): Promise<SavedSnapshot> {
-    const path = this.#path(spec.runId, stage, step);
-    const name = {
-      runId: spec.runId,
-      runSha256: runDigest(spec),
-      stage,
-      step,
-      ...(link === undefined ? {} : { link }),
-    };
+    const path = this.#placeFor({ spec, stage }, step);
+    const name = nameOf({ spec, stage }, step, link);
     // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
     // a torn file; a home's SSD should not be flushed at every step.
     try {
@@ -134,10 +140,28 @@ export class Snapshots {
     }
   }
 
+  /** `snapshotDigest` of the file that `save` would write; `memory` must not change until the promise settles. */
+  async digestInMemory(
+    stage: StageOfRun,
+    step: number,
+    memory: SharedArrayBuffer,
+    link: string,
+  ): Promise<string> {
+    return snapshotDigest(await snapshotHeaderOf(nameOf(stage, step, link), memory));
+  }
+
   /** `snapshotDigest` of the slot of `step`; null when there is none. */
   digestOf({ spec, stage }: StageOfRun, step: number): string | null {
-    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
-    return header?.step === step ? snapshotDigest(header) : null;
+    const slot = this.#slot(spec.runId, stage, step);
+    return slot === null ? null : snapshotDigest(slot.header);
+  }
+
+  /** What is on the disk of one stage. */
+  stepsOf({ spec, stage }: StageOfRun): { readonly step: number; readonly digest: string }[] {
+    return this.#slotsOf(spec.runId, stage).map(({ header }) => ({
+      step: header.step,
+      digest: snapshotDigest(header),
+    }));
   }
 
   /** The newest step of a run, of any stage, that is on this disk. */
@@ -154,9 +178,7 @@ export class Snapshots {
    * history, and would be written over it.
    */
   async keepNewest({ spec, stage }: StageOfRun): Promise<void> {
-    const [newest] = [...this.#slots.values()]
-      .filter(({ header }) => header.runId === spec.runId && header.stage === stage)
-      .sort((a, b) => b.header.step - a.header.step);
+    const [newest] = this.#slotsOf(spec.runId, stage);
     if (newest === undefined) return;
     const folder = dirname(newest.path);
     try {
@@ -179,8 +201,8 @@ export class Snapshots {
    * to be damaged or of another run is set aside.
    */
   async restore({ spec, stage }: StageOfRun, step: number, memory: SharedArrayBuffer): Promise<boolean> {
-    const slot = this.#slots.get(this.#path(spec.runId, stage, step));
-    if (slot === undefined || slot.header.step !== step) return false;
+    const slot = this.#slot(spec.runId, stage, step);
+    if (slot === null) return false;
     try {
       const source = await openSource(slot.path);
       try {
@@ -197,20 +219,25 @@ export class Snapshots {
 
   /** Of the chain at `step`, as the slot of that step says; null where it says none. */
   linkAt({ spec, stage }: StageOfRun, step: number): string | null {
-    const header = this.#slots.get(this.#path(spec.runId, stage, step))?.header;
-    return header?.step === step ? (header.link ?? null) : null;
+    return this.#slot(spec.runId, stage, step)?.header.link ?? null;
   }
 
   /**
-   * A copy of a slot with its digest, for upload. Nothing of it is held in memory, and no piece of work
-   * on it is long: a checkpoint can have gigabytes, and heartbeats must go on.
+   * A slot with its digest, for upload: it is not written over until then. While one is uploaded, a further
+   * one is copied. Nothing of it is held in memory, and no piece of work on it is long: a checkpoint can have
+   * gigabytes, and heartbeats must go on.
    */
   async checkpoint(path: string): Promise<CheckpointFile> {
-    const copy = `${path}.${randomUUID()}${CHECKPOINT_SUFFIX}`;
-    const remove = (): Promise<void> => rm(copy, { force: true });
+    const isCopy = this.#uploading !== null;
+    const copy = isCopy ? `${path}.${randomUUID()}${CHECKPOINT_SUFFIX}` : path;
+    if (!isCopy) this.#uploading = path;
+    const remove = async (): Promise<void> => {
+      if (isCopy) await rm(copy, { force: true });
+      else if (this.#uploading === path) this.#uploading = null;
+    };
     try {
-      // At once: the slot is written over three steps later. What that tore is not uploaded.
-      await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      // At once: the slot is written over a few steps later. What that tore is not uploaded.
+      if (isCopy) await copyFile(path, copy, constants.COPYFILE_FICLONE);
       const source = await openSource(copy);
       try {
         await readSnapshotPayload(source, await readSnapshotHeader(source), null);
@@ -226,9 +253,52 @@ export class Snapshots {
     }
   }
 
-  #path(runId: string, stage: number, step: number): string {
+  /** Its place is used again. */
+  #forget(path: string): void {
+    this.#slots.delete(path);
+    this.#unfinished.add(path);
+  }
+
+  #folderOf(runId: string, stage: number): string {
     // SECURITY: a run id comes from the network and must not become a path.
-    return join(this.#folder, sha256(runId).slice(0, 16), `stage-${stage}`, `slot-${step % SLOTS}.snapshot`);
+    return join(this.#folder, sha256(runId).slice(0, 16), `stage-${stage}`);
+  }
+
+  /** Newest first. */
+  #slotsOf(runId: string, stage: number): Slot[] {
+    return [...this.#slots.values()]
+      .filter(({ header }) => header.runId === runId && header.stage === stage)
+      .sort((a, b) => b.header.step - a.header.step);
+  }
+
+  #slot(runId: string, stage: number, step: number): Slot | null {
+    return this.#slotsOf(runId, stage).find(({ header }) => header.step === step) ?? null;
+  }
+
+  /**
+   * Where the state of `step` is written: over the same step of another history, where nothing is, or over
+   * the one that others have least likely in common with this node. What lies ahead did not happen.
+   */
+  #placeFor({ spec, stage }: StageOfRun, step: number): string {
+    const all = this.#slotsOf(spec.runId, stage);
+    const known = all.filter(({ path }) => path !== this.#uploading);
+    const same = all.find(({ header }) => header.step === step);
+    if (same !== undefined && same.path !== this.#uploading) return same.path;
+    if (same !== undefined) this.#forget(same.path);
+    const folder = this.#folderOf(spec.runId, stage);
+    const places = Array.from({ length: SLOTS }, (_, slot) => join(folder, `slot-${slot}.snapshot`));
+    const free = places.find((path) => !this.#slots.has(path) && path !== this.#uploading);
+    if (free !== undefined) return free;
+    const isAhead = ({ header }: Slot): boolean => header.step > step;
+    const newest = new Set(all.filter((slot) => !isAhead(slot)).slice(0, NEWEST));
+    const before = known.filter((slot) => !isAhead(slot) && !newest.has(slot));
+    const [first] = [
+      ...known.filter(isAhead),
+      ...before.sort(
+        ({ header: a }, { header: b }) => roundnessOf(a.step) - roundnessOf(b.step) || a.step - b.step,
+      ),
+    ];
+    return first?.path ?? known.at(-1)?.path ?? join(folder, "slot-0.snapshot");
   }
 
   async #overwrite(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
@@ -258,7 +328,8 @@ export class Snapshots {
       try {
         const header = await readSnapshotHeader(source);
         await readSnapshotPayload(source, header, null);
-        if (path !== this.#path(header.runId, header.stage, header.step)) {
+        const isSlot = Number(SLOT.exec(basename(path))?.[1]) < SLOTS;
+        if (!isSlot || dirname(path) !== this.#folderOf(header.runId, header.stage)) {
           throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
         }
         this.#slots.set(path, {
@@ -339,6 +410,16 @@ async function restoreFrom(
     );
   }
   return header;
+}
+
+function nameOf({ spec, stage }: StageOfRun, step: number, link: string | undefined): SnapshotName {
+  return {
+    runId: spec.runId,
+    runSha256: runDigest(spec),
+    stage,
+    step,
+    ...(link === undefined ? {} : { link }),
+  };
 }
 
 async function unusedName(wanted: string): Promise<string> {

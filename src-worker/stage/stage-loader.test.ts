@@ -27,6 +27,7 @@ function openedStage(): Stage {
 let folder: string;
 let snapshots: Snapshots;
 let now: number;
+let room: number;
 let loader: StageLoader;
 const checkpoints = new Map<string, string>();
 
@@ -40,6 +41,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-loader-"));
   snapshots = await Snapshots.open(folder, () => undefined);
   now = performance.now();
+  room = 2 ** 34;
   loader = loaderOf(snapshots);
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,7 +54,7 @@ function loaderOf(of: Snapshots): StageLoader {
     checkpoints: { file: async (digest) => checkpoints.get(digest) ?? "" },
     models: { get: async () => new Uint8Array() },
     parts: { get: async () => [] },
-    availableMemory: () => 2 ** 34,
+    availableMemory: () => room,
     memoryBytes: Infinity,
     now: () => now,
   });
@@ -124,4 +126,39 @@ it("its own snapshot of the step is used only if it is of the history that count
   await expect(load({ resumeStep: 6, resumeDigest: "0".repeat(64) })).rejects.toMatchObject({
     code: "snapshot-missing",
   });
+});
+
+it("the state before is in memory too: nothing has to be on the disk to go one step back", async () => {
+  const memory = await load({});
+  for (const step of [1, 2, 3]) {
+    loader.overwriting();
+    memory.fill(step);
+    loader.parametersAt({ step, link: null, digest: `${step}`.repeat(64) });
+  }
+  expect(loader.restorable()).toMatchObject([{ runId: "tiny", stage: 1, steps: [{ step: 3 }, { step: 2 }] }]);
+  expect((await load({ resumeStep: 3, resumeDigest: "3".repeat(64) }))[0]).toBe(3);
+  expect(snapshots.restorable()).toEqual([]);
+  expect((await load({ resumeStep: 2, resumeDigest: "2".repeat(64) }))[0]).toBe(2);
+});
+
+it("what is in memory alone is put on the disk before it is given up", async () => {
+  const memory = await load({});
+  for (const step of [1, 2]) {
+    loader.overwriting();
+    memory.fill(step);
+    loader.parametersAt({ step, link: null, digest: `${step}`.repeat(64) });
+  }
+  const checkpointSha256 = await stored(1, 7);
+  expect((await load({ resumeStep: 1, checkpointSha256 }))[0]).toBe(7);
+  expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(["aside-2"]);
+  expect(snapshots.restorable()[0]?.steps.map(({ step }) => step)).toEqual([1]);
+});
+
+it("where memory has no room for it, there is no state before", async () => {
+  room = 200e6;
+  const memory = await load({});
+  loader.overwriting();
+  memory.fill(1);
+  expect(loader.keepsLast).toBe(false);
+  expect(loader.restorable()).toEqual([]);
 });

@@ -1,13 +1,14 @@
 import type { Recompute } from "../../src-engine/recompute.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
+import type { Restorable } from "../../src-protocol/control.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
 import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { chooseRecompute } from "./memory-budget.ts";
+import { chooseRecompute, hasRoomForLast } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { Snapshots, StageOfRun } from "./snapshots.ts";
 import { stageBytes } from "./stage-memory.ts";
@@ -28,10 +29,11 @@ export interface LoadedStage {
   readonly link: string | null;
 }
 
-/** A step, and the link of the chain there. */
+/** A step, the link of the chain there, and the `snapshotDigest` of the state; null: not known. */
 export interface LinkedAt {
   readonly step: number;
   readonly link: string | null;
+  readonly digest: string | null;
 }
 
 export interface LoaderPorts {
@@ -59,10 +61,17 @@ export interface LoaderPorts {
 const MOST_STEPS_PER_SECOND = 250;
 const MISSED_STEPS = 10_000;
 
+interface Held extends Omit<LoadedStage, "link"> {
+  readonly key: string;
+  readonly of: StageOfRun;
+  /** The state before, where it has room. */
+  readonly last: { readonly memory: SharedArrayBuffer; at: LinkedAt | null } | null;
+}
+
 /** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
 export class StageLoader {
   readonly #ports: LoaderPorts;
-  #held: (Omit<LoadedStage, "link"> & { readonly key: string }) | null = null;
+  #held: Held | null = null;
   /** Where the held parameters are; null while they are being overwritten. */
   #at: LinkedAt | null = null;
 
@@ -70,8 +79,52 @@ export class StageLoader {
     this.#ports = ports;
   }
 
-  parametersAt(at: LinkedAt | null): void {
+  parametersAt(at: LinkedAt): void {
     this.#at = at;
+  }
+
+  /** The parameters begin to be overwritten: what they were is kept, where there is room. */
+  overwriting(): void {
+    const last = this.#held?.last ?? null;
+    if (this.#held !== null && last !== null && this.#at !== null) {
+      new Uint8Array(last.memory).set(new Uint8Array(this.#held.memory));
+      last.at = this.#at;
+    }
+    this.#at = null;
+  }
+
+  /** The state before is kept in memory: not every state has to be on the disk. */
+  get keepsLast(): boolean {
+    return this.#held !== null && this.#held.last !== null;
+  }
+
+  /** States that need no disk to return to, of one stage, for `hello`. */
+  restorable(): Restorable[] {
+    const states = this.#inMemory().flatMap(({ of, at }) =>
+      at.digest === null ? [] : [{ of, step: at.step, digest: at.digest }],
+    );
+    const [first] = states;
+    if (first === undefined) return [];
+    const steps = states.map(({ step, digest }) => ({ step, digest }));
+    return [{ runId: first.of.spec.runId, stage: first.of.stage, steps }];
+  }
+
+  /** Puts on the disk what is in memory alone; it must not change meanwhile. */
+  async toDisk(): Promise<void> {
+    const { snapshots } = this.#ports;
+    for (const { of, at, memory } of this.#inMemory())
+      if (at.step > 0 && at.digest !== null && snapshots.digestOf(of, at.step) !== at.digest)
+        await snapshots.save(of, at.step, memory, at.link ?? undefined);
+  }
+
+  /** The newest first. */
+  #inMemory(): { readonly of: StageOfRun; readonly at: LinkedAt; readonly memory: SharedArrayBuffer }[] {
+    if (this.#held === null) return [];
+    const { of, last, memory } = this.#held;
+    return [
+      ...(this.#at === null ? [] : [{ of, at: this.#at, memory }]),
+      ...(last === null || last.at === null ? [] : [{ of, at: last.at, memory: last.memory }]),
+    ];
   }
 
   /** Nothing may use the held memory meanwhile. Rejects with the Failure that says what is missing. */
@@ -80,27 +133,41 @@ export class StageLoader {
     const { spec, stage, resumeStep } = request;
     this.#refuseUnexplained(request);
     const key = `${runDigest(spec)}/${stage}`;
-    const isThere = this.#held?.key === key && this.#at?.step === resumeStep && this.#ownsResumed(request);
+    const isThere =
+      this.#held?.key === key && this.#at?.step === resumeStep && this.#isResumed(this.#at, request);
     if (this.#held !== null && isThere && request.joins !== true && this.#at !== null) {
       await compute.call("reset", {});
       return { ...this.#held, link: this.#at.link };
     }
+    // What others may yet need of it goes with the memory.
+    await this.toDisk();
     const file = await this.#modelFile(spec, signal);
     const opening = { spec: { ...spec, stage }, file };
     const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
     // What is held will be let go, or used again.
-    const available = availableMemory() + (this.#held?.memory.byteLength ?? 0);
+    const held = this.#held;
+    const heldBytes = (held?.memory.byteLength ?? 0) + (held?.last?.memory.byteLength ?? 0);
+    const available = availableMemory() + heldBytes;
     const fitting = chooseRecompute(info, available, memoryBytes);
     // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
     // results that are computed again than of those that are kept.
     const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
-    const memory = this.#held?.key === key ? this.#held.memory : new SharedArrayBuffer(stageBytes(info));
-    this.#held = { key, memory, info };
+    const isHeld = held?.key === key;
+    const memory = isHeld ? held.memory : new SharedArrayBuffer(stageBytes(info));
+    const hasRoom = hasRoomForLast(info, recompute, available, memoryBytes);
+    const last = isHeld
+      ? held.last
+      : hasRoom
+        ? { memory: new SharedArrayBuffer(memory.byteLength), at: null as LinkedAt | null }
+        : null;
+    this.#held = { key, of: { spec, stage }, memory, info, last };
     this.#at = null;
-    const { seed, link } = await this.#fill(request, memory, signal);
+    const { seed, link, isOwn } = await this.#fill(request, this.#held, signal);
     const files = await this.#modelParts(spec, info, seed, signal);
     await compute.call("load", { memory, seed, recompute, files });
-    this.#at = request.joins === true ? null : { step: resumeStep, link };
+    // A checkpoint is known by its file's digest alone.
+    const digest = isOwn === true ? request.resumeDigest : null;
+    this.#at = request.joins === true ? null : { step: resumeStep, link, digest };
     return { ...this.#held, link };
   }
 
@@ -121,10 +188,14 @@ export class StageLoader {
     );
   }
 
-  /** True when this computer made the state that counts. */
+  /** True when this is the state that counts. */
+  #isResumed({ step, digest }: LinkedAt, { resumeStep, resumeDigest }: LoadRequest): boolean {
+    return step === resumeStep && (resumeStep === 0 || (resumeDigest !== null && digest === resumeDigest));
+  }
+
+  /** True when this computer's disk has the state that counts. */
   #ownsResumed(request: LoadRequest): boolean {
     const { resumeStep, resumeDigest } = request;
-    if (resumeStep === 0) return true;
     return resumeDigest !== null && this.#ports.snapshots.digestOf(request, resumeStep) === resumeDigest;
   }
 
@@ -147,15 +218,19 @@ export class StageLoader {
   /** The seed to make initial parameters from, or null when `memory` is filled. */
   async #fill(
     request: LoadRequest,
-    memory: SharedArrayBuffer,
+    { memory, last }: Held,
     signal: AbortSignal,
-  ): Promise<{ seed: number | null; link: string | null }> {
+  ): Promise<{ seed: number | null; link: string | null; isOwn?: boolean }> {
     const { spec, stage, resumeStep, checkpointSha256 } = request;
     const { snapshots, checkpoints } = this.#ports;
     if (request.joins === true) return { seed: null, link: null };
+    if (last !== null && last.at !== null && resumeStep > 0 && this.#isResumed(last.at, request)) {
+      new Uint8Array(memory).set(new Uint8Array(last.memory));
+      return { seed: null, link: last.at.link, isOwn: true };
+    }
     const isOwn = resumeStep > 0 && this.#ownsResumed(request);
     if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
-      return { seed: null, link: snapshots.linkAt(request, resumeStep) };
+      return { seed: null, link: snapshots.linkAt(request, resumeStep), isOwn };
     if (checkpointSha256 !== null) {
       const most = SNAPSHOT_HEADER_BYTES + memory.byteLength;
       const path = await checkpoints.file(checkpointSha256, most, signal);
