@@ -5,6 +5,7 @@ import { _electron, expect, test as base, type ElectronApplication, type Page } 
 import { electronBinary } from "../scripts/electron-binary.ts";
 import { ensureRenderer } from "../scripts/renderer.ts";
 import { buildShell } from "../scripts/shell-bundle.ts";
+import { CONTRACT } from "../src-main/electron-double/contract.ts";
 import { PAGE } from "../src-main/origin.ts";
 import type { ShellBridge } from "../src-protocol/shell-bridge.ts";
 
@@ -100,6 +101,11 @@ test("methods that are not in the table are refused", async ({ desktop: { page }
     );
     expect(answer).toMatchObject({ error: { code: "no-such-method" } });
   }
+});
+
+test("the double's rules are the real Electron's", async ({ desktop: { app } }) => {
+  for (const { name, tried, comesTo } of CONTRACT)
+    expect(await app.evaluate(tried as never), name).toEqual(comesTo);
 });
 
 test("closing the window hides it, and a second start shows it again", async ({ desktop: { app, page } }) => {

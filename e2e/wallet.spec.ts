@@ -8,6 +8,8 @@ const PHRASE = "legal winner thank year wave sausage worth useful legal winner t
 const PAYOUT = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty";
 
 test("a payout address is named, counts at once, and another replaces it", async ({ dashboard, daemon }) => {
+  // The workers are started again with the change.
+  test.setTimeout(120_000);
   await goTo(dashboard, "Wallet");
   const hotkey = (await daemon.call("state.get", {})).node.hotkey;
   await expect(dashboard.getByTestId("hotkey")).toContainText(hotkey.slice(0, 6));

@@ -6,7 +6,7 @@ import { useCompileCache } from "./compile-cache.ts";
 import type { Daemon } from "./daemon.ts";
 import { HELP, parseOptions } from "./options.ts";
 import type { DaemonOptions } from "./options.ts";
-import { statusLine } from "./state/status-line.ts";
+import { situation, statusLine } from "./state/status-line.ts";
 
 const STATUS_EVERY_MS = 3_000;
 const PARENT_CHECK_MS = 500;
@@ -108,11 +108,15 @@ function report(daemon: Daemon): NodeJS.Timeout {
           : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
   );
   say(`Dashboard:   ${daemon.loginUrl()}`);
+  say("             It works once; `tah open` (in a checkout `npm run -s tah -- open`) makes another.");
   say(`Data folder: ${dataFolder}`);
   say("Ctrl-C ends everything; starting again continues where it was.");
   let last = "";
+  let before: string | null = null;
   return setInterval(() => {
-    const line = statusLine(daemon.state(), Date.now());
+    const [state, now] = [daemon.state(), Date.now()];
+    const line = statusLine(state, now, before);
+    before = situation(state, now);
     if (line !== last) say(line);
     last = line;
   }, STATUS_EVERY_MS);

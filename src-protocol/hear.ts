@@ -35,8 +35,8 @@ interface Group {
 const LEAST_LETTERS = 3;
 /** Places that may hold several sentences; all others end where a sentence does. */
 const WHOLE = new Set(["detail", "message", "why"]);
-const SENTENCE_END = String.raw`[.!?] [\p{Lu}“"]`;
-const BETWEEN_SENTENCES = /(?<=[.!?]) (?=[\p{Lu}“"])/u;
+const SENTENCE_END = String.raw`[.!?] [\p{Lu}“"\x60]`;
+const BETWEEN_SENTENCES = /(?<=[.!?]) (?=[\p{Lu}“"`])/u;
 const REMEMBERED = 2_000;
 
 /** @returns a text's sentences in the other language; null: not all of them are known */

@@ -2,8 +2,8 @@ import type { DaemonState } from "../../src-protocol/state.ts";
 import { assetWord, formatTao } from "../../src-protocol/units.ts";
 import { situationText } from "../../src-protocol/why.ts";
 
-/** One line for the terminal: step, losses, speed, state and reason, earnings. */
-export function statusLine(state: DaemonState, now: number): string {
+/** One line for the terminal: step, losses, speed, state and reason, earnings. @param before what was said already is not said again */
+export function statusLine(state: DaemonState, now: number, before: string | null = null): string {
   const { run, earnings } = state;
   const parts: string[] = [];
   if (run !== null) {
@@ -12,13 +12,16 @@ export function statusLine(state: DaemonState, now: number): string {
     if (run.heldOutLoss !== null) parts.push(`held out ${run.heldOutLoss.toFixed(3)}`);
     if (run.tokensPerSecond !== null) parts.push(`${grouped(run.tokensPerSecond)} tokens/s`);
   }
-  parts.push(situation(state, now));
+  const what = situation(state, now);
+  if (what !== before) parts.push(what);
   parts.push(`earned ${earned(earnings)}`);
+  const { chain } = state;
+  if (chain.source === "chain" && !chain.connected) parts.push(`chain: ${chain.detail}`);
   return parts.join(" · ");
 }
 
 /** What is going on, and why: the decision's words, then whatever keeps training from being all well. */
-function situation(state: DaemonState, now: number): string {
+export function situation(state: DaemonState, now: number): string {
   const { decision, node, run, problem, network } = state;
   if (problem !== null) return problem.message;
   // While it trains, what others still miss is worth more than what this computer's own worker says.

@@ -12,7 +12,8 @@ import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { SHOWN_LATER } from "./receipt-table.tsx";
 
-const ASK_EVERY_MS = 15_000;
+/** It changes with a payment alone, and then at once: it must agree with what stands beside it. */
+const ASK_EVERY_MS = 1_000;
 
 const WINDOWS = {
   today: phrase("Today"),

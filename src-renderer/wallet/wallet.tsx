@@ -4,6 +4,7 @@ import { useCallback, useEffect, useState } from "react";
 import type { MethodResult } from "../../src-protocol/methods.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
+import controls from "../parts/controls.module.css";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { useAction } from "../parts/use-action.ts";
 import { ConsentCard } from "./consent-card.tsx";
@@ -35,6 +36,11 @@ export function Wallet() {
   return (
     <>
       {failure !== null && <FailureNotice failure={failure} />}
+      {list === null && failure === null && (
+        <section className={controls["card"]} aria-label={say("Your key")}>
+          <p className={controls["empty"]}>{say("Reading the keys …")}</p>
+        </section>
+      )}
       {list !== null && (
         <>
           <div className={layout["pair"]}>
