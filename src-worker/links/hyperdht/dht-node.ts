@@ -146,7 +146,7 @@ export class DhtNode {
         punched = this.router !== "none" && this.#dht.stats.punches.open === openBefore;
         resolve({
           choose: async () => {
-            const link = this.#linkOn(stream, peer, () => punched);
+            const link = this.#linkOn(stream, peer, () => tried || punched);
             link.knock();
             return link;
           },
@@ -211,7 +211,10 @@ export class DhtNode {
     stream.once("close", over);
     const wasOpen = this.#dht.stats.punches.open > this.#openSeen;
     this.#openSeen = this.#dht.stats.punches.open;
-    const link = this.#linkOn(stream, peer, () => !wasOpen && this.router !== "none");
+    // The count goes up for dials of this node, too; whoever needed a relay first has not come in by an open door.
+    let neededRelay = false;
+    const link = this.#linkOn(stream, peer, () => (neededRelay || !wasOpen) && this.router !== "none");
+    neededRelay = link.path.kind === "relayed";
     link.onKnock(() => {
       over();
       onLink(link);
