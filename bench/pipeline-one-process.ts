@@ -1,31 +1,19 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism, setPriority, tmpdir } from "node:os";
-import { join } from "node:path";
-import { defaultCorpus } from "../src-daemon/runs/corpus.ts";
-import { planRun } from "../src-daemon/runs/run-plan.ts";
+import { readFileSync } from "node:fs";
+import { availableParallelism, setPriority } from "node:os";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { runFile } from "../src-protocol/run-file.ts";
 import { trainSingle } from "../src-worker/replay/single.ts";
 
-/** Child of the pipeline benchmark: trains the default run in this process and says when each step is finished. */
+/** Child of the pipeline benchmark: trains the run of a file in this process and says when each step is finished. */
 // The workers' own priority: work that somebody lends gives way to everything else.
 setPriority(10);
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 
-const cache = mkdtempSync(join(tmpdir(), "tah-bench-"));
-const corpus = await defaultCorpus(cache);
-const bytes = readFileSync(corpus.file);
-rmSync(cache, { recursive: true, force: true });
-const [arithmetic, digestStep] = process.argv.slice(2);
-const spec = planRun({
-  corpus,
-  size: "default",
-  steps: null,
-  workers: 3,
-  arithmetic: arithmetic === "exact" ? "exact" : "fast",
-});
+const [file = "", digestStep] = process.argv.slice(2);
+const { run: spec, corpusFile } = runFile.parse(JSON.parse(readFileSync(file, "utf8")));
 await trainSingle({
   spec,
-  corpus: bytes,
+  corpus: readFileSync(corpusFile),
   steps: Number.POSITIVE_INFINITY,
   threads: availableParallelism(),
   evaluateAt: (step) => step % spec.evaluateEverySteps === 0,
