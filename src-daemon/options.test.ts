@@ -9,6 +9,7 @@ describe("options", () => {
       neighbours: 2,
       steps: null,
       chain: null,
+      named: null,
       model: "default",
       runFile: null,
       probe: true,
@@ -24,6 +25,7 @@ describe("options", () => {
       steps: 60,
       home: "/h",
     });
+    expect(parseOptions(["--wallet", "mine"])).toMatchObject({ named: { wallet: "mine", hotkey: null } });
     expect(parseOptions(["--help"])).toBeNull();
   });
 
@@ -50,7 +52,17 @@ describe("options", () => {
   });
 
   it("are all explained", () => {
-    for (const option of ["--data", "--steps", "--neighbours", "--port", "--home", "--chain", "--help"])
+    for (const option of [
+      "--data",
+      "--steps",
+      "--neighbours",
+      "--port",
+      "--home",
+      "--chain",
+      "--wallet",
+      "--hotkey",
+      "--help",
+    ])
       expect(HELP).toContain(option);
   });
 });

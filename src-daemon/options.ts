@@ -4,6 +4,7 @@ import { Failure } from "../src-protocol/failure.ts";
 import { invitationText } from "../src-protocol/networks.ts";
 import { parseChainUrl } from "./chain/chain-probe.ts";
 import { defaultHome } from "./data-folder/home.ts";
+import type { NamedHotkey } from "./wallet/selected-wallet.ts";
 import { MODEL_SIZES } from "./runs/run-plan.ts";
 import type { ModelSize } from "./runs/run-plan.ts";
 
@@ -29,6 +30,8 @@ export interface DaemonOptions {
   readonly exact: boolean;
   /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
   readonly runFile: string | null;
+  /** The hotkey to work with from now on, as `tah wallet use`; null: the one that is chosen. */
+  readonly named: NamedHotkey | null;
   /** Holds the password of a locked hotkey; null: it is asked for. */
   readonly walletPasswordFile: string | null;
   /** The desktop app says on standard input what the system's keychain keeps. */
@@ -54,6 +57,8 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
   --join INVITATION  join the network of an invitation (a line that begins with tah1)
   --yes              begin at once, without being asked: also to what the network of --join asks
+  --wallet NAME      work with a hotkey of this wallet from now on (default: the one that is chosen)
+  --hotkey NAME      work with this hotkey of it from now on
   --wallet-password-file FILE  the password of your hotkey, if it is under one (else it is asked for)
   --help             this text
 `;
@@ -91,6 +96,13 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     model: modelSize(values.model ?? "default"),
     exact: values.exact === true,
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
+    named:
+      values.wallet === undefined && values.hotkey === undefined
+        ? null
+        : {
+            wallet: values.wallet ?? null,
+            hotkey: values.hotkey ?? null,
+          },
     walletPasswordFile:
       values["wallet-password-file"] === undefined
         ? null
@@ -119,6 +131,8 @@ function read(words: readonly string[]) {
         home: { type: "string" },
         join: { type: "string" },
         yes: { type: "boolean" },
+        wallet: { type: "string" },
+        hotkey: { type: "string" },
         "wallet-password-file": { type: "string" },
         help: { type: "boolean", short: "h" },
         // For tests and programs; not a part of the help text.

@@ -29,7 +29,7 @@ export async function openKeys(
 ): Promise<Keys> {
   const signatures = new SignatureLog(join(home.path, "signatures.jsonl"), Date.now);
   const kept = new KeptKeys(home.path, await handedOver(options));
-  const own = await OwnKey.open(home.path, signatures, passwordOf(options), kept);
+  const own = await OwnKey.open(home.path, signatures, passwordOf(options), kept, options.named);
   const atRest = await own.atRest();
   log.info(`The hotkey: ${atRest.text}`);
   const formerKeys = new FormerKeys(join(home.path, "former-keys.json"), Date.now);

@@ -2,8 +2,8 @@ import type { KeyAtRest } from "../../src-protocol/keychain.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { keepKey, keyAtRest } from "./key-at-rest.ts";
 import type { KeptKeys } from "./kept-keys.ts";
-import { selectedWallet } from "./selected-wallet.ts";
-import type { SelectedWallet } from "./selected-wallet.ts";
+import { namedWallet, selectWallet, selectedWallet } from "./selected-wallet.ts";
+import type { NamedHotkey, SelectedWallet } from "./selected-wallet.ts";
 import type { SignatureLog } from "./signature-log.ts";
 import { loggedHotkey, openOrCreateHotkey, payoutAddress } from "./wallet.ts";
 import type { Hotkey, PasswordSource } from "./wallet.ts";
@@ -26,14 +26,23 @@ export class OwnKey {
   readonly #kept: KeptKeys;
   #opened: Opened;
 
-  /** The chosen hotkey of a data folder; made on first use where none was chosen. @throws as `openOrCreateHotkey` */
+  /**
+   * The chosen hotkey of a data folder; made on first use where none was chosen. One that is `named` is the chosen
+   * one from then on.
+   *
+   * @throws as `openOrCreateHotkey`, and then nothing changes
+   */
   static async open(
     home: string,
     signatures: SignatureLog,
     password: PasswordSource,
     kept: KeptKeys,
+    named: NamedHotkey | null = null,
   ): Promise<OwnKey> {
-    const first = await opened(selectedWallet(home), { signatures, password, kept });
+    const place = named === null ? selectedWallet(home) : namedWallet(home, named);
+    const first = await opened(place, { signatures, password, kept });
+    const { root, wallet, hotkey } = place;
+    if (named !== null) selectWallet(home, { root, wallet, hotkey });
     return new OwnKey(home, signatures, kept, first);
   }
 

@@ -17,6 +17,12 @@ export interface SelectedWallet extends WalletPlace {
   readonly isChosen: boolean;
 }
 
+/** As at a start; null: as it was. A wallet named alone means its default hotkey. */
+export interface NamedHotkey {
+  readonly wallet: string | null;
+  readonly hotkey: string | null;
+}
+
 const FILE_NAME = "wallet.json";
 const WALLETS_FOLDER = "wallets";
 export const DEFAULT_NAMES = { wallet: "default", hotkey: "default" };
@@ -37,6 +43,17 @@ export function selectedWallet(home: string): SelectedWallet {
   } catch {
     throw broken(path);
   }
+}
+
+/** Where the hotkey that its owner names stands, among the wallets of the one that is chosen. */
+export function namedWallet(home: string, { wallet, hotkey }: NamedHotkey): SelectedWallet {
+  const chosen = selectedWallet(home);
+  return {
+    root: chosen.root,
+    wallet: wallet ?? chosen.wallet,
+    hotkey: hotkey ?? (wallet === null ? chosen.hotkey : DEFAULT_NAMES.hotkey),
+    isChosen: true,
+  };
 }
 
 export function selectWallet(home: string, place: WalletPlace): void {

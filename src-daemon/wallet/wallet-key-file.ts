@@ -166,7 +166,7 @@ function refuseEncrypted(bytes: Uint8Array, path: string): void {
   if (lockedForm(bytes) === null) return;
   throw new Failure(
     "wallet-encrypted",
-    `The hotkey file ${path} is locked with a password. It was left untouched: give the password (in a terminal when asked, or in a file with --wallet-password-file), or name another hotkey with \`tah wallet use\`.`,
+    `The hotkey file ${path} is locked with a password. It was left untouched: give the password (in a terminal when asked, or in a file with --wallet-password-file), or name another hotkey (--wallet, --hotkey, or \`tah wallet use\`).`,
   );
 }
 
