@@ -23,6 +23,11 @@ const BENCHMARKS = {
     about: "Each codec, both ways, against copying the same values",
     load: async () => (await import("./codecs.ts")).benchCodecs,
   },
+  "codec-gate": {
+    about:
+      "The default model trained with each codec on its links: loss at equal tokens against f32 (--steps 400, --runs 2 seeds, --only int8b64; an hour)",
+    load: async () => (await import("./codec-gate.ts")).benchCodecGate,
+  },
   data: {
     about:
       "Text, jsonl.gz and parquet into tokens of GPT-2 and Llama-2: MB/s, memory, against Python's tokenizers if it is there",
@@ -121,6 +126,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   /** How often each part is done, for benchmarks that repeat them; left out: as often as they do by themselves. */
   readonly runs?: number | undefined;
+  /** How many steps each part trains, for benchmarks of trainings. */
+  readonly steps?: number | undefined;
   /** How long each part takes, for benchmarks that go on for a time. */
   readonly seconds?: number | undefined;
 }
@@ -138,13 +145,14 @@ try {
       only: { type: "string", multiple: true, default: [] },
       runs: { type: "string" },
       seconds: { type: "string" },
+      steps: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const [name] = positionals;
   if (values.help || name === undefined) {
     process.stdout.write(
-      `Usage: npm run bench -- NAME [--json] [--exact] [--only PART]… [--runs N] [--seconds N]\n\n${list()}\n`,
+      `Usage: npm run bench -- NAME [--json] [--exact] [--only PART]… [--runs N] [--seconds N] [--steps N]\n\n${list()}\n`,
     );
     process.exitCode = values.help ? 0 : 2;
   } else if (!isBenchmark(name)) {
@@ -156,6 +164,7 @@ try {
       only: values.only,
       runs: countOf("--runs", values.runs),
       seconds: countOf("--seconds", values.seconds),
+      steps: countOf("--steps", values.steps),
     });
     process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
   }
@@ -169,10 +178,10 @@ try {
 
 function countOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new Failure(
     "bad-option",
-    `${option} needs a whole number from 1 to 999, not "${text.slice(0, 40)}".`,
+    `${option} needs a whole number from 1 to 9999, not "${text.slice(0, 40)}".`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { randomStream } from "../src-engine/random.ts";
 import { CODECS } from "../src-engine/codecs/codecs.ts";
-import type { CodecName } from "../src-engine/codecs/codecs.ts";
+import type { CodecName } from "../src-protocol/link-codecs.ts";
 import type { Codec } from "../src-engine/codecs/codec.ts";
 import type { Progress } from "./bench.ts";
 import { interleave, cpuClock } from "./interleave.ts";

@@ -68,6 +68,8 @@ describe("tah status of links", () => {
           kind: "relayed",
           transport: "tls",
           roundTripMs: 84.2,
+          sentAs: "int8b64",
+          receivedAs: "f16",
           mbitUp: 3.44,
           mbitDown: 12.6,
           dialMs: 900,
@@ -79,7 +81,7 @@ describe("tah status of links", () => {
     };
     expect(statusText({ ...rest, network: { ...network, links } }, now)).toContain(
       [
-        "Links:     Slice before mine: through the network's relay, encrypted end to end, 84 ms, 3.4 Mbit/s up, 13 Mbit/s down",
+        "Links:     Slice before mine: through the network's relay, encrypted end to end, 84 ms, 3.4 Mbit/s up, 13 Mbit/s down, 8 bits (int8b64) sent, 16 bits (f16) received",
         "             Both routers change ports for every destination.",
       ].join("\n"),
     );

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
-import { failureBody } from "../src-protocol/failure.ts";
+import { CODEC_WORDS, readCodecs } from "../src-protocol/link-codecs.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { endDaemon } from "./daemon-end.ts";
 import { DaemonProcess } from "./daemon-process.ts";
@@ -22,6 +23,7 @@ const HELP = `The whole product for a minute: trains, shows the figures, and lea
   --exact     train in the class exact: with or without --kill, on every computer, the same bits
   --kill      kill one neighbour half-way, to see the network recover
   --replicas N  train with N computers for each of the three stages (1 to 5, default 1)
+  --codec C   how values travel between stages: ${CODEC_WORDS}; default f32
   --json      print the figures as one line of JSON
 `;
 
@@ -50,6 +52,7 @@ interface Options {
   readonly steps: number;
   readonly kill: boolean;
   readonly exact: boolean;
+  readonly codec: string;
   readonly replicas: number;
   readonly json: boolean;
   readonly help: boolean;
@@ -64,12 +67,14 @@ function readOptions(words: readonly string[]): Options | null {
         steps: { type: "string", default: "60" },
         kill: { type: "boolean", default: false },
         exact: { type: "boolean", default: false },
+        codec: { type: "string", default: "f32" },
         replicas: { type: "string", default: "1" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
         model: { type: "string", default: "default" },
       },
     });
+    readCodecs(values.codec);
     const steps = /^\d{1,6}$/.test(values.steps) ? Number(values.steps) : 0;
     const replicas = /^[1-5]$/.test(values.replicas) ? Number(values.replicas) : 0;
     if (replicas === 0)
@@ -77,7 +82,8 @@ function readOptions(words: readonly string[]): Options | null {
     else if (steps >= 2) return { ...values, steps, replicas };
     else process.stderr.write(`--steps needs a whole number from 2 on, not "${values.steps}".\n`);
   } catch (error) {
-    process.stderr.write(`${notUnderstood(error)} --help lists all options.\n`);
+    const message = error instanceof Failure ? error.message : notUnderstood(error);
+    process.stderr.write(`${message} --help lists all options.\n`);
   }
   return null;
 }
@@ -103,6 +109,8 @@ async function runDemo(options: Options): Promise<DemoResult & FinalParameters> 
     "--model",
     options.model,
     ...(options.exact ? ["--exact"] : []),
+    "--codec",
+    options.codec,
     ...(options.replicas > 1 ? ["--replicas", String(options.replicas)] : []),
   ]);
   const interrupt = (): void => daemon.kill();

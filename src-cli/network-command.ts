@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
 import { dataFolder } from "../src-protocol/data-folder.ts";
+import { CODEC_WORDS } from "../src-protocol/link-codecs.ts";
 import { payOptions, servedPay } from "./served-pay.ts";
 import type { PayWords } from "./served-pay.ts";
 import type { ServeOptions } from "./network-serve.ts";
@@ -58,6 +59,11 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .option("--stages <count>", "computers that one copy of the model is divided among", whole(1, 1000))
     .option("--steps <count>", "end the training after so many steps", whole(1, 1_000_000_000))
     .option("--fast", "train in the class fast: not the same bits on every computer (see docs/exact.md)")
+    .option(
+      "--codec <codec>",
+      `how values travel between stages: ${CODEC_WORDS} (see docs/codecs.md)`,
+      "auto",
+    )
     .action(async ({ json, home, ...words }: ServeWords & Common) => {
       const { serveNetwork } = await import("./network-serve.ts");
       process.exitCode = await serveNetwork(
@@ -77,6 +83,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           stages: words.stages ?? null,
           steps: words.steps ?? null,
           fast: words.fast === true,
+          codec: words.codec,
           pay: servedPay(words),
         },
         { say, json: json === true },
@@ -151,6 +158,7 @@ type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "mo
     stages?: number;
     steps?: number;
     fast?: true;
+    codec: string;
   };
 
 async function tools(home: string | undefined) {

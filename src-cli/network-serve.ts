@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
+import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
@@ -43,6 +44,8 @@ export interface ServeOptions {
   readonly steps: number | null;
   /** Whatever arithmetic is fastest on each computer, so that nothing can be repeated bit by bit. */
   readonly fast: boolean;
+  /** How values travel between stages, as `readCodecs` reads it. */
+  readonly codec: string;
   /** Null: it counts test units. */
   readonly pay: ServedPay | null;
 }
@@ -187,9 +190,10 @@ function ownAddresses(host: string): string[] {
 
 /** What is trained: a model that is built in, or a file that is planned here. */
 async function runWords(
-  { home, data, model, stages, steps, fast }: ServeOptions,
+  { home, data, model, stages, steps, fast, codec }: ServeOptions,
   say: (text: string) => void,
 ): Promise<string[]> {
+  const codecs = readCodecs(codec);
   if (SIZES.has(model)) {
     return [
       "--model",
@@ -198,6 +202,8 @@ async function runWords(
       ...(steps === null ? [] : ["--steps", String(steps)]),
       ...(stages === null ? [] : ["--stages", String(stages)]),
       ...(fast ? [] : [`--${DEFAULT_ARITHMETIC.strangers}`]),
+      "--codec",
+      codec,
     ];
   }
   if (!existsSync(model))
@@ -240,6 +246,7 @@ async function runWords(
       freeze: [],
       train: [],
       arithmetic: fast ? "fast" : WANTED[DEFAULT_ARITHMETIC.strangers],
+      codecs,
     },
     folder,
     { cache: join(home, "corpus"), onProgress: sayProgress(say) },

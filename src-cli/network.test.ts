@@ -157,6 +157,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     stages: null,
     steps: null,
     fast: false,
+    codec: "f32",
     pay: null,
   };
   expect(servedOf(options).addresses).toEqual([{ host: "127.0.0.1", port: null }]);

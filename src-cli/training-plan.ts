@@ -10,6 +10,8 @@ import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
 import { type Arithmetic, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import { codecsPart } from "../src-protocol/link-codecs.ts";
+import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
@@ -45,6 +47,8 @@ export interface TrainingOptions extends RoleOptions {
   readonly train: readonly string[];
   /** Not given: one's own computer's. */
   readonly arithmetic?: WantedArithmetic;
+  /** Of its links; not given: values travel as they are. */
+  readonly codecs?: LinkCodecs;
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -221,7 +225,7 @@ function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage
 }
 
 function runOf(
-  { model: path, steps, microBatches, learningRate, seed }: TrainingOptions,
+  { model: path, steps, microBatches, learningRate, seed, codecs }: TrainingOptions,
   {
     model,
     batch,
@@ -253,7 +257,8 @@ function runOf(
     seed,
     corpus,
   };
-  const named = arithmetic === "exact" ? { ...mathematics, arithmetic } : mathematics;
+  const coded = codecsPart(arithmetic, codecs);
+  const named = arithmetic === "exact" ? { ...mathematics, arithmetic, ...coded } : mathematics;
   // What the data's folder is called, and in which parts the tokens are fetched, changes no number.
   const { name: _, chunks: __, ...tokens } = corpus;
   const id = createHash("sha256")
@@ -264,6 +269,7 @@ function runOf(
     ...mathematics,
     arithmetic,
     kernels: kernelsFor(arithmetic, mathematics.model),
+    ...coded,
     runId: `train-${id}`,
     name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
     steps,

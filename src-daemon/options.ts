@@ -1,6 +1,8 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure } from "../src-protocol/failure.ts";
+import { CODEC_WORDS, readCodecs } from "../src-protocol/link-codecs.ts";
+import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import { invitationText } from "../src-protocol/networks.ts";
 import { parseChainUrl } from "./chain/chain-probe.ts";
 import { defaultHome } from "./data-folder/home.ts";
@@ -28,6 +30,8 @@ export interface DaemonOptions {
   readonly model: ModelSize;
   /** Whether a new run's numbers are to be the same bits on every computer. */
   readonly exact: boolean;
+  /** Of the links of a new run; null: values travel as they are. */
+  readonly codecs: LinkCodecs | null;
   /** A file that describes the run (run-file.ts), in place of `data`, `model` and `steps`; null: none. */
   readonly runFile: string | null;
   /** The hotkey to work with from now on, as `tah wallet use`; null: the one that is chosen. */
@@ -49,6 +53,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --data PATH        train on the text in a folder or file (also JSON lines, CSV, parquet, .gz, .zst)
   --steps N          stop training after N steps
   --exact            train in the class exact: the same bits on every computer, a little slower
+  --codec CODEC      how values travel between stages: ${CODEC_WORDS}; default f32
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)
   --replicas N       N neighbours for each stage, so that none of them is missed (1 to 5); 1: who has no stage waits
   --no-neighbours    the same as --neighbours 0
@@ -73,7 +78,9 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
   if (values.help === true) return null;
   if (values["no-neighbours"] === true && values.neighbours !== undefined)
     throw bad("--neighbours and --no-neighbours contradict each other. Give one of them.");
-  const said = (["data", "model", "steps", "exact"] as const).find((option) => values[option] !== undefined);
+  const said = (["data", "model", "steps", "exact", "codec"] as const).find(
+    (option) => values[option] !== undefined,
+  );
   if (values.run !== undefined && said !== undefined)
     throw bad(`--run and --${said} contradict each other. Give one of them.`);
   const replicas =
@@ -95,6 +102,7 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     yes: values.yes === true,
     model: modelSize(values.model ?? "default"),
     exact: values.exact === true,
+    codecs: values.codec === undefined ? null : readCodecs(values.codec),
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
     named:
       values.wallet === undefined && values.hotkey === undefined
@@ -128,6 +136,7 @@ function read(words: readonly string[]) {
         steps: { type: "string" },
         chain: { type: "string" },
         exact: { type: "boolean" },
+        codec: { type: "string" },
         home: { type: "string" },
         join: { type: "string" },
         yes: { type: "boolean" },

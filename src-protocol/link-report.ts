@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { sessionKey } from "./keys.ts";
+import { codecName } from "./link-codecs.ts";
 
 /** How two nodes reach each other, best first; a better kind is tried again while a worse one carries the work. */
 export const LINK_KINDS = ["this computer", "direct", "punched", "relayed"] as const;
@@ -30,6 +31,9 @@ export const linkReport = z.strictObject({
   /** Mean of the last few seconds, Mbit/s of frames: what was used, not what there is. */
   mbitUp: mbit,
   mbitDown: mbit,
+  /** How the last tensor each way was encoded: activations go to `next`, gradients to `previous`. Null: none yet. */
+  sentAs: codecName.nullable(),
+  receivedAs: codecName.nullable(),
   /** How long finding this path took; null on the side that was dialled. */
   dialMs: z.number().nonnegative().max(MOST_MS).nullable(),
   /** Why no better kind was had, in plain words; null: there is no better kind. */

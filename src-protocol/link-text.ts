@@ -1,6 +1,7 @@
 import { decimals } from "./amounts.ts";
 import { phrase, say } from "./say.ts";
 import type { LinkKind, LinkReport, LinkStatus } from "./link-report.ts";
+import type { CodecName } from "./link-codecs.ts";
 import { mbitText } from "./network-text.ts";
 
 /** What is said of links between homes, the same in window and terminal. */
@@ -26,6 +27,26 @@ export function roundTripText({ roundTripMs }: Pick<LinkReport, "roundTripMs">):
 /** "3.1 up, 0.4 down", in Mbit/s. */
 export function rateText({ mbitUp, mbitDown }: Pick<LinkReport, "mbitUp" | "mbitDown">): string {
   return say("{up} up, {down} down", { up: mbitText(mbitUp), down: mbitText(mbitDown) });
+}
+
+/** Bits that a value of a tensor takes on the wire, without the scales of blocks. */
+const CODEC_BITS = { f32: 32, f16: 16, int8b64: 8, int4h: 4 } as const satisfies Record<CodecName, number>;
+
+function codecText(codec: CodecName): string {
+  return say("{bits} bits ({codec})", { bits: CODEC_BITS[codec], codec });
+}
+
+/** "8 bits (int8b64) both ways", of each value of activations and gradients; a dash before the first tensor. */
+export function codecsText({ sentAs, receivedAs }: Pick<LinkReport, "sentAs" | "receivedAs">): string {
+  if (sentAs === null || receivedAs === null) {
+    const one = sentAs ?? receivedAs;
+    return one === null ? "–" : codecText(one);
+  }
+  if (sentAs === receivedAs) return say("{codec} both ways", { codec: codecText(sentAs) });
+  return say("{sent} sent, {received} received", {
+    sent: codecText(sentAs),
+    received: codecText(receivedAs),
+  });
 }
 
 /** What the owner should know about links as a whole; empty while all is well. */

@@ -3,6 +3,7 @@ import { arithmetic, kernels, KERNELS } from "./arithmetic.ts";
 import { corpusChunks } from "./corpus-chunks.ts";
 import { decoderSpec } from "./decoder.ts";
 import { sha256Hex } from "./keys.ts";
+import { linkCodecs } from "./link-codecs.ts";
 
 /** Limits of numbers that come from outside. */
 export const MOST_STEPS = 2_000_000_000;
@@ -118,6 +119,8 @@ export const runSpec = z.strictObject({
   optimizer: optimizerSpec,
   arithmetic: arithmetic.default("fast"),
   kernels: kernels.default(KERNELS.fast),
+  /** How tensors travel between stages; absent: as they are. */
+  codecs: linkCodecs.optional(),
   seed: z.int().nonnegative(),
   /** Training ends after this many steps; null: it goes on. */
   steps: z.int().positive().max(MOST_STEPS).nullable(),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { codecName } from "./link-codecs.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
@@ -46,7 +47,7 @@ export const tensorMeta = z.strictObject({
   pass: z.enum(["forward", "backward", "evaluate", "tie"]),
   dtype: z.literal("float32"),
   shape: z.array(z.int().positive().max(MOST_VALUES)).min(1).max(8),
-  codec: z.enum(["f32", "f16", "int8b64"]),
+  codec: codecName,
   /** Of the payload as sent. */
   sha256: sha256Hex,
   /**

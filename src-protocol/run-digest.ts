@@ -20,6 +20,7 @@ export function runDigest(spec: RunSpec): string {
     corpus,
     arithmetic,
     kernels,
+    codecs,
     digestEverySteps,
   } = spec;
   const numbers = {
@@ -40,6 +41,8 @@ export function runDigest(spec: RunSpec): string {
     ...(digestEverySteps === undefined ? {} : { digestEverySteps }),
     // A fast run is what any kernels make of it, and its snapshots stay good.
     ...(arithmetic === "exact" ? { arithmetic, kernels } : {}),
+    // So does one whose tensors travel in another codec than before.
+    ...(arithmetic === "exact" && codecs !== undefined ? { codecs } : {}),
   };
   return sha256(canonicalJson(asText(numbers)));
 }

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { join, resolve } from "node:path";
 import { servedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { readCodecs } from "../../src-protocol/link-codecs.ts";
 import { payerPlan } from "../../src-protocol/payer-ipc.ts";
 import { serveToCli } from "../../src-protocol/serve-ipc.ts";
 import type { ServeMessage } from "../../src-protocol/serve-ipc.ts";
@@ -42,6 +43,7 @@ const { values } = parseArgs({
     steps: { type: "string" },
     stages: { type: "string" },
     exact: { type: "boolean" },
+    codec: { type: "string" },
     /** JSON of what pays claims on a real chain, and for how much work how much. */
     payer: { type: "string" },
     "rao-per-teraflop": { type: "string" },
@@ -93,6 +95,7 @@ async function serve(): Promise<void> {
           model,
           steps: values.steps === undefined ? null : Number(values.steps),
           exact: values.exact === true,
+          codecs: values.codec === undefined ? null : readCodecs(values.codec),
         },
         home.corpus,
         Number(values.stages ?? "3"),

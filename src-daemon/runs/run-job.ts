@@ -18,7 +18,9 @@ export async function runJob(
     model,
     steps,
     exact = false,
-  }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> & Partial<Pick<DaemonOptions, "exact">>,
+    codecs = null,
+  }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> &
+    Partial<Pick<DaemonOptions, "exact" | "codecs">>,
   corpusCache: string,
   workers: number,
   tell: (lines: readonly string[]) => void = () => {},
@@ -28,7 +30,14 @@ export async function runJob(
   const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache, reading));
   tell(corpus.files);
   return {
-    run: planRun({ corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) }),
+    run: planRun({
+      corpus,
+      size: model,
+      steps,
+      workers,
+      ...(exact ? { arithmetic: "exact" as const } : {}),
+      ...(codecs === null ? {} : { codecs }),
+    }),
     corpusFile: corpus.file,
     modelFiles: [],
   };

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Arithmetic, DEFAULT_ARITHMETIC, kernelsFor } from "../../src-protocol/arithmetic.ts";
+import { codecsPart } from "../../src-protocol/link-codecs.ts";
+import type { LinkCodecs } from "../../src-protocol/link-codecs.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
 
@@ -30,6 +32,8 @@ export interface RunRequest {
   readonly workers: number;
   /** Not given: one's own computer's. */
   readonly arithmetic?: Arithmetic;
+  /** Of its links; not given: values travel as they are. */
+  readonly codecs?: LinkCodecs;
 }
 
 /**
@@ -43,6 +47,7 @@ export function planRun({
   steps,
   workers,
   arithmetic = DEFAULT_ARITHMETIC.ownComputer,
+  codecs,
 }: RunRequest): RunSpec {
   const { model, batch, sequence, microBatches, checkpointEverySteps } = MODEL_SIZES[size];
   const mathematics = {
@@ -60,14 +65,15 @@ export function planRun({
       ...(corpus.trainingTokens === undefined ? {} : { trainingTokens: corpus.trainingTokens }),
     },
   };
-  const id = createHash("sha256")
-    .update(JSON.stringify(arithmetic === "fast" ? mathematics : { ...mathematics, arithmetic }))
-    .digest("hex")
-    .slice(0, 16);
+  const coded = codecsPart(arithmetic, codecs);
+  // A fast run may go on in another codec, as it may on other computers.
+  const named = arithmetic === "fast" ? mathematics : { ...mathematics, arithmetic, ...coded };
+  const id = createHash("sha256").update(JSON.stringify(named)).digest("hex").slice(0, 16);
   return {
     ...mathematics,
     arithmetic,
     kernels: kernelsFor(arithmetic, model),
+    ...coded,
     runId: `run-${id}`,
     name: `A small language model on ${corpus.name}`.slice(0, 120),
     corpus: {

@@ -182,6 +182,8 @@ describe("a worker's process", () => {
       kind: "punched",
       transport: "hyperdht",
       roundTripMs: null,
+      sentAs: null,
+      receivedAs: null,
       mbitUp: 0,
       mbitDown: 0,
       dialMs: null,

@@ -30,6 +30,8 @@ const status = {
       roundTripMs: 30,
       mbitUp: 1,
       mbitDown: 1,
+      sentAs: "f32",
+      receivedAs: null,
       dialMs: 300,
       why: null,
     },

@@ -302,6 +302,7 @@ function said(sources: readonly Uint8Array[], roll: () => number): Outcome {
   let events: LinkPipeEvents | null = null;
   const pipe: LinkPipe = {
     path: { kind: "direct", transport: "memory" },
+    isNear: false,
     start: (given) => (events = given),
     write: (_pieces, done) => done(),
     pause: () => undefined,

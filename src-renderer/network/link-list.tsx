@@ -1,6 +1,12 @@
 import { say } from "../../src-protocol/say.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
-import { LINK_WORDS, linkNotices, neighbourName, roundTripText } from "../../src-protocol/link-text.ts";
+import {
+  LINK_WORDS,
+  codecsText,
+  linkNotices,
+  neighbourName,
+  roundTripText,
+} from "../../src-protocol/link-text.ts";
 import { mbitText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
 import controls from "../parts/controls.module.css";
@@ -62,6 +68,10 @@ function LinkRow({ link }: { link: LinkReport }) {
         <div>
           <dt>{say("Down")}</dt>
           <dd>{mbitText(link.mbitDown)}</dd>
+        </div>
+        <div>
+          <dt>{say("Each value")}</dt>
+          <dd>{codecsText(link)}</dd>
         </div>
       </dl>
       {link.why !== null && (

@@ -2,6 +2,7 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
 import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
 import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
+import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { isBlobMessage, isUpkeepMessage, payloadRange, peerMessage } from "../../src-protocol/peer.ts";
@@ -64,6 +65,8 @@ export class FramedLink implements Link {
   #bytesReceived = 0;
   #messagesSent = 0;
   #messagesReceived = 0;
+  #sentAs: CodecName | null = null;
+  #receivedAs: CodecName | null = null;
   #closeHandlers: CloseHandler[] = [];
   #closedFor: string | null = null;
   #knocked: (() => void) | null = null;
@@ -96,11 +99,14 @@ export class FramedLink implements Link {
       messagesSent: this.#messagesSent,
       messagesReceived: this.#messagesReceived,
       roundTripMs: this.#pulse.roundTripMs,
+      sentAs: this.#sentAs,
+      receivedAs: this.#receivedAs,
     };
   }
 
   async send(message: PeerMessage, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
     if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
+    this.#sentAs = codecIn(message) ?? this.#sentAs;
     const pieceBytes = Math.min(this.#throttle?.up.pieceBytes ?? Infinity, this.#sendWindow.pieceBytes);
     const sent = this.#outbox.add(message, payload, pieceBytes);
     this.#pump();
@@ -130,6 +136,10 @@ export class FramedLink implements Link {
 
   get path(): LinkPath {
     return this.#pipe.path;
+  }
+
+  get isNear(): boolean {
+    return this.#pipe.isNear;
   }
 
   get silentMs(): number {
@@ -265,6 +275,7 @@ export class FramedLink implements Link {
 
   #hear(message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
     this.#messagesReceived += 1;
+    this.#receivedAs = codecIn(message) ?? this.#receivedAs;
     // Not after what waits for a stage: each side bounds what it asks for and what it answers.
     if (message.type === "window") {
       this.#sendWindow.hear(message);
@@ -343,6 +354,11 @@ function acceptMessage(meta: unknown, payloadBytes: number): PeerMessage {
     );
   }
   return message;
+}
+
+/** Of tied gradients' sums it says nothing: they travel as they are, once a step. */
+function codecIn(message: PeerMessage): CodecName | null {
+  return message.type === "tensor" && message.pass !== "tie" ? message.codec : null;
 }
 
 function closedFailure(reason: string): Failure {

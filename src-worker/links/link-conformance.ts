@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
+import { CODECS } from "../../src-engine/codecs/codecs.ts";
+import { CODEC_NAMES } from "../../src-protocol/link-codecs.ts";
 import { CHUNK_BYTES, PAYLOAD_LIMIT_BYTES } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { Throttle } from "../limits/throttle.ts";
+import { encodedTensor } from "../stage/coded-tensor.ts";
 import { ManualClock, settled } from "./link-clock.ts";
 import type { Link } from "./link.ts";
 
@@ -127,6 +130,27 @@ export function linkConformance(open: (clock?: ManualClock) => Promise<LinkPair>
         messagesReceived: 1,
         bytesSent: b.stats.bytesReceived,
       });
+    }),
+  );
+
+  test(
+    "a tensor arrives in every codec, and both ends say in which",
+    withPair(async ({ a, b }) => {
+      expect([a.stats.sentAs, a.stats.receivedAs]).toEqual([null, null]);
+      const values = Float32Array.from({ length: 1000 }, (_, i) => ((i * i) % 251) / 100 - 1);
+      const place = { pass: "backward", step: 2, microBatch: 0, stage: 1 } as const;
+      const heard = collect(b, CODEC_NAMES.length);
+      for (const codec of CODEC_NAMES) {
+        await a.send({ ...tensor(0), codec } as PeerMessage, encodedTensor(1, place, codec, values));
+        expect(a.stats.sentAs).toBe(codec);
+      }
+      for (const [index, [message, payload]] of (await heard).entries()) {
+        const codec = CODEC_NAMES[index] ?? "f32";
+        expect(message).toMatchObject({ codec });
+        expect(payload).toEqual(new Uint8Array(encodedTensor(1, place, codec, values)));
+        expect(payload).toHaveLength(CODECS[codec].encodedBytes(values.length));
+      }
+      expect([b.stats.receivedAs, b.stats.sentAs]).toEqual(["int4h", null]);
     }),
   );
 

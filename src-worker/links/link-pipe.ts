@@ -7,6 +7,8 @@ import type { LinkPath } from "../../src-protocol/link-report.ts";
 export interface LinkPipe {
   /** The road it takes now. */
   readonly path: LinkPath;
+  /** It does not leave this computer, or this home. */
+  readonly isNear: boolean;
   /** Starts the flow; called once. After `lost` nothing is called any more. */
   start(events: LinkPipeEvents): void;
   /** Takes the pieces, in order. `done` runs when their memory is free again, or never once the pipe is lost. */

@@ -1,4 +1,5 @@
 import { DEAD_AFTER_MS, HEARTBEAT_MS } from "../../src-protocol/control.ts";
+import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { BlobMessage, PeerMessage, StageMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
@@ -12,6 +13,9 @@ export interface LinkStats {
   readonly messagesReceived: number;
   /** Of the last heartbeat that was answered; null before the first. */
   readonly roundTripMs: number | null;
+  /** How the last tensor each way was encoded; null before the first. */
+  readonly sentAs: CodecName | null;
+  readonly receivedAs: CodecName | null;
 }
 
 /**
@@ -39,6 +43,8 @@ export interface Link {
   readonly stats: LinkStats;
   /** The road it takes now: it may get better while the link lives. */
   readonly path: LinkPath;
+  /** That road does not leave this computer, or this home. */
+  readonly isNear: boolean;
   /**
    * Resolves when every byte has left this process's memory, so it is the back-pressure, and from
    * then on `payload` may be reused. Messages with a payload arrive in the order they were sent;

@@ -42,6 +42,11 @@ export function isOwnHost(host: string): boolean {
   return plain.startsWith("127.") || plain === "::1" || ownHosts().includes(plain);
 }
 
+/** This computer, or one of the same home: not RFC 6598, which providers and private networks over the internet use. */
+export function isNearHost(host: string): boolean {
+  return isOwnHost(host) || (isPrivateHost(host) && !/^(::ffff:)?100\./.test(host));
+}
+
 /** An address that means something only inside one home (RFC 1918, RFC 6598, RFC 4193). */
 export function isPrivateHost(host: string): boolean {
   const plain = host.replace(/^::ffff:/, "");

@@ -196,6 +196,8 @@ export class Peers {
         side,
         ...path,
         roundTripMs: stats.roundTripMs,
+        sentAs: stats.sentAs,
+        receivedAs: stats.receivedAs,
         ...(this.#meters.get(link)?.rates ?? { mbitUp: 0, mbitDown: 0 }),
         dialMs: tale?.dialMs ?? null,
         why: whyNotBetter(path, tale, this.#station.router),

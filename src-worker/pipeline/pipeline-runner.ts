@@ -1,4 +1,5 @@
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { codecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
@@ -11,7 +12,8 @@ import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
 import type { SavedState } from "../stage/stage-chain.ts";
 import { runJob } from "../stage/stage-job.ts";
 import { UnderWay } from "../stage/under-way.ts";
-import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
+import { encodedTensor } from "../stage/coded-tensor.ts";
+import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import { TieParts } from "../stage/tie-parts.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
@@ -139,12 +141,11 @@ export class PipelineRunner {
   }
 
   #receiveTensor(from: Neighbour, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
-    const { generation, stage } = this.#ports;
+    const { generation, stage, spec } = this.#ports;
     if (meta.generation !== generation) return;
     const { pass, step, microBatch } = meta;
-    const refusal = refusalOf(stage, from, meta, payload);
-    if (refusal !== null) return this.#underWay.trouble(refusal);
-    const input = { values: floatsOf(payload), sha256: meta.sha256 };
+    const input = tensorOf(spec, stage, from, meta, payload);
+    if (input instanceof Failure) return this.#underWay.trouble(input);
     if (pass !== "tie") return this.#feed({ type: "tensor", pass, step, microBatch, input });
     // SECURITY: a part that is not due gets no memory to be put together in; the machine says what is wrong.
     if (!isTieDue(this.#state, from, step)) return this.#feed({ type: "tied", from, step, input });
@@ -235,8 +236,9 @@ export class PipelineRunner {
     values: Activations,
     sent?: () => void,
   ): string {
-    const { stage, generation } = this.#ports;
-    const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const { stage, generation, spec, links } = this.#ports;
+    const codec = codecOf(spec, at.pass, links[to]?.isNear ?? false);
+    const payload = encodedTensor(spec.seed, { ...at, stage: stage.index }, codec, values);
     const digest = sha256(payload);
     const shape = shapeOf(stage, at.pass, to, at.microBatch) ?? [];
     const meta: TensorMeta = {
@@ -245,7 +247,7 @@ export class PipelineRunner {
       generation,
       dtype: "float32",
       shape: [...shape],
-      codec: "f32",
+      codec,
       sha256: digest,
     };
     this.#send(to, meta, payload, sent);

@@ -3,6 +3,7 @@ import type { RunSpec } from "../../src-protocol/model.ts";
 import type { Activations, StageData, StageInfo } from "../compute/compute-call.ts";
 import { Compute } from "../compute/compute.ts";
 import type { CorpusReader } from "../corpus/corpus-reader.ts";
+import { passedOn } from "../stage/coded-tensor.ts";
 import { StageChain } from "../stage/stage-chain.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
@@ -109,6 +110,25 @@ export class OfflineRun {
     return { step: this.#step, loss: losses.reduce((sum, loss) => sum + loss, 0) / microBatches, links };
   }
 
+  /** The held-out loss of the parameters as they are now, in nats per token. */
+  async heldOut(microBatches = this.#spec.evaluationMicroBatches): Promise<number> {
+    let sum = 0;
+    for (let microBatch = 0; microBatch < microBatches; microBatch++) {
+      const place = { pass: "evaluate", step: this.#step, microBatch } as const;
+      const data = await this.#samples(place);
+      let x: Activations | null = null;
+      for (const [stage, { compute }] of this.#stages.entries()) {
+        if (stage === this.#stages.length - 1) sum += (await compute.call("loss", { x, data })).answer.loss;
+        else {
+          const y: Activations | null = (await compute.call("forward", { microBatch, x, data, keep: false }))
+            .answer.output;
+          x = y && passedOn(this.#spec, { ...place, stage }, y);
+        }
+      }
+    }
+    return sum / microBatches;
+  }
+
   async close(): Promise<void> {
     for (const { compute } of this.#stages) await compute.close();
   }
@@ -138,13 +158,18 @@ export class OfflineRun {
     const before = this.#stages.slice(0, -1);
     const tail = this.#stages.at(-1);
     if (tail === undefined) throw new Failure("no-such-stage", "A run without stages cannot be repeated.");
+    const [spec, step] = [this.#spec, this.#step];
     let x: Activations | null = null;
-    for (const { compute } of before)
-      x = (await compute.call("forward", { microBatch, x, data, keep: true })).answer.output;
+    for (const [stage, { compute }] of before.entries()) {
+      const y: Activations | null = (await compute.call("forward", { microBatch, x, data, keep: true }))
+        .answer.output;
+      x = y && passedOn(spec, { pass: "forward", step, microBatch, stage }, y);
+    }
     const { loss, output } = (await tail.compute.call("tail", { x, data })).answer;
     let dy = output;
-    for (const { compute } of before.toReversed()) {
+    for (const [stage, { compute }] of [...before.entries()].toReversed()) {
       if (dy === null) throw new Failure("no-gradient", "A stage gave no gradient to the one before it.");
+      dy = passedOn(spec, { pass: "backward", step, microBatch, stage: stage + 1 }, dy);
       dy = (await compute.call("backward", { microBatch, dy })).answer.output;
     }
     return loss;

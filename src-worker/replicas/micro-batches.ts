@@ -1,5 +1,4 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
 import type { Crossed } from "./share-receipts.ts";
@@ -52,6 +51,13 @@ export interface MicroBatchPorts {
   /** Gives the digest under which it was sent. `held`: who has it from the stage behind the receiver's on. */
   readonly sendForward: (microBatch: number, to: SessionKey, y: Activations, held: Holders) => string;
   readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => string;
+  /** The digest that either would give. */
+  readonly digestOf: (
+    pass: "forward" | "backward",
+    microBatch: number,
+    to: SessionKey,
+    values: Activations,
+  ) => string;
   /** Also says that it is there: whoever had sent it may not have been heard. */
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
   readonly sendLack: (microBatch: number, to: SessionKey) => void;
@@ -92,6 +98,7 @@ export class MicroBatches {
 
   /** What has crossed the borders for these micro-batches, and with whom: of those that were worked on. */
   crossed(microBatches: readonly number[]): Map<number, Crossed> {
+    const { digestOf } = this.#ports;
     const all = new Map<number, Crossed>();
     for (const at of microBatches) {
       const cell = this.#cells.get(at);
@@ -102,11 +109,11 @@ export class MicroBatches {
         previous:
           from === null || xSha256 === null || dx === null
             ? null
-            : { peer: from, taken: xSha256, given: cell.dxSha256 ?? digestOf(dx) },
+            : { peer: from, taken: xSha256, given: cell.dxSha256 ?? digestOf("backward", at, from, dx) },
         next:
           next === null || y === null || dySha256 === null || cell.answeredBy !== next
             ? null
-            : { peer: next, taken: dySha256, given: cell.ySha256 ?? digestOf(y) },
+            : { peer: next, taken: dySha256, given: cell.ySha256 ?? digestOf("forward", at, next, y) },
       });
     }
     return all;
@@ -306,8 +313,4 @@ export class MicroBatches {
     }
     this.#sendBack(microBatch, cell, from);
   }
-}
-
-function digestOf(values: Activations): string {
-  return sha256(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }

@@ -1,6 +1,8 @@
 import { sumText } from "../../src-protocol/control.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { CodecName } from "../../src-protocol/link-codecs.ts";
+import { codecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
 import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
@@ -15,7 +17,8 @@ import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.
 import { runJob } from "../stage/stage-job.ts";
 import { UnderWay } from "../stage/under-way.ts";
 import type { Samples } from "../stage/stage-samples.ts";
-import { floatsOf, refusalOf, shapeOf } from "../stage/tensor-message.ts";
+import { encodedTensor } from "../stage/coded-tensor.ts";
+import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
 import { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
@@ -193,6 +196,7 @@ export class ReplicaRunner {
       choose: () => this.#chosen(),
       sendForward: (microBatch, to, y, held) => this.#sendForward(microBatch, to, y, held),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
+      digestOf: (pass, microBatch, to, values) => sha256(this.#encoded(pass, microBatch, to, values).payload),
       sendWant: (microBatch, to) => {
         if (this.#step === null) return;
         this.#tell({ type: "routed", microBatch, to });
@@ -489,12 +493,11 @@ export class ReplicaRunner {
         `It sent a tensor that has no place here (step ${meta.step}).`,
       );
     const most = meta.pass === "evaluate" ? spec.evaluationMicroBatches : spec.microBatches;
-    const refusal =
+    const input =
       meta.microBatch >= most
         ? new Failure("bad-tensor", `There is no micro-batch ${meta.microBatch}.`)
-        : refusalOf(stage, side, meta, payload);
-    if (refusal !== null) return this.#accuse(from, meta.microBatch, refusal.code, refusal.message);
-    const input: Tensor = { values: floatsOf(payload), sha256: meta.sha256 };
+        : tensorOf(spec, stage, side, meta, payload);
+    if (input instanceof Failure) return this.#accuse(from, meta.microBatch, input.code, input.message);
     if (meta.step === step && this.#isOpen) return this.#takeIn(from, side, meta, input);
     // SECURITY: a step has so many micro-batches; more are not kept.
     if (this.#early.length < spec.microBatches * 2) this.#early.push({ from, side, meta, input });
@@ -551,7 +554,7 @@ export class ReplicaRunner {
     [heldBy = null, ...behind]: Holders = [],
   ): string {
     const { stage, generation } = this.#ports;
-    const payload = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const { payload, codec, step } = this.#encoded(pass, microBatch, to, values);
     const digest = sha256(payload);
     const side = pass === "backward" ? "previous" : "next";
     if (this.#step === null) return digest;
@@ -560,12 +563,12 @@ export class ReplicaRunner {
       {
         type: "tensor",
         generation,
-        step: this.#step,
+        step,
         microBatch,
         pass,
         dtype: "float32",
         shape: [...(shapeOf(stage, pass, side, microBatch) ?? [])],
-        codec: "f32",
+        codec,
         sha256: digest,
         ...(heldBy !== null && { heldBy }),
         ...(behind.length > 0 && { behind }),
@@ -574,6 +577,20 @@ export class ReplicaRunner {
       payload,
     );
     return digest;
+  }
+
+  /** As it travels to this peer. */
+  #encoded(
+    pass: "forward" | "backward" | "evaluate",
+    microBatch: number,
+    to: SessionKey,
+    values: Activations,
+  ): { readonly payload: Uint8Array; readonly codec: CodecName; readonly step: number } {
+    const { stage, spec, web } = this.#ports;
+    const step = this.#step ?? 0;
+    const codec = codecOf(spec, pass, web.link(to)?.isNear ?? false);
+    const place = { pass, step, microBatch, stage: stage.index };
+    return { payload: encodedTensor(spec.seed, place, codec, values), codec, step };
   }
 
   /** What is lost with a link is sent again when there is another one. */

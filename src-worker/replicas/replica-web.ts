@@ -163,6 +163,8 @@ export class ReplicaWeb implements Web {
               side,
               ...link.path,
               roundTripMs: link.stats.roundTripMs,
+              sentAs: link.stats.sentAs,
+              receivedAs: link.stats.receivedAs,
               mbitUp: 0,
               mbitDown: 0,
               dialMs: null,

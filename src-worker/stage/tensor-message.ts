@@ -1,9 +1,13 @@
+import { CODECS } from "../../src-engine/codecs/codecs.ts";
 import { isFiniteTensor } from "../../src-protocol/finite.ts";
 import { Failure, TENSOR_NOT_FINITE } from "../../src-protocol/failure.ts";
+import { codecsAgreed } from "../../src-protocol/link-codecs.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
 import type { TensorMeta } from "../../src-protocol/peer.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
 import type { Neighbour } from "../pipeline/receipts.ts";
+import { decodedTensor } from "./coded-tensor.ts";
 
 export interface Tensor {
   readonly values: Activations;
@@ -16,34 +20,42 @@ export type Crossing = Tensor | { readonly values: Activations; readonly sha256:
 /** The parts of a stage that its neighbours' tensors have to fit. */
 export type Crossings = Pick<StageInfo, "input" | "output" | "ties">;
 
-/** Why a tensor cannot be used, or null. Its digest is what our counter-signature will vouch for. */
-export function refusalOf(
+/**
+ * The tensor that a message brings, or why it cannot be used. Its digest, of the bytes as they came, is what
+ * our counter-signature will vouch for.
+ *
+ * SECURITY: direction, shape, codec and size are looked at before values are given memory.
+ */
+export function tensorOf(
+  run: Pick<RunSpec, "arithmetic" | "codecs">,
   stage: Crossings,
   from: Neighbour,
   meta: TensorMeta,
   payload: Uint8Array<ArrayBuffer>,
-): Failure | null {
+): Tensor | Failure {
   if (meta.pass !== "tie" && (meta.pass === "backward") !== (from === "next")) {
     return new Failure("bad-tensor", `The ${from} stage sent a tensor that goes ${meta.pass}.`);
   }
   const due = shapeOf(stage, meta.pass, from, meta.microBatch);
-  if (meta.codec !== "f32" || due === null || meta.shape.join() !== due.join()) {
+  const agreed = codecsAgreed(run, meta.pass);
+  if (!agreed.includes(meta.codec) || due === null || meta.shape.join() !== due.join()) {
     return new Failure(
       "bad-tensor",
-      `The ${from} stage sent a tensor of shape ${meta.shape.join("×")} in ${meta.codec}; ${due === null ? "none" : `${due.join("×")} in f32`} is due.`,
+      `The ${from} stage sent a tensor of shape ${meta.shape.join("×")} in ${meta.codec}; ${due === null ? "none" : `${due.join("×")} in ${agreed.join(" or ")}`} is due.`,
     );
   }
   const size = due.reduce((a, b) => a * b, 1);
-  if (payload.byteLength !== size * Float32Array.BYTES_PER_ELEMENT || sha256(payload) !== meta.sha256) {
+  if (payload.byteLength !== CODECS[meta.codec].encodedBytes(size) || sha256(payload) !== meta.sha256) {
     return new Failure("bad-tensor", `A tensor from the ${from} stage does not match its size or digest.`);
   }
-  if (!isFiniteTensor(floatsOf(payload))) {
+  const values = decodedTensor(meta.codec, payload, size);
+  if (!isFiniteTensor(values)) {
     return new Failure(
       TENSOR_NOT_FINITE,
       `A tensor from the ${from} stage holds values that are no numbers.`,
     );
   }
-  return null;
+  return { values, sha256: meta.sha256 };
 }
 
 /** The payload's own memory, which is as long as whole values are. */

@@ -4,7 +4,7 @@ import type { LinkServices } from "../../../src-protocol/link-services.ts";
 import { TokenBucket } from "../../../src-protocol/token-bucket.ts";
 import type { LinkClock } from "../link-clock.ts";
 import type { LinkPath } from "../../../src-protocol/link-report.ts";
-import { isOwnHost, isPrivateHost } from "../own-addresses.ts";
+import { isNearHost, isOwnHost, isPrivateHost } from "../own-addresses.ts";
 import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
 
 /**
@@ -87,6 +87,10 @@ export class StreamPipe implements LinkPipe {
       return this.#punched() && !isPrivateHost(remoteHost) ? "punched" : "direct";
     };
     return { kind: kind(), transport: "hyperdht" };
+  }
+
+  get isNear(): boolean {
+    return this.path.kind !== "relayed" && isNearHost(this.#stream.rawStream?.remoteHost ?? "");
   }
 
   start(events: LinkPipeEvents): void {

@@ -66,6 +66,7 @@ interface Arrival {
 
 class MemoryPipe implements LinkPipe {
   readonly path = { kind: "this computer", transport: "memory" } as const;
+  readonly isNear = true;
   silent = false;
   readonly #later: (action: () => void) => void;
   #peer: MemoryPipe | null = null;

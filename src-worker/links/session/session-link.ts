@@ -38,8 +38,11 @@ export class SessionLink implements Link {
     messagesSent: 0,
     messagesReceived: 0,
     roundTripMs: null,
+    sentAs: null,
+    receivedAs: null,
   };
   #path: LinkPath;
+  #isNear: boolean;
   #lostAt = 0;
   #cancelWait: (() => void) | null = null;
   #throttle: Throttle | null = null;
@@ -56,6 +59,7 @@ export class SessionLink implements Link {
     this.session = session;
     this.#clock = clock;
     this.#path = first.path;
+    this.#isNear = first.isNear;
   }
 
   /** On the side that has dialled `first`. */
@@ -81,6 +85,7 @@ export class SessionLink implements Link {
     this.#cancelWait = null;
     this.#carrier = carrier;
     this.#path = carrier.path;
+    this.#isNear = carrier.isNear;
     if (this.#throttle !== null) carrier.limitBy(this.#throttle);
     if (this.#mostPayloadBytes !== null) carrier.limitPayload(this.#mostPayloadBytes);
     carrier.onClose((reason) => this.#carrierClosed(carrier, reason));
@@ -101,6 +106,10 @@ export class SessionLink implements Link {
     return this.#carrier?.path ?? this.#path;
   }
 
+  get isNear(): boolean {
+    return this.#carrier?.isNear ?? this.#isNear;
+  }
+
   get stats(): LinkStats {
     const now = this.#carrier?.stats;
     if (now === undefined) return this.#past;
@@ -110,6 +119,8 @@ export class SessionLink implements Link {
       messagesSent: this.#past.messagesSent + now.messagesSent,
       messagesReceived: this.#past.messagesReceived + now.messagesReceived,
       roundTripMs: now.roundTripMs,
+      sentAs: now.sentAs ?? this.#past.sentAs,
+      receivedAs: now.receivedAs ?? this.#past.receivedAs,
     };
   }
 

@@ -1,17 +1,20 @@
 import type { TLSSocket } from "node:tls";
 import type { LinkPath } from "../../../src-protocol/link-report.ts";
-import { isOwnHost } from "../own-addresses.ts";
+import { isNearHost, isOwnHost } from "../own-addresses.ts";
 import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
 
 /** A link's pipe over a TLS socket whose peer is authenticated. */
 export class SocketPipe implements LinkPipe {
   readonly path: LinkPath;
+  readonly isNear: boolean;
   readonly #socket: TLSSocket;
 
   /** `through`: by way of a relay, whose address is then the remote one. */
   constructor(socket: TLSSocket, through: "relay" | "nothing" = "nothing") {
     this.#socket = socket;
-    const kind = isOwnHost(socket.remoteAddress ?? "") ? "this computer" : "direct";
+    const host = socket.remoteAddress ?? "";
+    const kind = isOwnHost(host) ? "this computer" : "direct";
+    this.isNear = through === "nothing" && isNearHost(host);
     this.path = { kind: through === "relay" ? "relayed" : kind, transport: "tls" };
   }
 

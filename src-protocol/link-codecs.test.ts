@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { codecOf, codecsAgreed, codecsPart, readCodecs } from "./link-codecs.ts";
+
+it("an operator names one codec for both directions, or two", () => {
+  expect(readCodecs("int8b64")).toEqual({ forward: "int8b64", backward: "int8b64" });
+  expect(readCodecs("int4h/f16")).toEqual({ forward: "int4h", backward: "f16" });
+  expect(readCodecs("auto").near).toBe("f32");
+  for (const wrong of ["", "int8", "f16/", "f16/f16/f16", "auto/f16", "F32"])
+    expect(() => readCodecs(wrong)).toThrow(expect.objectContaining({ code: "bad-option" }));
+});
+
+it("each direction has its codec, and tied gradients travel as they are", () => {
+  const run = { arithmetic: "fast", codecs: { forward: "int8b64", backward: "f16" } } as const;
+  expect(codecOf(run, "forward", false)).toBe("int8b64");
+  expect(codecOf(run, "evaluate", false)).toBe("int8b64");
+  expect(codecOf(run, "backward", false)).toBe("f16");
+  expect(codecOf(run, "tie", false)).toBe("f32");
+  expect(codecOf({ arithmetic: "fast" }, "forward", false)).toBe("f32");
+});
+
+it("near computers may be spared the rounding, but not in the class exact", () => {
+  const codecs = { forward: "int8b64", backward: "int8b64", near: "f32" } as const;
+  expect(codecOf({ arithmetic: "fast", codecs }, "forward", true)).toBe("f32");
+  expect(codecOf({ arithmetic: "fast", codecs }, "forward", false)).toBe("int8b64");
+  expect(codecOf({ arithmetic: "exact", codecs }, "forward", true)).toBe("int8b64");
+  expect(codecsAgreed({ arithmetic: "fast", codecs }, "backward")).toEqual(["int8b64", "f32"]);
+  expect(codecsAgreed({ arithmetic: "exact", codecs }, "backward")).toEqual(["int8b64"]);
+});
+
+it("a run whose values travel as they are says nothing of codecs", () => {
+  expect(codecsPart("exact", { forward: "f32", backward: "f32", near: "f32" })).toEqual({});
+  expect(codecsPart("exact", { forward: "f32", backward: "f16", near: "f32" })).toEqual({
+    codecs: { forward: "f32", backward: "f16" },
+  });
+  expect(codecsPart("fast", { forward: "f16", backward: "f16", near: "f32" }).codecs?.near).toBe("f32");
+});

@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { Failure } from "./failure.ts";
+import type { RunSpec } from "./model.ts";
+import type { TensorMeta } from "./peer.ts";
+
+/** How a tensor's float32 values may travel, from most to fewest bits a value: see `src-engine/codecs`. */
+export const CODEC_NAMES = ["f32", "f16", "int8b64", "int4h"] as const;
+export const codecName = z.enum(CODEC_NAMES);
+export type CodecName = z.infer<typeof codecName>;
+
+/** What a run's links carry, for each direction; see docs/codecs.md. */
+export const linkCodecs = z.strictObject({
+  /** Activations, towards the tail. */
+  forward: codecName,
+  /** Gradients, towards the head; they are rounded stochastically. */
+  backward: codecName,
+  /**
+   * `f32`: links within one computer and one home carry the values as they are. Only in the class `fast`:
+   * in `exact` a number may not depend on the road that it took.
+   */
+  near: z.literal("f32").optional(),
+});
+export type LinkCodecs = z.infer<typeof linkCodecs>;
+
+/** Of a run that says nothing of it. */
+const AS_THEY_ARE: LinkCodecs = { forward: "f32", backward: "f32" };
+
+/**
+ * What `auto` means. A codec may stand here once it has passed the gate (`npm run bench -- codec-gate`): with
+ * it the loss at equal tokens is that of `f32`, within the gate's bound.
+ */
+export const AUTO_CODECS: LinkCodecs = AS_THEY_ARE;
+
+type Run = Pick<RunSpec, "arithmetic" | "codecs">;
+
+/** In which a tensor is sent. `isNear`: to this computer, or one in the same home. */
+export function codecOf(
+  { arithmetic, codecs = AS_THEY_ARE }: Run,
+  pass: TensorMeta["pass"],
+  isNear: boolean,
+): CodecName {
+  // The sums of tied gradients are added up on their way: they would be rounded at each stop.
+  if (pass === "tie") return "f32";
+  if (isNear && codecs.near === "f32" && arithmetic === "fast") return "f32";
+  return pass === "backward" ? codecs.backward : codecs.forward;
+}
+
+/** In which a tensor may come: the two ends of a link need not agree about how near they are. */
+export function codecsAgreed(run: Run, pass: TensorMeta["pass"]): readonly CodecName[] {
+  return [...new Set([codecOf(run, pass, false), codecOf(run, pass, true)])];
+}
+
+/** Part of a run's description; nothing where the values travel as they are. */
+export function codecsPart(
+  arithmetic: RunSpec["arithmetic"],
+  { forward, backward, near }: LinkCodecs = AS_THEY_ARE,
+): Pick<RunSpec, "codecs"> {
+  if (forward === "f32" && backward === "f32") return {};
+  return { codecs: { forward, backward, ...(near !== undefined && arithmetic === "fast" && { near }) } };
+}
+
+/** For help texts. */
+export const CODEC_WORDS = `auto, ${CODEC_NAMES.join(", ")}, or two (int8b64/f16: activations/gradients)`;
+
+/**
+ * What an operator says of links: one codec for both directions, or two; `auto`: what passed the gate, and
+ * within one home the values as they are.
+ *
+ * @throws Failure `bad-option`
+ */
+export function readCodecs(text: string): LinkCodecs {
+  if (text === "auto") return { ...AUTO_CODECS, near: "f32" };
+  const [forward, backward = forward, ...more] = text.split("/");
+  const parsed = linkCodecs.safeParse({ forward, backward });
+  if (parsed.success && more.length === 0) return parsed.data;
+  throw new Failure("bad-option", `--codec is ${CODEC_WORDS}, not "${text.slice(0, 40)}".`);
+}

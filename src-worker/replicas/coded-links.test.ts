@@ -1,0 +1,170 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { KERNELS } from "../../src-protocol/arithmetic.ts";
+import type { CodecName } from "../../src-protocol/link-codecs.ts";
+import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
+import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { vouchedMicroBatches } from "../../src-protocol/receipt.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import { memoryCorpus } from "../corpus/corpus-reader.ts";
+import { OfflineRun } from "../replay/offline-run.ts";
+import { trainSingle } from "../replay/single.ts";
+import { TINY_CORPUS, tinyRun } from "../tiny-run.test-support.ts";
+import { Fleet } from "./replica-fleet.test-support.ts";
+import type { FleetNode } from "./replica-fleet.test-support.ts";
+
+/** Three stages of two replicas whose links carry fewer bits: docs/codecs.md. */
+
+const both = (codec: CodecName) => ({ forward: codec, backward: codec });
+let fleet: Fleet;
+
+afterEach(() => fleet.close());
+
+async function trained(steps: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    fleet.onStep = (step) => step === steps && resolve();
+    fleet.begin();
+  });
+}
+
+function killWhenCounted(stage: number, step: number): void {
+  let isDone = false;
+  fleet.watchers.push((node, report) => {
+    if (isDone || node.stage !== stage || report.type !== "counted" || report.step !== step) return;
+    isDone = true;
+    queueMicrotask(() => fleet.kill(node));
+  });
+}
+
+describe("three stages of two replicas with fewer bits on their links", () => {
+  it("train: the loss falls as with all bits, at equal tokens", async () => {
+    const steps = 20;
+    const spec = tinyRun({ steps, codecs: both("int8b64") });
+    const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps, threads: 1 });
+    fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+    await trained(steps);
+    const last = (of: (step: number) => number): number =>
+      [16, 17, 18, 19, 20].reduce((sum, step) => sum + of(step), 0) / 5;
+    const coded = last((step) => fleet.losses.get(step) ?? Number.NaN);
+    const asTheyAre = last((step) => alone[step - 1]?.loss ?? Number.NaN);
+    expect(coded).toBeLessThan((fleet.losses.get(1) ?? 0) - 1);
+    expect(Math.abs(coded - asTheyAre)).toBeLessThan(0.005 * asTheyAre);
+    expect(coded, "they were not carried as they are").not.toBe(asTheyAre);
+  });
+
+  it.each(["f16", "int8b64", "int4h"] as const)(
+    "come in the class exact to the bits of the run done again without links, in %s and with a loss",
+    async (codec) => {
+      const steps = 3;
+      const exact = { arithmetic: "exact", kernels: KERNELS.exact } as const;
+      const spec = tinyRun({ steps, ...exact, codecs: both(codec) });
+      const corpus = memoryCorpus(TINY_CORPUS);
+      const again = await OfflineRun.open({ spec, corpus, file: null, threads: 1, from: null });
+      for (let step = 0; step < steps; step++) await again.next();
+      const due = parametersSha256(again.weights());
+      await again.close();
+      fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+      killWhenCounted(1, 1);
+      await trained(steps);
+      expect(parametersSha256(fleet.weights())).toBe(due);
+    },
+  );
+
+  it("have all their work vouched for, also what a lost one had sent on", async () => {
+    fleet = await Fleet.open(tinyRun({ steps: 4, codecs: both("int8b64") }), TINY_CORPUS, [2, 2, 2]);
+    killWhenCounted(1, 1);
+    killWhenCounted(0, 2);
+    await trained(4);
+    for (const { runner } of fleet.nodes) await runner?.quiet();
+    for (const [step, stages] of fleet.shares)
+      for (const { replica, microBatches } of stages.flat()) {
+        const node = fleet.nodes.find(({ key }) => key === replica);
+        const receipts = node?.receipts.filter(({ body }) => body.step === step) ?? [];
+        expect(receipts.map(vouchedMicroBatches), `step ${step}`).toEqual([microBatches.length]);
+      }
+  });
+
+  it("carry the values as they are between computers that are near each other, where the run says so", async () => {
+    const spec = tinyRun({ steps: 2, codecs: { ...both("int8b64"), near: "f32" } });
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 2, 1]);
+    await trained(2);
+    const links = fleet.nodes.flatMap((node) => [...node.links.values()]);
+    const carried = links.flatMap(({ stats }) => [stats.sentAs, stats.receivedAs]);
+    expect(new Set(carried.filter((codec) => codec !== null))).toEqual(new Set(["f32"]));
+  });
+});
+
+type Tensor = Extract<PeerMessage, { type: "tensor" }>;
+
+const withBytes = (message: Tensor, payload: Uint8Array): readonly [PeerMessage, Uint8Array] => [
+  { ...message, sha256: sha256(payload) },
+  payload,
+];
+
+const ATTACKS: [
+  what: string,
+  change: (message: Tensor, payload: Uint8Array) => readonly [PeerMessage, Uint8Array],
+  code: string,
+][] = [
+  [
+    "sends in another codec than was agreed",
+    (message, payload) => {
+      const bytes = new Uint8Array(message.shape.reduce((a, b) => a * b, 2));
+      bytes.set(payload.subarray(0, bytes.length));
+      return withBytes({ ...message, codec: "f16" }, bytes);
+    },
+    "bad-tensor",
+  ],
+  [
+    "sends the values as they are, where fewer bits were agreed",
+    (message) => {
+      const bytes = new Uint8Array(message.shape.reduce((a, b) => a * b, 4));
+      return withBytes({ ...message, codec: "f32" }, bytes);
+    },
+    "bad-tensor",
+  ],
+  ["sends a byte too little", (message, payload) => withBytes(message, payload.subarray(1)), "bad-tensor"],
+  [
+    "sends a byte too much",
+    (message, payload) => withBytes(message, Uint8Array.of(...payload, 0)),
+    "bad-tensor",
+  ],
+  [
+    "sends a scale that is no number",
+    (message, payload) => {
+      const bytes = payload.slice();
+      bytes.set([0xc0, 0x7f]);
+      return withBytes(message, bytes);
+    },
+    "tensor-not-finite",
+  ],
+  [
+    "sends a scale that is infinite",
+    (message, payload) => {
+      const bytes = payload.slice();
+      bytes.set([0x80, 0x7f]);
+      return withBytes(message, bytes);
+    },
+    "tensor-not-finite",
+  ],
+];
+
+describe("a replica that", () => {
+  it.each(ATTACKS)("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
+    const [, change, code] = each;
+    const steps = 3;
+    const spec = tinyRun({ steps, evaluateEverySteps: 100, codecs: both("int8b64") });
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
+    await trained(steps);
+    const honest = new Map(fleet.losses);
+    await fleet.close();
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 3, 1]);
+    const bad = fleet.nodes.find(({ stage }) => stage === 1) as FleetNode;
+    bad.sends = (message, payload) =>
+      message.type === "tensor" && message.step === 1 ? [change(message, payload)] : [[message, payload]];
+    await trained(steps);
+    const fenced = fleet.effects.filter((effect) => effect.type === "fenced");
+    expect(fenced).toContainEqual({ type: "fenced", key: bad.key, stage: 1, code });
+    for (const [step, loss] of honest)
+      expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+  });
+});
