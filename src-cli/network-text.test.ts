@@ -18,7 +18,7 @@ test("several computers of one owner stand together, each with its own receipts"
   const [own, ...computers] = ownerLines({ hotkey, nodes: [computer(0, 12), computer(null, 0)] });
   expect(own).toBe(`  ${hotkey}: 2 computers of one owner, 12 receipts`);
   expect(computers).toEqual([
-    expect.stringMatching(/stage 1, .* of memory, 12 receipts$/),
+    expect.stringMatching(/slice 1, .* of memory, 12 receipts$/),
     expect.stringMatching(/spare, .* of memory, 0 receipts$/),
   ]);
   expect(ownerLines({ hotkey, nodes: [computer(1, 3)] })[0]).toBe(`  ${hotkey}`);

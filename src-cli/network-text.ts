@@ -103,7 +103,7 @@ export function ownerLines({ hotkey, nodes }: OperatorStatus["owners"][number]):
       ? ""
       : `: ${plural(nodes.length, "computer")} of one owner, ${plural(receipts, "receipt")}`;
   const computers = nodes.map((node) => {
-    const what = node.stage === null ? "spare" : `stage ${node.stage + 1}`;
+    const what = node.stage === null ? "spare" : `slice ${node.stage + 1}`;
     const reach = node.reach === "" ? "" : ` (${node.reach})`;
     return `    ${node.sessionKey.slice(0, 8)}  ${what}, ${size(node.memoryBytes)} of memory, ${plural(node.receipts, "receipt")}${reach}`;
   });

@@ -282,6 +282,7 @@ export class TrainingWorker {
     }
     this.#members = null;
     this.#generation = assign.generation;
+    this.#refused.assigned(assign.run.stages);
     this.#stopRunner();
     this.#phase(
       "loading",

@@ -28,3 +28,12 @@ it("F7: that work of just now is not paid, or only in part, is known until some 
   receipts.answered({ stored: ["id"], refused: [] });
   expect(receipts.unpaid).toBeNull();
 });
+
+it("that nobody can vouch for the work on a model in one slice is known from its beginning", () => {
+  const receipts = new RefusedReceipts(() => {});
+  receipts.assigned(1);
+  receipts.answered({ stored: ["of the run before"], refused: [] });
+  expect(receipts.unpaid).toMatch(/^This work is not paid: the whole model is one slice/);
+  receipts.assigned(3);
+  expect(receipts.unpaid).toBeNull();
+});

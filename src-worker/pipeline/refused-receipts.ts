@@ -2,6 +2,9 @@ import { plural } from "../../src-protocol/amounts.ts";
 
 const OWN = "only computers of the same owner could vouch for it";
 
+const WHOLE =
+  "This work is not paid: the whole model is one slice, and no other computer works with what this one has done and could vouch for it. It is paid when the model is cut into slices for more computers.";
+
 /** Why work is not paid, for its owner; other codes are told as they are. */
 const REASONS: Readonly<Record<string, string>> = {
   "already-paid": "that work was paid before, and was done again after an interruption",
@@ -17,6 +20,7 @@ export class RefusedReceipts {
   readonly #counts = new Map<string, number>();
   readonly #say: (sentence: string) => void;
   #unpaid: string | null = null;
+  #isWhole = false;
 
   constructor(say: (sentence: string) => void) {
     this.#say = say;
@@ -24,7 +28,12 @@ export class RefusedReceipts {
 
   /** What the owner has to know of the work of just now; null: it is paid. */
   get unpaid(): string | null {
-    return this.#unpaid;
+    return this.#isWhole ? WHOLE : this.#unpaid;
+  }
+
+  /** A slice was given: of a model in so many. */
+  assigned(slices: number): void {
+    this.#isWhole = slices === 1;
   }
 
   /** What the network has answered last. */
