@@ -49,7 +49,7 @@ describe("three stages of two replicas with fewer bits on their links", () => {
     expect(coded).toBeLessThan((fleet.losses.get(1) ?? 0) - 1);
     expect(Math.abs(coded - asTheyAre)).toBeLessThan(0.005 * asTheyAre);
     expect(coded, "they were not carried as they are").not.toBe(asTheyAre);
-  });
+  }, 180_000);
 
   it.each(["f16", "int8b64", "int4h"] as const)(
     "come in the class exact to the bits of the run done again without links, in %s and with a loss",
