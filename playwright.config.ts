@@ -25,7 +25,9 @@ export default defineConfig({
   use: {
     browserName: "chromium",
     viewport: { width: 1280, height: 860 },
-    trace: "retain-on-failure",
+    // Recording every step takes as long again as the step; a failure is looked at with TAH_TRACE=1.
+    trace: process.env["TAH_TRACE"] === undefined ? "off" : "retain-on-failure",
+    screenshot: "only-on-failure",
     launchOptions: {
       ...(executablePath === undefined ? {} : { executablePath }),
       // Chromium's sandbox does not start as root.

@@ -1,6 +1,7 @@
-import { createCipheriv, createHmac, pbkdf2Sync } from "node:crypto";
+import { createCipheriv, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { lockKeyFile, openPolkadotJson, toPolkadotJson, unlockKeyFile } from "./key-lock.ts";
+import { lock } from "./locked-file.ts";
 import { lockedForm } from "./locked-form.ts";
 import { encodeKeyFiles, decodeKeyFile } from "./wallet-key-file.ts";
 
@@ -20,21 +21,32 @@ const WRITTEN_BY_PYNACL = Buffer.from(
 const open = (bytes: Uint8Array, password: string) => unlockKeyFile({ bytes, path: "KEY" }, password);
 
 describe("a key file under a password", () => {
-  it("that PyNaCl wrote is opened, and its key is the phrase's", async () => {
+  it("that PyNaCl wrote is opened, its key is the phrase's, and it is written again byte for byte", async () => {
     expect(lockedForm(WRITTEN_BY_PYNACL)).toBe("nacl");
     const content = await open(WRITTEN_BY_PYNACL, PASSWORD);
     expect(decodeKeyFile(content, "KEY").address).toBe(ADDRESS);
+    const nonce = WRITTEN_BY_PYNACL.subarray(5, 5 + 24);
+    expect(Buffer.from(await lock(content, PASSWORD, nonce)).equals(WRITTEN_BY_PYNACL)).toBe(true);
   }, 120_000);
 
-  it("is written in NaCl's form, opens again, and a wrong password is told from a damaged file", async () => {
+  it("under another password is told from a damaged one", async () => {
+    await expect(open(WRITTEN_BY_PYNACL, `${PASSWORD} `)).rejects.toMatchObject({
+      code: "wallet-wrong-password",
+    });
+    await expect(open(WRITTEN_BY_PYNACL.subarray(0, 30), PASSWORD)).rejects.toMatchObject({
+      code: "wallet-corrupt",
+    });
+  }, 120_000);
+
+  it("has another nonce each time, and nothing of its content", async () => {
     const content = new TextEncoder().encode(encodeKeyFiles(PHRASE).secret);
-    const locked = await lockKeyFile(content, PASSWORD);
-    expect(locked.length).toBe(5 + 24 + 16 + content.length);
-    expect(Buffer.from(locked).includes("leopard")).toBe(false);
-    expect(Buffer.from(await open(locked, PASSWORD)).equals(content)).toBe(true);
-    await expect(open(locked, `${PASSWORD} `)).rejects.toMatchObject({ code: "wallet-wrong-password" });
-    await expect(open(locked.subarray(0, 30), PASSWORD)).rejects.toMatchObject({ code: "wallet-corrupt" });
-  }, 240_000);
+    const key = randomBytes(32);
+    const [first, second] = [await lockKeyFile(content, key), await lockKeyFile(content, key)];
+    expect(first.length).toBe(5 + 24 + 16 + content.length);
+    expect(Buffer.from(first).equals(second)).toBe(false);
+    expect(Buffer.from(first).includes("leopard")).toBe(false);
+    expect(Buffer.from(await unlockKeyFile({ bytes: first, path: "KEY" }, key)).equals(content)).toBe(true);
+  });
 
   it("in Ansible's old form is opened", async () => {
     const salt = Buffer.alloc(32, 7);
