@@ -26,6 +26,8 @@ const SHORTEST_SILENCE_MS = 900;
 const LONGEST_SILENCE_MS = 5_000;
 /** What is kept of the longest answer with each that was faster. */
 const KEPT = 0.9;
+/** An answer that came too late makes the time for the next ones so many times as long: it may have been a stop, not load. */
+const LONGER_AFTER_LATE = 1.5;
 /** Who looks so much too late was stopped itself, and may have answers that it has not read. */
 const OWN_LATENESS_MS = 500;
 
@@ -42,8 +44,10 @@ export function askedFor(run: ReplicaRun, key: SessionKey, now: number): Replica
 
 /** It has answered, also when that was too late to count in this step: the next time it is given longer. */
 export function answeredBy(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
-  const { askedAt = null, answerMs = null } = run.lives.get(key) ?? {};
-  const took = askedAt === null ? 0 : now - askedAt;
+  const life = run.lives.get(key) ?? UNKNOWN;
+  const { askedAt, answerMs } = life;
+  const most = (patienceMs(life) * LONGER_AFTER_LATE) / ANSWER_TIMES;
+  const took = askedAt === null ? 0 : Math.min(now - askedAt, most);
   const longest = Math.max(took, (answerMs ?? 0) * KEPT);
   return withLife(run, key, { heardAt: now, askedAt: null, answerMs: longest });
 }
