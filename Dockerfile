@@ -4,7 +4,7 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY . .
 # Electron and browsers are not fetched: .npmrc forbids scripts.
-RUN npm ci && node scripts/container-build.ts && npm prune --omit=dev
+RUN npm ci && node scripts/dashboard-build.ts && npm prune --omit=dev
 
 FROM node:24-bookworm-slim
 ENV TAH_HOME=/data NODE_ENV=production MALLOC_ARENA_MAX=1

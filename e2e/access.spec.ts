@@ -32,7 +32,7 @@ async function sideways(page: Page): Promise<number[]> {
 
 for (const theme of ["dark", "light"] as const) {
   test(`every screen is open to everybody in the ${theme} theme`, async ({ dashboard, daemon }) => {
-    // The computer trains meanwhile, and four screens are looked through.
+    // The computer trains meanwhile, and every screen is looked through.
     test.setTimeout(240_000);
     await dashboard.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
     await stepsLater(daemon, 20);

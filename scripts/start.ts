@@ -23,7 +23,7 @@ process.stdout.write("", () => process.exit(code));
 
 async function start(): Promise<number> {
   // In a process of its own: what builds would stay in the daemon's memory, 300 MB of it.
-  const built = spawnSync(process.execPath, [join(import.meta.dirname, "container-build.ts")], {
+  const built = spawnSync(process.execPath, [join(import.meta.dirname, "dashboard-build.ts")], {
     stdio: "inherit",
   });
   if (built.status !== 0) return 1;

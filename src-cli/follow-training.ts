@@ -35,7 +35,7 @@ const LAST_CHECKPOINT_MS = 5 * 60_000;
 /** The same of a training that breaks: what it keeps does not depend on how soon that is seen. */
 const BROKEN_CHECKPOINT_MS = 60_000;
 /** Of a run's or node's words: trouble that the same step has again. */
-const BROKEN = /(Stage \d+ had trouble: (?:gradient|tensor)-not-finite\..*?) \((\d+) times in a row\)/;
+const BROKEN = /(Slice \d+ had trouble: (?:gradient|tensor)-not-finite\..*?) \((\d+) times in a row\)/;
 const SAME_FAILURES = 3;
 const SAY_EVERY_MS = 2_000;
 const COUNT_EVERY_MS = 200;
@@ -172,7 +172,7 @@ const MOST_NAMED = 4;
 /** What travels between stages has no name; the parameters that it was computed with, or that it reaches, have. */
 function namesBehind(trouble: string, parameters: FollowOptions["parameters"]): string {
   const [, stage, from] =
-    /^Stage (\d+) .*tensor-not-finite\..* from the (previous|next) stage/.exec(trouble) ?? [];
+    /^Slice (\d+) .*tensor-not-finite\..* from the (previous|next) stage/.exec(trouble) ?? [];
   if (stage === undefined) return "";
   const isGradient = from === "next";
   const names = isGradient

@@ -16,8 +16,15 @@ import { auditText, tokensText, tokenText } from "./access-text.ts";
 import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
 import { netOf, paidWorth } from "../src-protocol/price.ts";
-import { claimText, earningsText, forecastText, historyText, limitsText } from "./answers.ts";
-import { settledText, statusText } from "./answers.ts";
+import {
+  claimText,
+  earningsText,
+  forecastText,
+  historyText,
+  limitsText,
+  settledText,
+  statusText,
+} from "./answers.ts";
 import { hoursText } from "./hours-text.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";

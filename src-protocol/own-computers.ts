@@ -16,20 +16,20 @@ const connected = z.strictObject({
 });
 
 /** A hotkey, and the computers that work with it now. */
-const ownKey = z.strictObject({
+const computersOfKey = z.strictObject({
   hotkey: ss58Address,
   /** Credited and not claimed yet. */
   accruedRao: raoText,
   receipts: z.int().nonnegative(),
   computers: z.array(connected).max(MOST_OWN_COMPUTERS),
 });
-export type OwnKey = z.infer<typeof ownKey>;
+export type ComputersOfKey = z.infer<typeof computersOfKey>;
 
 /**
  * `GET /v1/account/computers` (signed): of the hotkey that asks, first, and of those whose payout address has signed
  * that it is the same owner's.
  */
-export const ownComputersAnswer = z.strictObject({ keys: z.array(ownKey).max(MOST_OWN_COMPUTERS) });
+export const ownComputersAnswer = z.strictObject({ keys: z.array(computersOfKey).max(MOST_OWN_COMPUTERS) });
 export type OwnComputersAnswer = z.infer<typeof ownComputersAnswer>;
 
 /** `network.computers` of the daemon's local API: the owner's computers beside this one. */
@@ -37,7 +37,7 @@ export const otherComputers = z.strictObject({
   asset: z.enum(["test", "alpha", "tao"]),
   keys: z.array(
     z.strictObject({
-      ...ownKey.shape,
+      ...computersOfKey.shape,
       /** The key that this computer works with too: what it has earned is of both. */
       isShared: z.boolean(),
     }),

@@ -18,7 +18,7 @@ import type { BindAnswer, bindRequest } from "../../src-protocol/payout-consent.
 import { evidencePage } from "../../src-protocol/receipt-export.ts";
 import type { EvidencePage } from "../../src-protocol/receipt-export.ts";
 import { ownComputersAnswer } from "../../src-protocol/own-computers.ts";
-import type { OtherComputers, OwnKey } from "../../src-protocol/own-computers.ts";
+import type { ComputersOfKey, OtherComputers } from "../../src-protocol/own-computers.ts";
 import { settledAnswer, windowStarts } from "../../src-protocol/settled-pay.ts";
 import type { SettledPay } from "../../src-protocol/settled-pay.ts";
 import { agreedPayout, keepAgreedPayout } from "./agreed-payout.ts";
@@ -62,10 +62,9 @@ const PAID_LOOK_MS = 100;
 /** A long run has more steps than anybody looks at; what is shown is thinned out. */
 const HISTORY_PAGES = 64;
 
-/** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
 /** Without this computer; of its own key only what others of it do. */
 function besides(
-  keys: readonly OwnKey[],
+  keys: readonly ComputersOfKey[],
   hotkey: Ss58Address,
   own: SessionKey | null,
 ): OtherComputers["keys"] {
@@ -76,6 +75,7 @@ function besides(
   });
 }
 
+/** What this computer's hotkeys have earned, asked from the orchestrator with signed requests. */
 export class Accounts {
   readonly #options: AccountsOptions;
   readonly #time: NetworkTime;

@@ -33,8 +33,8 @@ export interface LinuxIdle {
 
 /**
  * The first that answers sensibly: Mutter, the Wayland compositor (KDE's screen saver says 0 for ever beside it),
- * the screen saver of other desktops, X, logind, then terminals where there is no desktop. Typing in a terminal counts in every case, for somebody may be working
- * here from afar.
+ * the screen saver of other desktops, X, logind, then terminals where there is no desktop. Typing in a terminal
+ * counts in every case, for somebody may be working here from afar.
  */
 export function linuxIdle({ run, now, root, environment, account }: LinuxIdleOptions): LinuxIdle {
   const mutter = noticingMute(

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
-import type { PayerPlan } from "../../src-protocol/payer-ipc.ts";
 import { temporaryFolder } from "../../src-orchestrator/test-support/folder.test-support.ts";
 import { withChain } from "../chain/chain-api.ts";
 import { accountOf } from "../chain/chain-reading.ts";
@@ -9,7 +8,7 @@ import { CHAINS, TAO, freshKey } from "../chain/test-chain.test-support.ts";
 import type { TestChain } from "../chain/test-chain.test-support.ts";
 import { deskOf } from "./payout-desk.ts";
 import { Payer } from "./payer.ts";
-import { payerOf, payingNetwork } from "./paying-network.test-support.ts";
+import { payerOf, payingNetwork, planOf } from "./paying-network.test-support.ts";
 import { PayoutJournal } from "./payout-journal.ts";
 
 const cleanUp: (() => unknown)[] = [];
@@ -32,18 +31,7 @@ async function world(start: () => Promise<TestChain>, asset: "tao" | "alpha") {
   }
   const pays = asset === "alpha" ? { asset, netuid } : { asset, netuid: 0 };
   const network = await payingNetwork(pays);
-  const plan: PayerPlan = {
-    home: network.home,
-    networkFolder: network.folder,
-    root: join(network.home, "wallets"),
-    wallet: "pool",
-    passwordFile: null,
-    url: chain.url,
-    genesis: chain.genesis,
-    pays,
-    hotkey: asset === "alpha" ? hotkey : null,
-    leastRao: "0",
-  };
+  const plan = planOf(network, chain, pays, hotkey);
   const account = (address: Ss58Address) => withChain(chain, (api) => accountOf(api, address));
   return {
     chain,

@@ -15,7 +15,7 @@ import { TAO, freshKey, keyFrom, startOurs } from "../chain/test-chain.test-supp
 import { answerWallet } from "../wallet/wallet-book.ts";
 import { deskOf } from "./payout-desk.ts";
 import { PayoutJournal } from "./payout-journal.ts";
-import { payerOf, payingNetwork } from "./paying-network.test-support.ts";
+import { payerOf, payingNetwork, planOf } from "./paying-network.test-support.ts";
 
 const SEED = new Uint8Array(32).fill(21);
 const POOL = encodeSs58(getPublicKey(secretFromSeed(SEED)));
@@ -37,18 +37,7 @@ async function world(pays: PayerPlan["pays"]) {
   state.account(POOL).free = 100n * TAO;
   state.stake.set(holding(POOL, HOTKEY, 1), 100n * TAO);
   const network = await payingNetwork(pays);
-  const plan: PayerPlan = {
-    home: network.home,
-    networkFolder: network.folder,
-    root: join(network.home, "wallets"),
-    wallet: "pool",
-    passwordFile: null,
-    url: chain.url,
-    genesis: chain.genesis,
-    pays,
-    hotkey: pays.asset === "alpha" ? HOTKEY : null,
-    leastRao: "0",
-  };
+  const plan = planOf(network, chain, pays, HOTKEY);
   return { chain, state, network, plan };
 }
 

@@ -29,6 +29,27 @@ import { PayoutJournal } from "./payout-journal.ts";
 /** A quarter of a TAO for eight steps: a chain moves no less stake than 0.002 TAO are worth. */
 const RAO_PER_TERAFLOP = 100_000_000_000n;
 
+/** What its payer is given to pay from the wallet `pool`. */
+export function planOf(
+  { home, folder }: Pick<Awaited<ReturnType<typeof payingNetwork>>, "home" | "folder">,
+  { url, genesis }: Pick<PayerPlan, "url" | "genesis">,
+  pays: PayerPlan["pays"],
+  hotkey: PayerPlan["hotkey"],
+): PayerPlan {
+  return {
+    home,
+    networkFolder: folder,
+    root: join(home, "wallets"),
+    wallet: "pool",
+    passwordFile: null,
+    url,
+    genesis,
+    pays,
+    hotkey: pays.asset === "alpha" ? hotkey : null,
+    leastRao: "0",
+  };
+}
+
 /** A served network whose three owners have earned `amountRao` each and claimed it: nobody has paid yet. */
 export async function payingNetwork(pays: NetworkPay) {
   const home = temporaryFolder();

@@ -194,12 +194,12 @@ export class Supervisor {
     await this.#orchestrator?.stop(reason);
   }
 
-  /** Ends everything at once. */
   /** By which the network knows this computer's own worker of now; null: there is none. */
   get ownKey(): SessionKey | null {
     return this.#workers[0]?.key ?? null;
   }
 
+  /** Ends everything at once. */
   kill(): void {
     this.#ending = true;
     clearInterval(this.#memoryWatch);

@@ -12,10 +12,3 @@ export class DialogDouble implements Pick<Electron.Dialog, "showErrorBox"> {
 
   showErrorBox(): void {}
 }
-
-/** `screen`: one display. */
-export class ScreenDouble {
-  getAllDisplays(): Electron.Display[] {
-    return [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } } as Electron.Display];
-  }
-}

@@ -7,7 +7,8 @@ import {
   PowerSaveBlockerDouble,
   SystemShellDouble,
 } from "./ipc.ts";
-import { DialogDouble, ScreenDouble } from "./dialog.ts";
+import { DialogDouble } from "./dialog.ts";
+import { ScreenDouble } from "./screen.ts";
 import { setElectron, type ElectronParts } from "./parts.ts";
 import { NotificationDouble } from "./notification.ts";
 import { SafeStorageDouble } from "./safe-storage.ts";

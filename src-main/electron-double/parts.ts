@@ -1,7 +1,8 @@
 import type { AppDouble } from "./app.ts";
 import type { ContextBridgeDouble, IpcMainDouble, IpcRendererDouble } from "./ipc.ts";
 import type { PowerMonitorDouble, PowerSaveBlockerDouble, SystemShellDouble } from "./ipc.ts";
-import type { DialogDouble, ScreenDouble } from "./dialog.ts";
+import type { DialogDouble } from "./dialog.ts";
+import type { ScreenDouble } from "./screen.ts";
 import type { SafeStorageDouble } from "./safe-storage.ts";
 import type { ProtocolDouble, SessionDouble } from "./session.ts";
 

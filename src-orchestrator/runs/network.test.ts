@@ -360,7 +360,7 @@ describe("trouble", () => {
       fleet.tick(5_000);
     }
     expect(fleet.state.lastTrouble).toEqual({
-      text: "Stage 1 had trouble: tensor-not-finite. as stage 0 saw it",
+      text: "Slice 1 had trouble: tensor-not-finite. as stage 0 saw it",
       times: 3,
     });
   });

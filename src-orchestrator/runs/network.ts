@@ -240,7 +240,7 @@ function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effec
   const interruptedAt = event.cause === "drained" ? null : state.interruptedAt;
   const without = vacate({ ...state, nodes, interruptedAt }, event.sessionKey);
   if (index === null || state.phase === "finished") return without;
-  const reason = `The node of stage ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
+  const reason = `The computer of slice ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
   return interrupt(without, event, 0, event.cause !== "drained", reason, effects);
 }
 
@@ -251,7 +251,7 @@ function leftTeam(
   effects: Effect[],
 ): NetworkState {
   const index = stageOf(state, event.sessionKey);
-  const reason = `The node of stage ${(index ?? 0) + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
+  const reason = `The computer of slice ${(index ?? 0) + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
   const isHolder = index !== null && (state.team?.run ?? null) === null;
   const left = leaveTeam(state, event.sessionKey, event.cause, event, effects);
   if (state.phase === "finished") return vacate(left.state, event.sessionKey);
@@ -447,7 +447,7 @@ function trouble(
   const told = isOfNumbers(code)
     ? `${code}. ${message.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 400)}`
     : `${code}.`;
-  const text = `Stage ${index + 1} had trouble: ${told}`;
+  const text = `Slice ${index + 1} had trouble: ${told}`;
   const before = state.lastTrouble;
   // Which stage first meets what is no number is a matter of chance.
   const isAgain = before?.text === text || (isOfNumbers(code) && OF_NUMBERS.test(before?.text ?? ""));

@@ -1,4 +1,4 @@
-import { phrase, say } from "../../src-protocol/say.ts";
+import { say } from "../../src-protocol/say.ts";
 import { getBridge } from "../bridge/bridge.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
@@ -9,14 +9,13 @@ import { amount, clock, count, dayAndMonth, moment, type Asset, unitOf } from ".
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { type ReceiptHour, receiptHours } from "./receipt-hours.ts";
+import { SHOWN_LATER } from "./shown-later.ts";
 import styles from "./receipt-table.module.css";
 
 /** As many as are told at once. */
 const ASKED = 500;
 /** Of one hour. */
 const SHOWN = 50;
-/** Of a table that was never read. */
-export const SHOWN_LATER = phrase("Shown as soon as the connection is back.");
 const REFRESH_MS = 3_000;
 const ask = async () => (await getBridge().call("earnings.receipts", { limit: ASKED })).receipts;
 

@@ -59,7 +59,7 @@ test("in a joined network it says which homes it waits for, and that the network
   if (run === null) throw new Error("no run");
   const remote = { ...network, kind: "remote", name: "Maple Street", url: "https://203.0.113.1:1" } as const;
   const waiting = {
-    node: phase("waiting", "The node of stage 2 left."),
+    node: phase("waiting", "The computer of slice 2 left."),
     run: { ...run, phase: "waiting", detail: "Waiting for 1 more computer: slice 2 is looking for a home." },
   } as const;
   const { word, reason } = state({ ...waiting, network: remote });
