@@ -4,16 +4,24 @@ import { type DaemonProcess, startNewDaemon } from "./daemon-process.ts";
 
 const PICTURES = "test-results/screenshots";
 
-/** Tab until a control of this name has the focus, as somebody without a mouse does. */
+/** What a reader of the screen hears of what has the focus; nothing while that is outside of the page's controls. */
+const focusedName = (page: Page) =>
+  page.evaluate(() => {
+    const element = document.activeElement;
+    if (element === null || element === document.body) return "";
+    const name = element.getAttribute("aria-label") ?? element.closest("label")?.textContent;
+    return (name ?? element.textContent).trim();
+  });
+
+/**
+ * Tab until a control of this name has the focus, as somebody without a mouse does: once it is there,
+ * for behind the last control the focus leaves the page, and comes back with the next press.
+ */
 async function tabTo(page: Page, name: string): Promise<void> {
-  const focused = page.locator(":focus");
+  await expect(page.getByText(name).first()).toBeVisible();
   for (let press = 0; press < 40; press += 1) {
     await page.keyboard.press("Tab");
-    const text = await focused.evaluate(
-      (element) =>
-        element.getAttribute("aria-label") ?? element.closest("label")?.textContent ?? element.textContent,
-    );
-    if (text?.trim().startsWith(name) === true) return;
+    if ((await focusedName(page)).startsWith(name)) return;
   }
   throw new Error(`Nothing of the name ${name} is reached with Tab.`);
 }
