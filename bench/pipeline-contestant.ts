@@ -51,15 +51,46 @@ export function resume({ pids }: Contestant): void {
   for (const pid of pids) process.kill(pid, "SIGCONT");
 }
 
-/** Tokens per second between the first and the last step that were finished inside the window. */
-export function speedIn({ from, to }: Window, finished: readonly number[], tokensPerStep: number): number {
-  const inside = finished.filter((at) => at >= from && at <= to);
-  const [first, last] = [inside[0], inside.at(-1)];
-  if (first === undefined || last === undefined || last === first) {
+/**
+ * Tokens per second in each of a training's windows, in their order; null: none of its steps can be told there.
+ *
+ * Its windows are put end to end, for between them it stands still: a step that two windows share counts in
+ * both by the time that it had in each. So a step may take longer than a window, and none is left out.
+ */
+export function speedsIn(
+  windows: readonly Window[],
+  finished: readonly number[],
+  tokensPerStep: number,
+): (number | null)[] {
+  let before = 0;
+  const spans = windows.map((window) => {
+    const from = before;
+    before += window.to - window.from;
+    return { window, from, to: before };
+  });
+  const end = windows.at(-1)?.to ?? 0;
+  const ends = finished
+    .filter((at) => at <= end)
+    .flatMap((at) => {
+      const span = spans.findLast(({ window }) => window.from <= at);
+      // Heard of when it stood still already.
+      return span === undefined ? [] : [Math.min(span.to, span.from + at - span.window.from)];
+    })
+    .toSorted((a, b) => a - b);
+  const [first, last] = [ends[0], ends.at(-1)];
+  if (first === undefined || last === undefined || last === first)
     throw new Failure(
       "bench-too-slow",
-      `Fewer than two steps were finished within ${(to - from) / 1000} s: this computer is too slow or too busy for this benchmark.`,
+      `Fewer than two steps were finished in ${windows.length} windows: this computer is too slow or too busy for this benchmark.`,
     );
-  }
-  return ((inside.length - 1) * tokensPerStep * 1000) / (last - first);
+  const stepsBy = (at: number): number => {
+    const after = ends.findIndex((end) => end > at);
+    if (after <= 0) return after === 0 ? 0 : ends.length - 1;
+    const [from = 0, to = 0] = [ends[after - 1], ends[after]];
+    return after - 1 + (at - from) / (to - from);
+  };
+  return spans.map(({ from, to }) => {
+    const [begin, stop] = [Math.max(from, first), Math.min(to, last)];
+    return stop > begin ? ((stepsBy(stop) - stepsBy(begin)) * tokensPerStep * 1000) / (stop - begin) : null;
+  });
 }

@@ -12,7 +12,7 @@ import type { BenchOptions, Progress } from "./bench.ts";
 import { median } from "./median.ts";
 import { caseRun, PIPELINE_CASES } from "./pipeline-case.ts";
 import type { CaseRun, PipelineCase } from "./pipeline-case.ts";
-import { alone, resume, speedIn, warmedUp } from "./pipeline-contestant.ts";
+import { alone, resume, speedsIn, warmedUp } from "./pipeline-contestant.ts";
 import type { Contestant, Window } from "./pipeline-contestant.ts";
 import { TORCH_WAYS, torchPipeline } from "./pipeline-peer.ts";
 
@@ -66,6 +66,8 @@ export async function benchPipeline(
   for (const name of names) {
     const measured = await measure(name, arithmetic, runs, progress);
     cases.push(measured.speed);
+    // Said at once: a later case may fail.
+    progress(`${name}: ${JSON.stringify(measured.speed)}`);
     if (name === "default") parametersSha256 = measured.parametersSha256;
   }
   const [first] = cases;
@@ -99,27 +101,34 @@ async function measure(
     }
     // The last: it may not stand still for long.
     const network = await begin(await embeddedNetwork(of), "The embedded network");
-    const windows = others.map((): { own: Window; other: Window }[] => []);
+    const windows = others.map((): Window[] => []);
+    // Against each of the others in turn.
+    const ownWindows: { index: number; window: Window }[] = [];
     for (let round = 1; round <= rounds; round++) {
-      for (const [index, other] of others.entries())
-        if (other !== null)
-          windows[index]?.push({
-            other: await alone(other, WINDOW_MS),
-            own: await alone(network, WINDOW_MS),
-          });
+      for (const [index, other] of others.entries()) {
+        if (other === null) continue;
+        windows[index]?.push(await alone(other, WINDOW_MS));
+        ownWindows.push({ index, window: await alone(network, WINDOW_MS) });
+      }
       progress(`${name}: round ${round} of ${rounds}, load ${loadavg()[0]?.toFixed(1)}`);
     }
     for (const contestant of open) resume(contestant);
     const tokensPerStep = run.batch * run.sequence * run.microBatches;
-    const ownSteps = await network.finished();
+    const ownSpeeds = speedsIn(
+      ownWindows.map(({ window }) => window),
+      await network.finished(),
+      tokensPerStep,
+    );
     const pairs: { own: number; other: number }[][] = [];
     for (const [index, other] of others.entries()) {
-      const steps = (await other?.finished()) ?? [];
+      const own = ownSpeeds.filter((_, at) => ownWindows[at]?.index === index);
+      const speeds =
+        other === null ? [] : speedsIn(windows[index] ?? [], await other.finished(), tokensPerStep);
       pairs.push(
-        (windows[index] ?? []).map((window) => ({
-          own: speedIn(window.own, ownSteps, tokensPerStep),
-          other: speedIn(window.other, steps, tokensPerStep),
-        })),
+        speeds.flatMap((speed, round) => {
+          const beside = own[round] ?? null;
+          return speed === null || beside === null ? [] : [{ own: beside, other: speed }];
+        }),
       );
     }
     const [ofOne = [], ofTorch = [], ofInstalled = []] = pairs;
