@@ -19,9 +19,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /**
- * The families of the daemon, and the files by which the others come in; everything else of a family is its own.
- * A family has few doors, and not one file that names them all: whoever asks `run-plan.ts` for a number would
- * load all that runs need. `start/`, `daemon.ts` and `main.ts` put the parts together and may take each.
+ * The families of the daemon, the worker and the orchestrator, and the files by which the others come in;
+ * everything else of a family is its own. A family has few doors, and mostly not one file that names them all:
+ * whoever asks `run-plan.ts` for a number would load all that runs need. The files beside the families, and
+ * the daemon's `start/`, put the parts together and may take each.
  */
 const DOORS: Record<string, readonly string[]> = {
   agents: ["agents"],
@@ -65,8 +66,67 @@ const DOORS: Record<string, readonly string[]> = {
     "wallet-hotkey",
   ],
 };
-/** Where the daemon's parts are put together. */
-const PUTS_TOGETHER = new Set(["start", "daemon.ts", "main.ts", "options.ts"]);
+const WORKER_DOORS: Record<string, readonly string[]> = {
+  compute: [
+    "compute",
+    "compute-call",
+    "open-files",
+    "parameter-home",
+    "release",
+    "session-options",
+    "sessions",
+  ],
+  control: ["control", "orchestrator-route"],
+  corpus: ["corpus-reader"],
+  limits: ["throttle"],
+  links: ["index"],
+  loading: ["blob-cache", "blob-exchange", "chunk-download", "persistently"],
+  pipeline: ["pipeline-event", "pipeline-runner", "receipts"],
+  replay: [],
+  replicas: [],
+  routing: ["head-window", "route"],
+  stage: [
+    "coded-tensor",
+    "digest",
+    "disk-failure",
+    "snapshots",
+    "stage-chain",
+    "stage-job",
+    "stage-memory",
+    "stage-samples",
+    "tensor-message",
+    "tie-parts",
+    "under-way",
+  ],
+  trial: [],
+};
+const ORCHESTRATOR_DOORS: Record<string, readonly string[]> = {
+  control: [],
+  ledger: [
+    "audit",
+    "bindings",
+    "claim-rules",
+    "claims",
+    "clock",
+    "evidence",
+    "ledger",
+    "payments",
+    "same-owner",
+    "settled",
+  ],
+  relay: [],
+  replicas: ["replica-run", "team"],
+  routing: ["step-book"],
+  runs: ["network-state", "placement", "progress", "run-host", "stage-facts"],
+  stores: ["blobs", "checkpoints", "run-store", "storage-failure", "store"],
+};
+const FAMILIES: Record<string, Record<string, readonly string[]>> = {
+  "src-daemon": DOORS,
+  "src-worker": WORKER_DOORS,
+  "src-orchestrator": ORCHESTRATOR_DOORS,
+};
+/** Where a program's parts are put together: files beside its families, and the daemon's `start`. */
+const putsTogether = (from: string) => from === "start" || from.endsWith(".ts");
 
 /** Node's built-in modules that pure folders may use: computing, never I/O. */
 const PURE_BUILT_INS = new Set(["node:crypto", "node:buffer"]);
@@ -83,7 +143,8 @@ const isTest = (file: string) =>
 export function brokenImports(root: string): string[] {
   return Object.keys(MAY_IMPORT)
     .flatMap((folder) => sources(join(root, folder)).flatMap((file) => brokenIn(root, folder, file)))
-    .concat(circlesIn(root), tableReachedIn(root), nodeInBrowser(root), doorsPassedBy(root));
+    .concat(circlesIn(root), tableReachedIn(root), nodeInBrowser(root))
+    .concat(Object.entries(FAMILIES).flatMap(([program, doors]) => doorsPassedBy(root, program, doors)));
 }
 
 function circlesIn(root: string): string[] {
@@ -116,33 +177,32 @@ function nodeInBrowser(root: string): string[] {
   );
 }
 
-/** Families of the daemon that are entered elsewhere than by their doors, and doors that nobody uses. */
-function doorsPassedBy(root: string): string[] {
-  const daemon = join(root, "src-daemon");
+/** Families of a program that are entered elsewhere than by their doors, and doors that nobody uses. */
+function doorsPassedBy(root: string, program: string, doors: Record<string, readonly string[]>): string[] {
+  const home = join(root, program);
   const used = new Set<string>();
   const broken: string[] = [];
-  for (const file of sources(daemon).filter((one) => !isTest(one))) {
-    const [from = ""] = relative(daemon, file).split(sep);
-    if (PUTS_TOGETHER.has(from)) continue;
+  for (const file of sources(home).filter((one) => !isTest(one))) {
+    const [from = ""] = relative(home, file).split(sep);
+    if (putsTogether(from)) continue;
     for (const target of importsOf(readFileSync(file, "utf8")).filter((one) => one.startsWith("."))) {
-      const [family = "", name, ...deeper] = relative(daemon, resolve(dirname(file), target)).split(sep);
+      const [family = "", name, ...deeper] = relative(home, resolve(dirname(file), target)).split(sep);
       if (name === undefined || family === "" || family === ".." || family === from || deeper.length > 0)
         continue;
       const door = name.replace(/\.ts$/, "");
       used.add(`${family}/${door}`);
-      if (!(DOORS[family] ?? []).includes(door))
+      if (!(doors[family] ?? []).includes(door))
         broken.push(
-          `${relative(root, file)} must not import src-daemon/${family}/${name}: it is no door of ${family}`,
+          `${relative(root, file)} must not import ${program}/${family}/${name}: it is no door of ${family}`,
         );
     }
   }
-  const unused = Object.entries(DOORS).flatMap(([family, doors]) =>
-    doors.map((door) => `${family}/${door}`).filter((door) => !used.has(door)),
+  // A made checkout of a test is no whole program.
+  if (!existsSync(join(home, "main.ts"))) return broken;
+  const unused = Object.entries(doors).flatMap(([family, names]) =>
+    names.map((door) => `${family}/${door}`).filter((door) => !used.has(door)),
   );
-  // A made checkout of a test has no daemon whose doors could be used.
-  return used.size === 0
-    ? broken
-    : [...broken, ...unused.map((door) => `src-daemon/${door}.ts is no door: nobody comes in by it`)];
+  return [...broken, ...unused.map((door) => `${program}/${door}.ts is no door: nobody comes in by it`)];
 }
 
 function brokenIn(root: string, folder: string, file: string): string[] {
