@@ -35,6 +35,8 @@ import type { ReplicaInstruction } from "./replica-runner.ts";
 
 const NETWORK = "fleet";
 const GENERATION = 4;
+/** A message in memory is there after a few turns of the event loop. */
+const STILL_TURNS = 20;
 
 /** Making a stage's sessions takes longer than a test does. */
 const idle = new Map<string, StageCompute[]>();
@@ -110,6 +112,10 @@ export class Fleet {
   #now = 0;
   #queue: (() => void)[] = [];
   #isDraining = false;
+  /** Nodes that load: the orchestrator hears of nothing meanwhile, or how many steps that takes would be chance. */
+  #starting = 0;
+  /** What computes or saves now. */
+  #works = 0;
   readonly #corpus: Uint8Array;
   readonly #computes: (readonly [string, StageCompute])[] = [];
 
@@ -144,6 +150,27 @@ export class Fleet {
 
   begin(): void {
     this.tell({ type: "begin" });
+  }
+
+  /** Trains `steps` steps, and on until `isDone`; at most `most`. */
+  async train(steps: number, isDone: () => boolean = () => true, most = steps): Promise<void> {
+    const next = this.onStep;
+    await new Promise<void>((resolve) => {
+      this.onStep = (step) => {
+        next(step);
+        if ((step >= steps && isDone()) || step === most) resolve();
+      };
+      this.begin();
+    });
+    this.onStep = () => undefined;
+  }
+
+  /** Resolves when all have done what they can do without more time. */
+  async still(): Promise<void> {
+    for (let turns = 0; turns < STILL_TURNS; turns++) {
+      if (this.#works > 0 || this.#isDraining || this.#starting > 0) turns = 0;
+      await new Promise(setImmediate);
+    }
   }
 
   /** Ends all work; what was made of graphs serves the next fleet. */
@@ -181,6 +208,16 @@ export class Fleet {
   }
 
   async start(stage: number, step: number | null): Promise<FleetNode> {
+    this.#starting += 1;
+    try {
+      return await this.#start(stage, step);
+    } finally {
+      this.#starting -= 1;
+      this.#drain();
+    }
+  }
+
+  async #start(stage: number, step: number | null): Promise<FleetNode> {
     const { spec } = this;
     const node = new FleetNode(this.nodes.length + 1, stage);
     const own = await computeFor(`${spec.arithmetic} ${stage}`);
@@ -204,7 +241,7 @@ export class Fleet {
         return { answer, ms: 1 };
       });
       last = done.catch(() => undefined);
-      return done;
+      return this.#counted(done);
     }) as unknown as Compute["call"];
     node.runner = new ReplicaRunner({
       spec,
@@ -220,7 +257,7 @@ export class Fleet {
       samples: samplesOf(spec, memoryCorpus(this.#corpus)),
       memory,
       save: async ({ step: at, squaredNorm }) => {
-        const saved = await chain.advance(at, squaredNorm, memory);
+        const saved = await this.#counted(chain.advance(at, squaredNorm, memory));
         const digest = sha256(`${at} ${saved.link} ${saved.stateSha256}`);
         return { ...saved, digest, onDisk: [] };
       },
@@ -387,12 +424,26 @@ export class Fleet {
     b.runner?.linked(atB);
   }
 
+  async #counted<T>(work: Promise<T>): Promise<T> {
+    this.#works += 1;
+    try {
+      return await work;
+    } finally {
+      this.#works -= 1;
+    }
+  }
+
   #later(action: () => void): void {
     this.#queue.push(action);
-    if (this.#isDraining) return;
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#isDraining || this.#starting > 0 || this.#queue.length === 0) return;
     this.#isDraining = true;
     setImmediate(() => {
       this.#isDraining = false;
+      if (this.#starting > 0) return;
       const queue = this.#queue;
       this.#queue = [];
       for (const each of queue) each();

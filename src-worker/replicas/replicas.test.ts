@@ -33,13 +33,8 @@ async function trained(
   steps: number,
   at: (step: number) => void = () => undefined,
 ): Promise<void> {
-  await new Promise<void>((resolve) => {
-    fleet.onStep = (step) => {
-      at(step);
-      if (step === steps) resolve();
-    };
-    fleet.begin();
-  });
+  fleet.onStep = at;
+  await fleet.train(steps);
 }
 
 function expectAsAlone(fleet: Fleet, steps = STEPS): void {
