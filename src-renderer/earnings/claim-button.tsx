@@ -1,4 +1,4 @@
-import { phrase, say } from "../../src-protocol/say.ts";
+import { heard, phrase, say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
 import type { ClaimRow } from "../../src-protocol/state.ts";
@@ -66,5 +66,5 @@ function said({ status, amountRao, asset, receipts, detail }: ClaimRow): string 
     amount: money(amountRao, asset),
     count: receipts,
   });
-  return detail === null ? text : `${text} ${detail}`;
+  return detail === null ? text : `${text} ${heard(detail)}`;
 }

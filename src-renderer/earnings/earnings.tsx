@@ -14,6 +14,7 @@ import { useNow } from "../parts/clock-now.ts";
 import { amount, count, money, shortened, unitOf } from "../parts/format.ts";
 import { ArrivedCard } from "./arrived-card.tsx";
 import { EarnedChart } from "./earned-chart.tsx";
+import { PriceCard } from "./price-card.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
 import { Heard } from "../parts/heard.tsx";
 
@@ -143,6 +144,7 @@ export function Earnings() {
       <ArrivedCard />
       <ClaimTable />
       <ReceiptTable />
+      <PriceCard />
     </>
   );
 }

@@ -1,4 +1,5 @@
-import { NumberField } from "../parts/number-field.tsx";
+import { Trans } from "@lingui/react";
+import { ScreenLink } from "../parts/screen-link.tsx";
 import { forecastText } from "../../src-protocol/forecast-text.ts";
 import { ownTimeZone } from "../../src-protocol/zone.ts";
 import { say } from "../../src-protocol/say.ts";
@@ -12,11 +13,9 @@ import styles from "./conditions.module.css";
 
 const WEEK_MS = 7 * 86_400_000;
 const ASK_EVERY_MS = 60_000;
-/** A desktop computer that works beside one that rests, where nothing was measured. */
-const ELECTRICITY = { pricePerKwh: 0.3, watts: 60 };
 
 /** What the next seven days bring by the rules that hold, from what was really paid; and what electricity takes of it. */
-export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules: Rules) => void }) {
+export function ComingWeek({ rules }: { rules: Rules }) {
   const id = useId();
   const saved = useDashboard(({ state }) => state?.rules);
   const connection = useDashboard(({ connection }) => connection);
@@ -31,9 +30,6 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
   const zone = useDashboard(({ state }) => state?.policy.zone ?? ownTimeZone());
   const onlyWhenIdle = saved?.onlyWhenIdle === true;
   const priced = saved !== undefined && saved.electricity !== null;
-  const { electricity } = rules;
-  const set = (change: Partial<NonNullable<Rules["electricity"]>>) =>
-    onChange({ ...rules, electricity: { ...(electricity ?? ELECTRICITY), ...change } });
   return (
     <section className={controls["card"]} aria-labelledby={`${id}-title`}>
       <div className={controls["cardHead"]}>
@@ -47,46 +43,19 @@ export function ComingWeek({ rules, onChange }: { rules: Rules; onChange: (rules
           ? " "
           : forecastText(forecast, { ifStarted: false, zone, onlyWhenIdle, priced })}
       </p>
-      {electricity === null ? (
-        <button type="button" className={controls["button"]} onClick={() => set({})}>
-          {say("Take off what electricity costs")}
-        </button>
-      ) : (
-        <div className={styles["idle"]}>
-          <NumberField
-            label={say("Electricity")}
-            unit={say("a kWh, in your currency")}
-            min={0}
-            step={0.01}
-            value={electricity.pricePerKwh}
-            onChange={(pricePerKwh) => set({ pricePerKwh })}
+      <p className={controls["hint"]}>
+        {priced ? (
+          <Trans
+            id="What electricity costs is entered under <0>Earnings</0>."
+            components={{ 0: <ScreenLink to="earnings" /> }}
           />
-          {electricity.watts === null ? (
-            <span>{say("for what is measured")}</span>
-          ) : (
-            <NumberField
-              unit={say("W more than at rest")}
-              min={0}
-              value={electricity.watts}
-              onChange={(watts) => set({ watts })}
-            />
-          )}
-          <button
-            type="button"
-            className={`${controls["button"]} ${controls["quiet"]}`}
-            onClick={() => set({ watts: electricity.watts === null ? ELECTRICITY.watts : null })}
-          >
-            {electricity.watts === null ? say("Enter the watts") : say("Use what is measured")}
-          </button>
-          <button
-            type="button"
-            className={`${controls["button"]} ${controls["quiet"]}`}
-            onClick={() => onChange({ ...rules, electricity: null })}
-          >
-            {say("Leave it out")}
-          </button>
-        </div>
-      )}
+        ) : (
+          <Trans
+            id="To take off what electricity costs, enter its price under <0>Earnings</0>."
+            components={{ 0: <ScreenLink to="earnings" /> }}
+          />
+        )}
+      </p>
     </section>
   );
 }

@@ -102,7 +102,7 @@ export function Schedule() {
       <LineCard limits={rules.limits} onChange={(limits) => edit({ ...rules, limits })} />
       <AlsoWaitCard rules={rules} onChange={edit} />
       <DaysOffCard rules={rules} onChange={edit} />
-      <ComingWeek rules={rules} onChange={edit} />
+      <ComingWeek rules={rules} />
       {draft !== null && <SaveBar rules={rules} />}
     </>
   );
