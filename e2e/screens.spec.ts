@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { ALWAYS, ONLY_WHEN_ASLEEP, type Rules } from "../src-protocol/policy.ts";
+import { startNewDaemon } from "./daemon-process.ts";
 import { expect, goTo, SCREENS, stepsLater, test } from "./fixture.ts";
 
 // `npm run e2e -- --screens`: pictures of every screen and state, in both themes and two sizes, to look at.
@@ -18,11 +19,23 @@ async function picture(page: Page, name: string): Promise<void> {
       if (name.startsWith("german-") && !GERMAN.has(`${theme}-${size}`)) continue;
       await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
       await page.setViewportSize(viewport);
+      await page.mouse.move(0, 0);
       await page.evaluate(() => window.scrollTo(0, 0));
       await page.waitForTimeout(250);
       await page.screenshot({ path: join(FOLDER, `${name}-${theme}-${size}.png`), fullPage: true });
     }
   }
+}
+
+/** What a screen shows last, when it has asked for more than the state. */
+const ANSWERED: Partial<Record<(typeof SCREENS)[number], string>> = {
+  Earnings: "main table",
+  Wallet: "main [data-testid=hotkey]",
+  Activity: "main time",
+};
+
+async function answered(page: Page, screen: (typeof SCREENS)[number]): Promise<void> {
+  await expect(page.locator(ANSWERED[screen] ?? "main section").first()).toBeVisible();
 }
 
 /** Hours that are neither now nor soon, whatever the time is. */
@@ -43,7 +56,7 @@ function notNow(): Rules {
 }
 
 test("pictures of every screen and state", async ({ dashboard, daemon }) => {
-  // About eighty pictures, on a computer that trains meanwhile.
+  // More than a hundred pictures, on a computer that trains meanwhile.
   test.setTimeout(1_500_000);
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
@@ -52,6 +65,7 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
   await dashboard.reload();
   for (const screen of SCREENS) {
     await goTo(dashboard, screen);
+    await answered(dashboard, screen);
     await picture(dashboard, `working-${screen.toLowerCase()}`);
   }
 
@@ -63,7 +77,7 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
   await speak("de");
   for (const screen of SCREENS) {
     await dashboard.locator(`nav a[href="#${screen.toLowerCase()}"]`).click();
-    await dashboard.waitForTimeout(400);
+    await answered(dashboard, screen);
     await picture(dashboard, `german-${screen.toLowerCase()}`);
   }
   await speak("en");
@@ -80,6 +94,15 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
   await goTo(dashboard, "Home");
   await dashboard.waitForTimeout(1500);
   await picture(dashboard, "paused-home");
+  await dashboard.getByRole("button", { name: "Start now" }).click();
+  await expect(dashboard.getByRole("menu")).toBeVisible();
+  await picture(dashboard, "menu-home");
+  await dashboard.keyboard.press("Escape");
+  await goTo(dashboard, "Wallet");
+  await dashboard.getByRole("button", { name: "Make a key …" }).click();
+  await picture(dashboard, "dialog-wallet");
+  await dashboard.keyboard.press("Escape");
+  await goTo(dashboard, "Home");
 
   await daemon.call("policy.resume", {});
   await daemon.call("policy.setRules", { rules: notNow() });
@@ -92,6 +115,8 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
   await picture(dashboard, "asleep-schedule");
   await daemon.call("policy.setRules", { rules: ONLY_WHEN_ASLEEP });
   await daemon.call("policy.setRules", { rules: ALWAYS });
+  await stepsLater(daemon, 20);
+  await dashboard.evaluate(() => window.location.assign("#home"));
 
   let cut: (() => Promise<void>) | undefined;
   await dashboard.routeWebSocket("**/rpc", async (socket) => {
@@ -101,12 +126,31 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
     } else await socket.close();
   });
   await dashboard.reload();
-  await expect(dashboard.getByTestId("state")).toBeVisible();
+  await expect(dashboard.getByTestId("loss-plot").locator("canvas")).toBeVisible();
+  await dashboard.waitForTimeout(1500);
   await cut?.();
   await expect(dashboard.getByText(/not answering/)).toBeVisible({ timeout: 20_000 });
   for (const screen of ["Home", "Earnings"] as const) {
     await goTo(dashboard, screen);
     await picture(dashboard, `offline-${screen.toLowerCase()}`);
+  }
+
+  const first = await startNewDaemon("tiny");
+  try {
+    await dashboard.unrouteAll();
+    await dashboard.context().clearCookies();
+    await dashboard.goto(first.url);
+    await expect(dashboard.getByTestId("signed-out")).toBeVisible();
+    await picture(dashboard, "signed-out");
+    await dashboard.goto(await first.loginUrl());
+    for (const step of ["welcome", "computer", "when", "key", "network", "summary"]) {
+      await expect(dashboard.locator("main section, main fieldset").first()).toBeVisible();
+      await picture(dashboard, `first-${step}`);
+      const buttons = dashboard.locator("main > div:last-of-type > button");
+      if (step !== "summary") await (step === "welcome" ? buttons.first() : buttons.last()).click();
+    }
+  } finally {
+    await first.stop();
   }
   process.stdout.write(`${readdirSync(FOLDER).length} pictures in e2e/artifacts\n`);
 });

@@ -105,7 +105,7 @@ function report(daemon: Daemon): NodeJS.Timeout {
         ? `Your computer ${network.offer === null ? "works for" : "was invited to"} ${network.offer?.card.name ?? network.name}.`
         : network.neighbours === 0
           ? "Your computer trains a language model, in one process."
-          : `Your computer trains a language model, cut into stages, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
+          : `Your computer trains a language model, cut into slices, together with ${network.neighbours} neighbour ${network.neighbours === 1 ? "process" : "processes"}.`,
   );
   say(`Dashboard:   ${daemon.loginUrl()}`);
   say("             It works once; `tah open` (in a checkout `npm run -s tah -- open`) makes another.");

@@ -181,7 +181,7 @@ describe("the bridge", () => {
     const inner = new FrameDouble(webContents, webContents.mainFrame);
     inner.url = PAGE;
     expect(await answers(running, pause, inner)).toEqual([]);
-    expect(running.daemon.calls.map(({ method }) => method)).toEqual(["state.subscribe"]);
+    expect(running.daemon.calls.map(({ method }) => method)).toEqual(["state.subscribe", "history.hours"]);
   });
 
   it.each(["https://evil.example/?next=app://train-at-home/", "about:blank", "file:///index.html", ""])(
@@ -204,7 +204,7 @@ describe("the bridge", () => {
     const running = await runShell();
     electron.ipcMain.emit(CHANNEL, { sender: running.window.webContents, senderFrame: null }, pause);
     await settled();
-    expect(running.daemon.calls.map(({ method }) => method)).toEqual(["state.subscribe"]);
+    expect(running.daemon.calls.map(({ method }) => method)).toEqual(["state.subscribe", "history.hours"]);
   });
 
   it.each([
@@ -222,14 +222,14 @@ describe("the bridge", () => {
     const running = await runShell();
     const got = await answers(running, { id: 1, method, params: {} });
     expect(got).toMatchObject([{ type: "error", id: 1, error: { code: "no-such-method" } }]);
-    expect(running.daemon.calls.map((call) => call.method)).toEqual(["state.subscribe"]);
+    expect(running.daemon.calls.map((call) => call.method)).toEqual(["state.subscribe", "history.hours"]);
   });
 
   it("checks parameters before the daemon sees them", async () => {
     const running = await runShell();
     const got = await answers(running, { ...pause, params: { minutes: -1, by: "dashboard" } });
     expect(got).toMatchObject([{ type: "error", error: { code: "bad-parameters" } }]);
-    expect(running.daemon.calls).toHaveLength(1);
+    expect(running.daemon.calls.map((call) => call.method)).toEqual(["state.subscribe", "history.hours"]);
   });
 
   it.each([null, 7, "text", [], {}, { id: -1 }, { id: "1", method: "state.get" }])(

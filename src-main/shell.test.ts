@@ -188,6 +188,32 @@ describe("the tray", () => {
     expect(tray.image.isTemplateImage()).toBe(true);
   });
 
+  it("tells what the day has brought, of this day and this kind of unit alone", async () => {
+    const daemon = new DaemonDouble({ running: true });
+    const hour = (at: number, asset: "test" | "tao", earnedRao: string) => ({
+      at,
+      asset,
+      earnedRao,
+      workedMs: 3_600_000,
+      tokens: 1,
+    });
+    daemon.hours = [
+      hour(NOON - 2 * 3_600_000, "test", "70000000"),
+      hour(NOON - 3_600_000, "test", "8400000"),
+      hour(NOON - 3_600_000, "tao", "5000000000"),
+    ];
+    const { tray } = await runShell({ daemon });
+    const today = "Today: 0.0784 test units (worth nothing)";
+    expect(tray.tooltip).toMatch(new RegExp(`^Train at Home\n.*\n${today.replace(/[().]/g, "\\$&")}$`, "s"));
+    expect(tray.menu?.labels()).toContain(today);
+    // A day later it says nothing until it has asked again.
+    daemon.hours = [];
+    vi.setSystemTime(NOON + 24 * 3_600_000);
+    await vi.advanceTimersByTimeAsync(60_000);
+    await settled();
+    expect(tray.tooltip).not.toContain("Today");
+  });
+
   it("is touched only when there is something new to show", async () => {
     const { tray, daemon } = await runShell();
     const before = tray.changes;

@@ -32,6 +32,7 @@ import { guardContents, guardSession } from "./security.ts";
 import { readSettings, writeSettings } from "./settings-file.ts";
 import { speak } from "./language.ts";
 import { ShellTray } from "./tray.ts";
+import { TodayEarned } from "./today-earned.ts";
 import { trayView, type TrayAction, type TrayIcon } from "./tray-view.ts";
 import { Updates, type UpdaterPort } from "./updates.ts";
 import { WindowPlace } from "./window-place.ts";
@@ -62,6 +63,7 @@ export interface ShellPorts {
 
 /** Texts name times ("tomorrow"), which grow old by themselves. */
 const REDRAW_MS = 60_000;
+const ASK_TODAY_MS = 60_000;
 const QUIT_ANSWERS = ["stop", "go-on", "cancel"] as const satisfies readonly QuitAnswer[];
 const ORDER_TO_END_MS = 5_000;
 const LOOK_FOR_END_MS = 200;
@@ -94,6 +96,7 @@ export class Shell {
   #isShuttingDown = false;
   /** Electron forgets a notification that nobody holds, and with it what a click on it does. */
   readonly #shown = new Set<Notification>();
+  readonly #today: TodayEarned;
   #updates: Updates | null = null;
   #tray: ShellTray | null = null;
   #window: BrowserWindow | null = null;
@@ -130,10 +133,19 @@ export class Shell {
       report: (evidence) => void link.call("evidence.report", { evidence }),
     });
     this.#awake = new AwakeBlocker(powerSaveBlocker);
+    this.#today = new TodayEarned({
+      call: (method, params) => link.call(method, params),
+      now: ports.now,
+      onChange: () => this.#tray?.render(),
+    });
     this.#tray = this.#makeTray();
-    link.onStatus(() => this.#render());
+    link.onStatus(() => {
+      this.#render();
+      this.#askToday();
+    });
     link.onState(() => this.#render());
     ports.every(REDRAW_MS, () => this.#render());
+    ports.every(ASK_TODAY_MS, () => this.#askToday());
     app.on("second-instance", (_event, words) => {
       this.showWindow();
       this.#invite(words);
@@ -173,6 +185,11 @@ export class Shell {
     this.#awake.follow(status.kind === "connected" ? state : null);
     this.#tray?.render();
     this.#tell();
+  }
+
+  #askToday(): void {
+    const { status, state } = this.#ports.link;
+    if (status.kind === "connected" && state !== null) void this.#today.ask(state.earnings.asset);
   }
 
   #settings(): ShellSettings {
@@ -229,7 +246,14 @@ export class Shell {
         image: (icon) => trayImage(assets, platform, icon),
         menu: (template) => Menu.buildFromTemplate(template),
         view: () =>
-          trayView(link.status, link.state, now(), this.#updates?.state, readSettings(settingsFile).atQuit),
+          trayView(
+            link.status,
+            link.state,
+            now(),
+            this.#updates?.state,
+            readSettings(settingsFile).atQuit,
+            link.state === null ? null : this.#today.rao(link.state.earnings.asset),
+          ),
         act: (action) => void this.#act(action),
       });
     } catch {

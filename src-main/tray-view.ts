@@ -1,3 +1,4 @@
+import { amount } from "../src-protocol/amounts.ts";
 import { heard, phrase, say } from "../src-protocol/say.ts";
 import { pauseChoices } from "../src-protocol/pause-choices.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
@@ -30,6 +31,8 @@ export interface TrayView {
   readonly icon: TrayIcon;
   /** State, reason and next change. */
   readonly text: string;
+  /** What the day has brought; null: nothing yet. */
+  readonly today: string | null;
   readonly menu: readonly TrayEntry[];
 }
 
@@ -45,8 +48,9 @@ export function trayView(
   now: number,
   update: UpdateState = { kind: "none" },
   atQuit: ShellSettings["atQuit"] = "ask",
+  todayRao: bigint | null = null,
 ): TrayView {
-  const view = viewOfWork(status, state, now, atQuit);
+  const view = viewOfWork(status, state, now, atQuit, todayRao);
   const entry = updateEntry(update);
   return entry === null ? view : { ...view, menu: [...view.menu, "line", entry] };
 }
@@ -83,6 +87,7 @@ function viewOfWork(
   state: DaemonState | null,
   now: number,
   atQuit: ShellSettings["atQuit"],
+  todayRao: bigint | null,
 ): TrayView {
   const open: TrayEntry = { label: say("Open the dashboard"), action: { kind: "open" } };
   const quit: TrayEntry = { label: say(QUIT[atQuit]), action: { kind: "quit" } };
@@ -92,18 +97,26 @@ function viewOfWork(
       status.kind === "ended"
         ? [{ label: say("Start Train at Home again"), action: { kind: "restart" } }]
         : [];
-    return { icon, text, menu: [{ text }, "line", ...restart, open, "line", quit] };
+    return { icon, text, today: null, menu: [{ text }, "line", ...restart, open, "line", quit] };
   }
   const { tone, reason: because } = situation(state, now);
   const reason = `${say(WORDS[tone])}: ${because}`;
   const trouble = problem(state);
   const lines: TrayEntry[] = [...(trouble === null ? [] : [{ text: trouble }]), { text: reason }];
   if (state.override !== null) lines.push({ text: overrideText(state.override, now) });
+  const today = todayRao === null ? null : todayText(todayRao, state.earnings.asset);
+  if (today !== null) lines.push({ text: today });
   return {
     icon: icon(state),
     text: trouble ?? reason,
+    today,
     menu: [...lines, "line", ...controls(state, now), "line", open, "line", quit],
   };
+}
+
+function todayText(rao: bigint, asset: DaemonState["earnings"]["asset"]): string {
+  const unit = asset === "test" ? say("test units (worth nothing)") : asset === "tao" ? "τ" : "α";
+  return say("Today: {amount} {unit}", { amount: amount(rao.toString()), unit });
 }
 
 function controls(state: DaemonState, now: number): TrayEntry[] {

@@ -13,13 +13,13 @@ export interface TrayPorts {
 export class ShellTray {
   readonly #ports: TrayPorts;
   readonly #tray: Tray;
-  #shown: { icon: TrayIcon; text: string; menu: string };
+  #shown: { icon: TrayIcon; tooltip: string; menu: string };
 
   constructor(ports: TrayPorts) {
     this.#ports = ports;
     const view = ports.view();
     this.#tray = ports.create(ports.image(view.icon));
-    this.#shown = { icon: view.icon, text: "", menu: "" };
+    this.#shown = { icon: view.icon, tooltip: "", menu: "" };
     // Where a click does arrive, it does what the first action of the menu does.
     this.#tray.on("click", () => ports.act({ kind: "open" }));
     this.render();
@@ -29,9 +29,9 @@ export class ShellTray {
   render(): void {
     if (this.#tray.isDestroyed()) return;
     const view = this.#ports.view();
-    const shown = { icon: view.icon, text: view.text, menu: JSON.stringify(view.menu) };
+    const shown = { icon: view.icon, tooltip: tooltip(view), menu: JSON.stringify(view.menu) };
     if (shown.icon !== this.#shown.icon) this.#tray.setImage(this.#ports.image(view.icon));
-    if (shown.text !== this.#shown.text) this.#tray.setToolTip(tooltip(view.text));
+    if (shown.tooltip !== this.#shown.tooltip) this.#tray.setToolTip(shown.tooltip);
     // An app indicator keeps the menu that it was given: each change needs a new one.
     if (shown.menu !== this.#shown.menu)
       this.#tray.setContextMenu(this.#ports.menu(view.menu.map((entry) => this.#item(entry))));
@@ -51,10 +51,12 @@ export class ShellTray {
   }
 }
 
-/** Windows cuts a tooltip off at 127 characters; better at a word of our choosing. */
-function tooltip(text: string): string {
+/** Windows cuts a tooltip off at 127 characters; better within the reason than within the day's number. */
+function tooltip({ text, today }: TrayView): string {
+  const end = today === null ? "" : `\n${today}`;
   const whole = `Train at Home\n${text}`;
-  return whole.length <= 127 ? whole : `${whole.slice(0, 126)}…`;
+  const room = 127 - end.length;
+  return `${whole.length <= room ? whole : `${whole.slice(0, room - 1)}…`}${end}`;
 }
 
 /** `&` marks the next letter as a shortcut in a menu: doubled it is itself. */

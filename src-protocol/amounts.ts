@@ -1,4 +1,5 @@
 import { say, spokenLocale } from "./say.ts";
+import { formatTao, RAO_PER_TAO } from "./units.ts";
 
 /** Figures as a person reads them, in the language that is spoken. */
 
@@ -21,6 +22,21 @@ export function withPoint(digits: string): string {
     .formatToParts(1.5)
     .find(({ type }) => type === "decimal")?.value;
   return digits.replace(".", point ?? ".");
+}
+
+/**
+ * An amount to be glanced at: four digits that count, rounded down, never more than there is.
+ * `2134567n` → `"0.002134"`. The exact amount is `formatTao`'s.
+ */
+export function amount(rao: string): string {
+  const value = BigInt(rao);
+  if (value === 0n) return "0";
+  const integerDigits = (value / RAO_PER_TAO).toString();
+  const step =
+    value >= RAO_PER_TAO
+      ? 10n ** BigInt(Math.max(5, 5 + integerDigits.length))
+      : 10n ** BigInt(Math.max(0, value.toString().length - 4));
+  return withPoint(formatTao((value / step) * step));
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

@@ -69,7 +69,7 @@ function memory({ limits, held, memoryBytes, noGroup, platform }: LimitsSeen): L
     used: held === null || held.memoryBytes === null ? null : gb(held.memoryBytes),
   } as const;
   if (held === null) return { ...base, enforced: null, by: NO_WORKERS };
-  const room = "a stage is taken only where it has room";
+  const room = "a slice is taken only where it has room";
   if (most === null) return { ...base, enforced: room, by: "the worker's budget" };
   const each = `${gb(held.share.memoryBytes ?? 0)}${held.workers === 1 ? "" : ` for each of ${held.workers} workers`}`;
   const watch = platform === "linux" ? ["a worker that holds more is ended"] : [];
@@ -126,7 +126,7 @@ function power({ power: seen }: LimitsSeen): LimitRow {
     what: "power",
     asked: "no limit",
     enforced: null,
-    by: "watts are shown, not limited: `quiet` and fewer cores lower them",
+    by: "watts are shown, not limited: “quiet” and fewer cores lower them",
     used: "watts" in seen ? `${seen.watts.toFixed(1)} W (${seen.of})` : `not known: ${seen.why}`,
   };
 }

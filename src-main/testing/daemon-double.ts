@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { apiRequest, METHODS, type ApiFile, type ApiMessage } from "../../src-protocol/methods.ts";
 import { diff, type Json } from "../../src-protocol/patch.ts";
+import type { WorkedHour } from "../../src-protocol/history.ts";
 import { ALWAYS } from "../../src-protocol/policy.ts";
 import { daemonState, type DaemonState } from "../../src-protocol/state.ts";
 import type { DaemonLinkPorts } from "../daemon-link.ts";
@@ -71,6 +72,7 @@ export class DaemonDouble {
   state: DaemonState = someState();
   /** Why it will not start. */
   startFailure: string | null = null;
+  hours: readonly WorkedHour[] = [];
   readonly calls: { method: string; params: unknown }[] = [];
   starts = 0;
   terminated = 0;
@@ -150,7 +152,8 @@ export class DaemonDouble {
     this.calls.push({ method, params: METHODS[method].params.parse(params) });
     if (this.behaviour === "hangs") return;
     const subscribed = method === "state.subscribe" || method === "state.get";
-    this.#send({ type: "result", id, result: subscribed ? this.state : {} });
+    const result = subscribed ? this.state : method === "history.hours" ? { hours: this.hours } : {};
+    this.#send({ type: "result", id, result });
     if (method === "daemon.quit") this.end();
   }
 

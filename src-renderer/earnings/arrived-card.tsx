@@ -72,7 +72,7 @@ export function ArrivedTable({ settled: { asset, windows, devices }, prices }: T
   const isSeveral = devices.length > 1;
   if (windows.every(({ payments }) => payments === 0))
     return (
-      <p className={controls["empty"]}>
+      <p className={controls["hint"]}>
         {say("No payment has arrived yet. The first one appears here when a claim is paid.")}
       </p>
     );

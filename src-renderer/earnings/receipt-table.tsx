@@ -73,7 +73,7 @@ function HourOfReceipts({
         <span className={styles["when"]}>{name}</span>
         <span className={styles["count"]}>
           {isCut
-            ? say("{count, plural, one {# receipt} other {# receipts}} and older ones", counted)
+            ? say("the newest {count, plural, one {receipt} other {# receipts}} of it", counted)
             : say("{count, plural, one {# receipt} other {# receipts}}", counted)}
         </span>
         <span className={styles["sum"]}>

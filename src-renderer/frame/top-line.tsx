@@ -28,8 +28,9 @@ export function TopLine() {
   // The tab tells the two things that somebody looks for in passing.
   useEffect(() => {
     const today = earned === 0n ? [] : [say("{amount} today", { amount: amount(earned.toString()) })];
-    document.title = [...(said === null ? [] : [said.word]), ...today, say("Train at Home")].join(" · ");
-  }, [said, earned]);
+    const word = connection === "lost" ? say("Connection lost") : said?.word;
+    document.title = [...(word === undefined ? [] : [word]), ...today, say("Train at Home")].join(" · ");
+  }, [said, earned, connection]);
 
   const act = async (action: () => Promise<unknown>) => {
     setFailure(null);

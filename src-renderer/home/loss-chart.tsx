@@ -12,6 +12,7 @@ import { RangeChoice } from "../parts/range-choice.tsx";
 import { TableBox } from "../parts/table-box.tsx";
 import { useLanguage } from "../language/language.ts";
 import { useAppearance } from "../frame/theme.ts";
+import { SHOWN_LATER } from "../earnings/shown-later.ts";
 import { nextText } from "../../src-protocol/why.ts";
 
 const MOST_DRAWN = 800;
@@ -36,8 +37,10 @@ export function LossChart() {
   const language = useLanguage();
   const tableId = useId();
   const known = useDashboard(({ pointsKnown }) => pointsKnown);
+  const isLost = useDashboard(({ connection }) => connection === "lost");
   const measured = useDashboard(({ state }) => state?.run?.heldOutLoss ?? null);
-  const heldOut = points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? measured;
+  // The same figure as above the chart: a step's point may come a moment after the state.
+  const heldOut = measured ?? points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? null;
   const drawn = thinned(points, MOST_DRAWN);
   const hovered = hoveredIndex === null ? null : (drawn[hoveredIndex] ?? null);
   const shown = hovered ?? points.at(-1) ?? null;
@@ -79,7 +82,9 @@ export function LossChart() {
       )}
       <div id={tableId}>
         {points.length === 0 ? (
-          <div className={styles["noPoint"]}>{known && <NoPoint />}</div>
+          <div className={styles["noPoint"]}>
+            {known ? <NoPoint /> : isLost && <p className={controls["empty"]}>{say(SHOWN_LATER)}</p>}
+          </div>
         ) : asTable ? (
           <LossTable points={points} />
         ) : (

@@ -43,7 +43,7 @@ export function TodayCard() {
         <Figure name={say("Worked")} value={known ? duration(today.workedMs) : "–"}>
           <Trans
             id="<0>{tokens}</0> tokens"
-            values={{ tokens: count(today.tokens) }}
+            values={{ tokens: known ? count(today.tokens) : "–" }}
             components={{ 0: <span data-testid="tokens" /> }}
           />
         </Figure>

@@ -10,6 +10,7 @@ import { Heard } from "../parts/heard.tsx";
 export function Tower() {
   const run = useDashboard(({ state }) => state?.run ?? null);
   const isResting = useDashboard(({ state }) => state?.decision.action === "pause");
+  const isOpen = useDashboard(({ connection }) => connection === "open");
   return (
     <section className={controls["card"]} aria-labelledby="tower-title">
       <div className={controls["cardHead"]}>
@@ -29,7 +30,7 @@ export function Tower() {
       ) : (
         <>
           <TowerList run={run} isResting={isResting} />
-          {run.phase !== "training" && !isResting && (
+          {run.phase !== "training" && !isResting && isOpen && (
             <p className={styles["detail"]}>
               <Heard text={run.detail} />
             </p>

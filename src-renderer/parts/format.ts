@@ -1,10 +1,9 @@
 import { say, spokenLocale } from "../../src-protocol/say.ts";
-import { formatTao, RAO_PER_TAO } from "../../src-protocol/units.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 
-import { decimals, number, withPoint } from "../../src-protocol/amounts.ts";
+import { amount, decimals, number } from "../../src-protocol/amounts.ts";
 
-export { decimals, duration } from "../../src-protocol/amounts.ts";
+export { amount, decimals, duration } from "../../src-protocol/amounts.ts";
 
 export type Asset = DaemonState["earnings"]["asset"];
 
@@ -35,21 +34,6 @@ export function listed(items: readonly string[]): string {
   return items.length < 2
     ? last
     : say("{others} and {last}", { others: items.slice(0, -1).join(", "), last });
-}
-
-/**
- * An amount to be glanced at: four digits that count, rounded down, never more than there is.
- * `2134567n` → `"0.002134"`. The exact amount is `formatTao`'s.
- */
-export function amount(rao: string): string {
-  const value = BigInt(rao);
-  if (value === 0n) return "0";
-  const integerDigits = (value / RAO_PER_TAO).toString();
-  const step =
-    value >= RAO_PER_TAO
-      ? 10n ** BigInt(Math.max(5, 5 + integerDigits.length))
-      : 10n ** BigInt(Math.max(0, value.toString().length - 4));
-  return withPoint(formatTao((value / step) * step));
 }
 
 /** The sign or word of an asset. Test units never wear the sign of real money. */
