@@ -15,9 +15,11 @@ const FIRST = 2;
 const ADDRESSES = 64;
 
 const told = z.strictObject({
-  /** Connections that the other side's system took. */
+  /** Connections that were begun. */
   offered: z.int(),
-  /** Of those, the other side began its handshake. */
+  /** Of those, the other side's system took them, to be looked at. */
+  queued: z.int(),
+  /** The other side began its handshake. */
   answered: z.int(),
   /** Or closed them before that. */
   refused: z.int(),

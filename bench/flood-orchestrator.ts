@@ -11,8 +11,12 @@ import type {
   OrchestratorToDaemon,
   ServedNetwork,
 } from "../src-protocol/daemon-ipc.ts";
+import { Failure } from "../src-protocol/failure.ts";
 import { TEST_NETWORK } from "../src-orchestrator/test-support/keys.test-support.ts";
+import { OperatorClient } from "../src-cli/operator-client.ts";
 import { testRun } from "../src-orchestrator/runs/fleet.test-support.ts";
+import { NETWORK_HEADERS } from "../src-protocol/network-card.ts";
+import { parseInvitation } from "../src-protocol/invitation.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 
 const TEXT = "Call me Ishmael. ".repeat(500);
@@ -20,6 +24,8 @@ const MAIN = join(import.meta.dirname, "..", "src-orchestrator", "main.ts");
 
 export interface Flooded {
   readonly url: string;
+  /** The line that lets anybody of this bench in. */
+  readonly invitation: string;
   /** The run as it was shown last. */
   view(): RunView;
   /** A question over a connection that was there before, until its answer. */
@@ -32,16 +38,18 @@ export interface Flooded {
 
 /** Where the flood is made, it is somebody else's address: loopback's own would have other limits. */
 const HOST = "0.0.0.0";
+/** Three nodes, and newcomers. */
+const USES = 100;
 const SERVED: ServedNetwork = {
   name: "Flooded",
   operator: "",
-  open: true,
+  open: false,
   page: false,
   addresses: [{ host: "127.0.0.1", port: null }],
   certificate: null,
 };
 
-/** The real orchestrator in a process of its own, as an operator serves it: over TLS, open to everybody. */
+/** The real orchestrator in a process of its own, as an operator serves it: over TLS, for those who were invited. */
 export async function startFlooded(): Promise<Flooded> {
   const folder = mkdtempSync(join(tmpdir(), "tah-flood-"));
   const corpusFile = join(folder, "corpus.txt");
@@ -67,7 +75,12 @@ export async function startFlooded(): Promise<Flooded> {
   const [said] = (await once(child, "message")) as [OrchestratorToDaemon];
   if (said.type !== "listening") throw new Error(`the orchestrator said ${JSON.stringify(said)}`);
   const url = `https://127.0.0.1:${new URL(said.url).port}`;
-  const watch = new WebSocket(`${url.replace("http", "ws")}/v1/watch`, { rejectUnauthorized: false });
+  const { invitation } = await OperatorClient.of(folder).invite({ uses: USES, expiresInSeconds: null });
+  const headers = { [NETWORK_HEADERS.token]: tokenOf(invitation) };
+  const watch = new WebSocket(`${url.replace("http", "ws")}/v1/watch`, {
+    rejectUnauthorized: false,
+    headers,
+  });
   const first = Promise.withResolvers<RunView>();
   let latest: RunView | null = null;
   watch.on("message", (data) => {
@@ -79,6 +92,7 @@ export async function startFlooded(): Promise<Flooded> {
   const shown = await first.promise;
   return {
     url,
+    invitation,
     view: () => latest ?? shown,
     async pingMs() {
       const at = performance.now();
@@ -108,4 +122,11 @@ export async function startFlooded(): Promise<Flooded> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What whoever is invited shows. */
+export function tokenOf(invitation: string): string {
+  const parsed = parseInvitation(invitation, Date.now());
+  if (parsed instanceof Failure) throw parsed;
+  return parsed.token ?? "";
 }

@@ -3,6 +3,7 @@ import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { setTimeout as delay } from "node:timers/promises";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { CONTROL_PROTOCOL } from "../src-protocol/control.ts";
+import { NETWORK_HEADERS } from "../src-protocol/network-card.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 
 const HOST = "127.0.0.1";
@@ -19,8 +20,8 @@ export interface Greetings {
   readonly seconds: number;
 }
 
-/** What a node says first, with a proof that is nobody's, in one write behind the request. */
-function greeting(): Buffer {
+/** What a node says first, with an invitation and a proof that is nobody's, in one write behind the request. */
+function greeting(token: string): Buffer {
   const hello = {
     type: "hello",
     protocol: CONTROL_PROTOCOL,
@@ -32,7 +33,8 @@ function greeting(): Buffer {
   return Buffer.concat([
     Buffer.from(
       "GET /v1/control HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16, 1).toString("base64")}\r\n\r\n`,
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16, 1).toString("base64")}\r\n` +
+        `${NETWORK_HEADERS.token}: ${token}\r\n\r\n`,
     ),
     frame(hello),
     frame({ type: "proof", signature: "0".repeat(128) }),
@@ -46,10 +48,10 @@ function frame(message: object): Buffer {
   return Buffer.concat([head, text]);
 }
 
-/** Whole greetings over TLS, in a process of its own: `port first perSecond seconds`. */
+/** Whole greetings over TLS, in a process of its own: `port first perSecond seconds token`. */
 async function main(): Promise<void> {
-  const [port = 0, first = 0, perSecond = 0, seconds = 0] = process.argv.slice(2).map(Number);
-  const words = greeting();
+  const [port = 0, first = 0, perSecond = 0, seconds = 0] = process.argv.slice(2, 6).map(Number);
+  const words = greeting(process.argv[6] ?? "");
   const open = new Set<TLSSocket>();
   let [said, begun] = [0, 0];
   const start = performance.now();

@@ -5,6 +5,9 @@ import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
 import { modelFilesOf } from "../src-protocol/model.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { listenInQueues } from "./control/accept-queues.ts";
+import type { Listening } from "./control/accept-queues.ts";
+import { DoorList } from "./control/door-list.ts";
 import { accessByInvitation, OPEN_ACCESS } from "./control/access.ts";
 import { networkCard } from "./control/card.ts";
 import { Invitations } from "./control/invitations.ts";
@@ -85,8 +88,6 @@ const COLLECT_EVERY_MS = 5 * 60_000;
 /** Of one stage: each has a link to all of its own and of the neighbouring stages. */
 export const USUAL_REPLICAS = 32;
 
-/** Connections that the system keeps until they are looked at: in a flood, somebody honest stands among them. */
-const BACKLOG = 4_096;
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;
 
@@ -188,6 +189,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const { name = network, operator = "", open = false, page = false } = served ?? {};
     relay = served === null || isLoopback(options.host) ? null : await relayFor(served, options);
     if (relay !== null) host.nameNeighboursTo(relay.allow);
+    const door = new Door(isLoopback(options.host) ? LOOPBACK_DOOR_LIMITS : DOOR_LIMITS);
     const server = await createServer({
       store,
       blobs,
@@ -225,7 +227,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onAccepted: pay,
       onCorrupt: (sha256) => host.dispatch({ type: "checkpointLost", sha256 }),
       loopback: isLoopback(options.host),
-      door: new Door(isLoopback(options.host) ? LOOPBACK_DOOR_LIMITS : DOOR_LIMITS),
+      door,
     });
     const close = async (): Promise<void> => {
       clearInterval(collector);
@@ -237,7 +239,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       await server.close();
       store.close();
     };
-    const url = await listen(server, options.host, options.port).catch((error: unknown) => {
+    const { url, end } = await listen(server, options, door).catch((error: unknown) => {
       clearInterval(collector);
       clearInterval(keeper);
       stopBlocks();
@@ -262,6 +264,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     let closing: Promise<void> | null = null;
     const closeAll = async (): Promise<void> => {
       await desk.close();
+      end();
       await close();
     };
     return { url, host, store, close: () => (closing ??= closeAll()) };
@@ -308,9 +311,17 @@ async function relayFor(
   }
 }
 
-async function listen(server: FastifyInstance, host: string, port: number): Promise<string> {
+async function listen(
+  server: FastifyInstance,
+  { host, port, served }: OrchestratorOptions,
+  door: Door,
+): Promise<Listening> {
   try {
-    return await server.listen({ host, port, backlog: BACKLOG });
+    return await listenInQueues(
+      server,
+      { host, port },
+      (served ?? null) === null ? null : new DoorList(door),
+    );
   } catch (error) {
     await server.close();
     const code = error instanceof Error && "code" in error ? error.code : "";

@@ -8,6 +8,7 @@ import {
 import type { NodeMessage, OrchestratorMessage } from "../../src-protocol/control.ts";
 import type { Delegation } from "../../src-protocol/delegation.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
+import { NETWORK_HEADERS } from "../../src-protocol/network-card.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
@@ -89,6 +90,8 @@ export class FakeNet {
 }
 
 export interface FakeNodeOptions {
+  /** Of its invitation. */
+  readonly token?: string;
   /** Digests of steps by stage that it brings along. */
   readonly disk?: Map<number, Map<number, string>>;
   readonly delegation?: Delegation;
@@ -123,7 +126,11 @@ export class FakeNode {
     this.signer = options.signer ?? createSessionSigner();
     this.hotkey = hotkey(number);
     this.disk = options.disk ?? new Map<number, Map<number, string>>();
-    this.socket = new WebSocket(`${url.replace("http", "ws")}/v1/control`, { rejectUnauthorized: false });
+    const headers = options.token === undefined ? {} : { [NETWORK_HEADERS.token]: options.token };
+    this.socket = new WebSocket(`${url.replace("http", "ws")}/v1/control`, {
+      rejectUnauthorized: false,
+      headers,
+    });
     this.socket.on("upgrade", ({ socket }) => (this.channel = channelOf(socket)));
     this.socket.on("message", (data) =>
       this.hear(orchestratorMessage.parse(JSON.parse(String(data))), options),
