@@ -303,6 +303,7 @@ export class ReplicaNetwork {
         orchestratorUrl: this.#orchestrator.url,
         access: null,
         folder: join(this.#folder, `worker-${number}`),
+        memoryFolder: null,
         localBlobs: null,
         // As long as the daemon's own: an hour that passes at once is within it.
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),

@@ -33,9 +33,7 @@ export function statusText(state: DaemonState, now: number): string {
     lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
     const again = run.step - (run.keptStep ?? run.step);
     if (again > STEPS_APART)
-      lines.push(
-        `On disk:   step ${run.keptStep}; if everything ended at once, ${again} steps would be done again`,
-      );
+      lines.push(`On disk:   step ${run.keptStep}; after a power cut, ${again} steps would be done again`);
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
     if (working)
       lines.push(`Slices:    ${held} of ${run.stages.length} are at work${replicasText(run.stages)}`);

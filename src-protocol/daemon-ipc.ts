@@ -56,6 +56,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     access: networkAccess.nullable(),
     /** Snapshots, the corpus cache and the receipt outbox live here. */
     folder: z.string(),
+    /** In a file system that lies in memory: the newest states, which outlive the process; null: there is none. */
+    memoryFolder: z.string().nullable(),
     /** The folder of blobs of a network on this computer, to be read where they lie; null: it is elsewhere. */
     localBlobs: z.string().nullable(),
     delegation,

@@ -11,7 +11,7 @@ import { holdsExact } from "./compute/exact-answer.ts";
 import { Control } from "./control/control.ts";
 import { diskFailure } from "./stage/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
-import { Snapshots } from "./stage/snapshots.ts";
+import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
@@ -89,6 +89,7 @@ async function start(
     orchestratorUrl,
     access,
     folder,
+    memoryFolder,
     localBlobs,
     delegation,
     threads,
@@ -108,10 +109,10 @@ async function start(
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskFailure(error, folder);
   });
-  const snapshots = await Snapshots.open(join(folder, "snapshots"), warn);
+  const states = await StoredStates.open(join(folder, "snapshots"), memoryFolder, warn);
   const outbox = await ReceiptOutbox.open(
     join(folder, "receipts.jsonl"),
-    snapshots.restorable().length > 0,
+    states.restorable().length > 0,
     warn,
   );
   const station = await LinkStation.open({
@@ -140,7 +141,7 @@ async function start(
     localBlobs,
     signer,
     compute,
-    snapshots,
+    states,
     outbox,
     peers,
     web,

@@ -56,6 +56,7 @@ function startMessage(
     orchestratorUrl: url,
     access: null,
     folder,
+    memoryFolder: null,
     localBlobs: null,
     threads: threads ?? 1,
     memoryBytes: null,

@@ -34,9 +34,9 @@ import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
 import { RESTORABLE_LIMIT } from "./stage/snapshots.ts";
-import type { Snapshots } from "./stage/snapshots.ts";
 import { StageChain } from "./stage/stage-chain.ts";
 import { StageLoader } from "./stage/stage-loader.ts";
+import type { StoredStates } from "./stage/stored-states.ts";
 import { ChunkCache } from "./corpus/chunk-cache.ts";
 import { ChunkedCorpus } from "./corpus/chunked-corpus.ts";
 import { memoryCorpus } from "./corpus/corpus-reader.ts";
@@ -55,7 +55,7 @@ export interface WorkerParts {
   readonly localBlobs: string | null;
   readonly signer: SessionSigner;
   readonly compute: Compute;
-  readonly snapshots: Snapshots;
+  readonly states: StoredStates;
   readonly outbox: ReceiptOutbox;
   readonly peers: Peers;
   /** Links of a stage that has many replicas. */
@@ -209,7 +209,7 @@ export class TrainingWorker {
   /** What this node can return to by itself, for `hello`. */
   restorable(): Restorable[] {
     const [held] = this.#loader.restorable();
-    const stored = this.#parts.snapshots.restorable();
+    const stored = this.#parts.states.restorable();
     if (held === undefined) return stored;
     const isOfHeld = ({ runId, stage }: Restorable): boolean => runId === held.runId && stage === held.stage;
     const steps = new Map(
@@ -453,15 +453,15 @@ export class TrainingWorker {
     { memory, chain, period }: Trained,
     receipts: readonly SignedReceipt[],
   ): Promise<SavedSnapshotState> {
-    const { snapshots, compute } = this.#parts;
+    const { states, compute } = this.#parts;
     await this.#earned(receipts);
     await compute.download();
     const saved = await chain.advance(step, squaredNorm, memory);
     const { link } = saved;
     const isCheckpoint = isCheckpointStep(spec, step);
     const isDue = period.isDue(step) || !this.#loader.keepsLast || isCheckpoint;
-    const stored = isDue ? await snapshots.save({ spec, stage }, step, memory, link) : null;
-    const digest = stored?.digest ?? (await snapshots.digestInMemory({ spec, stage }, step, memory, link));
+    const stored = isDue ? await states.disk.save({ spec, stage }, step, memory, link) : null;
+    const digest = stored?.digest ?? (await states.keep({ spec, stage }, step, memory, link));
     this.#loader.parametersAt({ step, link, digest });
     this.#uploadAt = null;
     if (isCheckpoint && stored !== null) {
@@ -470,7 +470,7 @@ export class TrainingWorker {
       if (this.#replica === null) upload();
       else this.#uploadAt = { step, upload };
     }
-    return { ...saved, digest, onDisk: snapshots.stepsOf({ spec, stage }) };
+    return { ...saved, digest, onDisk: states.disk.stepsOf({ spec, stage }) };
   }
 
   #period(memory: SharedArrayBuffer): DiskPeriod {
@@ -491,7 +491,7 @@ export class TrainingWorker {
 
   /** In the background; a checkpoint that could not be stored is followed by the next one. */
   #upload(generation: number, step: number, path: string): void {
-    const reading = this.#parts.snapshots.checkpoint(path);
+    const reading = this.#parts.states.disk.checkpoint(path);
     // It may fail before its turn comes; that is told below.
     reading.catch(() => {});
     this.#lastUpload = this.#lastUpload.then(async () => {

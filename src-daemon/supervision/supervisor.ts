@@ -11,6 +11,7 @@ import { type CoreShare, coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
+import { memoryFolder } from "./memory-folder.ts";
 import { OwnerLine } from "./owner-line.ts";
 import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
@@ -226,7 +227,11 @@ export class Supervisor {
     const { events, worker } = this.#options;
     // What the network on this computer keeps may be read where it lies.
     const { localBlobs } = worker;
-    const sandbox = { read: localBlobs === undefined ? [] : [localBlobs], write: [member.folder] };
+    const inMemory = memoryFolder(member.folder);
+    const sandbox = {
+      read: localBlobs === undefined ? [] : [localBlobs],
+      write: [member.folder, ...(inMemory === null ? [] : [inMemory])],
+    };
     const ports = this.#ports(member.name, WORKER, sandbox, member.environment);
     const isOwn = member === this.#options.members[0];
     let state: KeptState = { kind: "stopped" };
@@ -267,6 +272,7 @@ export class Supervisor {
         onNote: (text) => events.onNote(text),
         onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
       },
+      inMemory,
     );
   }
 

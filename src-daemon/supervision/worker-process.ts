@@ -72,6 +72,7 @@ const PROVIDER_FAULTS: ReadonlySet<string> = new Set(["compute-failed", "compute
 export class WorkerProcess {
   readonly member: Member;
   readonly #settings: WorkerSettings;
+  readonly #memoryFolder: string | null;
   readonly #ports: WorkerPorts;
   readonly #child: KeptChild;
   #url: string | null = null;
@@ -95,9 +96,16 @@ export class WorkerProcess {
   #overHyperdht = false;
   #lines: string[] = [];
 
-  constructor(member: Member, settings: WorkerSettings, ports: WorkerPorts) {
+  /** `memoryFolder`: a folder in a file system that lies in memory; null: there is none. */
+  constructor(
+    member: Member,
+    settings: WorkerSettings,
+    ports: WorkerPorts,
+    memoryFolder: string | null = null,
+  ) {
     this.member = member;
     this.#settings = settings;
+    this.#memoryFolder = memoryFolder;
     this.#ports = ports;
     this.#child = new KeptChild(
       keptPorts(
@@ -214,6 +222,7 @@ export class WorkerProcess {
         orchestratorUrl: this.#url,
         access,
         folder: this.member.folder,
+        memoryFolder: this.#memoryFolder,
         localBlobs,
         delegation: delegate(this.member.hotkey, {
           network,

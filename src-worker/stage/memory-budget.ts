@@ -14,16 +14,17 @@ const SPARED = 0.5;
 type Sized = Pick<StageInfo, "memory" | "index" | "stages" | "isTail">;
 
 /**
- * Whether the state of the step before may lie in memory too, beside what training takes: then states need
+ * Whether so many states of steps before may lie in memory too, beside what training takes: then states need
  * not all go to the disk.
  */
-export function hasRoomForLast(
+export function hasRoomForStates(
+  count: number,
   stage: Sized,
   recompute: Recompute,
   availableBytes: number,
   allowedBytes: number,
 ): boolean {
-  const bytes = predictedBytes(stage, recompute) + stage.memory[recompute].stateBytes;
+  const bytes = predictedBytes(stage, recompute) + count * stage.memory[recompute].stateBytes;
   return bytes <= SPARED * availableBytes && bytes <= allowedBytes;
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { access, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
@@ -22,8 +22,8 @@ import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 
 /** The pipeline's stages are never more than one snapshot apart: the last two are never written over. */
 const NEWEST = 2;
-/** With two of before, and what is written just now. */
-const SLOTS = 4;
+/** On a disk with two of before, and what is written just now. */
+const SLOTS = { disk: 4, memory: NEWEST } as const;
 const SLOT = /^slot-(\d)\.snapshot$/;
 /** Of copies that are being uploaded. */
 const CHECKPOINT_SUFFIX = ".checkpoint";
@@ -64,9 +64,13 @@ export interface SavedSnapshot {
   readonly digest: string;
 }
 
-/** The snapshots in one worker's folder. A file that cannot be trusted is set aside, never used and never deleted. */
+/**
+ * The snapshots in one worker's folder. A file that cannot be trusted is never used: on a disk it is set aside and
+ * never deleted, in a file system that lies in memory it is removed.
+ */
 export class Snapshots {
   readonly #folder: string;
+  readonly #on: keyof typeof SLOTS;
   readonly #report: (failure: Failure) => void;
   /** Verified, by path. */
   readonly #slots = new Map<string, Slot>();
@@ -75,14 +79,19 @@ export class Snapshots {
   /** A slot that is being uploaded, and stays as it is until then. */
   #uploading: string | null = null;
 
-  private constructor(folder: string, report: (failure: Failure) => void) {
+  private constructor(folder: string, report: (failure: Failure) => void, on: keyof typeof SLOTS) {
     this.#folder = folder;
     this.#report = report;
+    this.#on = on;
   }
 
   /** Reads and verifies everything in `folder`, which is made when missing. `report` hears of files set aside. */
-  static async open(folder: string, report: (failure: Failure) => void): Promise<Snapshots> {
-    const snapshots = new Snapshots(folder, report);
+  static async open(
+    folder: string,
+    report: (failure: Failure) => void,
+    on: keyof typeof SLOTS = "disk",
+  ): Promise<Snapshots> {
+    const snapshots = new Snapshots(folder, report, on);
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const names = await readdir(folder, { recursive: true });
@@ -123,7 +132,7 @@ export class Snapshots {
     memory: SharedArrayBuffer,
     link?: string,
   ): Promise<SavedSnapshot> {
-    const path = this.#placeFor({ spec, stage }, step);
+    const path = this.#placeFor(spec.runId, stage, step);
     const name = nameOf({ spec, stage }, step, link);
     // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
     // a torn file; a home's SSD should not be flushed at every step.
@@ -164,7 +173,45 @@ export class Snapshots {
     }));
   }
 
-  /** The newest step of a run, of any stage, that is on this disk. */
+  /** Of all that lies here. */
+  get bytes(): number {
+    return [...this.#slots.values()].reduce((sum, { header }) => sum + header.payloadBytes, 0);
+  }
+
+  /** Puts what `from` has and this has not in a place here, as it is. Rejects as `save` does. */
+  async take(from: Snapshots): Promise<void> {
+    const oldestFirst = [...from.#slots.values()].sort((a, b) => a.header.step - b.header.step);
+    for (const slot of oldestFirst) {
+      const { runId, stage, step } = slot.header;
+      const own = this.#slot(runId, stage, step);
+      if (own !== null && snapshotDigest(own.header) === snapshotDigest(slot.header)) continue;
+      const path = this.#placeFor(runId, stage, step);
+      const temporary = `${path}.writing`;
+      try {
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await copyFile(slot.path, temporary);
+        const { atime, mtime } = await stat(slot.path);
+        await utimes(temporary, atime, mtime);
+        if (!this.#slots.has(path) && !this.#unfinished.has(path)) await this.#setAsideUnknown(path);
+        await rename(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => undefined);
+        throw diskFailure(error, path);
+      }
+      this.#unfinished.delete(path);
+      this.#slots.set(path, { ...slot, path });
+    }
+  }
+
+  /** Removes everything; what is in use elsewhere is not asked for. */
+  async clear(): Promise<void> {
+    this.#slots.clear();
+    this.#unfinished.clear();
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names) await rm(join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  /** The newest step of a run, of any stage, that is here. */
   newest(runId: string): { readonly step: number; readonly writtenAt: number } | null {
     let newest: { step: number; writtenAt: number } | null = null;
     for (const { header, writtenAt } of this.#slots.values())
@@ -279,14 +326,16 @@ export class Snapshots {
    * Where the state of `step` is written: over the same step of another history, where nothing is, or over
    * the one that others have least likely in common with this node. What lies ahead did not happen.
    */
-  #placeFor({ spec, stage }: StageOfRun, step: number): string {
-    const all = this.#slotsOf(spec.runId, stage);
+  #placeFor(runId: string, stage: number, step: number): string {
+    const all = this.#slotsOf(runId, stage);
     const known = all.filter(({ path }) => path !== this.#uploading);
     const same = all.find(({ header }) => header.step === step);
     if (same !== undefined && same.path !== this.#uploading) return same.path;
     if (same !== undefined) this.#forget(same.path);
-    const folder = this.#folderOf(spec.runId, stage);
-    const places = Array.from({ length: SLOTS }, (_, slot) => join(folder, `slot-${slot}.snapshot`));
+    const folder = this.#folderOf(runId, stage);
+    const places = Array.from({ length: SLOTS[this.#on] }, (_, slot) =>
+      join(folder, `slot-${slot}.snapshot`),
+    );
     const free = places.find((path) => !this.#slots.has(path) && path !== this.#uploading);
     if (free !== undefined) return free;
     const isAhead = ({ header }: Slot): boolean => header.step > step;
@@ -328,7 +377,7 @@ export class Snapshots {
       try {
         const header = await readSnapshotHeader(source);
         await readSnapshotPayload(source, header, null);
-        const isSlot = Number(SLOT.exec(basename(path))?.[1]) < SLOTS;
+        const isSlot = Number(SLOT.exec(basename(path))?.[1]) < SLOTS[this.#on];
         if (!isSlot || dirname(path) !== this.#folderOf(header.runId, header.stage)) {
           throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
         }
@@ -355,6 +404,7 @@ export class Snapshots {
 
   async #setAside(path: string, error: unknown): Promise<void> {
     this.#slots.delete(path);
+    if (this.#on === "memory") return await rm(path, { force: true });
     const kept = await unusedName(`${path}.corrupt`);
     await rename(path, kept);
     const { code, message } = failureBody(error);

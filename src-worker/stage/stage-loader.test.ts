@@ -1,7 +1,15 @@
-import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Stage } from "../../src-engine/stage.ts";
 import { stagesOf } from "../../src-engine/stages.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
@@ -10,6 +18,7 @@ import { StageLoader } from "./stage-loader.ts";
 import type { LoadRequest } from "./stage-loader.ts";
 import { stageBytes } from "./stage-memory.ts";
 import { Snapshots } from "./snapshots.ts";
+import { StoredStates } from "./stored-states.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
 /** What a worker loads when it is told to, against its own disk; the compute thread does as it is told. */
@@ -25,6 +34,7 @@ function openedStage(): Stage {
 }
 
 let folder: string;
+let states: StoredStates;
 let snapshots: Snapshots;
 let now: number;
 let room: number;
@@ -39,18 +49,24 @@ function memoryOf(value: number): SharedArrayBuffer {
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-loader-"));
-  snapshots = await Snapshots.open(folder, () => undefined);
   now = performance.now();
   room = 2 ** 34;
-  loader = loaderOf(snapshots);
+  await begin(null);
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function loaderOf(of: Snapshots): StageLoader {
+/** As a process of the worker begins. */
+async function begin(memoryFolder: string | null): Promise<void> {
+  states = await StoredStates.open(folder, memoryFolder, () => undefined);
+  snapshots = states.disk;
+  loader = loaderOf(states);
+}
+
+function loaderOf(of: StoredStates): StageLoader {
   const call = async (name: string) => ({ answer: name === "open" ? info : {}, ms: 1 });
   return new StageLoader({
     compute: { call: call as unknown as Compute["call"] },
-    snapshots: of,
+    states: of,
     checkpoints: { file: async (digest) => checkpoints.get(digest) ?? "" },
     models: { get: async () => new Uint8Array() },
     parts: { get: async () => [] },
@@ -100,8 +116,7 @@ it("F11: a state that was written before the clock was set back keeps nobody fro
   const { path } = await snapshots.save(stage, 38_950, memoryOf(1));
   const tomorrow = new Date(Date.now() + 24 * HOUR_MS);
   utimesSync(path, tomorrow, tomorrow);
-  snapshots = await Snapshots.open(folder, () => undefined);
-  loader = loaderOf(snapshots);
+  await begin(null);
   const checkpointSha256 = await stored(3_000_000, 5);
   expect((await load({ resumeStep: 3_000_000, checkpointSha256 }))[0]).toBe(5);
 });
@@ -152,6 +167,87 @@ it("what is in memory alone is put on the disk before it is given up", async () 
   expect((await load({ resumeStep: 1, checkpointSha256 }))[0]).toBe(7);
   expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(["aside-2"]);
   expect(snapshots.restorable()[0]?.steps.map(({ step }) => step)).toEqual([1]);
+});
+
+describe("where a file system lies in memory", () => {
+  let inMemory: string;
+  beforeEach(() => (inMemory = mkdtempSync(join(tmpdir(), "tah-memory-"))));
+  afterEach(() => rmSync(inMemory, { recursive: true, force: true }));
+
+  /** Trains the stage's steps up to this one, of which none is due on the disk. */
+  async function train(last: number): Promise<string> {
+    const memory = await load({});
+    let digest = "";
+    for (let step = 1; step <= last; step++) {
+      loader.overwriting();
+      memory.fill(step);
+      digest = await states.keep(stage, step, memory.buffer as SharedArrayBuffer, "ab".repeat(32));
+      loader.parametersAt({ step, link: "ab".repeat(32), digest });
+    }
+    return digest;
+  }
+  const stepsOf = (where: { restorable(): { steps: { step: number }[] }[] }): number[] =>
+    where.restorable().flatMap(({ steps }) => steps.map(({ step }) => step));
+
+  it("a killed process loses no step, and its disk was not written to", async () => {
+    await begin(inMemory);
+    const digest = await train(5);
+    expect([loader.keepsLast, stepsOf(snapshots)]).toEqual([true, []]);
+    await begin(inMemory);
+    expect(stepsOf(states)).toEqual([4, 5]);
+    const resumed = { ...stage, resumeStep: 5, resumeDigest: digest, checkpointSha256: null };
+    const { memory, link } = await loader.load(resumed, new AbortController().signal);
+    expect([new Float32Array(memory)[0], link]).toEqual([5, "ab".repeat(32)]);
+    expect(stepsOf(snapshots)).toEqual([]);
+  });
+
+  it("one that ends in order, or is given another stage, leaves them on the disk and the memory free", async () => {
+    await begin(inMemory);
+    await train(3);
+    await loader.toDisk();
+    expect([stepsOf(snapshots), states.bytesInMemory, readdirSync(inMemory)]).toEqual([[2, 3], 0, []]);
+    await begin(inMemory);
+    await train(4);
+    const other = { resumeStep: 0, resumeDigest: null, checkpointSha256: null };
+    await begin(inMemory);
+    await loader.load({ ...stage, stage: 0, ...other }, new AbortController().signal);
+    expect([stepsOf(snapshots).includes(4), states.bytesInMemory]).toEqual([true, 0]);
+  });
+
+  it("what is damaged there, or cut short by the kill, is not used; the step before is", async () => {
+    await begin(inMemory);
+    await train(5);
+    const [newest] = readdirSync(inMemory, { recursive: true, encoding: "utf8" })
+      .map((name) => join(inMemory, name))
+      .filter((path) => path.endsWith(".snapshot") && readFileSync(path).includes('"step":5,'));
+    writeFileSync(newest ?? "", readFileSync(newest ?? "").fill("unfinished", 0, 10));
+    await begin(inMemory);
+    expect(stepsOf(states)).toEqual([4]);
+  });
+
+  it("the newest state is kept on the disk when another history comes, and is offered no more", async () => {
+    await begin(inMemory);
+    await train(9);
+    await begin(inMemory);
+    const checkpointSha256 = await stored(5, 7);
+    expect((await load({ resumeStep: 5, checkpointSha256 }))[0]).toBe(7);
+    expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(["aside-9"]);
+    expect(stepsOf(states)).toEqual([8]);
+    expect(states.keeps).toBe(true);
+  });
+
+  it("where the computer has no room for two more, or the folder is gone, states go to the disk as elsewhere", async () => {
+    await begin(inMemory);
+    await train(2);
+    rmSync(inMemory, { recursive: true });
+    writeFileSync(inMemory, "in the way");
+    expect(await states.keep(stage, 3, memoryOf(3), "ab".repeat(32))).toMatch(/^[0-9a-f]{64}$/);
+    expect([states.keeps, loader.keepsLast]).toEqual([false, false]);
+    await begin(join(folder, "memory"));
+    room = 200e6;
+    await load({});
+    expect(states.keeps).toBe(false);
+  });
 });
 
 it("where memory has no room for it, there is no state before", async () => {

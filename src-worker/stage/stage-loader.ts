@@ -8,9 +8,11 @@ import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
 import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { chooseRecompute, hasRoomForLast } from "./memory-budget.ts";
+import { chooseRecompute, hasRoomForStates } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
-import type { Snapshots, StageOfRun } from "./snapshots.ts";
+import type { StageOfRun } from "./snapshots.ts";
+import { STATES_IN_MEMORY } from "./stored-states.ts";
+import type { StoredStates } from "./stored-states.ts";
 import { stageBytes } from "./stage-memory.ts";
 
 export interface LoadRequest extends StageOfRun {
@@ -38,7 +40,7 @@ export interface LinkedAt {
 
 export interface LoaderPorts {
   readonly compute: Pick<Compute, "call">;
-  readonly snapshots: Snapshots;
+  readonly states: StoredStates;
   /** By a digest, with how many bytes it has at most: the path of the verified file. */
   readonly checkpoints: {
     file(digest: string, mostBytes: number, signal?: AbortSignal): Promise<string>;
@@ -64,7 +66,7 @@ const MISSED_STEPS = 10_000;
 interface Held extends Omit<LoadedStage, "link"> {
   readonly key: string;
   readonly of: StageOfRun;
-  /** The state before, where it has room. */
+  /** The state before, where it has room and states do not lie in memory that outlives the process. */
   readonly last: { readonly memory: SharedArrayBuffer; at: LinkedAt | null } | null;
 }
 
@@ -95,7 +97,7 @@ export class StageLoader {
 
   /** The state before is kept in memory: not every state has to be on the disk. */
   get keepsLast(): boolean {
-    return this.#held !== null && this.#held.last !== null;
+    return this.#held !== null && (this.#held.last !== null || this.#ports.states.keeps);
   }
 
   /** States that need no disk to return to, of one stage, for `hello`. */
@@ -111,10 +113,16 @@ export class StageLoader {
 
   /** Puts on the disk what is in memory alone; it must not change meanwhile. */
   async toDisk(): Promise<void> {
-    const { snapshots } = this.#ports;
+    await this.#ports.states.release();
+    await this.#lastingStates();
+  }
+
+  /** What is in this process's memory alone goes to the disk; it must not change meanwhile. */
+  async #lastingStates(): Promise<void> {
+    const { states } = this.#ports;
     for (const { of, at, memory } of this.#inMemory())
-      if (at.step > 0 && at.digest !== null && snapshots.digestOf(of, at.step) !== at.digest)
-        await snapshots.save(of, at.step, memory, at.link ?? undefined);
+      if (at.step > 0 && at.digest !== null && !states.has(of, at.step, at.digest))
+        await states.disk.save(of, at.step, memory, at.link ?? undefined);
   }
 
   /** The newest first. */
@@ -140,26 +148,32 @@ export class StageLoader {
       return { ...this.#held, link: this.#at.link };
     }
     // What others may yet need of it goes with the memory.
-    await this.toDisk();
+    await this.#lastingStates();
     const file = await this.#modelFile(spec, signal);
     const opening = { spec: { ...spec, stage }, file };
     const { answer: info } = await compute.call("open", opening, file === null ? [] : [file.buffer]);
     // What is held will be let go, or used again.
     const held = this.#held;
     const heldBytes = (held?.memory.byteLength ?? 0) + (held?.last?.memory.byteLength ?? 0);
-    const available = availableMemory() + heldBytes;
+    const { states } = this.#ports;
+    const available = availableMemory() + heldBytes + states.bytesInMemory;
     const fitting = chooseRecompute(info, available, memoryBytes);
     // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
     // results that are computed again than of those that are kept.
     const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
     const isHeld = held?.key === key;
     const memory = isHeld ? held.memory : new SharedArrayBuffer(stageBytes(info));
-    const hasRoom = hasRoomForLast(info, recompute, available, memoryBytes);
-    const last = isHeld
-      ? held.last
-      : hasRoom
-        ? { memory: new SharedArrayBuffer(memory.byteLength), at: null as LinkedAt | null }
-        : null;
+    const hasRoom = (count: number): boolean =>
+      hasRoomForStates(count, info, recompute, available, memoryBytes);
+    const keeps = hasRoom(STATES_IN_MEMORY) && (await states.hasPlaces(memory.byteLength));
+    await states.hold(request, keeps);
+    const last = keeps
+      ? null
+      : isHeld && held.last !== null
+        ? held.last
+        : hasRoom(1)
+          ? { memory: new SharedArrayBuffer(memory.byteLength), at: null as LinkedAt | null }
+          : null;
     this.#held = { key, of: { spec, stage }, memory, info, last };
     this.#at = null;
     const { seed, link, isOwn } = await this.#fill(request, this.#held, signal);
@@ -176,7 +190,7 @@ export class StageLoader {
    * further ahead of our own than any network can have come meanwhile is not trained on.
    */
   #refuseUnexplained({ spec, resumeStep }: LoadRequest): void {
-    const own = this.#ports.snapshots.newest(spec.runId);
+    const own = this.#ports.states.newest(spec.runId);
     if (own === null) return;
     const seconds = Math.max(0, this.#ports.now() - own.writtenAt) / 1000;
     if (resumeStep <= own.step + MISSED_STEPS + seconds * MOST_STEPS_PER_SECOND) return;
@@ -191,12 +205,6 @@ export class StageLoader {
   /** True when this is the state that counts. */
   #isResumed({ step, digest }: LinkedAt, { resumeStep, resumeDigest }: LoadRequest): boolean {
     return step === resumeStep && (resumeStep === 0 || (resumeDigest !== null && digest === resumeDigest));
-  }
-
-  /** True when this computer's disk has the state that counts. */
-  #ownsResumed(request: LoadRequest): boolean {
-    const { resumeStep, resumeDigest } = request;
-    return resumeDigest !== null && this.#ports.snapshots.digestOf(request, resumeStep) === resumeDigest;
   }
 
   async #modelFile({ model }: RunSpec, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | null> {
@@ -221,25 +229,26 @@ export class StageLoader {
     { memory, last }: Held,
     signal: AbortSignal,
   ): Promise<{ seed: number | null; link: string | null; isOwn?: boolean }> {
-    const { spec, stage, resumeStep, checkpointSha256 } = request;
-    const { snapshots, checkpoints } = this.#ports;
+    const { spec, stage, resumeStep, resumeDigest, checkpointSha256 } = request;
+    const { states, checkpoints } = this.#ports;
     if (request.joins === true) return { seed: null, link: null };
     if (last !== null && last.at !== null && resumeStep > 0 && this.#isResumed(last.at, request)) {
       new Uint8Array(memory).set(new Uint8Array(last.memory));
       return { seed: null, link: last.at.link, isOwn: true };
     }
-    const isOwn = resumeStep > 0 && this.#ownsResumed(request);
-    if (isOwn && (await snapshots.restore(request, resumeStep, memory)))
-      return { seed: null, link: snapshots.linkAt(request, resumeStep), isOwn };
+    if (resumeStep > 0 && resumeDigest !== null) {
+      const found = await states.restore(request, resumeStep, resumeDigest, memory);
+      if (found !== null) return { seed: null, link: found.link, isOwn: true };
+    }
     if (checkpointSha256 !== null) {
       const most = SNAPSHOT_HEADER_BYTES + memory.byteLength;
       const path = await checkpoints.file(checkpointSha256, most, signal);
       const link = await restoreCheckpointFile(path, request, resumeStep, memory);
-      await snapshots.keepNewest(request);
+      await states.keepNewest(request);
       return { seed: null, link };
     }
     if (resumeStep === 0) {
-      await snapshots.keepNewest(request);
+      await states.keepNewest(request);
       return { seed: spec.seed, link: null };
     }
     throw new Failure(

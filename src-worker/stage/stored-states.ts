@@ -1,0 +1,143 @@
+import { statfs } from "node:fs/promises";
+import type { Restorable } from "../../src-protocol/control.ts";
+import type { Failure } from "../../src-protocol/failure.ts";
+import { RESTORABLE_LIMIT, Snapshots } from "./snapshots.ts";
+import type { StageOfRun } from "./snapshots.ts";
+
+/** The last two, of which one is being written. */
+export const STATES_IN_MEMORY = 2;
+
+/**
+ * The states of stages that this computer can return to: on its disk, and, where the system has a file system
+ * that lies in memory, the newest ones there: they outlive the process, and wear no disk.
+ */
+export class StoredStates {
+  readonly disk: Snapshots;
+  readonly #memory: Snapshots | null;
+  readonly #memoryFolder: string | null;
+  #keeps = false;
+
+  private constructor(disk: Snapshots, memory: Snapshots | null, memoryFolder: string | null) {
+    this.disk = disk;
+    this.#memory = memory;
+    this.#memoryFolder = memoryFolder;
+  }
+
+  /** `memoryFolder`: in such a file system; null: there is none. `report` hears of files of the disk set aside. */
+  static async open(
+    folder: string,
+    memoryFolder: string | null,
+    report: (failure: Failure) => void,
+  ): Promise<StoredStates> {
+    const disk = await Snapshots.open(folder, report);
+    const memory =
+      memoryFolder === null
+        ? null
+        : // What it would save is on the disk too, only older.
+          await Snapshots.open(memoryFolder, () => undefined, "memory").catch(() => null);
+    return new StoredStates(disk, memory, memoryFolder);
+  }
+
+  /** Whether every state is put in memory that outlives the process, of the stage that is held now. */
+  get keeps(): boolean {
+    return this.#keeps;
+  }
+
+  /** In memory, beside what the process itself holds. */
+  get bytesInMemory(): number {
+    return this.#memory?.bytes ?? 0;
+  }
+
+  /** Whether states of so many bytes have room there; whether the computer has as much left is asked elsewhere. */
+  async hasPlaces(bytes: number): Promise<boolean> {
+    if (this.#memory === null || this.#memoryFolder === null) return false;
+    try {
+      const { bavail, bsize } = await statfs(this.#memoryFolder);
+      return STATES_IN_MEMORY * bytes < bavail * bsize + this.#memory.bytes;
+    } catch {
+      return false;
+    }
+  }
+
+  /** From now on this stage is held: what lies in memory of others goes to the disk, and all of it where nothing is kept. */
+  async hold({ spec, stage: index }: StageOfRun, keeps: boolean): Promise<void> {
+    const isOfOther = ({ runId, stage }: Restorable): boolean => runId !== spec.runId || stage !== index;
+    if (!keeps || this.#memory?.restorable().some(isOfOther) === true) await this.release();
+    this.#keeps = keeps;
+  }
+
+  /** Puts what lies in memory on the disk, and frees the memory. Rejects as `Snapshots.save` does. */
+  async release(): Promise<void> {
+    if (this.#memory === null) return;
+    await this.disk.take(this.#memory);
+    await this.#memory.clear();
+    this.#keeps = false;
+  }
+
+  /** What this node can return to by itself, for `hello`. */
+  restorable(): Restorable[] {
+    const found = new Map<string, Restorable>();
+    for (const each of this.#all().flatMap((place) => place.restorable())) {
+      const key = JSON.stringify([each.runId, each.stage]);
+      const steps = new Map(found.get(key)?.steps.map(({ step, digest }) => [step, digest]));
+      for (const { step, digest } of each.steps) if (!steps.has(step)) steps.set(step, digest);
+      const sorted = [...steps].sort(([a], [b]) => a - b).map(([step, digest]) => ({ step, digest }));
+      found.set(key, { ...each, steps: sorted });
+    }
+    return [...found.values()].slice(0, RESTORABLE_LIMIT);
+  }
+
+  /** The newest step of a run, of any stage. */
+  newest(runId: string): { readonly step: number; readonly writtenAt: number } | null {
+    const [newest] = this.#all()
+      .flatMap((place) => place.newest(runId) ?? [])
+      .sort((a, b) => b.step - a.step);
+    return newest ?? null;
+  }
+
+  /** `snapshotDigest` of the state after `step` steps, which it keeps in memory where it does that. */
+  async keep(stage: StageOfRun, step: number, memory: SharedArrayBuffer, link: string): Promise<string> {
+    if (this.#keeps && this.#memory !== null)
+      try {
+        return (await this.#memory.save(stage, step, memory, link)).digest;
+      } catch {
+        // It is full: from the next step on, states go to the disk.
+        this.#keeps = false;
+        await this.#memory.clear();
+      }
+    return await this.disk.digestInMemory(stage, step, memory, link);
+  }
+
+  /** Fills `memory` with the state of this digest; gives its chain's link. Null: it is not here. */
+  async restore(
+    stage: StageOfRun,
+    step: number,
+    digest: string,
+    memory: SharedArrayBuffer,
+  ): Promise<{ readonly link: string | null } | null> {
+    for (const place of this.#all()) {
+      if (place.digestOf(stage, step) !== digest) continue;
+      const link = place.linkAt(stage, step);
+      if (await place.restore(stage, step, memory)) return { link };
+    }
+    return null;
+  }
+
+  /** Whether the state of this digest outlives the process. */
+  has(stage: StageOfRun, step: number, digest: string): boolean {
+    return this.#all().some((place) => place.digestOf(stage, step) === digest);
+  }
+
+  /** Takes the stage's newest state out of its place and keeps it on the disk: another history comes. */
+  async keepNewest(stage: StageOfRun): Promise<void> {
+    const { keeps } = this;
+    await this.release();
+    this.#keeps = keeps;
+    await this.disk.keepNewest(stage);
+  }
+
+  /** Where a state is looked for first. */
+  #all(): Snapshots[] {
+    return this.#memory === null ? [this.disk] : [this.#memory, this.disk];
+  }
+}
