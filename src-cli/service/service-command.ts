@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { dataFolder } from "../../src-protocol/data-folder.ts";
 import { DAEMON_FLAGS } from "../daemon-process.ts";
-import { DAEMON_SCRIPT } from "../daemon-script.ts";
 import { installService, removeService, runProgram, type ServicePorts } from "./service.ts";
+import { SERVICE_START } from "./service-start.ts";
 
 interface Options {
   readonly json?: true;
@@ -39,7 +39,7 @@ function ports(words: readonly string[], home: string | undefined): ServicePorts
   return {
     platform: process.platform,
     plan: {
-      command: [process.execPath, ...DAEMON_FLAGS, DAEMON_SCRIPT, ...words],
+      command: [process.execPath, ...DAEMON_FLAGS, SERVICE_START, ...words],
       dataFolder: resolve(home ?? dataFolder(process.env, process.platform, homedir())),
       home: homedir(),
       configHome,

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { API_FILE_NAME } from "../../src-protocol/data-folder.ts";
 import { ApiClient, readApiFile } from "../api-client.ts";
 import { isAlive } from "../daemon-process.ts";
-import { DAEMON_SCRIPT } from "../daemon-script.ts";
 import { installService, removeService, runProgram, type ServicePorts } from "./service.ts";
 import { systemdUnit } from "./service-files.ts";
+import { SERVICE_START } from "./service-start.ts";
 
 const configHome = process.env["XDG_CONFIG_HOME"] ?? null;
 const hasManager =
@@ -17,7 +17,7 @@ const hasManager =
 const plan = (dataFolder: string) => ({
   command: [
     process.execPath,
-    DAEMON_SCRIPT,
+    SERVICE_START,
     "--home",
     dataFolder,
     "--port",

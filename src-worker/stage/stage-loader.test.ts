@@ -217,9 +217,9 @@ describe("where a file system lies in memory", () => {
   it("what is damaged there, or cut short by the kill, is not used; the step before is", async () => {
     await begin(inMemory);
     await train(5);
-    const [newest] = readdirSync(inMemory, { recursive: true, encoding: "utf8" })
+    const newest = readdirSync(inMemory, { recursive: true, encoding: "utf8" })
       .map((name) => join(inMemory, name))
-      .filter((path) => path.endsWith(".snapshot") && readFileSync(path).includes('"step":5,'));
+      .find((path) => path.endsWith(".snapshot") && readFileSync(path).includes('"step":5,'));
     writeFileSync(newest ?? "", readFileSync(newest ?? "").fill("unfinished", 0, 10));
     await begin(inMemory);
     expect(stepsOf(states)).toEqual([4]);
