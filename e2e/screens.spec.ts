@@ -137,16 +137,17 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
 
   const first = await startNewDaemon("tiny");
   try {
-    await dashboard.unrouteAll();
     await dashboard.context().clearCookies();
-    await dashboard.goto(first.url);
-    await expect(dashboard.getByTestId("signed-out")).toBeVisible();
-    await picture(dashboard, "signed-out");
-    await dashboard.goto(await first.loginUrl());
+    // A page of its own: the other one's socket stays cut.
+    const page = await dashboard.context().newPage();
+    await page.goto(first.url);
+    await expect(page.getByTestId("signed-out")).toBeVisible();
+    await picture(page, "signed-out");
+    await page.goto(await first.loginUrl());
     for (const step of ["welcome", "computer", "when", "key", "network", "summary"]) {
-      await expect(dashboard.locator("main section, main fieldset").first()).toBeVisible();
-      await picture(dashboard, `first-${step}`);
-      const buttons = dashboard.locator("main > div:last-of-type > button");
+      await expect(page.locator("main section, main fieldset").first()).toBeVisible();
+      await picture(page, `first-${step}`);
+      const buttons = page.locator("main > div:last-of-type > button");
       if (step !== "summary") await (step === "welcome" ? buttons.first() : buttons.last()).click();
     }
   } finally {

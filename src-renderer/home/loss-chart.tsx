@@ -38,12 +38,11 @@ export function LossChart() {
   const tableId = useId();
   const known = useDashboard(({ pointsKnown }) => pointsKnown);
   const isLost = useDashboard(({ connection }) => connection === "lost");
-  const measured = useDashboard(({ state }) => state?.run?.heldOutLoss ?? null);
-  // The same figure as above the chart: a step's point may come a moment after the state.
-  const heldOut = measured ?? points.findLast(({ heldOutLoss }) => heldOutLoss !== null)?.heldOutLoss ?? null;
+  const run = useDashboard(({ state }) => state?.run ?? null);
   const drawn = thinned(points, MOST_DRAWN);
   const hovered = hoveredIndex === null ? null : (drawn[hoveredIndex] ?? null);
-  const shown = hovered ?? points.at(-1) ?? null;
+  // The figures of the state, as above the chart: points come a moment before or after it.
+  const shown = hovered ?? run;
   return (
     <section className={controls["card"]} aria-labelledby="loss-title">
       <div className={controls["cardHead"]}>
@@ -57,7 +56,7 @@ export function LossChart() {
           </div>
           <div data-line="held-out">
             <dt>{say("held-out")}</dt>
-            <dd>{lossText(hovered === null ? heldOut : hovered.heldOutLoss)}</dd>
+            <dd>{lossText(shown?.heldOutLoss ?? null)}</dd>
           </div>
           <div>
             <dt>{say("step")}</dt>

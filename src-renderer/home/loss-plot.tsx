@@ -68,7 +68,8 @@ function options(width: number, colours: Colours, onHover: (index: number | null
     width,
     height: HEIGHT,
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    // The last step's number is centred on the edge.
+    padding: [8, 22, 0, 0],
     cursor: {
       drag: { x: false, y: false },
       y: false,

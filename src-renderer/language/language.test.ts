@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { hearing } from "../../src-protocol/hear.ts";
+import { NO_KEYCHAIN } from "../../src-protocol/keychain.ts";
 import { ofSystem } from "../../src-protocol/languages.ts";
+import { filled } from "../../src-protocol/say.ts";
 import { pseudoMessage } from "./pseudo.ts";
 
 test("the first of a reader's languages that there is, whatever the country; else English", () => {
@@ -11,4 +14,21 @@ test("the first of a reader's languages that there is, whatever the country; els
 
 test("no word of the pseudo-language is one of English, and elements stay", () => {
   expect(pseudoMessage("Save it under <0>Wallet</0>: 5 GB.")).toBe("Šáávéé ít úñdéér <0>Wáállét</0>: 5 GBó.");
+});
+
+test("what the daemon says of a new key is heard as a whole, each sentence by itself", async () => {
+  const { default: german } = await import("../../src-protocol/locales/de.heard.json", {
+    with: { type: "json" },
+  });
+  const catalog: Readonly<Record<string, string>> = german;
+  const hear = hearing({
+    messages: Object.keys(catalog),
+    say: (message, values) => filled(catalog[message] ?? message, values, "de-DE"),
+    locale: "de-DE",
+  });
+  const text =
+    `A new hotkey was made. It lies open in /home/a b/hotkeys/default: only the file's mode (0600, this account alone) keeps it from others, and nothing from other programs of this account. ` +
+    `No keychain protects it: ${NO_KEYCHAIN["no-app"]}. \`tah wallet create\` with --hotkey and --password-file makes one under a password.`;
+  expect(hear(text)).toMatch(/^Ein neuer Hotkey.*gestartet, die allein.*macht einen unter einem Passwort\.$/);
+  expect(hear(text)).not.toMatch(/ the | its | with /);
 });
