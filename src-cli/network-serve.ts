@@ -63,6 +63,8 @@ export async function serveNetwork(
   const served = servedOf(options);
   const place = ["--home", options.home, "--host", options.host, "--port", String(options.port)];
   const progress = json ? () => {} : say;
+  // A large model takes minutes until the next sentence.
+  progress(`Starting the network of ${options.home}.`);
   const { pay, home } = options;
   if (pay !== null) await setPayLimit(home, pay);
   const words = place.concat(

@@ -83,11 +83,15 @@ export class Invitations {
   /**
    * It lets nobody in any more. Gives those who were thrown out.
    *
-   * @throws Failure `invitation-unknown`
+   * @throws Failure `no-such-invitation`
    */
   async revoke(id: string, evict: boolean): Promise<readonly Ss58Address[]> {
     const row = this.#rows.get(id);
-    if (row === undefined) throw unknown();
+    if (row === undefined)
+      throw new Failure(
+        "no-such-invitation",
+        `There is no invitation "${id.slice(0, 64)}" here. \`tah network invites\` lists all of them.`,
+      );
     const revokedAt = row.revokedAt ?? this.#now();
     await this.#store.write(() => {
       this.#store.run("UPDATE invitations SET revokedAt = :revokedAt WHERE id = :id", { id, revokedAt });
