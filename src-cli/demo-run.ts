@@ -34,8 +34,8 @@ export interface DemoOptions {
   say(text: string): void;
 }
 
-/** Longer than any recovery may take. */
-const STUCK_MS = 60_000;
+/** Longer than anything takes of which nothing is told meanwhile, also on a computer that is busy. */
+const STUCK_MS = 180_000;
 const SAY_EVERY_MS = 2_000;
 const LOOK_EVERY_MS = 20;
 /** Receipts go in bundles, and the daemon asks for earnings every three seconds. */
@@ -70,6 +70,8 @@ class Progress {
   readonly #options: DemoOptions;
   #processes = 0;
   #movedAt = performance.now();
+  /** What was told last of how far it is. */
+  #told = "";
   #saidAt = 0;
   #step = -1;
   #kill: { at: number; recoveries: number } | null = null;
@@ -87,11 +89,15 @@ class Progress {
 
   look(state: DaemonState): void {
     const now = performance.now();
+    const { node, run } = state;
+    const told = JSON.stringify([node.phase, node.detail, node.loading, run?.phase, run?.detail]);
+    if (told !== this.#told) this.#movedAt = now;
+    this.#told = told;
     if (state.problem !== null) throw new Failure(state.problem.code, state.problem.message);
     if (now - this.#movedAt > STUCK_MS)
       throw new Failure(
         "demo-stuck",
-        `No step was finished for a minute: ${state.run?.detail ?? state.node.detail}`,
+        `Nothing has gone on for three minutes: ${state.run?.detail ?? state.node.detail}`,
       );
     if (state.run === null) return;
     this.#killHalfWay(state.run, now);
