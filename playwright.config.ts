@@ -19,8 +19,9 @@ export default defineConfig({
   // A retry would hide a race.
   retries: 0,
   forbidOnly: true,
-  timeout: 60_000,
-  expect: { timeout: 15_000 },
+  // A busy computer takes many times as long as a quiet one.
+  timeout: 120_000,
+  expect: { timeout: 40_000 },
   reporter: [["list"], ["json", { outputFile: "test-results/playwright.json" }]],
   use: {
     browserName: "chromium",

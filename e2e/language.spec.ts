@@ -1,5 +1,5 @@
-import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { audit } from "./audit.ts";
 import { startNewDaemon } from "./daemon-process.ts";
 import { expect, SCREENS, stepsLater, test } from "./fixture.ts";
 
@@ -128,9 +128,8 @@ test("German breaks no rule of accessibility, and fits a phone", async ({ dashbo
   await eachScreen(dashboard, async (screen) => {
     // axe takes seconds a screen: of all of them it is asked in English, of those with the longest words here too.
     if (screen !== "home" && screen !== "settings") return;
-    const { violations } = await new AxeBuilder({ page: dashboard }).analyze();
     expect(
-      violations.map(({ id }) => id),
+      (await audit(dashboard)).map(({ id }) => id),
       screen,
     ).toEqual([]);
   });

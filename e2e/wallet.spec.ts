@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { AxeBuilder } from "@axe-core/playwright";
+import { audit } from "./audit.ts";
 import { expect, goTo, test } from "./fixture.ts";
 
 const PICTURES = "test-results/screenshots";
@@ -13,8 +13,7 @@ test("a payout address is named, counts at once, and another replaces it", async
   await goTo(dashboard, "Wallet");
   const hotkey = (await daemon.call("state.get", {})).node.hotkey;
   await expect(dashboard.getByTestId("hotkey")).toContainText(hotkey.slice(0, 6));
-  const { violations } = await new AxeBuilder({ page: dashboard }).analyze();
-  expect(violations.map(({ id }) => id)).toEqual([]);
+  expect((await audit(dashboard)).map(({ id }) => id)).toEqual([]);
   await dashboard.screenshot({ path: `${PICTURES}/wallet.png`, fullPage: true });
 
   await dashboard.getByLabel("Address of a coldkey").fill(`${PAYOUT.slice(0, -1)}z`);
