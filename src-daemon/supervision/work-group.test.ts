@@ -21,6 +21,10 @@ function write(name: string, text: string): void {
   mkdirSync(join(top, name, ".."), { recursive: true });
   writeFileSync(join(top, name), text);
 }
+function inShell(): void {
+  write(`sys${UNIT}/cgroup.procs`, "12\n77\n");
+  write("proc/12/status", "Name:\tbash\nPPid:\t1\n");
+}
 const read = (name: string): string => readFileSync(join(top, `sys${UNIT}`, name), "utf8");
 const open = () => WorkGroup.open({ root: join(top, "sys"), proc: join(top, "proc"), pid: 77 });
 const none = { cores: null, quiet: false, memoryMegabytes: null };
@@ -39,6 +43,14 @@ describe("the kernel's group for workers", () => {
     expect([read("workers/cpu.max"), read("workers/memory.max")]).toEqual(["max 100000", "max"]);
   });
 
+  it("is the daemon's own also when it has started others before", () => {
+    write(`sys${UNIT}/cgroup.procs`, "79\n77\n78\n");
+    write("proc/78/status", "Name:\tnode\nPPid:\t77\n");
+    write("proc/79/status", "Name:\tnode\nPPid:\t78\n");
+    expect(open().why).toBeNull();
+    expect(read("daemon/cgroup.procs")).toBe("78");
+  });
+
   it("takes a worker in, and what it has started", () => {
     write("proc/80/task/80/children", "81 ");
     write("proc/81/task/81/children", "");
@@ -50,7 +62,7 @@ describe("the kernel's group for workers", () => {
 
   it.each([
     ["without cgroup v2", () => rmSync(join(top, "sys/cgroup.controllers")), /no cgroup v2/],
-    ["in a shell's group", () => write(`sys${UNIT}/cgroup.procs`, "12\n77\n"), /not started as a service/],
+    ["in a shell's group", inShell, /not started as a service/],
     ["where nothing is handed over", () => write(`sys${UNIT}/cgroup.controllers`, "pids"), /Delegate=/],
   ])("%s it stays away, and says why", (_, change, why) => {
     change();

@@ -38,8 +38,12 @@ export class WorkGroup {
       const own = /^0::(.*)$/m.exec(readFileSync(join(proc, String(pid), "cgroup"), "utf8"))?.[1];
       if (own === undefined) return none("this process is in no cgroup");
       const base = join(root, own);
-      const members = readFileSync(join(base, "cgroup.procs"), "utf8").trim().split(/\s+/);
-      if (own === "/" || members.some((member) => Number(member) !== pid))
+      const members = (): number[] =>
+        (readFileSync(join(base, "cgroup.procs"), "utf8").match(/\d+/g) ?? []).map(Number);
+      // What it has started by now (a network of its own) is in its group too.
+      const hasStranger = (): boolean => members().some((member) => !isOf(member, pid, proc));
+      // Asked twice: who has just ended is nobody's any more.
+      if (own === "/" || (hasStranger() && hasStranger()))
         return none("it was not started as a service, in a group of its own (`tah service install`)");
       for (const name of ["cgroup.procs", "cgroup.subtree_control"])
         accessSync(join(base, name), constants.W_OK);
@@ -50,7 +54,7 @@ export class WorkGroup {
       const daemon = join(base, "daemon");
       const workers = join(base, "workers");
       for (const folder of [daemon, workers]) mkdirSync(folder, { recursive: true });
-      writeFileSync(join(daemon, "cgroup.procs"), String(pid));
+      for (const member of members()) moved(member, daemon);
       writeFileSync(join(base, "cgroup.subtree_control"), "+cpu +memory");
       return new WorkGroup(workers, null, proc);
     } catch (error) {
@@ -81,6 +85,26 @@ export class WorkGroup {
     } catch {
       // The process has ended, or its group was taken from us: the other means still hold.
     }
+  }
+}
+
+/** Whether a process is this one, or was started by it or one of its own. */
+function isOf(member: number, pid: number, proc: string): boolean {
+  if (member === pid || member <= 1) return member === pid;
+  try {
+    const status = readFileSync(join(proc, String(member), "status"), "utf8");
+    return isOf(Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1] ?? 0), pid, proc);
+  } catch {
+    return false;
+  }
+}
+
+function moved(pid: number, group: string): void {
+  try {
+    writeFileSync(join(group, "cgroup.procs"), String(pid));
+  } catch (error) {
+    // It has ended in the meantime.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 
