@@ -117,9 +117,20 @@ export async function runPinned(parameters, env = {}) {
   // A terminal sends Ctrl-C to the whole group; a signal to this process alone must be handed on.
   // The child takes SIGTERM as often as it comes, so a doubled one does no harm.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill("SIGTERM"));
+  if (process.env.npm_lifecycle_event !== undefined) endWithShell(child);
   return await new Promise((resolve) => {
     child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 1)));
   });
+}
+
+/** `npm run` hands a SIGTERM to the shell in which it has started us, which ends and says nothing. */
+function endWithShell(child) {
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(watch);
+    child.kill("SIGTERM");
+  }, 500).unref();
 }
 
 /** A Chromium for the dashboard's tests: the system's, else Playwright's own, else Debian's package. */
