@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
@@ -54,6 +54,8 @@ function main(): number {
   const folder = mkdtempSync(join(cache, "try-"));
   try {
     execFileSync("tar", ["-xpf", base, "-C", folder]);
+    // A temporary folder is its maker's alone, and an ordinary user enters no such root.
+    chmodSync(folder, 0o755);
     // Everything that it starts ends with it: a namespace of processes and of mounts of its own.
     const story = join(import.meta.dirname, "headless", "story.ts");
     const words = [process.execPath, story, folder, deb, newer, values.json === true ? "json" : "text"];
