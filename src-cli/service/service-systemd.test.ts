@@ -97,7 +97,7 @@ async function running(before: number | null): Promise<number> {
   return pid() ?? 0;
 }
 
-/** A kernel that runs as a program is slow. */
+/** A kernel that runs as a program (`npm run service:test`) is slow. */
 const PATIENCE_MS = 300_000;
 
 /** What `is` gives instead of true says how far it is. */
