@@ -1,11 +1,12 @@
 import { expect, it } from "vitest";
-import { codecOf, codecsAgreed, codecsPart, readCodecs } from "./link-codecs.ts";
+import { codecOf, codecsAgreed, codecsPart, readCodecs, sumCodecOf } from "./link-codecs.ts";
 
-it("an operator names one codec for both directions, or two", () => {
+it("an operator names one codec for both directions, two, or a third one for sums", () => {
   expect(readCodecs("int8b64")).toEqual({ forward: "int8b64", backward: "int8b64" });
   expect(readCodecs("int4h/f16")).toEqual({ forward: "int4h", backward: "f16" });
+  expect(readCodecs("f32/f32/int8b64")).toEqual({ forward: "f32", backward: "f32", sums: "int8b64" });
   expect(readCodecs("auto").near).toBe("f32");
-  for (const wrong of ["", "int8", "f16/", "f16/f16/f16", "auto/f16", "F32"])
+  for (const wrong of ["", "int8", "f16/", "f16/f16/int4h", "f16/f16/f16/f16", "auto/f16", "F32"])
     expect(() => readCodecs(wrong)).toThrow(expect.objectContaining({ code: "bad-option" }));
 });
 
@@ -32,5 +33,9 @@ it("a run whose values travel as they are says nothing of codecs", () => {
   expect(codecsPart("exact", { forward: "f32", backward: "f16", near: "f32" })).toEqual({
     codecs: { forward: "f32", backward: "f16" },
   });
+  const sums = { forward: "f32", backward: "f32", sums: "int8b64" } as const;
+  expect(codecsPart("fast", { ...sums, sums: "f32" })).toEqual({});
+  expect(sumCodecOf({ arithmetic: "fast", ...codecsPart("fast", sums) })).toBe("int8b64");
+  expect(() => codecsPart("exact", sums)).toThrow(expect.objectContaining({ code: "bad-option" }));
   expect(codecsPart("fast", { forward: "f16", backward: "f16", near: "f32" }).codecs?.near).toBe("f32");
 });

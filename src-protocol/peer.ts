@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { codecName } from "./link-codecs.ts";
+import { codecName, sumCodec } from "./link-codecs.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
@@ -121,7 +121,7 @@ export const unheardMessage = z.strictObject({
 export type UnheardMessage = z.infer<typeof unheardMessage>;
 /** Bytes of a stage's state that are asked for at once. */
 export const STATE_PART_BYTES = 1024 * 1024;
-/** Values of a sum that travel in one message. */
+/** Values of a sum that travel in one message: every one has so many, but the last. */
 export const SUM_PART_VALUES = 2 ** 20;
 /** A sum that is lost opens its step again. */
 export const MOST_ROUNDS = 1_000_000;
@@ -141,6 +141,8 @@ const ofSum = {
     .nonnegative()
     .max(MOST_SHARDS - 1),
   from: value,
+  /** Of the bytes, whose digests are signed. */
+  codec: sumCodec,
 };
 
 /** Between replicas, see docs/replicas.md. */

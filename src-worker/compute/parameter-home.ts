@@ -31,6 +31,9 @@ export interface ParameterHome {
   dispose(): Promise<void>;
 }
 
+/** Of the mean of gradients. AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
+export const LARGEST_SQUARED_NORM = 3e38;
+
 /** What a stage has sums of gradients for, in their order. */
 export function summedOf({ parameters, uses }: Pick<StageInfo, "parameters" | "uses">): readonly Summed[] {
   return [...parameters, ...uses];

@@ -16,7 +16,7 @@ import type {
   StageInfo,
   StageSpec,
 } from "./compute-call.ts";
-import { keepsParameters, staysThere, sumCountOf, summedOf } from "./parameter-home.ts";
+import { LARGEST_SQUARED_NORM, keepsParameters, staysThere, sumCountOf, summedOf } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
 import { OpenFiles } from "./open-files.ts";
 import { release } from "./release.ts";
@@ -355,9 +355,6 @@ function addOnto(sum: Float32Array, values: Float32Array): void {
 
 /** Of parameters, in a message. */
 const MOST_NAMED = 4;
-
-/** AdamW keeps g² in float32: a larger one would turn into infinity and stay. */
-const LARGEST_SQUARED_NORM = 3e38;
 
 function releaseAll(feeds: Feeds): void {
   for (const tensor of Object.values(feeds)) {

@@ -358,6 +358,7 @@ function acceptMessage(meta: unknown, payloadBytes: number): PeerMessage {
 
 /** Of tied gradients' sums it says nothing: they travel as they are, once a step. */
 function codecIn(message: PeerMessage): CodecName | null {
+  if (message.type === "sum" || message.type === "total") return message.codec;
   return message.type === "tensor" && message.pass !== "tie" ? message.codec : null;
 }
 

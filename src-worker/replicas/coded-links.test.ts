@@ -1,10 +1,12 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { sumText } from "../../src-protocol/control.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { sumRoot } from "../../src-protocol/sum-shards.ts";
 import { memoryCorpus } from "../corpus/corpus-reader.ts";
 import { OfflineRun } from "../replay/offline-run.ts";
 import { trainSingle } from "../replay/single.ts";
@@ -85,6 +87,42 @@ describe("three stages of two replicas with fewer bits on their links", () => {
     expect(new Set(carried.filter((codec) => codec !== null))).toEqual(new Set(["f32"]));
   });
 });
+
+describe("three stages whose replicas send their sums in fewer bits", () => {
+  it.each(["f16", "int8b64"] as const)(
+    "as %s train as one process does, but for rounding, and have the same bits on each, with a loss and a newcomer",
+    async (sums) => {
+      const steps = 12;
+      const spec = tinyRun({ steps, codecs: { ...both("f32"), sums } });
+      const alone = await trainSingle({ spec, corpus: TINY_CORPUS, steps, threads: 1 });
+      fleet = await Fleet.open(spec, TINY_CORPUS, [2, 3, 2]);
+      killWhenCounted(1, 3);
+      await new Promise<void>((resolve) => {
+        fleet.onStep = (step) => {
+          if (step === 5) void fleet.join(2);
+          if (step === steps) resolve();
+        };
+        fleet.begin();
+      });
+      for (const { step, loss } of alone)
+        expect(Math.abs((fleet.losses.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(
+          TOLERANCE[sums] * loss,
+        );
+      for (const stage of [0, 1, 2]) expect(fleet.states(stage).size, `stage ${stage}`).toBe(1);
+      expect(fleet.effects.flatMap((effect) => (effect.type === "fenced" ? effect.code : []))).toEqual([
+        "closed",
+      ]);
+      const [first, second] = fleet.nodes.filter(({ stage }) => stage === 0);
+      expect(first?.links.get((second as FleetNode).key)?.stats).toMatchObject({
+        sentAs: sums,
+        receivedAs: sums,
+      });
+    },
+  );
+});
+
+/** Of the loss, after 12 steps. */
+const TOLERANCE = { f16: 2e-4, int8b64: 5e-3 };
 
 type Tensor = Extract<PeerMessage, { type: "tensor" }>;
 
@@ -171,5 +209,76 @@ describe("a replica that", () => {
     expect(fenced()).toContainEqual({ type: "fenced", key: bad.key, stage: 1, code });
     for (const [step, loss] of fleet.losses)
       expect(Math.abs((honest.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+  });
+});
+
+describe("of replicas whose sums are int8b64, one that", () => {
+  type Sent = Extract<PeerMessage, { type: "sum" | "total" }>;
+  const spec = tinyRun({ evaluateEverySteps: 100, codecs: { ...both("f32"), sums: "int8b64" } });
+  const steps = 3;
+  /** Who has counted nothing in a step has no sum to lie with. */
+  const mostSteps = 24;
+  let honest: ReadonlyMap<number, number>;
+
+  beforeAll(async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
+    await fleet.train(mostSteps);
+    honest = new Map(fleet.losses);
+    await fleet.close();
+  });
+
+  /** Its maker signs the changed one, too. */
+  function signed(node: FleetNode, message: Sent, bytes: Uint8Array): readonly [PeerMessage, Uint8Array] {
+    const { generation, step, round, shard } = message;
+    const of = { network: "fleet", runId: spec.runId, generation, stage: 1, step, round };
+    const digest = sha256(bytes);
+    if (message.type === "total")
+      return [
+        {
+          ...message,
+          sha256: digest,
+          signature: node.signer.sign(sumText({ ...of, shard, sha256: digest })),
+        },
+        bytes,
+      ];
+    const digests = message.digests.with(shard, digest);
+    return [
+      { ...message, digests, signature: node.signer.sign(sumText({ ...of, sha256: sumRoot(digests) })) },
+      bytes,
+    ];
+  }
+
+  it.each<
+    [what: string, type: Sent["type"], isToAll: boolean, scale: number, replicas: number, code: string]
+  >([
+    ["gives different sums to different peers", "sum", false, 0x3f80, 3, "two-sums"],
+    ["has a scale that is no number", "sum", true, 0x7fc0, 2, "bad-sum"],
+    ["has a scale that makes all too large", "sum", true, 0x7e80, 2, "bad-sum"],
+    ["gives different totals to different peers", "total", false, 0x3f80, 5, "two-sums"],
+  ])("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
+    const [, type, isToAll, scale, replicas, code] = each;
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, replicas, 1]);
+    const bad = fleet.nodes.find(({ stage }) => stage === 1) as FleetNode;
+    let attackedIn: number | null = null;
+    let first: string | null = null;
+    bad.sends = (message, payload, to) => {
+      if (message.type !== type || message.step === 0) return [[message, payload]];
+      attackedIn ??= message.step;
+      first ??= to;
+      if (message.step !== attackedIn || (to === first && !isToAll)) return [[message, payload]];
+      const bytes = payload.slice();
+      bytes.set([scale & 0xff, scale >>> 8]);
+      bytes.fill(1, bytes.length - 64);
+      return [signed(bad, message, bytes)];
+    };
+    const fenced = () => fleet.effects.filter((effect) => effect.type === "fenced");
+    await fleet.train(steps, () => fenced().length > 0, mostSteps);
+    expect(attackedIn, "it could attack").not.toBeNull();
+    expect(fenced()).toEqual([{ type: "fenced", key: bad.key, stage: 1, code }]);
+    expect(fleet.states(1).size).toBe(1);
+    for (const [step, loss] of fleet.losses)
+      expect(Math.abs((honest.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(
+        TOLERANCE.int8b64 * loss,
+      );
   });
 });

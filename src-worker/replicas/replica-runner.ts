@@ -2,7 +2,7 @@ import { sumText } from "../../src-protocol/control.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
-import { codecOf } from "../../src-protocol/link-codecs.ts";
+import { codecOf, sumCodecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
 import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
@@ -26,6 +26,7 @@ import type { Holders, MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
+import { joined } from "./coded-sum.ts";
 import { StageSums } from "./stage-sums.ts";
 import { StateExchange } from "./state-exchange.ts";
 
@@ -162,6 +163,7 @@ export class ReplicaRunner {
     this.#sums = new StageSums({
       length: sumCountOf(stage),
       isExact: this.#isExact,
+      codec: sumCodecOf(spec),
       microBatches: spec.microBatches,
       own: signer.publicKey,
       sign: (round, shard, digest) => signer.sign(this.#sumText(round, shard, digest)),
@@ -464,10 +466,7 @@ export class ReplicaRunner {
       case "sum":
       case "total": {
         if (side !== "own" || message.step !== this.#step || !this.#isLive || this.#isTaking) return;
-        const refusal =
-          payload.byteLength % Float32Array.BYTES_PER_ELEMENT === 0
-            ? this.#sums.arrived(from, message, payload)
-            : new Failure("bad-sum", "A piece of its sum is cut within a value.");
+        const refusal = this.#sums.arrived(from, message, payload);
         if (refusal !== null) return this.#accuse(from, null, refusal.code, refusal.message);
         return this.#shareSums();
       }
@@ -692,6 +691,7 @@ export class ReplicaRunner {
     overwriting();
     const { optimizer, microBatches } = spec;
     const { answer } = await compute.call("optimise", { optimizer, step, microBatches });
+    this.#sums.taken();
     const saved = await save({ step: step + 1, squaredNorm: answer.squaredNorm });
     this.#isTaking = false;
     if (this.#stopped) return;
@@ -731,6 +731,7 @@ export class ReplicaRunner {
       const leaves = await this.#states.take(wanted, abort.signal);
       await compute.call("upload", {});
       adopted(wanted.step, wanted.link, leaves);
+      this.#sums.adopted();
     } catch (error) {
       if (!abort.signal.aborted)
         this.#accuse(
@@ -788,16 +789,6 @@ export class ReplicaRunner {
         message: message.slice(0, 500),
       });
   }
-}
-
-function joined(arrays: readonly Activations[]): Activations {
-  const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    all.set(array, at);
-    at += array.length;
-  }
-  return all;
 }
 
 function isOfReceipts({ type }: PeerMessage): boolean {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { randomStream } from "../../src-engine/random.ts";
+import type { SumCodec } from "../../src-protocol/link-codecs.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { SUM_PART_VALUES } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
-import { shardCount } from "../../src-protocol/sum-shards.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import { shardCount, sumRoot } from "../../src-protocol/sum-shards.ts";
 import { StageSums } from "./stage-sums.ts";
 import type { Order, SumMessage } from "./stage-sums.ts";
 
@@ -13,34 +15,40 @@ const MICRO_BATCHES = 12;
 
 interface Replica {
   readonly sums: StageSums;
-  readonly gradients: readonly Float32Array<ArrayBuffer>[];
+  readonly gradients: () => readonly Float32Array<ArrayBuffer>[];
   readonly microBatches: readonly number[];
 }
 
-/** Bytes that each has sent, on average, for each of a sum. */
+/** Bytes that each has sent, on average, for each of a sum as float32. */
 interface Outcome {
   readonly totals: readonly Float32Array[];
   readonly sentPerSum: number;
 }
 
-/** Replicas that give one another what they have until all have all of it, in an order that is drawn. */
-function added(
+interface Options {
+  readonly seed?: string;
+  readonly of?: number;
+  readonly codec?: SumCodec;
+}
+
+function replicasOf(
   count: number,
   length: number,
   isExact: boolean,
-  { seed = "any", of: total = MICRO_BATCHES }: { readonly seed?: string; readonly of?: number } = {},
-): Outcome {
-  const draw = randomStream("sums", seed);
-  const replicas = Array.from({ length: count }, (_, at): Replica => {
+  { of: total = MICRO_BATCHES, codec = "f32" }: Options = {},
+): readonly Replica[] {
+  return Array.from({ length: count }, (_, at): Replica => {
     const microBatches = Array.from({ length: total }, (__, i) => i).filter((i) => i % count === at);
-    const gradients = microBatches.map((i) => {
-      const random = randomStream("gradient", String(i));
-      return Float32Array.from({ length }, () => (random() - 0.5) * 10 ** (random() * 6 - 3));
-    });
+    const gradients = () =>
+      microBatches.map((i) => {
+        const random = randomStream("gradient", String(i));
+        return Float32Array.from({ length }, () => (random() - 0.5) * 10 ** (random() * 6 - 3));
+      });
     const sums = new StageSums({
       own: key(at),
       length,
       isExact,
+      codec,
       microBatches: MICRO_BATCHES,
       sign: (round, shard, sha256) => `${at} ${round} ${shard} ${sha256}`,
       isSigned: (by, round, shard, sha256, signature) =>
@@ -48,14 +56,32 @@ function added(
     });
     return { sums, gradients, microBatches };
   });
+}
+
+/** Replicas that give one another what they have until all have all of it, in an order that is drawn. */
+function added(count: number, length: number, isExact: boolean, options: Options = {}): Outcome {
+  return exchanged(replicasOf(count, length, isExact, options), length, options.seed, ({ gradients }) =>
+    isExact ? joined(gradients()) : summed(gradients(), length),
+  );
+}
+
+let rounds = 0;
+
+function exchanged(
+  replicas: readonly Replica[],
+  length: number,
+  seed = "any",
+  own: (replica: Replica) => Float32Array<ArrayBuffer>,
+): Outcome {
+  const draw = randomStream("sums", seed);
   const live = replicas.map((_, at) => key(at));
   const order: Order = {
-    round: 1,
+    round: (rounds += 1),
     sums: replicas.flatMap(({ microBatches }, at) =>
       microBatches.length === 0 ? [] : [{ replica: key(at), microBatches }],
     ),
     live,
-    shards: shardCount(count),
+    shards: shardCount(replicas.length),
     isRecount: false,
   };
   const lines = new Map<string, number>();
@@ -68,12 +94,11 @@ function added(
     const starting = begins === undefined ? undefined : replicas[begins];
     if (starting !== undefined) {
       refused.push(...starting.sums.begin(order));
-      const { gradients, sums } = starting;
-      if (gradients.length > 0) sums.give(isExact ? joined(gradients) : summed(gradients, length));
+      if (starting.microBatches.length > 0) starting.sums.give(own(starting));
     }
     for (const [from, { sums }] of replicas.entries())
       for (const [to, other] of replicas.entries()) {
-        if (to === from) continue;
+        if (to === from || waiting.includes(from)) continue;
         const pieces = sums.outgoing(key(to));
         const line = `${from} ${to}`;
         for (const { message, bytes } of pieces.slice(lines.get(line) ?? 0)) {
@@ -92,7 +117,7 @@ function added(
       expect(sums.lacking()).toEqual([]);
       return sums.total();
     }),
-    sentPerSum: sent / count / (length * 4),
+    sentPerSum: sent / replicas.length / (length * 4),
   };
 }
 
@@ -131,9 +156,92 @@ describe("the sum of a stage", () => {
     for (const length of [0, 3]) expect(added(7, length, false).totals[6]).toHaveLength(length);
   });
 
-  it("is whole where a shard needs several messages", () => {
-    const { totals } = added(2, SUM_PART_VALUES + 5, false, { of: 2 });
-    expect(totals[0]).toEqual(totals[1]);
+  it.each(["f32", "int8b64"] as const)("is whole where a shard needs several messages, as %s", (codec) => {
+    const length = SUM_PART_VALUES + 5;
+    const ones = new Float32Array(length).fill(1);
+    const { totals } = exchanged(replicasOf(2, length, false, { codec }), length, "any", () => ones);
+    for (const total of totals) expect(total.every((value) => Math.abs(value - 2) < 0.01)).toBe(true);
+  });
+});
+
+describe("the sum of a stage in fewer bits", () => {
+  const CODED = ["f16", "int8b64"] as const;
+
+  it.each(CODED)("as %s is the same to the bit on each of few and of many replicas", (codec) => {
+    for (const count of [2, 3, 5, 9]) {
+      const [first, ...others] = added(count, 37, false, { seed: `${count}`, codec }).totals;
+      for (const total of others) expect(total).toEqual(first);
+      const [asItIs] = added(count, 37, false).totals;
+      const largest = Math.max(...(asItIs ?? []).map(Math.abs));
+      for (const [i, value] of (first ?? []).entries())
+        expect(Math.abs(value - (asItIs?.[i] ?? 0))).toBeLessThan(0.02 * largest);
+    }
+  });
+
+  it("costs as many bytes as its codec has bits, of few and of many", () => {
+    for (const count of [3, 9]) {
+      const [f32, f16, int8] = (["f32", ...CODED] as const).map(
+        (codec) => added(count, 6_400, false, { codec }).sentPerSum,
+      );
+      expect(f16).toBeCloseTo(0.5 * (f32 ?? 0), 5);
+      expect((int8 ?? 0) / (f32 ?? 1)).toBeCloseTo(8.25 / 32, 2);
+    }
+  });
+
+  /** Of 64 values one is large, so that the others are less than half a step of their block. */
+  const uneven = (): Float32Array<ArrayBuffer> =>
+    Float32Array.from({ length: 64 }, (_, i) => (i === 0 ? 100 : 0.1));
+  const STEPS = 50;
+  /** What has come of a small value in all steps, on each replica. */
+  function come(count: number, codec: SumCodec, after: (sums: StageSums) => void): number[] {
+    const replicas = replicasOf(count, 64, false, { codec });
+    const small = replicas.map(() => 0);
+    for (let step = 0; step < STEPS; step++) {
+      const { totals } = exchanged(replicas, 64, `${step}`, uneven);
+      for (const [at, total] of totals.entries()) small[at] = (small[at] ?? 0) + (total[1] ?? 0);
+      for (const { sums } of replicas) after(sums);
+    }
+    return small;
+  }
+
+  it.each([2, 5])(
+    "leaves nothing out for good, of %i replicas: what was rounded off comes later",
+    (count) => {
+      const due = STEPS * count * 0.1;
+      for (const each of come(count, "int8b64", (sums) => sums.taken()))
+        expect(Math.abs(each - due)).toBeLessThan(0.2 * due);
+      const without = come(count, "int8b64", (sums) => sums.adopted());
+      expect(without).toEqual(without.map(() => 0));
+    },
+  );
+
+  it("gives the same again when a step that was not taken is summed again", () => {
+    const replicas = replicasOf(2, 64, false, { codec: "int8b64" });
+    const once = exchanged(replicas, 64, "a", uneven).totals[0];
+    expect(exchanged(replicas, 64, "b", uneven).totals[0]).toEqual(once);
+  });
+
+  it("keeps what was left out for the next step that a replica counts something in", () => {
+    const [first, second] = replicasOf(2, 64, false, { codec: "int8b64" });
+    if (first === undefined || second === undefined) throw new Error("no replicas");
+    let small = 0;
+    for (let step = 0; step < STEPS; step++) {
+      const microBatches = step % 2 === 0 ? second.microBatches : [];
+      const { totals } = exchanged([first, { ...second, microBatches }], 64, `${step}`, uneven);
+      small += totals[0]?.[1] ?? 0;
+      for (const { sums } of [first, second]) sums.taken();
+    }
+    expect(Math.abs(small - 1.5 * STEPS * 0.1)).toBeLessThan(0.2 * STEPS * 0.1);
+  });
+
+  it("as f16 has no infinity: what there is no room for comes with the next steps", () => {
+    const replicas = replicasOf(2, 1, false, { codec: "f16" });
+    const totals = [100_000, 0, 0].map((value) => {
+      const [total] = exchanged(replicas, 1, "any", () => Float32Array.of(value)).totals;
+      for (const { sums } of replicas) sums.taken();
+      return total?.[0] ?? 0;
+    });
+    expect(totals).toEqual([2 * 65_504, 2 * 34_496, 0]);
   });
 });
 
@@ -142,6 +250,7 @@ it("who has sent two different sums, one it did not sign, or more than there are
     own: key(0),
     length: 4,
     isExact: false,
+    codec: "f32",
     microBatches: 2,
     sign: () => "s",
     isSigned: (_by, _round, _shard, _sha256, signature) => signature === "s",
@@ -152,6 +261,7 @@ it("who has sent two different sums, one it did not sign, or more than there are
     round: 1,
     shard: 0,
     from: 0,
+    codec: "f32",
     digests: ["0".repeat(64)],
     signature: "s",
     ...changes,
@@ -175,4 +285,36 @@ it("who has sent two different sums, one it did not sign, or more than there are
   const other = message({ round: 2, digests: ["1".repeat(64)] });
   expect(sums.arrived(key(1), other, bytes())?.message).toMatch(/two different/);
   expect(sums.lacking()).toEqual([key(1)]);
+});
+
+describe("a sum in fewer bits", () => {
+  const sent = (
+    bytes: Uint8Array<ArrayBuffer>,
+    changes: Partial<Extract<PeerMessage, { type: "sum" }>> = {},
+  ) => {
+    const { sums } = replicasOf(2, 64, false, { codec: "int8b64" })[0] ?? {};
+    if (sums === undefined) throw new Error("no replica");
+    const two = [0, 1].map((at) => ({ replica: key(at), microBatches: [at] }));
+    sums.begin({ round: 1, sums: two, live: [key(0), key(1)], shards: 1, isRecount: false });
+    const digests = [sha256(bytes)];
+    const signature = `1 1 null ${sumRoot(digests)}`;
+    const of = { ...OF, type: "sum", round: 1, shard: 0, from: 0, codec: "int8b64" } as const;
+    return sums.arrived(key(1), { ...of, digests, signature, ...changes }, bytes)?.message ?? null;
+  };
+  /** A scale, as the upper half of a float32, and 64 integers. */
+  const block = (scale: number, integer: number): Uint8Array<ArrayBuffer> =>
+    Uint8Array.of(scale & 0xff, scale >>> 8, ...Array.from({ length: 64 }, () => integer));
+
+  it("is refused with a scale that makes it no number, infinite, or too large to be used", () => {
+    expect(sent(block(0x3f80, 1))).toBeNull();
+    for (const scale of [0x7fc0, 0x7f80, 0xff80]) expect(sent(block(scale, 1))).toMatch(/no numbers/);
+    expect(sent(block(0x7f7f, 127))).toMatch(/no numbers/);
+    expect(sent(block(0x7f7f, 1))).toMatch(/too large/);
+  });
+
+  it("is refused in another codec than the run's, and with a byte too many or too few", () => {
+    expect(sent(new Uint8Array(256), { codec: "f32" })).toMatch(/as f32/);
+    expect(sent(new Uint8Array(65))).toMatch(/no place/);
+    expect(sent(new Uint8Array(67))).toMatch(/no place/);
+  });
 });

@@ -1,12 +1,18 @@
+import { createHash } from "node:crypto";
+import type { Hash } from "node:crypto";
+import { sumOfSquares } from "../../src-engine/clip-gradients.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { isFiniteTensor } from "../../src-protocol/finite.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { SumCodec } from "../../src-protocol/link-codecs.ts";
 import { SUM_PART_VALUES } from "../../src-protocol/peer.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { addersOf, shardBounds, sumRoot } from "../../src-protocol/sum-shards.ts";
-import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
-import { floatsOf } from "../stage/tensor-message.ts";
+import { LARGEST_SQUARED_NORM } from "../compute/parameter-home.ts";
+import { codedSum, decodeInto, joined, pieceBytes } from "./coded-sum.ts";
+import type { CodedSum, SumPiece } from "./coded-sum.ts";
+import { RoundingRest } from "./rounding-rest.ts";
 
 export type SumMessage = Extract<PeerMessage, { type: "sum" | "total" }>;
 
@@ -20,12 +26,16 @@ export interface Signed {
 /** A shard of the stage's whole sum, and who has added it up. */
 export interface Total extends Signed {
   readonly values: Activations;
+  /** As whoever has added it gives it to others. */
+  readonly pieces: readonly SumPiece[];
 }
 
 /** Values that come in pieces, in order. */
 interface Coming {
   readonly values: Activations;
   has: number;
+  /** Of the bytes. */
+  hash: Hash;
 }
 
 export interface Order {
@@ -50,6 +60,8 @@ export interface SumPorts {
   /** Values in a sum of the stage's gradients. */
   readonly length: number;
   readonly isExact: boolean;
+  /** In which sums and totals travel; in the class `exact` always `f32`. */
+  readonly codec: SumCodec;
   /** Of a step. */
   readonly microBatches: number;
   /** `shard`: of a total; null: of a replica's own sum. */
@@ -73,11 +85,16 @@ const MOST_EARLY = 2;
  *
  * In the class `fast` a replica gives its sum. In `exact` it gives the gradients of its micro-batches one by
  * one, so that they are added in the order of their numbers, as one process does, whoever worked on them.
+ *
+ * In other codecs than `f32` everybody adds what has travelled, its maker too, and digests are those of the
+ * bytes: the bits are the same everywhere. What rounding leaves out comes with the next step (`RoundingRest`).
  */
 export class StageSums {
   readonly #ports: SumPorts;
   #order: Order | null = null;
-  #own: readonly Activations[] | null = null;
+  readonly #rest = new RoundingRest();
+  /** By shard. */
+  #own: readonly CodedSum[] | null = null;
   /** By maker. */
   readonly #signed = new Map<SessionKey, Signed & { readonly digests: readonly string[] }>();
   /** By shard and maker: what this replica adds. */
@@ -108,6 +125,7 @@ export class StageSums {
   begin(order: Order): { readonly from: SessionKey; readonly failure: Failure }[] {
     const early = this.#early;
     this.clear();
+    this.#rest.begin();
     this.#order = order;
     this.#parts = Array.from({ length: order.shards }, () => new Map<SessionKey, Activations>());
     this.#totals = Array.from({ length: order.shards }, () => null);
@@ -118,22 +136,33 @@ export class StageSums {
     });
   }
 
-  /** This replica's own: its sum, or in the class `exact` the gradients of its micro-batches, one after another. */
-  give(values: Activations): void {
+  /**
+   * This replica's own: its sum, or in the class `exact` the gradients of its micro-batches, one after another.
+   *
+   * @throws Failure `gradient-overflow` when nobody would take it
+   */
+  give(sum: Activations): void {
     const order = this.#order;
     if (order === null) return;
-    const { own, length, sign } = this.#ports;
+    const { own, length, sign, codec } = this.#ports;
+    if (this.#isTooLarge(order, sum))
+      throw new Failure(
+        "gradient-overflow",
+        "The gradient of this step is too large to be used, so the parameters stay as they are.",
+      );
+    const values = codec === "f32" ? sum : this.#rest.withRest(sum);
     const shards = Array.from({ length: order.shards }, (_, shard) => {
       const [from, to] = shardBounds(length, order.shards, shard);
-      if (order.shards === 1) return values;
+      if (order.shards === 1) return codedSum(codec, values);
       const count = length === 0 ? 0 : values.length / length;
       const cut = new Float32Array(count * (to - from));
       for (let i = 0; i < count; i++)
         cut.set(values.subarray(i * length + from, i * length + to), i * (to - from));
-      return cut;
+      return codedSum(codec, cut);
     });
     this.#own = shards;
-    const digests = shards.map((each) => sha256(bytesOf(each)));
+    if (codec !== "f32") this.#rest.ofSum(values, joined(shards.map((shard) => shard.values)));
+    const digests = shards.map((shard) => shard.sha256);
     const root = sumRoot(digests);
     this.#signed.set(own, {
       by: own,
@@ -142,23 +171,34 @@ export class StageSums {
       signature: sign(order.round, null, root),
     });
     for (const [shard, each] of shards.entries())
-      if (this.#adders(shard).includes(own)) this.#part(shard, own, each);
+      if (this.#adders(shard).includes(own)) this.#part(shard, own, each.values);
+  }
+
+  /** The optimiser step has the sum. */
+  taken(): void {
+    this.#rest.taken();
+  }
+
+  /** The state is another replica's now. */
+  adopted(): void {
+    this.#rest.drop();
   }
 
   /** What `to` has to get of this replica: of its sum what `to` adds, and the totals that it has not added itself. */
   outgoing(to: SessionKey): { readonly message: SumOf; readonly bytes: Uint8Array }[] {
-    const { own } = this.#ports;
+    const { own, codec } = this.#ports;
     const round = this.#order?.round ?? 0;
     const signed = this.#signed.get(own);
-    const sums = (this.#own ?? []).flatMap((values, shard) =>
+    const sums = (this.#own ?? []).flatMap(({ pieces }, shard) =>
       signed === undefined || !this.#adders(shard).includes(to)
         ? []
-        : piecesOf(values).map(({ from, bytes }) => ({
+        : pieces.map(({ from, bytes }) => ({
             message: {
               type: "sum" as const,
               round,
               shard,
               from,
+              codec,
               digests: [...signed.digests],
               signature: signed.signature,
             },
@@ -169,8 +209,8 @@ export class StageSums {
       const adders = this.#adders(shard);
       if (total === null || adders[0] !== own || adders.includes(to)) return [];
       const { sha256: digest, signature } = total;
-      return piecesOf(total.values).map(({ from, bytes }) => ({
-        message: { type: "total" as const, round, shard, from, sha256: digest, signature },
+      return total.pieces.map(({ from, bytes }) => ({
+        message: { type: "total" as const, round, shard, from, codec, sha256: digest, signature },
         bytes,
       }));
     });
@@ -181,8 +221,9 @@ export class StageSums {
   arrived(from: SessionKey, message: SumMessage, payload: Uint8Array<ArrayBuffer>): Failure | null {
     const order = this.#order;
     if (order === null || message.round > order.round) return this.#keep({ from, message, payload });
-    const { round, shard } = message;
+    const { round, shard, codec } = message;
     if (round < order.round || shard >= order.shards) return null;
+    if (codec !== this.#ports.codec) return wrong(`It sent its sum as ${codec}, which is not this run's.`);
     const adders = this.#adders(shard);
     const isAdder = adders.includes(this.#ports.own);
     if (message.type === "total") {
@@ -264,11 +305,12 @@ export class StageSums {
     if (this.#totals[shard] !== null || this.#parts[shard]?.has(from) === true) return null;
     const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
     const length = (end - first) * (this.#ports.isExact ? count : 1);
-    const values = this.#assembled(`sum ${from} ${shard}`, length, at, payload);
-    if (values instanceof Failure || values === null) return values;
-    if (sha256(bytesOf(values)) !== digests[shard] || !isFiniteTensor(values))
+    const whole = this.#assembled(`sum ${from} ${shard}`, length, at, payload);
+    if (whole instanceof Failure || whole === null) return whole;
+    if (whole.sha256 !== digests[shard] || !isFiniteTensor(whole.values))
       return wrong("Its sum is not what it signed, or holds values that are no numbers.");
-    this.#part(shard, from, values);
+    if (this.#isTooLarge(order, whole.values)) return wrong("Its sum is too large to be used.");
+    this.#part(shard, from, whole.values);
     return null;
   }
 
@@ -282,34 +324,51 @@ export class StageSums {
     if (by === undefined) return null;
     if (known !== null) return known.sha256 === digest ? null : wrong("It sent two different totals.");
     const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
-    const values = this.#assembled(`total ${shard} ${digest}`, end - first, at, payload);
-    if (values instanceof Failure || values === null) return values;
-    const isIt = sha256(bytesOf(values)) === digest && isFiniteTensor(values);
+    const whole = this.#assembled(`total ${shard} ${digest}`, end - first, at, payload);
+    if (whole instanceof Failure || whole === null) return whole;
+    const isIt = whole.sha256 === digest && isFiniteTensor(whole.values);
     if (!isIt || !this.#ports.isSigned(by, round, shard, digest, signature))
       return wrong("Its total is not what it signed, or holds values that are no numbers.");
-    this.#totals[shard] = { by, values, sha256: digest, signature };
+    this.#totals[shard] = { by, values: whole.values, pieces: [], sha256: digest, signature };
     return null;
   }
 
-  /** Values that come in pieces; null: they are not all here. */
+  /** Values that come in pieces, with the digest of their bytes; null: they are not all here. */
   #assembled(
     name: string,
     length: number,
     at: number,
     payload: Uint8Array<ArrayBuffer>,
-  ): Activations | Failure | null {
-    const piece = floatsOf(payload);
-    const coming = this.#coming.get(name) ?? { values: new Float32Array(length), has: 0 };
+  ): { readonly values: Activations; readonly sha256: string } | Failure | null {
+    const { codec } = this.#ports;
+    const coming = this.#coming.get(name) ?? {
+      values: new Float32Array(length),
+      has: 0,
+      hash: createHash("sha256"),
+    };
     this.#coming.set(name, coming);
     // Sent again from its beginning, as after a link that was lost.
-    if (at === 0) coming.has = 0;
-    if (at !== coming.has || at + piece.length > length)
+    if (at === 0) Object.assign(coming, { has: 0, hash: createHash("sha256") });
+    if (at !== coming.has || payload.byteLength !== pieceBytes(codec, length, at))
       return wrong("A piece of its sum has no place in it.");
-    coming.values.set(piece, at);
-    coming.has += piece.length;
+    const end = Math.min(at + SUM_PART_VALUES, length);
+    decodeInto(codec, payload, coming.values.subarray(at, end));
+    coming.hash.update(payload);
+    coming.has = end;
     if (coming.has < length) return null;
     this.#coming.delete(name);
-    return coming.values;
+    return { values: coming.values, sha256: coming.hash.digest("hex") };
+  }
+
+  /**
+   * SECURITY: no optimiser step is taken with a sum that is too large, so whoever makes it so is named by its
+   * part: `|Σ parts|² ≤ addends · Σ |addend|²`.
+   */
+  #isTooLarge({ sums, shards }: Order, values: Activations): boolean {
+    const { isExact, microBatches } = this.#ports;
+    const addends = isExact ? microBatches : sums.length;
+    const most = (LARGEST_SQUARED_NORM * microBatches * microBatches) / (addends * sums.length * shards);
+    return sumOfSquares([values]) > most;
   }
 
   #part(shard: number, by: SessionKey, values: Activations): void {
@@ -322,7 +381,7 @@ export class StageSums {
   #add(shard: number): void {
     const order = this.#order;
     if (order === null) return;
-    const { own, sign, isExact, length } = this.#ports;
+    const { own, sign, isExact, length, codec } = this.#ports;
     const [from, to] = shardBounds(length, order.shards, shard);
     const size = to - from;
     const total = new Float32Array(size);
@@ -335,9 +394,15 @@ export class StageSums {
     for (const { values } of pieces)
       for (let i = 0; i < size; i++) total[i] = (total[i] as number) + (values[i] as number);
     this.#parts[shard]?.clear();
-    const digest = order.shards === 1 ? "" : sha256(bytesOf(total));
-    const signature = order.shards === 1 ? "" : sign(order.round, shard, digest);
-    this.#totals[shard] = { by: own, values: total, sha256: digest, signature };
+    if (order.shards === 1) {
+      this.#totals[shard] = { by: own, values: total, pieces: [], sha256: "", signature: "" };
+      return;
+    }
+    const given = codedSum(codec, total);
+    if (codec !== "f32" && addersOf({ ...order, isRecount: false }, shard)[0] === own)
+      this.#rest.ofTotal(length, from, total, given.values);
+    const signature = sign(order.round, shard, given.sha256);
+    this.#totals[shard] = { ...given, by: own, signature };
   }
 }
 
@@ -347,21 +412,6 @@ export type SumOf =
   | Omit<Extract<SumMessage, { type: "total" }>, "generation" | "step">;
 
 const MOST_EARLY_PIECES = 4_096;
-
-/** Pieces of values as they travel. */
-function piecesOf(values: Activations): { from: number; bytes: Uint8Array }[] {
-  const pieces: { from: number; bytes: Uint8Array }[] = [];
-  let from = 0;
-  do {
-    pieces.push({ from, bytes: bytesOf(values.subarray(from, from + SUM_PART_VALUES)) });
-    from += SUM_PART_VALUES;
-  } while (from < values.length);
-  return pieces;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
 
 function wrong(message: string): Failure {
   return new Failure("bad-sum", message);
