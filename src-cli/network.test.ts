@@ -79,7 +79,7 @@ test("a network is served, invites, survives a kill with its key and invitations
   expect(tah("revoke", String(made.data["id"]))).toMatchObject({ status: 0, data: { evicted: [] } });
   expect(tah("revoke", "nonsense")).toMatchObject({
     status: 1,
-    data: { error: { code: "invitation-unknown" } },
+    data: { error: { code: "no-such-invitation" } },
   });
   expect(tah("status").data).toMatchObject({ owners: [], run: { step: 0, nodes: 0 }, open: false });
 
