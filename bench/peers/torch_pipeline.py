@@ -74,6 +74,8 @@ def main():
     # Linux: it ends with the benchmark, however that ends, and also while it stands still.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            sys.exit("The benchmark has ended before this began.")
     case = json.loads(sys.argv[1])
     stage, stages, count = case["stage"], case["stages"], case["microBatches"]
     # A worker's compute thread has this priority: who lends gives way, on both sides.
