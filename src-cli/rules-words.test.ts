@@ -56,6 +56,7 @@ describe("tah rules, to write", () => {
       "set awake=no learn=no zone=Asia/Tokyo",
       { keepAwake: false, learnHours: false, timeZone: "Asia/Tokyo" },
     ],
+    ["set country=de", { country: "DE" }],
     ["set electricity=0.30@120", { electricity: { pricePerKwh: 0.3, watts: 120 } }],
     ["set electricity=0.30", { electricity: { pricePerKwh: 0.3, watts: null } }],
   ])("%s", (text, change) => {

@@ -21,6 +21,7 @@ Words (without any, the rules are shown):
                                       networks=cafe,office|no  data=50GB|no  cores=2|all  quiet=yes|no
                                       memory=4GB|no  disk=20GB|no
                                       gpu=yes|no  awake=yes|no  learn=yes|no  zone=Europe/Berlin|own
+                                      country=DE|no  (told to networks, which count by country; else nothing)
                                       electricity=0.30@120|0.30|no  (price per kWh @ watts more; else as measured)
   json TEXT                           all rules, as --json prints them`;
 
@@ -130,6 +131,8 @@ function set(rules: Rules, word: string): Rules {
       return { ...rules, learnHours: yes(name, value) };
     case "zone":
       return { ...rules, timeZone: value === "own" ? null : value };
+    case "country":
+      return { ...rules, country: no ? null : value.toUpperCase() };
     case "electricity":
       return { ...rules, electricity: no ? null : electricity(value) };
     default:

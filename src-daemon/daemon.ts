@@ -152,6 +152,7 @@ function obedience(
       membership.limit(limits);
       providers.working(decision.action === "run");
       membership.endAt(policy.endsAt);
+      membership.standsIn(policy.rules.country);
       membership.setWorking(decision.action === "run", explain(decision, Date.now()));
     },
   };

@@ -82,7 +82,11 @@ interface Node {
 }
 
 /** A worker's own connection to the orchestrator, without the work. */
-function node(invitation: Pick<Invitation, "keySha256" | "token">, number: number): Node {
+function node(
+  invitation: Pick<Invitation, "keySha256" | "token">,
+  number: number,
+  country: string | null = null,
+): Node {
   const owner = hotkey(number);
   const signer = createSessionSigner();
   const { network } = statusNow();
@@ -95,6 +99,7 @@ function node(invitation: Pick<Invitation, "keySha256" | "token">, number: numbe
     linkAddress: { host: "127.0.0.1", port: 9 },
     otherAddresses: () => [],
     restorable: () => [],
+    country: () => country,
     onInstruction: () => {},
     onConnection: (connected) => {
       said.welcomed ||= connected;
@@ -326,6 +331,41 @@ describe("a served network", () => {
     expect((await fetchPage(`${address()}/loss.svg?7`)).text).toMatch(/^<svg /);
     for (const path of ["/v1/run", "/v1/network", "/v1/claims", "//", "/index.html"])
       expect([path, (await fetchPage(`${address()}${path}`)).status]).toEqual([path, 401]);
+  });
+
+  test("counts computers by country on its page where their owners say so, and as long as they do", async () => {
+    await orchestrator.close();
+    await serve({ page: true });
+    const { keySha256, token } = await invite(5);
+    const page = async (): Promise<string> => (await fetchPage(`${orchestrator.url}/`)).text;
+    const said = node({ keySha256, token }, 1, "DE");
+    expect(await outcome(said)).toBe("welcome");
+    expect(await outcome(node({ keySha256, token }, 2))).toBe("welcome");
+    expect(await page()).toMatch(/<span>Germany<\/span><span>1<\/span>.*<span>Not said<\/span><span>1</);
+    said.control.send({ type: "country", country: "AT" });
+    const countries = () => orchestrator.host.view().countries?.map(({ country }) => country);
+    await until("it stands elsewhere", () => countries()?.[0] === "AT", 20_000);
+    expect(await page()).toContain("<span>Austria</span><span>1</span>");
+    said.control.send({ type: "country", country: null });
+    await until("it has taken that back", () => countries() === undefined, 20_000);
+    expect(await page()).not.toContain("by country");
+  });
+
+  test("F2: refuses who names a country that is none, and nothing of it reaches the page", async () => {
+    await orchestrator.close();
+    await serve({ page: true });
+    const { keySha256, token } = await invite(5);
+    for (const [index, country] of ["<b>", "ZZ"].entries())
+      expect([country, await outcome(node({ keySha256, token }, index + 1, country))]).toEqual([
+        country,
+        "bad-message",
+      ]);
+    const later = node({ keySha256, token }, 9, "FR");
+    expect(await outcome(later)).toBe("welcome");
+    later.control.send({ type: "country", country: "<script>alert(1)</script>" });
+    await until("it is refused", () => later.refused !== null || !orchestrator.host.view().countries, 20_000);
+    const { text } = await fetchPage(`${orchestrator.url}/`);
+    expect(text).not.toMatch(/<script|alert|<b>|ZZ|by country/);
   });
 });
 

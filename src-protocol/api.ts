@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { COUNTRIES, countryCount } from "./countries.ts";
 import { STATEMENTS_PER_CLAIM } from "./claim.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { claimRow, historyPoint, receiptRow, redoneWork, stageReplicas } from "./state.ts";
@@ -44,6 +45,8 @@ export const runView = z.strictObject({
   keptStep: z.int().nonnegative().optional(),
   /** Live nodes, spare ones included. */
   nodes: z.int().nonnegative(),
+  /** Of them, those whose owners have said where they stand, the most first; absent: nobody has. */
+  countries: z.array(countryCount).max(COUNTRIES.length).optional(),
   /** Block of the network's clock. */
   block: z.int().nonnegative(),
 });

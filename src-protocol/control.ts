@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
+import { country } from "./countries.ts";
 import { delegation } from "./delegation.ts";
 import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
 import { linkReach, linkStatus } from "./link-report.ts";
@@ -100,6 +101,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     restorable: z.array(restorable).max(64),
     /** Its owner's rules end its work then; absent: nothing is known of an end. */
     endsInMs: endsInMs.optional(),
+    /** Where it stands, for the network's public page; absent: its owner has not said it. */
+    country: country.optional(),
     /** The connection before this one broke, and the node has heard so much on it: it would go on from there. */
     heard: heard.optional(),
   }),
@@ -107,6 +110,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("heartbeat"), heard: heard.optional() }),
   /** The end of its work is another one from now on; null: none is known. */
   z.strictObject({ type: z.literal("ends"), endsInMs: endsInMs.nullable() }),
+  /** Its owner has said where it stands, or takes it back: null. */
+  z.strictObject({ type: z.literal("country"), country: country.nullable() }),
   /** Of the files of its stage, `bytes` are here and right; told while they come. */
   z.strictObject({
     type: z.literal("loading"),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { country } from "./countries.ts";
 import { MOST_ENDS_IN_MS, MOST_REPLICAS } from "./control.ts";
 import { MOST_MODEL_FILES } from "./decoder.ts";
 import { delegation } from "./delegation.ts";
@@ -76,6 +77,8 @@ export const daemonToWorker = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("limits"), limits: lineShare }),
   /** So long it may work from now on, by its owner's rules; null: no end is known, as before the first one. */
   z.strictObject({ type: z.literal("ends"), inMs: z.number().nonnegative().max(MOST_ENDS_IN_MS).nullable() }),
+  /** What the network may show of where it stands, from now on; null: nothing, as before the first one. */
+  z.strictObject({ type: z.literal("country"), country: country.nullable() }),
   /** Leave the network politely (drain), then exit 0. */
   stopMessage,
   pingMessage,

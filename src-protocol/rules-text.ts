@@ -1,3 +1,4 @@
+import { countryName } from "./countries.ts";
 import { Failure } from "./failure.ts";
 import { limitText, mbitText } from "./line-limits.ts";
 import {
@@ -157,6 +158,10 @@ export function rulesText(rules: Rules): string {
   if (limits.downloadMbit !== null) lines.push(`It receives at most ${limitText(limits.downloadMbit)}.`);
   if (!rules.keepAwake) lines.push("The computer may go to sleep while it works.");
   if (!rules.learnHours) lines.push("It does not learn when nobody is here.");
+  if (rules.country !== null)
+    lines.push(
+      `Networks are told that it stands in ${countryName(rules.country, "en")}, and may show how many do.`,
+    );
   if (electricity !== null)
     lines.push(
       `Electricity: ${electricity.pricePerKwh} per kWh, ${electricity.watts === null ? "what is measured" : `${electricity.watts} W more`} while it works.`,

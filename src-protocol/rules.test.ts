@@ -38,6 +38,7 @@ describe("rules that cannot be meant", () => {
     ],
     ["heat the wrong way round", { heat: { stopFrom: 80, startBelow: 80 } }, /starts below less/],
     ["load the wrong way round", { load: { stopFrom: 20, startBelow: 30 } }, /starts below less/],
+    ["a country that is none", { country: "ZZ" }, /ISO 3166-1/],
     ["no core at all", { work: { ...ALWAYS.work, cores: 0 } }, /./],
   ])("%s", (_, change, message) => {
     expect(refused(change)).toMatch(message);
@@ -160,6 +161,7 @@ describe("windows in words", () => {
         notOnMetered: true,
         monthlyMegabytes: 50_000,
         work: { ...ALWAYS.work, cores: 1, gpu: false },
+        country: "CH",
         electricity: { pricePerKwh: 0.3, watts: 120 },
       }).split("\n"),
     ).toEqual([
@@ -175,6 +177,7 @@ describe("windows in words", () => {
       "At most 50 GB a month.",
       "It uses at most 1 core.",
       "It leaves the graphics card alone.",
+      "Networks are told that it stands in Switzerland, and may show how many do.",
       "Electricity: 0.3 per kWh, 120 W more while it works.",
     ]);
   });

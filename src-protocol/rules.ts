@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { country } from "./countries.ts";
 import { lineLimits, NO_LIMITS } from "./line-limits.ts";
 import { isTimeZone } from "./zone.ts";
 
@@ -125,6 +126,8 @@ export const rules = z.strictObject({
   keepAwake: z.boolean().default(true),
   /** Learn when nobody is there, to offer hours: kept on this computer alone. */
   learnHours: z.boolean().default(true),
+  /** Told to the network, which counts computers by country on its public page; null: it is not said. */
+  country: country.nullable().default(null),
   /** For what is left after electricity; null: not known. */
   electricity: z
     .strictObject({

@@ -17,6 +17,7 @@ import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { ReplicaWeb } from "./replicas/index.ts";
 import { TrainingWorker } from "./worker.ts";
+import { DeclaredCountry } from "./limits/declared-country.ts";
 import { DeclaredEnd } from "./limits/declared-end.ts";
 import { OrchestratorRoute } from "./control/orchestrator-route.ts";
 
@@ -49,6 +50,7 @@ async function main(): Promise<void> {
   const signer = createSessionSigner();
   const throttle = new Throttle();
   const end = new DeclaredEnd(() => performance.now());
+  const country = new DeclaredCountry();
   let stop: ((reason: string) => void) | null = null;
   process.on("message", (message) => {
     const parsed = daemonToWorker.safeParse(message);
@@ -63,11 +65,13 @@ async function main(): Promise<void> {
         return throttle.limit(parsed.data.limits);
       case "ends":
         return end.set(parsed.data.inMs);
+      case "country":
+        return country.set(parsed.data.country);
       case "stop":
         if (stop === null) process.exit(0);
         return stop(parsed.data.reason);
       case "start": {
-        const started = start(parsed.data, signer, throttle, end);
+        const started = start(parsed.data, signer, throttle, end, country);
         stop = (reason) => void started.then((leave) => leave(reason), fail);
         started.catch(fail);
       }
@@ -83,6 +87,7 @@ async function start(
   signer: ReturnType<typeof createSessionSigner>,
   throttle: Throttle,
   end: DeclaredEnd,
+  country: DeclaredCountry,
 ): Promise<(reason: string) => Promise<void>> {
   const {
     network,
@@ -170,6 +175,7 @@ async function start(
     onServices: (services) => station.offered(services),
     restorable: () => worker.restorable(),
     endsInMs: () => end.inMs,
+    country: () => country.of,
     onInstruction: (instruction) =>
       instruction.type === "reach" ? desk.reach(instruction.reach) : worker.instruct(instruction),
     onConnection: (connected, detail) => worker.connection(connected, detail),
@@ -183,6 +189,7 @@ async function start(
   });
   control = toOrchestrator;
   end.onChange = (endsInMs) => toOrchestrator.send({ type: "ends", endsInMs });
+  country.onChange = (of) => toOrchestrator.send({ type: "country", country: of });
   worker.start(toOrchestrator);
   return async (reason) => {
     // The last resort when the compute thread is inside a long run: the daemon would do it next.

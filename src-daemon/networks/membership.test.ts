@@ -91,6 +91,7 @@ function membership(mayOpen = () => true): Membership {
           events.push(`stop ${name}`);
         },
         setWorking: (working: boolean) => void events.push(`${working ? "work" : "rest"} ${name}`),
+        standsIn: (country: string | null) => void events.push(`${name} stands in ${country}`),
         endIn: (inMs: number | null) => void (inMs === null || events.push(`${name} ends in ${inMs} ms`)),
         limit: () => undefined,
         use: () => undefined,
@@ -140,6 +141,21 @@ describe("the network that this computer works for", () => {
     await member.look("tah11");
     await member.join("tah11");
     expect(events).toContain("Street 1 ends in 2000 ms");
+  });
+
+  it("says where it stands once its owner has, also to a network that is joined later, and takes it back", async () => {
+    const member = membership();
+    await member.start(null);
+    events.length = 0;
+    member.standsIn(null);
+    member.standsIn("DE");
+    member.standsIn("DE");
+    expect(events).toEqual(["embedded stands in DE"]);
+    await member.look("tah11");
+    await member.join("tah11");
+    expect(events).toContain("Street 1 stands in DE");
+    member.standsIn(null);
+    expect(events.at(-1)).toBe("Street 1 stands in null");
   });
 
   it("is none before the owner's first yes, and a no to an invitation is no yes to another", async () => {

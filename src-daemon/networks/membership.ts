@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Country } from "../../src-protocol/countries.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { NO_LIMITS } from "../../src-protocol/line-limits.ts";
 import type { NetworkCard } from "../../src-protocol/network-card.ts";
@@ -20,6 +21,7 @@ type Session = Pick<
   | "stop"
   | "setWorking"
   | "endIn"
+  | "standsIn"
   | "limit"
   | "retry"
   | "use"
@@ -59,6 +61,8 @@ export class Membership {
   #limits: Limits = { ...NO_WORK_LIMITS, ...NO_LIMITS };
   /** Of the work that is allowed now, ms of the wall clock. */
   #endsAt: number | null = null;
+  /** Where the owner has said that this computer stands; null: it is not said. */
+  #country: Country | null = null;
   #provider: ExecutionProvider | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -183,6 +187,13 @@ export class Membership {
     session?.endIn(this.#endsAt === null ? null : Math.max(0, this.#endsAt - this.#ports.now()));
   }
 
+  /** What its network may know of where this computer stands; null: nothing. */
+  standsIn(country: Country | null): void {
+    if (country === this.#country) return;
+    this.#country = country;
+    this.#session?.standsIn(country);
+  }
+
   /** What its workers may use of the computer and of its line. */
   limit(limits: Limits): void {
     const before = this.#provider;
@@ -264,6 +275,7 @@ export class Membership {
       if (this.#provider !== null) session.use(this.#allowed(this.#provider));
       session.limit(this.#limits);
       this.#tellEnd(session);
+      if (this.#country !== null) session.standsIn(this.#country);
       session.setWorking(this.#work.working, this.#work.reason);
     } catch (error) {
       this.#tell();

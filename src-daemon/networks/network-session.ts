@@ -1,4 +1,5 @@
 import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { Country } from "../../src-protocol/countries.ts";
 import type { Limits } from "../../src-protocol/rules.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
 import type { DaemonState, HistoryPoint } from "../../src-protocol/state.ts";
@@ -158,6 +159,11 @@ export class NetworkSession {
 
   setWorking(working: boolean, reason: string): void {
     this.#supervisor.setWorking(working, reason);
+  }
+
+  /** What the network may know of where this computer stands; null: nothing. */
+  standsIn(country: Country | null): void {
+    this.#supervisor.standsIn(country);
   }
 
   endIn(inMs: number | null): void {

@@ -279,6 +279,7 @@ describe("for any rules, evidence and override", () => {
     work: fc.constant(ALWAYS.work),
     keepAwake: fc.boolean(),
     learnHours: fc.boolean(),
+    country: fc.constant(null),
     electricity: fc.constant(null),
   });
   const anyEvidence: fc.Arbitrary<Evidence> = fc.record({

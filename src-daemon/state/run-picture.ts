@@ -8,7 +8,7 @@ import type { WorkerPhase } from "../supervision/worker-process.ts";
 
 /** The network's public picture, as this computer's owner sees it: what is mine, what is next door. */
 export function runState(view: RunView, mine: Ss58Address, neighbours: ReadonlySet<Ss58Address>): RunState {
-  const { block: _block, nodes: _nodes, stages, ...run } = view;
+  const { block: _block, nodes: _nodes, countries: _countries, stages, ...run } = view;
   return {
     ...run,
     stages: stages.map(({ index, parameterCount, holder, replicas }) => ({

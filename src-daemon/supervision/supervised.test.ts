@@ -259,6 +259,21 @@ describe("a worker's process", () => {
     vi.useRealTimers();
   });
 
+  it("is told where it stands only when its owner has said so, and so is the process after a crash", () => {
+    worker.networkAt("http://127.0.0.1:1");
+    worker.start();
+    fake.last().events.onMessage(key);
+    worker.standsIn(null);
+    expect(fake.last().sent.map(({ type }) => type)).toEqual(["start"]);
+    worker.standsIn("DE");
+    worker.standsIn("DE");
+    fake.last().events.onExit(null, "SIGKILL");
+    fake.last().events.onMessage(key);
+    expect(fake.last().sent).toMatchObject([{ type: "country", country: "DE" }, { type: "start" }]);
+    worker.standsIn(null);
+    expect(fake.last().sent.at(-1)).toEqual({ type: "country", country: null });
+  });
+
   it("gets a new delegation for the new session key after a crash", () => {
     worker.networkAt("http://127.0.0.1:1");
     worker.start();

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Country } from "../../src-protocol/countries.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { LineLimits, LineUse, TrafficState } from "../../src-protocol/line-limits.ts";
@@ -131,6 +132,11 @@ export class Supervisor {
   endIn(inMs: number | null): void {
     const at = inMs === null ? null : performance.now() + inMs;
     for (const worker of this.#workers) worker.endAt(at);
+  }
+
+  /** What the network may know of where this computer stands; null: nothing. */
+  standsIn(country: Country | null): void {
+    for (const worker of this.#workers) worker.standsIn(country);
   }
 
   /** What the owner allows all workers of this computer together; holds while they work. */

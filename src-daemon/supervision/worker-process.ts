@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Country } from "../../src-protocol/countries.ts";
 import { daemonToWorker, workerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
 import { MOST_ENDS_IN_MS } from "../../src-protocol/control.ts";
@@ -91,6 +92,7 @@ export class WorkerProcess {
   #limits: LineLimits = NO_LIMITS;
   /** When its work ends by the owner's rules, by `performance.now`; null: no end is known. */
   #endsAt: number | null = null;
+  #country: Country | null = null;
   readonly #transportCrashes = new TransportCrashes();
   /** Of the process of now: it has a link over HyperDHT, and what it wrote last. */
   #overHyperdht = false;
@@ -201,6 +203,17 @@ export class WorkerProcess {
     this.#child.send(daemonToWorker.parse({ type: "ends", inMs }));
   }
 
+  /** What the network may know of where this computer stands, from now on; null: nothing. */
+  standsIn(country: Country | null): void {
+    if (country === this.#country) return;
+    this.#country = country;
+    this.#tellCountry();
+  }
+
+  #tellCountry(): void {
+    this.#child.send(daemonToWorker.parse({ type: "country", country: this.#country }));
+  }
+
   async #renew(reason: string): Promise<void> {
     await this.#child.stop(reason);
     if (this.#wanted) this.#child.start();
@@ -250,6 +263,7 @@ export class WorkerProcess {
         this.#key = parsed.data.sessionKey;
         this.#limits = NO_LIMITS;
         if (this.#endsAt !== null) this.#tellEnd();
+        if (this.#country !== null) this.#tellCountry();
         this.#ports.onBegun?.();
         return this.#begin();
       case "phase":

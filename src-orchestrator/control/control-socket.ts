@@ -254,7 +254,15 @@ export class ControlSocket implements NodeConnection {
 
   private join(hello: Hello): void {
     if (this.gone) return;
-    const { delegation, capabilities, linkAddress, otherAddresses = [], restorable, endsInMs } = hello;
+    const {
+      delegation,
+      capabilities,
+      linkAddress,
+      otherAddresses = [],
+      restorable,
+      endsInMs,
+      country,
+    } = hello;
     const { host, live, steady } = this.ports;
     const { sessionKey, hotkey } = delegation.body;
     this.caller.proved();
@@ -290,6 +298,7 @@ export class ControlSocket implements NodeConnection {
         memoryBytes,
         restorable,
         ...(endsInMs !== undefined && { endsInMs }),
+        ...(country !== undefined && { country }),
       },
       this,
     );

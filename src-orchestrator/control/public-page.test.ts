@@ -57,6 +57,20 @@ test("it says who, what and how far, and names no key", () => {
   expect(html).not.toMatch(/5F3sa2|abab/);
 });
 
+test("it counts computers by country where that was said, and the others beside them", () => {
+  expect(page()).not.toContain("by country");
+  const html = page({
+    nodes: 6,
+    countries: [
+      { country: "DE", nodes: 3 },
+      { country: "CI", nodes: 1 },
+    ],
+  });
+  expect(html).toContain("<span>Germany</span><span>3</span>");
+  expect(html).toContain("<span>Côte d’Ivoire</span><span>1</span>");
+  expect(html).toContain("<span>Not said</span><span>2</span>");
+});
+
 test("a name that is markup stays a name", () => {
   const html = page({ name: `<img src=x onerror="alert(1)">`, detail: "</main>" });
   expect(html).not.toContain("<img src=x");

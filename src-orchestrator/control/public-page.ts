@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { RunView } from "../../src-protocol/api.ts";
+import { countryName } from "../../src-protocol/countries.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 
 /** The operator's page for everybody: what a run is and how it goes. No script, nothing of another origin. */
@@ -26,12 +27,12 @@ const STYLE = `
 :root{color-scheme:light dark;--bg:light-dark(#f7f6f3,#0d1117);--surface:light-dark(#fff,#141a22);--line:light-dark(#e2dfd8,#263040);--text:light-dark(#1b1f24,#e8ecf1);--muted:light-dark(#5d6672,#95a1b2)}
 body{margin:0;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums}
 main{max-width:880px;margin:0 auto;padding:32px 20px;display:grid;gap:24px}
-h1,h2,p,dl,dd,ol{margin:0;padding:0}h1{font-size:28px;line-height:1.2}h2{font-size:15px}
+h1,h2,p,dl,dd,ol,ul{margin:0;padding:0}h1{font-size:28px;line-height:1.2}h2{font-size:15px}
 .muted,dt,footer{color:var(--muted);font-size:14px}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(125px,1fr));gap:16px}dd{font-size:24px;font-weight:600}
 section{border:1px solid var(--line);border-radius:10px;background:var(--surface);padding:20px;display:grid;gap:16px}
 img{width:100%;height:auto;display:block}
-ol{list-style:none;display:grid;gap:4px}li{display:grid;grid-template-columns:1fr 1fr 1fr;gap:16px;border-top:1px solid var(--line);padding:8px 0}li span:last-child{text-align:right}
+ol,ul{list-style:none;display:grid;gap:4px}li{display:grid;grid-auto-flow:column;grid-auto-columns:1fr;gap:16px;border-top:1px solid var(--line);padding:8px 0}li span:last-child{text-align:right}
 `;
 
 /** Of the page's one style element, for its policy. */
@@ -77,13 +78,26 @@ ${points.length < 2 ? '<p class="muted">The curve begins with the second finishe
     )
     .join("")}</ol>
 </section>
-<section>
+${whereTheyStand(view)}<section>
 <p class="muted">Learns from: ${escaped(view.corpus)}. ${rough(view.parameterCount)} parameters. Loss is in nats for each token; held-out loss is measured on text that is never trained on.</p>
 </section>
 <footer>As of ${new Date(now).toISOString().slice(0, 19).replace("T", " ")} UTC; the page looks again every ${REFRESH_SECONDS} seconds. To embed the curve: <code>&lt;img src="…${CURVE_PATH}"&gt;</code></footer>
 </main>
 </body>
 </html>
+`;
+}
+
+/** By country, only of those whose owners have said so; nothing where nobody has. */
+function whereTheyStand({ nodes, countries = [] }: RunView): string {
+  if (countries.length === 0) return "";
+  const said = countries.reduce((sum, each) => sum + each.nodes, 0);
+  const rows = countries.map((each): [string, number] => [countryName(each.country, "en"), each.nodes]);
+  if (nodes > said) rows.push(["Not said", nodes - said]);
+  return `<section>
+<h2>Computers by country, where their owners have said it</h2>
+<ul>${rows.map(([name, count]) => `<li><span>${escaped(name)}</span><span>${whole(count)}</span></li>`).join("")}</ul>
+</section>
 `;
 }
 

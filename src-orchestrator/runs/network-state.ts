@@ -1,3 +1,4 @@
+import type { Country } from "../../src-protocol/countries.ts";
 import type {
   LinkAddress,
   NodeMessage,
@@ -96,6 +97,8 @@ export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted">
   readonly speed: number | null;
   /** When its owner has said that it ends, by `Moment.now`; null: nothing was said. */
   readonly endsAt: number | null;
+  /** Where its owner has said that it stands; null: nothing was said. */
+  readonly country: Country | null;
   /** What it says it can return to, in its memory or on its disk, by stage. */
   readonly claims: ReadonlyMap<number, readonly SavedStep[]>;
   /** Steps of a stage that are on its disk, as it told them last; null: it has saved none since it joined. */
@@ -154,6 +157,7 @@ export type RunMessage = Extract<
       | "trouble"
       | "links"
       | "ends"
+      | "country"
       | "loading"
       | "ask"
       | "routed"
@@ -185,6 +189,7 @@ export type NetworkEvent = Moment &
         readonly memoryBytes: number;
         /** How long it will be there, by what its owner has said; left out: nothing was said. */
         readonly endsInMs?: number;
+        readonly country?: Country;
         readonly restorable: readonly Restorable[];
       }
     /** It is there by another connection. */

@@ -1,3 +1,4 @@
+import type { Country } from "../../src-protocol/countries.ts";
 import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import {
@@ -148,7 +149,15 @@ function tick(state: NetworkState, at: Moment, effects: Effect[]): NetworkState 
 }
 
 function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): NetworkState {
-  const { sessionKey, hotkey, linkAddress, otherAddresses = [], memoryBytes, endsInMs } = event;
+  const {
+    sessionKey,
+    hotkey,
+    linkAddress,
+    otherAddresses = [],
+    memoryBytes,
+    endsInMs,
+    country = null,
+  } = event;
   // SECURITY: what it says it has is looked up in `saves` whenever it is to count.
   const claims = new Map<number, readonly SavedStep[]>();
   for (const { runId, stage, steps } of event.restorable)
@@ -163,6 +172,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     memoryBytes,
     speed: null,
     endsAt: endsInMs === undefined ? null : event.now + endsInMs,
+    country,
     claims,
     onDisk: null,
     failures: 0,
@@ -214,6 +224,12 @@ function ends(
   const endsAt = endsInMs === null ? null : at.now + endsInMs;
   const told = { ...state, nodes: new Map(state.nodes).set(key, { ...node, endsAt }) };
   return follow(inTeam(told, { type: "ends", key, at: endsAt }, at, effects), at, effects);
+}
+
+function withCountry(state: NetworkState, key: SessionKey, country: Country | null): NetworkState {
+  const node = state.nodes.get(key);
+  if (node === undefined) return state;
+  return { ...state, nodes: new Map(state.nodes).set(key, { ...node, country }) };
 }
 
 /** Only of those who share a stage is it asked. */
@@ -334,6 +350,7 @@ function heard(
   effects: Effect[],
 ): NetworkState {
   if (message.type === "links") return withLinks(before, sender, message.status, effects);
+  if (message.type === "country") return withCountry(before, sender, message.country);
   if (message.type === "ends") return ends(before, sender, message.endsInMs, at, effects);
   const state = withDisk(before, sender, message);
   if (state.team !== null) {

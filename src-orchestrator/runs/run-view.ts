@@ -1,4 +1,5 @@
 import type { RunView } from "../../src-protocol/api.ts";
+import type { Country, CountryCount } from "../../src-protocol/countries.ts";
 import { tokensPerStep } from "./network-state.ts";
 import { tokensPerSecond } from "./progress.ts";
 import type { NetworkNode, NetworkState } from "./network-state.ts";
@@ -9,6 +10,7 @@ import type { StageFacts } from "./stage-facts.ts";
 /** The public picture of a run. */
 export function runView(state: NetworkState, facts: readonly StageFacts[], block: number): RunView {
   const { run, team } = state;
+  const countries = byCountry(state);
   const counts = team === null ? [] : replicaCounts(state);
   return {
     runId: run.runId,
@@ -43,8 +45,19 @@ export function runView(state: NetworkState, facts: readonly StageFacts[], block
     ...(team?.run && { redone: team.run.redone }),
     keptStep: keptStep(state),
     nodes: state.nodes.size,
+    ...(countries.length > 0 && { countries }),
     block,
   };
+}
+
+/** Only those whose owners have said it; the most first. */
+function byCountry({ nodes }: NetworkState): CountryCount[] {
+  const counts = new Map<Country, number>();
+  for (const { country } of nodes.values())
+    if (country !== null) counts.set(country, (counts.get(country) ?? 0) + 1);
+  return [...counts]
+    .map(([country, nodes]) => ({ country, nodes }))
+    .toSorted((a, b) => b.nodes - a.nodes || (a.country < b.country ? -1 : 1));
 }
 
 /** The newest step that every stage has on somebody's disk, or in the store: it outlives all processes. */

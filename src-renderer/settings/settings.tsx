@@ -7,6 +7,7 @@ import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { AppCard } from "./app-card.tsx";
+import { CountryChoice } from "./country-choice.tsx";
 import { ComputesCard } from "./computes-card.tsx";
 import { LanguageCard } from "./language-card.tsx";
 import { LimitsCard } from "./limits-card.tsx";
@@ -88,6 +89,7 @@ export function Settings() {
             )}
           </ul>
           <LearnedHours />
+          <CountryChoice country={state.rules.country} />
         </section>
         <QuitCard version={state.version} />
       </div>

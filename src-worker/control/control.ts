@@ -79,6 +79,8 @@ export interface ControlOptions {
   readonly restorable: () => Restorable[];
   /** Asked at every connect: how long its owner's rules let it work; null: no end is known. */
   readonly endsInMs?: () => number | null;
+  /** Asked at every connect: where it stands, if its owner has said so; null: nothing is said. */
+  readonly country?: () => string | null;
   readonly onInstruction: (instruction: Instruction) => void;
   /** Counts what is said and heard; nothing of it waits. */
   readonly throttle?: Throttle;
@@ -332,6 +334,7 @@ export class Control {
   #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
     const { delegation, signer, capabilities, linkAddress, otherAddresses, restorable } = this.#options;
     const endsInMs = this.#options.endsInMs?.() ?? null;
+    const country = this.#options.country?.() ?? null;
     // SECURITY: a proof for one network must be worth nothing on another.
     if (network !== delegation.body.network) {
       this.#options.onRefused(
@@ -351,6 +354,7 @@ export class Control {
       otherAddresses: otherAddresses(),
       restorable: restorable(),
       ...(endsInMs !== null && { endsInMs }),
+      ...(country !== null && { country }),
       ...(this.#lane?.isWhole === true && { heard: this.#lane.heard }),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
