@@ -25,7 +25,7 @@ const BENCHMARKS = {
   },
   "codec-gate": {
     about:
-      "The default model trained with each codec on its links: loss at equal tokens against f32 (--steps 400, --runs 2 seeds, --only int8b64; an hour)",
+      "The default model trained with each codec on its links, and for its replicas' sums: loss at equal tokens against f32 (--steps 400, --runs 2 seeds, --only f32/f32/int8b64; two hours)",
     load: async () => (await import("./codec-gate.ts")).benchCodecGate,
   },
   data: {

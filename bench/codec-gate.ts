@@ -13,9 +13,21 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import { memoryCorpus } from "../src-worker/corpus/corpus-reader.ts";
 import { OfflineRun } from "../src-worker/replay/offline-run.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
+import { GateSums } from "./gate-sums.ts";
 
-/** As an operator says them (`--codec`): activations, gradients. */
-const CANDIDATES = ["f16", "int8b64", "int8b64/f16", "int4h/int8b64", "int4h"];
+/** As an operator says them (`--codec`): activations, gradients, sums of replicas. */
+const CANDIDATES = [
+  "f16",
+  "int8b64",
+  "int8b64/f16",
+  "int4h/int8b64",
+  "int4h",
+  "f32/f32/f16",
+  "f32/f32/int8b64",
+  "int8b64/int8b64/int8b64",
+];
+/** Of each stage, where sums are rounded: the fewer there are, the more of the sum is one replica's rounding. */
+const REPLICAS = 2;
 /**
  * f32 again, computed with other kernels: the last bits of every number are others. Two trainings part by as
  * much when nothing is wrong with either, and no codec can be told from f32 by less.
@@ -41,6 +53,8 @@ export interface Candidate {
   /** Sent over all borders in both directions, payloads alone. */
   readonly bytesPerStep: number;
   readonly ofF32: number;
+  /** Sent between the replicas of all stages; 0 where each stage has one holder. */
+  readonly sumBytesPerStep: number;
   readonly training: number;
   readonly heldOut: number;
   /** Loss ÷ loss with f32 − 1, mean of the seeds; and the worst of them. */
@@ -63,7 +77,7 @@ export interface CodecGateResult {
 /**
  * Which codecs may be a default: the default model in three stages on the default text, trained with the
  * product's own stages and codecs, everything else the same: seeds, tokens, order. What would travel is
- * encoded and decoded; no socket is needed for that.
+ * encoded and decoded; no socket is needed for that. Sums are those of two replicas of each stage.
  */
 export async function benchCodecGate(
   progress: Progress,
@@ -74,7 +88,8 @@ export async function benchCodecGate(
     const corpus = await defaultCorpus(cache);
     const bytes = readFileSync(corpus.file);
     const specOf = (codec: string, seed: number): RunSpec => {
-      const spec = planRun({ corpus, size: "default", steps, workers: 3, codecs: codecsOf(codec) });
+      const codecs = codecsOf(codec);
+      const spec = planRun({ corpus, size: "default", steps, workers: 3, arithmetic: "fast", codecs });
       const arithmetic = codec === CONTROL ? "exact" : "fast";
       return { ...spec, seed, arithmetic, kernels: kernelsFor(arithmetic, spec.model) };
     };
@@ -82,9 +97,11 @@ export async function benchCodecGate(
       (name) => name === "f32" || only.length === 0 || only.includes(name),
     );
     const losses = new Map<string, Losses[]>();
+    const sumBytes = new Map<string, number>();
     for (let seed = 1; seed <= seeds; seed++)
       for (const name of names) {
-        const its = await trained(specOf(name, seed), bytes, steps);
+        const { sumBytesPerStep, ...its } = await trained(specOf(name, seed), bytes, steps);
+        sumBytes.set(name, sumBytesPerStep);
         losses.set(name, [...(losses.get(name) ?? []), its]);
         progress(
           `seed ${seed}, ${name}: training ${its.training.toFixed(4)}, held out ${its.heldOut.toFixed(4)}`,
@@ -95,6 +112,7 @@ export async function benchCodecGate(
     const candidateOf = (codec: string): Candidate => ({
       codec,
       ...traffic(spec, codecsOf(codec)),
+      sumBytesPerStep: sumBytes.get(codec) ?? 0,
       ...verdict(base, losses.get(codec) ?? []),
     });
     return {
@@ -115,7 +133,7 @@ export async function benchCodecGate(
 export function verdict(
   base: readonly Losses[],
   coded: readonly Losses[],
-): Omit<Candidate, "codec" | "bytesPerStep" | "ofF32"> {
+): Omit<Candidate, "codec" | "bytesPerStep" | "ofF32" | "sumBytesPerStep"> {
   if (base.length === 0 || base.length !== coded.length)
     throw new Failure("bench-failed", "There is no training of the same seeds to compare with.");
   const worse = (of: keyof Losses): number[] =>
@@ -138,13 +156,20 @@ function codecsOf(name: string): LinkCodecs {
   return readCodecs(name === CONTROL ? "f32" : name);
 }
 
-async function trained(spec: RunSpec, corpus: Uint8Array, steps: number): Promise<Losses> {
+async function trained(
+  spec: RunSpec,
+  corpus: Uint8Array,
+  steps: number,
+): Promise<Losses & Pick<Candidate, "sumBytesPerStep">> {
+  const codec = spec.codecs?.sums;
+  const sums = codec === undefined ? null : new GateSums(codec, REPLICAS, spec.microBatches);
   const run = await OfflineRun.open({
     spec,
     corpus: memoryCorpus(corpus),
     file: null,
     threads: 1,
     from: null,
+    ...(sums !== null && { replicas: sums.replicas }),
   });
   try {
     const last: number[] = [];
@@ -152,7 +177,11 @@ async function trained(spec: RunSpec, corpus: Uint8Array, steps: number): Promis
       const { loss } = await run.next();
       if (step >= steps * (1 - LAST)) last.push(loss);
     }
-    return { training: mean(last), heldOut: await run.heldOut(HELD_OUT_MICRO_BATCHES) };
+    return {
+      training: mean(last),
+      heldOut: await run.heldOut(HELD_OUT_MICRO_BATCHES),
+      sumBytesPerStep: (sums?.bytes ?? 0) / steps,
+    };
   } finally {
     await run.close();
   }

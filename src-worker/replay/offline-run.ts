@@ -20,6 +20,12 @@ export interface OfflineOptions {
   readonly threads: number;
   /** Where to begin: files of the stages' snapshots of `step`, in their order. Null: at the seed. */
   readonly from: { readonly step: number; readonly checkpoints: readonly string[] } | null;
+  /** As if so many replicas of each stage had shared the step's micro-batches. Left out: one holder for each. */
+  readonly replicas?: {
+    readonly count: number;
+    /** Of what each replica of a stage has summed up, what all of them take the step with. */
+    readonly add: (stage: number, sums: readonly Activations[]) => Activations;
+  };
 }
 
 /** One step done again. */
@@ -48,12 +54,14 @@ interface OfflineStage {
 export class OfflineRun {
   readonly #spec: RunSpec;
   readonly #samples: Samples;
+  readonly #replicas: OfflineOptions["replicas"];
   readonly #stages: readonly OfflineStage[];
   #step: number;
 
   private constructor(options: OfflineOptions, stages: readonly OfflineStage[]) {
     this.#spec = options.spec;
     this.#samples = samplesOf(options.spec, options.corpus);
+    this.#replicas = options.replicas;
     this.#stages = stages;
     this.#step = options.from?.step ?? 0;
   }
@@ -97,7 +105,8 @@ export class OfflineRun {
   async next(): Promise<RepeatedStep> {
     const { microBatches, optimizer } = this.#spec;
     const step = this.#step;
-    const losses = await this.#passes();
+    const all = Array.from({ length: microBatches }, (_, microBatch) => microBatch);
+    const losses = await (this.#replicas ? this.#shared(all, this.#replicas) : this.#passes(all));
     await this.#addTied();
     const norms = [];
     for (const { compute } of this.#stages)
@@ -133,16 +142,34 @@ export class OfflineRun {
     for (const { compute } of this.#stages) await compute.close();
   }
 
+  /** The micro-batches are dealt out in turn; each stage takes the step with what its replicas' sums are together. */
+  async #shared(
+    all: readonly number[],
+    { count, add }: NonNullable<OfflineOptions["replicas"]>,
+  ): Promise<number[]> {
+    const losses: number[] = [];
+    const sums: Activations[][] = this.#stages.map(() => []);
+    for (let replica = 0; replica < count; replica++) {
+      const own = all.filter((microBatch) => microBatch % count === replica);
+      const of = await this.#passes(own);
+      for (const [i, microBatch] of own.entries()) losses[microBatch] = of[i] ?? Number.NaN;
+      for (const [stage, { compute }] of this.#stages.entries())
+        sums[stage]?.push((await compute.call("gradients", { clear: true })).answer.output);
+    }
+    for (const [stage, { compute }] of this.#stages.entries())
+      await compute.call("setGradients", { values: add(stage, sums[stage] ?? []) });
+    return losses;
+  }
+
   /**
-   * The losses of the step's micro-batches, in their order. Some are under way at once, so that the
+   * The losses of micro-batches of the step, in their order. Some are under way at once, so that the
    * stages' threads work side by side. Each starts after the one before it and every thread takes its
    * calls in turn, so a stage still adds up its gradients in the order of the micro-batches.
    */
-  async #passes(): Promise<number[]> {
-    const { microBatches } = this.#spec;
+  async #passes(microBatches: readonly number[]): Promise<number[]> {
     const losses: Promise<number>[] = [];
-    for (let microBatch = 0; microBatch < microBatches; microBatch++) {
-      await losses[microBatch - this.#stages.length - 1];
+    for (const [i, microBatch] of microBatches.entries()) {
+      await losses[i - this.#stages.length - 1];
       // Before it starts, so that none overtakes another.
       const data = await this.#samples({ pass: "forward", step: this.#step, microBatch });
       const pass = this.#pass(microBatch, data);
