@@ -10,7 +10,7 @@ import { amount, moment, shortened, unitOf } from "../parts/format.ts";
 import { useNow } from "../parts/clock-now.ts";
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
-import { SHOWN_LATER } from "./shown-later.ts";
+import { SHOWN_LATER } from "../parts/shown-later.ts";
 
 /** It changes with a payment alone, and then at once: it must agree with what stands beside it. */
 const ASK_EVERY_MS = 1_000;

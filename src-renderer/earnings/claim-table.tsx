@@ -8,7 +8,7 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { amount, count, moment, shortened, unitOf } from "../parts/format.ts";
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
-import { SHOWN_LATER } from "./shown-later.ts";
+import { SHOWN_LATER } from "../parts/shown-later.ts";
 import { Heard } from "../parts/heard.tsx";
 
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;

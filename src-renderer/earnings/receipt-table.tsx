@@ -9,7 +9,7 @@ import { amount, clock, count, dayAndMonth, moment, type Asset, unitOf } from ".
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { type ReceiptHour, receiptHours } from "./receipt-hours.ts";
-import { SHOWN_LATER } from "./shown-later.ts";
+import { SHOWN_LATER } from "../parts/shown-later.ts";
 import styles from "./receipt-table.module.css";
 
 /** As many as are told at once. */

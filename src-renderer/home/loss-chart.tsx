@@ -12,7 +12,7 @@ import { RangeChoice } from "../parts/range-choice.tsx";
 import { TableBox } from "../parts/table-box.tsx";
 import { useLanguage } from "../language/language.ts";
 import { useAppearance } from "../frame/theme.ts";
-import { SHOWN_LATER } from "../earnings/shown-later.ts";
+import { SHOWN_LATER } from "../parts/shown-later.ts";
 import { nextText } from "../../src-protocol/why.ts";
 
 const MOST_DRAWN = 800;
