@@ -6,7 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { ApiClient, readApiFile } from "../src-cli/api-client.ts";
 import { DAEMON_FLAGS } from "../src-cli/daemon-process.ts";
 import { DAEMON_SCRIPT } from "../src-cli/daemon-script.ts";
-import type { ModelSize } from "../src-daemon/runs/run-plan.ts";
+import type { ModelSize } from "../src-protocol/run-size.ts";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { BenchOptions, Progress } from "./bench.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
-import type { ModelSize } from "../src-daemon/runs/run-plan.ts";
+import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/supervision/child.ts";
 import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
 import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";

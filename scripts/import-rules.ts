@@ -39,7 +39,7 @@ const DOORS: Record<string, readonly string[]> = {
   policy: ["limits-shown", "policy-keeper", "stored-json", "timers"],
   presence: ["away-share", "presence-store", "sleep-suggestion"],
   providers: ["cards", "providers"],
-  runs: ["data-reading", "model-writer", "run-job", "run-plan"],
+  runs: ["data-reading", "kept-micro-batches", "model-writer", "run-job", "run-plan"],
   state: ["initial-state", "live-state", "run-picture", "state-store"],
   supervision: [
     "card-workers",

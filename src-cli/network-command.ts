@@ -64,6 +64,11 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       `how values travel between stages: ${CODEC_WORDS} (see docs/codecs.md)`,
       "auto",
     )
+    .option(
+      "--micro-batches <count>",
+      "micro-batches of a step (default: as many as suit the lines between homes; a run keeps what it was begun with)",
+      whole(1, 4096),
+    )
     .action(async ({ json, home, ...words }: ServeWords & Common) => {
       const { serveNetwork } = await import("./network-serve.ts");
       process.exitCode = await serveNetwork(
@@ -84,6 +89,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           steps: words.steps ?? null,
           fast: words.fast === true,
           codec: words.codec,
+          microBatches: words.microBatches ?? null,
           pay: servedPay(words),
         },
         { say, json: json === true },
@@ -159,6 +165,7 @@ type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "mo
     steps?: number;
     fast?: true;
     codec: string;
+    microBatches?: number;
   };
 
 async function tools(home: string | undefined) {

@@ -9,15 +9,19 @@ import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
+import { MODEL_SIZES, dealtInto } from "../src-protocol/run-size.ts";
+import type { ModelSize } from "../src-protocol/run-size.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
 import { sayProgress } from "./data-text.ts";
+import type { SizedRun } from "./micro-batches.ts";
 import { invitationText, inviteText } from "./network-text.ts";
 import { setPayLimit } from "./served-pay.ts";
 import type { ServedPay } from "./served-pay.ts";
 import { OperatorClient } from "./operator-client.ts";
 
 const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "networks", "network-serve.ts");
-const SIZES: ReadonlySet<string> = new Set(["default", "tiny"]);
+/** Of a run that is built in, as long as nobody says how many. */
+const USUAL_STAGES = 3;
 const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };
 const MOST_ADDRESSES = 4;
 const SECOND_SIGNAL_AFTER_MS = 300;
@@ -46,6 +50,8 @@ export interface ServeOptions {
   readonly fast: boolean;
   /** How values travel between stages, as `readCodecs` reads it. */
   readonly codec: string;
+  /** Of a step; null: as many as suit its lines, or as the run was begun with. */
+  readonly microBatches: number | null;
   /** Null: it counts test units. */
   readonly pay: ServedPay | null;
 }
@@ -73,7 +79,7 @@ export async function serveNetwork(
     pay === null
       ? []
       : ["--payer", JSON.stringify(pay.payer), "--rao-per-teraflop", String(pay.raoPerTeraflop)],
-    await runWords(options, progress),
+    await runWords(options, served, progress),
   );
   const child = fork(SERVE_SCRIPT, words, { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
   let askedAt: number | null = null;
@@ -93,7 +99,7 @@ export async function serveNetwork(
       case "listening":
         if (shown) return json ? undefined : say("The orchestrator is back.");
         shown = true;
-        return void firstWords(options, message, { say, json }).catch((error: unknown) => {
+        return void firstWords(options, served, message, { say, json }).catch((error: unknown) => {
           failure = error instanceof Failure ? error : new Failure("internal", String(error));
           child.kill("SIGTERM");
         });
@@ -117,6 +123,7 @@ export async function serveNetwork(
 
 async function firstWords(
   options: ServeOptions,
+  served: ServedNetwork,
   { url, log }: { url: string; log: string },
   { say, json }: { say: (text: string) => void; json: boolean },
 ): Promise<void> {
@@ -134,6 +141,11 @@ async function firstWords(
     return;
   }
   say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
+  const sized = sizedRun(options);
+  if (sized !== null && status.dealt !== undefined) {
+    const { microBatchText, reachOf } = await import("./micro-batches.ts");
+    say(`A step: ${microBatchText(sized, status.dealt, reachOf(served.addresses))}`);
+  }
   if (made !== null) say(`\n${inviteText(made)}`);
   else if (line !== null)
     say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
@@ -190,13 +202,30 @@ function ownAddresses(host: string): string[] {
   return outside.length === 0 ? ["127.0.0.1"] : outside;
 }
 
+/** Null: the model is the operator's own. */
+function sizedRun({ model, stages, fast, codec }: ServeOptions): SizedRun | null {
+  if (!Object.hasOwn(MODEL_SIZES, model)) return null;
+  return {
+    size: model as ModelSize,
+    stages: stages ?? USUAL_STAGES,
+    arithmetic: fast ? "fast" : DEFAULT_ARITHMETIC.strangers,
+    codecs: readCodecs(codec),
+  };
+}
+
 /** What is trained: a model that is built in, or a file that is planned here. */
 async function runWords(
-  { home, data, model, stages, steps, fast, codec }: ServeOptions,
+  options: ServeOptions,
+  { addresses }: ServedNetwork,
   say: (text: string) => void,
 ): Promise<string[]> {
+  const { home, data, model, stages, steps, fast, codec, microBatches } = options;
   const codecs = readCodecs(codec);
-  if (SIZES.has(model)) {
+  const sized = sizedRun(options);
+  if (sized !== null) {
+    const { microBatchesFor, reachOf } = await import("./micro-batches.ts");
+    if (microBatches !== null) dealtInto(microBatches, MODEL_SIZES[sized.size]);
+    const chosen = microBatches === null ? microBatchesFor(sized, reachOf(addresses)) : null;
     return [
       "--model",
       model,
@@ -206,6 +235,8 @@ async function runWords(
       ...(fast ? [] : [`--${DEFAULT_ARITHMETIC.strangers}`]),
       "--codec",
       codec,
+      ...(microBatches === null ? [] : ["--micro-batches", String(microBatches)]),
+      ...(chosen === null ? [] : ["--chosen-micro-batches", String(chosen)]),
     ];
   }
   if (!existsSync(model))
@@ -233,7 +264,7 @@ async function runWords(
       data,
       steps,
       stages,
-      microBatches: 8,
+      microBatches: microBatches ?? 8,
       learningRate: 3e-4,
       seed: 1,
       batch: null,

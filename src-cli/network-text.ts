@@ -5,7 +5,7 @@ import type {
   OperatorStatus,
   RevokeAnswer,
 } from "../src-protocol/operator.ts";
-import { number, plural, size } from "../src-protocol/amounts.ts";
+import { decimals, number, plural, size } from "../src-protocol/amounts.ts";
 import { payText } from "../src-protocol/payouts.ts";
 import type { PayoutsAnswer } from "../src-protocol/payouts.ts";
 import { formatTao } from "../src-protocol/units.ts";
@@ -79,7 +79,7 @@ function waitingText({ due }: PayoutsAnswer, pay: string): string {
 }
 
 export function networkStatusText(status: OperatorStatus): string {
-  const { name, open, addresses, run, owners, links } = status;
+  const { name, open, addresses, run, dealt, owners, links } = status;
   const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(4)}`;
   const speed =
     run.tokensPerSecond === null ? "" : `, ${number(Math.round(run.tokensPerSecond))} tokens a second`;
@@ -88,11 +88,21 @@ export function networkStatusText(status: OperatorStatus): string {
     `Network:  ${name}${open ? ", open to anybody" : ""}; ${addresses.join(", ")}`,
     `Run:      ${run.name}: step ${number(run.step)}${run.steps === null ? "" : ` of ${number(run.steps)}`}${loss}${speed}`,
     `          ${run.detail}`,
+    ...(dealt === undefined ? [] : [`          ${stepText(dealt, run)}`]),
     `Links:    ${kinds.length === 0 ? "none in use" : kinds.join(", ")}`,
     `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,
   ];
   lines.push(...owners.flatMap(ownerLines));
   return lines.join("\n");
+}
+
+/** How long steps take now, where some were taken. */
+function stepText(
+  { batch, microBatches }: NonNullable<OperatorStatus["dealt"]>,
+  { tokensPerStep, tokensPerSecond }: OperatorStatus["run"],
+): string {
+  const each = tokensPerSecond === null ? "" : `, ${decimals(tokensPerStep / tokensPerSecond, 1)} s each`;
+  return `Steps of ${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")} (${number(tokensPerStep)} tokens)${each}.`;
 }
 
 /** An owner of several computers is one owner, and each computer has its own receipts. */

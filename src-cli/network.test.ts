@@ -158,6 +158,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     steps: null,
     fast: false,
     codec: "f32",
+    microBatches: null,
     pay: null,
   };
   expect(servedOf(options).addresses).toEqual([{ host: "127.0.0.1", port: null }]);

@@ -7,8 +7,8 @@ import { invitationText } from "../src-protocol/networks.ts";
 import { parseChainUrl } from "./chain/chain-probe.ts";
 import { defaultHome } from "./data-folder/home.ts";
 import type { NamedHotkey } from "./wallet/selected-wallet.ts";
-import { MODEL_SIZES } from "./runs/run-plan.ts";
-import type { ModelSize } from "./runs/run-plan.ts";
+import { MODEL_SIZES } from "../src-protocol/run-size.ts";
+import type { ModelSize } from "../src-protocol/run-size.ts";
 
 export interface DaemonOptions {
   readonly home: string;

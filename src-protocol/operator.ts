@@ -75,6 +75,8 @@ export const operatorStatus = z.strictObject({
   keySha256: z.string(),
   addresses: z.array(z.string()),
   run: runView,
+  /** How a step's sequences are dealt. */
+  dealt: z.strictObject({ batch: z.int().positive(), microBatches: z.int().positive() }).optional(),
   owners: z.array(z.strictObject({ hotkey: ss58Address, nodes: z.array(node) })),
   /** Links in use by kind, each counted once. */
   links: z.record(z.enum(LINK_KINDS), z.int().nonnegative()),

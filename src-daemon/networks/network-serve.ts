@@ -4,6 +4,8 @@ import { servedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { readCodecs } from "../../src-protocol/link-codecs.ts";
 import { payerPlan } from "../../src-protocol/payer-ipc.ts";
+import { MODEL_SIZES } from "../../src-protocol/run-size.ts";
+import type { ModelSize } from "../../src-protocol/run-size.ts";
 import { serveToCli } from "../../src-protocol/serve-ipc.ts";
 import type { ServeMessage } from "../../src-protocol/serve-ipc.ts";
 import { PayerProcess } from "../payer/payer-process.ts";
@@ -16,8 +18,7 @@ import type { Log } from "../data-folder/log-file.ts";
 import { OrchestratorProcess } from "../supervision/orchestrator-process.ts";
 import { DataReading } from "../runs/data-reading.ts";
 import { runJob } from "../runs/run-job.ts";
-import { MODEL_SIZES } from "../runs/run-plan.ts";
-import type { ModelSize } from "../runs/run-plan.ts";
+import { keptMicroBatches } from "../runs/kept-micro-batches.ts";
 import { VERSION } from "../version.ts";
 
 /**
@@ -44,6 +45,9 @@ const { values } = parseArgs({
     stages: { type: "string" },
     exact: { type: "boolean" },
     codec: { type: "string" },
+    /** What the operator says of it, and what is best for a run that begins. */
+    "micro-batches": { type: "string" },
+    "chosen-micro-batches": { type: "string" },
     /** JSON of what pays claims on a real chain, and for how much work how much. */
     payer: { type: "string" },
     "rao-per-teraflop": { type: "string" },
@@ -96,6 +100,11 @@ async function serve(): Promise<void> {
           steps: values.steps === undefined ? null : Number(values.steps),
           exact: values.exact === true,
           codecs: values.codec === undefined ? null : readCodecs(values.codec),
+          microBatches: (usual) =>
+            keptMicroBatches(home, usual, {
+              said: numberOrNull(values["micro-batches"]),
+              chosen: numberOrNull(values["chosen-micro-batches"]),
+            }),
         },
         home.corpus,
         Number(values.stages ?? "3"),
@@ -160,6 +169,10 @@ function payerFor(words: string, home: Home, log: Log): PayerProcess {
       },
     },
   );
+}
+
+function numberOrNull(text: string | undefined): number | null {
+  return text === undefined ? null : Number(text);
 }
 
 function tell(message: ServeMessage, sent: () => void = () => {}): void {

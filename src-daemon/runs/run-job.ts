@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { Failure } from "../../src-protocol/failure.ts";
 import { RUN_FILE_LIMIT_BYTES, runFile } from "../../src-protocol/run-file.ts";
 import type { RunFile } from "../../src-protocol/run-file.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
 import { FREELY, defaultCorpus, ownCorpus } from "./corpus.ts";
 import type { Reading } from "./data-reading.ts";
 import type { DaemonOptions } from "../options.ts";
@@ -19,8 +20,12 @@ export async function runJob(
     steps,
     exact = false,
     codecs = null,
+    microBatches,
   }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> &
-    Partial<Pick<DaemonOptions, "exact" | "codecs">>,
+    Partial<Pick<DaemonOptions, "exact" | "codecs">> & {
+      /** What a step's sequences are dealt into, of the run that it would be as usual. */
+      readonly microBatches?: (usual: RunSpec) => number;
+    },
   corpusCache: string,
   workers: number,
   tell: (lines: readonly string[]) => void = () => {},
@@ -29,15 +34,17 @@ export async function runJob(
   if (file !== null) return readRunFile(file);
   const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache, reading));
   tell(corpus.files);
+  const wanted = {
+    corpus,
+    size: model,
+    steps,
+    workers,
+    ...(exact ? { arithmetic: "exact" as const } : {}),
+    ...(codecs === null ? {} : { codecs }),
+  };
+  const usual = planRun(wanted);
   return {
-    run: planRun({
-      corpus,
-      size: model,
-      steps,
-      workers,
-      ...(exact ? { arithmetic: "exact" as const } : {}),
-      ...(codecs === null ? {} : { codecs }),
-    }),
+    run: microBatches === undefined ? usual : planRun({ ...wanted, microBatches: microBatches(usual) }),
     corpusFile: corpus.file,
     modelFiles: [],
   };

@@ -24,6 +24,15 @@ describe("the embedded network's run", () => {
     expect(new Set(ids).size).toBe(4);
   });
 
+  it("deals the same sequences of a step into other micro-batches, which is another run", () => {
+    const usual = planRun(request);
+    const dealt = planRun({ ...request, microBatches: 2 });
+    expect(dealt.batch * dealt.microBatches).toBe(usual.batch * usual.microBatches);
+    expect(dealt.runId).not.toBe(usual.runId);
+    expect(planRun({ ...request, microBatches: usual.microBatches })).toEqual(usual);
+    expect(() => planRun({ ...request, microBatches: 3 })).toThrow(/do not come out even/);
+  });
+
   it("has no more stages than there are blocks or workers", () => {
     expect([1, 2, 3, 9].map((workers) => planRun({ ...request, workers }).stages)).toEqual([1, 2, 3, 3]);
   });

@@ -2,24 +2,10 @@ import { createHash } from "node:crypto";
 import { type Arithmetic, DEFAULT_ARITHMETIC, kernelsFor } from "../../src-protocol/arithmetic.ts";
 import { codecsPart } from "../../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../../src-protocol/link-codecs.ts";
-import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
-import type { ModelSpec, RunSpec } from "../../src-protocol/model.ts";
-
-/**
- * What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. A
- * checkpoint of the default model is 30 MB: so seldom, it is at most 150 kB a step on the disk.
- */
-export const MODEL_SIZES = {
-  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 512 },
-  tiny: {
-    model: { ...DEFAULT_MODEL, width: 32, heads: 2, hidden: 64 } satisfies ModelSpec,
-    batch: 2,
-    sequence: 32,
-    microBatches: 2,
-    checkpointEverySteps: 50,
-  },
-} as const;
-export type ModelSize = keyof typeof MODEL_SIZES;
+import { DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
+import { MODEL_SIZES, dealtInto } from "../../src-protocol/run-size.ts";
+import type { ModelSize } from "../../src-protocol/run-size.ts";
 
 export const EMBEDDED_NETWORK = "embedded";
 const SEED = 1;
@@ -34,6 +20,8 @@ export interface RunRequest {
   readonly arithmetic?: Arithmetic;
   /** Of its links; not given: values travel as they are. */
   readonly codecs?: LinkCodecs;
+  /** That a step's sequences are dealt into; not given: as usual for the size. */
+  readonly microBatches?: number;
 }
 
 /**
@@ -48,8 +36,10 @@ export function planRun({
   workers,
   arithmetic = DEFAULT_ARITHMETIC.ownComputer,
   codecs,
+  microBatches: wanted,
 }: RunRequest): RunSpec {
-  const { model, batch, sequence, microBatches, checkpointEverySteps } = MODEL_SIZES[size];
+  const { model, sequence, checkpointEverySteps } = MODEL_SIZES[size];
+  const { batch, microBatches } = dealtInto(wanted ?? MODEL_SIZES[size].microBatches, MODEL_SIZES[size]);
   const mathematics = {
     model,
     stages: Math.max(1, Math.min(model.blocks, workers)),

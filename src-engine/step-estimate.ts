@@ -1,0 +1,191 @@
+import { Failure } from "../src-protocol/failure.ts";
+import { codecOf, sumCodecOf } from "../src-protocol/link-codecs.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import { CODECS } from "./codecs/codecs.ts";
+import type { Stage } from "./stage.ts";
+
+/** What lies between the computers of a run: see docs/codecs.md, "How many micro-batches". */
+export interface Line {
+  /** Up, of one computer. */
+  readonly bytesPerSecond: number;
+  /** One way. */
+  readonly latencyMs: number;
+  /** Within a home or a computer, where values may travel as they are. */
+  readonly isNear: boolean;
+  /** All stages and replicas share so many cores; null: each has its own computer. */
+  readonly cores: number | null;
+}
+
+export const LINES = {
+  home: { bytesPerSecond: 2.5e6, latencyMs: 30, isNear: false, cores: null },
+  lan: { bytesPerSecond: 1e8, latencyMs: 0.5, isNear: true, cores: null },
+} as const satisfies Record<string, Line>;
+
+/** A computer that takes part, as a plan supposes it. */
+export interface Computer {
+  readonly flopsPerSecond: number;
+  readonly memoryBytes: number;
+}
+
+/**
+ * One core was measured at 1e11 with the default model's stages (AVX-512 and AVX2, 6.7 ms for 0.67 GFLOP), and
+ * half of a small computer's 4 GB may be used.
+ */
+export const USUAL_COMPUTER: Computer = { flopsPerSecond: 1e11, memoryBytes: 2e9 };
+
+/**
+ * What a micro-batch costs a stage besides its operations: two calls of the runtime (1 ms measured, 2.5 in the
+ * class exact), and messages that are framed, hashed, encrypted and booked.
+ */
+const MICRO_BATCH_MS = 2;
+/** Up to so many replicas each sends its sum to all others; more send less than three times their sum. */
+const MOST_WHOLE_SUMS = 4;
+const MOST_TIMES_SENT = 3;
+
+export interface StepShape {
+  readonly run: Pick<RunSpec, "arithmetic" | "codecs" | "batch" | "microBatches">;
+  /** As they are cut for the run's batch. */
+  readonly stages: readonly Pick<Stage, "flops" | "boundaryBytes" | "memory" | "parameterCount">[];
+  readonly line: Line;
+  readonly computer: Computer;
+  /** Of each stage. */
+  readonly replicas: number;
+}
+
+export interface StepEstimate {
+  readonly ms: number;
+  /** While the first micro-batches come and the last ones go, the busiest computer waits: that, of `ms`. */
+  readonly bubbleMs: number;
+  /** In which the replicas' sums travel, of `ms`. */
+  readonly sumMs: number;
+  /** The busiest computer computes in so much of `ms`. */
+  readonly busy: number;
+  /** Of the stage that needs most, with what it keeps of micro-batches under way. */
+  readonly memoryBytes: number;
+}
+
+/**
+ * How long a step takes: the first micro-batch goes through all stages and back, and each further one comes
+ * after it in the time of whatever is narrowest. With `M` micro-batches over `P` stages of `R` replicas,
+ *
+ *     step = roundTrip + (⌈M/R⌉ − 1) · max(pass, line up, roundTrip / (P + 1)) + sums
+ *
+ * `P + 1` is what a pipeline of single holders has under way at most; replicas have as much as keeps them at
+ * work. A middle stage's line carries activations on and gradients back. In the class `exact` a replica's sum is
+ * the gradient of each of its micro-batches.
+ */
+export function estimateStep({ run, stages, line, computer, replicas }: StepShape): StepEstimate {
+  const { microBatches } = run;
+  const isExact = run.arithmetic === "exact";
+  const sentMs = (bytes: number): number => (bytes / line.bytesPerSecond) * 1000;
+  const border = (pass: "forward" | "backward", bytes: number): number =>
+    bytes === 0
+      ? 0
+      : sentMs(CODECS[codecOf(run, pass, line.isNear)].encodedBytes(bytes / Float32Array.BYTES_PER_ELEMENT));
+  const passes = stages.map(
+    ({ flops }) => ((flops.forward + flops.backward) / computer.flopsPerSecond) * 1000 + MICRO_BATCH_MS,
+  );
+  const ups = stages.map(
+    ({ boundaryBytes }) => border("forward", boundaryBytes.out) + border("backward", boundaryBytes.in),
+  );
+  const all = sum(passes);
+  const hops = 2 * (stages.length - 1);
+  const roundTrip = all + sum(ups) + hops * line.latencyMs;
+  const turns = Math.ceil(microBatches / replicas);
+  // What a pipeline of single holders has under way is bounded: a long way is not filled by short work.
+  const flow = replicas === 1 ? roundTrip / (stages.length + 1) : 0;
+  const apart = (turns - 1) * Math.max(...passes, ...ups, flow);
+  // Replicas on one computer's cores are no faster together.
+  const together = line.cores === null ? 0 : ((microBatches - 1) * all) / line.cores;
+  const gradients = Math.max(...stages.map(({ parameterCount }) => parameterCount));
+  const sumBytes = CODECS[sumCodecOf(run)].encodedBytes(gradients) * (isExact ? turns : 1);
+  const times = replicas > MOST_WHOLE_SUMS ? MOST_TIMES_SENT : replicas - 1;
+  const sumMs = replicas === 1 ? 0 : sentMs(sumBytes * times) + 2 * line.latencyMs;
+  const ms = roundTrip + Math.max(apart, together) + sumMs;
+  const busiest = Math.max(
+    turns * Math.max(...passes),
+    line.cores === null ? 0 : (microBatches * all) / line.cores,
+  );
+  return {
+    ms,
+    bubbleMs: roundTrip - Math.max(...passes),
+    sumMs,
+    busy: busiest / ms,
+    memoryBytes: Math.max(
+      ...stages.map(
+        ({ memory: { full } }, index) => full.peakBytes + (stages.length - index) * full.keptBytes,
+      ),
+    ),
+  };
+}
+
+export interface MicroBatchChoice {
+  readonly batch: number;
+  readonly microBatches: number;
+  /** For each number of replicas that was asked about, in that order. */
+  readonly estimates: readonly StepEstimate[];
+}
+
+/** Of choices whose steps take as long as the best within this, the one with the fewest micro-batches: each is booked. */
+const AS_GOOD = 1.03;
+
+/**
+ * Into how many micro-batches a step's sequences are best dealt: small ones fill the pipeline sooner, large ones
+ * pay less often for what each costs. The tokens of a step stay the same. Of several numbers of replicas that a
+ * run may come to have, the choice is the one that is least worse than the best for any of them.
+ *
+ * `stagesOf`: the stages for a batch; it throws a Failure for one that cannot be trained.
+ *
+ * @throws Failure of `stagesOf` when no choice can be trained, `run-too-large` when none fits the memory
+ */
+export function chooseMicroBatches(
+  shape: Omit<StepShape, "stages" | "replicas">,
+  replicas: readonly number[],
+  stagesOf: (batch: number) => StepShape["stages"],
+): MicroBatchChoice {
+  const { run, computer } = shape;
+  const sequences = run.batch * run.microBatches;
+  let failure: Failure | null = null;
+  const choices: MicroBatchChoice[] = [];
+  for (const microBatches of divisorsOf(sequences)) {
+    const batch = sequences / microBatches;
+    try {
+      const stages = stagesOf(batch);
+      const its = { ...run, batch, microBatches };
+      const estimates = replicas.map((count) =>
+        estimateStep({ ...shape, run: its, stages, replicas: count }),
+      );
+      if (estimates.every(({ memoryBytes }) => memoryBytes <= computer.memoryBytes))
+        choices.push({ batch, microBatches, estimates });
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      failure = error;
+    }
+  }
+  const best = replicas.map((_, i) =>
+    Math.min(...choices.map(({ estimates }) => estimates[i]?.ms ?? Infinity)),
+  );
+  const worse = ({ estimates }: MicroBatchChoice): number =>
+    Math.max(...estimates.map(({ ms }, i) => ms / (best[i] ?? ms)));
+  const least = Math.min(...choices.map(worse));
+  const found = choices.find((choice) => worse(choice) <= least * AS_GOOD);
+  if (found !== undefined) return found;
+  throw (
+    failure ??
+    new Failure(
+      "run-too-large",
+      `Not even one sequence fits into ${(computer.memoryBytes / 1e9).toFixed(1)} GB on every slice. Use more slices or shorter sequences.`,
+    )
+  );
+}
+
+/** From the smallest. */
+function divisorsOf(count: number): number[] {
+  const small: number[] = [];
+  for (let each = 1; each * each <= count; each++) if (count % each === 0) small.push(each);
+  return [...new Set([...small, ...small.toReversed().map((each) => count / each)])];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,38 @@
+import { Failure } from "./failure.ts";
+import { DEFAULT_MODEL } from "./model.ts";
+import type { ModelSpec, RunSpec } from "./model.ts";
+
+/**
+ * What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. A
+ * checkpoint of the default model is 30 MB: so seldom, it is at most 150 kB a step on the disk.
+ */
+export const MODEL_SIZES = {
+  default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 512 },
+  tiny: {
+    model: { ...DEFAULT_MODEL, width: 32, heads: 2, hidden: 64 } satisfies ModelSpec,
+    batch: 2,
+    sequence: 32,
+    microBatches: 2,
+    checkpointEverySteps: 50,
+  },
+} as const;
+export type ModelSize = keyof typeof MODEL_SIZES;
+
+/** How a step's sequences are dealt. */
+export type Dealt = Pick<RunSpec, "batch" | "microBatches">;
+
+/**
+ * The sequences of a step in so many micro-batches.
+ *
+ * @throws Failure `bad-option` when they do not come out even
+ */
+export function dealtInto(microBatches: number, { batch, microBatches: usual }: Dealt): Dealt {
+  const sequences = batch * usual;
+  if (microBatches >= 1 && sequences % microBatches === 0)
+    return { batch: sequences / microBatches, microBatches };
+  const even = Array.from({ length: sequences }, (_, i) => i + 1).filter((each) => sequences % each === 0);
+  throw new Failure(
+    "bad-option",
+    `A step has ${sequences} sequences, which do not come out even in ${microBatches} micro-batches: --micro-batches is ${even.join(", ")}.`,
+  );
+}
