@@ -1,6 +1,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import type { BenchOptions, Progress } from "./bench.ts";
+import { Failure } from "../src-protocol/failure.ts";
 import { lossDifference } from "./loss-alone.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
@@ -53,6 +54,9 @@ export async function benchChurn(
 ): Promise<ChurnBenchResult> {
   const rows: ChurnRow[] = [];
   const paces: number[] = [];
+  const unknown = only.find((rate) => !RATES.map(String).includes(rate));
+  if (unknown !== undefined)
+    throw new Failure("bad-option", `There is no rate "${unknown}". There are: ${RATES.join(", ")}.`);
   for (const rate of RATES) {
     if (only.length > 0 && !only.includes(String(rate))) continue;
     const network = await ReplicaNetwork.start({ stages: STAGES, replicas: REPLICAS, size: "tiny" });
@@ -60,8 +64,10 @@ export async function benchChurn(
       await network.whole(WITHIN_MS);
       await network.steps(5, WITHIN_MS);
       const quiet = await during(network, seconds / 2, []);
+      progress(`${rate} %: undisturbed, ${quiet.finished} steps in ${seconds / 2} s`);
       const count = Math.max(1, Math.round((LEAST_FAILURES * rate * seconds) / (10 * SECONDS)));
       const churned = await during(network, seconds, failures(count, seconds, rate));
+      progress(`${rate} %: with ${count} failures, ${churned.finished} steps in ${seconds} s`);
       await network.whole(WITHIN_MS);
       const after = await during(network, seconds / 2, []);
       const pace = (quiet.finished + after.finished) / seconds;
@@ -77,7 +83,7 @@ export async function benchChurn(
         redoneByOthers: churned.redoneByOthers,
         lossDifference: await lossDifference(network.spec, network.corpus, network.points, MOST_STEPS_ALONE),
       });
-      progress(`${rate} %: ${count} failures, goodput ${(rows.at(-1)?.goodput ?? 0).toFixed(3)}`);
+      progress(JSON.stringify(rows.at(-1)));
     } finally {
       await network.end();
     }

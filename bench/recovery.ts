@@ -67,6 +67,10 @@ export interface RecoveryRow {
   readonly receiptsLost: number;
   /** Of any step, to training undisturbed in one process; nats. */
   readonly lossDifference: number;
+  /** With the way back to all replicas. */
+  readonly secondsPerRun: number;
+  /** 1 minute, at the end: figures under load are longer. */
+  readonly load: number;
 }
 
 export interface RecoveryResult {
@@ -102,6 +106,7 @@ export async function benchRecovery(
       await network.whole(STEP_WITHIN_MS);
       await network.steps(WARM_STEPS, STEP_WITHIN_MS);
       const took: number[] = [];
+      const began = performance.now();
       const before = network.redone();
       const { recoveries } = network;
       for (let run = 1; run <= runs; run++) {
@@ -109,9 +114,10 @@ export async function benchRecovery(
         progress(`${name}: run ${run} of ${runs}, ${Math.round(took.at(-1) ?? 0)} ms`);
       }
       await network.whole(STEP_WITHIN_MS);
+      const measuredAt = performance.now();
       const after = network.redone();
       const { spec, corpus, points } = network;
-      rows.push({
+      const row: RecoveryRow = {
         fault: name,
         runs,
         movingAgainMsP50: Math.round(median(took)),
@@ -121,7 +127,12 @@ export async function benchRecovery(
         redoneByOthers: after.byOthers - before.byOthers,
         receiptsLost: await network.receiptsLost(),
         lossDifference: await lossDifference(spec, corpus, points, MOST_STEPS_ALONE),
-      });
+        secondsPerRun: Math.round((measuredAt - began) / runs / 100) / 10,
+        load: loadavg()[0] ?? 0,
+      };
+      rows.push(row);
+      // What was measured is not lost with a fault that comes after it.
+      progress(JSON.stringify(row));
     } finally {
       await network.end();
     }

@@ -170,15 +170,26 @@ export const nodeMessage = z.discriminatedUnion("type", [
    * one; it stands until it is answered.
    */
   z.strictObject({ type: z.literal("ask"), generation }),
-  /** Sent to this replica of the next stage, by the one that owns it here. */
-  z.strictObject({ type: z.literal("routed"), generation, step, microBatch, to: sessionKey }),
-  /** Its gradient is in this node's sum. `loss`: from the tail only. */
+  /**
+   * Sent to this replica of the next stage, by the one that owns it here. `from`: who gave it to that one, which
+   * answers for it when it turns out to be another's; left out at the head.
+   */
+  z.strictObject({
+    type: z.literal("routed"),
+    generation,
+    step,
+    microBatch,
+    to: sessionKey,
+    from: sessionKey.optional(),
+  }),
+  /** Its gradient is in this node's sum. `loss`: from the tail only. `from`: as in `routed`. */
   z.strictObject({
     type: z.literal("counted"),
     generation,
     step,
     microBatch,
     loss: loss.nullable(),
+    from: sessionKey.optional(),
   }),
   /** It has the whole sum of its stage. What each maker has signed, and each who added a shard (`sumText`). */
   z.strictObject({

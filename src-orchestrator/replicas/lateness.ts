@@ -132,19 +132,46 @@ export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
       return late.map((replica) => ({ replica, code: "result-late", microBatches: [], accusers: [] }));
     });
   }
-  const late = new Map<SessionKey, number[]>();
-  for (const [microBatch, { by, after, since, late: times }] of run.hops) {
-    if (now < lateWith(run, by, since)) continue;
-    // The second time it is the one that says it has sent the gradient, and has not.
-    const replica = after !== null && times % 2 === 1 ? after : by;
-    late.set(replica, [...(late.get(replica) ?? []), microBatch]);
+  const late: Waiting[] = [];
+  for (const [microBatch, { by, after, since, late: times }] of run.hops)
+    if (now >= lateWith(run, by, since))
+      late.push({ microBatch, by, giver: after ?? giverTo(run, by, microBatch), isAgain: times % 2 === 1 });
+  const named = new Map<SessionKey, number[]>();
+  for (const each of late) {
+    const replica = toBlame(each, late);
+    named.set(replica, [...(named.get(replica) ?? []), each.microBatch]);
   }
-  return [...late].map(([replica, microBatches]) => ({
+  return [...named].map(([replica, microBatches]) => ({
     replica,
     code: "too-late",
     microBatches,
     accusers: [],
   }));
+}
+
+interface Waiting {
+  readonly microBatch: number;
+  readonly by: SessionKey;
+  /** Who says that it has sent what `by` needs; null: nobody has to. */
+  readonly giver: SessionKey | null;
+  readonly isAgain: boolean;
+}
+
+function giverTo({ book, members }: ReplicaRun, by: SessionKey, microBatch: number): SessionKey | null {
+  const stage = members.get(by)?.stage ?? 0;
+  return book.stages[stage - 1]?.cells[microBatch]?.owner ?? null;
+}
+
+/**
+ * Whoever has said that it has sent something may not have. It is to blame when more wait for it than it is one
+ * of that the other one keeps waiting, and else the second time.
+ */
+function toBlame({ by, giver, isAgain }: Waiting, all: readonly Waiting[]): SessionKey {
+  if (giver === null) return by;
+  const takers = new Set(all.flatMap((each) => (each.giver === giver ? [each.by] : [])));
+  const givers = new Set(all.flatMap((each) => (each.by === by ? [each.giver] : [])));
+  if (takers.size !== givers.size) return takers.size > givers.size ? giver : by;
+  return isAgain ? giver : by;
 }
 
 /**

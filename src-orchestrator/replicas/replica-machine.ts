@@ -174,16 +174,14 @@ function heard(
   switch (message.type) {
     case "ask":
       return stage === 0 ? { ...run, asking: new Set([...run.asking, key]) } : run;
-    case "routed":
-      if (message.step !== run.step) return run;
-      return book(
-        run,
-        { type: "routed", stage: stage + 1, microBatch: message.microBatch, by: key, to: message.to },
-        now,
-        effects,
-      );
+    case "routed": {
+      const { step, microBatch, to, from = null } = message;
+      if (step !== run.step) return run;
+      const event = { type: "routed", stage: stage + 1, microBatch, by: key, to, from } as const;
+      return book(run, event, now, effects);
+    }
     case "counted": {
-      const { step, microBatch, loss } = message;
+      const { step, microBatch, loss, from = null } = message;
       const losses =
         stage === run.stages - 1 && loss !== null && step === run.step
           ? new Map(run.losses).set(`${microBatch}/${key}`, loss)
@@ -193,7 +191,7 @@ function heard(
       const cell = run.book.stages[stage]?.cells[microBatch];
       const isAgain = cell?.isCounted === true && step === run.step;
       const redone = isAgain ? { ...run.redone, byOthers: run.redone.byOthers + 1 } : run.redone;
-      const event = { type: "counted", step, stage, microBatch, by: key } as const;
+      const event = { type: "counted", step, stage, microBatch, by: key, from } as const;
       return moving(book({ ...run, losses, redone }, event, now, effects), stage, now, effects);
     }
     case "summed":

@@ -17,6 +17,11 @@ interface Cell {
   /** What is said by who may turn out to own it: its sender's word is not here yet, as sockets keep no order among them. */
   readonly early: readonly Early[];
   /**
+   * What is said by who does not own it and has it from somebody who does not, either: whose own word, from whom
+   * it came, may be on its way.
+   */
+  readonly strays: readonly Early[];
+  /**
    * Who has said so when its sender was fenced, whose own word may be lost: it is asked first. SECURITY: only
    * then, or whoever claims what nobody has would be given it.
    */
@@ -56,6 +61,8 @@ export type StepEvent =
       readonly microBatch: number;
       readonly by: SessionKey;
       readonly to: SessionKey;
+      /** Who gave it to `by`; null, or left out: nobody. */
+      readonly from?: SessionKey | null;
     }
   | {
       readonly type: "counted";
@@ -63,6 +70,8 @@ export type StepEvent =
       readonly stage: number;
       readonly microBatch: number;
       readonly by: SessionKey;
+      /** As with `routed`. */
+      readonly from?: SessionKey | null;
     }
   /** Lost, too late, or caught by a peer at what `code` says. */
   | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
@@ -132,7 +141,7 @@ export function openStep(
   };
 }
 
-const OPEN: Cell = { owner: null, isCounted: false, early: [], claimedBy: null };
+const OPEN: Cell = { owner: null, isCounted: false, early: [], strays: [], claimedBy: null };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -169,14 +178,15 @@ function lease({ by }: Of<"lease">, book: StepBook): StepOutcome {
   return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
 }
 
-function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
+function routed(event: Of<"routed">, book: StepBook): StepOutcome {
+  const { stage, microBatch, by, to } = event;
   const sender = book.stages[stage - 1]?.cells[microBatch];
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || sender === undefined || cell === undefined) return unchanged(book);
   if (sender.owner === null && stage > 1 && book.stages[stage - 1]?.live.has(by) === true)
-    return wait(book, stage - 1, microBatch, { type: "routed", stage, microBatch, by, to });
+    return wait(book, stage - 1, microBatch, event);
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
-  if (sender.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
+  if (sender.owner !== by) return strayed(book, stage - 1, event);
   if (cell.owner === to) return unchanged(book);
   // One owner at a time: the other one has to be fenced first.
   if (cell.owner !== null) return fence(book, by, nameOf(book, microBatch, "sent-to-two"));
@@ -187,14 +197,33 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   }
   const owned = withCell(book, stage, microBatch, { ...OPEN, owner: to });
   return cell.early.reduce<StepOutcome>(
-    (outcome, event) =>
-      then(outcome, (next) =>
-        event.by === to
-          ? applyToStep(event, next)
-          : fence(next, event.by, nameOf(book, microBatch, "not-its-micro-batch")),
-      ),
+    (outcome, each) =>
+      then(outcome, (next) => (each.by === to ? applyToStep(each, next) : strayed(next, stage, each))),
     unchanged(owned),
   );
+}
+
+/**
+ * Who works on what it does not own has no part in the step. To blame is who gave it: who had given it to another
+ * one, or does not own it, either. `stage`: whose replica says so.
+ */
+function strayed(book: StepBook, stage: number, event: Early): StepOutcome {
+  const { microBatch, by, from = null } = event;
+  const here = book.stages[stage];
+  if (book.fenced.has(by) || here?.live.has(by) !== true) return unchanged(book);
+  const name = nameOf(book, microBatch, "not-its-micro-batch");
+  if (from !== null && book.fenced.has(from)) return fence(book, by, "overtaken");
+  const before = book.stages[stage - 1];
+  // SECURITY: one's word against another's. It costs who gives it its part in the step, and takes no stage's last one away.
+  const isDoubted = before?.live.size === 1 && here.live.size > 1;
+  if (from === null || before?.live.has(from) !== true || isDoubted || name === "overtaken")
+    return fence(book, by, name);
+  const isOwner = before.cells[microBatch]?.owner === from;
+  const cell = here.cells[microBatch];
+  if (!isOwner && stage > 1 && !book.isCommitted && cell !== undefined)
+    return unchanged(withCell(book, stage, microBatch, { ...cell, strays: said(event, cell.strays) }));
+  const blamed = fence(book, from, isOwner ? "sent-to-two" : name);
+  return then(blamed, (next) => fence(next, by, "overtaken"));
 }
 
 /**
@@ -209,22 +238,25 @@ export function nameOf({ redone }: StepBook, microBatch: number, code: string): 
 function wait(book: StepBook, stage: number, microBatch: number, event: Early): StepOutcome {
   const cell = book.stages[stage]?.cells[microBatch];
   if (cell === undefined) return unchanged(book);
-  const to = event.type === "routed" ? event.to : null;
-  const isKnown = cell.early.some(
-    (each) => each.by === event.by && each.type === event.type && (each.type === "counted" || each.to === to),
-  );
-  if (isKnown) return unchanged(book);
-  return unchanged(withCell(book, stage, microBatch, { ...cell, early: [...cell.early, event] }));
+  return unchanged(withCell(book, stage, microBatch, { ...cell, early: said(event, cell.early) }));
 }
 
-function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
+function said(event: Early, before: readonly Early[]): readonly Early[] {
+  const to = event.type === "routed" ? event.to : null;
+  const isKnown = before.some(
+    (each) => each.by === event.by && each.type === event.type && (each.type === "counted" || each.to === to),
+  );
+  return isKnown ? before : [...before, event];
+}
+
+function counted(event: Of<"counted">, book: StepBook): StepOutcome {
+  const { step, stage, microBatch, by } = event;
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
   if (step !== book.step) return fence(book, by, "other-step");
   if (cell === undefined) return fence(book, by, "not-its-micro-batch");
-  if (cell.owner === null && stage > 0)
-    return wait(book, stage, microBatch, { type: "counted", step, stage, microBatch, by });
-  if (cell.owner !== by) return fence(book, by, nameOf(book, microBatch, "not-its-micro-batch"));
+  if (cell.owner === null && stage > 0) return wait(book, stage, microBatch, event);
+  if (cell.owner !== by) return strayed(book, stage, event);
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
   return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true }));
@@ -233,6 +265,9 @@ function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook)
 function commit(book: StepBook): StepOutcome {
   const isWhole = book.stages.every(({ cells }) => cells.every(({ isCounted }) => isCounted));
   if (!isWhole || book.isCommitted) return unchanged(book);
+  // Whoever gave what is not its own has not said that somebody else had given it.
+  const stray = book.stages.flatMap(({ cells }) => cells.flatMap(({ strays }) => strays))[0];
+  if (stray?.from) return fence(book, stray.from, "not-its-micro-batch");
   const sums = book.stages.map(({ cells }) => {
     const sum = new Map<SessionKey, readonly number[]>();
     for (const [microBatch, { owner }] of cells.entries())
@@ -244,6 +279,20 @@ function commit(book: StepBook): StepOutcome {
 }
 
 function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
+  const misled = book.stages.flatMap(({ cells }) =>
+    cells.flatMap(({ owner, strays }) =>
+      strays.flatMap(({ by, from }) =>
+        by !== replica && (from === replica || owner === replica) ? [by] : [],
+      ),
+    ),
+  );
+  return misled.reduce<StepOutcome>(
+    (outcome, by) => then(outcome, (next) => fence(next, by, "overtaken")),
+    fenceOne(book, replica, code),
+  );
+}
+
+function fenceOne(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const index = book.stages.findIndex(({ live }) => live.has(replica));
   const stage = book.stages[index];
   if (stage === undefined) return unchanged(book);
@@ -251,10 +300,11 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
   const cells = stage.cells.map((cell) =>
-    cell.early.some(({ by }) => by === replica) || cell.claimedBy === replica
+    [...cell.early, ...cell.strays].some(({ by }) => by === replica) || cell.claimedBy === replica
       ? {
           ...cell,
           early: cell.early.filter(({ by }) => by !== replica),
+          strays: cell.strays.filter(({ by }) => by !== replica),
           claimedBy: cell.claimedBy === replica ? null : cell.claimedBy,
         }
       : cell,

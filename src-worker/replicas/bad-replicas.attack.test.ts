@@ -95,6 +95,33 @@ const tampering =
       message.type === "tensor" && isNow(message.step) ? change(message, payload) : [[message, payload]];
   };
 
+/** Who has a micro-batch on the stage of the sender, and on that of the receiver. */
+interface Owners {
+  readonly here: SessionKey | null;
+  readonly there: SessionKey | null;
+}
+
+/** Beside a tensor, sends it once more under the number of a micro-batch that is chosen by who owns it. */
+const misdirecting =
+  (pass: "forward" | "backward", isChosen: (owners: Owners, to: SessionKey, own: SessionKey) => boolean) =>
+  (node: FleetNode): void => {
+    let isSent = false;
+    node.sends = (message, payload, to) => {
+      const sent = [message, payload] as const;
+      const { step, stages } = fleet.run.book;
+      if (isSent || message.type !== "tensor" || message.pass !== pass || message.step !== step)
+        return [sent];
+      const ownerOn = (stage: number, at: number) => stages[stage]?.cells[at]?.owner ?? null;
+      const there = pass === "forward" ? node.stage + 1 : node.stage - 1;
+      const microBatch = stages[0]?.cells.findIndex((_, at) =>
+        isChosen({ here: ownerOn(node.stage, at), there: ownerOn(there, at) }, to, node.key),
+      );
+      if (microBatch === undefined || microBatch < 0 || !isNow(step)) return [sent];
+      isSent = true;
+      return [sent, [{ ...message, microBatch }, payload]];
+    };
+  };
+
 const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, code: string][] = [
   [
     "sends what is no number",
@@ -167,6 +194,49 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
       };
     },
     "not-its-micro-batch",
+  ],
+  [
+    "sends somebody else's micro-batch to one that does not own it",
+    0,
+    misdirecting("forward", ({ here, there }, to, own) => here !== own && there !== null && there !== to),
+    "not-its-micro-batch",
+  ],
+  [
+    "of the middle sends somebody else's micro-batch to one that does not own it",
+    1,
+    misdirecting(
+      "forward",
+      ({ here, there }, to, own) => here !== null && here !== own && there !== null && there !== to,
+    ),
+    "not-its-micro-batch",
+  ],
+  [
+    "sends what it owns to a second one",
+    1,
+    misdirecting("forward", ({ here, there }, to, own) => here === own && there !== null && there !== to),
+    "sent-to-two",
+  ],
+  [
+    "sends the gradient of a micro-batch that another one owns",
+    2,
+    misdirecting("backward", ({ here, there }, to, own) => there === to && here !== null && here !== own),
+    "not-its-micro-batch",
+  ],
+  [
+    "says that it has sent on what it keeps",
+    0,
+    (node) => {
+      let isKept = false;
+      node.sends = (message, payload) => {
+        if (message.type !== "tensor" || message.pass !== "forward" || !isNow(message.step))
+          return [[message, payload]];
+        // Once nobody can do more, until the first of them are late and were done again, too.
+        if (!isKept) void fleet.still().then(() => fleet.elapse(120_000));
+        isKept = true;
+        return [];
+      };
+    },
+    "too-late",
   ],
   [
     "adds what is no number to the sum of its stage",
@@ -271,13 +341,16 @@ describe("a replica that", () => {
   it.each(ATTACKS)("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
     const [, stage, attack, code] = each;
     const middle = code === "two-sums" || code === "other-result" ? 3 : 2;
-    fleet = await Fleet.open(spec, TINY_CORPUS, stage === 1 ? [1, middle, 1] : [2, 2, 2]);
+    fleet = await Fleet.open(spec, TINY_CORPUS, stage === 1 ? [1, middle, 2] : [2, 2, 2]);
     const bad = fleet.nodes.find((node) => node.stage === stage);
     if (bad === undefined) throw new Error("no node");
     attack(bad);
     await trainedWith(bad);
     expect(attackedIn, "it could attack").not.toBeNull();
     expect(fencedOnes()).toContainEqual({ type: "fenced", key: bad.key, stage, code });
+    // What it makes others work on is nobody's, and so is not theirs to answer for.
+    const blamed = fencedOnes().filter((each) => each.key !== bad.key && each.code !== "overtaken");
+    expect(blamed).toEqual([]);
     expectStepsOfHonestOnes();
   });
 

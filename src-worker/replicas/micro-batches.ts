@@ -48,6 +48,8 @@ export interface MicroBatchPorts {
   readonly isTail: boolean;
   /** Where a micro-batch goes; null: nobody can be reached now. */
   readonly choose: () => SessionKey | null;
+  /** That it goes to `to`, and had come from `from` (null: at the head). */
+  readonly routed: (microBatch: number, to: SessionKey, from: SessionKey | null) => void;
   /** Gives the digest under which it was sent. `held`: who has it from the stage behind the receiver's on. */
   readonly sendForward: (microBatch: number, to: SessionKey, y: Activations, held: Holders) => string;
   readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => string;
@@ -62,7 +64,7 @@ export interface MicroBatchPorts {
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
   readonly sendLack: (microBatch: number, to: SessionKey) => void;
   readonly answered: (by: SessionKey) => void;
-  readonly counted: (microBatch: number, loss: number | null) => void;
+  readonly counted: (microBatch: number, loss: number | null, from: SessionKey | null) => void;
   readonly accuse: (replica: SessionKey, microBatch: number, code: string, message: string) => void;
   /** What this node has added is not what it should have: nothing of it may count. */
   readonly spoiled: (microBatch: number) => void;
@@ -195,7 +197,7 @@ export class MicroBatches {
     if (cell === undefined || cell.heldBy !== from || cell.y === null) return;
     cell.heldBy = null;
     cell.to = from;
-    cell.ySha256 = this.#ports.sendForward(microBatch, from, cell.y, cell.behind);
+    this.#sendOn(microBatch, from, cell, cell.y);
   }
 
   /** `loss`: of the tail. */
@@ -206,13 +208,13 @@ export class MicroBatches {
       cell.phase = "forwarded";
       cell.y = output;
       if (cell.dy !== null) this.#backwards.push(job.microBatch);
-      else if (cell.heldBy !== null) this.#ports.sendWant(job.microBatch, cell.heldBy);
+      else if (cell.heldBy !== null) this.#want(job.microBatch, cell.heldBy, cell);
       else this.#route(job.microBatch, cell);
       return;
     }
     cell.phase = "worked";
     cell.dx = output;
-    this.#ports.counted(job.microBatch, loss);
+    this.#ports.counted(job.microBatch, loss, cell.from);
     if (cell.from !== null) this.#sendBack(job.microBatch, cell, cell.from);
   }
 
@@ -238,8 +240,8 @@ export class MicroBatches {
       const { y } = cell;
       if (cell.from === peer) this.#sendBack(microBatch, cell, peer);
       if (y === null || cell.answeredBy === peer) continue;
-      if (cell.to === peer) cell.ySha256 = this.#ports.sendForward(microBatch, peer, y, cell.behind);
-      else if (cell.heldBy === peer) this.#ports.sendWant(microBatch, peer);
+      if (cell.to === peer) this.#sendOn(microBatch, peer, cell, y);
+      else if (cell.heldBy === peer) this.#want(microBatch, peer, cell);
     }
   }
 
@@ -281,7 +283,17 @@ export class MicroBatches {
     const to = this.#ports.choose();
     if (to === null || cell.y === null) return;
     cell.to = to;
-    cell.ySha256 = this.#ports.sendForward(microBatch, to, cell.y, cell.behind);
+    this.#sendOn(microBatch, to, cell, cell.y);
+  }
+
+  #sendOn(microBatch: number, to: SessionKey, cell: Cell, y: Activations): void {
+    this.#ports.routed(microBatch, to, cell.from);
+    cell.ySha256 = this.#ports.sendForward(microBatch, to, y, cell.behind);
+  }
+
+  #want(microBatch: number, from: SessionKey, cell: Cell): void {
+    this.#ports.routed(microBatch, from, cell.from);
+    this.#ports.sendWant(microBatch, from);
   }
 
   #sendBack(microBatch: number, cell: Cell, to: SessionKey): void {

@@ -197,7 +197,6 @@ class World {
       choose: () => next.choose((to) => !this.#isCut(key, to) && this.nodes.get(to)?.isDead === false),
       sendForward: (microBatch, to, _, held) => {
         next.sent(to);
-        this.#say(node, { type: "routed", generation: GENERATION, step: STEP, microBatch, to });
         peer(to, (other) => other.batches.arrived(key, microBatch, tensor(digest), held));
         return digest;
       },
@@ -206,15 +205,13 @@ class World {
         peer(to, (other) => other.batches.returned(key, microBatch, tensor(digest)));
         return digest;
       },
-      sendWant: (microBatch, to) => {
-        this.#say(node, { type: "routed", generation: GENERATION, step: STEP, microBatch, to });
-        peer(to, (other) => other.batches.wanted(key, microBatch));
-      },
+      routed: (microBatch, to, from) => this.#say(node, { type: "routed", ...of(microBatch, from), to }),
+      sendWant: (microBatch, to) => peer(to, (other) => other.batches.wanted(key, microBatch)),
       sendLack: (microBatch, to) => peer(to, (other) => other.batches.lacked(key, microBatch)),
       answered: (by) => next.answered(by),
-      counted: (microBatch, loss) => {
+      counted: (microBatch, loss, from) => {
         node.counted.push(microBatch);
-        this.#say(node, { type: "counted", generation: GENERATION, step: STEP, microBatch, loss });
+        this.#say(node, { type: "counted", ...of(microBatch, from), loss });
       },
       accuse: (replica, microBatch, code, message) =>
         this.#say(node, {
@@ -374,6 +371,12 @@ class World {
 }
 
 const tensor = (sha256: string): Tensor => ({ values: VALUES, sha256 }) as Tensor;
+const of = (microBatch: number, from: SessionKey | null) => ({
+  generation: GENERATION,
+  step: STEP,
+  microBatch,
+  ...(from !== null && { from }),
+});
 const pair = (a: SessionKey, b: SessionKey): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
 
 function drawn(seed: number): () => number {

@@ -200,15 +200,15 @@ export class ReplicaRunner {
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
       digestOf: (pass, microBatch, to, values) => sha256(this.#encoded(pass, microBatch, to, values).payload),
       sendWant: (microBatch, to) => {
-        if (this.#step === null) return;
-        this.#tell({ type: "routed", microBatch, to });
-        this.#send(to, { type: "want", generation, step: this.#step, microBatch });
+        if (this.#step !== null) this.#send(to, { type: "want", generation, step: this.#step, microBatch });
       },
       sendLack: (microBatch, to) => {
         if (this.#step !== null) this.#send(to, { type: "lack", generation, step: this.#step, microBatch });
       },
       answered: (by) => this.#next.answered(by),
-      counted: (microBatch, loss) => this.#tell({ type: "counted", microBatch, loss: finite(loss) }),
+      routed: (microBatch, to, from) => this.#tell({ type: "routed", microBatch, to, ...givenBy(from) }),
+      counted: (microBatch, loss, from) =>
+        this.#tell({ type: "counted", microBatch, loss: finite(loss), ...givenBy(from) }),
       accuse: (replica, microBatch, code, message) => this.#accuse(replica, microBatch, code, message),
       spoiled: (microBatch) => {
         this.#isSpoiled = true;
@@ -541,7 +541,6 @@ export class ReplicaRunner {
   #sendForward(microBatch: number, to: SessionKey, y: Activations, held: Holders): string {
     this.#next.sent(to);
     this.#window.sent(microBatch);
-    this.#tell({ type: "routed", microBatch, to });
     return this.#sendTensor("forward", microBatch, to, y, held);
   }
 
@@ -762,8 +761,8 @@ export class ReplicaRunner {
 
   #tell(
     of:
-      | { readonly type: "routed"; readonly microBatch: number; readonly to: SessionKey }
-      | { readonly type: "counted"; readonly microBatch: number; readonly loss: number | null }
+      | Told<"routed">
+      | Told<"counted">
       | { readonly type: "measured"; readonly microBatch: number; readonly loss: number },
   ): void {
     if (this.#step !== null)
@@ -789,6 +788,12 @@ export class ReplicaRunner {
         message: message.slice(0, 500),
       });
   }
+}
+
+type Told<T extends Report["type"]> = Omit<Extract<Report, { type: T }>, "generation" | "step">;
+
+function givenBy(from: SessionKey | null): { from?: SessionKey } {
+  return from === null ? {} : { from };
 }
 
 function isOfReceipts({ type }: PeerMessage): boolean {
