@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { answeredBy, askedFor } from "./liveness.ts";
 import { applyToReplicas, nextReplicaWake, replicaRun } from "./replica-machine.ts";
 import type { ReplicaEffect, ReplicaEvent, ReplicaMessage, ReplicaRun } from "./replica-run.ts";
 
@@ -204,8 +205,20 @@ describe("a replica of which others wait for something", () => {
     homes.stop(TAIL);
     homes.to(2_000);
     homes.goOn(TAIL);
-    // Eight times that is 1,350 ms; it was 900.
-    expect(homes.run.lives.get(TAIL)?.answerMs).toBe(168.75);
+    expect(homes.run.lives.get(TAIL)?.grace).toBe(1.5);
+  });
+
+  it("that was stopped once is soon found as fast as before, when its answers come in time again", () => {
+    const homes = new Homes();
+    homes.begin();
+    homes.to(250);
+    homes.run = answeredBy(askedFor(homes.run, OTHER_TAIL, 400), OTHER_TAIL, 4_400);
+    const graces = [1, 2, 3, 4].map((at) => {
+      homes.run = answeredBy(askedFor(homes.run, OTHER_TAIL, 5_000 * at), OTHER_TAIL, 5_000 * at + 5);
+      return homes.run.lives.get(OTHER_TAIL)?.grace ?? Number.NaN;
+    });
+    expect(graces).toEqual(graces.toSorted((a, b) => b - a));
+    expect(graces.at(-1)).toBeLessThan(1.15);
   });
 
   it("is asked again instead when whoever waits for it stood still itself", () => {

@@ -14,54 +14,60 @@ export interface Life {
   readonly heardAt: number;
   /** When it was asked last; null: never. */
   readonly askedAt: number | null;
-  /** About the longest of its answers, slowly forgotten; ms. Null: it has answered none. */
+  /** About the longest of its answers that came in time, slowly forgotten; ms. Null: it has answered none. */
   readonly answerMs: number | null;
+  /** It is given so many times as long as that asks for, since answers came too late. */
+  readonly grace: number;
 }
 
 /** So long somebody who has something to do may say nothing before it is asked. */
 const ASK_AFTER_MS = 300;
 /** An answer may take so many times as long as its slowest ones, within these limits. */
-const ANSWER_TIMES = 8;
-const SHORTEST_SILENCE_MS = 900;
+const ANSWER_TIMES = 6;
+const SHORTEST_SILENCE_MS = 800;
 const LONGEST_SILENCE_MS = 5_000;
 /** What is kept of the longest answer with each that was faster. */
 const KEPT = 0.9;
 /** An answer that came too late makes the time for the next ones so many times as long: it may have been a stop, not load. */
 const LONGER_AFTER_LATE = 1.5;
+/** What is kept of that with each answer in time: under load it is late again before it has given many. */
+const GRACE_KEPT = 0.7;
 /** Who looks so much too late was stopped itself, and may have answers that it has not read. */
 const OWN_LATENESS_MS = 500;
 
 /** Anything that it says is a sign of life. */
 export function heardFrom(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
-  const { askedAt = null, answerMs = null } = run.lives.get(key) ?? {};
-  return withLife(run, key, { heardAt: now, askedAt, answerMs });
+  return withLife(run, key, { ...(run.lives.get(key) ?? UNKNOWN), heardAt: now });
 }
 
 export function askedFor(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
-  const { heardAt = now, answerMs = null } = run.lives.get(key) ?? {};
-  return withLife(run, key, { heardAt: Math.min(heardAt, now), askedAt: now, answerMs });
+  const life = run.lives.get(key) ?? { ...UNKNOWN, heardAt: now };
+  return withLife(run, key, { ...life, heardAt: Math.min(life.heardAt, now), askedAt: now });
 }
 
 /** It has answered, also when that was too late to count in this step: the next time it is given longer. */
 export function answeredBy(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
   const life = run.lives.get(key) ?? UNKNOWN;
-  const { askedAt, answerMs } = life;
-  const most = (patienceMs(life) * LONGER_AFTER_LATE) / ANSWER_TIMES;
-  const took = askedAt === null ? 0 : Math.min(now - askedAt, most);
-  const longest = Math.max(took, (answerMs ?? 0) * KEPT);
-  return withLife(run, key, { heardAt: now, askedAt: null, answerMs: longest });
+  const took = life.askedAt === null ? 0 : now - life.askedAt;
+  const heard = { ...life, heardAt: now, askedAt: null };
+  if (took > patienceMs(life)) {
+    const grace = Math.min(life.grace * LONGER_AFTER_LATE, LONGEST_SILENCE_MS / SHORTEST_SILENCE_MS);
+    return withLife(run, key, { ...heard, grace });
+  }
+  const answerMs = Math.max(took, (life.answerMs ?? 0) * KEPT);
+  return withLife(run, key, { ...heard, answerMs, grace: 1 + (life.grace - 1) * GRACE_KEPT });
 }
 
 function withLife(run: ReplicaRun, key: SessionKey, life: Life): ReplicaRun {
   return { ...run, lives: new Map(run.lives).set(key, life) };
 }
 
-function patienceMs({ answerMs }: Life): number {
+function patienceMs({ answerMs, grace }: Life): number {
   if (answerMs === null) return LONGEST_SILENCE_MS;
-  return Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, answerMs * ANSWER_TIMES));
+  return Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, answerMs * ANSWER_TIMES) * grace);
 }
 
-const UNKNOWN: Life = { heardAt: -Infinity, askedAt: null, answerMs: null };
+const UNKNOWN: Life = { heardAt: -Infinity, askedAt: null, answerMs: null, grace: 1 };
 
 /** When something is to be done about somebody who is waited for; null: nobody is. */
 export function nextLook(run: ReplicaRun): number | null {

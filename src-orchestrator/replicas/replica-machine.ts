@@ -521,7 +521,7 @@ function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repli
   for (const [key, member] of before.members) {
     const { stage, phase, notBefore } = member;
     const agreed = run.agreed[stage] ?? null;
-    const from = [...(run.book.stages[stage]?.live ?? [])];
+    const from = giversFor(run, key, stage);
     const isReady =
       phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && mayTakeOver(run, key);
     if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
@@ -532,9 +532,22 @@ function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Repli
       to: key,
       message: { type: "adopt", generation, step, link, stateSha256, from },
     });
-    run = withMember(run, key, { ...member, phase: "adopting", since: now });
+    const [giver] = from;
+    run = withMember(run, key, { ...member, phase: "adopting", since: now, ...(giver && { giver }) });
   }
   return run;
+}
+
+/** Who gives to the fewest newcomers first, and among those not the same one to each: the next ones give what is left. */
+function giversFor({ book, members }: ReplicaRun, newcomer: SessionKey, stage: number): SessionKey[] {
+  const live = [...(book.stages[stage]?.live ?? [])].sort();
+  const first = Number.parseInt(newcomer.slice(0, 8), 16) % Math.max(1, live.length);
+  const gives = (key: SessionKey): number =>
+    [...members.values()].filter(({ phase, giver }) => phase === "adopting" && giver === key).length;
+  const counts = new Map(live.map((key) => [key, gives(key)]));
+  return [...live.slice(first), ...live.slice(0, first)].toSorted(
+    (a, b) => (counts.get(a) ?? 0) - (counts.get(b) ?? 0),
+  );
 }
 
 function adopted(

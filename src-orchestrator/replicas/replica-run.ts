@@ -143,6 +143,8 @@ export interface Member {
   readonly notBefore: number;
   /** Since when it takes over the state, or last got some of it. */
   readonly since: number;
+  /** Who was named first to give it that, the last time. */
+  readonly giver?: SessionKey;
 }
 
 export type ReplicaMessage = Extract<

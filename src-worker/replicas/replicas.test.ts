@@ -82,6 +82,41 @@ describe("three stages of three replicas each", () => {
     expect(joined).toHaveLength(1);
   });
 
+  it("give two newcomers the state from different ones, and the rest from another one when one is lost in the middle", async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 4, 1]);
+    const givers = new Map<SessionKey, Set<FleetNode>>();
+    const adopted: SessionKey[] = [];
+    for (const node of fleet.nodes)
+      node.sends = (message, payload, to) => {
+        if (message.type !== "statePart") return [[message, payload]];
+        const its = givers.get(to) ?? new Set();
+        const isFirstOfAll = givers.size === 0;
+        givers.set(to, its.add(node));
+        if (isFirstOfAll) queueMicrotask(() => fleet.kill(node));
+        return [[message, payload]];
+      };
+    fleet.watchers.push((node, report) => {
+      if (report.type === "adopted") adopted.push(node.key);
+    });
+    fleet.onStep = (step) => {
+      if (step === 1)
+        void (async () => {
+          // Both are ready before the orchestrator hears of either.
+          for (const node of [await fleet.start(1, null), await fleet.start(1, null)]) {
+            fleet.tell({ type: "added", key: node.key, stage: 1 });
+            fleet.tell({ type: "warm", key: node.key });
+          }
+        })();
+    };
+    await fleet.train(3, () => adopted.length >= 2, STEPS);
+    const [first, second] = [...givers.values()].map((each) => [...each]);
+    expect(first).toHaveLength(2);
+    expect(first?.[0]?.isDead).toBe(true);
+    expect(second?.[0]).not.toBe(first?.[0]);
+    expectAsAlone(fleet, 3);
+    expect(fleet.states(1).size).toBe(1);
+  });
+
   it.each(["head", "middle", "tail"])(
     "do nothing twice when a %s is lost, but on its stage",
     async (name) => {

@@ -10,6 +10,9 @@ type StateMessage = Extract<PeerMessage, { type: "stateAsk" | "leavesAsk" | "sta
 
 /** A replica that gives nothing for so long is left for another one. */
 const ANSWER_MS = 10_000;
+/** The same for one of which nothing at all is heard: longer than two heartbeats are apart. */
+const SILENT_MS = 3_000;
+const LOOK_MS = 500;
 const ASKS_UNDER_WAY = 4;
 /** SECURITY: of one peer, so many asks are answered at a time. */
 const MOST_ANSWERS = 8;
@@ -78,9 +81,11 @@ export class StateExchange {
   async take({ step, stateSha256, from }: WantedState, signal: AbortSignal): Promise<Uint8Array> {
     let coming: Coming | null = null;
     for (const key of from) {
-      coming ??= await this.#begin(key, step, stateSha256, signal);
-      if (coming !== null && (await this.#fetch(key, coming, signal)) && this.#isSound())
-        return coming.leaves;
+      const giver = watched(this.#ports.linkTo(key), signal);
+      coming ??= await this.#begin(key, step, stateSha256, giver.signal);
+      const isWhole = coming !== null && (await this.#fetch(key, coming, giver.signal));
+      giver.done();
+      if (coming !== null && isWhole && !signal.aborted && this.#isSound()) return coming.leaves;
     }
     signal.throwIfAborted();
     throw new Failure(
@@ -137,7 +142,7 @@ export class StateExchange {
       }
     };
     await Promise.all(Array.from({ length: ASKS_UNDER_WAY }, one));
-    return missing.size === 0 && !signal.aborted;
+    return missing.size === 0;
   }
 
   #ask(
@@ -195,4 +200,14 @@ export class StateExchange {
     const state = new Float32Array(this.#ports.memory);
     return isSoundState(state, 0, state.length);
   }
+}
+
+/** Aborts when the giver is lost, or `signal` does: the next one gives the rest. */
+function watched(link: Link | null, signal: AbortSignal): { signal: AbortSignal; done: () => void } {
+  const lost = new AbortController();
+  link?.onClose(() => lost.abort());
+  const looks = setInterval(() => {
+    if ((link?.silentMs ?? Infinity) > SILENT_MS) lost.abort();
+  }, LOOK_MS).unref();
+  return { signal: AbortSignal.any([signal, lost.signal]), done: () => clearInterval(looks) };
 }
