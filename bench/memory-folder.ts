@@ -104,7 +104,10 @@ export async function measureFolder(bytes: number, tied: boolean, progress: Prog
 }
 
 function rowOf(stage: Stage, peakBytes: number): StageOfFolder {
-  const statedBytes = predictedBytes(stage, chooseRecompute(stage, process.availableMemory()));
+  const statedBytes = predictedBytes(
+    { ...stage, restBytes: 0 },
+    chooseRecompute({ ...stage, restBytes: 0 }, process.availableMemory()),
+  );
   return {
     stage: stage.index + 1,
     parameters: stage.parameterCount,

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { sumText } from "../../src-protocol/control.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
+import type { RunSpec } from "../../src-protocol/model.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { vouchedMicroBatches } from "../../src-protocol/receipt.ts";
@@ -124,6 +125,22 @@ describe("three stages whose replicas send their sums in fewer bits", () => {
 /** Of the loss, after 12 steps. */
 const TOLERANCE = { f16: 2e-4, int8b64: 5e-3 };
 
+const ATTACKED_STEPS = 3;
+/** Who is given nothing in a step cannot attack in it: it is trained on until it was, so far at most. */
+const MOST_STEPS = 24;
+
+/** Of each step, as replicas train that keep to the rules: one of each stage. */
+function honestLosses(spec: RunSpec): () => ReadonlyMap<number, number> {
+  let losses: ReadonlyMap<number, number> = new Map();
+  beforeAll(async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
+    await fleet.train(MOST_STEPS);
+    losses = new Map(fleet.losses);
+    await fleet.close();
+  });
+  return () => losses;
+}
+
 type Tensor = Extract<PeerMessage, { type: "tensor" }>;
 
 const withBytes = (message: Tensor, payload: Uint8Array): readonly [PeerMessage, Uint8Array] => [
@@ -181,17 +198,7 @@ const ATTACKS: [
 
 describe("a replica that", () => {
   const spec = tinyRun({ evaluateEverySteps: 100, codecs: both("int8b64") });
-  const steps = 3;
-  /** Who is given nothing in a step cannot attack in it: it is trained on until it was, so far at most. */
-  const mostSteps = 24;
-  let honest: ReadonlyMap<number, number>;
-
-  beforeAll(async () => {
-    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
-    await fleet.train(mostSteps);
-    honest = new Map(fleet.losses);
-    await fleet.close();
-  });
+  const honest = honestLosses(spec);
 
   it.each(ATTACKS)("%s is put aside by name, and the steps are those of honest ones", async (...each) => {
     const [, change, code] = each;
@@ -204,28 +211,18 @@ describe("a replica that", () => {
       return [message.step === attackedIn ? change(message, payload) : [message, payload]];
     };
     const fenced = () => fleet.effects.filter((effect) => effect.type === "fenced");
-    await fleet.train(steps, () => fenced().some(({ key }) => key === bad.key), mostSteps);
+    await fleet.train(ATTACKED_STEPS, () => fenced().some(({ key }) => key === bad.key), MOST_STEPS);
     expect(attackedIn, "it could attack").not.toBeNull();
     expect(fenced()).toContainEqual({ type: "fenced", key: bad.key, stage: 1, code });
     for (const [step, loss] of fleet.losses)
-      expect(Math.abs((honest.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
+      expect(Math.abs((honest().get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(1e-4);
   });
 });
 
 describe("of replicas whose sums are int8b64, one that", () => {
   type Sent = Extract<PeerMessage, { type: "sum" | "total" }>;
   const spec = tinyRun({ evaluateEverySteps: 100, codecs: { ...both("f32"), sums: "int8b64" } });
-  const steps = 3;
-  /** Who has counted nothing in a step has no sum to lie with. */
-  const mostSteps = 24;
-  let honest: ReadonlyMap<number, number>;
-
-  beforeAll(async () => {
-    fleet = await Fleet.open(spec, TINY_CORPUS, [1, 1, 1]);
-    await fleet.train(mostSteps);
-    honest = new Map(fleet.losses);
-    await fleet.close();
-  });
+  const honest = honestLosses(spec);
 
   /** Its maker signs the changed one, too. */
   function signed(node: FleetNode, message: Sent, bytes: Uint8Array): readonly [PeerMessage, Uint8Array] {
@@ -272,12 +269,12 @@ describe("of replicas whose sums are int8b64, one that", () => {
       return [signed(bad, message, bytes)];
     };
     const fenced = () => fleet.effects.filter((effect) => effect.type === "fenced");
-    await fleet.train(steps, () => fenced().length > 0, mostSteps);
+    await fleet.train(ATTACKED_STEPS, () => fenced().length > 0, MOST_STEPS);
     expect(attackedIn, "it could attack").not.toBeNull();
     expect(fenced()).toEqual([{ type: "fenced", key: bad.key, stage: 1, code }]);
     expect(fleet.states(1).size).toBe(1);
     for (const [step, loss] of fleet.losses)
-      expect(Math.abs((honest.get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(
+      expect(Math.abs((honest().get(step) ?? Number.NaN) - loss), `step ${step}`).toBeLessThan(
         TOLERANCE.int8b64 * loss,
       );
   });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { chooseRecompute, PROGRAM_BYTES, predictedBytes } from "./memory-budget.ts";
+import { chooseRecompute, PROGRAM_BYTES, predictedBytes, restBytes } from "./memory-budget.ts";
 
 const memory = (peakBytes: number, keptBytes: number) => ({
   stateBytes: 0,
@@ -11,6 +11,7 @@ const stage = {
   index: 1,
   stages: 4,
   isTail: false,
+  restBytes: 0,
   memory: { full: memory(4e9, 1e7), selective: memory(4.5e9, 3e8) },
 };
 
@@ -38,4 +39,12 @@ it("keeps to what the owner allows, and says so where the stage does not fit int
       message: expect.stringContaining("you allow its worker 4.0 GB. Allow more"),
     }),
   );
+});
+
+it("what rounding leaves out of sums in fewer bits is counted, before training takes it", () => {
+  expect(restBytes("f32", 1e8)).toBe(0);
+  const rounded = { ...stage, restBytes: restBytes("int8b64", 1e8) };
+  expect(predictedBytes(rounded, "full") - predictedBytes(stage, "full")).toBe(8e8);
+  expect(chooseRecompute(stage, 4.5e9)).toBe("full");
+  expect(() => chooseRecompute(rounded, 4.5e9)).toThrow(expect.objectContaining({ code: "stage-too-large" }));
 });

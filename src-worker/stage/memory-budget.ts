@@ -1,5 +1,6 @@
 import type { Recompute } from "../../src-engine/recompute.ts";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { SumCodec } from "../../src-protocol/link-codecs.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 
 /**
@@ -11,7 +12,15 @@ export const PROGRAM_BYTES = 150e6;
 /** What stays free for the person at the computer, when there is a choice. */
 const SPARED = 0.5;
 
-type Sized = Pick<StageInfo, "memory" | "index" | "stages" | "isTail">;
+interface Sized extends Pick<StageInfo, "memory" | "index" | "stages" | "isTail"> {
+  /** See `restBytes`. */
+  readonly restBytes: number;
+}
+
+/** What rounding left out of a sum of so many values (`RoundingRest`): that of the last step, and of the one that is taken. */
+export function restBytes(codec: SumCodec, values: number): number {
+  return codec === "f32" ? 0 : 2 * values * Float32Array.BYTES_PER_ELEMENT;
+}
 
 /**
  * Whether so many states of steps before may lie in memory too, beside what training takes: then states need
@@ -29,13 +38,16 @@ export function hasRoomForStates(
 }
 
 /**
- * The most memory that training a stage takes, in bytes: the program, the stage with one micro-batch,
- * and what further micro-batches keep. A stage has at most `stages − index + 1` of them under way
+ * The most memory that training a stage takes, in bytes: the program, what sums in fewer bits left out, the stage
+ * with one micro-batch, and what further micro-batches keep. A stage has at most `stages − index + 1` of them under way
  * (the head starts no more); the tail goes back at once.
  */
-export function predictedBytes({ memory, index, stages, isTail }: Sized, recompute: Recompute): number {
+export function predictedBytes(
+  { memory, index, stages, isTail, restBytes: rest }: Sized,
+  recompute: Recompute,
+): number {
   const { peakBytes, keptBytes } = memory[recompute];
-  return PROGRAM_BYTES + peakBytes + (isTail ? 0 : stages - index) * keptBytes;
+  return PROGRAM_BYTES + rest + peakBytes + (isTail ? 0 : stages - index) * keptBytes;
 }
 
 /**

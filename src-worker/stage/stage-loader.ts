@@ -2,13 +2,15 @@ import type { Recompute } from "../../src-engine/recompute.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
+import { sumCodecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
 import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { chooseRecompute, hasRoomForStates } from "./memory-budget.ts";
+import { sumCountOf } from "../compute/parameter-home.ts";
+import { chooseRecompute, hasRoomForStates, restBytes } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
 import { STATES_IN_MEMORY } from "./stored-states.ts";
@@ -157,14 +159,15 @@ export class StageLoader {
     const heldBytes = (held?.memory.byteLength ?? 0) + (held?.last?.memory.byteLength ?? 0);
     const { states } = this.#ports;
     const available = availableMemory() + heldBytes + states.bytesInMemory;
-    const fitting = chooseRecompute(info, available, memoryBytes);
+    const sized = { ...info, restBytes: restBytes(sumCodecOf(spec), sumCountOf(info)) };
+    const fitting = chooseRecompute(sized, available, memoryBytes);
     // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
     // results that are computed again than of those that are kept.
     const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
     const isHeld = held?.key === key;
     const memory = isHeld ? held.memory : new SharedArrayBuffer(stageBytes(info));
     const hasRoom = (count: number): boolean =>
-      hasRoomForStates(count, info, recompute, available, memoryBytes);
+      hasRoomForStates(count, sized, recompute, available, memoryBytes);
     const keeps = hasRoom(STATES_IN_MEMORY) && (await states.hasPlaces(memory.byteLength));
     await states.hold(request, keeps);
     const last = keeps
