@@ -109,7 +109,7 @@ describe("three stages of three replicas each", () => {
         })();
     };
     await fleet.train(3, () => adopted.length >= 2, STEPS);
-    const [first, second] = [...givers.values()].map((each) => [...each]);
+    const [first, second] = [...givers.values()].map((each) => Array.from(each));
     expect(first).toHaveLength(2);
     expect(first?.[0]?.isDead).toBe(true);
     expect(second?.[0]).not.toBe(first?.[0]);
