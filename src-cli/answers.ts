@@ -184,6 +184,12 @@ export function claimText({ others, ...row }: ClaimOutcome): string {
   return [row, ...others].map(claimLine).join("\n");
 }
 
+/** Newest first; when, then what it was and where it went. */
+export function claimsText(claims: readonly ClaimRow[], now: number): string {
+  if (claims.length === 0) return "No claim was made yet: `tah claim` makes one.";
+  return claims.map((row) => `${momentText(row.at, now)}  ${claimLine(row)}`).join("\n");
+}
+
 /** One sentence for each address. */
 function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, payment }: ClaimRow): string {
   const what = `${formatTao(BigInt(amountRao), 6)} ${assetWord(asset)} for ${receipts} receipts`;
@@ -198,7 +204,8 @@ function claimLine({ amountRao, asset, receipts, payoutColdkey, status, detail, 
 }
 
 function amount(rao: string, { earnings }: DaemonState): string {
-  return `${formatTao(BigInt(rao), 6)} ${assetWord(earnings.asset)}`;
+  // All nine digits: what stands below each other has the same.
+  return `${formatTao(BigInt(rao), 9)} ${assetWord(earnings.asset)}`;
 }
 
 function number(value: number | null): string {

@@ -54,11 +54,11 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .command("train")
     .description("train a language model of your own, in a pipeline of real processes on this computer")
     .argument("<file>", MODEL_HELP)
-    .requiredOption("--data <path>", "a folder or a file to train on; see below")
+    .option("--data <path>", "needed: a folder or a file to train on; see below")
     .option("--column <name>", "of records (JSON lines, CSV, parquet …): the one that holds the text")
     .option("--include <pattern...>", "names of files that are taken though they look like something else")
     .option("--exclude <pattern...>", "names of files that are left out")
-    .requiredOption("--steps <count>", "how many steps to train", whole(1, 1_000_000_000))
+    .option("--steps <count>", "needed: how many steps to train", whole(1, 1_000_000_000))
     .option(
       "--stages <count>",
       "worker processes to divide it among (default: 3, or as many as it can be cut into)",
@@ -110,12 +110,13 @@ export function addModelCommands(program: Command, say: (text: string) => void):
     .option("--json", "print the figures as one line of JSON")
     .addHelpText("after", DATA_HELP)
     .action(async (file: string, words: TrainWords) => {
+      const { data, steps } = needed(words);
       const [{ parseSizes }, { trainModel }, { resultText }] = await Promise.all([
         import("./model-inspect.ts"),
         import("./model-train.ts"),
         import("./training-text.ts"),
       ]);
-      const { data, steps, microBatches, learningRate, seed } = words;
+      const { microBatches, learningRate, seed } = words;
       const result = await trainModel(
         {
           model: file,
@@ -234,11 +235,11 @@ interface InspectWords {
 }
 
 interface TrainWords {
-  data: string;
+  data?: string;
   column?: string;
   include?: string[];
   exclude?: string[];
-  steps: number;
+  steps?: number;
   stages?: number;
   batch?: number;
   sequence?: number;
@@ -291,6 +292,19 @@ function positive(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && value > 0 && value <= 10) return value;
   throw new InvalidArgumentError("Give a number above 0 and up to 10, for example 3e-4.");
+}
+
+/** All that is missing is named at once. Throws `bad-option`. */
+function needed({ data, steps }: TrainWords): { data: string; steps: number } {
+  if (data !== undefined && steps !== undefined) return { data, steps };
+  const missing = [
+    ...(data === undefined ? ["--data FOLDER"] : []),
+    ...(steps === undefined ? ["--steps 200"] : []),
+  ];
+  throw new Failure(
+    "bad-option",
+    `A training needs ${missing.join(" and ")} too. \`tah model train --help\` says what else there is.`,
+  );
 }
 
 /** As they are typed: `attention_mask=1`. */

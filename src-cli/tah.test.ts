@@ -192,6 +192,8 @@ describe("tah", () => {
     const empty = join(home, "empty");
     const [missing, json] = await Promise.all([tah("status", empty), tah("status --json", empty)]);
     expect(missing).toMatchObject({ code: 1, out: "" });
+    const nowhere = await tah("status --home /nowhere");
+    expect(nowhere.error).toMatch(/^There is no data folder .*nowhere: look at what --home names/);
     expect(missing.error).toMatch(/^Train at Home is not running\. Start it with `npm start`/);
     expect(JSON.parse(json.out)).toMatchObject({ error: { code: "daemon-not-running" } });
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -17,6 +17,7 @@ import { rulesText } from "../src-protocol/rules-text.ts";
 import { overrideText, situationText, why, whyText } from "../src-protocol/why.ts";
 import { netOf, paidWorth } from "../src-protocol/price.ts";
 import {
+  claimsText,
   claimText,
   earningsText,
   forecastText,
@@ -29,6 +30,7 @@ import { hoursText } from "./hours-text.ts";
 import { askedMinutes, DEFAULT_DURATION } from "./asked-time.ts";
 import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
+import { commandTree } from "./command-tree.ts";
 import { completionScript, SHELLS } from "./completions.ts";
 import { diagnostics, saveReport } from "./diagnostics.ts";
 import { doctor, doctorText } from "./doctor.ts";
@@ -72,6 +74,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "no-such-steps",
   "data-needed",
   "model-needed",
+  "no-data-folder",
   "secret-needed",
   "token-needed",
   "wallet-bad-name",
@@ -111,7 +114,7 @@ interface Answer {
 const program = new Command("tah")
   .description("Train at Home from the terminal: the same as the dashboard, over the same local API.")
   .version(productVersion(), "-V, --version", "print the version")
-  .helpCommand(false)
+  .helpCommand("help [command]", "what a command does, and its options")
   .showHelpAfterError("(tah --help lists all commands)")
   .exitOverride();
 
@@ -228,6 +231,7 @@ command(
     return { data: { changes }, text: historyText(changes) };
   },
 )
+  .alias("log")
   .option("--days <days>", "not further back (else: the last 1000 changes, the hours of 7 days)")
   .option("--hours", "what each hour was worked, sent, received, drawn and paid instead");
 
@@ -267,6 +271,11 @@ command(
 command("claim", "claim all that has accrued", async (client) => {
   const row = await client.call("earnings.claim", {});
   return { data: row, text: claimText(row) };
+});
+
+command("claims", "what was claimed, what became of it, and where it went; newest first", async (client) => {
+  const { claims } = await client.call("earnings.claims", {});
+  return { data: { claims }, text: claimsText(claims, Date.now()) };
 });
 
 command("providers", "what this computer trains with, and why", async (client, _, { again }) => {
@@ -489,6 +498,15 @@ program
   .action((shell: string) => say(completionScript(program, shell).trimEnd()));
 addManualCommand(program, say);
 
+// Whoever has mistyped an option of a command is sent to that command's own help.
+for (const { words } of commandTree(program)) {
+  const found = words.reduce<Command | undefined>(
+    (from, word) => from?.commands.find((one) => one.name() === word),
+    program,
+  );
+  if (words.length > 0) found?.showHelpAfterError(`(tah ${words.join(" ")} --help says more)`);
+}
+
 await run(process.argv);
 
 function command(
@@ -540,6 +558,11 @@ function homeOf(home: string | undefined): string {
 }
 
 function apiFileOf(home: string | undefined): string {
+  if (home !== undefined && !existsSync(home))
+    throw new Failure(
+      "no-data-folder",
+      `There is no data folder ${resolve(home)}: look at what --home names.`,
+    );
   return join(homeOf(home), API_FILE_NAME);
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { raoText } from "./units.ts";
 import { agentBudget, DEFAULT_AGENT_BUDGET } from "./agent-budget.ts";
 import { apiScope } from "./api-scopes.ts";
 import { forecast } from "./forecast.ts";
@@ -98,7 +99,11 @@ export const METHODS = {
       from: z.int().nonnegative(),
       to: z.int().nonnegative(),
     }),
-    result: z.strictObject({ hours: z.array(workedHour) }),
+    result: z.strictObject({
+      hours: z.array(workedHour),
+      /** Pending and claimed together, as these hours have counted it; null: nothing was heard of it yet. */
+      inAllRao: raoText.nullable(),
+    }),
     about: "What this computer did, by the hour: time, tokens and what was earned. Kept here alone",
   },
   "history.computer": {

@@ -75,7 +75,7 @@ export function windowStarts(zone: string, now: number): { window: SettledWindow
 /** "0.5 TAO today, 1.2 TAO in the last 7 days, …" */
 export function windowsText(windows: SettledPay["windows"], asset: SettledPay["asset"]): string {
   return windows
-    .map(({ window, creditedRao }) => `${formatTao(BigInt(creditedRao), 6)} ${WINDOW_TEXT[window]}`)
+    .map(({ window, creditedRao }) => `${formatTao(BigInt(creditedRao), 9)} ${WINDOW_TEXT[window]}`)
     .join(", ")
     .concat(` (${assetWord(asset)})`);
 }

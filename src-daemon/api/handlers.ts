@@ -57,7 +57,7 @@ export interface HandlerPorts {
     | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
-  readonly history: Pick<HistoryKeeper, "hours" | "computer" | "changes">;
+  readonly history: Pick<HistoryKeeper, "hours" | "inAllRao" | "computer" | "changes">;
   readonly writer: Pick<ModelWriter, "write">;
   /** What 1 TAO or 1 alpha is worth by its owner's word. */
   readonly prices: {
@@ -120,6 +120,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     }),
     "history.hours": ({ from, to }) => ({
       hours: ports.history.hours(Math.max(from, to - LONGEST_HISTORY_MS), to),
+      inAllRao: ports.history.inAllRao?.toString() ?? null,
     }),
     "history.changes": ({ from, to, limit }) => ({ changes: ports.history.changes(from, to, limit) }),
     "setup.computer": () => ({

@@ -135,14 +135,20 @@ export class HistoryKeeper {
     return this.#store?.hours(from, to) ?? [];
   }
 
+  /** Pending and claimed together, as the hours have counted it; null: nothing was heard of it yet. */
+  get inAllRao(): bigint | null {
+    const { network, earnings } = this.#ports.state();
+    const here = network.id ?? THIS_COMPUTER;
+    return this.#total?.network === here && this.#total.asset === earnings.asset ? this.#total.rao : null;
+  }
+
   save(): void {
     this.look();
     this.#saveTraffic();
     const { network, earnings, run } = this.#ports.state();
     const tokens = run === null ? 0 : this.#tokensSince(run);
     const here = network.id ?? THIS_COMPUTER;
-    const known =
-      this.#total?.network === here && this.#total.asset === earnings.asset ? this.#total.rao : null;
+    const known = this.inAllRao;
     const workedMs = Math.round(this.#worked);
     if (workedMs === 0 && tokens === 0 && (known === null || known === this.#savedTotal)) return;
     this.#worked = 0;

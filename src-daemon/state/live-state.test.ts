@@ -157,7 +157,7 @@ describe("the terminal's line", () => {
       view({ phase: "forming", detail: "Slice 2 is looking for a home.", tokensPerSecond: null, steps: 60 }),
     );
     expect(statusLine(live.get(), 0)).toContain(
-      "step 12 of 60 · loss 2.500 · held out 2.750 · Slice 2 is looking",
+      "step 12 of 60 · loss 2.500 · held out 2.750 · Getting ready: Slice 2 is looking",
     );
     live.problem("worker", { code: "no-memory", message: "Not enough memory." });
     expect(statusLine(live.get(), 0)).toContain("· Not enough memory. ·");

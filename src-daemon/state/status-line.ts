@@ -27,7 +27,11 @@ export function situation(state: DaemonState, now: number): string {
   // While it trains, what others still miss is worth more than what this computer's own worker says.
   const waits = decision.action === "run" && network.away === null && network.offer === null;
   if (waits && run !== null && node.phase !== "failed" && run.phase !== "training")
-    return run.phase === "finished" ? "Finished." : run.detail;
+    return run.phase === "finished"
+      ? "Finished."
+      : run.phase === "forming"
+        ? `Getting ready: ${run.detail}`
+        : run.detail;
   return situationText(state, now);
 }
 

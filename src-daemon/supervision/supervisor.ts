@@ -275,7 +275,8 @@ export class Supervisor {
           if (isOwn) events.onLinks(status);
         },
         onTransportCrash: (sentence) => events.onNote(sentence),
-        onNote: (text) => events.onNote(text),
+        // A neighbour on this computer meets the same again: its owner reads it once.
+        onNote: (text) => isOwn && events.onNote(text),
         onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
       },
       inMemory,

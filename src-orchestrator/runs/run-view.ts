@@ -103,7 +103,8 @@ function phaseDetail(state: NetworkState): string {
         lost > 0
           ? ` ${steps(lost)} of work ${lost === 1 ? "is" : "are"} lost: no connected computer has all of it.`
           : "";
-      return `${ready} of ${stages.length} slices are loaded, to go on from step ${step}.${told}`;
+      const from = step === 0 ? "" : `, to go on from step ${step}`;
+      return `${ready} of ${stages.length} slices are loaded${from}.${told}`;
     }
     case "training":
       return run.steps === null

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { WorkedHour } from "../../src-protocol/history.ts";
 import { formatTao } from "../../src-protocol/units.ts";
-import { barEdges, barsAsCsv, barsAsJson, barsOf, costOf, sumOf } from "./earned-bars.ts";
+import { barEdges, barsAsCsv, barsAsJson, barsOf, costOf, justEarned, sumOf } from "./earned-bars.ts";
 
 const NOW = new Date(2026, 10, 23, 14, 5).getTime();
 const hour = (at: Date, earned: number, minutes = 60, asset: WorkedHour["asset"] = "test"): WorkedHour => ({
@@ -49,6 +49,18 @@ test("each hour is in one bar, and another asset in none", () => {
 
 test("what an hour brings is not guessed from a few seconds", () => {
   expect(sumOf([hour(new Date(NOW), 1_000, 0.5)]).perHourRao).toBeNull();
+});
+
+test("what was earned since the hours were told counts at once, and not for an hour of work", () => {
+  const earnings = { asset: "test", accruedRao: "30", claimedRao: "100" } as const;
+  const since = justEarned("100", earnings, NOW);
+  const hours = [hour(new Date(2026, 10, 23, 13), 100), ...since];
+  const today = { earnedRao: 130n, workedMs: 3_600_000, tokens: 10, perHourRao: 100n };
+  expect(sumOf(barsOf(hours, "test", "today", NOW))).toEqual(today);
+  expect(barsOf(hours, "test", "today", NOW)[14]?.earnedRao).toBe(30n);
+  // Another network, or an answer that is newer than the state.
+  expect(justEarned(null, earnings, NOW)).toEqual([]);
+  expect(justEarned("131", earnings, NOW)).toEqual([]);
 });
 
 test("a spreadsheet gets exact amounts", () => {

@@ -1,10 +1,14 @@
 import { type ComputerHour, HOUR_MS, type WorkedHour } from "../../src-protocol/history.ts";
 import type { Rules } from "../../src-protocol/policy.ts";
+import type { DaemonState } from "../../src-protocol/state.ts";
 import type { Asset } from "../parts/format.ts";
 
 export type Range = "today" | "week" | "month" | "all";
 
 type Electricity = NonNullable<Rules["electricity"]>;
+
+/** An hour as it was told, or what was earned since: that has no work beside it yet. */
+export type EarnedHour = WorkedHour & { readonly isSince?: true };
 
 /** One bar: an hour, a day or a month on this computer's clock. */
 export interface Bar {
@@ -14,6 +18,8 @@ export interface Bar {
   readonly earnedRao: bigint;
   readonly workedMs: number;
   readonly tokens: number;
+  /** Of what was earned, that for which no work is counted yet. */
+  readonly sinceRao: bigint;
 }
 
 export interface EarnedSum {
@@ -55,26 +61,47 @@ export function barEdges(range: Range, now: number): { from: number; to: number 
   }));
 }
 
-export function barsOf(hours: readonly WorkedHour[], asset: Asset, range: Range, now: number): Bar[] {
+export function barsOf(hours: readonly EarnedHour[], asset: Asset, range: Range, now: number): Bar[] {
   return barEdges(range, now).map(({ from, to }) => {
     const mine = hours.filter((hour) => hour.asset === asset && hour.at >= from && hour.at < to);
     const { earnedRao, workedMs, tokens } = sumOf(mine);
-    return { from, to, earnedRao, workedMs, tokens };
+    const since = sumOf(mine.filter(({ isSince }) => isSince));
+    return { from, to, earnedRao, workedMs, tokens, sinceRao: since.earnedRao };
   });
 }
 
-export function sumOf(hours: readonly (WorkedHour | Bar)[]): EarnedSum {
+export function sumOf(hours: readonly (EarnedHour | Bar)[]): EarnedSum {
   let earnedRao = 0n;
+  let sinceRao = 0n;
   let workedMs = 0;
   let tokens = 0;
   for (const hour of hours) {
     earnedRao += BigInt(hour.earnedRao);
+    if ("sinceRao" in hour) sinceRao += hour.sinceRao;
     workedMs += hour.workedMs;
     tokens += hour.tokens;
   }
   const perHourRao =
-    workedMs < LEAST_WORK_MS ? null : (earnedRao * BigInt(HOUR_MS)) / BigInt(Math.round(workedMs));
+    workedMs < LEAST_WORK_MS
+      ? null
+      : ((earnedRao - sinceRao) * BigInt(HOUR_MS)) / BigInt(Math.round(workedMs));
   return { earnedRao, workedMs, tokens, perHourRao };
+}
+
+/**
+ * What was earned since hours were told, by the total that they have counted (`inAllRao`): hours are asked for
+ * now and then, and the total beside them changes with every step.
+ */
+export function justEarned(
+  inAllRao: string | null,
+  earnings: Pick<DaemonState["earnings"], "asset" | "accruedRao" | "claimedRao"> | null,
+  now: number,
+): EarnedHour[] {
+  if (inAllRao === null || earnings === null) return [];
+  const earnedRao = BigInt(earnings.accruedRao) + BigInt(earnings.claimedRao) - BigInt(inAllRao);
+  if (earnedRao <= 0n) return [];
+  const { asset } = earnings;
+  return [{ at: now, asset, earnedRao: earnedRao.toString(), workedMs: 0, tokens: 0, isSince: true }];
 }
 
 /** What spreadsheets take: a line a bar, amounts in whole units with nine digits. */

@@ -57,7 +57,12 @@ export function TopLine() {
               </span>
             </>
           )}
-          {connection === "lost" && <span>{say("Connection lost. Trying again …")}</span>}
+          {connection === "lost" && (
+            <>
+              <span className={styles["mark"]} aria-hidden="true" />
+              <strong>{say("No connection")}</strong>
+            </>
+          )}
         </output>
         {state !== null && connection === "open" && <Actions state={state} act={act} />}
       </div>
@@ -80,7 +85,7 @@ function Actions({
 
   if (override !== null && override.action !== "run" && decision.action === "pause") {
     return (
-      <div className={styles["actions"]}>
+      <div className={styles["actions"]} data-two>
         <button
           type="button"
           className={`${controls["button"]} ${controls["primary"]}`}

@@ -19,6 +19,7 @@ const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
 export function Dial() {
   const state = useDashboard(({ state }) => state);
   const points = useDashboard(({ points }) => points);
+  const isOpen = useDashboard(({ connection }) => connection === "open");
   const now = useNow(10_000);
   if (state === null) return null;
   const minute = minuteOfDay(state.rules.timeZone, now);
@@ -33,8 +34,13 @@ export function Dial() {
         coming={spansOf(state.rules, now)}
         byHand={byHandSpan(state.override, minute, now)}
         ran={ranSpans(times, now, minute, gapBetween(times))}
-        tone={headline(state, now).tone}
-        {...centreOf(state.decision, headline(state, now), minute, now)}
+        {...(isOpen
+          ? {
+              tone: headline(state, now).tone,
+              ...centreOf(state.decision, headline(state, now), minute, now),
+            }
+          : // What it does now is not known here.
+            { tone: "unknown", centre: clockOf(minute), word: say("No connection") })}
       />
       <ul className={styles["legend"]} data-whole={state.rules.schedule === "always" || undefined}>
         <li data-kind="coming">{say("may run")}</li>
@@ -84,6 +90,7 @@ function countdown(ms: number): string {
 export function DialDrawing({ minute, coming, byHand, ran, tone, centre, word }: DialDrawingProps) {
   const tip = dialPoint(minute, HOURS_RADIUS);
   const base = dialPoint(minute, 84);
+  const isAbove = word.includes(" ");
   return (
     <svg
       className={styles["dial"]}
@@ -121,10 +128,10 @@ export function DialDrawing({ minute, coming, byHand, ran, tone, centre, word }:
       })}
       <path className={styles["hand"]} d={`M${base.x} ${base.y}L${tip.x} ${tip.y}`} />
       <circle className={styles["tip"]} cx={tip.x} cy={tip.y} r="7.5" />
-      <text className={styles["word"]} y={word.includes(" ") ? -30 : 26}>
+      <text className={styles["word"]} y={isAbove ? -30 : 26}>
         {word}
       </text>
-      <text className={styles["time"]} y={word.includes(" ") ? 14 : -2}>
+      <text className={styles["time"]} y={isAbove ? 14 : -2}>
         {centre}
       </text>
     </svg>
