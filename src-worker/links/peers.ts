@@ -30,8 +30,13 @@ const LOOK_MS = 200;
 /** Nothing heard for so long: asked. Nothing heard for so long: another path is looked for. */
 const ASK_AFTER_MS = 400;
 const DOUBT_AFTER_MS = 1_000;
-/** A peer that was silent and alive after all (a busy computer, a full line) is doubted later. */
-const DOUBT_AT_LATEST_MS = 3_000;
+/**
+ * A peer that was silent and alive after all (a busy computer, a full line) is doubted a little later, for a
+ * while: a search in vain costs a dial, one that begins late costs the pipeline as long.
+ */
+const DOUBT_LATER_MS = 250;
+const DOUBT_AT_LATEST_MS = 1_500;
+const DOUBT_FORGOTTEN_MS = 30_000;
 /** After the computer has moved or slept, a link that says nothing for so long is dead. */
 const MOVED_MS = 1_000;
 /** How often a better path than a relay is looked for, at first and at last: nobody tells us when the other end's UDP passes again. */
@@ -79,6 +84,7 @@ export class Peers {
   #mending: AbortController | null = null;
   #isUpgrading = false;
   #doubtAfterMs = DOUBT_AFTER_MS;
+  #doubtedInVainAt = -Infinity;
   #expecting: AbortController | null = null;
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
@@ -98,8 +104,8 @@ export class Peers {
     this.#station = station;
     this.#onHeld = onHeld;
     this.#throttle = throttle;
-    this.#watch = new AddressWatch(() => {
-      this.#moved();
+    this.#watch = new AddressWatch((why) => {
+      this.#moved(why);
       onDoubt();
     });
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -323,6 +329,7 @@ export class Peers {
     }
     this.#wasHeard = isHeard;
     if (this.#next === null) return;
+    if (now - this.#doubtedInVainAt > DOUBT_FORGOTTEN_MS) this.#doubtAfterMs = DOUBT_AFTER_MS;
     // There is no event for a router that gives a live link another port: silence is all there is.
     if (this.#next.silentMs > this.#doubtAfterMs) void this.#mend(this.#next);
     else if (this.#next.path.kind === "relayed" && now > this.#upgradeAt) {
@@ -332,13 +339,21 @@ export class Peers {
     }
   }
 
-  /** Looks for another path to the next node; the one of now is given up only when that is there and it is still silent. */
-  async #mend(link: SessionLink): Promise<void> {
+  /**
+   * Looks for another path to the next node; the one of now is given up only when that is there and it is still
+   * silent. `moved`: this computer has another address, so the path of now is dead unless it is heard again.
+   */
+  async #mend(link: SessionLink, moved = false): Promise<void> {
     if (this.#mending === null) this.#onDoubt();
     if (this.#mending?.signal.aborted === true) this.#isUpgrading = false;
+    const begun = performance.now();
     await this.#dialAgain(link, LINKS_WITHIN_MS, "at once", () => {
-      if (link.silentMs >= this.#doubtAfterMs || !link.isCarried) return null;
-      this.#doubtAfterMs = Math.min(this.#doubtAfterMs * 2, DOUBT_AT_LATEST_MS);
+      const silentFor = moved ? performance.now() - begun : this.#doubtAfterMs;
+      if (link.silentMs >= silentFor || !link.isCarried) return null;
+      if (!moved) {
+        this.#doubtedInVainAt = performance.now();
+        this.#doubtAfterMs = Math.min(this.#doubtAfterMs + DOUBT_LATER_MS, DOUBT_AT_LATEST_MS);
+      }
       return "the path before it is alive";
     });
   }
@@ -380,10 +395,18 @@ export class Peers {
   }
 
   /** The computer has another address, or has slept: timers slept with it, so every link is asked at once. */
-  #moved(): void {
+  #moved(why: "address" | "slept"): void {
     this.#station.moved();
     const links = [this.#previous, this.#next].filter((link) => link !== null);
     for (const link of links) link.ask();
+    if (why === "address") {
+      if (this.#previous !== null) this.#expectAgain(this.#previous);
+      if (this.#next !== null) {
+        // A better path than a relay is no matter now.
+        if (this.#isUpgrading) this.#mending?.abort();
+        void this.#mend(this.#next, true);
+      }
+    }
     setTimeout(() => {
       for (const link of links)
         if (link.silentMs >= MOVED_MS)
