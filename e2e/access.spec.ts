@@ -1,5 +1,7 @@
 import type { Page } from "@playwright/test";
+import { ALWAYS } from "../src-protocol/policy.ts";
 import { audit } from "./audit.ts";
+import type { DaemonProcess } from "./daemon-process.ts";
 import { expect, goTo, SCREENS, stepsLater, test } from "./fixture.ts";
 
 /** @param part of the page alone; else all of it */
@@ -28,6 +30,44 @@ async function sideways(page: Page): Promise<number[]> {
   return beyond;
 }
 
+const OF_ALL_STATES = ["Home", "Schedule", "Earnings"] as const;
+
+/** Paused, as it is now, and then outside of its hours. */
+async function whileWaiting(page: Page, daemon: DaemonProcess): Promise<void> {
+  await goTo(page, "Home");
+  await expect(page.getByTestId("state")).toHaveText("Paused");
+  expect(await seriousProblems(page), "Home, paused").toEqual([]);
+  await daemon.call("policy.setRules", { rules: { ...ALWAYS, schedule: "windows", windows: [] } });
+  await daemon.call("policy.resume", {});
+  await expect(page.getByTestId("state")).toHaveText("Waiting");
+  for (const screen of OF_ALL_STATES) {
+    await goTo(page, screen);
+    expect(await seriousProblems(page), `${screen}, waiting`).toEqual([]);
+  }
+}
+
+/** The page has lost the daemon, and shows what it knew. */
+async function whileOffline(page: Page): Promise<void> {
+  let cut: (() => Promise<void>) | undefined;
+  await page.routeWebSocket("**/rpc", async (socket) => {
+    if (cut !== undefined) return socket.close();
+    socket.connectToServer();
+    cut = () => socket.close();
+  });
+  await page.reload();
+  await goTo(page, "Earnings");
+  await expect(page.getByRole("table").last()).toBeVisible();
+  await cut?.();
+  await expect(page.getByRole("main").getByText("Connection lost.")).toBeVisible();
+  for (const screen of OF_ALL_STATES) {
+    await goTo(page, screen);
+    expect(await seriousProblems(page), `${screen}, offline`).toEqual([]);
+  }
+  await goTo(page, "Home");
+  await expect(page.getByRole("main")).not.toContainText("Working");
+  await expect(page.getByRole("main").getByText("No connection")).toBeVisible();
+}
+
 for (const theme of ["dark", "light"] as const) {
   test(`every screen is open to everybody in the ${theme} theme`, async ({ dashboard, daemon }) => {
     test.setTimeout(240_000);
@@ -44,6 +84,9 @@ for (const theme of ["dark", "light"] as const) {
       if (theme === "dark") expect(await sideways(dashboard), screen).toEqual(WIDTHS.map(() => 0));
       await dashboard.setViewportSize({ width: 1280, height: 860 });
     }
+    // Each state with a theme: what is drawn is the same, and colours are those of above.
+    if (theme === "dark") await whileWaiting(dashboard, daemon);
+    else await whileOffline(dashboard);
   });
 
   test(`menu, dialog and table are open to everybody in the ${theme} theme`, async ({ dashboard }) => {
@@ -69,4 +112,23 @@ test("the theme can be chosen and is remembered", async ({ dashboard }) => {
   await dashboard.reload();
   await expect(dashboard.getByTestId("state")).toBeVisible();
   expect(await background()).toBe("rgb(247, 246, 243)");
+});
+
+test("nothing moves for who has asked for less motion", async ({ dashboard }) => {
+  await dashboard.getByRole("button", { name: "Pause" }).click();
+  await expect(dashboard.getByRole("menu")).toBeVisible();
+  const moving = () =>
+    dashboard.evaluate(
+      () =>
+        [...document.querySelectorAll("*")]
+          .flatMap((element) => [null, "::before", "::after"].map((part) => getComputedStyle(element, part)))
+          .filter(
+            ({ transitionDuration, animationName, scrollBehavior }) =>
+              /[1-9]/.test(transitionDuration) || animationName !== "none" || scrollBehavior === "smooth",
+          ).length,
+    );
+  await dashboard.emulateMedia({ reducedMotion: "no-preference" });
+  expect(await moving()).toBeGreaterThan(0);
+  await dashboard.emulateMedia({ reducedMotion: "reduce" });
+  expect(await moving()).toBe(0);
 });

@@ -253,6 +253,20 @@ test("what was earned is claimed, once, and marked as worth nothing", async ({ d
   // No receipt is paid for twice.
   const paid = claims.reduce((sum, { amountRao }) => sum + BigInt(amountRao), 0n);
   expect((await daemon.call("state.get", {})).earnings.claimedRao).toBe(paid.toString());
+
+  // What electricity costs is taken off by the price that is entered, and no more when it is left out.
+  const form = dashboard.getByRole("form", { name: "Electricity" });
+  await form.getByLabel("Price of a kWh").fill("much");
+  await form.getByRole("button", { name: "Save" }).click();
+  await expect(form.getByRole("alert")).toContainText("That is no price of a kWh");
+  await form.getByLabel("Price of a kWh").fill("0,30");
+  await form.getByLabel("Watts").fill("120");
+  await form.getByRole("button", { name: "Save" }).click();
+  await expect(dashboard.getByText("Electricity, about")).toBeVisible();
+  const { rules } = await daemon.call("state.get", {});
+  expect(rules.electricity).toEqual({ pricePerKwh: 0.3, watts: 120 });
+  await form.getByRole("button", { name: "Leave it out" }).click();
+  await expect(dashboard.getByText("Electricity, about")).toHaveCount(0);
 });
 
 test("a refused claim says why, in the daemon's words", async ({ dashboard }) => {
