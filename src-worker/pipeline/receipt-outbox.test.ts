@@ -67,6 +67,17 @@ it("a receipt is there after a kill until it was answered", async () => {
   expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1);
 });
 
+it("what is earned while the file is written anew is kept", async () => {
+  const outbox = await open();
+  const old = Array.from({ length: 4_200 }, (_, step) => receipt(step));
+  await outbox.add(old);
+  const added = [1, 2, 3].map((n) => outbox.add([receipt(10_000 + n)]));
+  await Promise.all([outbox.answered(old.map(receiptId)), ...added, outbox.add([receipt(20_000)])]);
+  expect(readFileSync(path, "utf8").trimEnd().split("\n").length).toBeLessThan(10);
+  const kept = (await open()).batches().flat();
+  expect(kept.map(({ body }) => body.step)).toEqual([10_001, 10_002, 10_003, 20_000]);
+});
+
 it("F6: what was stored is kept until it is called safe, and sent again meanwhile", async () => {
   const outbox = await open();
   await outbox.add([receipt(0), receipt(1), receipt(2)]);
