@@ -43,7 +43,7 @@ import {
   remember,
 } from "./stores/run-store.ts";
 import { createServer } from "./control/server.ts";
-import { hasTies, stageFacts, type StageFacts } from "./runs/stage-facts.ts";
+import { stageFacts } from "./runs/stage-facts.ts";
 import { storageFailure } from "./stores/storage-failure.ts";
 import { Strangers } from "./control/strangers.ts";
 import { BLOBS_FOLDER, Store } from "./stores/store.ts";
@@ -150,7 +150,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onForgotten: collect,
       chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
-      replicas: { network, most: mostReplicas(facts, options) },
+      replicas: { network, most: options.replicas ?? USUAL_REPLICAS },
     });
     const ledger = new Ledger(store, {
       network,
@@ -273,24 +273,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     store.close();
     throw error;
   }
-}
-
-/** Tied gradients are summed from stage to stage, which replicas do not do: such a run is told of, and has one holder. */
-function mostReplicas(
-  facts: readonly StageFacts[],
-  { replicas, served, onNotice }: Pick<OrchestratorOptions, "replicas" | "served" | "onNotice">,
-): number {
-  if (!hasTies(facts)) return replicas ?? USUAL_REPLICAS;
-  // On one's own computer there is nobody who would ask why.
-  if ((replicas ?? 1) > 1 || (served ?? null) !== null)
-    onNotice?.(
-      new Failure(
-        "one-holder",
-        "Stages of this model share parameters (its embedding is also its output matrix, for example), which replicas cannot train yet. " +
-          "Each stage has one computer at a time; further computers are there for when one is lost.",
-      ),
-    );
-  return 1;
 }
 
 /** Without a relay the network still serves those who can dial each other, so its failure ends nothing. */

@@ -200,6 +200,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     parts: signedSums,
     /** By shard; none where the sums are not cut. */
     totals: signedSums,
+    /** Of what the stage's sum has of parameters that other stages hold, too: they ask for it with `take`. */
+    tied: sha256Hex.optional(),
   }),
   /** For a while it has waited for what these have to give to the sum. */
   z.strictObject({
@@ -354,7 +356,16 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     isRecount: z.boolean(),
   }),
   /** Everybody has all sums: take the optimiser step. */
-  z.strictObject({ type: z.literal("take"), generation, step }),
+  z.strictObject({
+    type: z.literal("take"),
+    generation,
+    step,
+    /** Of stages that hold parameters together: what each gives to the others' sums, by its digest. */
+    ties: z
+      .array(z.strictObject({ stage, sha256: sha256Hex }))
+      .max(MOST_STAGES)
+      .optional(),
+  }),
   /**
    * Head only: run this step. `microBatches` 0 is an evaluation alone. Evaluation micro-batches go
    * first, with the parameters of `step`, before any of them is trained further.

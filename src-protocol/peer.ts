@@ -130,6 +130,10 @@ const value = z
   .nonnegative()
   .max(2 ** 42);
 
+const stageIndex = z
+  .int()
+  .nonnegative()
+  .max(MOST_STAGES - 1);
 /** As many as replicas. */
 const MOST_SHARDS = 64;
 const ofSum = {
@@ -182,6 +186,10 @@ export const replicaMessage = z.discriminatedUnion("type", [
   /** For the digests of all leaves of that state (state-digest.ts): by them each part is known to be right. */
   z.strictObject({ type: z.literal("leavesAsk"), generation, id: askId, step }),
   z.strictObject({ type: z.literal("statePart"), generation, id: askId }),
+  /** Of neighbours: what the sums of `step` of a stage have of parameters that others hold, too, from value `from` on. */
+  z.strictObject({ type: z.literal("tieAsk"), generation, id: askId, step, stage: stageIndex, from: value }),
+  z.strictObject({ type: z.literal("tiePart"), generation, id: askId }),
+  z.strictObject({ type: z.literal("tieNone"), generation, id: askId }),
   z.strictObject({ type: z.literal("stateNone"), generation, id: askId }),
 ]);
 export type ReplicaMessage = z.infer<typeof replicaMessage>;
@@ -218,6 +226,7 @@ export function isBlobMessage(message: PeerMessage): message is BlobMessage {
 export function payloadRange({ type }: PeerMessage): readonly [min: number, max: number] {
   if (type === "tensor") return [1, PAYLOAD_LIMIT_BYTES];
   if (type === "sum" || type === "total") return [0, SUM_PART_VALUES * 4];
+  if (type === "tiePart") return [1, SUM_PART_VALUES * 4];
   if (type === "statePart") return [1, STATE_PART_BYTES];
   return type === "blobPart" ? [1, BLOB_PART_BYTES] : [0, 0];
 }

@@ -201,6 +201,9 @@ export const PEER_MESSAGES: OneOfEach<PeerMessage> = {
   stateAsk: { type: "stateAsk", generation: 1, id: 1, step: 2, from: 0, length: 10 },
   leavesAsk: { type: "leavesAsk", generation: 1, id: 1, step: 2 },
   statePart: { type: "statePart", generation: 1, id: 1 },
+  tieAsk: { type: "tieAsk", generation: 1, id: 1, step: 2, stage: 1, from: 0 },
+  tiePart: { type: "tiePart", generation: 1, id: 1 },
+  tieNone: { type: "tieNone", generation: 1, id: 1 },
   stateNone: { type: "stateNone", generation: 1, id: 1 },
   receipt: {
     type: "receipt",

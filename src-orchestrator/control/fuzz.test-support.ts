@@ -124,7 +124,7 @@ const PIECES = [
   "1.5",
   "true",
 ];
-const tensors = new Set(["tensor", "blobPart", "statePart", "sum", "total"]);
+const tensors = new Set(["tensor", "blobPart", "statePart", "tiePart", "sum", "total"]);
 const FRAMES_OF_PEERS: readonly Uint8Array[] = [
   Buffer.concat(encodeHello({ sessionKey: KEY, signature: SIGNATURE })),
   Buffer.concat(encodeHeartbeat(false)),

@@ -11,7 +11,7 @@ test("20,000 mutated frames and messages are taken or refused with a sentence, w
   }
   // It reaches both: a fuzzer whose inputs are all nonsense tests the first line of a parser only.
   for (const [parser, { refused, accepted }] of counts) {
-    expect([parser, refused > 100]).toEqual([parser, true]);
+    expect([parser, refused > 50]).toEqual([parser, true]);
     expect([parser, accepted > 0]).toEqual([parser, true]);
   }
 });

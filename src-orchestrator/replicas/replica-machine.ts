@@ -25,10 +25,11 @@ const LONGEST_PAUSE_MS = 60_000;
 const ADOPT_STALL_MS = 5_000;
 
 /** What belongs to one round of sums. */
-const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "lacking"> = {
+const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "tiedSums" | "lacking"> = {
   signed: new Map(),
   orders: [],
   totals: new Map(),
+  tiedSums: new Map(),
   lacking: new Map(),
 };
 
@@ -45,6 +46,8 @@ export function replicaRun(options: {
   readonly live: readonly (readonly SessionKey[])[];
   readonly agreed: readonly (Agreed | null)[];
   readonly evaluatedStep: number;
+  /** Left out: no stage does. */
+  readonly tied?: ReadonlySet<number>;
   readonly now: number;
 }): ReplicaRun {
   const { run, signs, step, live, now } = options;
@@ -54,6 +57,7 @@ export function replicaRun(options: {
   return {
     run,
     stages: live.length,
+    tied: options.tied ?? new Set(),
     signs,
     members,
     step,
@@ -324,15 +328,22 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
     case "commit":
       // Sent when nobody takes over the state any more: see `release`.
       return { ...run, isHeld: true, phaseSince: now };
-    case "take":
+    case "take": {
+      const ties = tiesAgreed(run);
       for (const [key, { phase }] of run.members)
         if (phase === "live")
           effects.push({
             type: "send",
             to: key,
-            message: { type: "take", generation: run.signs.generation, step: run.step },
+            message: {
+              type: "take",
+              generation: run.signs.generation,
+              step: run.step,
+              ...(ties.length > 0 && { ties }),
+            },
           });
       return { ...run, phaseSince: now };
+    }
     case "reload":
       return fence(run, effect.replica, "other-result", now, effects);
     case "disagreed":
@@ -584,7 +595,7 @@ function summed(
   before: ReplicaRun,
   key: SessionKey,
   stage: number,
-  { step, round, parts, totals: adds }: Message<"summed">,
+  { step, round, parts, totals: adds, tied }: Message<"summed">,
   now: number,
   effects: ReplicaEffect[],
 ): ReplicaRun {
@@ -601,6 +612,7 @@ function summed(
   const isDue = adds.length === (order.shards === 1 ? 0 : order.shards) && areAdders;
   if (parts.map(({ by }) => by).join() !== due.join() || !isDue)
     return fence(before, key, "wrong-sums", now, effects);
+  if ((tied !== undefined) !== before.tied.has(stage)) return fence(before, key, "wrong-sums", now, effects);
   const signed = new Map(before.signed);
   const totals = new Map(before.totals);
   const told = [
@@ -618,7 +630,8 @@ function summed(
     if (shard === null) signed.set(by, sha256);
     else totals.set(name, sha256);
   }
-  const run: ReplicaRun = { ...before, signed, totals };
+  const tiedSums = tied === undefined ? before.tiedSums : new Map(before.tiedSums).set(key, tied);
+  const run: ReplicaRun = { ...before, signed, totals, tiedSums };
   if (order.isRecount) {
     const liars = wrongAdders(run, stage, order);
     if (liars === null) return book(run, { type: "summed", stage, by: key }, now, effects);
@@ -631,6 +644,22 @@ function summed(
   if (!isSplit(run, stage, order)) return book(run, { type: "summed", stage, by: key }, now, effects);
   const dispute = { live: order.live, totals: run.totals };
   return resummed({ ...run, disputed: new Map(run.disputed).set(stage, dispute) });
+}
+
+/**
+ * What each stage that holds parameters with others gives, as most of its replicas have told. Whoever told another
+ * digest finds that out and has no part in the step.
+ */
+function tiesAgreed({ tied, tiedSums, book: { stages } }: ReplicaRun): { stage: number; sha256: string }[] {
+  return [...tied].flatMap((stage) => {
+    const counts = new Map<string, number>();
+    for (const key of stages[stage]?.live ?? []) {
+      const digest = tiedSums.get(key);
+      if (digest !== undefined) counts.set(digest, (counts.get(digest) ?? 0) + 1);
+    }
+    const most = [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0];
+    return most === undefined ? [] : [{ stage, sha256: most[0] }];
+  });
 }
 
 /** The two who add a shard have signed different totals. */

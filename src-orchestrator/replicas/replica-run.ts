@@ -12,6 +12,8 @@ import type { Life } from "./liveness.ts";
 export interface ReplicaRun {
   readonly run: Pick<RunSpec, "microBatches" | "evaluationMicroBatches" | "evaluateEverySteps" | "steps">;
   readonly stages: number;
+  /** Stages that hold parameters which others hold, too. */
+  readonly tied: ReadonlySet<number>;
   /** Names the generation and the network in what replicas sign. */
   readonly signs: { readonly network: string; readonly runId: string; readonly generation: number };
   readonly members: ReadonlyMap<SessionKey, Member>;
@@ -39,6 +41,8 @@ export interface ReplicaRun {
   readonly totals: ReadonlyMap<string, string>;
   /** By stage, where two came to different totals of a shard: everybody adds everything, and who was wrong is named. */
   readonly disputed: ReadonlyMap<number, Dispute>;
+  /** What each has told that its stage gives of such parameters in this round, by its digest. */
+  readonly tiedSums: ReadonlyMap<SessionKey, string>;
   /** Whose part of the sum each says it waits for, in this round. */
   readonly lacking: ReadonlyMap<SessionKey, readonly SessionKey[]>;
   /** The commit waits for replicas that take over the state just now. */

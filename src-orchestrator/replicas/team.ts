@@ -190,6 +190,7 @@ export function beginTeam(state: NetworkState, at: Moment, effects: Effect[]): T
     live: stages.map(({ holder }) => (holder === null ? [] : [holder])),
     agreed: stages.map((): Agreed | null => null),
     evaluatedStep: state.evaluatedStep,
+    tied: state.tied,
     now: at.now,
   });
   const { extras } = team;

@@ -26,6 +26,8 @@ export interface NetworkState {
   readonly needs: readonly number[];
   /** Of one micro-batch, by stage. */
   readonly flops: readonly number[];
+  /** Stages that hold parameters which others hold, too. */
+  readonly tied: ReadonlySet<number>;
   readonly phase: "waiting" | "forming" | "training" | "finished";
   /** What replicas sign is of this network alone. */
   readonly network: string;
@@ -301,6 +303,7 @@ export function startNetwork(
     readonly most: number;
     /** By stage; left out: all have as much to do. */
     readonly flops?: readonly number[];
+    readonly tied?: ReadonlySet<number>;
   } = { network: "", most: 1 },
 ): NetworkState {
   const step = remembered.lastPoint?.step ?? 0;
@@ -309,6 +312,7 @@ export function startNetwork(
   return {
     run,
     needs,
+    tied: replicas.tied ?? new Set(),
     flops: replicas.flops ?? needs.map(() => 1),
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",
     network: replicas.network,

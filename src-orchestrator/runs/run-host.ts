@@ -101,6 +101,7 @@ export class RunHost {
       most: 1,
       ...options.replicas,
       flops: options.facts.map(({ flops }) => flops),
+      tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
     });
     this.onCheckpoints(this.complete());
     this.setWake();

@@ -1,4 +1,4 @@
-import { stagesOf } from "../../src-engine/stages.ts";
+import { stagesOf, tiesOf } from "../../src-engine/stages.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 
 /** What the orchestrator has to know of a stage: what it pays, what it shows, and who can hold it. */
@@ -6,17 +6,14 @@ export interface StageFacts {
   readonly parameterCount: number;
   /** Those that no earlier stage holds: a tied parameter counts once in the model. */
   readonly newParameterCount: number;
+  /** Whether other stages hold some of them, too. */
+  readonly isTied: boolean;
   /** Counted for one micro-batch, forward and backward, without what is computed again. */
   readonly flops: number;
   /** The most that training it takes, when only its input is kept between forward and backward. */
   readonly memoryBytes: number;
   /** Bytes that go up for one micro-batch, and as many that come down: `y` and `dx`. */
   readonly boundaryBytes: number;
-}
-
-/** Whether parameters belong to several stages. */
-export function hasTies(facts: readonly StageFacts[]): boolean {
-  return facts.some(({ parameterCount, newParameterCount }) => newParameterCount < parameterCount);
 }
 
 /**
@@ -26,11 +23,14 @@ export function hasTies(facts: readonly StageFacts[]): boolean {
  */
 export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] {
   const seen = new Set<string>();
-  return stagesOf(run, file).map(({ parameters, parameterCount, flops, memory, boundaryBytes }) => {
+  const stages = stagesOf(run, file);
+  const ties = new Set(tiesOf(stages).map(({ name }) => name));
+  return stages.map(({ parameters, parameterCount, flops, memory, boundaryBytes }) => {
     const fresh = parameters.filter(({ name }) => !seen.has(name));
     for (const { name } of fresh) seen.add(name);
     return {
       parameterCount,
+      isTied: parameters.some(({ name }) => ties.has(name)),
       newParameterCount: fresh.reduce((sum, { size }) => sum + size, 0),
       flops: flops.forward + flops.backward,
       memoryBytes: memory.full.peakBytes,

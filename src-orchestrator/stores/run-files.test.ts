@@ -38,15 +38,6 @@ describe("a run whose model is a file", () => {
     expect(readFileSync(join(folder, "blobs", blobFile(model.file.sha256)))).toEqual(bytes);
   });
 
-  test("whose stages share parameters has one holder for each, and says so where more were asked for", async () => {
-    const notices: string[] = [];
-    const onNotice = ({ code }: { code: string }): void => void notices.push(code);
-    await openOrchestrator({ model, stages: 2 }, { modelFiles: [MODEL_FILE], replicas: 2, onNotice });
-    await openOrchestrator({ model, stages: 2 }, { modelFiles: [MODEL_FILE], replicas: 1, onNotice });
-    await openOrchestrator({}, { replicas: 2, onNotice });
-    expect(notices).toEqual(["one-holder"]);
-  });
-
   test("needs the file once, and only that file", async () => {
     const folder = temporaryFolder();
     const other = join(folder, "other.onnx");

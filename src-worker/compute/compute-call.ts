@@ -21,6 +21,8 @@ export type StageSpec = Pick<RunSpec, "model" | "batch" | "sequence" | "stages">
 export type StageInfo = Omit<Stage, "forward" | "backward" | "train"> & {
   /** Parameters of the model that several stages hold: their gradients are summed before each step. */
   readonly ties: readonly ParameterInfo[];
+  /** By stage and tie: in how many sums of gradients the stage has it; 0: it does not hold it. */
+  readonly tiedSums: readonly (readonly number[])[];
 };
 
 /** Tokens for the head, activations of the stage's input shape for the others. */

@@ -39,6 +39,13 @@ export function summedOf({ parameters, uses }: Pick<StageInfo, "parameters" | "u
   return [...parameters, ...uses];
 }
 
+/** Places among them of those of one parameter: its own, and those of its further uses, in their order. */
+export function sumsOf({ parameters, uses }: Pick<StageInfo, "parameters" | "uses">, name: string): number[] {
+  const own = parameters.findIndex((each) => each.name === name);
+  const further = uses.flatMap(({ parameter }, i) => (parameter === name ? [parameters.length + i] : []));
+  return own === -1 ? [] : [own, ...further];
+}
+
 /** Values in all of them. */
 export function sumCountOf(stage: Pick<StageInfo, "parameters" | "uses">): number {
   return summedOf(stage).reduce((sum, { size }) => sum + size, 0);

@@ -16,7 +16,14 @@ import type {
   StageInfo,
   StageSpec,
 } from "./compute-call.ts";
-import { LARGEST_SQUARED_NORM, keepsParameters, staysThere, sumCountOf, summedOf } from "./parameter-home.ts";
+import {
+  LARGEST_SQUARED_NORM,
+  keepsParameters,
+  staysThere,
+  sumCountOf,
+  summedOf,
+  sumsOf,
+} from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
 import { OpenFiles } from "./open-files.ts";
 import { release } from "./release.ts";
@@ -68,7 +75,9 @@ export class StageCompute {
     const stage = stages[spec.stage];
     if (stage === undefined) throw new Failure("no-such-stage", `The model has no stage ${spec.stage}.`);
     const { forward: _forward, backward: _backward, train: _train, ...rest } = stage;
-    const info = { ...rest, ties: tiesOf(stages) };
+    const ties = tiesOf(stages);
+    const tiedSums = stages.map((each) => ties.map(({ name }) => sumsOf(each, name).length));
+    const info = { ...rest, ties, tiedSums };
     this.#opened = { spec, stage, model, info };
     return info;
   }
@@ -338,15 +347,6 @@ function graphOf(stage: Stage, kind: GraphKind, recompute: Recompute): ReturnTyp
     case "loss":
       return stage.forward();
   }
-}
-
-/** Places among the stage's sums of those of one parameter: its own, and those of its further uses, in their order. */
-function sumsOf(info: StageInfo, name: string): number[] {
-  const own = info.parameters.findIndex((each) => each.name === name);
-  const further = info.uses.flatMap(({ parameter }, i) =>
-    parameter === name ? [info.parameters.length + i] : [],
-  );
-  return own === -1 ? [] : [own, ...further];
 }
 
 function addOnto(sum: Float32Array, values: Float32Array): void {

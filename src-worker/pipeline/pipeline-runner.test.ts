@@ -34,6 +34,7 @@ const stage: StageInfo = {
   boundaryBytes: { in: 8, out: 8 },
   endsAfter: null,
   ties: [embedding],
+  tiedSums: [[1], [0], [1]],
 };
 
 let reports: Report[];

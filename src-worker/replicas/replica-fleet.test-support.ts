@@ -32,6 +32,7 @@ import { samplesOf } from "../stage/stage-samples.ts";
 import { StageChain } from "../stage/stage-chain.ts";
 import { ReplicaRunner } from "./replica-runner.ts";
 import type { ReplicaInstruction } from "./replica-runner.ts";
+import { tiedCount } from "./tied-sum.ts";
 
 const NETWORK = "fleet";
 const GENERATION = 4;
@@ -117,22 +118,33 @@ export class Fleet {
   /** What computes or saves now. */
   #works = 0;
   readonly #corpus: Uint8Array;
+  /** Of a model that has one. */
+  readonly #file: Uint8Array | null;
   readonly #computes: (readonly [string, StageCompute])[] = [];
 
-  private constructor(spec: RunSpec, corpus: Uint8Array) {
+  private constructor(spec: RunSpec, corpus: Uint8Array, file: Uint8Array | null) {
     this.spec = spec;
     this.#corpus = corpus;
+    this.#file = file;
     this.run = replicaRun({ ...this.#options(), live: [] });
   }
 
-  static async open(spec: RunSpec, corpus: Uint8Array, replicas: readonly number[]): Promise<Fleet> {
-    const fleet = new Fleet(spec, corpus);
+  static async open(
+    spec: RunSpec,
+    corpus: Uint8Array,
+    replicas: readonly number[],
+    file: Uint8Array | null = null,
+  ): Promise<Fleet> {
+    const fleet = new Fleet(spec, corpus, file);
     for (const [stage, count] of replicas.entries())
       for (let i = 0; i < count; i++) await fleet.start(stage, 0);
     const live = replicas.map((_, stage) =>
       fleet.nodes.filter((node) => node.stage === stage).map(({ key }) => key),
     );
-    fleet.run = replicaRun({ ...fleet.#options(), live });
+    const tied = new Set(
+      fleet.nodes.flatMap(({ stage, info }) => (info && tiedCount(info, stage) > 0 ? [stage] : [])),
+    );
+    fleet.run = replicaRun({ ...fleet.#options(), tied, live });
     return fleet;
   }
 
@@ -222,7 +234,7 @@ export class Fleet {
     const node = new FleetNode(this.nodes.length + 1, stage);
     const own = await computeFor(`${spec.arithmetic} ${stage}`);
     this.#computes.push([`${spec.arithmetic} ${stage}`, own]);
-    const info = await own.open({ spec: { ...spec, stage }, file: null });
+    const info = await own.open({ spec: { ...spec, stage }, file: this.#file });
     node.info = info;
     node.memory = new SharedArrayBuffer(stageBytes(info));
     const { memory } = node;

@@ -28,6 +28,9 @@ import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
 import { joined } from "./coded-sum.ts";
 import { StageSums } from "./stage-sums.ts";
+import { TieExchange } from "./tie-exchange.ts";
+import type { WantedTie } from "./tie-exchange.ts";
+import { setTied, tiedCount, tiedPart } from "./tied-sum.ts";
 import { StateExchange } from "./state-exchange.ts";
 
 export type ReplicaInstruction = Extract<
@@ -116,6 +119,7 @@ export class ReplicaRunner {
   readonly #window: HeadWindow;
   readonly #sums: StageSums;
   readonly #states: StateExchange;
+  readonly #ties: TieExchange;
   readonly #receipts: ShareReceipts;
   readonly #isExact: boolean;
   #members: Members | null = null;
@@ -181,6 +185,14 @@ export class ReplicaRunner {
       onBytes: (bytes) => ports.report({ type: "loading", generation, bytes }),
       accuse: (replica, message) => this.#accuse(replica, null, "wrong-state", message, this.#adoptingStep),
     });
+    this.#ties = new TieExchange({
+      stage: stage.index,
+      generation,
+      count: (index) => tiedCount(stage, index),
+      towards: (index) => this.#neighbours(index < stage.index ? "previous" : "next"),
+      send: (to, message, payload) => this.#send(to, message, payload),
+      accuse: (replica, message) => this.#accuse(replica, null, "wrong-tie", message),
+    });
     this.#receipts = new ShareReceipts({
       signer,
       chain: ports.receiptChain,
@@ -232,6 +244,7 @@ export class ReplicaRunner {
     this.#stopped = true;
     this.#underWay.stopped();
     this.#stopLacking();
+    this.#ties.giveUp();
     this.#adopting?.abort();
   }
 
@@ -269,7 +282,7 @@ export class ReplicaRunner {
         return;
       case "take":
         if (instruction.step === this.#step && this.#isLive)
-          this.#underWay.track(this.#take(instruction.step));
+          this.#underWay.track(this.#take(instruction.step, instruction.ties ?? []));
         return;
     }
     this.#pump();
@@ -296,12 +309,25 @@ export class ReplicaRunner {
   /** The link to a peer is gone; it may come back. */
   unlinked(key: SessionKey): void {
     this.#next.failed(key);
+    this.#ties.lost(key);
   }
 
   #sideOf(key: SessionKey): Side | null {
     for (const side of ["previous", "own", "next"] as const)
       if (this.#members?.[side].some(({ sessionKey }) => sessionKey === key)) return side;
     return null;
+  }
+
+  /** Who can be asked for something now; each begins with another one, so that not all ask the same. */
+  #neighbours(side: "previous" | "next"): SessionKey[] {
+    const { signer, web } = this.#ports;
+    const linked = (this.#members?.[side] ?? []).filter(
+      ({ sessionKey, live }) => live && web.link(sessionKey) !== null,
+    );
+    const keys = linked.map(({ sessionKey }) => sessionKey).sort();
+    const own = (this.#members?.own ?? []).filter(({ sessionKey }) => sessionKey < signer.publicKey).length;
+    const first = keys.length === 0 ? 0 : own % keys.length;
+    return [...keys.slice(first), ...keys.slice(0, first)];
   }
 
   /** Where the next micro-batch goes: to somebody who answers, if there is one. */
@@ -351,12 +377,15 @@ export class ReplicaRunner {
       this.#ports.putAside(code);
       return this.#fencedOut();
     }
+    this.#ties.lost(replica);
     if (step !== this.#step) return;
     this.#next.admit(
       this.#members?.next.flatMap(({ sessionKey, live }) =>
         live && sessionKey !== replica ? [sessionKey] : [],
       ) ?? [],
     );
+    // The others have the whole sum: nothing of the step is done again.
+    if (this.#isTaking) return;
     this.#batches.fenced(
       replica,
       new Map(owned.map(({ microBatch, next, behind = [] }) => [microBatch, [next, ...behind]])),
@@ -369,6 +398,7 @@ export class ReplicaRunner {
     this.#isAsking = false;
     this.#forget();
     this.#early = [];
+    this.#ties.giveUp();
   }
 
   /** The next piece of work, if there is any and nothing else is done. */
@@ -470,6 +500,11 @@ export class ReplicaRunner {
         if (refusal !== null) return this.#accuse(from, null, refusal.code, refusal.message);
         return this.#shareSums();
       }
+      case "tieAsk":
+      case "tiePart":
+      case "tieNone":
+        if (side === "previous" || side === "next") this.#ties.hear(from, message, payload);
+        return;
       case "stateAsk":
       case "leavesAsk":
       case "statePart":
@@ -645,7 +680,16 @@ export class ReplicaRunner {
     if (whole === null) return;
     this.#isTold = true;
     const { round } = order;
-    report({ type: "summed", generation, step, round, parts: [...whole.parts], totals: [...whole.totals] });
+    const tied = this.#beginTies(step);
+    report({
+      type: "summed",
+      generation,
+      step,
+      round,
+      parts: [...whole.parts],
+      totals: [...whole.totals],
+      ...(tied !== null && { tied }),
+    });
     this.#stopLacking();
   }
 
@@ -678,12 +722,13 @@ export class ReplicaRunner {
   }
 
   /** The optimiser step, with everybody's sums. */
-  async #take(step: number): Promise<void> {
+  async #take(step: number, ties: readonly WantedTie[]): Promise<void> {
     const { compute, spec, stage, overwriting, save, report, generation } = this.#ports;
     if (this.#isTaking) return;
     this.#isTaking = true;
     this.#askForReceipt(step);
     const values = this.#sums.total();
+    if (ties.length > 0 && !(await this.#tie(step, ties, values))) return;
     await compute.call("reset", {});
     if (stage.parameterCount > 0) await compute.call("setGradients", { values }, [values.buffer]);
     if (this.#stopped) return;
@@ -701,6 +746,36 @@ export class ReplicaRunner {
       this.#link = saved.link;
     }
     report({ type: "saved", generation, step: step + 1, ...saved });
+  }
+
+  /** Of what others may ask for, the digest; null: no other stage holds parameters of this one. */
+  #beginTies(step: number): string | null {
+    const { stage } = this.#ports;
+    if (stage.ties.length === 0) return null;
+    const own = tiedPart(stage, this.#sums.total());
+    this.#ties.begin(step, own);
+    return own && sha256(new Uint8Array(own.buffer));
+  }
+
+  /** What other stages have of its parameters, in its own sum. False: others take the step without it. */
+  async #tie(step: number, ties: readonly WantedTie[], values: Activations): Promise<boolean> {
+    const { stage, signer } = this.#ports;
+    const era = this.#era;
+    const parts = await this.#ties.gather(ties, () => era === this.#era && !this.#stopped);
+    if (parts !== null) {
+      setTied(stage, values, parts);
+      return true;
+    }
+    this.#isTaking = false;
+    if (era === this.#era && !this.#stopped)
+      this.#accuse(
+        signer.publicKey,
+        null,
+        "other-tie",
+        "Its sum has other gradients of shared parameters.",
+        step,
+      );
+    return false;
   }
 
   /** Nothing of the step is opened again: who used our part of it vouches for that meanwhile. */
