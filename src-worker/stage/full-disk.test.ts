@@ -37,3 +37,37 @@ it.runIf(CAN_FILL_A_DISK)(
     expect([restored, newest]).toEqual([true, true]);
   },
 );
+
+it.runIf(CAN_FILL_A_DISK)(
+  "a file system in memory that others have filled: the states there go to the disk, and come back a minute after it has room",
+  () => {
+    const [kept, onDisk, inMemory, again] = onFullDisk(
+      262_144,
+      `const { writeFileSync, rmSync, mkdtempSync } = await import("node:fs");
+       const { StoredStates } = await import(${at("stored-states.ts")});
+       const { tinyRun } = await import(${at("..", "tiny-run.test-support.ts")});
+       const stage = { spec: tinyRun(), stage: 1 };
+       const folder = mkdtempSync(disk + "-home");
+       let now = 0;
+       const states = await StoredStates.open(folder, disk + "/states", () => {}, () => now);
+       await states.hold(stage, await states.hasPlaces(100_000), () => true);
+       const keep = (step) => states.keep(stage, step, new SharedArrayBuffer(100_000), "ab".repeat(32));
+       await keep(1);
+       print(states.keeps);
+       writeFileSync(disk + "/of-others", Buffer.alloc(120_000));
+       await keep(2);
+       print(states.disk.stepsOf(stage).map(({ step }) => step).sort());
+       print([states.keeps, states.isFull, states.bytesInMemory]);
+       now += 61_000;
+       await keep(3);
+       const still = states.keeps;
+       rmSync(disk + "/of-others");
+       now += 61_000;
+       await keep(4);
+       await keep(5);
+       print([still, states.keeps, states.isWhole]);
+       rmSync(folder, { recursive: true });`,
+    );
+    expect([kept, onDisk, inMemory, again]).toEqual([true, [1, 2], [false, true, 0], [false, true, true]]);
+  },
+);

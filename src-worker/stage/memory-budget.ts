@@ -37,6 +37,11 @@ export function hasRoomForStates(
   return bytes <= SPARED * availableBytes && bytes <= allowedBytes;
 }
 
+/** Whether so many bytes more may be taken of what is left while a stage is trained already. */
+export function isSpared(bytes: number, availableBytes: number): boolean {
+  return bytes <= SPARED * availableBytes;
+}
+
 /**
  * The most memory that training a stage takes, in bytes: the program, what sums in fewer bits left out, the stage
  * with one micro-batch, and what further micro-batches keep. A stage has at most `stages − index + 1` of them under way

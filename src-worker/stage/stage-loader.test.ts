@@ -1,4 +1,5 @@
 import {
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -57,7 +58,12 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** As a process of the worker begins. */
 async function begin(memoryFolder: string | null): Promise<void> {
-  states = await StoredStates.open(folder, memoryFolder, () => undefined);
+  states = await StoredStates.open(
+    folder,
+    memoryFolder,
+    () => undefined,
+    () => now,
+  );
   snapshots = states.disk;
   loader = loaderOf(states);
 }
@@ -186,6 +192,11 @@ describe("where a file system lies in memory", () => {
     }
     return digest;
   }
+  const placesIn = (place: string): string[] =>
+    readdirSync(place, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".snapshot"))
+      .map((name) => join(place, name))
+      .sort();
   const stepsOf = (where: { restorable(): { steps: { step: number }[] }[] }): number[] =>
     where.restorable().flatMap(({ steps }) => steps.map(({ step }) => step));
 
@@ -217,9 +228,7 @@ describe("where a file system lies in memory", () => {
   it("what is damaged there, or cut short by the kill, is not used; the step before is", async () => {
     await begin(inMemory);
     await train(5);
-    const newest = readdirSync(inMemory, { recursive: true, encoding: "utf8" })
-      .map((name) => join(inMemory, name))
-      .find((path) => path.endsWith(".snapshot") && readFileSync(path).includes('"step":5,'));
+    const newest = placesIn(inMemory).find((path) => readFileSync(path).includes('"step":5,'));
     writeFileSync(newest ?? "", readFileSync(newest ?? "").fill("unfinished", 0, 10));
     await begin(inMemory);
     expect(stepsOf(states)).toEqual([4]);
@@ -236,13 +245,57 @@ describe("where a file system lies in memory", () => {
     expect(states.keeps).toBe(true);
   });
 
-  it("where the computer has no room for two more, or the folder is gone, states go to the disk as elsewhere", async () => {
+  it("where it is full, states go to the disk as elsewhere, and to memory again when it has room", async () => {
+    await begin(inMemory);
+    const { buffer } = await load({});
+    const memory = buffer as SharedArrayBuffer;
+    const step = async (at: number) => {
+      loader.overwriting();
+      new Float32Array(memory).fill(at);
+      const isDue = !loader.keepsLast;
+      const digest = await states.keep(stage, at, memory, "ab".repeat(32));
+      loader.parametersAt({ step: at, link: "ab".repeat(32), digest });
+      return isDue;
+    };
+    for (const at of [1, 2]) await step(at);
+    // The place of the next one cannot be written.
+    const [oldest = ""] = placesIn(inMemory);
+    rmSync(oldest);
+    mkdirSync(oldest);
+    await step(3);
+    // What may have to be gone back to.
+    expect(stepsOf(snapshots)).toEqual([2, 3]);
+    expect([states.keeps, states.bytesInMemory]).toEqual([false, 0]);
+    // From then on as where there is no such place: not every state has to go to the disk.
+    expect([await step(4), await step(5), stepsOf(snapshots)]).toEqual([false, false, [2, 3]]);
+    expect(loader.restorable()[0]?.steps.map(({ step: at }) => at)).toEqual([5, 4]);
+    await step(6);
+    now += 61_000;
+    const enough = room;
+    room = 0;
+    await step(6);
+    expect(states.keeps).toBe(false);
+    room = enough;
+    now += 61_000;
+    for (const at of [7, 8, 9]) await step(at);
+    expect([states.keeps, states.isFull]).toEqual([true, false]);
+    // The process's own state before was let go: two are in memory that outlives it.
+    expect(loader.restorable()[0]?.steps.map(({ step: at }) => at)).toEqual([9]);
+    await begin(inMemory);
+    expect(stepsOf(states)).toEqual([2, 3, 8, 9]);
+  });
+
+  it("where somebody emptied it, the state of now goes to the disk", async () => {
     await begin(inMemory);
     await train(2);
     rmSync(inMemory, { recursive: true });
     writeFileSync(inMemory, "in the way");
     expect(await states.keep(stage, 3, memoryOf(3), "ab".repeat(32))).toMatch(/^[0-9a-f]{64}$/);
-    expect([states.keeps, loader.keepsLast]).toEqual([false, false]);
+    expect([states.keeps, stepsOf(snapshots)]).toEqual([false, [3]]);
+    rmSync(inMemory);
+  });
+
+  it("where the computer has no room for two more, no state is kept there", async () => {
     await begin(join(folder, "memory"));
     room = 200e6;
     await load({});

@@ -10,7 +10,7 @@ import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import { sumCountOf } from "../compute/parameter-home.ts";
-import { chooseRecompute, hasRoomForStates, restBytes } from "./memory-budget.ts";
+import { chooseRecompute, hasRoomForStates, isSpared, restBytes } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
 import { STATES_IN_MEMORY } from "./stored-states.ts";
@@ -69,7 +69,7 @@ interface Held extends Omit<LoadedStage, "link"> {
   readonly key: string;
   readonly of: StageOfRun;
   /** The state before, where it has room and states do not lie in memory that outlives the process. */
-  readonly last: { readonly memory: SharedArrayBuffer; at: LinkedAt | null } | null;
+  last: { readonly memory: SharedArrayBuffer; at: LinkedAt | null } | null;
 }
 
 /** Brings a stage to a step from the nearest place that has it: memory, own disk, the network's checkpoint, the seed. */
@@ -89,12 +89,23 @@ export class StageLoader {
 
   /** The parameters begin to be overwritten: what they were is kept, where there is room. */
   overwriting(): void {
+    this.#placeLast();
     const last = this.#held?.last ?? null;
     if (this.#held !== null && last !== null && this.#at !== null) {
       new Uint8Array(last.memory).set(new Uint8Array(this.#held.memory));
       last.at = this.#at;
     }
     this.#at = null;
+  }
+
+  /** While the memory that outlives the process is full, the state before lies in the process's own. */
+  #placeLast(): void {
+    const { states, availableMemory } = this.#ports;
+    if (this.#held === null) return;
+    const { last, memory } = this.#held;
+    if (last === null && states.isFull && isSpared(memory.byteLength, availableMemory()))
+      this.#held.last = { memory: new SharedArrayBuffer(memory.byteLength), at: null };
+    else if (last !== null && states.isWhole) this.#held.last = null;
   }
 
   /** The state before is kept in memory: not every state has to be on the disk. */
@@ -169,7 +180,9 @@ export class StageLoader {
     const hasRoom = (count: number): boolean =>
       hasRoomForStates(count, sized, recompute, available, memoryBytes);
     const keeps = hasRoom(STATES_IN_MEMORY) && (await states.hasPlaces(memory.byteLength));
-    await states.hold(request, keeps);
+    await states.hold(request, keeps, () =>
+      isSpared(STATES_IN_MEMORY * memory.byteLength, availableMemory()),
+    );
     const last = keeps
       ? null
       : isHeld && held.last !== null

@@ -6,6 +6,8 @@ import type { StageOfRun } from "./snapshots.ts";
 
 /** The last two, of which one is being written. */
 export const STATES_IN_MEMORY = 2;
+/** Where the memory was full, it is asked again after so long. */
+const ASK_AGAIN_MS = 60_000;
 
 /**
  * The states of stages that this computer can return to: on its disk, and, where the system has a file system
@@ -15,19 +17,33 @@ export class StoredStates {
   readonly disk: Snapshots;
   readonly #memory: Snapshots | null;
   readonly #memoryFolder: string | null;
+  readonly #now: () => number;
   #keeps = false;
+  /** It was full when a state was put there, and is asked again then. */
+  #full: { readonly askAt: number } | null = null;
+  #hasRoom: () => boolean = () => true;
 
-  private constructor(disk: Snapshots, memory: Snapshots | null, memoryFolder: string | null) {
+  private constructor(
+    disk: Snapshots,
+    memory: Snapshots | null,
+    memoryFolder: string | null,
+    now: () => number,
+  ) {
     this.disk = disk;
     this.#memory = memory;
     this.#memoryFolder = memoryFolder;
+    this.#now = now;
   }
 
-  /** `memoryFolder`: in such a file system; null: there is none. `report` hears of files of the disk set aside. */
+  /**
+   * `memoryFolder`: in such a file system; null: there is none. `report` hears of files of the disk set aside.
+   * `now`: milliseconds of a clock that nobody sets.
+   */
   static async open(
     folder: string,
     memoryFolder: string | null,
     report: (failure: Failure) => void,
+    now: () => number = () => performance.now(),
   ): Promise<StoredStates> {
     const disk = await Snapshots.open(folder, report);
     const memory =
@@ -35,7 +51,7 @@ export class StoredStates {
         ? null
         : // What it would save is on the disk too, only older.
           await Snapshots.open(memoryFolder, () => undefined, "memory").catch(() => null);
-    return new StoredStates(disk, memory, memoryFolder);
+    return new StoredStates(disk, memory, memoryFolder, now);
   }
 
   /** Whether every state is put in memory that outlives the process, of the stage that is held now. */
@@ -59,11 +75,26 @@ export class StoredStates {
     }
   }
 
-  /** From now on this stage is held: what lies in memory of others goes to the disk, and all of it where nothing is kept. */
-  async hold({ spec, stage: index }: StageOfRun, keeps: boolean): Promise<void> {
+  /** The newest states lie in memory, all that can be gone back to. */
+  get isWhole(): boolean {
+    return this.#keeps && this.#memory?.restorable()[0]?.steps.length === STATES_IN_MEMORY;
+  }
+
+  /** The memory was full; until it has room again, states go to the disk alone. */
+  get isFull(): boolean {
+    return this.#full !== null;
+  }
+
+  /**
+   * From now on this stage is held: what lies in memory of others goes to the disk, and all of it where nothing is
+   * kept. `hasRoom`: whether the computer has as much left when the memory was full and is asked again.
+   */
+  async hold({ spec, stage: index }: StageOfRun, keeps: boolean, hasRoom: () => boolean): Promise<void> {
     const isOfOther = ({ runId, stage }: Restorable): boolean => runId !== spec.runId || stage !== index;
     if (!keeps || this.#memory?.restorable().some(isOfOther) === true) await this.release();
     this.#keeps = keeps;
+    this.#full = null;
+    this.#hasRoom = hasRoom;
   }
 
   /** Puts what lies in memory on the disk, and frees the memory. Rejects as `Snapshots.save` does. */
@@ -97,15 +128,24 @@ export class StoredStates {
 
   /** `snapshotDigest` of the state after `step` steps, which it keeps in memory where it does that. */
   async keep(stage: StageOfRun, step: number, memory: SharedArrayBuffer, link: string): Promise<string> {
-    if (this.#keeps && this.#memory !== null)
-      try {
-        return (await this.#memory.save(stage, step, memory, link)).digest;
-      } catch {
-        // It is full: from the next step on, states go to the disk.
-        this.#keeps = false;
-        await this.#memory.clear();
-      }
-    return await this.disk.digestInMemory(stage, step, memory, link);
+    await this.#askAgain(memory.byteLength);
+    if (!this.#keeps || this.#memory === null)
+      return await this.disk.digestInMemory(stage, step, memory, link);
+    try {
+      return (await this.#memory.save(stage, step, memory, link)).digest;
+    } catch {
+      // It is full, or was emptied. What lies there goes to the disk, and this state too: one step back stays possible.
+      this.#full = { askAt: this.#now() + ASK_AGAIN_MS };
+      this.#keeps = false;
+      await this.release().catch(() => this.#memory?.clear());
+      return (await this.disk.save(stage, step, memory, link)).digest;
+    }
+  }
+
+  async #askAgain(bytes: number): Promise<void> {
+    if (this.#full === null || this.#now() < this.#full.askAt) return;
+    this.#keeps = this.#hasRoom() && (await this.hasPlaces(bytes));
+    this.#full = this.#keeps ? null : { askAt: this.#now() + ASK_AGAIN_MS };
   }
 
   /** Fills `memory` with the state of this digest; gives its chain's link. Null: it is not here. */
