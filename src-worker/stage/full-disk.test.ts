@@ -42,7 +42,7 @@ it.runIf(CAN_FILL_A_DISK)(
   "a file system in memory that others have filled: the states there go to the disk, and come back a minute after it has room",
   () => {
     const [kept, onDisk, inMemory, again] = onFullDisk(
-      262_144,
+      400_000,
       `const { writeFileSync, rmSync, mkdtempSync } = await import("node:fs");
        const { StoredStates } = await import(${at("stored-states.ts")});
        const { tinyRun } = await import(${at("..", "tiny-run.test-support.ts")});
@@ -54,7 +54,7 @@ it.runIf(CAN_FILL_A_DISK)(
        const keep = (step) => states.keep(stage, step, new SharedArrayBuffer(100_000), "ab".repeat(32));
        await keep(1);
        print(states.keeps);
-       writeFileSync(disk + "/of-others", Buffer.alloc(120_000));
+       writeFileSync(disk + "/of-others", Buffer.alloc(260_000));
        await keep(2);
        print(states.disk.stepsOf(stage).map(({ step }) => step).sort());
        print([states.keeps, states.isFull, states.bytesInMemory]);
@@ -65,6 +65,7 @@ it.runIf(CAN_FILL_A_DISK)(
        now += 61_000;
        await keep(4);
        await keep(5);
+       await keep(6);
        print([still, states.keeps, states.isWhole]);
        rmSync(folder, { recursive: true });`,
     );

@@ -23,7 +23,7 @@ import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 /** The pipeline's stages are never more than one snapshot apart: the last two are never written over. */
 const NEWEST = 2;
 /** On a disk with two of before, and what is written just now. */
-const SLOTS = { disk: 4, memory: NEWEST } as const;
+const SLOTS = { disk: 4, memory: 3 } as const;
 const SLOT = /^slot-(\d)\.snapshot$/;
 /** Of copies that are being uploaded. */
 const CHECKPOINT_SUFFIX = ".checkpoint";

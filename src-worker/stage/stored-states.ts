@@ -4,8 +4,11 @@ import type { Failure } from "../../src-protocol/failure.ts";
 import { RESTORABLE_LIMIT, Snapshots } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
 
-/** The last two, of which one is being written. */
-export const STATES_IN_MEMORY = 2;
+/**
+ * Two steps are granted beyond the last that all are known to have finished, and are made also while the network's
+ * orchestrator is away: the one that it knows of when it is back has to be there yet.
+ */
+export const STATES_IN_MEMORY = 3;
 /** Where the memory was full, it is asked again after so long. */
 const ASK_AGAIN_MS = 60_000;
 
