@@ -86,7 +86,7 @@ export interface ReplicaPorts {
 
 /** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
 const RECEIPTS_WITHIN_MS = 6_000;
-const RECEIPTS_AT_END_MS = 300;
+const RECEIPTS_AT_END_MS = 1_000;
 /** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
 const LOOK_MS = 10;
