@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, beforeAll, expect, it } from "vitest";
 import { kernelsFor } from "../../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
@@ -39,10 +39,27 @@ function tiedRun(changes: Partial<RunSpec> = {}): RunSpec {
   });
 }
 
-const exactRun = (steps: number): RunSpec => {
-  const { model } = tiedRun();
-  return tiedRun({ arithmetic: "exact", kernels: kernelsFor("exact", model), steps });
-};
+/** What is done to replicas is done in the second step. */
+const EXACT_STEPS = 2;
+const EXACT = tiedRun({
+  arithmetic: "exact",
+  kernels: kernelsFor("exact", tiedRun().model),
+  steps: EXACT_STEPS,
+});
+let ofOne: string;
+
+beforeAll(async () => {
+  const alone = await OfflineRun.open({
+    spec: EXACT,
+    corpus: memoryCorpus(corpus),
+    file: FILE,
+    threads: 1,
+    from: null,
+  });
+  for (let step = 0; step < EXACT_STEPS; step++) await alone.next();
+  ofOne = parametersSha256(alone.weights());
+  await alone.close();
+});
 
 let fleet: Fleet;
 afterEach(() => fleet.close());
@@ -61,18 +78,8 @@ function tiedMatrix({ info, memory }: FleetNode): Float32Array {
   return found[1].slice();
 }
 
-async function expectBitsOfOne(spec: RunSpec, steps: number): Promise<void> {
-  const again = await OfflineRun.open({
-    spec,
-    corpus: memoryCorpus(corpus),
-    file: FILE,
-    threads: 1,
-    from: null,
-  });
-  for (let step = 0; step < steps; step++) await again.next();
-  const due = parametersSha256(again.weights());
-  await again.close();
-  expect(parametersSha256(fleet.weights())).toBe(due);
+function expectBitsOfOne(): void {
+  expect(parametersSha256(fleet.weights())).toBe(ofOne);
   for (const stage of [0, 1, 2]) expect(fleet.states(stage).size, `stage ${stage}`).toBe(1);
 }
 
@@ -105,9 +112,7 @@ it.each([
 ] as const)(
   "in the class exact they have the bits of one process, though %s dies",
   async (_, stage, when) => {
-    const steps = 3;
-    const spec = exactRun(steps);
-    fleet = await Fleet.open(spec, corpus, [2, 2, 2], FILE);
+    fleet = await Fleet.open(EXACT, corpus, [2, 2, 2], FILE);
     const victim = at(stage);
     let isDone = false;
     const die = (): void => {
@@ -125,16 +130,14 @@ it.each([
           if (to === victim.key && message.type === when) die();
           return [[message, payload]];
         };
-    await fleet.train(steps);
+    await fleet.train(EXACT_STEPS);
     expect(isDone, "it died").toBe(true);
-    await expectBitsOfOne(spec, steps);
+    expectBitsOfOne();
   },
 );
 
 it("one that gives other gradients than its stage agreed on is named, and another one gives them", async () => {
-  const steps = 3;
-  const spec = exactRun(steps);
-  fleet = await Fleet.open(spec, corpus, [2, 2, 2], FILE);
+  fleet = await Fleet.open(EXACT, corpus, [2, 2, 2], FILE);
   const liar = at(1);
   let lies = 0;
   liar.sends = (message, payload) => {
@@ -142,22 +145,20 @@ it("one that gives other gradients than its stage agreed on is named, and anothe
     lies += 1;
     return [[message, payload.map((byte, i) => (i === 8 ? byte ^ 1 : byte))]];
   };
-  await fleet.train(steps);
+  await fleet.train(EXACT_STEPS);
   expect(lies).toBeGreaterThan(0);
   expect(fencedFor()).toContain("wrong-tie");
-  await expectBitsOfOne(spec, steps);
+  expectBitsOfOne();
 });
 
 it("of three, one that tells another digest of what it gives finds that out, and the step is the others'", async () => {
-  const steps = 3;
-  const spec = exactRun(steps);
-  fleet = await Fleet.open(spec, corpus, [1, 1, 3], FILE);
+  fleet = await Fleet.open(EXACT, corpus, [1, 1, 3], FILE);
   const liar = at(2);
   liar.says = (report) =>
     report.type === "summed" && report.step === 1 ? [{ ...report, tied: "ab".repeat(32) }] : [report];
-  await fleet.train(steps);
-  expect(fleet.losses.size, "no step was lost").toBe(steps);
-  await expectBitsOfOne(spec, steps);
+  await fleet.train(EXACT_STEPS);
+  expect(fleet.losses.size, "no step was lost").toBe(EXACT_STEPS);
+  expectBitsOfOne();
 });
 
 it("one that says nothing of what others need has no part in the step", async () => {
