@@ -318,7 +318,7 @@ export class ReplicaRunner {
     return null;
   }
 
-  /** Who can be asked for something now; each begins with another one, so that not all ask the same. */
+  /** Who can be asked for something now; each begins with another one, so that not all ask the same, and ends with who is silent. */
   #neighbours(side: "previous" | "next"): SessionKey[] {
     const { signer, web } = this.#ports;
     const linked = (this.#members?.[side] ?? []).filter(
@@ -327,7 +327,8 @@ export class ReplicaRunner {
     const keys = linked.map(({ sessionKey }) => sessionKey).sort();
     const own = (this.#members?.own ?? []).filter(({ sessionKey }) => sessionKey < signer.publicKey).length;
     const first = keys.length === 0 ? 0 : own % keys.length;
-    return [...keys.slice(first), ...keys.slice(0, first)];
+    const inTurn = [...keys.slice(first), ...keys.slice(0, first)];
+    return inTurn.toSorted((a, b) => Number(web.isQuiet(a)) - Number(web.isQuiet(b)));
   }
 
   /** Where the next micro-batch goes: to somebody who answers, if there is one. */
