@@ -6,10 +6,11 @@ import type { HomeTraining } from "./lab/home-training.ts";
 import { LabMeeting } from "./lab/lab-meeting.ts";
 import type { Met } from "./lab/lab-meeting.ts";
 import { labTools } from "./lab/lab-tools.ts";
-import { liveChanges } from "./lab/live-changes.ts";
+import { CHANGES, liveChanges } from "./lab/live-changes.ts";
 import type { LiveChange } from "./lab/live-changes.ts";
 import { median } from "./median.ts";
 
+/** `changes` is all of CHANGES; each of them may be asked for by its own name, `--runs` times. */
 const PARTS = ["pairs", "line", "training", "changes"];
 const HOMES: Readonly<Record<string, Parameters<LabMeeting["add"]>[1]>> = {
   "port-restricted A": { nat: "port-restricted" },
@@ -80,12 +81,16 @@ export interface LabResult {
  * link each pair gets and how fast, and how much of a home's line a link uses. Needs root; says so
  * where it may not, and leaves nothing behind.
  */
-export async function benchLab(progress: Progress, { only }: Pick<BenchOptions, "only">): Promise<LabResult> {
-  const unknown = only.find((part) => !PARTS.includes(part));
+export async function benchLab(
+  progress: Progress,
+  { only, runs = 1 }: Pick<BenchOptions, "only" | "runs">,
+): Promise<LabResult> {
+  const parts = [...PARTS, ...CHANGES];
+  const unknown = only.find((part) => !parts.includes(part));
   if (unknown !== undefined)
     throw new Failure(
       "unknown-part",
-      `There is no part called "${unknown}". There are: ${PARTS.join(", ")}.`,
+      `There is no part called "${unknown}". There are: ${parts.join(", ")}.`,
     );
   const isWanted = (part: string): boolean => only.length === 0 || only.includes(part);
   const result: LabResult = {
@@ -104,7 +109,9 @@ export async function benchLab(progress: Progress, { only }: Pick<BenchOptions, 
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
   try {
     if (isWanted("pairs")) result.pairs = await meetInPairs(meeting, progress);
-    if (isWanted("changes")) result.changes = await liveChanges(meeting.net, progress);
+    const changes = isWanted("changes") ? CHANGES : CHANGES.filter(isWanted);
+    if (changes.length > 0)
+      result.changes = await liveChanges(meeting.net, progress, { only: changes, runs });
     result.lineTrouble = meeting.net.lineTrouble;
     if (result.lineTrouble !== null) return result;
     if (isWanted("line")) {

@@ -106,8 +106,17 @@ async function inMemory(side: Side): Promise<CapRow> {
 async function loading(side: Side): Promise<CapRow> {
   const bytes = ASKED_MBIT * 125_000 * SECONDS * 3;
   let moved = 0;
+  let begun: number | null = null;
+  const abort = new AbortController();
+  const came = (taken: number): void => {
+    if (begun === null) {
+      begun = performance.now();
+      setTimeout(() => abort.abort(), SECONDS * 1000);
+    }
+    moved += taken;
+  };
   const server = createServer((request, response) => {
-    if (request.method === "PUT") take(request, response, (taken) => (moved += taken));
+    if (request.method === "PUT") take(request, response, came);
     else response.writeHead(206).end(Buffer.alloc(bytes));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -117,22 +126,18 @@ async function loading(side: Side): Promise<CapRow> {
   const route = new OrchestratorRoute(`http://127.0.0.1:${port}`, null, null);
   const blobs = new Blobs(route, createSessionSigner(), { throttle });
   const folder = await mkdtemp(join(tmpdir(), "tah-caps-"));
-  const abort = new AbortController();
   try {
-    const begun = performance.now();
-    setTimeout(() => abort.abort(), SECONDS * 1000);
     try {
       if (side === "upload") {
         const path = join(folder, "file");
         await writeFile(path, Buffer.alloc(bytes));
         await blobs.put("0".repeat(64), path, bytes, abort.signal);
       } else
-        for await (const piece of blobs.range("0".repeat(64), 0, bytes, abort.signal))
-          moved += piece.byteLength;
+        for await (const piece of blobs.range("0".repeat(64), 0, bytes, abort.signal)) came(piece.byteLength);
     } catch {
       // The time is over.
     }
-    return row("loading", side, moved, (performance.now() - begun) / 1000, null);
+    return row("loading", side, moved, (performance.now() - (begun ?? Infinity)) / 1000, null);
   } finally {
     server.closeAllConnections();
     server.close();

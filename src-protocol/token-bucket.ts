@@ -12,10 +12,14 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes what has flowed already; the result is how many ms to wait before more may. */
-  take(bytes: number, now: number): number {
+  /**
+   * Takes what has flowed already; the result is how many ms to wait before more may.
+   *
+   * @param keptSeconds what is kept of the time before, where it is not the burst
+   */
+  take(bytes: number, now: number, keptSeconds = this.#burstSeconds): number {
     const gained = (Math.max(0, now - this.#at) / 1000) * this.#bytesPerSecond;
-    this.#level = Math.min(this.#burstBytes, this.#level + gained) - bytes;
+    this.#level = Math.min(keptSeconds * this.#bytesPerSecond, this.#level + gained) - bytes;
     this.#at = now;
     return this.#level >= 0 ? 0 : (-this.#level / this.#bytesPerSecond) * 1000;
   }

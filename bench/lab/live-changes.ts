@@ -1,3 +1,4 @@
+import { loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Progress } from "../bench.ts";
@@ -20,6 +21,8 @@ const ASLEEP_MS = [3_000, 15_000];
 
 export interface LiveChange {
   readonly change: string;
+  /** Of `--runs`, from 1 on. */
+  readonly round: number;
   /** The links of the home it happens to, before and after. */
   readonly before: string;
   readonly after: string;
@@ -32,7 +35,12 @@ export interface LiveChange {
   readonly trouble: string | null;
 }
 
+/** What a case that closes is followed by; where it is not asked for, it happens unmeasured. */
+const OPENS = "udp again";
+
 interface Case {
+  /** For `--only`. */
+  readonly name: string;
   readonly change: string;
   /** Gives the time from which the pause counts (Unix ms). */
   readonly make: (net: LabNet, home: Home, other: Home) => Promise<number>;
@@ -42,6 +50,7 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
+    name: "udp passes",
     change: "both routers, which have blocked UDP from the start, let it pass",
     make: (net, ...homes) =>
       at(() => {
@@ -49,10 +58,12 @@ const CASES: readonly Case[] = [
       }),
   },
   {
+    name: "udp ports",
     change: "the router gives another port to live UDP links",
     make: (net, { edge }) => at(() => net.newPorts(edge, "udp")),
   },
   {
+    name: "all ports",
     change: "the router has lost its table: UDP and TCP get other ports",
     async make(net, { edge }) {
       const begun = Date.now();
@@ -61,6 +72,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: "away",
     change: `the address is away for ${AWAY_MS / 1000} s and comes back`,
     make: (net, { space }) =>
       at(async () => {
@@ -70,19 +82,23 @@ const CASES: readonly Case[] = [
       }),
   },
   {
+    name: "address",
     change: "the computer gets another address",
     make: (net, { space }) => at(() => net.anotherAddress(space)),
   },
   {
+    name: "udp blocked",
     change: "the router begins to block UDP",
     closes: true,
     make: (net, { edge }) => at(() => net.letUdp(edge, "drop")),
   },
   {
+    name: OPENS,
     change: "it lets UDP pass again",
     make: (net, { edge }) => at(() => net.letUdp(edge, "pass")),
   },
   ...ASLEEP_MS.map((asleepMs) => ({
+    name: `asleep ${asleepMs / 1000} s`,
     change: `the computer sleeps for ${asleepMs / 1000} s (from waking on)`,
     async make(net: LabNet, { space }: Home) {
       net.signalAll(space, "STOP");
@@ -93,6 +109,8 @@ const CASES: readonly Case[] = [
   })),
 ];
 
+export const CHANGES: readonly string[] = CASES.map(({ name }) => name);
+
 async function at(make: () => void | Promise<void>): Promise<number> {
   const begun = Date.now();
   await make();
@@ -100,9 +118,16 @@ async function at(make: () => void | Promise<void>): Promise<number> {
 }
 
 /** Two homes train while something happens to one of them: how long until the next step, and whether the pipeline was formed anew. */
-export async function liveChanges(net: LabNet, progress: Progress): Promise<LiveChange[]> {
-  const one = await net.home({ nat: "port-restricted", blocksUdp: true });
-  const other = await net.home({ nat: "port-restricted", blocksUdp: true });
+export async function liveChanges(
+  net: LabNet,
+  progress: Progress,
+  { only, runs }: { readonly only: readonly string[]; readonly runs: number },
+): Promise<LiveChange[]> {
+  const cases = CASES.filter(({ name }) => only.includes(name));
+  // The first change begins with it; for the others, alone, it would be another one.
+  const blocksUdp = cases[0]?.name === CHANGES[0];
+  const one = await net.home({ nat: "port-restricted", blocksUdp });
+  const other = await net.home({ nat: "port-restricted", blocksUdp });
   const training = await LabTraining.start(net, "changes", {
     orchestrator: { space: net.publicSpace, host: PUBLIC_HOST },
     homes: [one.space, other.space],
@@ -110,8 +135,13 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
   });
   const changes: LiveChange[] = [];
   try {
+    progress(`changes: two homes begin to train, load ${loadavg()[0]?.toFixed(0)}`);
     await training.reach(WARM_STEPS);
-    for (const { change, make, closes = false } of CASES) {
+    const rounds = Array.from({ length: runs }, (_, index) => index + 1);
+    for (const { change, name, make, closes = false, round } of rounds.flatMap((number) =>
+      cases.map((each) => ({ ...each, round: number })),
+    )) {
+      if (round > 1 && name === CHANGES[0]) for (const { edge } of [one, other]) net.letUdp(edge, "drop");
       await wait(SETTLED_MS);
       const before = training.recoveries;
       const links = linksOf(training, one.space);
@@ -125,10 +155,15 @@ export async function liveChanges(net: LabNet, progress: Progress): Promise<Live
       } catch (error) {
         trouble = failureBody(error).message;
       }
+      if (closes && !cases.some((each) => each.name === OPENS)) {
+        net.letUdp(one.edge, "pass");
+        await untilBetter(training, one.space, Date.now());
+      }
       await wait(SETTLED_MS);
       const after = linksOf(training, one.space);
       changes.push({
         change,
+        round,
         before: links,
         after,
         stallMs,

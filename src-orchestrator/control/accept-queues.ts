@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 
 /** Where several listeners may share a port, and the system spreads connections over them. */
 const SHARES = process.platform === "linux";
-const QUEUES = 16;
+const QUEUES = 64;
 /** Connections that the system keeps, in all, until they are looked at: in a flood, somebody honest stands among them. */
 const BACKLOG = 4_096;
 

@@ -35,6 +35,32 @@ for (const mbit of [0.5, 2, 20, 300])
     }
   });
 
+test("who is kept from sending for half of each second gets all of the limit, and after a pause no more than a burst", async () => {
+  const { clock, bandwidth } = await limited(20);
+  const second = 2_500_000;
+  let sent = 0;
+  /** As a busy computer lets it: nothing runs in the second half of each second. */
+  const run = (): void => {
+    const stalled = clock.now() % 1_000 >= 500;
+    if (stalled) return void clock.after(1_000 - (clock.now() % 1_000), run);
+    bandwidth.spend(64 * 1024);
+    sent += 64 * 1024;
+    bandwidth.whenFree(run);
+  };
+  bandwidth.whenFree(run);
+  await clock.advance(10_000);
+  expect(sent / (10 * second)).toBeGreaterThan(0.95);
+  expect(sent / (10 * second)).toBeLessThan(1.05);
+  const idle = await limited(20);
+  await idle.clock.advance(60_000);
+  let atOnce = 0;
+  while (idle.bandwidth.isFree) {
+    idle.bandwidth.spend(64 * 1024);
+    atOnce += 64 * 1024;
+  }
+  expect(atOnce).toBeLessThan(0.3 * second);
+});
+
 test("those that wait take turns, and what is urgent is counted and makes the others wait longer", async () => {
   const { clock, bandwidth } = await limited(8);
   const senders = [bulk(bandwidth, 50_000), bulk(bandwidth, 50_000), bulk(bandwidth, 50_000)];

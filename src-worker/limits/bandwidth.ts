@@ -4,6 +4,13 @@ import type { LinkClock } from "../links/index.ts";
 
 /** What may flow at once after a pause, in seconds of the limit. */
 const BURST_SECONDS = 0.25;
+/**
+ * Who waits and is served late, because this process had no processor or the disk was slow, makes up for so
+ * much: over ten seconds the limit is passed by less than a tenth, and kept although the computer is busy.
+ */
+const LATE_SECONDS = 0.75;
+/** Nobody has waited for so long: whatever was not sent, nobody wanted to send. */
+const WANTED_MS = 1_000;
 /** How long one piece may keep the line, in seconds of the limit: whatever is urgent waits so long at most. */
 const PIECE_SECONDS = 0.1;
 const LEAST_PIECE_BYTES = 4 * 1024;
@@ -20,6 +27,7 @@ export class Bandwidth {
   /** First come, first served. */
   #waiting: (() => void)[] = [];
   #cancel: (() => void) | null = null;
+  #wantedAt = -Infinity;
   #bytes = 0;
   #held = false;
 
@@ -65,12 +73,13 @@ export class Bandwidth {
   /** These have flowed, or go now. */
   spend(bytes: number): void {
     this.#bytes += bytes;
-    this.#bucket?.take(bytes, this.#clock.now());
+    this.#take(bytes);
   }
 
   /** Runs `turn` later, once, when a piece may go: it spends, and asks again for the next. The result cancels. */
   whenFree(turn: () => void): () => void {
     this.#held = true;
+    this.#wantedAt = this.#clock.now();
     this.#waiting.push(turn);
     this.#arm();
     return () => {
@@ -87,7 +96,14 @@ export class Bandwidth {
 
   #waitMs(): number {
     // Whole milliseconds: a rounding error of the level is no reason for another timer.
-    return this.#bucket === null ? 0 : Math.ceil(this.#bucket.take(0, this.#clock.now()) - 1e-6);
+    return Math.ceil(this.#take(0) - 1e-6);
+  }
+
+  #take(bytes: number): number {
+    const now = this.#clock.now();
+    if (this.#waiting.length > 0) this.#wantedAt = now;
+    const keptSeconds = now - this.#wantedAt < WANTED_MS ? LATE_SECONDS : BURST_SECONDS;
+    return this.#bucket?.take(bytes, now, keptSeconds) ?? 0;
   }
 
   #arm(): void {
