@@ -107,6 +107,9 @@ test("Home shows every slice of the model, mine as mine, neighbours as neighbour
 test("a schedule is painted, saved and obeyed", async ({ dashboard, daemon }) => {
   await goTo(dashboard, "Schedule");
   await dashboard.getByLabel("My own hours").check();
+  // It begins with the nights, which are cleared as they are painted.
+  await expect(dashboard.getByTestId("preview")).toContainText("tonight 23:00–07:00");
+  await paint(dashboard, [0, 22], [6, 37]);
   await expect(dashboard.getByTestId("preview")).toContainText("it never runs by itself");
   await paint(dashboard, [farDay(), 28], [farDay(), 35]);
   await expect(dashboard.getByTestId("preview")).toContainText("02:00–06:00");
@@ -171,6 +174,7 @@ test("a schedule is painted without a mouse", async ({ dashboard, daemon }) => {
 test("hours are given in words, to the minute", async ({ dashboard, daemon }) => {
   await goTo(dashboard, "Schedule");
   await dashboard.getByLabel("My own hours").check();
+  await dashboard.getByRole("button", { name: "Remove hours 1" }).click();
   await dashboard.getByRole("button", { name: "Add hours" }).click();
   await dashboard.getByRole("button", { name: "Sun" }).click();
   await dashboard.getByLabel("From").fill("2215");

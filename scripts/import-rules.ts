@@ -40,7 +40,7 @@ const DOORS: Record<string, readonly string[]> = {
   presence: ["away-share", "presence-store", "sleep-suggestion"],
   providers: ["cards", "providers"],
   runs: ["data-reading", "kept-micro-batches", "model-writer", "run-job", "run-plan"],
-  state: ["initial-state", "live-state", "run-picture", "state-store"],
+  state: ["initial-state", "live-state", "run-picture", "state-store", "status-line"],
   supervision: [
     "card-workers",
     "child",

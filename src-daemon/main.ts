@@ -6,7 +6,9 @@ import { useCompileCache } from "./compile-cache.ts";
 import type { Daemon } from "./daemon.ts";
 import { HELP, parseOptions } from "./options.ts";
 import type { DaemonOptions } from "./options.ts";
-import { situation, statusLine } from "./state/status-line.ts";
+import { LiveLine } from "./state/live-line.ts";
+import { ANOTHER_RUN, situation, statusLine } from "./state/status-line.ts";
+import { VERSION } from "./version.ts";
 
 const STATUS_EVERY_MS = 3_000;
 const PARENT_CHECK_MS = 500;
@@ -22,6 +24,10 @@ export async function main(
   // The reader of our lines may go away (`| head`): training goes on without it.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
+  if (words.includes("--version")) {
+    say(VERSION);
+    return 0;
+  }
   let options: DaemonOptions | null;
   try {
     options = parseOptions(words);
@@ -81,7 +87,7 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
   const line = askedAt === null ? report(daemon) : undefined;
   const question = askedAt === null ? askForConsent(daemon) : null;
   await Promise.race([wanted, daemon.ended]);
-  clearInterval(line);
+  line?.();
   question?.close();
   if (askedAt !== null) say("Stopping …");
   await daemon.stop();
@@ -94,9 +100,14 @@ async function runForeground(options: DaemonOptions, onReady: (daemon: Daemon) =
   return 0;
 }
 
-/** What it is and where; then a line every few seconds, as long as there is something new to say. */
-function report(daemon: Daemon): NodeJS.Timeout {
-  const { network, dataFolder, decision } = daemon.state();
+/**
+ * What it is and where; then a line every few seconds, as long as there is something new to say. On a terminal
+ * it is one line, written anew, and what changes stays above it.
+ *
+ * @returns ends it
+ */
+function report(daemon: Daemon): () => void {
+  const { network, dataFolder, decision, activity } = daemon.state();
   const isNew = decision.reasons.includes("not-set-up");
   say(
     isNew && network.offer === null
@@ -110,16 +121,27 @@ function report(daemon: Daemon): NodeJS.Timeout {
   say(`Dashboard:   ${daemon.loginUrl()}`);
   say("             It works once; `tah open` (in a checkout `npm run -s tah -- open`) makes another.");
   say(`Data folder: ${dataFolder}`);
+  for (const { text } of activity) if (text.startsWith(ANOTHER_RUN)) say(text);
   say("Ctrl-C ends everything; starting again continues where it was.");
+  // Where somebody is asked, the question is the last line.
+  const live = process.stdout.isTTY && !isNew && network.offer === null ? new LiveLine(process.stdout) : null;
   let last = "";
   let before: string | null = null;
-  return setInterval(() => {
+  const timer = setInterval(() => {
     const [state, now] = [daemon.state(), Date.now()];
     const line = statusLine(state, now, before);
-    before = situation(state, now);
-    if (line !== last) say(line);
-    last = line;
+    const what = situation(state, now);
+    if (line !== last) {
+      if (live === null) say(line);
+      else if (what === before) live.show(line);
+      else live.keep(line);
+    }
+    [last, before] = [line, what];
   }, STATUS_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    live?.end();
+  };
 }
 
 /** Shows what it was invited to, and asks where there is a terminal; the dashboard asks too. */

@@ -57,6 +57,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --neighbours N     neighbour processes on this computer (0 to 16, default 2)
   --replicas N       N neighbours for each stage, so that none of them is missed (1 to 5); 1: who has no stage waits
   --no-neighbours    the same as --neighbours 0
+  --no-open          open no browser and no window (npm start)
   --port N           port of the dashboard (default: the one it had last time)
   --home FOLDER      data folder (default: $TAH_HOME, else the usual place of this system)
   --chain URL        read the block clock and a balance from a Bittensor node (ws:// or wss://)
@@ -65,6 +66,7 @@ export const HELP = `Train at Home: trains a language model with your computer's
   --wallet NAME      work with a hotkey of this wallet from now on (default: the one that is chosen)
   --hotkey NAME      work with this hotkey of it from now on
   --wallet-password-file FILE  the password of your hotkey, if it is under one (else it is asked for)
+  --version          the product's version
   --help             this text
 `;
 
@@ -132,6 +134,8 @@ function read(words: readonly string[]) {
         port: { type: "string" },
         neighbours: { type: "string" },
         "no-neighbours": { type: "boolean" },
+        // Of the launcher: whoever gives it to `tah up` wants what that does anyway.
+        "no-open": { type: "boolean" },
         replicas: { type: "string" },
         steps: { type: "string" },
         chain: { type: "string" },

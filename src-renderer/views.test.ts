@@ -104,6 +104,7 @@ test("the three modes are told apart by the hours themselves", () => {
     "own",
   );
   expect(inMode(ONLY_WHEN_ASLEEP, "any").windows).toEqual(ONLY_WHEN_ASLEEP.windows);
+  expect(inMode(ALWAYS, "own").windows).toEqual(ONLY_WHEN_ASLEEP.windows);
   expect(sameRules(ALWAYS, { ...ALWAYS, idleMinutes: 11 })).toBe(false);
   expect(sameRules(ALWAYS, { ...ALWAYS, limits: { uploadMbit: 5, downloadMbit: null } })).toBe(false);
   expect(sameRules(ALWAYS, { ...ALWAYS, work: { ...ALWAYS.work, cores: 2 } })).toBe(false);

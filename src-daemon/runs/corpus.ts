@@ -71,7 +71,7 @@ async function gather(
     forgetPrepared(data);
     throw new Failure(
       "data-too-small",
-      `There are only ${data.tokens} bytes of data in ${path}, and training needs at least ${SMALLEST_CORPUS_BYTES}. Add more, or choose other data with --data.`,
+      `There is too little data in ${path}: training needs at least ${SMALLEST_CORPUS_BYTES} bytes of text. Add more, or choose other data with --data.`,
     );
   }
   return { ...data.corpus, file: data.file, documents: data.taken.length, files: listedData(data) };

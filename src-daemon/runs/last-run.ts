@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { ANOTHER_RUN } from "../state/status-line.ts";
 import { storedJson } from "../policy/stored-json.ts";
 
 const lastRun = z.strictObject({
@@ -23,5 +24,5 @@ export function noteRun(folder: string, run: LastRun): string | null {
   if (before?.runId !== run.runId) file.write(run);
   if (before === null || before.runId === run.runId) return null;
   const how = before.data === null ? "start without --data" : `start with --data ${before.data}`;
-  return `This is another run than last time, on ${run.corpus}. The one on ${before.corpus} is kept as it was: ${how} to go on with it.`;
+  return `${ANOTHER_RUN}, on ${run.corpus}. The one on ${before.corpus} is kept as it was: ${how} to go on with it.`;
 }

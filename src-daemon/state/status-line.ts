@@ -2,6 +2,9 @@ import type { DaemonState } from "../../src-protocol/state.ts";
 import { assetWord, formatTao } from "../../src-protocol/units.ts";
 import { situationText } from "../../src-protocol/why.ts";
 
+/** Begins a sentence of the activity that the terminal says too: else its owner would take step 0 for a loss. */
+export const ANOTHER_RUN = "This is another run than last time";
+
 /** One line for the terminal: step, losses, speed, state and reason, earnings. @param before what was said already is not said again */
 export function statusLine(state: DaemonState, now: number, before: string | null = null): string {
   const { run, earnings } = state;

@@ -31,7 +31,8 @@ export function Why() {
             {mark === "check" ? <CheckIcon /> : <WaitIcon />}
             <span>
               {text}
-              <span className={controls["hidden"]}> ({say(MEANS[mark])})</span>
+              {/* Beside what runs, an hourglass alone would say that it waits. */}
+              <span className={controls[mark === "over" ? "hint" : "hidden"]}> ({say(MEANS[mark])})</span>
             </span>
           </li>
         ))}

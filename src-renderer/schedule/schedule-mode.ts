@@ -23,8 +23,10 @@ export function withNight(rules: Rules, { from, to }: { from: string; to: string
 /** `rules` after choosing a mode. Hours painted before are kept, so that going back finds them. */
 export function inMode(rules: Rules, mode: ScheduleMode): Rules {
   if (mode === "any") return { ...rules, schedule: "always" };
-  if (mode === "own") return { ...rules, schedule: "windows" };
   const { windows, onlyOnPower } = ONLY_WHEN_ASLEEP;
+  // An empty week would never run: whoever paints begins with the nights.
+  if (mode === "own")
+    return { ...rules, schedule: "windows", windows: rules.windows.length === 0 ? windows : rules.windows };
   // Somebody's own nights are kept.
   return {
     ...rules,
