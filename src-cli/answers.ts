@@ -6,7 +6,7 @@ import type { Forecast } from "../src-protocol/forecast.ts";
 import { windowsText } from "../src-protocol/settled-pay.ts";
 import type { SettledPay } from "../src-protocol/settled-pay.ts";
 import { assetWord, formatTao } from "../src-protocol/units.ts";
-import { overrideText, situationText } from "../src-protocol/why.ts";
+import { overrideText, situationText, workerText } from "../src-protocol/why.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
 import type { StateChange } from "../src-protocol/history.ts";
 import { localTime, ownTimeZone } from "../src-protocol/zone.ts";
@@ -16,7 +16,7 @@ import { networkLine } from "./networks.ts";
 /** What `tah` prints for a person. The data behind each is what `--json` prints. */
 
 export function statusText(state: DaemonState, now: number): string {
-  const { run, node, network } = state;
+  const { run, network } = state;
   const lines: string[] = [];
   // While it waits, nodes and stages are away because they shall be: the first line says why.
   const working = state.decision.action === "run";
@@ -24,7 +24,8 @@ export function statusText(state: DaemonState, now: number): string {
   if (state.override !== null) lines.push(`           ${overrideText(state.override, now)}`);
   lines.push(`Network:   ${networkLine(network)}`);
   if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
-  if (working) lines.push(`Worker:    ${node.detail}`);
+  const worker = workerText(state, now);
+  if (worker !== null) lines.push(`Worker:    ${worker}`);
   if (run !== null) {
     const of = run.steps === null ? "" : ` of ${run.steps}`;
     const speed = run.tokensPerSecond === null ? "" : `, ${Math.round(run.tokensPerSecond)} tokens a second`;

@@ -3,6 +3,7 @@ import { accessSync, constants, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { API_FILE_NAME } from "../src-protocol/data-folder.ts";
 import { failureBody } from "../src-protocol/failure.ts";
+import { duration } from "../src-protocol/amounts.ts";
 import type { MethodResult } from "../src-protocol/methods.ts";
 import { situationText } from "../src-protocol/why.ts";
 import { ApiClient } from "./api-client.ts";
@@ -148,7 +149,7 @@ export function evidenceText(evidence: MethodResult<"policy.evidence">): string 
       : `on ${power}${batteryPercent === null ? "" : ` (${batteryPercent} %)`}`,
     idleSeconds === null
       ? "last input not known, or not asked for"
-      : `last input ${Math.round(idleSeconds)} s ago`,
+      : `last input ${duration(idleSeconds * 1000)} ago`,
     ...(screenLocked === true ? ["screen locked"] : []),
     ...(celsius === null ? [] : [`${Math.round(celsius)} °C`]),
     ...(othersLoad === null ? [] : [`others use ${Math.round(othersLoad)} % of the processor`]),

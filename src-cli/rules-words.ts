@@ -55,7 +55,9 @@ function change(rules: Rules, verb: string, rest: readonly string[]): unknown {
       return fromJson(rest.join(" "));
     default:
       throw bad(
-        `"${verb.slice(0, 40)}" is none of: any, asleep, hours, except, set, json. See tah rules --help`,
+        verb.includes("=")
+          ? `what is set begins with the word set: tah rules set ${verb.slice(0, 40)}`
+          : `"${verb.slice(0, 40)}" is none of: any, asleep, hours, except, set, json. See tah rules --help`,
       );
   }
 }

@@ -158,6 +158,7 @@ const CASES: Record<string, Case> = {
       },
     },
   },
+  "it is ending": { state: node("ending", "Train at Home is ending.") },
   "no window at all": { rules: { schedule: "windows" } },
   "kept awake": {
     state: {
@@ -218,6 +219,13 @@ test("and it is this, word for word", async () => {
     })
     .join("\n");
   await expect(text).toMatchFileSnapshot(join(import.meta.dirname, "fixtures", "why.golden.txt"));
+});
+
+test("while the network is away, nothing that is said beside it calls the worker at work", () => {
+  const { state, now } = stateOf(CASES["the network is away"] as Case);
+  const trains = { ...state, ...node("training", "Training slice 2 of 3.") };
+  expect(statusText(trains, now)).toMatch(/^Waiting: cannot reach Maple Street/);
+  expect(statusText(trains, now)).not.toContain("Training slice");
 });
 
 test("who was put aside is not said to work, and reads why in status and why", () => {

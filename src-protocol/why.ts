@@ -33,6 +33,7 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   const because = afterWord(explain(decision, now, zone));
   if (node.phase === "failed")
     return { tone: "failed", reason: join(sentence(heard(node.detail)), later(because)) };
+  if (node.phase === "ending") return { tone: "waiting", reason: say(ENDING) };
   if (decision.action === "pause") {
     return override !== null && override.action !== "run" && decision.reasons[0]?.endsWith("-pause") === true
       ? { tone: "paused", reason: pauseReason(decision, override, now, zone) }
@@ -54,6 +55,8 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
     };
   return { tone: "getting-ready", reason: join(sentence(heard(node.detail)), later(because)) };
 }
+
+const ENDING = phrase("for what is under way to end; then everything stops.");
 
 const IN_RESERVE = phrase(
   "in reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.",
@@ -121,11 +124,11 @@ export interface Why {
 
 /** All of it, in the order in which it counts. */
 export function why(state: WhyState, now: number, zone = ownTimeZone()): Why {
-  const { decision, override, policy } = state;
+  const { decision, override, policy, node } = state;
   return {
     headline: situationText(state, now, zone),
     reasons: whyReasons(decision),
-    next: nextText(decision, now, zone),
+    next: node.phase === "ending" ? say("Everything ends within seconds.") : nextText(state, now, zone),
     override: override === null ? null : overrideText(override, now, zone),
     notes: [
       ...policy.missing.map(({ text }) => text),
@@ -143,16 +146,36 @@ export function whyReasons(decision: Decision): WhyReason[] {
 }
 
 /** What time alone will change next, in a sentence. */
-export function nextText({ nextChange, action }: Decision, now: number, zone = ownTimeZone()): string {
+export function nextText(
+  { decision: { nextChange, action }, override }: Pick<WhyState, "decision" | "override">,
+  now: number,
+  zone = ownTimeZone(),
+): string {
+  const end = override?.thenQuit === true && action === "run" ? override.until : null;
+  if (end !== null && (nextChange === null || nextChange.at >= end))
+    return say("Hands over and ends everything {when}.", { when: atMoment(end, now, zone) });
   if (nextChange === null)
     return action === "run"
       ? say("Goes on until you pause it or a rule holds it back.")
       : say("Starts when the reason above goes away, or when you start it.");
-  const at = momentText(nextChange.at, now, zone);
+  const when = atMoment(nextChange.at, now, zone);
+  return nextChange.action === "run" ? say("Starts {when}.", { when }) : say("Pauses {when}.", { when });
+}
+
+function atMoment(moment: number, now: number, zone: string): string {
+  const at = momentText(moment, now, zone);
   const clock = at.slice(-5);
   const day = at.slice(0, -6);
-  const when = day === "" ? say("at {clock}", { clock }) : say("{day} at {clock}", { day, clock });
-  return nextChange.action === "run" ? say("Starts {when}.", { when }) : say("Pauses {when}.", { when });
+  return day === "" ? say("at {clock}", { clock }) : say("{day} at {clock}", { day, clock });
+}
+
+/** What the worker says beside that; null: it has nothing to do, or goes on for a moment with a network that is away. */
+export function workerText(
+  { decision, node, network }: Pick<WhyState, "decision" | "node" | "network">,
+  now: number,
+): string | null {
+  const isHeld = decision.action === "pause" || node.phase === "ending" || networkWait(network, now) !== null;
+  return isHeld ? null : heard(node.detail);
 }
 
 const DONE = {

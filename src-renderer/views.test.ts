@@ -63,7 +63,14 @@ test("the next change names the day only when it is not today", () => {
   const now = new Date(2026, 10, 23, 14, 5).getTime();
   const change = (at: Date) =>
     nextText(
-      { action: "run", reasons: ["always-allowed"], nextChange: { at: at.getTime(), action: "pause" } },
+      {
+        decision: {
+          action: "run",
+          reasons: ["always-allowed"],
+          nextChange: { at: at.getTime(), action: "pause" },
+        },
+        override: null,
+      },
       now,
     );
   expect(change(new Date(2026, 10, 23, 23, 0))).toBe("Pauses at 23:00.");

@@ -48,6 +48,7 @@ export class LiveState {
   /** The daemon is ending: what its parts still report is true, but no news to anybody. */
   silence(): void {
     this.#silent = true;
+    this.#change((state) => this.#withNode(state));
   }
 
   note(text: string): void {
@@ -154,7 +155,8 @@ export class LiveState {
   #withNode(state: DaemonState): DaemonState {
     const paused = state.decision.action === "pause" ? explain(state.decision, this.#ports.now()) : null;
     const { process, phase } = this.#worker;
-    return { ...state, node: nodePicture(state.node, paused, process, phase, this.#reading) };
+    const node = nodePicture(state.node, paused, process, phase, this.#reading, this.#silent);
+    return { ...state, node };
   }
 
   #change(to: (state: DaemonState) => DaemonState): void {

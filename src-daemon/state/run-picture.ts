@@ -33,10 +33,14 @@ export function nodePicture(
   phase: WorkerPhase | null,
   /** Of the owner's data that is being read, before there is a run. */
   reading: LoadingProgress | null = null,
+  /** The daemon is ending, and its worker with it. */
+  isEnding = false,
 ): DaemonState["node"] {
   if (process.kind === "aside")
     return { phase: "failed", detail: process.crash.message, stage: null, loading: null, hotkey };
   if (paused !== null) return { phase: "paused", detail: paused, stage: null, loading: null, hotkey };
+  if (isEnding)
+    return { phase: "ending", detail: "Train at Home is ending.", stage: null, loading: null, hotkey };
   if (reading !== null)
     return { phase: "loading", detail: loadingText(reading), stage: null, loading: reading, hotkey };
   if (process.kind === "restarting")

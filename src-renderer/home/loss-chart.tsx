@@ -107,7 +107,7 @@ function NoPoint() {
       {decision.action === "run"
         ? say("The first point comes with the first finished step, about a minute after the start.")
         : say("The first point comes with the first finished step. {next}", {
-            next: nextText(decision, now),
+            next: nextText({ decision, override: null }, now),
           })}
     </p>
   );

@@ -16,6 +16,7 @@ const MEANS = {
 /** Every reason that applies, and what comes next. */
 export function Why() {
   const decision = useDashboard(({ state }) => state?.decision ?? null);
+  const override = useDashboard(({ state }) => state?.override ?? null);
   const now = useNow(15_000);
   if (decision === null) return null;
   return (
@@ -38,7 +39,7 @@ export function Why() {
         ))}
       </ul>
       <p className={styles["next"]}>
-        <span>{say("Next")}</span> {nextText(decision, now)}
+        <span>{say("Next")}</span> {nextText({ decision, override }, now)}
       </p>
     </section>
   );
