@@ -11,8 +11,9 @@ const ANSWER_MS = 10_000;
 const HELD_MS = 9_000;
 /** Nobody is linked just now. */
 const LOOK_MS = 20;
-/** SECURITY: of one peer, so many asks wait at a time. */
+/** SECURITY: of one peer, so many asks wait at a time, and it gets each piece so many times. */
 const MOST_HELD = 64;
+const MOST_GIVEN = 8;
 
 /** What the replicas of a stage agree that it gives. */
 export interface WantedTie {
@@ -52,6 +53,8 @@ export class TieExchange {
     { readonly of: SessionKey; readonly done: (bytes: Uint8Array | null) => void }
   >();
   #held: Held[] = [];
+  /** How often, by peer and piece. */
+  readonly #given = new Map<string, number>();
   #lastId = 0;
 
   constructor(ports: TiePorts) {
@@ -63,6 +66,7 @@ export class TieExchange {
     const { stage } = this.#ports;
     this.#step = step;
     this.#parts.clear();
+    this.#given.clear();
     if (own !== null) this.#parts.set(stage, own);
     this.#answerHeld();
   }
@@ -175,7 +179,10 @@ export class TieExchange {
     const values = step === this.#step ? this.#parts.get(stage) : undefined;
     if (values === undefined) return false;
     const piece = values.subarray(at, at + SUM_PART_VALUES);
-    if (piece.length === 0) send(from, { type: "tieNone", generation, id });
+    const name = `${from} ${stage} ${at}`;
+    const times = (this.#given.get(name) ?? 0) + 1;
+    this.#given.set(name, times);
+    if (piece.length === 0 || times > MOST_GIVEN) send(from, { type: "tieNone", generation, id });
     else send(from, { type: "tiePart", generation, id }, bytesOf(piece));
     return true;
   }
