@@ -40,6 +40,7 @@ interface Worker {
   readonly number: number;
 }
 
+const NOTHING: NonNullable<RunState["redone"]> = { byLostStages: 0, byOthers: 0 };
 const DELEGATION_MS = 7 * 86_400_000;
 
 export interface NetworkOptions {
@@ -63,9 +64,12 @@ export class ReplicaNetwork {
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
-  /** What orchestrators counted that are no more. */
-  #redoneBefore: NonNullable<RunState["redone"]> = { byLostStages: 0, byOthers: 0 };
-  #free: LinkProxy[] = [];
+  /** What was counted before all began anew, and since. */
+  #redoneBefore = NOTHING;
+  #redoneNow = NOTHING;
+  /** Whoever joins again gets another one. */
+  readonly #opened: LinkProxy[] = [];
+  readonly #free: LinkProxy[] = [];
   readonly #proxies = new Map<SessionKey, LinkProxy>();
   /** How far the wall clock was set on; ms. */
   readonly #ahead: { ms: number };
@@ -102,7 +106,13 @@ export class ReplicaNetwork {
 
   #watch(): void {
     this.#orchestrator.host.watch({
-      changed: () => undefined,
+      changed: () => {
+        const now = this.#orchestrator.host.view().redone ?? NOTHING;
+        // A pipeline that is formed anew counts from nothing, as an orchestrator does that starts again.
+        if (now.byLostStages < this.#redoneNow.byLostStages || now.byOthers < this.#redoneNow.byOthers)
+          this.#redoneBefore = this.redone();
+        this.#redoneNow = now;
+      },
       point: (point) => {
         // Said again with its held-out loss.
         if (this.#points.at(-1)?.step === point.step) return;
@@ -114,13 +124,18 @@ export class ReplicaNetwork {
 
   /** Everybody hears of the others at the addresses of proxies. */
   async #proxy(): Promise<void> {
-    this.#free = await Promise.all(Array.from({ length: PROXIES_AHEAD }, () => LinkProxy.open()));
+    const open = async (): Promise<void> => {
+      const proxy = await LinkProxy.open();
+      this.#opened.push(proxy);
+      this.#free.push(proxy);
+    };
+    await Promise.all(Array.from({ length: PROXIES_AHEAD }, open));
     const { host } = this.#orchestrator;
     const join = host.join.bind(host);
     host.join = (event, connection) => {
       const proxy = this.#free.shift();
       if (proxy === undefined) throw new Error("more workers came than proxies were opened");
-      void LinkProxy.open().then((next) => this.#free.push(next));
+      void open();
       proxy.lead(event.linkAddress.port);
       this.#proxies.set(event.sessionKey, proxy);
       const linkAddress = { host: "127.0.0.1", port: proxy.port };
@@ -138,8 +153,6 @@ export class ReplicaNetwork {
   /** It ends, and is there again at the same address. */
   async restartOrchestrator(): Promise<void> {
     const port = Number(new URL(this.#orchestrator.url).port);
-    // That the next one counts from nothing; losses are in its store.
-    this.#redoneBefore = this.redone();
     await this.#orchestrator.close();
     this.#orchestrator = await opened(
       this.#folder,
@@ -173,14 +186,16 @@ export class ReplicaNetwork {
     for (const { child } of this.#workers) child.kill("SIGKILL");
     await Promise.race([Promise.all(ended), wait(5_000)]);
     await this.#orchestrator.close();
-    for (const proxy of [...this.#free, ...this.#proxies.values()]) proxy.close();
+    for (const proxy of this.#opened) proxy.close();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   redone(): NonNullable<RunState["redone"]> {
-    const { byLostStages = 0, byOthers = 0 } = this.#orchestrator.host.view().redone ?? {};
-    const before = this.#redoneBefore;
-    return { byLostStages: before.byLostStages + byLostStages, byOthers: before.byOthers + byOthers };
+    const [before, now] = [this.#redoneBefore, this.#redoneNow];
+    return {
+      byLostStages: before.byLostStages + now.byLostStages,
+      byOthers: before.byOthers + now.byOthers,
+    };
   }
 
   get recoveries(): number {

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { loadavg } from "node:os";
 import type { BenchOptions, Progress } from "./bench.ts";
-import { Failure } from "../src-protocol/failure.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { lossDifference } from "./loss-alone.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
@@ -75,6 +75,8 @@ export interface RecoveryRow {
 
 export interface RecoveryResult {
   readonly rows: readonly RecoveryRow[];
+  /** Faults from which the network did not come back in time. */
+  readonly stuck: readonly { readonly fault: string; readonly message: string }[];
   /** 1 minute, at the end: figures under load are longer. */
   readonly load: number;
 }
@@ -93,6 +95,7 @@ export async function benchRecovery(
     );
   const chosen = only.length === 0 ? names : names.filter((name) => only.includes(name));
   const rows: RecoveryRow[] = [];
+  const stuck: { fault: string; message: string }[] = [];
   for (const name of chosen) {
     const { does, replicas = 2 }: Fault = FAULTS[name];
     const network = await ReplicaNetwork.start({
@@ -133,11 +136,15 @@ export async function benchRecovery(
       rows.push(row);
       // What was measured is not lost with a fault that comes after it.
       progress(JSON.stringify(row));
+    } catch (error) {
+      // The other faults are still worth their time.
+      stuck.push({ fault: name, message: failureBody(error).message });
+      progress(JSON.stringify(stuck.at(-1)));
     } finally {
       await network.end();
     }
   }
-  return { rows, load: loadavg()[0] ?? 0 };
+  return { rows, stuck, load: loadavg()[0] ?? 0 };
 }
 
 async function once(network: ReplicaNetwork, name: FaultName): Promise<number> {
