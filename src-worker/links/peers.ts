@@ -26,10 +26,16 @@ const RELAY_AFTER_MS = 500;
 const RELAY_RETRY_MS = 1_000;
 /** Who dials again has heard nothing for a while: then a relay is better than more of that. */
 const RELAY_AGAIN_MS = 100;
-const LOOK_MS = 200;
+const LOOK_MS = 100;
 /** Nothing heard for so long: asked. Nothing heard for so long: another path is looked for. */
-const ASK_AFTER_MS = 400;
-const DOUBT_AFTER_MS = 1_000;
+const ASK_AFTER_MS = 300;
+const DOUBT_AFTER_MS = 800;
+/**
+ * A path that was found a moment ago, when one had died, may be dead as well: the transport may have gone to the
+ * place where this computer was before. For so long after it was found, so much silence is enough.
+ */
+const FRESH_MS = 2_500;
+const FRESH_DOUBT_MS = 450;
 /**
  * A peer that was silent and alive after all (a busy computer, a full line) is doubted a little later, for a
  * while: a search in vain costs a dial, one that begins late costs the pipeline as long.
@@ -85,6 +91,8 @@ export class Peers {
   #isUpgrading = false;
   #doubtAfterMs = DOUBT_AFTER_MS;
   #doubtedInVainAt = -Infinity;
+  /** A path took over from one that had died. */
+  #mendedAt = -Infinity;
   #expecting: AbortController | null = null;
   #upgradeAt = Infinity;
   #upgradePauseMs = UPGRADE_MS;
@@ -139,6 +147,7 @@ export class Peers {
       const held = this.#previous;
       if (held?.session === message.session && held.remoteKey === path.remoteKey) {
         forget();
+        this.#mendedAt = performance.now();
         held.carry(path, message);
       } else if (message.tensors + message.notes > 0) {
         return path.close("the link that this was to go on with is gone");
@@ -246,7 +255,7 @@ export class Peers {
   async #waitAtRelay(peer: SessionKey, afterMs: number, signal: AbortSignal): Promise<void> {
     if (!this.#station.hasByteRelay) return;
     await pause(afterMs, signal);
-    while (!signal.aborted && !isAlive(this.#previous)) {
+    while (!signal.aborted && !this.#isPreviousAlive) {
       try {
         this.accepted(await this.#station.take(peer, signal));
       } catch {
@@ -311,7 +320,17 @@ export class Peers {
     void this.#waitAtRelay(link.remoteKey, RELAY_AGAIN_MS, limit).finally(() => (this.#expecting = null));
   }
 
-  /** Each half second: asks links that are silent, doubts those that stay so, looks for better paths. */
+  /** After how much silence another path than the one of now is looked for. */
+  get #enoughMs(): number {
+    return performance.now() - this.#mendedAt < FRESH_MS ? FRESH_DOUBT_MS : this.#doubtAfterMs;
+  }
+
+  get #isPreviousAlive(): boolean {
+    const link = this.#previous;
+    return link?.isCarried === true && link.silentMs < Math.min(this.#enoughMs, DOUBT_AFTER_MS);
+  }
+
+  /** Again and again: asks links that are silent, doubts those that stay so, looks for better paths. */
   #look(): void {
     const now = performance.now();
     for (const link of [this.#previous, this.#next]) {
@@ -319,8 +338,7 @@ export class Peers {
       this.#meters.get(link)?.look(link.stats, now);
       if (link.silentMs > ASK_AFTER_MS) link.ask();
     }
-    if (this.#previous !== null && this.#previous.silentMs > DOUBT_AFTER_MS)
-      this.#expectAgain(this.#previous);
+    if (this.#previous !== null && !this.#isPreviousAlive) this.#expectAgain(this.#previous);
     const { isHeard } = this.#station;
     if (isHeard && !this.#wasHeard) {
       // UDP passes now: no need to wait for the next look.
@@ -331,7 +349,7 @@ export class Peers {
     if (this.#next === null) return;
     if (now - this.#doubtedInVainAt > DOUBT_FORGOTTEN_MS) this.#doubtAfterMs = DOUBT_AFTER_MS;
     // There is no event for a router that gives a live link another port: silence is all there is.
-    if (this.#next.silentMs > this.#doubtAfterMs) void this.#mend(this.#next);
+    if (this.#next.silentMs > this.#enoughMs) void this.#mend(this.#next);
     else if (this.#next.path.kind === "relayed" && now > this.#upgradeAt) {
       this.#upgradePauseMs = Math.min(this.#upgradePauseMs * 2, UPGRADE_LIMIT_MS);
       this.#upgradeAt = now + this.#upgradePauseMs;
@@ -347,10 +365,15 @@ export class Peers {
     if (this.#mending === null) this.#onDoubt();
     if (this.#mending?.signal.aborted === true) this.#isUpgrading = false;
     const begun = performance.now();
+    const enoughMs = this.#enoughMs;
     await this.#dialAgain(link, LINKS_WITHIN_MS, "at once", () => {
-      const silentFor = moved ? performance.now() - begun : this.#doubtAfterMs;
-      if (link.silentMs >= silentFor || !link.isCarried) return null;
-      if (!moved) {
+      const silentFor = moved ? performance.now() - begun : enoughMs;
+      if (link.silentMs >= silentFor || !link.isCarried) {
+        this.#mendedAt = performance.now();
+        return null;
+      }
+      if (enoughMs === FRESH_DOUBT_MS) this.#mendedAt = -Infinity;
+      else if (!moved) {
         this.#doubtedInVainAt = performance.now();
         this.#doubtAfterMs = Math.min(this.#doubtAfterMs + DOUBT_LATER_MS, DOUBT_AT_LATEST_MS);
       }
@@ -413,10 +436,6 @@ export class Peers {
           link.dropPath("this computer has moved or slept, and the path with it");
     }, MOVED_MS).unref();
   }
-}
-
-function isAlive(link: SessionLink | null): boolean {
-  return link?.isCarried === true && link.silentMs < DOUBT_AFTER_MS;
 }
 
 function closeArrival({ path, link }: Arrival, reason: string): void {
