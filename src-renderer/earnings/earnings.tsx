@@ -31,7 +31,7 @@ export function Earnings() {
       {earnings.asset === "test" && (
         <p className={controls["note"]}>
           <Trans
-            id="<0>Test units, worth nothing.</0> The network on this computer pays them to show how earning works: every amount below is counted and signed like a real one."
+            id="<0>Test units, worth nothing.</0> The network pays them to show how earning works: every amount below is counted and signed like a real one."
             components={{ 0: <strong /> }}
           />
         </p>

@@ -44,7 +44,7 @@ export function TopLine() {
   return (
     <header className={styles["line"]}>
       <div className={styles["inside"]}>
-        <output className={styles["state"]} data-tone={said?.tone}>
+        <output className={styles["state"]} data-tone={connection === "open" ? said?.tone : undefined}>
           {said !== null && connection === "open" && (
             <>
               <span className={styles["mark"]} aria-hidden="true" />

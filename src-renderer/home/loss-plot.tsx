@@ -80,7 +80,13 @@ function options(width: number, colours: Colours, onHover: (index: number | null
       y: { range: (_plot, low, high) => padded(low, high) },
     },
     axes: [
-      { ...axis, label: say("step"), size: 30, grid: { show: false }, space: 56 },
+      {
+        ...axis,
+        label: say("step"),
+        size: 30,
+        grid: { show: false },
+        space: (_plot, _axis, _low, _high, width) => (width < 400 ? 56 : 80),
+      },
       {
         ...axis,
         label: say("nats per token"),
