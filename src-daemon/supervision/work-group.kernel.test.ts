@@ -1,20 +1,16 @@
-import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { hasUserModeKernel, inUserModeKernel } from "../../src-protocol/user-mode-kernel.test-support.ts";
 
-/** Debian's `user-mode-linux`: a kernel of its own as a program, with this computer's files, which it may not write. */
-const KERNEL = ["/usr/bin/linux.uml"].find((path) => existsSync(path));
-const FIRST_PROCESS = `#!/bin/bash
-mount -t proc proc /proc
+const FIRST_PROCESS = `mount -t proc proc /proc
 mount -t cgroup2 none /sys/fs/cgroup
 cd /sys/fs/cgroup
 mkdir service
 echo "+cpu +memory" > cgroup.subtree_control
 # A service: alone in a group that was handed over to it.
 /bin/bash -c 'echo $$ > service/cgroup.procs; exec "$0" "$1"' NODE PROGRAM
-halt -f 2>/dev/null || echo o > /proc/sysrq-trigger
 `;
 const PROGRAM = `
 import { spawn } from "node:child_process";
@@ -34,37 +30,16 @@ worker.once("exit", (code, signal) => {
 });
 `;
 
-it.skipIf(KERNEL === undefined)(
+it.skipIf(!hasUserModeKernel())(
   "a real kernel with cgroup v2 holds the workers to cores and memory, and ends who takes more; the daemon lives",
   () => {
-    const folder = mkdtempSync(join(tmpdir(), "tah-kernel-"));
+    const folder = mkdtempSync(join(tmpdir(), "tah-program-"));
     try {
-      const first = join(folder, "first");
       const program = join(folder, "program.mjs");
+      writeFileSync(program, PROGRAM.replace("MODULE", join(import.meta.dirname, "work-group.ts")));
       const words = { NODE: process.execPath, PROGRAM: program };
-      const module = join(import.meta.dirname, "work-group.ts");
-      writeFileSync(program, PROGRAM.replace("MODULE", module));
-      writeFileSync(
-        first,
-        FIRST_PROCESS.replace(/\b(NODE|PROGRAM)\b/g, (name) => `"${words[name as keyof typeof words]}"`),
-      );
-      chmodSync(first, 0o755);
-      const kernel = [
-        "mem=1G",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "ro",
-        "con=null",
-        "con0=fd:0,fd:1",
-        "quiet",
-      ];
-      const { stdout } = spawnSync(KERNEL ?? "", [...kernel, `init=${first}`], {
-        encoding: "utf8",
-        timeout: 150_000,
-        killSignal: "SIGKILL",
-        env: { ...process.env, TMPDIR: folder, HOME: folder },
-      });
-      expect(JSON.parse(/^SAID (.*)$/m.exec(stdout)?.[1] ?? JSON.stringify(stdout.slice(-2000)))).toEqual({
+      const said = inUserModeKernel(FIRST_PROCESS, words, { memory: "1G", timeoutMs: 150_000 });
+      expect(JSON.parse(/^SAID (.*)$/m.exec(said)?.[1] ?? JSON.stringify(said.slice(-2000)))).toEqual({
         why: null,
         cpu: "100000 100000",
         memory: "199999488",
