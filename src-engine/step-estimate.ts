@@ -14,10 +14,19 @@ export interface Line {
   readonly isNear: boolean;
   /** All stages and replicas share so many cores; null: each has its own computer. */
   readonly cores: number | null;
+  /** The same while others in the home use it: what is chosen must be good then, too. */
+  readonly busy?: Pick<Line, "bytesPerSecond" | "latencyMs">;
 }
 
 export const LINES = {
-  home: { bytesPerSecond: 2.5e6, latencyMs: 30, isNear: false, cores: null },
+  // Three quarters of a shared line are one's own, and its router's queue adds 100 ms and more.
+  home: {
+    bytesPerSecond: 2.5e6,
+    latencyMs: 30,
+    isNear: false,
+    cores: null,
+    busy: { bytesPerSecond: 1.875e6, latencyMs: 130 },
+  },
   lan: { bytesPerSecond: 1e8, latencyMs: 0.5, isNear: true, cores: null },
 } as const satisfies Record<string, Line>;
 
@@ -122,7 +131,7 @@ export function estimateStep({ run, stages, line, computer, replicas }: StepShap
 export interface MicroBatchChoice {
   readonly batch: number;
   readonly microBatches: number;
-  /** For each number of replicas that was asked about, in that order. */
+  /** For each number of replicas that was asked about, in that order, with the line to oneself. */
   readonly estimates: readonly StepEstimate[];
 }
 
@@ -132,7 +141,8 @@ const AS_GOOD = 1.03;
 /**
  * Into how many micro-batches a step's sequences are best dealt: small ones fill the pipeline sooner, large ones
  * pay less often for what each costs. The tokens of a step stay the same. Of several numbers of replicas that a
- * run may come to have, the choice is the one that is least worse than the best for any of them.
+ * run may come to have, and whether its lines are busy or not, the choice is the one that is least worse than the
+ * best in any of these cases.
  *
  * `stagesOf`: the stages for a batch; it throws a Failure for one that cannot be trained.
  *
@@ -143,7 +153,8 @@ export function chooseMicroBatches(
   replicas: readonly number[],
   stagesOf: (batch: number) => StepShape["stages"],
 ): MicroBatchChoice {
-  const { run, computer } = shape;
+  const { run, computer, line }: { run: StepShape["run"]; computer: Computer; line: Line } = shape;
+  const lines = line.busy === undefined ? [line] : [line, { ...line, ...line.busy }];
   const sequences = run.batch * run.microBatches;
   let failure: Failure | null = null;
   const choices: MicroBatchChoice[] = [];
@@ -152,8 +163,8 @@ export function chooseMicroBatches(
     try {
       const stages = stagesOf(batch);
       const its = { ...run, batch, microBatches };
-      const estimates = replicas.map((count) =>
-        estimateStep({ ...shape, run: its, stages, replicas: count }),
+      const estimates = lines.flatMap((each) =>
+        replicas.map((count) => estimateStep({ ...shape, line: each, run: its, stages, replicas: count })),
       );
       if (estimates.every(({ memoryBytes }) => memoryBytes <= computer.memoryBytes))
         choices.push({ batch, microBatches, estimates });
@@ -162,14 +173,14 @@ export function chooseMicroBatches(
       failure = error;
     }
   }
-  const best = replicas.map((_, i) =>
+  const best = (choices[0]?.estimates ?? []).map((_, i) =>
     Math.min(...choices.map(({ estimates }) => estimates[i]?.ms ?? Infinity)),
   );
   const worse = ({ estimates }: MicroBatchChoice): number =>
     Math.max(...estimates.map(({ ms }, i) => ms / (best[i] ?? ms)));
   const least = Math.min(...choices.map(worse));
   const found = choices.find((choice) => worse(choice) <= least * AS_GOOD);
-  if (found !== undefined) return found;
+  if (found !== undefined) return { ...found, estimates: found.estimates.slice(0, replicas.length) };
   throw (
     failure ??
     new Failure(
