@@ -23,7 +23,7 @@ export interface Life {
 /** So long somebody who has something to do may say nothing before it is asked. */
 const ASK_AFTER_MS = 300;
 /** An answer may take so many times as long as its slowest ones, within these limits. */
-const ANSWER_TIMES = 6;
+const ANSWER_TIMES = 8;
 const SHORTEST_SILENCE_MS = 800;
 const LONGEST_SILENCE_MS = 5_000;
 /** What is kept of the longest answer with each that was faster. */
