@@ -64,8 +64,9 @@ async function whileOffline(page: Page): Promise<void> {
     expect(await seriousProblems(page), `${screen}, offline`).toEqual([]);
   }
   await goTo(page, "Home");
-  await expect(page.getByRole("main")).not.toContainText("Working");
-  await expect(page.getByRole("main").getByText("No connection")).toBeVisible();
+  const dial = page.getByRole("region", { name: "Day and night" });
+  await expect(dial).toContainText("No connection");
+  await expect(dial).not.toContainText("Working");
 }
 
 for (const theme of ["dark", "light"] as const) {
