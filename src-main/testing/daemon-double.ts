@@ -152,7 +152,11 @@ export class DaemonDouble {
     this.calls.push({ method, params: METHODS[method].params.parse(params) });
     if (this.behaviour === "hangs") return;
     const subscribed = method === "state.subscribe" || method === "state.get";
-    const result = subscribed ? this.state : method === "history.hours" ? { hours: this.hours } : {};
+    const result = subscribed
+      ? this.state
+      : method === "history.hours"
+        ? { hours: this.hours, inAllRao: null }
+        : {};
     this.#send({ type: "result", id, result });
     if (method === "daemon.quit") this.end();
   }
