@@ -6,7 +6,16 @@ import { ipNumber } from "./chain-calls.ts";
 import { accountOf, neuronOf, subnetOf } from "./chain-reading.ts";
 import { hasSubtensorMetadata } from "./subtensor-node.test-support.ts";
 import { holding } from "./subtensor-state.test-support.ts";
-import { ALICE, CHAINS, TAO, freshKey, keyFrom, renamed, startOurs } from "./test-chain.test-support.ts";
+import {
+  ALICE,
+  CHAINS,
+  HAS_CHAIN,
+  TAO,
+  freshKey,
+  keyFrom,
+  renamed,
+  startOurs,
+} from "./test-chain.test-support.ts";
 import type { TestChain } from "./test-chain.test-support.ts";
 
 let open: TestChain | null = null;
@@ -29,7 +38,7 @@ const free = async ({ url, genesis }: TestChain, address: string) =>
   );
 
 // Finney's metadata (spec 393) is no part of the repository: without it, and without a real chain, these are left out.
-describe.skipIf(CHAINS.length === 0).each(CHAINS)("on $chain", ({ start }) => {
+describe.skipIf(!HAS_CHAIN).each(CHAINS)("on $chain", ({ start }) => {
   it("TAO arrives by an extrinsic whose signature the chain verifies, and is told with block and amount", async () => {
     open = await start();
     const [pool, home] = [freshKey(), freshKey()];

@@ -58,10 +58,20 @@ const REAL_URL = process.env["TAH_SUBTENSOR_URL"] ?? "";
 const REAL_NETUID = Number(process.env["TAH_SUBTENSOR_NETUID"] ?? "1");
 
 /** Our small node where Finney's metadata is, and a real Subtensor where `TAH_SUBTENSOR_URL` names one. */
-export const CHAINS: readonly { readonly chain: string; readonly start: () => Promise<TestChain> }[] = [
+const HERE: readonly { readonly chain: string; readonly start: () => Promise<TestChain> }[] = [
   ...(hasSubtensorMetadata ? [{ chain: "a small node with Finney's metadata", start: startOurs }] : []),
   ...(REAL_URL === "" ? [] : [{ chain: "the Subtensor of TAH_SUBTENSOR_URL", start: startReal }]),
 ];
+export const HAS_CHAIN = HERE.length > 0;
+/** Where none is here, one that cannot be started: so its tests are skipped by name, and no file is without any. */
+export const CHAINS: typeof HERE = HAS_CHAIN
+  ? HERE
+  : [
+      {
+        chain: "a chain that is not here",
+        start: () => Promise.reject(new Error("There is no chain here.")),
+      },
+    ];
 
 /** @param change of the metadata, before it is served */
 export async function startOurs(
