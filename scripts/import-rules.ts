@@ -81,7 +81,7 @@ const WORKER_DOORS: Record<string, readonly string[]> = {
   limits: ["throttle"],
   links: ["index"],
   loading: ["blob-cache", "blob-exchange", "chunk-download", "persistently"],
-  pipeline: ["pipeline-event", "pipeline-runner", "receipts"],
+  pipeline: ["awake-timer", "pipeline-event", "pipeline-runner", "receipts"],
   replay: [],
   replicas: [],
   routing: ["head-window", "route"],

@@ -25,11 +25,11 @@ import type { LoadingFile } from "./loading/loading-meter.ts";
 import type { Throttle } from "./limits/throttle.ts";
 import { PeerUnreachable } from "./links/index.ts";
 import type { Peers } from "./links/index.ts";
-import { ReplicaRunner } from "./replicas/index.ts";
+import { ReplicaRunner, ShareReceipts } from "./replicas/index.ts";
 import type { ReplicaInstruction, ReplicaWeb } from "./replicas/index.ts";
 import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
-import { inBatches } from "./pipeline/receipt-outbox.ts";
+import { inBatches, receiptId } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
@@ -92,6 +92,8 @@ const FATAL = new Set([
   "graph-refused",
 ]);
 
+/** So long a process that ends waits for signatures; what has none is on disk, and asked for by the next one. */
+const RECEIPTS_AT_END_MS = 1_000;
 /** Receipts of so long go in one message: they are written to one place, there and here. */
 const TELL_EARNED_MS = 500;
 
@@ -119,6 +121,9 @@ export class TrainingWorker {
   /** The checkpoint of a stage with replicas, until its step is closed. */
   #uploadAt: { readonly step: number; readonly upload: () => void } | null = null;
   readonly #receiptChain = new ReceiptChain();
+  readonly #shares: ShareReceipts;
+  /** Whose step may not have been finished: the network knows, and it is no news if it was not. */
+  readonly #doubtful = new Set<string>();
   /** On disk, and on their way to the orchestrator. */
   #earnedNow: SignedReceipt[] = [];
   readonly #refused: RefusedReceipts;
@@ -127,6 +132,24 @@ export class TrainingWorker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#refused = new RefusedReceipts(parts.onNote);
+    const { network, signer, outbox, web } = parts;
+    this.#shares = new ShareReceipts({
+      signer,
+      chain: this.#receiptChain,
+      network,
+      send: (to, message) =>
+        void web
+          .link(to)
+          ?.send(message)
+          .catch(() => undefined),
+      keep: (receipt) => outbox.keep(receipt),
+      forget: (id) => this.#inBackground(outbox.answered([id])),
+      earned: (receipt, isSure) => {
+        if (!isSure) this.#doubtful.add(receiptId(receipt));
+        return this.#earned([receipt]).catch((error: unknown) => this.#fatal(error));
+      },
+      now: Date.now,
+    });
     this.#blobs = new Blobs(parts.route, parts.signer, parts);
     const { folder, exchange } = parts;
     const source = new NeighbourFirst(this.#blobs, exchange);
@@ -158,6 +181,7 @@ export class TrainingWorker {
 
   start(control: Control): void {
     this.#control = control;
+    this.#shares.restore(this.#parts.outbox.open);
   }
 
   connection(connected: boolean, detail: string): void {
@@ -193,15 +217,16 @@ export class TrainingWorker {
         const { outbox } = this.#parts;
         const { stored, refused } = instruction;
         const before = this.#refused.unpaid;
-        Promise.all([outbox.stored(stored), outbox.answered(refused.map(({ id }) => id))]).catch(
-          (error: unknown) => this.#fatal(error),
-        );
-        this.#refused.answered(instruction);
+        this.#inBackground(outbox.stored(stored));
+        this.#inBackground(outbox.answered(refused.map(({ id }) => id)));
+        const isNews = refused.filter(({ id, code }) => code !== "not-counted" || !this.#doubtful.has(id));
+        for (const id of [...stored, ...refused.map((each) => each.id)]) this.#doubtful.delete(id);
+        this.#refused.answered({ ...instruction, refused: isNews });
         if (this.#refused.unpaid !== before) this.#tellPhase();
         return;
       }
       case "receiptsSafe":
-        this.#parts.outbox.safe().catch((error: unknown) => this.#fatal(error));
+        this.#inBackground(this.#parts.outbox.safe());
         return;
     }
   }
@@ -228,6 +253,7 @@ export class TrainingWorker {
     this.#loading?.abort();
     this.#stopRunner();
     await this.#quiet();
+    await this.#shares.settle(RECEIPTS_AT_END_MS);
     this.#tellEarned();
     await this.#loader.toDisk();
     await this.#parts.outbox.close();
@@ -358,7 +384,7 @@ export class TrainingWorker {
       step: joins ? null : resumeStep,
       link: joins ? null : at.chain.link,
       signer,
-      receiptChain: this.#receiptChain,
+      receipts: this.#shares,
       web,
       compute,
       samples,
@@ -381,9 +407,7 @@ export class TrainingWorker {
             )
           : this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage),
       report: (report) => this.#report(report),
-      earned: (receipt) => this.#earned([receipt]),
       now: () => performance.now(),
-      date: Date.now,
     });
     this.#replica = runner;
     web.onLinked = (held) => runner.linked(held);
@@ -517,6 +541,10 @@ export class TrainingWorker {
     if (report.type !== "trouble") return;
     if (FATAL.has(report.code)) this.#fatal(new Failure(report.code, report.message));
     else this.#phase("waiting", report.message);
+  }
+
+  #inBackground(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fatal(error));
   }
 
   #fatal(error: unknown): void {

@@ -8,6 +8,7 @@ import type { Activations, StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link, Neighbours } from "../links/index.ts";
+import { afterAwake } from "./awake-timer.ts";
 import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
 import type { SavedState } from "../stage/stage-chain.ts";
 import { runJob } from "../stage/stage-job.ts";
@@ -264,12 +265,12 @@ export class PipelineRunner {
   /** Receipts of a step reach the disk before its snapshot: a step that was kept was also earned. */
   async #save(step: number): Promise<void> {
     const limit = Promise.withResolvers<void>();
-    const timer = setTimeout(limit.resolve, RECEIPTS_WITHIN_MS);
+    const endWait = afterAwake(RECEIPTS_WITHIN_MS, limit.resolve);
     const receipts = await this.#receipts.collect(
       step - 1,
       Promise.race([limit.promise, this.#stop.promise]),
     );
-    clearTimeout(timer);
+    endWait();
     // Halted in between: the step has no snapshot, so it will be worked again and earned then.
     if (this.#stopped) return;
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);

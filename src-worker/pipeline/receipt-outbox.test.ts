@@ -78,6 +78,17 @@ it("what is earned while the file is written anew is kept", async () => {
   expect(kept.map(({ body }) => body.step)).toEqual([10_001, 10_002, 10_003, 20_000]);
 });
 
+it("what is signed before its step is finished is told from what is earned, also after a kill", async () => {
+  const outbox = await open();
+  for (const step of [0, 1, 2]) await outbox.keep(receipt(step));
+  await outbox.add([receipt(0)]);
+  await outbox.answered([receiptId(receipt(1))]);
+  expect(outbox.batches()).toEqual([[receipt(0)]]);
+  const next = await open();
+  expect(next.batches()).toEqual([[receipt(0)]]);
+  expect(next.open).toEqual([receipt(2)]);
+});
+
 it("F6: what was stored is kept until it is called safe, and sent again meanwhile", async () => {
   const outbox = await open();
   await outbox.add([receipt(0), receipt(1), receipt(2)]);

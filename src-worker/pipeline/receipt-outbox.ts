@@ -15,6 +15,10 @@ const line = z.union([
   /** The first line, so that a file that holds nothing is told from one that was emptied. */
   z.strictObject({ schema: z.literal(SCHEMA) }),
   z.strictObject({ earned: signedReceipt }),
+  /** Of a step that may not be finished. */
+  z.strictObject({ signed: signedReceipt }),
+  /** Such a one is earned, as it stands above. */
+  z.strictObject({ due: z.array(sha256Hex) }),
   /** The orchestrator has them, as safe as its write-ahead log is. */
   z.strictObject({ stored: z.array(sha256Hex) }),
   /** Nobody will ask for these again. */
@@ -37,6 +41,8 @@ export class ReceiptOutbox {
   readonly #waiting: Map<string, SignedReceipt>;
   /** Stored, and not safe yet. */
   readonly #kept: Map<string, SignedReceipt>;
+  /** Signed, and not known to be earned. */
+  readonly #open: Map<string, SignedReceipt>;
   #file: FileHandle;
   #answered = 0;
   #last: Promise<void> = Promise.resolve();
@@ -45,10 +51,15 @@ export class ReceiptOutbox {
   #nextFlush: Promise<void> | null = null;
   #compaction: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, { waiting, kept }: Pick<Outbox, "waiting" | "kept">, file: FileHandle) {
+  private constructor(
+    path: string,
+    { waiting, kept, open: signed }: Pick<Outbox, "waiting" | "kept" | "open">,
+    file: FileHandle,
+  ) {
     this.#path = path;
     this.#waiting = waiting;
     this.#kept = kept;
+    this.#open = signed;
     this.#file = file;
   }
 
@@ -76,10 +87,27 @@ export class ReceiptOutbox {
   /** Resolves when the receipts are on disk; rejects with a disk Failure. */
   async add(receipts: readonly SignedReceipt[]): Promise<void> {
     if (receipts.length === 0) return;
-    for (const receipt of receipts) this.#waiting.set(receiptId(receipt), receipt);
-    await this.#append(receipts.map((earned) => ({ earned })));
+    const lines = receipts.map((receipt): Line => {
+      const id = receiptId(receipt);
+      const before = this.#open.get(id);
+      this.#open.delete(id);
+      this.#waiting.set(id, receipt);
+      return before !== undefined && isSame(before, receipt) ? { due: [id] } : { earned: receipt };
+    });
+    await this.#append(lines);
     // Pay is worth a flush: a receipt outlives a power cut too. What answers say is only said again.
     await this.#flushed();
+  }
+
+  /** On disk, though its step may not be finished yet: a process that is killed finds it in `open`. */
+  async keep(receipt: SignedReceipt): Promise<void> {
+    this.#open.set(receiptId(receipt), receipt);
+    await this.#append([{ signed: receipt }]);
+  }
+
+  /** Kept, and neither earned nor answered. */
+  get open(): SignedReceipt[] {
+    return [...this.#open.values()];
   }
 
   /** The orchestrator has them on its disk. They are kept until it says that they are safe there. */
@@ -103,7 +131,9 @@ export class ReceiptOutbox {
 
   /** Nobody asks for them again: they are safe, or were refused for good. */
   async answered(ids: readonly string[]): Promise<void> {
-    const known = ids.filter((id) => this.#waiting.delete(id) || this.#kept.delete(id));
+    const known = ids.filter(
+      (id) => this.#waiting.delete(id) || this.#kept.delete(id) || this.#open.delete(id),
+    );
     if (known.length === 0) return;
     this.#answered += known.length;
     await this.#append([{ answered: known }]);
@@ -148,7 +178,7 @@ export class ReceiptOutbox {
   async #rewritten(): Promise<void> {
     this.#answered = 0;
     await this.#file.close();
-    await rewrite(this.#path, { waiting: this.#waiting, kept: this.#kept });
+    await rewrite(this.#path, { waiting: this.#waiting, kept: this.#kept, open: this.#open });
     this.#file = await open(this.#path, "a", 0o600);
   }
 
@@ -188,6 +218,7 @@ export function inBatches(receipts: readonly SignedReceipt[]): SignedReceipt[][]
 interface Outbox {
   readonly waiting: Map<string, SignedReceipt>;
   readonly kept: Map<string, SignedReceipt>;
+  readonly open: Map<string, SignedReceipt>;
   readonly damaged: number;
   readonly exists: boolean;
   /** There is a file, and not even its first line is in it. */
@@ -202,6 +233,7 @@ async function read(path: string): Promise<Outbox> {
   const text = found ?? "";
   const waiting = new Map<string, SignedReceipt>();
   const kept = new Map<string, SignedReceipt>();
+  const signed = new Map<string, SignedReceipt>();
   // After the last newline stands nothing, or the line that a kill cut short: it was not counted.
   const lines = text.split("\n").slice(0, -1);
   let damaged = 0;
@@ -209,7 +241,17 @@ async function read(path: string): Promise<Outbox> {
     const parsed = parse(entry);
     if (parsed === null) damaged += 1;
     else if ("schema" in parsed) continue;
-    else if ("earned" in parsed) waiting.set(receiptId(parsed.earned), parsed.earned);
+    else if ("signed" in parsed) signed.set(receiptId(parsed.signed), parsed.signed);
+    else if ("earned" in parsed) {
+      const id = receiptId(parsed.earned);
+      signed.delete(id);
+      waiting.set(id, parsed.earned);
+    } else if ("due" in parsed)
+      for (const id of parsed.due) {
+        const receipt = signed.get(id);
+        if (receipt !== undefined) waiting.set(id, receipt);
+        signed.delete(id);
+      }
     else if ("stored" in parsed)
       for (const id of parsed.stored) {
         const receipt = waiting.get(id);
@@ -220,11 +262,12 @@ async function read(path: string): Promise<Outbox> {
       for (const id of parsed.answered) {
         waiting.delete(id);
         kept.delete(id);
+        signed.delete(id);
       }
   }
   if (damaged > 0) await copyFile(path, `${path}.${Date.now()}.corrupt`);
   const exists = found !== null;
-  return { waiting, kept, damaged, exists, isEmptied: exists && lines.length === 0 };
+  return { waiting, kept, open: signed, damaged, exists, isEmptied: exists && lines.length === 0 };
 }
 
 function emptied(path: string, exists: boolean): Failure {
@@ -241,6 +284,12 @@ function unreadable(path: string, lines: number): Failure {
   );
 }
 
+/** The body is: they have the same id. */
+function isSame(one: SignedReceipt, other: SignedReceipt): boolean {
+  const signatures = ({ peerSignatures = [] }: SignedReceipt): string => peerSignatures.join();
+  return signatures(one) === signatures(other);
+}
+
 function parse(text: string): Line | null {
   try {
     return line.safeParse(JSON.parse(text)).data ?? null;
@@ -251,13 +300,18 @@ function parse(text: string): Line | null {
 
 async function rewrite(
   path: string,
-  { waiting, kept }: Readonly<Record<"waiting" | "kept", ReadonlyMap<string, SignedReceipt>>>,
+  {
+    waiting,
+    kept,
+    open: signed,
+  }: Readonly<Record<"waiting" | "kept" | "open", ReadonlyMap<string, SignedReceipt>>>,
 ): Promise<void> {
   const temporary = `${path}.writing`;
   const lines: Line[] = [
     { schema: SCHEMA },
     ...[...kept.values(), ...waiting.values()].map((earned) => ({ earned })),
     ...(kept.size === 0 ? [] : [{ stored: [...kept.keys()] }]),
+    ...[...signed.values()].map((each) => ({ signed: each })),
   ];
   const text = lines.map((entry) => `${JSON.stringify(entry)}\n`).join("");
   await writeFile(temporary, text, { mode: 0o600, flush: true });

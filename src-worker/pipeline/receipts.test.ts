@@ -147,6 +147,19 @@ describe("a receipt", () => {
     expect(receipt?.nextSignature).toBeNull();
   });
 
+  it("that nobody has signed in time comes with a later step when a peer that was stopped signs it", async () => {
+    const books = new Books();
+    crossed(books);
+    worked(books, 1);
+    const asked = books.held.splice(0);
+    expect(await books.book(1).collect(4, Promise.resolve())).toEqual([]);
+    // Nothing waits for it a second time.
+    expect(await books.book(1).collect(5, never)).toEqual([]);
+    books.held.push(...asked);
+    books.deliver();
+    expect((await books.book(1).collect(6, never)).map(({ body }) => body.step)).toEqual([4]);
+  });
+
   it.each([
     ["names an output that was not used", { dx: digest("other"), y: digest("other") }],
     ["names an input that was not sent", { x: digest("other"), dy: digest("other") }],

@@ -53,10 +53,14 @@ interface Asked {
   readonly body: ReceiptBody;
   readonly workerSignature: string;
   readonly signatures: Partial<Record<Neighbour, string>>;
+  /** Nothing waits for it any more; who has not signed may have been stopped, and still sign. */
+  isLate: boolean;
 }
 
 /** Requests of one peer that may wait for us to use what they are about: it is at most two steps ahead. */
 const WAITING_REQUESTS_LIMIT = 16;
+/** A receipt that nobody has signed is given up so many steps later. */
+const LATE_STEPS = 16;
 
 /** The receipts of one stage in one generation: those it earns and those it counter-signs for its neighbours. */
 export class ReceiptBook {
@@ -106,13 +110,17 @@ export class ReceiptBook {
     if (waiting === undefined || peer === null) return;
     if (!verifySession(peer, receiptText(waiting.body), signature)) return;
     waiting.signatures[from] = signature;
-    if (NEIGHBOURS.every((side) => waiting.body[side] === null || waiting.signatures[side] !== undefined))
-      this.#earn(receiptId, waiting);
+    const isWhole = NEIGHBOURS.every(
+      (side) => waiting.body[side] === null || waiting.signatures[side] !== undefined,
+    );
+    // One counter-signature is enough.
+    if (isWhole || waiting.isLate) this.#earn(receiptId, waiting);
   }
 
   /**
    * Takes out the counter-signed receipts when none of steps up to `step` is missing, or when
-   * `limit` resolves first; then one counter-signature is enough, and what has none is given up.
+   * `limit` resolves first; then one counter-signature is enough, and what has none comes with a later step
+   * if somebody signs it yet.
    */
   async collect(step: number, limit: Promise<unknown>): Promise<SignedReceipt[]> {
     const over = limit.then(() => true);
@@ -123,6 +131,7 @@ export class ReceiptBook {
     for (const [id, asked] of this.#asked) {
       if (asked.body.step > step) continue;
       if (Object.keys(asked.signatures).length > 0) this.#earn(id, asked);
+      else if (asked.body.step > step - LATE_STEPS) asked.isLate = true;
       else this.#asked.delete(id);
     }
     // A neighbour may be one step behind us with its requests, no more.
@@ -171,7 +180,7 @@ export class ReceiptBook {
     const workerSignature = signer.sign(text);
     const id = sha256(text);
     chain.signed(id);
-    this.#asked.set(id, { body, workerSignature, signatures: {} });
+    this.#asked.set(id, { body, workerSignature, signatures: {}, isLate: false });
     for (const to of NEIGHBOURS) if (peers[to] !== null) send(to, { type: "receipt", body, workerSignature });
   }
 
@@ -192,7 +201,7 @@ export class ReceiptBook {
   }
 
   #misses(step: number): boolean {
-    return [...this.#asked.values()].some(({ body }) => body.step <= step);
+    return [...this.#asked.values()].some(({ body, isLate }) => body.step <= step && !isLate);
   }
 
   // SECURITY: only the neighbour itself may ask, about its own stage, and with a size that is the run's.

@@ -2,3 +2,4 @@
 export { ReplicaRunner } from "./replica-runner.ts";
 export type { ReplicaInstruction } from "./replica-runner.ts";
 export { ReplicaWeb } from "./replica-web.ts";
+export { ShareReceipts } from "./share-receipts.ts";

@@ -1,7 +1,7 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
-import type { Crossed } from "./share-receipts.ts";
+import type { Crossed } from "./used-work.ts";
 
 /**
  * Who has a micro-batch already, from the stage behind this one on: lost replicas had sent it there. Null,

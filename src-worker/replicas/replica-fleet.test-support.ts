@@ -25,12 +25,14 @@ import { loadRuntime } from "../compute/sessions.ts";
 import { StageCompute } from "../compute/stage-compute.ts";
 import type { Report } from "../control/control.ts";
 import { memoryCorpus } from "../corpus/corpus-reader.ts";
+import { receiptId } from "../pipeline/receipt-outbox.ts";
 import { memoryLinks } from "../links/index.ts";
 import type { Link } from "../links/index.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
 import { StageChain } from "../stage/stage-chain.ts";
 import { ReplicaRunner } from "./replica-runner.ts";
+import { ShareReceipts } from "./share-receipts.ts";
 import type { ReplicaInstruction } from "./replica-runner.ts";
 import { tiedCount } from "./tied-sum.ts";
 
@@ -74,6 +76,9 @@ export class FleetNode {
   /** Passes worked on, as `call step/microBatch`. */
   readonly jobs: string[] = [];
   readonly receipts: SignedReceipt[] = [];
+  /** What it would find on its disk after a kill: signed, and not known to be earned. */
+  readonly kept = new Map<string, SignedReceipt>();
+  shares: ShareReceipts | null = null;
   memory = new SharedArrayBuffer(0);
   info: StageInfo | null = null;
   runner: ReplicaRunner | null = null;
@@ -255,6 +260,7 @@ export class Fleet {
       last = done.catch(() => undefined);
       return this.#counted(done);
     }) as unknown as Compute["call"];
+    node.shares = this.#shares(node);
     node.runner = new ReplicaRunner({
       spec,
       stage: info,
@@ -263,7 +269,7 @@ export class Fleet {
       step,
       link: step === null ? null : chain.link,
       signer: node.signer,
-      receiptChain: new ReceiptChain(),
+      receipts: node.shares,
       web: { link: (key) => node.links.get(key) ?? null, isQuiet: (key) => node.quiet.has(key) },
       compute: { call },
       samples: samplesOf(spec, memoryCorpus(this.#corpus)),
@@ -283,13 +289,34 @@ export class Fleet {
       report: (report) => {
         if (!node.isDead) for (const each of node.says(report)) this.#heard(node, each);
       },
-      earned: async (receipt) => void node.receipts.push(receipt),
       now: () => this.#now,
-      date: () => this.#now,
     });
     for (const other of this.nodes) if (!other.isDead) this.#connect(node, other);
     this.nodes.push(node);
     return node;
+  }
+
+  #shares(node: FleetNode): ShareReceipts {
+    return new ShareReceipts({
+      signer: node.signer,
+      chain: new ReceiptChain(),
+      network: NETWORK,
+      send: (to, message) =>
+        void node.links
+          .get(to)
+          ?.send(message)
+          .catch(() => undefined),
+      keep: async (receipt) => {
+        if (!node.isDead) node.kept.set(receiptId(receipt), receipt);
+      },
+      forget: (id) => void node.kept.delete(id),
+      earned: async (receipt) => {
+        if (node.isDead) return;
+        node.kept.delete(receiptId(receipt));
+        node.receipts.push(receipt);
+      },
+      now: () => this.#now,
+    });
   }
 
   /** As kill -9 does: links break at once, and the orchestrator hears of it a moment later. */
@@ -297,11 +324,21 @@ export class Fleet {
     this.#stop(node, "closed");
   }
 
+  /** The same, where what the node had said before is heard, and acted on, first. */
+  die(node: FleetNode): void {
+    this.#die(node);
+    this.#later(() => this.tell({ type: "gone", key: node.key, code: "closed" }));
+  }
+
   #stop(node: FleetNode, code: string): void {
+    this.#die(node);
+    this.tell({ type: "gone", key: node.key, code });
+  }
+
+  #die(node: FleetNode): void {
     node.isDead = true;
     node.runner?.stop();
     for (const cut of node.cut) cut();
-    this.tell({ type: "gone", key: node.key, code });
   }
 
   /** Their link breaks, with what was on its way, and there is another one. */

@@ -5,7 +5,6 @@ import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import { codecOf, sumCodecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
-import type { ReceiptChain, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
@@ -20,7 +19,7 @@ import type { Samples } from "../stage/stage-samples.ts";
 import { encodedTensor } from "../stage/coded-tensor.ts";
 import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
-import { ShareReceipts } from "./share-receipts.ts";
+import type { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
 import type { Holders, MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
@@ -60,7 +59,8 @@ export interface ReplicaPorts {
   /** Of the stage's chain there; null where the state comes from another replica. */
   readonly link: string | null;
   readonly signer: SessionSigner;
-  readonly receiptChain: ReceiptChain;
+  /** They outlive this work. */
+  readonly receipts: ShareReceipts;
   readonly web: Web;
   readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
   readonly samples: Samples;
@@ -77,16 +77,9 @@ export interface ReplicaPorts {
   /** Of the state that was saved, or adopted, last (state-digest.ts). */
   readonly leaves: () => Uint8Array | null;
   readonly report: (report: Report) => void;
-  /** Puts a counter-signed receipt on disk and on its way. */
-  readonly earned: (receipt: SignedReceipt) => Promise<void>;
   readonly now: () => number;
-  /** Unix milliseconds. */
-  readonly date: () => number;
 }
 
-/** So long a step's receipt waits for all counter-signatures, and so long when this work ends before. */
-const RECEIPTS_WITHIN_MS = 6_000;
-const RECEIPTS_AT_END_MS = 1_000;
 /** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
 const LOOK_MS = 10;
@@ -120,7 +113,6 @@ export class ReplicaRunner {
   readonly #sums: StageSums;
   readonly #states: StateExchange;
   readonly #ties: TieExchange;
-  readonly #receipts: ShareReceipts;
   readonly #isExact: boolean;
   #members: Members | null = null;
   #step: number | null;
@@ -137,6 +129,8 @@ export class ReplicaRunner {
   readonly #gradients = new Map<number, Activations>();
   /** Its own part of the sum is given. */
   #isSummed = false;
+  /** What it has done of the step is signed by those who used it. */
+  #isVouched = false;
   /** The orchestrator knows that all of the sum is here. */
   #isTold = false;
   /** What each of the others has got of the sums of this round. */
@@ -193,18 +187,6 @@ export class ReplicaRunner {
       send: (to, message, payload) => this.#send(to, message, payload),
       accuse: (replica, message) => this.#accuse(replica, null, "wrong-tie", message),
     });
-    this.#receipts = new ShareReceipts({
-      signer,
-      chain: ports.receiptChain,
-      network: ports.network,
-      runId: spec.runId,
-      stage: stage.index,
-      tokens: spec.batch * spec.sequence,
-      flops: stage.flops.forward + stage.flops.backward,
-      send: (to, message) => this.#send(to, message),
-      earned: (receipt) => this.#underWay.track(ports.earned(receipt)),
-      now: ports.date,
-    });
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
       choose: () => this.#chosen(),
@@ -246,15 +228,11 @@ export class ReplicaRunner {
     this.#stopLacking();
     this.#ties.giveUp();
     this.#adopting?.abort();
+    this.#ports.receipts.left();
   }
 
-  /** Resolves when nothing touches the stage's memory any more, and receipts have come or are given up. */
+  /** Resolves when nothing touches the stage's memory any more. */
   async quiet(): Promise<void> {
-    if (!this.#receipts.isQuiet) {
-      const timer = setTimeout(() => this.#receipts.giveUpAll(), RECEIPTS_AT_END_MS);
-      await this.#receipts.quiet();
-      clearTimeout(timer);
-    }
     await this.#underWay.quiet();
   }
 
@@ -295,10 +273,10 @@ export class ReplicaRunner {
       // What was done is vouched for also when nothing more is done.
       if (!this.#stopped || isOfReceipts(message)) this.#receive(key, message, payload);
     });
+    this.#ports.receipts.linked(key);
     if (this.#stopped) return;
     this.#next.restored(key);
     this.#batches.linked(key);
-    this.#receipts.linked(key);
     this.#batches.routeWaiting();
     if (this.#sideOf(key) === "own") {
       this.#given.delete(key);
@@ -400,6 +378,7 @@ export class ReplicaRunner {
     this.#forget();
     this.#early = [];
     this.#ties.giveUp();
+    this.#ports.receipts.left();
   }
 
   /** The next piece of work, if there is any and nothing else is done. */
@@ -476,8 +455,8 @@ export class ReplicaRunner {
 
   #receive(from: SessionKey, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
     const side = this.#sideOf(from);
-    if (side !== null && message.type === "receipt") return this.#receipts.asked(from, message);
-    if (message.type === "counterSignature") return this.#receipts.counterSigned(from, message);
+    if (message.type === "receipt") return this.#ports.receipts.asked(from, message);
+    if (message.type === "counterSignature") return this.#ports.receipts.counterSigned(from, message);
     if (side === null || !("generation" in message) || message.generation !== this.generation) return;
     switch (message.type) {
       case "tensor":
@@ -644,6 +623,7 @@ export class ReplicaRunner {
     for (const { from, failure } of this.#sums.begin(order))
       this.#accuse(from, null, failure.code, failure.message);
     const own = order.sums.find(({ replica }) => replica === signer.publicKey);
+    this.#underWay.track(this.#vouched(order, own?.microBatches ?? []));
     if (own !== undefined) {
       const values = this.#isExact
         ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
@@ -652,6 +632,25 @@ export class ReplicaRunner {
       this.#sums.give(values);
     }
     this.#summing(true);
+    this.#shareSums();
+  }
+
+  /** Nobody takes the step before those who used our part of it have signed that: who is lost then is paid, too. */
+  async #vouched(order: Of<"commit">, microBatches: readonly number[]): Promise<void> {
+    this.#isVouched = false;
+    const { spec, stage, receipts } = this.#ports;
+    if (this.#link !== null) {
+      const place = {
+        runId: spec.runId,
+        stage: stage.index,
+        step: order.step,
+        tokens: spec.batch * spec.sequence,
+        flops: stage.flops.forward + stage.flops.backward,
+      };
+      await receipts.counted(place, this.#link, this.#batches.crossed(microBatches));
+    }
+    if (this.#sums.order !== order) return;
+    this.#isVouched = true;
     this.#shareSums();
   }
 
@@ -677,7 +676,7 @@ export class ReplicaRunner {
       for (const { message, bytes } of pieces.slice(given))
         this.#send(key, { ...message, generation, step }, bytes);
     }
-    const whole = this.#isTold ? null : this.#sums.whole();
+    const whole = this.#isTold || !this.#isVouched ? null : this.#sums.whole();
     if (whole === null) return;
     this.#isTold = true;
     const { round } = order;
@@ -727,7 +726,7 @@ export class ReplicaRunner {
     const { compute, spec, stage, overwriting, save, report, generation } = this.#ports;
     if (this.#isTaking) return;
     this.#isTaking = true;
-    this.#askForReceipt(step);
+    this.#ports.receipts.taken(step);
     const values = this.#sums.total();
     if (ties.length > 0 && !(await this.#tie(step, ties, values))) return;
     await compute.call("reset", {});
@@ -777,15 +776,6 @@ export class ReplicaRunner {
         step,
       );
     return false;
-  }
-
-  /** Nothing of the step is opened again: who used our part of it vouches for that meanwhile. */
-  #askForReceipt(step: number): void {
-    const own = this.#sums.order?.sums.find(({ replica }) => replica === this.#ports.signer.publicKey);
-    if (this.#link === null) return;
-    const crossed = this.#batches.crossed(own?.microBatches ?? []);
-    const id = this.#receipts.taken(step, this.#link, crossed);
-    if (id !== null) setTimeout(() => this.#receipts.giveUp(id), RECEIPTS_WITHIN_MS).unref();
   }
 
   /** Takes the state of a step over from another replica, and has part in the step from then on. */

@@ -182,7 +182,7 @@ describe("three stages of three replicas each", () => {
     void killWhenCounted(fleet, 1, 2);
     void killWhenCounted(fleet, 0, 4);
     await trained(fleet, 6);
-    for (const { runner } of fleet.nodes) await runner?.quiet();
+    for (const { shares } of fleet.nodes) await shares?.settle(5_000);
     for (const [step, stages] of fleet.shares)
       for (const [stage, shares] of stages.entries())
         for (const { replica, microBatches } of shares) {
@@ -202,6 +202,36 @@ describe("three stages of three replicas each", () => {
     expect(all.flatMap(({ microBatches }) => microBatches)).toHaveLength(6 * 3 * spec.microBatches);
   });
 
+  it("lose no receipt with who is killed as soon as it has the sums of a step that the others then take", async () => {
+    fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+    const killed = new Set<FleetNode>();
+    // When all have told that they have the sums; before anybody hears that the step is to be taken.
+    let told = 0;
+    fleet.watchers.push((node, report) => {
+      if (report.type !== "summed" || report.step !== 2) return;
+      told += 1;
+      if (told < 6 || killed.size > 0) return;
+      killed.add(node);
+      queueMicrotask(() => fleet.die(node));
+    });
+    await trained(fleet, 4);
+    for (const { shares } of fleet.nodes) await shares?.settle(5_000);
+    const [dead] = killed;
+    for (const { replica, microBatches } of fleet.shares.get(2)?.flat() ?? []) {
+      const node = fleet.nodes.find(({ key }) => key === replica);
+      const all = [...(node?.receipts ?? []), ...(node === dead ? (node?.kept.values() ?? []) : [])];
+      const own = all.filter(({ body }) => body.step === 2);
+      expect(own.map((each) => vouchedMicroBatches(each))).toEqual([microBatches.length]);
+    }
+    expect(
+      fleet.shares
+        .get(2)
+        ?.flat()
+        .some(({ replica }) => replica === dead?.key),
+    ).toBe(true);
+    expectAsAlone(fleet, 4);
+  });
+
   it.each(["receipt", "counterSignature"])(
     "lose no receipt with a link that takes a %s with it",
     async (type) => {
@@ -214,7 +244,7 @@ describe("three stages of three replicas each", () => {
         message.type === type && to !== fleet.nodes[2]?.key && lost++ === 0 ? [] : [[message, payload]];
       await trained(fleet, 2);
       fleet.relink(head, middle);
-      for (const { runner } of fleet.nodes) await runner?.quiet();
+      for (const { shares } of fleet.nodes) await shares?.settle(5_000);
       expect(lost).toBeGreaterThan(0);
       for (const { receipts } of fleet.nodes)
         expect(receipts.map((each) => vouchedMicroBatches(each))).toEqual([

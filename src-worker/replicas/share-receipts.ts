@@ -1,6 +1,6 @@
+import { canonicalJson } from "../../src-protocol/canonical.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { microBatchesOf, setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
-import type { PeerMessage } from "../../src-protocol/peer.ts";
+import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
 import { MOST_SHARE_PEERS, NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
 import type {
   Neighbour,
@@ -11,92 +11,165 @@ import type {
 } from "../../src-protocol/receipt.ts";
 import { sha256, tensorsDigest, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
-
-type ReceiptRequest = Extract<PeerMessage, { type: "receipt" }>;
-type CounterSignature = Extract<PeerMessage, { type: "counterSignature" }>;
-
-/** What crossed the borders of one micro-batch, with whom; digests (SHA-256) of tensors as they were sent. */
-export interface Crossed {
-  /** Null at the head. */
-  readonly previous: Border | null;
-  /** Null at the tail, and where the peer has not answered. */
-  readonly next: Border | null;
-}
-
-interface Border {
-  readonly peer: SessionKey;
-  readonly taken: string;
-  readonly given: string;
-}
+import { afterAwake } from "../pipeline/awake-timer.ts";
+import { UsedWork } from "./used-work.ts";
+import type { Border, CounterSignature, Crossed, ReceiptRequest, WorkPlace } from "./used-work.ts";
 
 export interface SharePorts {
   readonly signer: SessionSigner;
   /** Of all that the signer signs. */
   readonly chain: ReceiptChain;
   readonly network: string;
-  readonly runId: string;
-  readonly stage: number;
-  /** In one micro-batch, and the plan's operations for it. */
-  readonly tokens: number;
-  readonly flops: number;
+  /** What is lost with a link is asked for again. */
   readonly send: (to: SessionKey, message: ReceiptRequest | CounterSignature) => void;
-  readonly earned: (receipt: SignedReceipt) => void;
+  /** On disk, with the signatures that are there: its step may be finished any moment now, or be opened again. */
+  readonly keep: (receipt: SignedReceipt) => Promise<void>;
+  /** What was kept is worth nothing. */
+  readonly forget: (id: string) => void;
+  /** `isSure`: its step was taken; else only the network knows whether it was. Never rejects. */
+  readonly earned: (receipt: SignedReceipt, isSure: boolean) => Promise<void>;
   /** Unix milliseconds. */
   readonly now: () => number;
 }
 
-interface Asked {
+interface Own {
   readonly body: ReceiptBody;
   readonly share: ReceiptShare;
   readonly workerSignature: string;
   readonly signatures: (string | null)[];
+  /** `open`: its step may be opened again. `due`: its peers are waited for; `late`: not any more, but they may still sign. */
+  phase: "open" | "due" | "late";
+  isSure: boolean;
+  /** Those who are waited for have signed, or have taken too long. */
+  readonly sealed: PromiseWithResolvers<void>;
+  endWait: () => void;
 }
 
-/** Peers may be one step behind with what they ask. */
-const KEPT_STEPS = 3;
-/** Requests that wait until this replica has taken their step, too. */
-const WAITING_REQUESTS = 2 * MOST_SHARE_PEERS;
+/** A step's end waits so long for a peer's signature, once: who let it wait is not waited for before it has signed again. */
+const SEALED_WITHIN_MS = 1_000;
+/** Of a step that was taken: peers are asked so often, so long after one another, before what one of them has not signed is unpaid. */
+const ASKS = 3;
+const ASK_AGAIN_MS = 2_000;
+/** Of those that nobody has signed. */
+const MOST_LATE = 256;
 
-/** The receipts of one replica: those it earns and those it counter-signs for its neighbours. */
+/**
+ * The receipts of a replica, over all its generations. It signs one when all of a step is counted and asks those
+ * who used the work, so that their signatures are here and on disk before anybody takes the step: whoever is lost
+ * after that has been paid for it, and so has whoever worked with it.
+ */
 export class ShareReceipts {
   readonly #ports: SharePorts;
-  /** What this replica has counted of the last steps. */
-  readonly #steps = new Map<number, ReadonlyMap<number, Crossed>>();
-  /** Asked for and not answered by all, by id. */
-  readonly #asked = new Map<string, Asked>();
-  #requests: { readonly from: SessionKey; readonly request: ReceiptRequest }[] = [];
+  readonly #used: UsedWork;
+  /** By id. */
+  readonly #own = new Map<string, Own>();
+  readonly #slow = new Set<SessionKey>();
+  readonly #storing = new Set<Promise<void>>();
   #watchers: (() => void)[] = [];
 
   constructor(ports: SharePorts) {
     this.#ports = ports;
+    this.#used = new UsedWork(ports.signer, ports.network, ports.send);
   }
 
-  /** Nothing is waited for. */
-  get isQuiet(): boolean {
-    return this.#asked.size === 0;
+  /** Signed by a process before this one, and not known to be earned: its peers are asked when they are linked. */
+  restore(receipts: readonly SignedReceipt[]): void {
+    for (const { body, workerSignature, peerSignatures = [] } of receipts) {
+      if (body.share === undefined) continue;
+      const { share } = body;
+      const signatures = share.peers.map((_, at) => peerSignatures[at] ?? null);
+      const id = sha256(receiptText(body));
+      this.#own.set(id, { body, share, workerSignature, signatures, ...fresh() });
+      this.#due(id, false);
+    }
   }
 
   /**
-   * The step is taken, with these micro-batches of ours in it: its receipt is signed, and those who used
-   * the work are asked. `link`: of the stage's chain before the step. Gives the receipt's id, null when
-   * there is none.
+   * All of the step is counted, these micro-batches of it here: the receipt is signed, and those who used the
+   * work are asked. Resolves when it is on disk with their signatures, or with those that came in time. What was
+   * said of the same step before is void. `link`: of the stage's chain before the step.
    */
-  taken(step: number, link: string, crossed: ReadonlyMap<number, Crossed>): string | null {
-    this.#steps.set(step, crossed);
-    for (const old of this.#steps.keys()) if (old <= step - KEPT_STEPS) this.#steps.delete(old);
-    this.#answerRequests();
+  async counted(place: WorkPlace, link: string, crossed: ReadonlyMap<number, Crossed>): Promise<void> {
+    this.#used.counted(place, crossed);
     const peers = peersOf(crossed);
-    // A stage that is the whole model has no peer to vouch for it.
-    if (peers.length === 0) return null;
-    const { signer, chain, network, runId, stage, tokens, flops, now, send } = this.#ports;
     const share: ReceiptShare = { microBatches: setOfMicroBatches(crossed.keys()), peers };
+    const text = canonicalJson(share);
+    let same: string | null = null;
+    for (const [id, { phase, body, share: its }] of this.#own) {
+      if (phase !== "open") continue;
+      const isSame = body.step === place.step && body.stage === place.stage && body.runId === place.runId;
+      if (isSame && body.link === link && canonicalJson(its) === text) same = id;
+      else this.#void(id);
+    }
+    // A stage that is the whole model has no peer to vouch for it.
+    if (peers.length === 0) return;
+    const id = same ?? this.#signed(place, link, crossed.size, share);
+    const own = this.#own.get(id);
+    if (own === undefined) return;
+    this.#ask(own);
+    this.#look(own);
+    await own.sealed.promise;
+    if (this.#own.get(id) === own) await this.#ports.keep(receiptOf(own));
+  }
+
+  /** Nothing of the step is opened again any more. */
+  taken(step: number): void {
+    this.#used.taken(step);
+    for (const [id, { phase, body }] of this.#own)
+      if (phase === "open" && body.step === step) this.#due(id, true);
+  }
+
+  /** The work has ended, and whether the step was taken is not known here: the network knows. */
+  left(): void {
+    for (const [id, { phase }] of this.#own) if (phase === "open") this.#due(id, false);
+  }
+
+  asked(from: SessionKey, request: ReceiptRequest): void {
+    this.#used.asked(from, request);
+  }
+
+  counterSigned(from: SessionKey, { receiptId, signature }: CounterSignature): void {
+    const own = this.#own.get(receiptId);
+    if (own === undefined || !verifySession(from, receiptText(own.body), signature)) return;
+    this.#slow.delete(from);
+    for (const [at, { key }] of own.share.peers.entries()) if (key === from) own.signatures[at] = signature;
+    if (own.phase === "open") return this.#look(own);
+    if (isWhole(own)) return this.#earn(receiptId, own);
+    if (own.phase === "late") this.#await(receiptId, own, ASKS);
+  }
+
+  /** There is a link to it (again): what it may not have heard, or we not have heard of it, is asked again. */
+  linked(peer: SessionKey): void {
+    for (const own of this.#own.values()) this.#ask(own, peer);
+  }
+
+  /** Resolves when nobody is waited for, after so long at most; what somebody has signed is earned and stored then. */
+  async settle(withinMs: number): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const end = afterAwake(withinMs, over.resolve);
+    while (this.#isWaiting) {
+      const moved = new Promise<boolean>((resolve) => this.#watchers.push(() => resolve(false)));
+      if (await Promise.race([over.promise.then(() => true), moved])) break;
+    }
+    end();
+    for (const [id, own] of this.#own) if (own.phase === "due") this.#giveUp(id, own);
+    await Promise.all(this.#storing);
+  }
+
+  get #isWaiting(): boolean {
+    return [...this.#own.values()].some(({ phase }) => phase === "due");
+  }
+
+  #signed(place: WorkPlace, link: string, microBatches: number, share: ReceiptShare): string {
+    const { signer, chain, network, now } = this.#ports;
+    const { runId, stage, step, tokens, flops } = place;
     const body: ReceiptBody = {
       network,
       runId,
       stage,
       step,
-      microBatches: crossed.size,
-      tokens: tokens * crossed.size,
+      microBatches,
+      tokens: tokens * microBatches,
       flops,
       worker: signer.publicKey,
       previous: null,
@@ -112,109 +185,106 @@ export class ShareReceipts {
     };
     const text = receiptText(body);
     const id = sha256(text);
-    const workerSignature = signer.sign(text);
+    const own: Own = {
+      body,
+      share,
+      workerSignature: signer.sign(text),
+      signatures: share.peers.map(() => null),
+      ...fresh(),
+    };
     chain.signed(id);
-    this.#asked.set(id, { body, share, workerSignature, signatures: peers.map(() => null) });
-    for (const to of new Set(peers.map(({ key }) => key)))
-      send(to, { type: "receipt", body, workerSignature });
+    this.#own.set(id, own);
+    own.endWait = afterAwake(SEALED_WITHIN_MS, () => {
+      for (const key of lacking(own)) this.#slow.add(key);
+      own.sealed.resolve();
+    });
     return id;
   }
 
-  /** A peer asks us to counter-sign. We do when we have used exactly what it names; a wrong one gets no answer. */
-  asked(from: SessionKey, request: ReceiptRequest): void {
-    const { network, runId, tokens, flops } = this.#ports;
-    const { body, workerSignature } = request;
-    const isRight =
-      body.worker === from &&
-      body.network === network &&
-      body.runId === runId &&
-      body.tokens === tokens * body.microBatches &&
-      body.share !== undefined &&
-      flops > 0;
-    // SECURITY: only about its own work, and with a size that is the run's.
-    if (!isRight || !verifySession(body.worker, receiptText(body), workerSignature)) return;
-    if (this.#requests.length >= WAITING_REQUESTS) this.#requests.shift();
-    this.#requests.push({ from, request });
-    this.#answerRequests();
+  /** Those who have not signed; `only`: nobody else. */
+  #ask(own: Own, only: SessionKey | null = null): void {
+    const { body, workerSignature } = own;
+    for (const to of lacking(own))
+      if (only === null || to === only) this.#ports.send(to, { type: "receipt", body, workerSignature });
   }
 
-  counterSigned(from: SessionKey, { receiptId, signature }: CounterSignature): void {
-    const waiting = this.#asked.get(receiptId);
-    if (waiting === undefined || !verifySession(from, receiptText(waiting.body), signature)) return;
-    for (const [at, { key }] of waiting.share.peers.entries())
-      if (key === from) waiting.signatures[at] = signature;
-    if (waiting.signatures.every((each) => each !== null)) this.giveUp(receiptId);
+  #look(own: Own): void {
+    if (![...lacking(own)].every((key) => this.#slow.has(key))) return;
+    own.endWait();
+    own.sealed.resolve();
   }
 
-  /** There is a link to it (again): what it may not have heard, or we not have heard of it, is asked again. */
-  linked(peer: SessionKey): void {
-    for (const { body, workerSignature, share, signatures } of this.#asked.values())
-      if (share.peers.some(({ key }, at) => key === peer && signatures[at] === null))
-        this.#ports.send(peer, { type: "receipt", body, workerSignature });
+  #void(id: string): void {
+    const own = this.#own.get(id);
+    this.#own.delete(id);
+    own?.endWait();
+    own?.sealed.resolve();
+    this.#ports.forget(id);
   }
 
-  /** Waits no longer for who has not answered: with no signature at all the receipt is worth nothing. */
-  giveUp(id: string): void {
-    const asked = this.#asked.get(id);
-    if (!this.#asked.delete(id) || asked === undefined) return;
-    const { body, workerSignature, signatures } = asked;
-    if (signatures.some((signature) => signature !== null))
-      this.#ports.earned({
-        body,
-        workerSignature,
-        previousSignature: null,
-        nextSignature: null,
-        peerSignatures: signatures,
-      });
-    if (this.isQuiet) for (const watcher of this.#watchers.splice(0)) watcher();
+  #due(id: string, isSure: boolean): void {
+    const own = this.#own.get(id);
+    if (own === undefined) return;
+    own.isSure = isSure;
+    own.endWait();
+    own.sealed.resolve();
+    if (isWhole(own)) this.#earn(id, own);
+    else this.#await(id, own, ASKS);
   }
 
-  giveUpAll(): void {
-    for (const id of this.#asked.keys()) this.giveUp(id);
-  }
-
-  /** Resolves when nothing is waited for. */
-  async quiet(): Promise<void> {
-    if (!this.isQuiet) await new Promise<void>((resolve) => this.#watchers.push(resolve));
-  }
-
-  #answerRequests(): void {
-    const newest = Math.max(-1, ...this.#steps.keys());
-    this.#requests = this.#requests.filter(({ from, request: { body } }) => {
-      const ours = this.#steps.get(body.step);
-      if (ours === undefined) return body.step > newest;
-      if (this.#isUsed(from, body, ours)) {
-        const text = receiptText(body);
-        const signature = this.#ports.signer.sign(text);
-        this.#ports.send(from, { type: "counterSignature", receiptId: sha256(text), signature });
-      }
-      return false;
+  #await(id: string, own: Own, asks: number): void {
+    own.phase = "due";
+    own.endWait();
+    own.endWait = afterAwake(ASK_AGAIN_MS, () => {
+      if (asks === 1) return this.#giveUp(id, own);
+      this.#ask(own);
+      this.#await(id, own, asks - 1);
     });
   }
 
-  /** What it names as taken from us and given to us is what we have given and taken. */
-  #isUsed(from: SessionKey, { stage, share }: ReceiptBody, ours: ReadonlyMap<number, Crossed>): boolean {
-    const own = this.#ports.signer.publicKey;
-    const parts = share?.peers.filter(({ key }) => key === own) ?? [];
-    return (
-      parts.length > 0 &&
-      parts.every(({ side, microBatches, taken, given }) => {
-        // We are on that side of it, so it is on the other side of us.
-        const isBeside = stage === (side === "next" ? this.#ports.stage - 1 : this.#ports.stage + 1);
-        const borders = microBatchesOf(microBatches).map(
-          (at) => ours.get(at)?.[side === "next" ? "previous" : "next"] ?? null,
-        );
-        const known = borders.filter((border) => border !== null);
-        return (
-          isBeside &&
-          known.length === borders.length &&
-          known.every(({ peer }) => peer === from) &&
-          tensorsDigest(known.map((border) => border.given)) === taken &&
-          tensorsDigest(known.map((border) => border.taken)) === given
-        );
-      })
-    );
+  /** Waits no longer for who has not answered. What nobody has signed stays: one of them may be away for long. */
+  #giveUp(id: string, own: Own): void {
+    own.endWait();
+    if (own.signatures.some((signature) => signature !== null)) return this.#earn(id, own);
+    own.phase = "late";
+    const late = [...this.#own].filter(([, { phase }]) => phase === "late");
+    for (const [old] of late.slice(0, -MOST_LATE)) this.#void(old);
+    this.#moved();
   }
+
+  #earn(id: string, own: Own): void {
+    own.endWait();
+    this.#own.delete(id);
+    const stored = this.#ports.earned(receiptOf(own), own.isSure).finally(() => this.#storing.delete(stored));
+    this.#storing.add(stored);
+    this.#moved();
+  }
+
+  #moved(): void {
+    for (const watcher of this.#watchers.splice(0)) watcher();
+  }
+}
+
+function fresh(): Pick<Own, "phase" | "isSure" | "sealed" | "endWait"> {
+  return { phase: "open", isSure: false, sealed: Promise.withResolvers(), endWait: () => undefined };
+}
+
+function isWhole({ signatures }: Own): boolean {
+  return signatures.every((signature) => signature !== null);
+}
+
+function lacking({ share, signatures }: Own): Set<SessionKey> {
+  return new Set(share.peers.flatMap(({ key }, at) => (signatures[at] === null ? [key] : [])));
+}
+
+function receiptOf({ body, workerSignature, signatures }: Own): SignedReceipt {
+  return {
+    body,
+    workerSignature,
+    previousSignature: null,
+    nextSignature: null,
+    peerSignatures: [...signatures],
+  };
 }
 
 /** Who used the work: a line for each peer of each side, those of `next` first where there are too many. */
