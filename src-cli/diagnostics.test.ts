@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { diagnostics, saveReport, tail } from "./diagnostics.ts";
+import { diagnostics, reportText, saveReport, tail } from "./diagnostics.ts";
 import { doctor, doctorText, hotkeyAtRest } from "./doctor.ts";
 import { redacted } from "./redact.ts";
 
@@ -46,7 +46,9 @@ describe("what leaves the computer", () => {
   it("the whole report has none of it, wherever it stood", async () => {
     const secret = "deadbeef".repeat(8);
     writeFileSync(join(folder, "daemon.log"), `{"msg":"token ${secret} of anna.b at 203.0.113.7"}\n`);
-    const report = await diagnostics(folder, "0.1.0", who);
+    const parts = await diagnostics(folder, "0.1.0", who);
+    expect(parts.map(({ name }) => name)).toEqual(["Train at Home", "Computer", "Doctor", "State", "Log"]);
+    const report = reportText(parts);
     expect(report).toMatch(/^## Train at Home\n0\.1\.0/);
     expect(report).toContain("Train at Home is not running.");
     expect(report).toContain('{"msg":"token [64 hex digits] of [user] at [IPv4 address]"}');

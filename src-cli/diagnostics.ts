@@ -9,20 +9,29 @@ import { type Personal, personal, redacted } from "./redact.ts";
 
 const LOG_BYTES = 64 * 1024;
 
+export interface ReportPart {
+  readonly name: string;
+  readonly text: string;
+}
+
 /** A report for somebody who helps: readable, and without secrets, addresses or names. Nothing is sent by anybody. */
 export async function diagnostics(
   home: string,
   version: string,
   who: Personal = personal(),
-): Promise<string> {
-  const parts: [string, string][] = [
-    ["Train at Home", `${version}, ${new Date().toISOString()}`],
-    ["Computer", computer()],
-    ["Doctor", doctorText(await doctor(home))],
-    ["State", await state(home)],
-    ["Log", tail(join(home, "daemon.log"))],
+): Promise<ReportPart[]> {
+  const parts: ReportPart[] = [
+    { name: "Train at Home", text: `${version}, ${new Date().toISOString()}` },
+    { name: "Computer", text: computer() },
+    { name: "Doctor", text: doctorText(await doctor(home)) },
+    { name: "State", text: await state(home) },
+    { name: "Log", text: tail(join(home, "daemon.log")) },
   ];
-  return redacted(parts.map(([name, text]) => `## ${name}\n${text.trim()}\n`).join("\n"), who);
+  return parts.map(({ name, text }) => ({ name, text: redacted(text.trim(), who) }));
+}
+
+export function reportText(parts: readonly ReportPart[]): string {
+  return parts.map(({ name, text }) => `## ${name}\n${text}`).join("\n\n");
 }
 
 function computer(): string {

@@ -73,6 +73,7 @@ const client: Pick<ApiClient, "call"> = {
 };
 const changes = () => calls.filter(([method]) => !["network.look", "network.list"].includes(method));
 const show = (text: string): void => void (shown += text);
+const yes = { yes: true, ask: null, show };
 
 describe("tah join", () => {
   it("shows who invites, to what, and what it asks, and joins after a yes", async () => {
@@ -119,7 +120,7 @@ describe("tah switch and tah leave", () => {
   it("change nothing for a name that is unknown, or that two networks have", async () => {
     await expect(switchTo(client, "Nowhere")).rejects.toMatchObject({ code: "unknown-network" });
     known = [maple, harbour, otherHarbour];
-    await expect(leave(client, "harbour")).rejects.toMatchObject({
+    await expect(leave(client, "harbour", yes)).rejects.toMatchObject({
       code: "ambiguous-network",
       message: expect.stringContaining(id(3)),
     });
@@ -127,11 +128,22 @@ describe("tah switch and tah leave", () => {
   });
 
   it("leave the active one when none is named, and say where its things are", async () => {
-    const { text } = await leave(client, null);
+    const { text } = await leave(client, null, yes);
     expect(changes()).toEqual([["network.leave", { network: id(1) }]]);
     expect(text).toContain("/home/networks/1");
     known = [harbour];
-    await expect(leave(client, null)).rejects.toMatchObject({ code: "nothing-to-leave" });
+    await expect(leave(client, null, yes)).rejects.toMatchObject({ code: "nothing-to-leave" });
+  });
+
+  it("leave nothing without a yes, and say first what leaving means", async () => {
+    const no = { yes: false, ask: () => Promise.resolve(false), show };
+    await expect(leave(client, "maple street", no)).rejects.toMatchObject({ code: "consent-refused" });
+    const nobody = { yes: false, ask: null, show };
+    await expect(leave(client, null, nobody)).rejects.toMatchObject({ code: "consent-needed" });
+    expect(changes()).toEqual([]);
+    expect(shown).toContain("stops working for Maple Street (https://203.0.113.1:4711)");
+    await leave(client, null, { yes: false, ask: () => Promise.resolve(true), show });
+    expect(changes()).toEqual([["network.leave", { network: id(1) }]]);
   });
 });
 

@@ -12,11 +12,19 @@ export interface Joined {
   readonly text: string;
 }
 
+/** How its owner says yes. */
+export interface Asking {
+  readonly yes: boolean;
+  /** Null: nobody can be asked. */
+  readonly ask: (() => Promise<boolean>) | null;
+  show(text: string): void;
+}
+
 /** Shows what an invitation leads to, asks, and joins after a yes. Throws `consent-needed` and `consent-refused`. */
 export async function join(
   client: Pick<ApiClient, "call">,
   invitation: string,
-  { yes, ask, show }: { yes: boolean; ask: (() => Promise<boolean>) | null; show(text: string): void },
+  { yes, ask, show }: Asking,
 ): Promise<Joined> {
   const offer = await client.call("network.look", { invitation });
   show(offerText(offer));
@@ -38,8 +46,12 @@ export async function switchTo(client: Pick<ApiClient, "call">, word: string): P
   return { networks, text: `Works for ${activeName(networks)} from now on.` };
 }
 
-/** Without a word the active network is left. */
-export async function leave(client: Pick<ApiClient, "call">, word: string | null): Promise<Joined> {
+/** Without a word the active network is left, after a yes. Throws `consent-needed` and `consent-refused`. */
+export async function leave(
+  client: Pick<ApiClient, "call">,
+  word: string | null,
+  { yes, ask, show }: Asking,
+): Promise<Joined> {
   const { networks: known } = await client.call("network.list", {});
   const id = word === null ? known.find(({ active }) => active)?.id : idOf(known, word);
   const left = known.find((network) => network.id === id);
@@ -48,6 +60,18 @@ export async function leave(client: Pick<ApiClient, "call">, word: string | null
       "nothing-to-leave",
       "No joined network is active: this computer works for itself. `tah networks` lists those it has joined.",
     );
+  if (!yes) {
+    show(
+      `This computer stops working for ${left.name} (${left.address}) and forgets the way there. ` +
+        `What was earned stays in its books under your key, what was kept of it in ${left.folder}.`,
+    );
+    if (ask === null)
+      throw new Failure(
+        "consent-needed",
+        "Nothing was left: a yes is needed first. Say it with --yes, or run this in a terminal.",
+      );
+    if (!(await ask())) throw new Failure("consent-refused", "Nothing was left, and nothing was changed.");
+  }
   const { networks } = await client.call("network.leave", { network: left.id });
   const text = [
     `Left ${left.name}. Works for ${activeName(networks)} from now on.`,

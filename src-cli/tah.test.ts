@@ -217,6 +217,26 @@ describe("tah", () => {
     expect(JSON.parse(answers[2]?.out ?? "")).toMatchObject({ error: { code: "bad-use" } });
   });
 
+  it("refuses a program once, in JSON alone", async () => {
+    const answers = await Promise.all([
+      tah("network invite --expires 5s --json"),
+      tah("network --json"),
+      tah(`diagnostics --json --save ${home}/report.json`),
+    ]);
+    expect(answers.map(({ code, error }) => [code, error])).toEqual([
+      [2, ""],
+      [2, ""],
+      [2, ""],
+    ]);
+    expect(answers.map(({ out }) => JSON.parse(out) as unknown)).toEqual([
+      { error: { code: "bad-use", message: expect.stringMatching(/^option '--expires <time>' .*30m, 12h/) } },
+      { error: { code: "bad-use", message: "A command is missing: --help lists them." } },
+      { error: { code: "consent-needed", message: expect.stringContaining("--yes") } },
+    ]);
+    const report = await tah("diagnostics --json");
+    expect(JSON.parse(report.out)).toMatchObject({ parts: [{ name: "Train at Home" }, {}, {}, {}, {}] });
+  });
+
   it("explains every command", async () => {
     const { out, code } = await tah("--help");
     expect(code).toBe(0);
@@ -235,6 +255,7 @@ describe("tah", () => {
       "limits",
       "providers",
       "write",
+      "log",
     ])
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
   });

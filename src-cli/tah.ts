@@ -32,7 +32,7 @@ import { changedRules, RULES_HELP } from "./rules-words.ts";
 import { ApiClient } from "./api-client.ts";
 import { commandTree } from "./command-tree.ts";
 import { completionScript, SHELLS } from "./completions.ts";
-import { diagnostics, saveReport } from "./diagnostics.ts";
+import { diagnostics, reportText, saveReport } from "./diagnostics.ts";
 import { doctor, doctorText } from "./doctor.ts";
 import { DAEMON_ENVIRONMENT, DAEMON_FLAGS, isAlive } from "./daemon-process.ts";
 import { daemonScript } from "./daemon-script.ts";
@@ -43,6 +43,7 @@ import { askedPrice, pricesText } from "./price-command.ts";
 import { addChainCommands } from "./chain-command.ts";
 import { addDashboardCommand } from "./dashboard-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
+import { addLogCommand } from "./log-command.ts";
 import { addModelCommands } from "./model-command.ts";
 import { addNetworkCommands } from "./network-command.ts";
 import { join as joinNetwork, leave, networksText, switchTo, terminalQuestion } from "./networks.ts";
@@ -116,6 +117,8 @@ const program = new Command("tah")
   .version(productVersion(), "-V, --version", "print the version")
   .helpCommand("help [command]", "what a command does, and its options")
   .showHelpAfterError("(tah --help lists all commands)")
+  // A program gets the refusal once: as the JSON that `run` prints.
+  .configureOutput({ writeErr: (text) => void (wantsJson() || process.stderr.write(text)) })
   .exitOverride();
 
 command("status", "what it is doing now", async (client) => {
@@ -231,7 +234,6 @@ command(
     return { data: { changes }, text: historyText(changes) };
   },
 )
-  .alias("log")
   .option("--days <days>", "not further back (else: the last 1000 changes, the hours of 7 days)")
   .option("--hours", "what each hour was worked, sent, received, drawn and paid instead");
 
@@ -312,10 +314,20 @@ command(
   },
 ).argument("<network...>", `its name or id, or ${THIS_COMPUTER}`);
 
-command("leave", "leave a network; what others hold is kept", async (client, words) => {
-  const { networks, text } = await leave(client, words.length === 0 ? null : words.join(" "));
-  return { data: { networks }, text };
-}).argument("[network...]", "its name or id; else the active one");
+command(
+  "leave",
+  "leave a network, after a yes; what others hold is kept",
+  async (client, words, { yes, json }) => {
+    const { networks, text } = await leave(client, words.length === 0 ? null : words.join(" "), {
+      yes: yes === true,
+      ask: json === true ? null : terminalQuestion("Leave it?"),
+      show: (said) => process.stderr.write(`${said}\n`),
+    });
+    return { data: { networks }, text };
+  },
+)
+  .argument("[network...]", "its name or id; else the active one")
+  .option("--yes", "without being asked");
 
 command("open", "print an address that opens the dashboard, once", async (client) => {
   const { url } = await client.call("session.newLogin", {});
@@ -449,6 +461,7 @@ program
     process.exitCode = await up(words);
   });
 
+addLogCommand(program, say);
 addServiceCommands(program, say);
 addDashboardCommand(program, say);
 addModelCommands(program, say);
@@ -478,16 +491,21 @@ program
   )
   .option("--save <file>", "save what is shown, after a yes")
   .option("--yes", "without being asked")
+  .option("--json", "print JSON, for programs: a list of parts, each with its name and its text")
   .option("--home <folder>", "data folder of the daemon (default: $TAH_HOME, else the usual place)")
-  .action(async ({ save, yes, home }: Common) => {
-    const report = await diagnostics(homeOf(home), productVersion());
+  .action(async ({ save, yes, json, home }: Common) => {
+    const nobody = "Nobody can be asked here. Look at what is shown, then add --yes.";
+    const ask = json === true ? null : terminalQuestion(`Save this as ${save}?`);
+    const mayNot = save !== undefined && yes !== true && ask === null;
+    // A program gets one thing: the report or the refusal.
+    if (mayNot && json === true) throw new Failure("consent-needed", nobody);
+    const parts = await diagnostics(homeOf(home), productVersion());
+    const report = json === true ? JSON.stringify({ parts }) : reportText(parts);
     say(report);
     if (save === undefined) return;
-    const ask = yes === true ? null : terminalQuestion(`Save this as ${save}?`);
-    if (yes !== true && ask === null)
-      throw new Failure("consent-needed", "Nobody can be asked here. Look at what is shown, then add --yes.");
-    if (ask !== null && !(await ask())) return;
-    saveReport(resolve(save), report);
+    if (mayNot) throw new Failure("consent-needed", nobody);
+    if (yes !== true && ask !== null && !(await ask())) return;
+    saveReport(resolve(save), `${report}\n`);
     process.stderr.write(`Saved as ${save}. Read it once more before you give it to anybody.\n`);
   });
 
@@ -507,6 +525,10 @@ for (const { words } of commandTree(program)) {
   if (words.length > 0) found?.showHelpAfterError(`(tah ${words.join(" ")} --help says more)`);
 }
 
+// Whoever reads has had enough, as in `tah log | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
 await run(process.argv);
 
 function command(
@@ -592,11 +614,21 @@ async function run(words: readonly string[]): Promise<void> {
     await program.parseAsync(words);
   } catch (error) {
     // Commander has said it already, help included.
-    if (!(error instanceof CommanderError)) return fail(error, words.includes("--json"));
+    if (!(error instanceof CommanderError)) return fail(error, wantsJson());
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_BAD_USE;
-    if (error.exitCode !== 0 && words.includes("--json"))
-      say(JSON.stringify({ error: { code: "bad-use", message: error.message } }));
+    if (error.exitCode !== 0 && wantsJson())
+      say(JSON.stringify({ error: { code: "bad-use", message: refusalText(error) } }));
   }
+}
+
+function wantsJson(): boolean {
+  return process.argv.includes("--json");
+}
+
+/** Commander's own words, without its mark; where it has only shown the help there are none. */
+function refusalText({ code, message }: CommanderError): string {
+  if (code === "commander.help") return "A command is missing: --help lists them.";
+  return message.replace(/^error: /, "");
 }
 
 /** The connection closes a moment before the process is gone and its data folder free. */
