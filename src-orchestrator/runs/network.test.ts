@@ -38,6 +38,16 @@ const session = (fleet: Fleet, number: number) => fleet.computer(number).session
 const resumed = (fleet: Fleet) => said(fleet, "assign").at(-1)?.resumeStep;
 
 describe("forming", () => {
+  test("who waits is told how many computers are missing, and what nobody holds", () => {
+    const fleet = new Fleet(testRun(), 3);
+    const detail = () => runView(fleet.state, [], 0).detail;
+    expect(detail()).toBe("Waiting for 3 more computers: slices 1, 2, 3 are looking for homes.");
+    fleet.join(0);
+    expect(detail()).toBe("Waiting for 2 more computers: 1 of the 3 that it needs is here.");
+    fleet.join(1);
+    expect(detail()).toBe("Waiting for 1 more computer: 2 of the 3 that it needs are here.");
+  });
+
   test("nothing is assigned until every stage has a node", () => {
     const fleet = new Fleet(testRun(), 3);
     fleet.join(0);

@@ -144,9 +144,16 @@ function steps(count: number): string {
   return `${count} ${count === 1 ? "step" : "steps"}`;
 }
 
-/** People count from 1, and call a stage a slice. */
-function seeking({ stages }: NetworkState): string {
+/**
+ * What of the model nobody holds; people count from 1, and call a stage a slice. While computers that are here
+ * hold nothing yet, more slices are open than computers are missing: then the computers are counted.
+ */
+function seeking({ stages, nodes }: NetworkState): string {
   const open = stages.flatMap((stage, index) => (stage.holder === null ? [index + 1] : []));
+  if (open.length > stages.length - nodes.size)
+    return nodes.size === 1
+      ? `1 of the ${stages.length} that it needs is here.`
+      : `${nodes.size} of the ${stages.length} that it needs are here.`;
   return open.length === 1
     ? `slice ${open[0]} is looking for a home.`
     : `slices ${open.join(", ")} are looking for homes.`;
