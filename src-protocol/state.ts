@@ -124,7 +124,18 @@ export const chainState = z.strictObject({
   detail: z.string(),
 });
 
-export const activityEntry = z.strictObject({ at: z.int().nonnegative(), text: z.string() });
+/**
+ * What an entry of the activity is about: work by the rules, work by somebody's `hand` or agent, the network,
+ * `money` with the keys that it is paid to, and what of this `computer` and its processes is worth a word.
+ */
+export const activityKind = z.enum(["work", "hand", "network", "money", "computer"]);
+export type ActivityKind = z.infer<typeof activityKind>;
+
+export const activityEntry = z.strictObject({
+  at: z.int().nonnegative(),
+  kind: activityKind,
+  text: z.string(),
+});
 
 export const daemonState = z.strictObject({
   version: z.string(),

@@ -12,9 +12,10 @@ export const SCREENS = [
 ] as const;
 export type Screen = (typeof SCREENS)[number];
 
-/** The screen that the address names: `#schedule`. Anything else is Home. */
+/** The screen that the address names: `#schedule`, or `#activity/money` with what is shown there. Anything else is Home. */
 export function screenOf(hash: string): Screen {
-  return SCREENS.find((screen) => hash === `#${screen}`) ?? "home";
+  const [name] = hash.split("/");
+  return SCREENS.find((screen) => name === `#${screen}`) ?? "home";
 }
 
 export function useScreen(): Screen {

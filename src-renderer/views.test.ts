@@ -166,5 +166,6 @@ test("keys move within the week and never out of it", () => {
 
 test("an unknown address is Home", () => {
   expect(screenOf("#schedule")).toBe("schedule");
+  expect(screenOf("#activity/money")).toBe("activity");
   expect(screenOf("#nowhere")).toBe("home");
 });

@@ -66,7 +66,6 @@ export interface HandlerPorts {
   };
   readonly wallet: Pick<WalletDesk, "list" | "create" | "take" | "backup" | "use" | "keep" | "payout">;
   state(): DaemonState;
-  note(text: string): void;
   /** The owner's first yes is stored, and holds from now on; nothing when it was given before. */
   setUp(): void;
   loginUrl(): string;

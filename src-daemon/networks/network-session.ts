@@ -139,7 +139,7 @@ export class NetworkSession {
         onBytes: (sent, received) => ports.onBytes(sent, received),
         onProviderFault: (provider, ending) => ports.onProviderFault(provider, ending),
         onProblem: (name, problem) => live.problem(name, problem),
-        onNote: (text) => live.note(text),
+        onNote: (text) => live.note("computer", text),
         onProcesses: (list) => ports.onProcesses(list),
       },
     });
@@ -153,7 +153,7 @@ export class NetworkSession {
       .map(({ hotkey }) => hotkey.address)
       .filter((address) => address !== own.address);
     this.#live.begin(view, new Set(neighbours), asset);
-    if (note !== null) this.#live.note(note);
+    if (note !== null) this.#live.note("work", note);
     return this.#supervisor.start();
   }
 
@@ -194,7 +194,7 @@ export class NetworkSession {
   async claim(): Promise<ClaimOutcome> {
     const outcome = await this.accounts.claim();
     for (const { amountRao, asset, status } of [outcome, ...outcome.others])
-      this.#live.note(`${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed: ${status}.`);
+      this.#live.note("money", `${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed: ${status}.`);
     this.#earnings.now();
     return outcome;
   }

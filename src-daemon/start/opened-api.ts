@@ -89,7 +89,6 @@ export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: 
     wallet: walletDesk(parts),
     writer,
     state: () => live.get(),
-    note: (text) => live.note(text),
     setUp() {
       if (setUp.isDone) return;
       firstYes();
@@ -140,7 +139,7 @@ function walletDesk({ ground, own, chain, watching, working }: ApiParts): Wallet
     ask: (request) => askWallet(request),
     async changed() {
       live.hotkey(own.hotkey.address);
-      live.note(ownKeyText(own));
+      live.note("money", ownKeyText(own));
       await chain.again();
       // What the network's start comes to is told as its problem.
       await working.membership.reopen("the key or the payout address was changed").catch(() => undefined);

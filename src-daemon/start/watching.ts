@@ -48,9 +48,9 @@ export function startWatching(
   );
   chain.tell(live);
   const replaced = keyReplaced(formerKeys.last(), own.hotkey.address);
-  if (replaced !== null) live.note(replaced);
+  if (replaced !== null) live.note("money", replaced);
   // Told once, by whoever made the key; `wallet.list` and `tah doctor` say it at any time.
-  if (own.created) live.note(`A new hotkey was made. ${atRest.text}`);
+  if (own.created) live.note("money", `A new hotkey was made. ${atRest.text}`);
   const reading = new DataReading({
     isWorking: () => policy.decision.action === "run",
     show: (progress) => live.reading(progress),

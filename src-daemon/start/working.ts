@@ -69,7 +69,7 @@ export function prepareWork(
       return new NetworkSession(plan, ports);
     },
     onKnown: (known, offer) => live.known(known, offer),
-    onNote: (text) => live.note(text),
+    onNote: (text) => live.note("network", text),
     onProblem: (failure) => live.problem("network", failure === null ? null : failure.body()),
     now: Date.now,
     mayOpen: () => setUp.isDone,
@@ -92,7 +92,7 @@ export function prepareWork(
       return probeProvider({ script: PROBE_SCRIPT, provider, threads, timeoutMs: PROBE_MS, onLine }, signal);
     },
     onProvider: (provider) => membership.use(provider),
-    onNote: (text) => live.note(text),
+    onNote: (text) => live.note("computer", text),
     onFault: (error) => log.warn({ err: error }, "the providers could not be tested"),
     now: Date.now,
   });

@@ -130,6 +130,15 @@ describe("the activity list", () => {
     expect(live.get().activity.map(({ text }) => text)).toEqual(said.toReversed());
   });
 
+  it("tells a pause by somebody's hand from one by the rules", () => {
+    const override = { action: "pause", since: 5, until: 60_000, by: "cli" } as const;
+    live.policy({ decision: paused, rules: ALWAYS, override });
+    live.policy({ decision: running, rules: ALWAYS, override: null });
+    live.policy({ decision: paused, rules: ALWAYS, override: null });
+    live.note("money", "1 test unit was claimed.");
+    expect(live.get().activity.map(({ kind }) => kind)).toEqual(["money", "work", "work", "hand"]);
+  });
+
   it("says nothing while the daemon ends", () => {
     live.run(view());
     said.length = 0;

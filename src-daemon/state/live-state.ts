@@ -3,7 +3,7 @@ import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { LoadingProgress } from "../../src-protocol/loading.ts";
 import { explain } from "../../src-protocol/reason-text.ts";
-import type { DaemonState } from "../../src-protocol/state.ts";
+import type { ActivityKind, DaemonState } from "../../src-protocol/state.ts";
 import { situationText } from "../../src-protocol/why.ts";
 import { activityBetween } from "./activity.ts";
 import { EMBEDDED_CHAIN, nothingEarned } from "./initial-state.ts";
@@ -51,9 +51,9 @@ export class LiveState {
     this.#change((state) => this.#withNode(state));
   }
 
-  note(text: string): void {
+  note(kind: ActivityKind, text: string): void {
     this.#ports.onActivity(text);
-    this.store.note(text);
+    this.store.note(kind, text);
   }
 
   policy(
@@ -170,6 +170,6 @@ export class LiveState {
       after.decision.action === "pause"
         ? situationText(after, this.#ports.now())
         : explain(after.decision, this.#ports.now());
-    for (const line of activityBetween(before, after, reason)) this.note(line);
+    for (const { kind, text } of activityBetween(before, after, reason)) this.note(kind, text);
   }
 }

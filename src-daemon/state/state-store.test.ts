@@ -81,7 +81,7 @@ describe("the state tree", () => {
 
   it("keeps the fifty newest lines of activity", () => {
     const store = new StateStore(initial, Date.now);
-    for (let line = 0; line < 60; line += 1) store.note(`line ${line}`);
+    for (let line = 0; line < 60; line += 1) store.note("work", `line ${line}`);
     expect(store.get().activity).toHaveLength(50);
     expect(store.get().activity[0]?.text).toBe("line 59");
   });

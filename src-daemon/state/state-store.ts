@@ -1,6 +1,6 @@
 import { diff } from "../../src-protocol/patch.ts";
 import type { Json, PatchOperation } from "../../src-protocol/patch.ts";
-import type { DaemonState } from "../../src-protocol/state.ts";
+import type { ActivityKind, DaemonState } from "../../src-protocol/state.ts";
 
 /** Clients get at most ten patches a second. */
 export const PATCH_EVERY_MS = 100;
@@ -43,8 +43,8 @@ export class StateStore {
   }
 
   /** Adds a line to the activity list: plain words for a person. */
-  note(text: string): void {
-    const entry = { at: this.#now(), text };
+  note(kind: ActivityKind, text: string): void {
+    const entry = { at: this.#now(), kind, text };
     this.update((state) => ({ ...state, activity: [entry, ...state.activity].slice(0, ACTIVITY_ENTRIES) }));
   }
 

@@ -5,10 +5,10 @@ const at = (day: number, hour: number) => new Date(2026, 10, day, hour, 5, 9).ge
 
 test("entries stand under their day, newest first", () => {
   const activity = [
-    { at: at(28, 7), text: "Working" },
-    { at: at(27, 23), text: "Training goes on from step 5." },
-    { at: at(27, 22), text: "Paused" },
-    { at: at(20, 1), text: "Joined." },
+    { at: at(28, 7), kind: "work" as const, text: "Working" },
+    { at: at(27, 23), kind: "work" as const, text: "Training goes on from step 5." },
+    { at: at(27, 22), kind: "hand" as const, text: "Paused" },
+    { at: at(20, 1), kind: "network" as const, text: "Joined." },
   ];
   expect(
     byDay(activity, at(28, 9)).map(({ day, entries }) => [day, entries.map(({ clock }) => clock)]),

@@ -6,24 +6,41 @@ import { useDashboard } from "../bridge/dashboard.ts";
 import controls from "../parts/controls.module.css";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { useRows } from "../parts/rows-of.ts";
+import { type ActivityFilter, isShown } from "./activity-filter.ts";
 import { dayText } from "./by-day.ts";
+import { NothingShown } from "./filter-bar.tsx";
 import styles from "./activity.module.css";
 import { clock } from "../parts/format.ts";
 
 const ASK_EVERY_MS = 5_000;
 const SHOWN = 30;
+/** Among so many the few of a filter are looked for. */
+const LOOKED_THROUGH = 1_000;
 
 /** When it began to work or to wait, why, and by whom: also before it was started last. */
-export function ChangesCard({ now }: { now: number }) {
+export function ChangesCard({
+  now,
+  filter,
+  onAll,
+}: {
+  now: number;
+  filter: ActivityFilter;
+  onAll: () => void;
+}) {
   const connection = useDashboard(({ connection }) => connection);
   const decision = useDashboard(({ state }) => state?.decision);
-  const ask = async () => (await getBridge().call("history.changes", { limit: SHOWN })).changes;
+  const isFiltered = filter.kind === "hand" || filter.text.trim() !== "";
+  const limit = isFiltered ? LOOKED_THROUGH : SHOWN;
+  const ask = async () => (await getBridge().call("history.changes", { limit })).changes;
   const { rows, failure } = useRows(
     ask,
-    `${connection} ${decision?.action} ${decision?.reasons.join()}`,
+    `${connection} ${decision?.action} ${decision?.reasons.join()} ${limit}`,
     ASK_EVERY_MS,
   );
-  const days = Map.groupBy(saidOnce(rows ?? []), ({ at }) => dayText(at, now));
+  const shown = saidOnce(rows ?? [])
+    .filter(({ kind, text }) => isShown(filter, kind, text))
+    .slice(0, SHOWN);
+  const days = Map.groupBy(shown, ({ at }) => dayText(at, now));
   return (
     <section className={controls["card"]} aria-labelledby="changes-title">
       <div className={controls["cardHead"]}>
@@ -34,6 +51,9 @@ export function ChangesCard({ now }: { now: number }) {
       </div>
       {failure !== null && <FailureNotice failure={failure} />}
       {rows?.length === 0 && <p className={controls["empty"]}>{say("Nothing is written down yet.")}</p>}
+      {rows !== null && rows.length > 0 && shown.length === 0 && (
+        <NothingShown filter={filter} onAll={onAll} />
+      )}
       {[...days].map(([day, changes]) => (
         <section key={day} aria-label={day} className={styles["day"]}>
           <h3>{day}</h3>
@@ -52,8 +72,14 @@ export function ChangesCard({ now }: { now: number }) {
 }
 
 /** What is said again while it only loads or begins is said once, where it began; newest first. */
-function saidOnce(changes: readonly StateChange[]): { at: number; text: string }[] {
-  const said = changes.map((change) => ({ at: change.at, text: textOf(change) }));
+function saidOnce(
+  changes: readonly StateChange[],
+): { at: number; kind: "work" | "hand"; text: string }[] {
+  const said = changes.map((change) => ({
+    at: change.at,
+    kind: change.who === null ? ("work" as const) : ("hand" as const),
+    text: textOf(change),
+  }));
   return said.filter(({ text }, index) => text !== said[index + 1]?.text);
 }
 

@@ -2,15 +2,18 @@ import { say } from "../../src-protocol/say.ts";
 import controls from "./controls.module.css";
 import styles from "./range-choice.module.css";
 
-/** Which time is shown: a few words side by side, one of them chosen. */
+/** A few words side by side, one of them chosen. */
 export function RangeChoice<Range extends string>({
   name,
+  legend = say("Which time"),
   names,
   value,
   onChange,
 }: {
   /** Of the group, once on a page. */
   name: string;
+  /** What is chosen, for who does not see it. */
+  legend?: string;
   /** Phrases, in order. */
   names: Readonly<Record<Range, string>>;
   value: Range;
@@ -18,7 +21,7 @@ export function RangeChoice<Range extends string>({
 }) {
   return (
     <fieldset className={styles["ranges"]}>
-      <legend className={controls["hidden"]}>{say("Which time")}</legend>
+      <legend className={controls["hidden"]}>{legend}</legend>
       {(Object.entries(names) as [Range, string][]).map(([range, text]) => (
         <label key={range}>
           <input type="radio" name={name} checked={range === value} onChange={() => onChange(range)} />
