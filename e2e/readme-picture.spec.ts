@@ -29,7 +29,7 @@ test("the pictures of the README", async ({ dashboard, daemon }) => {
   await picture(dashboard, "schedule");
 
   await goTo(dashboard, "Earnings");
-  await dashboard.getByRole("button", { name: "Claim", exact: true }).click();
+  await dashboard.getByRole("button", { name: /^Claim\b/ }).click();
   await expect(dashboard.getByText(/Paid: /)).toBeVisible();
   await dashboard.getByRole("radio", { name: "Today" }).check();
   await expect(dashboard.getByRole("region", { name: "Arrived, as a table" })).toBeVisible({

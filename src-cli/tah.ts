@@ -42,6 +42,7 @@ import { addPayoutCommand } from "./payout-command.ts";
 import { askedPrice, pricesText } from "./price-command.ts";
 import { addChainCommands } from "./chain-command.ts";
 import { addDashboardCommand } from "./dashboard-command.ts";
+import { addGlossaryCommand } from "./glossary-command.ts";
 import { addLedgerCommands } from "./ledger-command.ts";
 import { addLogCommand } from "./log-command.ts";
 import { addModelCommands } from "./model-command.ts";
@@ -72,6 +73,7 @@ const BAD_USE: ReadonlySet<string> = new Set([
   "invitation-malformed",
   "invitation-checksum",
   "no-such-stage",
+  "no-such-word",
   "no-such-steps",
   "data-needed",
   "model-needed",
@@ -461,6 +463,7 @@ program
     process.exitCode = await up(words);
   });
 
+addGlossaryCommand(program, say);
 addLogCommand(program, say);
 addServiceCommands(program, say);
 addDashboardCommand(program, say);

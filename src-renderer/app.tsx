@@ -18,6 +18,7 @@ import {
   WalletIcon,
 } from "./parts/icons.tsx";
 import { Activity } from "./activity/activity.tsx";
+import { Glossary } from "./glossary/glossary.tsx";
 import { Model } from "./model/model.tsx";
 import { Wallet } from "./wallet/wallet.tsx";
 import { Settings } from "./settings/settings.tsx";
@@ -30,7 +31,11 @@ import { ThemeSwitch } from "./frame/theme-switch.tsx";
 import { TopLine } from "./frame/top-line.tsx";
 import { FailureNotice } from "./parts/failure-notice.tsx";
 
-const RAIL: Record<Screen, { title: string; icon: ComponentType; content: ComponentType }> = {
+interface Page {
+  readonly title: string;
+  readonly content: ComponentType;
+}
+const RAIL: Record<(typeof SCREENS)[number], Page & { readonly icon: ComponentType }> = {
   home: { title: phrase("Home"), icon: HomeIcon, content: Home },
   schedule: { title: phrase("Schedule"), icon: ScheduleIcon, content: Schedule },
   earnings: { title: phrase("Earnings"), icon: EarningsIcon, content: Earnings },
@@ -40,6 +45,7 @@ const RAIL: Record<Screen, { title: string; icon: ComponentType; content: Compon
   activity: { title: phrase("Activity"), icon: ActivityIcon, content: Activity },
   settings: { title: phrase("Settings"), icon: SettingsIcon, content: Settings },
 };
+const PAGES: Record<Screen, Page> = { ...RAIL, glossary: { title: phrase("Glossary"), content: Glossary } };
 
 export function App() {
   const screen = useScreen();
@@ -48,7 +54,7 @@ export function App() {
   const problem = useDashboard(({ state }) => state?.problem ?? null);
   const isNew = useDashboard(({ state }) => state?.decision.reasons[0] === "not-set-up");
   const heading = useRef<HTMLHeadingElement>(null);
-  const { title, content: Content } = RAIL[screen];
+  const { title, content: Content } = PAGES[screen];
 
   // A reader's place moves to the new screen; on the first one it stays at the top of the page.
   useEffect(() => {

@@ -10,12 +10,14 @@ export const SCREENS = [
   "activity",
   "settings",
 ] as const;
-export type Screen = (typeof SCREENS)[number];
+/** Beside the screens that the rail leads to: a page that others lead to. */
+const PAGES = [...SCREENS, "glossary"] as const;
+export type Screen = (typeof PAGES)[number];
 
 /** The screen that the address names: `#schedule`, or `#activity/money` with what is shown there. Anything else is Home. */
 export function screenOf(hash: string): Screen {
   const [name] = hash.split("/");
-  return SCREENS.find((screen) => name === `#${screen}`) ?? "home";
+  return PAGES.find((screen) => name === `#${screen}`) ?? "home";
 }
 
 export function useScreen(): Screen {

@@ -14,8 +14,8 @@ import { clock } from "../parts/format.ts";
 
 const ASK_EVERY_MS = 5_000;
 const SHOWN = 30;
-/** Among so many the few of a filter are looked for. */
-const LOOKED_THROUGH = 1_000;
+/** Among so many are those of a filter. */
+const ASKED = 500;
 
 /** When it began to work or to wait, why, and by whom: also before it was started last. */
 export function ChangesCard({
@@ -29,12 +29,10 @@ export function ChangesCard({
 }) {
   const connection = useDashboard(({ connection }) => connection);
   const decision = useDashboard(({ state }) => state?.decision);
-  const isFiltered = filter.kind === "hand" || filter.text.trim() !== "";
-  const limit = isFiltered ? LOOKED_THROUGH : SHOWN;
-  const ask = async () => (await getBridge().call("history.changes", { limit })).changes;
+  const ask = async () => (await getBridge().call("history.changes", { limit: ASKED })).changes;
   const { rows, failure } = useRows(
     ask,
-    `${connection} ${decision?.action} ${decision?.reasons.join()} ${limit}`,
+    `${connection} ${decision?.action} ${decision?.reasons.join()}`,
     ASK_EVERY_MS,
   );
   const shown = saidOnce(rows ?? [])

@@ -1,8 +1,9 @@
 import { heard, phrase, say } from "../../src-protocol/say.ts";
 import { useState } from "react";
 import { type FailureBody, failureBody } from "../../src-protocol/failure.ts";
-import type { ClaimRow } from "../../src-protocol/state.ts";
+import type { ClaimRow, DaemonState } from "../../src-protocol/state.ts";
 import { getBridge } from "../bridge/bridge.ts";
+import { claimable } from "./claimable.ts";
 import styles from "./claim-button.module.css";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
@@ -22,11 +23,12 @@ const CAPITAL: Record<ClaimRow["status"], string> = {
   refused: phrase("Refused"),
 };
 
-/** Claims all that is pending, and says what came of it. */
-export function ClaimButton({ accruedRao }: { accruedRao: string }) {
+/** Claims all that is pending, says how much that is, and what came of it. */
+export function ClaimButton({ earnings }: { earnings: DaemonState["earnings"] }) {
   const [claiming, setClaiming] = useState<Claiming>({ step: "idle" });
   const isOpen = useDashboard(({ connection }) => connection === "open");
-  const nothing = accruedRao === "0" || !isOpen;
+  const { isAny, rao } = claimable(earnings);
+  const nothing = !isAny || !isOpen;
 
   const claim = async () => {
     // Stays focusable while it does nothing: a reader must find it and hear why.
@@ -47,12 +49,16 @@ export function ClaimButton({ accruedRao }: { accruedRao: string }) {
         aria-disabled={nothing || claiming.step === "asking"}
         onClick={() => void claim()}
       >
-        {claiming.step === "asking" ? say("Claiming …") : say("Claim")}
+        {claiming.step === "asking"
+          ? say("Claiming …")
+          : nothing || rao === null
+            ? say("Claim")
+            : say("Claim {amount}", { amount: money(rao, earnings.asset) })}
       </button>
       <output className={controls["hint"]}>
         {claiming.step === "claimed" && said(claiming.claim)}
         {claiming.step === "idle" &&
-          accruedRao === "0" &&
+          !isAny &&
           say("Nothing to claim yet. It grows with every finished step.")}
       </output>
       {claiming.step === "refused" && <FailureNotice failure={claiming.failure} />}

@@ -9,6 +9,7 @@ import { amount, count, moment, shortened, unitOf } from "../parts/format.ts";
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { SHOWN_LATER } from "../parts/shown-later.ts";
+import { Word } from "../parts/word.tsx";
 import { Heard } from "../parts/heard.tsx";
 
 const ask = async () => (await getBridge().call("earnings.claims", {})).claims;
@@ -33,7 +34,7 @@ export function ClaimTable() {
     <section className={controls["card"]} aria-labelledby="claims-title">
       <div className={controls["cardHead"]}>
         <h2 id="claims-title" className={controls["cardTitle"]}>
-          {say("Claims")}
+          <Word is="claim">{say("Claims")}</Word>
         </h2>
       </div>
       {failure !== null && isOpen && <FailureNotice failure={failure} />}

@@ -16,6 +16,7 @@ import { ArrivedCard } from "./arrived-card.tsx";
 import { EarnedChart } from "./earned-chart.tsx";
 import { PriceCard } from "./price-card.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
+import { Word } from "../parts/word.tsx";
 import { Heard } from "../parts/heard.tsx";
 
 /** What did I earn, and for which work? */
@@ -39,7 +40,7 @@ export function Earnings() {
       <div className={styles["top"]}>
         <section className={controls["card"]} aria-labelledby="pending-title">
           <h2 id="pending-title" className={styles["label"]}>
-            {say("Pending")}
+            <Word is="pending">{say("Pending")}</Word>
           </h2>
           <p className={styles["amount"]} title={`${formatTao(BigInt(earnings.accruedRao))} ${unit}`}>
             <span data-testid="accrued">{amount(earnings.accruedRao)}</span> <small>{unit}</small>
@@ -67,7 +68,7 @@ export function Earnings() {
               )}
             </p>
           )}
-          <ClaimButton accruedRao={earnings.accruedRao} />
+          <ClaimButton earnings={earnings} />
         </section>
         <section className={controls["card"]} aria-labelledby="claimed-title">
           <h2 id="claimed-title" className={styles["label"]}>
@@ -84,13 +85,17 @@ export function Earnings() {
           </h2>
           <dl className={styles["account"]}>
             <div>
-              <dt>{say("Your key (hotkey)")}</dt>
+              <dt>
+                <Word is="hotkey">{say("Your key (hotkey)")}</Word>
+              </dt>
               <dd>
                 <CopyText text={earnings.hotkey} what={say("hotkey")} />
               </dd>
             </div>
             <div>
-              <dt>{say("Payout address")}</dt>
+              <dt>
+                <Word is="payoutAddress">{say("Payout address")}</Word>
+              </dt>
               <dd>
                 {earnings.payoutColdkey === earnings.hotkey ? (
                   <>
@@ -111,7 +116,11 @@ export function Earnings() {
               </div>
             )}
             <div>
-              <dt>{chain.source === "chain" ? say("Chain") : say("Network clock")}</dt>
+              <dt>
+                <Word is={chain.source === "chain" ? "chain" : "block"}>
+                  {chain.source === "chain" ? say("Chain") : say("Network clock")}
+                </Word>
+              </dt>
               <dd>
                 {chain.connected ? say("block {block}", { block: count(chain.block) }) : say("not reached")}
               </dd>

@@ -9,6 +9,7 @@ import { amount, clock, count, dayAndMonth, moment, type Asset, unitOf } from ".
 import { useRows } from "../parts/rows-of.ts";
 import { TableBox } from "../parts/table-box.tsx";
 import { type ReceiptHour, receiptHours } from "./receipt-hours.ts";
+import { Word } from "../parts/word.tsx";
 import { SHOWN_LATER } from "../parts/shown-later.ts";
 import styles from "./receipt-table.module.css";
 
@@ -31,7 +32,7 @@ export function ReceiptTable() {
     <section className={controls["card"]} aria-labelledby="receipts-title">
       <div className={controls["cardHead"]}>
         <h2 id="receipts-title" className={controls["cardTitle"]}>
-          {say("Receipts")}
+          <Word is="receipt">{say("Receipts")}</Word>
         </h2>
         <p className={controls["hint"]}>
           {say("One for each piece of work, signed by you and by the home that used it.")}

@@ -7,6 +7,7 @@ import { useWorkedHours } from "../earnings/worked-hours.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
 import { amount, count, decimals, duration, lossText, rate, unitOf } from "../parts/format.ts";
+import { Word } from "../parts/word.tsx";
 import styles from "./today-card.module.css";
 
 /** Is it running, until when, and what has it earned: the short, honest report. */
@@ -53,10 +54,13 @@ export function TodayCard() {
         <Figure name={say("Speed, tokens a second")} value={rate(run?.tokensPerSecond ?? null)}>
           {run === null ? say("no run yet") : say("step {step}", { step: count(run.step) })}
         </Figure>
-        <Figure name={say("Loss")} value={lossText(run?.loss ?? null)} testId="loss">
+        <Figure name={<Word is="loss">{say("Loss")}</Word>} value={lossText(run?.loss ?? null)} testId="loss">
           {lossNote(run)}
         </Figure>
-        <Figure name={say("Held-out loss")} value={lossText(run?.heldOutLoss ?? null)}>
+        <Figure
+          name={<Word is="heldOutLoss">{say("Held-out loss")}</Word>}
+          value={lossText(run?.heldOutLoss ?? null)}
+        >
           {say("on text it never trained on")}
         </Figure>
       </dl>
@@ -80,7 +84,7 @@ function Figure({
   testId,
   children,
 }: {
-  name: string;
+  name: ReactNode;
   value: string;
   isFirst?: true;
   testId?: string;

@@ -1,6 +1,7 @@
 import { say } from "../../src-protocol/say.ts";
 import controls from "../parts/controls.module.css";
 import { useDashboard } from "../bridge/dashboard.ts";
+import { Word } from "../parts/word.tsx";
 import { rough } from "../parts/format.ts";
 import styles from "./tower.module.css";
 import { TowerList } from "./tower-list.tsx";
@@ -19,7 +20,9 @@ export function Tower() {
         </h2>
         {run !== null && (
           <p className={controls["hint"]}>
-            {say("{count} parameters", { count: rough(run.parameterCount) })}
+            <Word is="parameters">
+              {say("{count} parameters", { count: rough(run.parameterCount) })}
+            </Word>
           </p>
         )}
       </div>
@@ -37,6 +40,7 @@ export function Tower() {
           )}
           <p className={styles["more"]}>
             <a href="#model">{say("What is trained, and for whom")}</a>
+            <a href="#glossary">{say("What a slice is, and other words")}</a>
           </p>
         </>
       )}

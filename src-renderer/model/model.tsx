@@ -12,6 +12,7 @@ import { choicesText, shapeText } from "./model-text.ts";
 import styles from "./model.module.css";
 import { WritesCard } from "./writes-card.tsx";
 import { Heard } from "../parts/heard.tsx";
+import { Word } from "../parts/word.tsx";
 
 /** What is trained, for whom, and how far is it? */
 export function Model() {
@@ -51,13 +52,13 @@ export function Model() {
             <Row name={say("Learns from")}>
               <span lang="en">{run.corpus}</span>
             </Row>
-            <Row name={say("Size")}>
+            <Row name={<Word is="parameters">{say("Size")}</Word>}>
               {say("{count} parameters, {shape}", {
                 count: rough(run.parameterCount),
                 shape: shapeText(run.model),
               })}
             </Row>
-            <Row name={say("So far")}>
+            <Row name={<Word is="step">{say("So far")}</Word>}>
               {run.steps === null
                 ? say("{step} steps, {tokens} tokens", {
                     step: count(run.step),
@@ -69,11 +70,11 @@ export function Model() {
                     tokens: rough(run.step * run.tokensPerStep),
                   })}
             </Row>
-            <Row name={say("Loss")}>
+            <Row name={<Word is="loss">{say("Loss")}</Word>}>
               {lossText(run.loss)}
               {run.loss !== null && <Hint>{choicesText(run.loss)}</Hint>}
             </Row>
-            <Row name={say("Held-out loss")}>
+            <Row name={<Word is="heldOutLoss">{say("Held-out loss")}</Word>}>
               {lossText(run.heldOutLoss)}
               <Hint>{say("on text that it never trains on: whether it learned, or only remembers")}</Hint>
             </Row>
@@ -83,7 +84,9 @@ export function Model() {
         <section className={controls["card"]} aria-labelledby="slices-title">
           <div className={controls["cardHead"]}>
             <h2 id="slices-title" className={controls["cardTitle"]}>
-              {say("{count, plural, one {# slice} other {# slices}}", { count: run.stages.length })}
+              <Word is="slice">
+                {say("{count, plural, one {# slice} other {# slices}}", { count: run.stages.length })}
+              </Word>
             </h2>
             <p className={controls["hint"]}>{say("yours is lit")}</p>
           </div>
@@ -102,6 +105,9 @@ export function Model() {
       </div>
       <WritesCard isHere={network.kind === "embedded"} />
       <LossChart />
+      <p className={controls["hint"]}>
+        <a href="#glossary">{say("All words of this app, explained")}</a>
+      </p>
     </>
   );
 }

@@ -4,6 +4,7 @@ import { awayText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
 import { useNow } from "../parts/clock-now.ts";
 import controls from "../parts/controls.module.css";
+import { Word } from "../parts/word.tsx";
 import { LoadingBar } from "./loading-bar.tsx";
 import styles from "./network.module.css";
 
@@ -37,7 +38,7 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
           </p>
           <LoadingBar />
           <Rows>
-            <Row name={say("Operated by")}>{operator === "" ? say("it does not say") : operator}</Row>
+            <Row name={<Word is="operator">{say("Operated by")}</Word>}>{operator === "" ? say("it does not say") : operator}</Row>
             <Row name={say("Address")}>{url}</Row>
           </Rows>
         </>

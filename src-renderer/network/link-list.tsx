@@ -11,6 +11,7 @@ import { mbitText } from "../../src-protocol/network-text.ts";
 import type { NetworkView } from "../../src-protocol/networks.ts";
 import controls from "../parts/controls.module.css";
 import styles from "./network.module.css";
+import { Word } from "../parts/word.tsx";
 import { Heard } from "../parts/heard.tsx";
 
 /** How each neighbour in the pipeline is reached, how fast, and why not better. */
@@ -21,7 +22,7 @@ export function LinkList({ network: { links, kind } }: { network: NetworkView })
     <section className={controls["card"]} aria-labelledby="links-title">
       <div className={controls["cardHead"]}>
         <h2 id="links-title" className={controls["cardTitle"]}>
-          {say("Links")}
+          <Word is="link">{say("Links")}</Word>
         </h2>
         <p className={controls["hint"]}>{say("to the slices before and after yours")}</p>
       </div>
@@ -54,7 +55,13 @@ function LinkRow({ link }: { link: LinkReport }) {
     <li data-kind={link.kind}>
       <div>
         <h3 className={styles["linkName"]}>{neighbourName(link)}</h3>
-        <p className={styles["linkKind"]}>{say(LINK_WORDS[link.kind])}</p>
+        <p className={styles["linkKind"]}>
+          {link.kind === "this computer" ? (
+            say(LINK_WORDS[link.kind])
+          ) : (
+            <Word is={link.kind}>{say(LINK_WORDS[link.kind])}</Word>
+          )}
+        </p>
       </div>
       <dl className={styles["figures"]}>
         <div>

@@ -92,6 +92,9 @@ export function Settings() {
           <CountryChoice country={state.rules.country} />
         </section>
         <QuitCard version={state.version} />
+        <p className={controls["hint"]}>
+          <a href="#glossary">{say("All words of this app, explained")}</a>
+        </p>
       </div>
     </div>
   );

@@ -13,6 +13,7 @@ import { KeyDialog } from "./key-dialog.tsx";
 import { keyAt, passwordProblem } from "./key-names.ts";
 import { NewPassword, NOTHING_TYPED, OldPassword } from "./new-password.tsx";
 import { saveFile } from "./save-file.ts";
+import { Word } from "../parts/word.tsx";
 import type { WalletList } from "./wallet.tsx";
 import styles from "./wallet.module.css";
 
@@ -38,7 +39,7 @@ export function KeyCard({
         )}
       </p>
       <Rows>
-        <Row name={say("Address (hotkey)")}>
+        <Row name={<Word is="hotkey">{say("Address (hotkey)")}</Word>}>
           <span data-testid="hotkey">
             <CopyText text={address} what={say("address of your key")} />
           </span>

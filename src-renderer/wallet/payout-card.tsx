@@ -5,6 +5,7 @@ import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { useAction } from "../parts/use-action.ts";
+import { Word } from "../parts/word.tsx";
 import type { WalletList } from "./wallet.tsx";
 import styles from "./wallet.module.css";
 
@@ -14,7 +15,7 @@ export function PayoutCard({ list, onChanged }: { list: WalletList; onChanged: (
   return (
     <section className={controls["card"]} aria-labelledby="payout-title">
       <h2 id="payout-title" className={controls["cardTitle"]}>
-        {say("Paid to")}
+        <Word is="payoutAddress">{say("Paid to")}</Word>
       </h2>
       <p className={styles["text"]}>
         {payoutColdkey === null

@@ -6,6 +6,7 @@ import { getBridge } from "../bridge/bridge.ts";
 import controls from "../parts/controls.module.css";
 import { CopyText } from "../parts/copy-text.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
+import { Word } from "../parts/word.tsx";
 import { useAction } from "../parts/use-action.ts";
 import { KeyDialog } from "./key-dialog.tsx";
 import { NewKey } from "./new-key.tsx";
@@ -106,7 +107,11 @@ function KeyRow({ kind, row, use = null }: { kind: "coldkey" | "hotkey"; row: Li
     <li>
       <div className={styles["key"]}>
         <span className={styles["keyName"]}>
-          {kind === "coldkey" ? say("Coldkey") : say("Hotkey {name}", { name: row.name })}
+          {kind === "coldkey" ? (
+            <Word is="coldkey">{say("Coldkey")}</Word>
+          ) : (
+            say("Hotkey {name}", { name: row.name })
+          )}
           {HOLDS[row.holds] !== "" && <small>{say(HOLDS[row.holds])}</small>}
         </span>
         <span>
