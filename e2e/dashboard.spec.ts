@@ -242,7 +242,7 @@ test("what was earned is claimed, once, and marked as worth nothing", async ({ d
   await goTo(dashboard, "Earnings");
   await expect(dashboard.getByText("Test units, worth nothing.")).toBeVisible();
   await expect(dashboard.getByTestId("accrued")).not.toHaveText("0", { timeout: 30_000 });
-  await dashboard.getByRole("button", { name: /^Claim\b/ }).click();
+  await dashboard.getByRole("button", { name: /^Claim [\d.]+ test units$/ }).click();
   await expect(dashboard.getByText(/Paid: [\d.]+ test units for [\d,]+ receipts\./)).toBeVisible();
   await expect(dashboard.getByTestId("claimed")).not.toHaveText("0");
   await expect(

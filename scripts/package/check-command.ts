@@ -12,11 +12,13 @@ import {
   contentsOf,
   contentsProblems,
   listProblems,
+  MIB,
   mib,
   readContentsList,
   type Contents,
   type ContentsList,
 } from "./contents.ts";
+import { nativeLines } from "./native-files.ts";
 import { missingModules } from "./missing-modules.ts";
 import { NODE_VERSION, nodeVersionProblems, nodeVersions } from "./node-runtime.ts";
 import { productVersion } from "./product-version.ts";
@@ -28,15 +30,18 @@ import { TARGETS, hostTarget, parseTarget, targetName, type Target } from "./tar
  * that is not on the list. `--all` stages every platform (npm fetches their Node, about 200 MB).
  */
 const root = join(import.meta.dirname, "..", "..");
-const say = (text = "") => void process.stdout.write(`${text}\n`);
+/** With `--json` what is told to people goes where it disturbs no program. */
+const say = (text = "") =>
+  void (process.argv.includes("--json") ? process.stderr : process.stdout).write(`${text}\n`);
 const LARGEST = 12;
-const HELP = `npm run package:check -- [--all | --platform P --arch A]... [--staged] [--update]
+const HELP = `npm run package:check -- [--all | --platform P --arch A]... [--staged] [--update] [--json]
 
 Prints what the app is made of, by size, its native files and its fuses, and ends with 1 when something
 is there that scripts/package/contents.json does not name.
   --all      every platform that there is a package for
   --staged   takes what is in dist/stage, without staging it again
   --update   writes what is there into the list, to be read in the diff
+  --json     prints all of it as JSON, for programs: sizes, packages, each native file with its header
 `;
 
 try {
@@ -54,6 +59,7 @@ async function main(): Promise<number> {
       arch: { type: "string" },
       staged: { type: "boolean" },
       update: { type: "boolean" },
+      json: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
@@ -78,6 +84,7 @@ async function main(): Promise<number> {
     ...(await builderProblems(root)),
     ...archive(),
   ];
+  const staged: object[] = [];
   for (const target of targets) {
     const folder = stageFolder(root, target);
     if (values.staged !== true)
@@ -87,11 +94,18 @@ async function main(): Promise<number> {
     const contents = contentsOf(folder);
     if (values.update === true) list = updated(list, contents, target);
     print(contents, target, list);
+    const { bytes, files, packages, native } = contents;
+    const mostBytes = (list.mostMiB[targetName(target)] ?? 0) * MIB;
+    staged.push({ target, bytes, mostBytes, files, packages, native });
     const found = [...contentsProblems(contents, target, list), ...missingModules(folder)];
     problems.push(...found.map((text) => `${targetName(target)}: ${text}`));
   }
   versions();
   fuses();
+  if (values.json === true)
+    process.stdout.write(
+      `${JSON.stringify({ archive: archivedFiles(root), staged, node: nodeVersions(root), fuses: fuseMap(), problems })}\n`,
+    );
   if (values.all === true)
     say(
       "\nwin32-arm64 was not staged: npm has no Node for it, so only a release stages it, with nodejs.org's archive.",
@@ -124,9 +138,7 @@ function print(contents: Contents, target: Target, list: ContentsList): void {
   say(
     `  ${mib(restBytes).padStart(7)} MiB  ${String(rest.reduce((sum, { files }) => sum + files, 0)).padStart(5)} files  in ${rest.length} more`,
   );
-  say("  native files, by their headers:");
-  for (const { path, format, machines } of contents.native)
-    say(`    ${format} ${machines.join("+")}  ${path}`);
+  for (const line of nativeLines(contents.native, target)) say(`  ${line}`);
 }
 
 function versions(): void {
@@ -137,9 +149,17 @@ function versions(): void {
 
 function fuses(): void {
   say("\nFuses, set in Electron's binary:");
+  for (const [name, isOn] of Object.entries(fuseMap())) say(`  ${isOn ? "on " : "off"} ${name}`);
+}
+
+/** By name, whether it is set. */
+function fuseMap(): Readonly<Record<string, boolean>> {
   const map = FUSES as unknown as Readonly<Record<string, unknown>>;
-  for (const [name, index] of Object.entries(FuseV1Options))
-    if (typeof index === "number") say(`  ${map[index] === true ? "on " : "off"} ${name}`);
+  return Object.fromEntries(
+    Object.entries(FuseV1Options).flatMap(([name, index]) =>
+      typeof index === "number" ? [[name, map[index] === true]] : [],
+    ),
+  );
 }
 
 /** The list with what is there: its sizes get a tenth of room. */

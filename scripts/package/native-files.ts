@@ -72,11 +72,32 @@ export function nativeFiles(folder: string): NativeFile[] {
     .sort((one, other) => (one.path < other.path ? -1 : 1));
 }
 
+const FORMATS = { linux: "ELF", darwin: "Mach-O", win32: "PE" } as const satisfies Record<
+  Target["platform"],
+  NativeHeader["format"]
+>;
+
+/** What was looked at, for whoever reads it: a line that says what was asked for, then a file a line. */
+export function nativeLines(files: readonly NativeFile[], target: Target): string[] {
+  const wrong = files.filter((file) => !runsOn(file, target)).length;
+  const asked = `${FORMATS[target.platform]} for ${target.arch}`;
+  return [
+    `${files.length} headers of executables, libraries and addons read: ${wrong === 0 ? `all are ${asked}` : `${wrong} are not ${asked}`}`,
+    ...files.map(
+      (file) =>
+        `  ${runsOn(file, target) ? "ok   " : "WRONG"} ${file.format.padEnd(6)} ${file.machines.join("+").padEnd(9)} ${file.path}`,
+    ),
+  ];
+}
+
+function runsOn({ format, machines }: NativeHeader, { platform, arch }: Target): boolean {
+  return format === FORMATS[platform] && machines.includes(arch);
+}
+
 /** Which of them could not run on the target, a sentence each. */
 export function nativeProblems(files: readonly NativeFile[], target: Target): string[] {
-  const wanted = { linux: "ELF", darwin: "Mach-O", win32: "PE" }[target.platform];
   return files
-    .filter(({ format, machines }) => format !== wanted || !machines.includes(target.arch))
+    .filter((file) => !runsOn(file, target))
     .map(
       ({ path, format, machines }) =>
         `${path} is ${format} for ${machines.join(" and ")}: it cannot run on ${targetName(target)}.`,

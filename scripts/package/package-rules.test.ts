@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { contentsOf, contentsProblems, listProblems, readContentsList } from "./contents.ts";
 import { closure, type Lock } from "./lock.ts";
 import { missingModules } from "./missing-modules.ts";
-import { nativeHeader } from "./native-files.ts";
+import { nativeFiles, nativeHeader, nativeLines, nativeProblems } from "./native-files.ts";
 import { NODE_VERSION, nodeVersionProblems, nodeVersions, stageNode } from "./node-runtime.ts";
 import { checkIntegrity } from "./package-tarball.ts";
 import { plain } from "./plain-source.ts";
@@ -56,6 +56,25 @@ describe("an executable's header", () => {
     expect(nativeHeader(header({ 0: [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0x34] }))).toBeNull();
     expect(nativeHeader(ELF_X64.subarray(0, 20))).toBeNull();
     expect(nativeHeader(header({ 0: [0x4d, 0x5a], 60: [255, 255, 255, 255] }))).toBeNull();
+  });
+});
+
+describe("the native files of a folder", () => {
+  it("are listed with what each header says, and one of another system is told", () => {
+    const files = nativeFiles(
+      folderWith({ "node/node.exe": PE_ARM64, "daemon/x.node": MACH_ARM64, "daemon/main.js": "MZ" }),
+    );
+    const windows = parseTarget("win32", "arm64");
+    expect(nativeLines(files, windows)).toEqual([
+      "2 headers of executables, libraries and addons read: 1 are not PE for arm64",
+      "  WRONG Mach-O arm64     daemon/x.node",
+      "  ok    PE     arm64     node/node.exe",
+    ]);
+    expect(nativeProblems(files, windows)).toEqual([
+      "daemon/x.node is Mach-O for arm64: it cannot run on win32-arm64.",
+    ]);
+    expect(nativeLines(files.slice(1), windows)[0]).toMatch(/all are PE for arm64$/);
+    expect(nativeProblems(files.slice(1), parseTarget("win32", "x64"))).toHaveLength(1);
   });
 });
 
