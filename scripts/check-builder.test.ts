@@ -40,6 +40,14 @@ test("an icon that is not there is named", async () => {
   ]);
 });
 
+test("a removal that would never offer the key's export is refused", async () => {
+  const root = changed("asar: true", "asar: true");
+  const script = join(root, "assets/windows/installer.nsh");
+  const text = readFileSync(script, "utf8");
+  writeFileSync(script, text.replace("${if} ${Errors}", "${ifNot} ${Silent}"));
+  expect((await builderProblems(root)).join()).toContain("must offer the key's export at removal");
+});
+
 test.each([
   ['  - "!**/*"\n', "", "files must begin"],
   ["asar: true", "asar: false", "asar must be true"],

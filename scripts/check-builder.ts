@@ -87,6 +87,10 @@ function openDoors(config: Configuration, root: string): string[] {
       config.nsis?.oneClick === true && config.nsis.perMachine === false,
       "nsis must be one click, for one user",
     ],
+    [
+      removalAsks(root, config.nsis?.include),
+      "the file of nsis.include must offer the key's export at removal, and not ask whether it is silent: a one-click uninstaller always is",
+    ],
     [config.win?.verifyUpdateCodeSignature !== false, "win.verifyUpdateCodeSignature must not be off"],
     [
       [config.mac?.target ?? []].flat().every((one) => typeof one === "object" && one?.arch === "arm64"),
@@ -99,6 +103,12 @@ function openDoors(config: Configuration, root: string): string[] {
     ...otherFiles(texts),
     ...unsigned(config),
   ];
+}
+
+function removalAsks(root: string, include: string | null | undefined): boolean {
+  if (typeof include !== "string" || !existsSync(join(root, include))) return false;
+  const [, removal = ""] = readFileSync(join(root, include), "utf8").split("!macro customUnInstall");
+  return removal.includes("wallet export") && !removal.includes("${Silent}");
 }
 
 interface BuilderInternals {

@@ -82,7 +82,7 @@ export function nativeLines(files: readonly NativeFile[], target: Target): strin
   const wrong = files.filter((file) => !runsOn(file, target)).length;
   const asked = `${FORMATS[target.platform]} for ${target.arch}`;
   return [
-    `${files.length} headers of executables, libraries and addons read: ${wrong === 0 ? `all are ${asked}` : `${wrong} are not ${asked}`}`,
+    `${files.length} headers of executables, libraries and addons read: ${wrong === 0 ? `all are ${asked}` : `${wrong} of them not ${asked}`}`,
     ...files.map(
       (file) =>
         `  ${runsOn(file, target) ? "ok   " : "WRONG"} ${file.format.padEnd(6)} ${file.machines.join("+").padEnd(9)} ${file.path}`,

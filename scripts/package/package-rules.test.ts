@@ -66,7 +66,7 @@ describe("the native files of a folder", () => {
     );
     const windows = parseTarget("win32", "arm64");
     expect(nativeLines(files, windows)).toEqual([
-      "2 headers of executables, libraries and addons read: 1 are not PE for arm64",
+      "2 headers of executables, libraries and addons read: 1 of them not PE for arm64",
       "  WRONG Mach-O arm64     daemon/x.node",
       "  ok    PE     arm64     node/node.exe",
     ]);
