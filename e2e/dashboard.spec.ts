@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { type Page } from "@playwright/test";
+import { audit } from "./audit.ts";
 import { expect, goTo, stepsLater, test } from "./fixture.ts";
 
 /** The cell of the week grid in the night that begins on a day, half hours after noon. */
@@ -314,6 +315,54 @@ test("a pause without an end says so, and ends when it is resumed", async ({ das
   await expect(dashboard.getByTestId("reason")).toHaveText("Until you resume it.");
   await dashboard.getByRole("button", { name: "End pause" }).click();
   await expect.poll(async () => (await daemon.call("state.get", {})).override).toBeNull();
+});
+
+test("activity is looked through by what it is about, by keyboard, and the address remembers it", async ({
+  dashboard,
+  daemon,
+}) => {
+  await daemon.call("policy.pause", { minutes: 5, by: "dashboard" });
+  await daemon.call("policy.resume", {});
+  await goTo(dashboard, "Activity");
+  const happened = dashboard.getByRole("region", { name: "What happened" });
+  const entries = happened.getByRole("listitem");
+  await expect(entries.filter({ hasText: "Working" }).first()).toBeVisible();
+  await dashboard.getByRole("radio", { name: "Everything" }).focus();
+  await dashboard.keyboard.press("ArrowRight");
+  await dashboard.keyboard.press("ArrowRight");
+  await expect(dashboard.getByRole("radio", { name: "By hand" })).toBeChecked();
+  await expect(entries.filter({ hasText: "Paused" }).first()).toBeVisible();
+  await expect(entries.filter({ hasNotText: "Paused" })).toHaveCount(0);
+  await expect(dashboard).toHaveURL(/#activity\/hand$/);
+  await dashboard.reload();
+  await expect(dashboard.getByRole("radio", { name: "By hand" })).toBeChecked();
+  await dashboard.getByRole("searchbox", { name: "Search the entries" }).fill("no such word");
+  await expect(happened).toContainText("No entry has “no such word” in it.");
+  await happened.getByRole("button", { name: "Show everything" }).click();
+  await expect(entries.filter({ hasText: "Working" }).first()).toBeVisible();
+  await dashboard.getByRole("radio", { name: "Network" }).check();
+  await expect(happened).toContainText("Nothing of this kind yet.");
+  await goTo(dashboard, "Activity");
+  await expect(dashboard.getByRole("radio", { name: "Everything" })).toBeChecked();
+});
+
+test("a hard word is explained where it stands, by keyboard too, and all of them on a page", async ({
+  dashboard,
+}) => {
+  const word = dashboard.getByRole("button", { name: "Held-out loss" });
+  await word.focus();
+  await dashboard.keyboard.press("Enter");
+  const meaning = dashboard.getByRole("dialog", { name: "Held-out loss" });
+  await expect(meaning).toContainText("text that the model never trains on");
+  await dashboard.keyboard.press("Escape");
+  await expect(meaning).toHaveCount(0);
+  await expect(word).toBeFocused();
+  await word.click();
+  expect((await audit(dashboard, "[role=dialog]")).map(({ id }) => id)).toEqual([]);
+  await meaning.getByRole("link", { name: "All words" }).click();
+  await expect(dashboard.getByRole("heading", { level: 1, name: "Glossary" })).toBeVisible();
+  await expect(dashboard.getByRole("term").filter({ hasText: "Slice" })).toBeVisible();
+  expect((await audit(dashboard)).map(({ id }) => id)).toEqual([]);
 });
 
 test("the model writes a few words from its newest checkpoint", async ({ dashboard, daemon }) => {

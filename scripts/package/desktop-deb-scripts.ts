@@ -29,7 +29,7 @@ export function desktopDebScripts(root: string): void {
   writeFileSync(join(folder, "before-remove"), desktopPrerm(prerm));
 }
 
-/** The same, at the place of the desktop's files; an upgrade is left to the app, which ends and starts its own daemon. */
+/** The same, at the place of the desktop's files. An upgrade ends nothing: the app's own update has ended the daemon before. */
 export function desktopPrerm(prerm: string): string {
   const moved = prerm.replace(/^LIB=.*$/m, `LIB='${LIB}'`);
   return moved.replace(/^ {2}upgrade \| failed-upgrade\)\n[^]*?;;\n/m, "");
