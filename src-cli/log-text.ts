@@ -15,13 +15,17 @@ const LEVELS: Readonly<Record<number, string>> = {
 /** "2026-11-28 16:40:05  warning  It was lost.  process=worker"; what is no line of the log stays as it is. */
 export function logText(line: string, zone = ownTimeZone()): string {
   const parsed = logLine.safeParse(fromJson(line));
-  if (!parsed.success) return line;
+  if (!parsed.success) return harmless(line);
   const { level, time, msg, ...others } = parsed.data;
   const moment = new Date(localTime(zone, Date.parse(time))).toISOString().slice(0, 19).replace("T", " ");
   const fields = Object.entries(others).map(([name, value]) => `${name}=${valueText(value)}`);
-  return [moment, LEVELS[level] ?? "", msg.replaceAll("\n", " "), ...fields]
-    .filter((part) => part !== "")
-    .join("  ");
+  const parts = [moment, LEVELS[level] ?? "", msg, ...fields].filter((part) => part !== "");
+  return harmless(parts.join("  "));
+}
+
+/** SECURITY: what others have sent may be in it, and a terminal must not obey it. */
+function harmless(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, " ");
 }
 
 /** For programs: a line of JSON for each, whatever it is. */

@@ -29,6 +29,14 @@ describe("a line of the log", () => {
     );
   });
 
+  it("tells a terminal nothing to do", () => {
+    const sent = "gone\u001b[2J\r\nfake";
+    expect(logText(entry(sent, { peer: sent }), "UTC")).toBe(
+      '2026-11-28 15:40:05  gone [2J fake  peer="gone\\u001b[2J\\r\\nfake"',
+    );
+    expect(logText("\u001b]0;x\u0007y")).toBe(" ]0;x y");
+  });
+
   it("that the daemon has not written stays as it is, and is JSON for a program", () => {
     for (const line of ["FATAL ERROR: out of memory", "42", '{"half":'])
       expect([logText(line), JSON.parse(logJson(line))]).toEqual([line, { text: line }]);
