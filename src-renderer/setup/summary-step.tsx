@@ -45,7 +45,7 @@ export function SummaryStep({ draft: { rules, where }, now }: { draft: SetUpDraf
       </section>
       <p className={controls["hint"]}>
         {say(
-          "Everything here can be changed at any time. A pause is always one click away, and closing Train at Home ends all of it.",
+          "Everything here can be changed at any time. A pause is always one click away. “End it” under Settings ends all of it; closing this page does not.",
         )}
       </p>
     </>

@@ -50,7 +50,7 @@ export function WelcomeStep({
         </button>
         <p className={controls["hint"]}>
           {say(
-            "“Just show me” begins now, on this computer alone: a small model, at full speed, for test units that are worth nothing. Close it and nothing goes on.",
+            "“Just show me” begins now, on this computer alone: a small model, at full speed, for test units that are worth nothing. It goes on when you close this page; “End it” under Settings ends it.",
           )}
         </p>
       </div>
