@@ -94,7 +94,9 @@ export const GLOSSARY = {
   },
   network: {
     word: phrase("Network"),
-    says: phrase("The computers that train one model together, with the one that gives out the work and keeps the books."),
+    says: phrase(
+      "The computers that train one model together, with the one that gives out the work and keeps the books.",
+    ),
   },
   operator: {
     word: phrase("Operator"),
@@ -102,7 +104,9 @@ export const GLOSSARY = {
   },
   parameters: {
     word: phrase("Parameters"),
-    says: phrase("The numbers that a model consists of; training changes each of them a little, step by step."),
+    says: phrase(
+      "The numbers that a model consists of; training changes each of them a little, step by step.",
+    ),
   },
   payoutAddress: {
     word: phrase("Payout address"),

@@ -194,7 +194,10 @@ export class NetworkSession {
   async claim(): Promise<ClaimOutcome> {
     const outcome = await this.accounts.claim();
     for (const { amountRao, asset, status } of [outcome, ...outcome.others])
-      this.#live.note("money", `${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed: ${status}.`);
+      this.#live.note(
+        "money",
+        `${formatTao(BigInt(amountRao))} ${assetWord(asset)} were claimed: ${status}.`,
+      );
     this.#earnings.now();
     return outcome;
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { temporaryFolder } from "../../src-orchestrator/test-support/folder.test-support.ts";
 import { ApiClient } from "../../src-cli/api-client.ts";
-import { diagnostics } from "../../src-cli/diagnostics.ts";
+import { diagnostics, reportText } from "../../src-cli/diagnostics.ts";
 import { API_FILE_NAME } from "../../src-protocol/data-folder.ts";
 import { HAND_OVER_OPTION } from "../../src-protocol/keychain.ts";
 import { encodeKeyFiles } from "./wallet-key-file.ts";
@@ -93,7 +93,7 @@ it.skipIf(process.platform === "win32")(
         "password",
       );
       client.close();
-      writeFileSync(join(home, "bundle.txt"), await diagnostics(home, "0"));
+      writeFileSync(join(home, "bundle.txt"), reportText(await diagnostics(home, "0")));
       child.kill("SIGUSR2");
       await expect
         .poll(() => readdirSync(reports).length, { timeout: 30_000, interval: 100 })

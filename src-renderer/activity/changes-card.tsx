@@ -70,9 +70,7 @@ export function ChangesCard({
 }
 
 /** What is said again while it only loads or begins is said once, where it began; newest first. */
-function saidOnce(
-  changes: readonly StateChange[],
-): { at: number; kind: "work" | "hand"; text: string }[] {
+function saidOnce(changes: readonly StateChange[]): { at: number; kind: "work" | "hand"; text: string }[] {
   const said = changes.map((change) => ({
     at: change.at,
     kind: change.who === null ? ("work" as const) : ("hand" as const),

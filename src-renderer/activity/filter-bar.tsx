@@ -57,13 +57,7 @@ export function FilterBar({
 }
 
 /** In place of entries, where a filter leaves none. */
-export function NothingShown({
-  filter: { text },
-  onAll,
-}: {
-  filter: ActivityFilter;
-  onAll: () => void;
-}) {
+export function NothingShown({ filter: { text }, onAll }: { filter: ActivityFilter; onAll: () => void }) {
   return (
     <div className={styles["nothing"]}>
       <p className={controls["empty"]}>

@@ -20,9 +20,7 @@ export function Tower() {
         </h2>
         {run !== null && (
           <p className={controls["hint"]}>
-            <Word is="parameters">
-              {say("{count} parameters", { count: rough(run.parameterCount) })}
-            </Word>
+            <Word is="parameters">{say("{count} parameters", { count: rough(run.parameterCount) })}</Word>
           </p>
         )}
       </div>

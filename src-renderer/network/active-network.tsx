@@ -38,7 +38,9 @@ export function ActiveNetwork({ network }: { network: NetworkView }) {
           </p>
           <LoadingBar />
           <Rows>
-            <Row name={<Word is="operator">{say("Operated by")}</Word>}>{operator === "" ? say("it does not say") : operator}</Row>
+            <Row name={<Word is="operator">{say("Operated by")}</Word>}>
+              {operator === "" ? say("it does not say") : operator}
+            </Row>
             <Row name={say("Address")}>{url}</Row>
           </Rows>
         </>
