@@ -620,18 +620,12 @@ async function run(words: readonly string[]): Promise<void> {
     if (!(error instanceof CommanderError)) return fail(error, wantsJson());
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_BAD_USE;
     if (error.exitCode !== 0 && wantsJson())
-      say(JSON.stringify({ error: { code: "bad-use", message: refusalText(error) } }));
+      say(JSON.stringify({ error: { code: "bad-use", message: error.message.replace(/^error: /, "") } }));
   }
 }
 
 function wantsJson(): boolean {
   return process.argv.includes("--json");
-}
-
-/** Commander's own words, without its mark; where it has only shown the help there are none. */
-function refusalText({ code, message }: CommanderError): string {
-  if (code === "commander.help") return "A command is missing: --help lists them.";
-  return message.replace(/^error: /, "");
 }
 
 /** The connection closes a moment before the process is gone and its data folder free. */
