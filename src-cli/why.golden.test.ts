@@ -158,6 +158,15 @@ const CASES: Record<string, Case> = {
       },
     },
   },
+  "the clock is wrong": {
+    state: {
+      problem: {
+        code: "clock-wrong",
+        message:
+          "This computer's clock is 95 s ahead of the network's. Requests are dated by the network's clock meanwhile, so nothing that was earned is lost: set the clock, best by the internet.",
+      },
+    },
+  },
   "it is ending": { state: node("ending", "Train at Home is ending.") },
   "no window at all": { rules: { schedule: "windows" } },
   "kept awake": {

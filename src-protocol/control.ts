@@ -451,10 +451,12 @@ export function sumText(of: {
 
 /** Which side has to be updated when the other one speaks version `theirs`. */
 export function protocolAdvice(theirs: number, they: "network" | "app"): string {
-  const we = they === "app" ? "network" : "app";
-  const behind = theirs < CONTROL_PROTOCOL ? they : we;
-  const versions = `The ${they} speaks version ${theirs} of the control protocol, and the ${we} version ${CONTROL_PROTOCOL}.`;
-  return behind === "app"
+  const isTheirs = theirs < CONTROL_PROTOCOL;
+  const versions =
+    they === "app"
+      ? `The app speaks version ${theirs} of the control protocol, and the network version ${CONTROL_PROTOCOL}.`
+      : `The network speaks version ${theirs} of the control protocol, and the app version ${CONTROL_PROTOCOL}.`;
+  return isTheirs === (they === "app")
     ? `${versions} Update the app on this computer, then connect again.`
     : `${versions} The network is behind: whoever operates it has to update its orchestrator.`;
 }

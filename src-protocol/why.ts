@@ -118,19 +118,20 @@ export interface Why {
   readonly next: string;
   /** A pause or a start by hand or by an agent, with its end; null: there is none. */
   readonly override: string | null;
-  /** What it cannot tell here, and other things worth knowing. */
+  /** What is wrong, what it cannot tell here, and other things worth knowing. */
   readonly notes: readonly string[];
 }
 
 /** All of it, in the order in which it counts. */
-export function why(state: WhyState, now: number, zone = ownTimeZone()): Why {
-  const { decision, override, policy, node } = state;
+export function why(state: WhyState & Pick<DaemonState, "problem">, now: number, zone = ownTimeZone()): Why {
+  const { decision, override, policy, node, problem } = state;
   return {
     headline: situationText(state, now, zone),
     reasons: whyReasons(decision),
     next: node.phase === "ending" ? say("Everything ends within seconds.") : nextText(state, now, zone),
     override: override === null ? null : overrideText(override, now, zone),
     notes: [
+      ...(problem === null ? [] : [heard(problem.message)]),
       ...policy.missing.map(({ text }) => text),
       ...(policy.awake.text === "" ? [] : [policy.awake.text]),
     ],

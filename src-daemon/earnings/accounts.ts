@@ -96,6 +96,11 @@ export class Accounts {
     return this.#time.problem;
   }
 
+  /** By the network's clock, as far as it has said: see `NetworkTime.heardNow`. */
+  get networkNow(): () => number {
+    return this.#time.heardNow;
+  }
+
   async earnings(): Promise<DaemonState["earnings"]> {
     const { own, neighbours, former } = this.#options;
     const [account, ...others] = await Promise.all(

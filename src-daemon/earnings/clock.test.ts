@@ -4,8 +4,11 @@ import { earnSteps } from "../../src-orchestrator/ledger/books.test-support.ts";
 import { openOrchestrator } from "../../src-orchestrator/orchestrator.test-support.ts";
 import { temporaryFolder } from "../../src-orchestrator/test-support/folder.test-support.ts";
 import { signableText } from "../../src-protocol/signable.ts";
+import { createSessionSigner } from "../../src-protocol/signing.ts";
+import { verifyDelegation } from "../../src-protocol/sr25519.ts";
 import { Accounts } from "./accounts.ts";
 import { clockProblem } from "./clock-problem.ts";
+import { delegate } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 
 const AHEAD_MS = 95_000;
@@ -47,8 +50,9 @@ test("C3: a wrong clock costs neither work nor sight: requests are dated by the 
   expect(accounts.clockProblem).toBeNull();
 });
 
-test("a network that answers with a clock a week off is not followed: the sentence says by how much", async () => {
-  const { orchestrator } = await openOrchestrator({}, { now: () => Date.now() + 7 * 86_400_000 });
+test("a clock that is a week off is not followed by what earns: the sentence says by how much, and workers are let in all the same", async () => {
+  const theirs = (): number => Date.now() + 7 * 86_400_000;
+  const { orchestrator } = await openOrchestrator({}, { now: theirs });
   const own = owner(0);
   const accounts = new Accounts({
     network: TEST_NETWORK,
@@ -60,7 +64,7 @@ test("a network that answers with a clock a week off is not followed: the senten
     reach: {
       fetch: async (...request) => {
         const answer = await globalThis.fetch(...request);
-        const headers = { date: new Date(Date.now() + 7 * 86_400_000).toUTCString() };
+        const headers = { date: new Date(theirs()).toUTCString() };
         return new Response(await answer.text(), { status: answer.status, headers });
       },
     },
@@ -72,6 +76,14 @@ test("a network that answers with a clock a week off is not followed: the senten
   const told = clockProblem(refused);
   expect(told?.code).toBe("clock-wrong");
   expect(told?.message).toMatch(/This computer's clock is 6048\d\d s behind the network's; 8 s are allowed/);
+  const { publicKey: sessionKey } = createSessionSigner();
+  const delegation = delegate(own, {
+    network: TEST_NETWORK,
+    sessionKey,
+    now: accounts.networkNow(),
+    days: 1,
+  });
+  expect(verifyDelegation(delegation, { network: TEST_NETWORK, now: theirs() })).toBeNull();
 });
 
 test("no other refusal is taken for one of the clock", () => {

@@ -13,6 +13,7 @@ const MOST_MS = 26 * 3_600_000;
 export class NetworkTime {
   readonly #now: () => number;
   #offsetMs = 0;
+  #heardOffsetMs = 0;
   #told: FailureBody | null = null;
 
   constructor(now: () => number = Date.now) {
@@ -20,6 +21,12 @@ export class NetworkTime {
   }
 
   readonly now = (): number => this.#now() + this.#offsetMs;
+
+  /**
+   * The network's time as it was said last, however far off. For delegations: they name their network and are
+   * of no use elsewhere, so that a computer whose clock has lost years works all the same.
+   */
+  readonly heardNow = (): number => this.#now() + this.#heardOffsetMs;
 
   /** Null: requests are dated by this computer's own clock. */
   get problem(): FailureBody | null {
@@ -40,6 +47,7 @@ export class NetworkTime {
       return false;
     // The server's Date has whole seconds; half of one is the least wrong.
     const offset = error.serverTime + 500 - this.#now();
+    this.#heardOffsetMs = offset;
     if (Math.abs(offset) > MOST_MS) return false;
     // Our clock is right again.
     const isOwn = Math.abs(offset) < 4_000;

@@ -123,7 +123,7 @@ export class NetworkSession {
     );
     this.#supervisor = new Supervisor({
       network: plan.supervised,
-      worker: plan.worker,
+      worker: { ...plan.worker, now: this.accounts.networkNow },
       members: plan.members,
       log,
       events: {

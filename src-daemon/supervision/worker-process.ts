@@ -45,6 +45,8 @@ export interface WorkerSettings {
   readonly workersHere?: number;
   /** Where the network keeps its blobs, if that is on this computer. */
   readonly localBlobs?: string;
+  /** The network's time, by which delegations are dated; left out: this computer's. */
+  readonly now?: () => number;
 }
 
 export type WorkerPhase = Extract<WorkerToDaemon, { type: "phase" }>;
@@ -222,7 +224,7 @@ export class WorkerProcess {
   /** As soon as both are known: the session key and the orchestrator's address. */
   #begin(): void {
     if (this.#sessionKey === null || this.#url === null) return;
-    const { network, access, localBlobs = null, workersHere = 1 } = this.#settings;
+    const { network, access, localBlobs = null, workersHere = 1, now = Date.now } = this.#settings;
     const threads = this.#share?.threads ?? this.#settings.threads;
     const sessionKey = this.#sessionKey;
     this.#sessionKey = null;
@@ -240,7 +242,7 @@ export class WorkerProcess {
         delegation: delegate(this.member.hotkey, {
           network,
           sessionKey,
-          now: Date.now(),
+          now: now(),
           days: DELEGATION_DAYS,
         }),
         threads,
