@@ -157,6 +157,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
         limits: policy.limits,
         rules: policy.rules,
         traffic: ports.state().traffic,
+        isAlone: ports.state().network.kind === "embedded",
         monthBytes: policy.evidence.monthBytes,
         folderBytes: await ports.folderBytes(),
         held: membership.held(),

@@ -9,6 +9,7 @@ const seen: LimitsSeen = {
   limits: { ...ALWAYS.work, ...NO_LIMITS },
   rules: ALWAYS,
   traffic: { limits: NO_LIMITS, uploadMbit: 1, downloadMbit: 2 },
+  isAlone: false,
   monthBytes: 3e9,
   folderBytes: 1e9,
   held: {
@@ -68,6 +69,13 @@ it("what nothing of the system's holds is said to be so", () => {
     used: "not known: this computer has no sensor of power that can be read",
   });
   expect(row({ limits: limits({ gpu: false }) }, "graphics-card")?.enforced).toBe("the processor computes");
+});
+
+it("what stays within this computer is not taken for what goes over its line", () => {
+  expect(row({}, "upload")?.used).toBe("1 Mbit/s in the last ten seconds");
+  expect(row({ isAlone: true }, "download")?.used).toBe(
+    "2 Mbit/s in the last ten seconds, all of it within this computer",
+  );
 });
 
 it("several cards have a worker each", () => {

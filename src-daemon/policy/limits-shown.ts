@@ -9,6 +9,8 @@ export interface LimitsSeen {
   readonly limits: Limits;
   readonly rules: Pick<Rules, "monthlyMegabytes" | "diskMegabytes">;
   readonly traffic: TrafficState;
+  /** The network is on this computer alone: what is sent and received stays within it. */
+  readonly isAlone: boolean;
   readonly monthBytes: number | null;
   readonly folderBytes: number | null;
   /** What the workers of the network are held to; null: none is open. */
@@ -88,13 +90,14 @@ function disk({ rules, folderBytes }: LimitsSeen): LimitRow {
   };
 }
 
-function line({ limits, traffic, rules, monthBytes }: LimitsSeen): LimitRow[] {
+function line({ limits, traffic, isAlone, rules, monthBytes }: LimitsSeen): LimitRow[] {
+  const where = isAlone ? ", all of it within this computer" : "";
   const rate = (what: "upload" | "download", most: number | null, used: number): LimitRow => ({
     what,
     asked: limitText(most),
     enforced: most === null ? null : limitText(most),
     by: most === null ? "nothing is asked" : "the workers' own throttle",
-    used: `${mbitText(used)} Mbit/s in the last ten seconds`,
+    used: `${mbitText(used)} Mbit/s in the last ten seconds${where}`,
   });
   const { monthlyMegabytes: most } = rules;
   return [

@@ -49,8 +49,14 @@ export function startWatching(
   chain.tell(live);
   const replaced = keyReplaced(formerKeys.last(), own.hotkey.address);
   if (replaced !== null) live.note("money", replaced);
-  // Told once, by whoever made the key; `wallet.list` and `tah doctor` say it at any time.
-  if (own.created) live.note("money", `A new hotkey was made. ${atRest.text}`);
+  if (own.created) {
+    live.note(
+      "money",
+      "A new hotkey was made: the key that signs for this computer's work. Wallet shows where it lies and who can read it, and saves a copy.",
+    );
+    // `wallet.list` and `tah doctor` say it at any time.
+    log.info(atRest.text);
+  }
   const reading = new DataReading({
     isWorking: () => policy.decision.action === "run",
     show: (progress) => live.reading(progress),

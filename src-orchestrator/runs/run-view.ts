@@ -90,8 +90,8 @@ function phaseDetail(state: NetworkState): string {
   switch (state.phase) {
     case "waiting": {
       const missing = stages.length - nodes.size;
-      if (missing > 0)
-        return `Waiting for ${missing} more ${missing === 1 ? "computer" : "computers"}: ${seeking(state)}`;
+      if (missing === 1) return `Waiting for 1 more computer: ${seeking(state)}`;
+      if (missing > 1) return `Waiting for ${missing} more computers: ${seeking(state)}`;
       if (state.wouldLose > 0)
         return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
       return tooLarge(state) ?? "The computers are about to form a pipeline.";

@@ -1,4 +1,4 @@
-import { say } from "../../src-protocol/say.ts";
+import { phrase, say } from "../../src-protocol/say.ts";
 import { explain } from "../../src-protocol/reason-text.ts";
 import type { StateChange } from "../../src-protocol/history.ts";
 import { getBridge } from "../bridge/bridge.ts";
@@ -83,5 +83,19 @@ function textOf({ at, from, to, reasons, who }: StateChange): string {
   if (to === "off") return say("Train at Home was ended.");
   const why = explain({ action: to, reasons, nextChange: null }, at);
   const said = from === null || from === "off" ? `${say("Train at Home was started.")} ${why}` : why;
-  return who === null ? said : say("{what} By {who}.", { what: said, who });
+  return who === null ? said : say("{what} ({who})", { what: said, who: whoText(who) });
+}
+
+const WHERE: Readonly<Record<string, string>> = {
+  dashboard: phrase("on this page"),
+  cli: phrase("in a terminal"),
+  tray: phrase("from the tray"),
+};
+
+/** As the history has it: where its owner has said so, or `agent` with its name. */
+function whoText(who: string): string {
+  const where = WHERE[who];
+  return where === undefined
+    ? say("by the agent {name}", { name: who.replace(/^agent ?/, "") }).trim()
+    : say(where);
 }
