@@ -11,6 +11,7 @@ import { holdsExact } from "./compute/exact-answer.ts";
 import { Control } from "./control/control.ts";
 import { diskFailure } from "./stage/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
+import { BegunStage } from "./stage/begun-stage.ts";
 import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { Throttle } from "./limits/throttle.ts";
@@ -115,6 +116,7 @@ async function start(
     throw diskFailure(error, folder);
   });
   const states = await StoredStates.open(join(folder, "snapshots"), memoryFolder, warn);
+  const begun = await BegunStage.open(join(folder, "begun.json"));
   const outbox = await ReceiptOutbox.open(
     join(folder, "receipts.jsonl"),
     states.restorable().length > 0,
@@ -147,6 +149,7 @@ async function start(
     signer,
     compute,
     states,
+    begun,
     outbox,
     peers,
     web,

@@ -35,6 +35,7 @@ import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
 import { RESTORABLE_LIMIT } from "./stage/snapshots.ts";
 import { StageChain } from "./stage/stage-chain.ts";
+import type { BegunStage } from "./stage/begun-stage.ts";
 import { StageLoader } from "./stage/stage-loader.ts";
 import type { StoredStates } from "./stage/stored-states.ts";
 import { ChunkCache } from "./corpus/chunk-cache.ts";
@@ -56,6 +57,7 @@ export interface WorkerParts {
   readonly signer: SessionSigner;
   readonly compute: Compute;
   readonly states: StoredStates;
+  readonly begun: BegunStage;
   readonly outbox: ReceiptOutbox;
   readonly peers: Peers;
   /** Links of a stage that has many replicas. */
@@ -235,7 +237,8 @@ export class TrainingWorker {
   restorable(): Restorable[] {
     const [held] = this.#loader.restorable();
     const stored = this.#parts.states.restorable();
-    if (held === undefined) return stored;
+    const { begun } = this.#parts;
+    if (held === undefined) return begun.beside(stored).slice(0, RESTORABLE_LIMIT);
     const isOfHeld = ({ runId, stage }: Restorable): boolean => runId === held.runId && stage === held.stage;
     const steps = new Map(
       [...stored.filter(isOfHeld), held].flatMap((each) =>
@@ -308,6 +311,7 @@ export class TrainingWorker {
     }
     this.#members = null;
     this.#generation = assign.generation;
+    this.#parts.begun.note(assign.run.runId, assign.stage);
     this.#refused.assigned(assign.run.stages);
     this.#stopRunner();
     this.#phase(

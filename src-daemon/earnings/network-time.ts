@@ -58,7 +58,7 @@ export class NetworkTime {
 }
 
 function clockBody(offsetMs: number): FailureBody {
-  const seconds = Math.round(Math.abs(offsetMs) / 1000);
+  const seconds = Math.round(Math.abs(offsetMs) / 1000).toLocaleString("en-US");
   const where = offsetMs < 0 ? "ahead of" : "behind";
   return {
     code: "clock-wrong",

@@ -53,9 +53,10 @@ export async function requester(store: Store, request: SignedRequest, now: numbe
     );
   }
   if (Math.abs(now - timestamp) > EPISTULA_WINDOW_MS) {
+    const seconds = Math.round(Math.abs(now - timestamp) / 1000).toLocaleString("en-US");
     throw new Failure(
       "stale-request",
-      `This computer's clock is ${Math.round(Math.abs(now - timestamp) / 1000)} s ${timestamp > now ? "ahead of" : "behind"} the network's; 8 s are allowed. Set it, best by the internet; then what waits is accepted.`,
+      `This computer's clock is ${seconds} s ${timestamp > now ? "ahead of" : "behind"} the network's; 8 s are allowed. Set it, best by the internet; then what waits is accepted.`,
     );
   }
   if (!verifySr25519(signedBy, text, signature)) {

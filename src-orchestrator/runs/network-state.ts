@@ -438,7 +438,7 @@ export function candidates(state: NetworkState): ReadonlyMap<SessionKey, Candida
     for (const [index, { holder, saves, savedHere }] of stages.entries()) {
       const known = (node.claims.get(index) ?? []).filter(({ step, digest }) => saves.get(step) === digest);
       const steps = new Set([...(holder === key ? savedHere : []), ...known.map(({ step }) => step)]);
-      if (steps.size > 0) restorable.set(index, [...steps].filter(allowed));
+      if (steps.size > 0 || node.claims.has(index)) restorable.set(index, [...steps].filter(allowed));
     }
     const { sessionKey, failures, arrival, memoryBytes, reach } = node;
     found.set(key, {

@@ -4,7 +4,7 @@ import type { LinkReach } from "../../src-protocol/link-report.ts";
 /** What placement needs to know of a live node. */
 export interface Candidate {
   readonly sessionKey: SessionKey;
-  /** Steps of each stage that are on the node's own disk, and that the run knows. */
+  /** Of each stage that the node has something of on its own disk, the steps there that the run knows: none, of a model half loaded. */
   readonly restorable: ReadonlyMap<number, readonly number[]>;
   /** How often it failed to load a stage or was next to trouble; who never failed goes first. */
   readonly failures: number;
@@ -77,17 +77,26 @@ function placeKeeping(
   nodes: ReadonlyMap<SessionKey, Candidate>,
 ): Placement | null {
   const holding = new Set(stages.map((stage) => stage.holder));
-  const spare = [...nodes.values()]
-    .filter((node) => !holding.has(node.sessionKey))
-    .sort(
-      (a, b) => a.failures - b.failures || Number(b.isTrusted) - Number(a.isTrusted) || a.arrival - b.arrival,
-    );
+  const spare = [...nodes.values()].filter((node) => !holding.has(node.sessionKey)).sort(byMerit(() => 0));
   if (spare.length < stages.filter((stage) => stage.holder === null).length) return null;
   for (const step of candidateSteps(stages, nodes)) {
     const holders = placeAt(step, stages, nodes, spare);
     if (holders !== null) return { holders, resumeStep: step };
   }
   return null;
+}
+
+/**
+ * SECURITY: what a node says it has begun puts it before others of the same standing, and before nobody else.
+ *
+ * @param late whoever has less of it comes first, of those that are equal
+ */
+function byMerit(late: (node: Candidate) => number): (a: Candidate, b: Candidate) => number {
+  return (a, b) =>
+    a.failures - b.failures ||
+    Number(b.isTrusted) - Number(a.isTrusted) ||
+    late(a) - late(b) ||
+    a.arrival - b.arrival;
 }
 
 /** Every step that somebody could restore, the highest first; step 0 is the last resort of all. */
@@ -118,7 +127,9 @@ function placeAt(
   const open = (stage: Vacancy): boolean => step === 0 || stage.stored.has(step);
   const eligible = stages.map((stage, index) => {
     if (stage.holder !== null) return [];
-    const able = spare.filter((node) => canHold(node, stage.needBytes) && canTake(node, index));
+    const able = spare
+      .filter((node) => canHold(node, stage.needBytes) && canTake(node, index))
+      .sort(byMerit((node) => Number(!node.restorable.has(index))));
     const owners = able.filter((node) => owns(node, index));
     // Who has the step on disk saves a download.
     return open(stage) ? [...owners, ...able.filter((node) => !owns(node, index))] : owners;

@@ -49,3 +49,23 @@ describe("a node that others cannot dial", () => {
     expect(place([stage(1), stage(2)], nodes)?.holders).toEqual([1, 2].map(key));
   });
 });
+
+describe("a node that has loaded a part of a model", () => {
+  const two = [stage(null), stage(null)];
+  const begun = (index: number): Partial<Candidate> => ({ restorable: new Map([[index, []]]) });
+
+  test("is given the same slice again, in whatever order they come back", () => {
+    expect(place(two, new Map([node(1, begun(1)), node(2, begun(0))]))?.holders).toEqual([key(2), key(1)]);
+    expect(place(two, new Map([node(1), node(2, begun(0))]))?.holders).toEqual([key(2), key(1)]);
+    // Two for one slice: one of them begins anew.
+    expect(place(two, new Map([node(1, begun(1)), node(2, begun(1))]))?.holders).toEqual([key(1), key(2)]);
+  });
+
+  test("gets no place by saying so that somebody of better standing has", () => {
+    const known = node(3, { isTrusted: true });
+    const sound = node(4);
+    const stranger = node(1, { ...begun(0), failures: 1 });
+    expect(place([stage(null)], new Map([node(2, begun(0)), known]))?.holders).toEqual([key(3)]);
+    expect(place([stage(null)], new Map([stranger, sound]))?.holders).toEqual([key(4)]);
+  });
+});
