@@ -11,7 +11,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 8;
+export const CONTROL_PROTOCOL = 9;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -170,26 +170,15 @@ export const nodeMessage = z.discriminatedUnion("type", [
    * one; it stands until it is answered.
    */
   z.strictObject({ type: z.literal("ask"), generation }),
-  /**
-   * Sent to this replica of the next stage, by the one that owns it here. `from`: who gave it to that one, which
-   * answers for it when it turns out to be another's; left out at the head.
-   */
-  z.strictObject({
-    type: z.literal("routed"),
-    generation,
-    step,
-    microBatch,
-    to: sessionKey,
-    from: sessionKey.optional(),
-  }),
-  /** Its gradient is in this node's sum. `loss`: from the tail only. `from`: as in `routed`. */
+  /** Sent to this replica of the next stage, by the one that owns it here. */
+  z.strictObject({ type: z.literal("routed"), generation, step, microBatch, to: sessionKey }),
+  /** Its gradient is in this node's sum. `loss`: from the tail only. */
   z.strictObject({
     type: z.literal("counted"),
     generation,
     step,
     microBatch,
     loss: loss.nullable(),
-    from: sessionKey.optional(),
   }),
   /** It has the whole sum of its stage. What each maker has signed, and each who added a shard (`sumText`). */
   z.strictObject({
@@ -232,9 +221,6 @@ export const nodeMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("drain"), reason: z.string().max(200) }),
 ]);
 export type NodeMessage = z.infer<typeof nodeMessage>;
-
-/** Who has a micro-batch at the stages after `heldBy` or `next`, one after another; absent: nobody has. */
-const holders = z.array(sessionKey.nullable()).max(MOST_STAGES);
 
 const peer = z.strictObject({
   sessionKey,
@@ -325,18 +311,26 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     pass: z.enum(["forward", "evaluate"]),
     /** A lost head had sent it to this replica of the next stage, which needs it not again. */
     heldBy: sessionKey.nullable(),
-    behind: holders.optional(),
   }),
-  /** Nothing of this replica counts in the step. `owned`: what it had, and who has it at the stage behind. */
+  /**
+   * The micro-batch is this node's to work on, as this replica of the stage before gives it: what anybody else sends is
+   * nobody's. Said again when another one gives it, since the one before was lost. `heldBy`: as in `lease`.
+   */
+  z.strictObject({
+    type: z.literal("yours"),
+    generation,
+    step,
+    microBatch,
+    from: sessionKey,
+    heldBy: sessionKey.nullable(),
+  }),
+  /** Nothing of this replica counts in the step. */
   z.strictObject({
     type: z.literal("fenced"),
     generation,
     step,
     replica: sessionKey,
     code: z.string().max(64),
-    owned: z
-      .array(z.strictObject({ microBatch, next: sessionKey.nullable(), behind: holders.optional() }))
-      .max(MOST_MICRO_BATCHES),
   }),
   /** Every micro-batch is counted: these sums of the stage are added up, in this order, for everybody in `live`. */
   z.strictObject({

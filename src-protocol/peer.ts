@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { codecName, sumCodec } from "./link-codecs.ts";
-import { ed25519Signature, sessionKey, sha256Hex } from "./keys.ts";
+import { ed25519Signature, sha256Hex } from "./keys.ts";
 import { MOST_GENERATIONS, MOST_MICRO_BATCHES, MOST_STAGES, MOST_STEPS } from "./model.ts";
 import { receiptBody } from "./receipt.ts";
 
@@ -50,13 +50,6 @@ export const tensorMeta = z.strictObject({
   codec: codecName,
   /** Of the payload as sent. */
   sha256: sha256Hex,
-  /**
-   * Forward, and done again after a replica was lost: who has this micro-batch at the stage behind the
-   * receiver's already. The gradient comes from there; nothing is sent on.
-   */
-  heldBy: sessionKey.nullable().optional(),
-  /** The same of the stages after that one, where more than one stage has lost it. */
-  behind: z.array(sessionKey.nullable()).max(MOST_STAGES).optional(),
   /** Backward, of a replica: by it others route. */
   load: replicaLoad.optional(),
 });

@@ -209,6 +209,7 @@ export class TrainingWorker {
       case "adopt":
       case "open":
       case "lease":
+      case "yours":
       case "fenced":
       case "commit":
       case "take":
@@ -575,12 +576,10 @@ export class TrainingWorker {
 
 const ASIDE: Readonly<Record<string, string>> = {
   "too-late": "it took far longer than it usually does",
-  overtaken: "another one was lost before it was known what that had given to it",
   silent: "it gave no sign of life for a moment",
   "result-late": "it took far longer than is usual here",
   "sums-late": "it took far longer than is usual here",
   "other-result": "it came to another result than most of those that share its stage",
-  spoiled: "it had worked on what was not given to it",
   "wrong-state": "it gave a newcomer another state than the one that all have agreed on",
 };
 

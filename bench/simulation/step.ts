@@ -269,6 +269,7 @@ class Step {
       case "commit":
         this.#isOver = true;
         return;
+      case "given":
       case "fenced":
       case "take":
       case "reopened":

@@ -2,7 +2,7 @@ import { sumText } from "../../src-protocol/control.ts";
 import { addersOf, shardCount } from "../../src-protocol/sum-shards.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
-import { applyToStep, nameOf, openStep, ownersFrom } from "../routing/step-book.ts";
+import { applyToStep, openStep, ownerAt } from "../routing/step-book.ts";
 import type { StepEffect, StepEvent } from "../routing/step-book.ts";
 import type {
   Agreed,
@@ -179,13 +179,13 @@ function heard(
     case "ask":
       return stage === 0 ? { ...run, asking: new Set([...run.asking, key]) } : run;
     case "routed": {
-      const { step, microBatch, to, from = null } = message;
+      const { step, microBatch, to } = message;
       if (step !== run.step) return run;
-      const event = { type: "routed", stage: stage + 1, microBatch, by: key, to, from } as const;
+      const event = { type: "routed", stage: stage + 1, microBatch, by: key, to } as const;
       return book(run, event, now, effects);
     }
     case "counted": {
-      const { step, microBatch, loss, from = null } = message;
+      const { step, microBatch, loss } = message;
       const losses =
         stage === run.stages - 1 && loss !== null && step === run.step
           ? new Map(run.losses).set(`${microBatch}/${key}`, loss)
@@ -195,7 +195,7 @@ function heard(
       const cell = run.book.stages[stage]?.cells[microBatch];
       const isAgain = cell?.isCounted === true && step === run.step;
       const redone = isAgain ? { ...run.redone, byOthers: run.redone.byOthers + 1 } : run.redone;
-      const event = { type: "counted", step, stage, microBatch, by: key, from } as const;
+      const event = { type: "counted", step, stage, microBatch, by: key } as const;
       return moving(book({ ...run, losses, redone }, event, now, effects), stage, now, effects);
     }
     case "summed":
@@ -292,8 +292,7 @@ function book(run: ReplicaRun, event: StepEvent, now: number, effects: ReplicaEf
   let next: ReplicaRun = { ...run, book: outcome.book };
   for (const effect of outcome.effects) next = perform(next, effect, now, effects);
   const isFenced = outcome.effects.some(({ type }) => type === "fenced");
-  for (const effect of outcome.effects)
-    if (effect.type === "fenced") tellFenced(run, effect, outcome.effects, effects);
+  for (const effect of outcome.effects) if (effect.type === "fenced") tellFenced(run, effect, effects);
   if (isFenced) effects.push({ type: "members" });
   return next;
 }
@@ -301,7 +300,7 @@ function book(run: ReplicaRun, event: StepEvent, now: number, effects: ReplicaEf
 function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: ReplicaEffect[]): ReplicaRun {
   switch (effect.type) {
     case "leased": {
-      const [heldBy = null, ...behind] = ownersFrom(run.book, 1, effect.microBatch);
+      const heldBy = ownerAt(run.book, 1, effect.microBatch);
       effects.push({
         type: "send",
         to: effect.to,
@@ -312,10 +311,19 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
           microBatch: effect.microBatch,
           pass: "forward",
           heldBy,
-          ...withBehind(behind),
         },
       });
       return { ...run, asking: without(run.asking, effect.to) };
+    }
+    case "given": {
+      const { to, microBatch, from, heldBy } = effect;
+      const { generation } = run.signs;
+      effects.push({
+        type: "send",
+        to,
+        message: { type: "yours", generation, step: run.step, microBatch, from, heldBy },
+      });
+      return run;
     }
     case "fenced":
       return fenced(run, effect.replica, effect.code, now, effects);
@@ -387,23 +395,14 @@ function again(evaluation: ReplicaRun["evaluation"], now: number): ReplicaRun["e
   return { ...evaluation, waiting, since: now };
 }
 
-/** Those who have to do with the stage hear who has what it owned at the stage behind. */
+/** Those who have to do with the stage send what it had to another one. */
 function tellFenced(
   run: ReplicaRun,
   { replica, code }: Extract<StepEffect, { type: "fenced" }>,
-  all: readonly StepEffect[],
   effects: ReplicaEffect[],
 ): void {
   const stage = run.members.get(replica)?.stage;
   if (stage === undefined) return;
-  const had = new Set(
-    run.book.stages[stage]?.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : [])),
-  );
-  const owned = all.flatMap((effect) =>
-    effect.type === "redo" && effect.stage === stage && had.has(effect.microBatch)
-      ? [{ microBatch: effect.microBatch, next: effect.next, ...withBehind(effect.behind) }]
-      : [],
-  );
   const { generation } = run.signs;
   for (const [key, member] of run.members) {
     const isNear = Math.abs(member.stage - stage) <= 1;
@@ -411,7 +410,7 @@ function tellFenced(
     effects.push({
       type: "send",
       to: key,
-      message: { type: "fenced", generation, step: run.step, replica, code: code.slice(0, 64), owned },
+      message: { type: "fenced", generation, step: run.step, replica, code: code.slice(0, 64) },
     });
   }
 }
@@ -786,10 +785,14 @@ function accused(
   // Who takes the state over can say one thing only: that what it was given is not what all agreed on.
   const isTakingOver = member.phase === "adopting" && code === "wrong-state" && its.stage === member.stage;
   if (member.phase !== "live" && !isTakingOver) return run;
+  let name = code;
   if (code === "not-its-micro-batch") {
-    const owner = run.book.stages[its.stage]?.cells[microBatch ?? -1]?.owner ?? null;
-    if (microBatch === null || owner === null || owner === replica) return run;
-    return fence(run, replica, nameOf(run.book, microBatch, code), now, effects);
+    const owner = ownerAt(run.book, its.stage, microBatch ?? -1);
+    if (microBatch === null || owner === null) return run;
+    if (owner !== replica) return fence(run, replica, code, now, effects);
+    // It owns it, and is said to have sent it to one more than it told.
+    if (its.stage >= member.stage || ownerAt(run.book, member.stage, microBatch) === by) return run;
+    name = "sent-to-two";
   }
   const others = run.accused.get(by) ?? new Set<SessionKey>();
   const next = { ...run, accused: new Map(run.accused).set(by, new Set([...others, replica])) };
@@ -799,7 +802,7 @@ function accused(
   const isLast = alone(its.stage) && (isTakingOver || !alone(member.stage));
   const isDoubted = isLast || [...others].some((key) => key !== replica);
   if (isDoubted && isTakingOver) return withMember(next, by, paused(member, now));
-  return fence(next, isDoubted ? by : replica, isDoubted ? "accuses-others" : code, now, effects);
+  return fence(next, isDoubted ? by : replica, isDoubted ? "accuses-others" : name, now, effects);
 }
 
 function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
@@ -833,10 +836,6 @@ function withMember(run: ReplicaRun, key: SessionKey, member: Member): ReplicaRu
 
 function isSameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((each) => b.has(each));
-}
-
-function withBehind(behind: readonly (SessionKey | null)[]): { behind?: (SessionKey | null)[] } {
-  return behind.length === 0 ? {} : { behind: [...behind] };
 }
 
 function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {

@@ -14,21 +14,7 @@ interface Cell {
   readonly owner: SessionKey | null;
   /** Its gradient is in the owner's sum. */
   readonly isCounted: boolean;
-  /** What is said by who may turn out to own it: its sender's word is not here yet, as sockets keep no order among them. */
-  readonly early: readonly Early[];
-  /**
-   * What is said by who does not own it and has it from somebody who does not, either: whose own word, from whom
-   * it came, may be on its way.
-   */
-  readonly strays: readonly Early[];
-  /**
-   * Who has said so when its sender was fenced, whose own word may be lost: it is asked first. SECURITY: only
-   * then, or whoever claims what nobody has would be given it.
-   */
-  readonly claimedBy: SessionKey | null;
 }
-
-type Early = Extract<StepEvent, { type: "counted" | "routed" }>;
 
 export interface StageBook {
   /** Replicas that may work in this step. */
@@ -44,8 +30,6 @@ export interface StepBook {
   readonly step: number;
   readonly stages: readonly StageBook[];
   readonly fenced: ReadonlySet<SessionKey>;
-  /** Micro-batches of which somebody was lost. */
-  readonly redone: ReadonlySet<number>;
   readonly isCommitted: boolean;
   /** Everybody on every stage has the sums: the optimiser step is taken, and nothing is reopened any more. */
   readonly isTaken: boolean;
@@ -61,8 +45,6 @@ export type StepEvent =
       readonly microBatch: number;
       readonly by: SessionKey;
       readonly to: SessionKey;
-      /** Who gave it to `by`; null, or left out: nobody. */
-      readonly from?: SessionKey | null;
     }
   | {
       readonly type: "counted";
@@ -70,8 +52,6 @@ export type StepEvent =
       readonly stage: number;
       readonly microBatch: number;
       readonly by: SessionKey;
-      /** As with `routed`. */
-      readonly from?: SessionKey | null;
     }
   /** Lost, too late, or caught by a peer at what `code` says. */
   | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
@@ -84,20 +64,27 @@ export type StepEvent =
 
 export type StepEffect =
   | { readonly type: "leased"; readonly to: SessionKey; readonly microBatch: number }
+  /**
+   * The micro-batch is `to`'s to work on, as `from` gives it. `heldBy`: whoever has it at the stage behind already,
+   * from a lost one.
+   */
+  | {
+      readonly type: "given";
+      readonly to: SessionKey;
+      readonly microBatch: number;
+      readonly from: SessionKey;
+      readonly heldBy: SessionKey | null;
+    }
   | { readonly type: "fenced"; readonly replica: SessionKey; readonly code: string }
   /**
-   * To be done again by another replica of `stage`: `y` is kept by `input` and `dx` by `gradient`; null:
-   * it comes by itself, as that stage has not done it (yet, or is doing it again).
+   * To be done again by another replica of `stage`: `y` is kept by `input`; null: it comes by itself, as that
+   * stage is doing it again.
    */
   | {
       readonly type: "redo";
       readonly stage: number;
       readonly microBatch: number;
       readonly input: SessionKey | null;
-      readonly gradient: SessionKey | null;
-      /** Who owns it at the stage behind, whether that has counted it or not; and at those after that. */
-      readonly next: SessionKey | null;
-      readonly behind: readonly (SessionKey | null)[];
     }
   /** Micro-batches that each replica's sum has, by stage. */
   | { readonly type: "commit"; readonly sums: readonly ReadonlyMap<SessionKey, readonly number[]>[] }
@@ -135,13 +122,12 @@ export function openStep(
       results: new Map<SessionKey, string>(),
     })),
     fenced: new Set(),
-    redone: new Set(),
     isCommitted: false,
     isTaken: false,
   };
 }
 
-const OPEN: Cell = { owner: null, isCounted: false, early: [], strays: [], claimedBy: null };
+const OPEN: Cell = { owner: null, isCounted: false };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -178,85 +164,28 @@ function lease({ by }: Of<"lease">, book: StepBook): StepOutcome {
   return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
 }
 
-function routed(event: Of<"routed">, book: StepBook): StepOutcome {
-  const { stage, microBatch, by, to } = event;
+function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
   const sender = book.stages[stage - 1]?.cells[microBatch];
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || sender === undefined || cell === undefined) return unchanged(book);
-  if (sender.owner === null && stage > 1 && book.stages[stage - 1]?.live.has(by) === true)
-    return wait(book, stage - 1, microBatch, event);
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
-  if (sender.owner !== by) return strayed(book, stage - 1, event);
-  if (cell.owner === to) return unchanged(book);
+  if (sender.owner !== by) return fence(book, by, "not-its-micro-batch");
   // One owner at a time: the other one has to be fenced first.
-  if (cell.owner !== null) return fence(book, by, nameOf(book, microBatch, "sent-to-two"));
-  if (book.stages[stage]?.live.has(to) !== true) {
-    const redone = new Set([...book.redone, microBatch]);
-    const open = withClaim({ ...book, redone }, stage + 1, microBatch);
-    return { book: open, effects: [redo(open, stage, microBatch)] };
-  }
-  const owned = withCell(book, stage, microBatch, { ...OPEN, owner: to });
-  return cell.early.reduce<StepOutcome>(
-    (outcome, each) =>
-      then(outcome, (next) => (each.by === to ? applyToStep(each, next) : strayed(next, stage, each))),
-    unchanged(owned),
-  );
+  if (cell.owner !== null && cell.owner !== to) return fence(book, by, "sent-to-two");
+  // It hears that it has to be another one.
+  if (book.stages[stage]?.live.has(to) !== true) return { book, effects: [redo(book, stage, microBatch)] };
+  const heldBy = ownerAt(book, stage + 1, microBatch);
+  const given: StepEffect = { type: "given", to, microBatch, from: by, heldBy };
+  if (cell.owner === to) return { book, effects: [given] };
+  return { book: withCell(book, stage, microBatch, { ...OPEN, owner: to }), effects: [given] };
 }
 
-/**
- * Who works on what it does not own has no part in the step. To blame is who gave it: who had given it to another
- * one, or does not own it, either. `stage`: whose replica says so.
- */
-function strayed(book: StepBook, stage: number, event: Early): StepOutcome {
-  const { microBatch, by, from = null } = event;
-  const here = book.stages[stage];
-  if (book.fenced.has(by) || here?.live.has(by) !== true) return unchanged(book);
-  const name = nameOf(book, microBatch, "not-its-micro-batch");
-  if (from !== null && book.fenced.has(from)) return fence(book, by, "overtaken");
-  const before = book.stages[stage - 1];
-  // SECURITY: one's word against another's. It costs who gives it its part in the step, and takes no stage's last one away.
-  const isDoubted = before?.live.size === 1 && here.live.size > 1;
-  if (from === null || before?.live.has(from) !== true || isDoubted || name === "overtaken")
-    return fence(book, by, name);
-  const isOwner = before.cells[microBatch]?.owner === from;
-  const cell = here.cells[microBatch];
-  if (!isOwner && stage > 1 && !book.isCommitted && cell !== undefined)
-    return unchanged(withCell(book, stage, microBatch, { ...cell, strays: said(event, cell.strays) }));
-  const blamed = fence(book, from, isOwner ? "sent-to-two" : name);
-  return then(blamed, (next) => fence(next, by, "overtaken"));
-}
-
-/**
- * Of a micro-batch that somebody was lost with, the lost one's last words may be missing: then who has it twice
- * is not to blame, and only has no part in the step.
- */
-export function nameOf({ redone }: StepBook, microBatch: number, code: string): string {
-  return redone.has(microBatch) ? "overtaken" : code;
-}
-
-/** Until it is known who owns the micro-batch; each replica says each thing once, and where it has sent it, once of each. */
-function wait(book: StepBook, stage: number, microBatch: number, event: Early): StepOutcome {
-  const cell = book.stages[stage]?.cells[microBatch];
-  if (cell === undefined) return unchanged(book);
-  return unchanged(withCell(book, stage, microBatch, { ...cell, early: said(event, cell.early) }));
-}
-
-function said(event: Early, before: readonly Early[]): readonly Early[] {
-  const to = event.type === "routed" ? event.to : null;
-  const isKnown = before.some(
-    (each) => each.by === event.by && each.type === event.type && (each.type === "counted" || each.to === to),
-  );
-  return isKnown ? before : [...before, event];
-}
-
-function counted(event: Of<"counted">, book: StepBook): StepOutcome {
-  const { step, stage, microBatch, by } = event;
+function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
   const cell = book.stages[stage]?.cells[microBatch];
   if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
   if (step !== book.step) return fence(book, by, "other-step");
-  if (cell === undefined) return fence(book, by, "not-its-micro-batch");
-  if (cell.owner === null && stage > 0) return wait(book, stage, microBatch, event);
-  if (cell.owner !== by) return strayed(book, stage, event);
+  // Nobody works on what it was not told is its own.
+  if (cell?.owner !== by) return fence(book, by, "not-its-micro-batch");
   // The same message again says nothing new: its sender adds a gradient once, or its result differs.
   if (cell.isCounted) return unchanged(book);
   return commit(withCell(book, stage, microBatch, { ...cell, isCounted: true }));
@@ -265,9 +194,6 @@ function counted(event: Of<"counted">, book: StepBook): StepOutcome {
 function commit(book: StepBook): StepOutcome {
   const isWhole = book.stages.every(({ cells }) => cells.every(({ isCounted }) => isCounted));
   if (!isWhole || book.isCommitted) return unchanged(book);
-  // Whoever gave what is not its own has not said that somebody else had given it.
-  const stray = book.stages.flatMap(({ cells }) => cells.flatMap(({ strays }) => strays))[0];
-  if (stray?.from) return fence(book, stray.from, "not-its-micro-batch");
   const sums = book.stages.map(({ cells }) => {
     const sum = new Map<SessionKey, readonly number[]>();
     for (const [microBatch, { owner }] of cells.entries())
@@ -279,51 +205,23 @@ function commit(book: StepBook): StepOutcome {
 }
 
 function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
-  const misled = book.stages.flatMap(({ cells }) =>
-    cells.flatMap(({ owner, strays }) =>
-      strays.flatMap(({ by, from }) =>
-        by !== replica && (from === replica || owner === replica) ? [by] : [],
-      ),
-    ),
-  );
-  return misled.reduce<StepOutcome>(
-    (outcome, by) => then(outcome, (next) => fence(next, by, "overtaken")),
-    fenceOne(book, replica, code),
-  );
-}
-
-function fenceOne(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const index = book.stages.findIndex(({ live }) => live.has(replica));
   const stage = book.stages[index];
   if (stage === undefined) return unchanged(book);
   const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
   const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
-  const cells = stage.cells.map((cell) =>
-    [...cell.early, ...cell.strays].some(({ by }) => by === replica) || cell.claimedBy === replica
-      ? {
-          ...cell,
-          early: cell.early.filter(({ by }) => by !== replica),
-          strays: cell.strays.filter(({ by }) => by !== replica),
-          claimedBy: cell.claimedBy === replica ? null : cell.claimedBy,
-        }
-      : cell,
-  );
-  const left: StageBook = { cells, live, results, summed: without(stage.summed, replica) };
+  const left: StageBook = { cells: stage.cells, live, results, summed: without(stage.summed, replica) };
   const fencedBook: StepBook = {
     ...book,
     fenced: new Set([...book.fenced, replica]),
-    redone: new Set([...book.redone, ...owned]),
     stages: book.stages.map((each, i) => (i === index ? left : each)),
   };
   const effects: StepEffect[] = [{ type: "fenced", replica, code }];
   // Others have the whole sum already, and take their step with it.
   if (book.isTaken) return then({ book: fencedBook, effects }, close(index));
   if (owned.length === 0) return then({ book: fencedBook, effects }, take);
-  const open = owned.reduce(
-    (next, microBatch) => withClaim(withCell(next, index, microBatch, OPEN), index + 1, microBatch),
-    fencedBook,
-  );
+  const open = owned.reduce((next, microBatch) => withCell(next, index, microBatch, OPEN), fencedBook);
   if (book.isCommitted) effects.push({ type: "reopened", stage: index });
   // The head's are leased again, by whoever asks.
   for (const microBatch of owned) effects.push(redo(open, index, microBatch));
@@ -334,35 +232,16 @@ function withoutSums(book: StepBook): StepBook {
   return { ...book, stages: book.stages.map((each) => ({ ...each, summed: new Set<SessionKey>() })) };
 }
 
-function withClaim(book: StepBook, stage: number, microBatch: number): StepBook {
-  const cell = book.stages[stage]?.cells[microBatch];
-  if (cell === undefined || cell.owner !== null) return book;
-  return withCell(book, stage, microBatch, { ...cell, claimedBy: cell.early[0]?.by ?? cell.claimedBy });
-}
-
 function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {
   return new Set([...keys].filter((each) => each !== key));
 }
 
 function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
-  const behind = book.stages[stage + 1]?.cells[microBatch];
-  return {
-    type: "redo",
-    stage,
-    microBatch,
-    input: book.stages[stage - 1]?.cells[microBatch]?.owner ?? null,
-    gradient: behind?.isCounted === true ? behind.owner : null,
-    next: behind?.owner ?? behind?.claimedBy ?? null,
-    behind: ownersFrom(book, stage + 2, microBatch),
-  };
+  return { type: "redo", stage, microBatch, input: ownerAt(book, stage - 1, microBatch) };
 }
 
-/** Who owns the micro-batch at this stage and the ones after it, as far as anybody does. */
-export function ownersFrom({ stages }: StepBook, from: number, microBatch: number): (SessionKey | null)[] {
-  const owners = stages
-    .slice(from)
-    .map(({ cells }) => cells[microBatch]?.owner ?? cells[microBatch]?.claimedBy ?? null);
-  return owners.slice(0, owners.findLastIndex((owner) => owner !== null) + 1);
+export function ownerAt({ stages }: StepBook, stage: number, microBatch: number): SessionKey | null {
+  return stages[stage]?.cells[microBatch]?.owner ?? null;
 }
 
 /** Who was fenced comes back with the next step. */

@@ -60,6 +60,7 @@ export type Instruction = Extract<
       | "adopt"
       | "open"
       | "lease"
+      | "yours"
       | "fenced"
       | "commit"
       | "take";
@@ -317,6 +318,7 @@ export class Control {
       case "adopt":
       case "open":
       case "lease":
+      case "yours":
       case "fenced":
       case "commit":
       case "take":

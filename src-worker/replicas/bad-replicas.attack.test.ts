@@ -122,6 +122,25 @@ const misdirecting =
     };
   };
 
+/** Sends a copy of each tensor, or what is made of it, to all the others of the next stage as well. */
+const copying =
+  (change: (message: Tensor, payload: Uint8Array) => readonly [PeerMessage, Uint8Array] | null) =>
+  (node: FleetNode): void => {
+    let isCopying = false;
+    node.sends = (message, payload, to) => {
+      const isOne =
+        message.type === "tensor" && message.pass === "forward" && message.step === fleet.run.step;
+      const copy = !isCopying && isOne && isNow(message.step) ? change(message, payload) : null;
+      if (copy !== null) {
+        isCopying = true;
+        for (const { key, stage } of fleet.nodes)
+          if (stage === node.stage + 1 && key !== to) void node.links.get(key)?.send(...copy);
+        isCopying = false;
+      }
+      return [[message, payload]];
+    };
+  };
+
 const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, code: string][] = [
   [
     "sends what is no number",
@@ -215,6 +234,23 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     1,
     misdirecting("forward", ({ here, there }, to, own) => here === own && there !== null && there !== to),
     "sent-to-two",
+  ],
+  [
+    "gives wrong copies of what it owns to all others of the next stage at once",
+    0,
+    copying((message, payload) => withValues(message, floats(payload).fill(1))),
+    "sent-to-two",
+  ],
+  [
+    "gives everybody of the next stage what another head owns",
+    0,
+    copying((message, payload) => {
+      const own = fleet.nodes.find(({ stage }) => stage === 0)?.key;
+      const cells = fleet.run.book.stages[0]?.cells ?? [];
+      const other = cells.findIndex(({ owner }) => owner !== null && owner !== own);
+      return other < 0 ? null : withValues({ ...message, microBatch: other }, floats(payload).fill(1));
+    }),
+    "not-its-micro-batch",
   ],
   [
     "sends the gradient of a micro-batch that another one owns",
@@ -348,9 +384,7 @@ describe("a replica that", () => {
     await trainedWith(bad);
     expect(attackedIn, "it could attack").not.toBeNull();
     expect(fencedOnes()).toContainEqual({ type: "fenced", key: bad.key, stage, code });
-    // What it makes others work on is nobody's, and so is not theirs to answer for.
-    const blamed = fencedOnes().filter((each) => each.key !== bad.key && each.code !== "overtaken");
-    expect(blamed).toEqual([]);
+    expect(fencedOnes().filter((each) => each.key !== bad.key)).toEqual([]);
     expectStepsOfHonestOnes();
   });
 

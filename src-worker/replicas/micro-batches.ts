@@ -1,33 +1,22 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
 import type { Crossed } from "./used-work.ts";
 
-/**
- * Who has a micro-batch already, from the stage behind this one on: lost replicas had sent it there. Null,
- * and beyond the end: nobody has.
- */
-export type Holders = readonly (SessionKey | null)[];
-
-/** Somebody who sent, or asked for, what another one has given us. */
-interface Rival {
-  readonly from: SessionKey;
-  /** Null: it asked for the gradient. */
-  readonly x: Tensor | null;
-}
-
+/** A micro-batch that the book has given to this replica. */
 interface Cell {
-  /** Who gave it, and gets the gradient; null at the head. */
+  /** Who gives it, as the book says, and gets the gradient; null at the head. */
   from: SessionKey | null;
-  /** Until it is worked on. */
+  /** From when it came until it is worked on. */
   x: Tensor | null;
   xSha256: string | null;
-  phase: "waiting" | "running" | "forwarded" | "worked";
+  /** Who sent it: perhaps somebody who was lost since. */
+  xFrom: SessionKey | null;
+  phase: "coming" | "waiting" | "running" | "forwarded" | "worked";
   /** Who of the next stage has it already: a lost replica of ours had sent it there. */
   heldBy: SessionKey | null;
   to: SessionKey | null;
-  /** The same of the stages after that one: told to whoever is next. */
-  behind: Holders;
   y: Activations | null;
   ySha256: string | null;
   dy: Tensor | null;
@@ -37,8 +26,10 @@ interface Cell {
   answeredBy: SessionKey | null;
   dx: Activations | null;
   dxSha256: string | null;
-  rival: Rival | null;
 }
+
+/** In a receipt, of what was not sent: a lost replica had sent it. */
+const HAD_ALREADY = sha256("had already");
 
 export type MicroBatchJob =
   | { readonly kind: "forward" | "tail"; readonly microBatch: number; readonly input: Tensor | null }
@@ -48,10 +39,10 @@ export interface MicroBatchPorts {
   readonly isTail: boolean;
   /** Where a micro-batch goes; null: nobody can be reached now. */
   readonly choose: () => SessionKey | null;
-  /** That it goes to `to`, and had come from `from` (null: at the head). */
-  readonly routed: (microBatch: number, to: SessionKey, from: SessionKey | null) => void;
-  /** Gives the digest under which it was sent. `held`: who has it from the stage behind the receiver's on. */
-  readonly sendForward: (microBatch: number, to: SessionKey, y: Activations, held: Holders) => string;
+  /** That it goes to `to`. */
+  readonly routed: (microBatch: number, to: SessionKey) => void;
+  /** Gives the digest under which it was sent. */
+  readonly sendForward: (microBatch: number, to: SessionKey, y: Activations) => string;
   readonly sendBackward: (microBatch: number, to: SessionKey, dx: Activations) => string;
   /** The digest that either would give. */
   readonly digestOf: (
@@ -64,21 +55,24 @@ export interface MicroBatchPorts {
   readonly sendWant: (microBatch: number, to: SessionKey) => void;
   readonly sendLack: (microBatch: number, to: SessionKey) => void;
   readonly answered: (by: SessionKey) => void;
-  readonly counted: (microBatch: number, loss: number | null, from: SessionKey | null) => void;
+  readonly counted: (microBatch: number, loss: number | null) => void;
   readonly accuse: (replica: SessionKey, microBatch: number, code: string, message: string) => void;
-  /** What this node has added is not what it should have: nothing of it may count. */
-  readonly spoiled: (microBatch: number) => void;
 }
 
 /**
  * The micro-batches of one step on one replica. What was sent stays here, `y` and `dx`, until the step is
  * over: when a neighbour is lost, another replica of its stage gets them again, and nobody but that stage
  * works on anything twice.
+ *
+ * SECURITY: whatever a neighbour sends waits until the orchestrator's book has given it to this replica, from
+ * that one. So nobody can make others add what is not theirs to the sum of their stage.
  */
 export class MicroBatches {
   readonly #ports: MicroBatchPorts;
   readonly #cells = new Map<number, Cell>();
   readonly #fenced = new Set<SessionKey>();
+  /** What came and was not given (yet), by micro-batch and sender. */
+  readonly #copies = new Map<number, Map<SessionKey, Tensor>>();
   #forwards: number[] = [];
   #backwards: number[] = [];
 
@@ -105,17 +99,26 @@ export class MicroBatches {
     for (const at of microBatches) {
       const cell = this.#cells.get(at);
       if (cell?.phase !== "worked") continue;
-      const { from, xSha256, y, dx, dySha256 } = cell;
+      const { from, xSha256, xFrom, y, dx, dySha256 } = cell;
       const next = cell.to ?? cell.heldBy;
+      const isSent = cell.to !== null;
       all.set(at, {
         previous:
           from === null || xSha256 === null || dx === null
             ? null
-            : { peer: from, taken: xSha256, given: cell.dxSha256 ?? digestOf("backward", at, from, dx) },
+            : {
+                peer: from,
+                taken: xFrom === from ? xSha256 : HAD_ALREADY,
+                given: cell.dxSha256 ?? digestOf("backward", at, from, dx),
+              },
         next:
           next === null || y === null || dySha256 === null || cell.answeredBy !== next
             ? null
-            : { peer: next, taken: dySha256, given: cell.ySha256 ?? digestOf("forward", at, next, y) },
+            : {
+                peer: next,
+                taken: dySha256,
+                given: isSent ? (cell.ySha256 ?? digestOf("forward", at, next, y)) : HAD_ALREADY,
+              },
       });
     }
     return all;
@@ -123,6 +126,7 @@ export class MicroBatches {
 
   clear(): void {
     this.#cells.clear();
+    this.#copies.clear();
     this.#fenced.clear();
     this.#forwards = [];
     this.#backwards = [];
@@ -146,19 +150,49 @@ export class MicroBatches {
   }
 
   /** At the head. */
-  leased(microBatch: number, held: Holders): void {
-    this.#add(microBatch, null, null, held);
+  leased(microBatch: number, heldBy: SessionKey | null): void {
+    if (!this.#cells.has(microBatch)) this.#ready(microBatch, this.#add(microBatch, null, heldBy));
+  }
+
+  /** The book gives it to this replica, from that one: perhaps another one than before, which was lost. */
+  given(microBatch: number, from: SessionKey, heldBy: SessionKey | null): void {
+    const before = this.#cells.get(microBatch);
+    const cell = before ?? this.#add(microBatch, from, heldBy);
+    const isOther = cell.from !== from;
+    cell.from = from;
+    const copies = this.#copies.get(microBatch);
+    const x = copies?.get(from);
+    if (x !== undefined && cell.phase === "coming") {
+      copies?.delete(from);
+      this.#take(microBatch, cell, from, x);
+    } else if (isOther) this.#sendBack(microBatch, cell, from);
   }
 
   /** From the stage before. */
-  arrived(from: SessionKey, microBatch: number, x: Tensor, held: Holders): void {
+  arrived(from: SessionKey, microBatch: number, x: Tensor): void {
+    if (this.#fenced.has(from)) return;
     const cell = this.#cells.get(microBatch);
-    if (cell === undefined) {
-      if (!this.#fenced.has(from)) this.#add(microBatch, from, x, held);
+    if (cell?.from === from) {
+      if (cell.phase === "coming") this.#take(microBatch, cell, from, x);
       return;
     }
-    if (cell.from === from) return;
-    this.#contest(microBatch, cell, { from, x });
+    const copies = this.#copies.get(microBatch) ?? new Map<SessionKey, Tensor>();
+    if (!copies.has(from)) this.#copies.set(microBatch, copies.set(from, x));
+  }
+
+  /**
+   * Everything of the step is counted, so all that is ours was given to us: whoever has sent something else has
+   * broken a rule.
+   */
+  committed(): void {
+    for (const [microBatch, copies] of this.#copies)
+      for (const from of copies.keys())
+        this.#ports.accuse(
+          from,
+          microBatch,
+          "not-its-micro-batch",
+          `Micro-batch ${microBatch} came from it, and is not to come from there.`,
+        );
   }
 
   /** From the stage behind. */
@@ -186,9 +220,9 @@ export class MicroBatches {
   wanted(from: SessionKey, microBatch: number): void {
     const cell = this.#cells.get(microBatch);
     if (this.#fenced.has(from)) return;
-    if (cell === undefined) this.#ports.sendLack(microBatch, from);
-    else if (cell.from !== from) this.#contest(microBatch, cell, { from, x: null });
-    else this.#sendBack(microBatch, cell, from);
+    if (cell === undefined || cell.phase === "coming") this.#ports.sendLack(microBatch, from);
+    // Whether it is its own now, the book says: then it gets it.
+    else if (cell.from === from) this.#sendBack(microBatch, cell, from);
   }
 
   /** A replica of the stage behind was to have this micro-batch already, and has not. */
@@ -208,29 +242,24 @@ export class MicroBatches {
       cell.phase = "forwarded";
       cell.y = output;
       if (cell.dy !== null) this.#backwards.push(job.microBatch);
-      else if (cell.heldBy !== null) this.#want(job.microBatch, cell.heldBy, cell);
+      else if (cell.heldBy !== null) this.#want(job.microBatch, cell.heldBy);
       else this.#route(job.microBatch, cell);
       return;
     }
     cell.phase = "worked";
     cell.dx = output;
-    this.#ports.counted(job.microBatch, loss, cell.from);
+    this.#ports.counted(job.microBatch, loss);
     if (cell.from !== null) this.#sendBack(job.microBatch, cell, cell.from);
   }
 
-  /** Nothing of it counts in this step. `held`: who has what it owned, from the stage behind it on. */
-  fenced(replica: SessionKey, held: ReadonlyMap<number, Holders>): void {
+  /** Nothing of it counts in this step. */
+  fenced(replica: SessionKey): void {
     this.#fenced.add(replica);
+    for (const copies of this.#copies.values()) copies.delete(replica);
     for (const [microBatch, cell] of this.#cells) {
-      if (cell.heldBy === replica || cell.to === replica) {
-        cell.behind = this.#live(held.get(microBatch) ?? []);
-        cell.heldBy = cell.to = null;
-        if (cell.y !== null) this.#route(microBatch, cell);
-      }
-      cell.behind = this.#live(cell.behind);
-      const { rival } = cell;
-      if (rival?.from === replica) cell.rival = null;
-      else if (cell.from === replica && rival !== null) this.#replace(microBatch, cell, rival);
+      if (cell.heldBy !== replica && cell.to !== replica) continue;
+      cell.heldBy = cell.to = null;
+      if (cell.y !== null) this.#route(microBatch, cell);
     }
   }
 
@@ -241,7 +270,7 @@ export class MicroBatches {
       if (cell.from === peer) this.#sendBack(microBatch, cell, peer);
       if (y === null || cell.answeredBy === peer) continue;
       if (cell.to === peer) this.#sendOn(microBatch, peer, cell, y);
-      else if (cell.heldBy === peer) this.#want(microBatch, peer, cell);
+      else if (cell.heldBy === peer) this.#want(microBatch, peer);
     }
   }
 
@@ -251,22 +280,16 @@ export class MicroBatches {
       if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell);
   }
 
-  /** Who was fenced has nothing. */
-  #live(held: Holders): Holders {
-    return held.map((key) => (key !== null && this.#fenced.has(key) ? null : key));
-  }
-
-  #add(microBatch: number, from: SessionKey | null, x: Tensor | null, held: Holders): void {
-    if (this.#cells.has(microBatch)) return;
-    const [heldBy = null, ...behind] = this.#live(held);
-    this.#cells.set(microBatch, {
+  #add(microBatch: number, from: SessionKey | null, heldBy: SessionKey | null): Cell {
+    const cell: Cell = {
       from,
-      x,
-      xSha256: x?.sha256 ?? null,
-      phase: "waiting",
-      heldBy,
+      x: null,
+      xSha256: null,
+      xFrom: null,
+      phase: "coming",
+      // Who was fenced has nothing.
+      heldBy: heldBy !== null && this.#fenced.has(heldBy) ? null : heldBy,
       to: null,
-      behind,
       y: null,
       ySha256: null,
       dy: null,
@@ -274,8 +297,20 @@ export class MicroBatches {
       answeredBy: null,
       dx: null,
       dxSha256: null,
-      rival: null,
-    });
+    };
+    this.#cells.set(microBatch, cell);
+    return cell;
+  }
+
+  #take(microBatch: number, cell: Cell, from: SessionKey, x: Tensor): void {
+    cell.x = x;
+    cell.xSha256 = x.sha256;
+    cell.xFrom = from;
+    this.#ready(microBatch, cell);
+  }
+
+  #ready(microBatch: number, cell: Cell): void {
+    cell.phase = "waiting";
     this.#forwards.push(microBatch);
   }
 
@@ -287,42 +322,16 @@ export class MicroBatches {
   }
 
   #sendOn(microBatch: number, to: SessionKey, cell: Cell, y: Activations): void {
-    this.#ports.routed(microBatch, to, cell.from);
-    cell.ySha256 = this.#ports.sendForward(microBatch, to, y, cell.behind);
+    this.#ports.routed(microBatch, to);
+    cell.ySha256 = this.#ports.sendForward(microBatch, to, y);
   }
 
-  #want(microBatch: number, from: SessionKey, cell: Cell): void {
-    this.#ports.routed(microBatch, from, cell.from);
+  #want(microBatch: number, from: SessionKey): void {
+    this.#ports.routed(microBatch, from);
     this.#ports.sendWant(microBatch, from);
   }
 
   #sendBack(microBatch: number, cell: Cell, to: SessionKey): void {
     if (cell.dx !== null) cell.dxSha256 = this.#ports.sendBackward(microBatch, to, cell.dx);
-  }
-
-  /** Two say that it is theirs. Only the orchestrator knows whose it is: it may have given it to another, and we not have heard. */
-  #contest(microBatch: number, cell: Cell, rival: Rival): void {
-    if (cell.from !== null && this.#fenced.has(cell.from)) return this.#replace(microBatch, cell, rival);
-    cell.rival = rival;
-    for (const each of [rival.from, cell.from])
-      if (each !== null)
-        this.#ports.accuse(
-          each,
-          microBatch,
-          "not-its-micro-batch",
-          `Micro-batch ${microBatch} came from two replicas.`,
-        );
-  }
-
-  #replace(microBatch: number, cell: Cell, { from, x }: Rival): void {
-    cell.rival = null;
-    if (this.#fenced.has(from)) return;
-    cell.from = from;
-    if (x !== null && x.sha256 !== cell.xSha256) {
-      if (cell.phase !== "waiting") return this.#ports.spoiled(microBatch);
-      cell.x = x;
-      cell.xSha256 = x.sha256;
-    }
-    this.#sendBack(microBatch, cell, from);
   }
 }

@@ -21,7 +21,7 @@ import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
 import type { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
-import type { Holders, MicroBatchJob } from "./micro-batches.ts";
+import type { MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
@@ -34,7 +34,7 @@ import { StateExchange } from "./state-exchange.ts";
 
 export type ReplicaInstruction = Extract<
   Instruction,
-  { type: "members" | "adopt" | "open" | "lease" | "fenced" | "commit" | "take" }
+  { type: "members" | "adopt" | "open" | "lease" | "yours" | "fenced" | "commit" | "take" }
 >;
 type Of<T extends ReplicaInstruction["type"]> = Extract<ReplicaInstruction, { type: T }>;
 type Members = Of<"members">;
@@ -139,7 +139,6 @@ export class ReplicaRunner {
   #isBusy = false;
   /** The parameters are being changed. */
   #isTaking = false;
-  #isSpoiled = false;
   #stopped = false;
   #adopting: AbortController | null = null;
   #adoptingStep: number | null = null;
@@ -190,7 +189,7 @@ export class ReplicaRunner {
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
       choose: () => this.#chosen(),
-      sendForward: (microBatch, to, y, held) => this.#sendForward(microBatch, to, y, held),
+      sendForward: (microBatch, to, y) => this.#sendForward(microBatch, to, y),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
       digestOf: (pass, microBatch, to, values) => sha256(this.#encoded(pass, microBatch, to, values).payload),
       sendWant: (microBatch, to) => {
@@ -200,14 +199,9 @@ export class ReplicaRunner {
         if (this.#step !== null) this.#send(to, { type: "lack", generation, step: this.#step, microBatch });
       },
       answered: (by) => this.#next.answered(by),
-      routed: (microBatch, to, from) => this.#tell({ type: "routed", microBatch, to, ...givenBy(from) }),
-      counted: (microBatch, loss, from) =>
-        this.#tell({ type: "counted", microBatch, loss: finite(loss), ...givenBy(from) }),
+      routed: (microBatch, to) => this.#tell({ type: "routed", microBatch, to }),
+      counted: (microBatch, loss) => this.#tell({ type: "counted", microBatch, loss: finite(loss) }),
       accuse: (replica, microBatch, code, message) => this.#accuse(replica, microBatch, code, message),
-      spoiled: (microBatch) => {
-        this.#isSpoiled = true;
-        this.#accuse(signer.publicKey, microBatch, "spoiled", "It worked on what was not given to it.");
-      },
     });
   }
 
@@ -251,6 +245,10 @@ export class ReplicaRunner {
         break;
       case "lease":
         this.#leased(instruction);
+        break;
+      case "yours":
+        if (this.#isLive && instruction.step === this.#step)
+          this.#batches.given(instruction.microBatch, instruction.from, instruction.heldBy);
         break;
       case "fenced":
         this.#fenced(instruction);
@@ -341,17 +339,16 @@ export class ReplicaRunner {
     this.#gradients.clear();
     this.#evaluations = [];
     this.#summing(false);
-    this.#isSpoiled = false;
   }
 
-  #leased({ step, microBatch, pass, heldBy, behind = [] }: Of<"lease">): void {
+  #leased({ step, microBatch, pass, heldBy }: Of<"lease">): void {
     this.#isAsking = false;
     if (!this.#isLive || step !== this.#step) return;
     if (pass === "evaluate") this.#evaluations.push({ microBatch, input: null });
-    else this.#batches.leased(microBatch, [heldBy, ...behind]);
+    else this.#batches.leased(microBatch, heldBy);
   }
 
-  #fenced({ step, replica, owned, code }: Of<"fenced">): void {
+  #fenced({ step, replica, code }: Of<"fenced">): void {
     if (replica === this.#ports.signer.publicKey) {
       this.#ports.putAside(code);
       return this.#fencedOut();
@@ -365,10 +362,7 @@ export class ReplicaRunner {
     );
     // The others have the whole sum: nothing of the step is done again.
     if (this.#isTaking) return;
-    this.#batches.fenced(
-      replica,
-      new Map(owned.map(({ microBatch, next, behind = [] }) => [microBatch, [next, ...behind]])),
-    );
+    this.#batches.fenced(replica);
   }
 
   /** Nothing of us counts any more; the state of a later step will come from another replica. */
@@ -394,7 +388,7 @@ export class ReplicaRunner {
   /** One in hand while another one is worked on. */
   #askForMore(): void {
     const { stage, generation, report } = this.#ports;
-    if (!stage.isHead || this.#isAsking || this.#isSpoiled) return;
+    if (!stage.isHead || this.#isAsking) return;
     if (this.#batches.waiting.forward + this.#evaluations.length > 0) return;
     if (this.#batches.inFlight > this.#window.most(this.#load.workMs)) return;
     this.#isAsking = true;
@@ -518,7 +512,7 @@ export class ReplicaRunner {
   }
 
   #takeIn(from: SessionKey, side: Side, meta: TensorMeta, input: Tensor): void {
-    const { pass, microBatch, heldBy = null, behind = [] } = meta;
+    const { pass, microBatch } = meta;
     if (pass === "backward") {
       if (meta.load !== undefined) this.#hearLoad(from, meta.load);
       this.#window.returned(microBatch);
@@ -527,7 +521,7 @@ export class ReplicaRunner {
     if (side !== "previous") return;
     if (pass === "forward") {
       this.#load.took(from);
-      this.#batches.arrived(from, microBatch, input, [heldBy, ...behind]);
+      this.#batches.arrived(from, microBatch, input);
       return this.#tellLoad();
     }
     if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
@@ -553,10 +547,10 @@ export class ReplicaRunner {
         });
   }
 
-  #sendForward(microBatch: number, to: SessionKey, y: Activations, held: Holders): string {
+  #sendForward(microBatch: number, to: SessionKey, y: Activations): string {
     this.#next.sent(to);
     this.#window.sent(microBatch);
-    return this.#sendTensor("forward", microBatch, to, y, held);
+    return this.#sendTensor("forward", microBatch, to, y);
   }
 
   #sendTensor(
@@ -564,7 +558,6 @@ export class ReplicaRunner {
     microBatch: number,
     to: SessionKey,
     values: Activations,
-    [heldBy = null, ...behind]: Holders = [],
   ): string {
     const { stage, generation } = this.#ports;
     const { payload, codec, step } = this.#encoded(pass, microBatch, to, values);
@@ -583,8 +576,6 @@ export class ReplicaRunner {
         shape: [...(shapeOf(stage, pass, side, microBatch) ?? [])],
         codec,
         sha256: digest,
-        ...(heldBy !== null && { heldBy }),
-        ...(behind.length > 0 && { behind }),
         ...(pass === "backward" && { load: this.#load.of(to, this.#batches.waiting) }),
       },
       payload,
@@ -620,6 +611,7 @@ export class ReplicaRunner {
     const { signer, compute } = this.#ports;
     const era = this.#era;
     this.#summing(false);
+    this.#batches.committed();
     for (const { from, failure } of this.#sums.begin(order))
       this.#accuse(from, null, failure.code, failure.message);
     const own = order.sums.find(({ replica }) => replica === signer.publicKey);
@@ -857,10 +849,6 @@ export class ReplicaRunner {
 }
 
 type Told<T extends Report["type"]> = Omit<Extract<Report, { type: T }>, "generation" | "step">;
-
-function givenBy(from: SessionKey | null): { from?: SessionKey } {
-  return from === null ? {} : { from };
-}
 
 function isOfReceipts({ type }: PeerMessage): boolean {
   return type === "receipt" || type === "counterSignature";

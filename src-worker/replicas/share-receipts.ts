@@ -50,8 +50,9 @@ const SEALED_WITHIN_MS = 1_000;
 /** Of a step that was taken: peers are asked so often, so long after one another, before what one of them has not signed is unpaid. */
 const ASKS = 3;
 const ASK_AGAIN_MS = 2_000;
-/** Of those that nobody has signed. */
+/** Of those that nobody has signed; and of steps so far back nothing is paid any more. */
 const MOST_LATE = 256;
+const LATE_STEPS = 2_000;
 
 /**
  * The receipts of a replica, over all its generations. It signs one when all of a step is counted and asks those
@@ -117,6 +118,7 @@ export class ShareReceipts {
     this.#used.taken(step);
     for (const [id, { phase, body }] of this.#own)
       if (phase === "open" && body.step === step) this.#due(id, true);
+      else if (phase === "late" && body.step < step - LATE_STEPS) this.#void(id);
   }
 
   /** The work has ended, and whether the step was taken is not known here: the network knows. */
