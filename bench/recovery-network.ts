@@ -51,6 +51,8 @@ export interface NetworkOptions {
   readonly isProxied?: boolean;
   /** Workers that can be made to tell a wrong digest. */
   readonly mayLie?: boolean;
+  /** Whatever is waited for is given up. */
+  readonly signal?: AbortSignal;
 }
 
 /** A model, trained by real workers under a real orchestrator in this process. */
@@ -64,6 +66,7 @@ export class ReplicaNetwork {
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
+  readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
   #redoneNow = NOTHING;
@@ -81,7 +84,9 @@ export class ReplicaNetwork {
     orchestrator: Orchestrator,
     ahead: { ms: number },
     mayLie: boolean,
+    signal: AbortSignal | undefined,
   ) {
+    this.#signal = signal;
     this.#mayLie = mayLie;
     this.#ahead = ahead;
     this.#folder = folder;
@@ -91,14 +96,15 @@ export class ReplicaNetwork {
     this.#watch();
   }
 
-  static async start({ stages, replicas, size, isProxied, mayLie }: NetworkOptions): Promise<ReplicaNetwork> {
+  static async start(options: NetworkOptions): Promise<ReplicaNetwork> {
+    const { stages, replicas, size, isProxied, mayLie, signal } = options;
     const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
     writeFileSync(join(folder, "corpus.txt"), TEXT);
     const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
     const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic: "fast" });
     const ahead = { ms: 0 };
     const orchestrator = await opened(folder, spec, replicas, 0, () => Date.now() + ahead.ms);
-    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead, mayLie === true);
+    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead, mayLie === true, signal);
     if (isProxied === true) await network.#proxy();
     for (let number = 0; number < stages * replicas; number++) network.#start(number);
     return network;
@@ -289,6 +295,8 @@ export class ReplicaNetwork {
   async #until(done: () => boolean, withinMs: number, what: string): Promise<void> {
     const until = performance.now() + withinMs;
     while (!done()) {
+      if (this.#signal?.aborted === true)
+        throw new Failure("recovery-stopped", `It was stopped while it waited: ${what}.`);
       if (performance.now() > until) {
         const { detail } = this.#orchestrator.host.view();
         throw new Failure("recovery-stuck", `In ${withinMs / 1000} s ${what}: ${detail}`);

@@ -138,6 +138,40 @@ it.each<[string, () => Promise<void>, string]>([
   expect(calls).toEqual(["forward", "backward"]);
 });
 
+it.each<[string, "previous" | "next", Partial<TensorMeta>, Float32Array<ArrayBuffer>, string]>([
+  ["an input that holds no number", "previous", {}, new Float32Array([0, Number.NaN]), "tensor-not-finite"],
+  ["an input of another shape", "previous", {}, new Float32Array(3), "bad-tensor"],
+  ["an input that says another shape", "previous", { shape: [1, 2] }, new Float32Array(2), "bad-tensor"],
+  ["an input of another step", "previous", { step: 9 }, new Float32Array(2), "out-of-order"],
+  [
+    "an input of a micro-batch that is not due",
+    "previous",
+    { microBatch: 1 },
+    new Float32Array(2),
+    "out-of-order",
+  ],
+  ["an input from the wrong side", "next", {}, new Float32Array(2), "bad-tensor"],
+  ["a gradient from the wrong side", "previous", { pass: "backward" }, new Float32Array(2), "bad-tensor"],
+])("%s is trouble, and nothing is computed with it", async (_what, from, changes, values, code) => {
+  await send(from, changes, values);
+  await expect.poll(troubles).toEqual([code]);
+  await send("previous", {});
+  expect(troubles()).toEqual([code]);
+  expect(calls).toEqual([]);
+});
+
+it.each<[string, Partial<TensorMeta>, Float32Array<ArrayBuffer>, string]>([
+  ["holds no number", {}, new Float32Array([Infinity, 0]), "tensor-not-finite"],
+  ["has another shape", {}, new Float32Array(3), "bad-tensor"],
+  ["is of another step", { step: 6 }, new Float32Array(2), "out-of-order"],
+  ["is of a micro-batch that was not sent", { microBatch: 1 }, new Float32Array(2), "out-of-order"],
+])("a gradient that %s is trouble, and is added to nothing", async (_what, changes, values, code) => {
+  await send("previous", {});
+  await send("next", { pass: "backward", ...changes }, values);
+  await expect.poll(troubles).toEqual([code]);
+  expect(calls).toEqual(["forward"]);
+});
+
 it("a part that comes twice, or a whole that does, is trouble, told once", async () => {
   await send("previous", {});
   await send("next", { pass: "backward" });

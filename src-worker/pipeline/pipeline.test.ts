@@ -219,11 +219,18 @@ describe("a peer that breaks the protocol", () => {
     microBatch,
     input: "x",
   });
+  /** The first micro-batch has been worked on and sent. */
+  const SENT: PipelineEvent<string>[] = [
+    tensor("forward", 0, 0),
+    { type: "computed", output: "y", loss: null, ms: 1 },
+  ];
   it.each([
     ["sends a micro-batch twice", [tensor("forward", 0, 0), tensor("forward", 0, 0)]],
     ["skips a micro-batch", [tensor("forward", 0, 1)]],
     ["runs ahead by a step", [tensor("forward", 1, 0)]],
     ["returns a gradient for what it never got", [tensor("backward", 0, 0)]],
+    ["returns a gradient of another step", [...SENT, tensor("backward", 1, 0)]],
+    ["returns a gradient twice", [...SENT, tensor("backward", 0, 0), tensor("backward", 0, 0)]],
     ["evaluates in the middle of a step", [tensor("forward", 0, 0), tensor("evaluate", 0, 0)]],
     ["floods this stage", [0, 1, 2, 3, 4].map((microBatch) => tensor("forward", 0, microBatch))],
     [
