@@ -28,6 +28,7 @@ export const TOO_BUSY = "too-busy";
 /** Addresses of one node beside its first. */
 export const LINK_ADDRESSES = 8;
 /** A month. */
+const MOST_STOOD_MS = 10 * 365 * 24 * 3_600_000;
 const MOST_COMPUTE_MS = 31 * 24 * 3_600_000;
 /** How long a node says it will be there, at most: further ahead nothing is planned. */
 export const MOST_ENDS_IN_MS = 7 * 24 * 3_600_000;
@@ -112,6 +113,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("ends"), endsInMs: endsInMs.nullable() }),
   /** Its owner has said where it stands, or takes it back: null. */
   z.strictObject({ type: z.literal("country"), country: country.nullable() }),
+  /** It was stopped for so long, or its computer slept, and it goes on: what it was late with says nothing of its pace. */
+  z.strictObject({ type: z.literal("stood"), ms: z.number().nonnegative().max(MOST_STOOD_MS) }),
   /** Of the files of its stage, `bytes` are here and right; told while they come. */
   z.strictObject({
     type: z.literal("loading"),

@@ -14,6 +14,7 @@ import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { BegunStage } from "./stage/begun-stage.ts";
 import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
+import { watchStandstill } from "./limits/standstill.ts";
 import { Throttle } from "./limits/throttle.ts";
 import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { ReplicaWeb } from "./replicas/index.ts";
@@ -193,6 +194,7 @@ async function start(
   control = toOrchestrator;
   end.onChange = (endsInMs) => toOrchestrator.send({ type: "ends", endsInMs });
   country.onChange = (of) => toOrchestrator.send({ type: "country", country: of });
+  watchStandstill((ms) => toOrchestrator.send({ type: "stood", ms }));
   worker.start(toOrchestrator);
   return async (reason) => {
     // The last resort when the compute thread is inside a long run: the daemon would do it next.

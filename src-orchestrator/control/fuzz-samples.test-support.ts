@@ -61,6 +61,7 @@ export const NODE_MESSAGES: OneOfEach<NodeMessage> = {
   proof: { type: "proof", signature: SIGNATURE },
   heartbeat: { type: "heartbeat", heard: 3 },
   ends: { type: "ends", endsInMs: 60_000 },
+  stood: { type: "stood", ms: 4_000 },
   country: { type: "country", country: "DE" },
   loading: { type: "loading", generation: 1, bytes: 5 },
   ready: { type: "ready", generation: 1 },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { answeredBy, askedFor } from "./liveness.ts";
+import { answeredBy, askedFor, stoodStill } from "./liveness.ts";
 import { applyToReplicas, nextReplicaWake, replicaRun } from "./replica-machine.ts";
 import type { ReplicaEffect, ReplicaEvent, ReplicaMessage, ReplicaRun } from "./replica-run.ts";
 
@@ -207,6 +207,23 @@ describe("a replica of which others wait for something", () => {
     homes.goOn(TAIL);
     expect(homes.run.lives.get(TAIL)?.grace).toBe(1.5);
   });
+
+  it.each([["before"], ["after"]])(
+    "is given no longer when it says that it stood still, %s its answer is here",
+    (when) => {
+      const homes = new Homes();
+      homes.begin();
+      homes.to(250);
+      homes.run = askedFor(homes.run, OTHER_TAIL, 400);
+      if (when === "before") homes.run = stoodStill(homes.run, OTHER_TAIL);
+      homes.run = answeredBy(homes.run, OTHER_TAIL, 4_400);
+      if (when === "after") homes.run = stoodStill(homes.run, OTHER_TAIL);
+      expect(homes.run.lives.get(OTHER_TAIL)?.grace).toBe(1);
+      // One that comes late of itself is given longer as ever.
+      homes.run = answeredBy(askedFor(homes.run, OTHER_TAIL, 5_000), OTHER_TAIL, 9_000);
+      expect(homes.run.lives.get(OTHER_TAIL)?.grace).toBe(1.5);
+    },
+  );
 
   it("that was stopped once is soon found as fast as before, when its answers come in time again", () => {
     const homes = new Homes();

@@ -5,7 +5,9 @@ import type { ReplicaRun } from "./replica-run.ts";
  * Who lives, of those who hold a step up. Whoever has something to do and says nothing is asked, on its own
  * connection, and that is answered by any process that is not stopped, however slow it is at its work. So a
  * stopped computer is found long before it would be late, and a slow one never: how long an answer may take
- * goes by how long its own answers took, which a machine under load makes longer, too.
+ * goes by how long its own answers took, which a machine under load makes longer, too. Whoever was stopped says so
+ * when it goes on, and is given no longer for that: the next time it is found as soon. SECURITY: who says so and
+ * was not only shortens its own time.
  */
 
 /** What is known of one replica's answers. */
@@ -18,6 +20,10 @@ export interface Life {
   readonly answerMs: number | null;
   /** It is given so many times as long as that asks for, since answers came too late. */
   readonly grace: number;
+  /** What that was before the answer that came last and too late; null: it came in time. */
+  readonly graceBefore: number | null;
+  /** It says that it stood still since it was asked. */
+  readonly hasStood: boolean;
 }
 
 /** So long somebody who has something to do may say nothing before it is asked. */
@@ -28,7 +34,7 @@ const SHORTEST_SILENCE_MS = 800;
 const LONGEST_SILENCE_MS = 5_000;
 /** What is kept of the longest answer with each that was faster. */
 const KEPT = 0.9;
-/** An answer that came too late makes the time for the next ones so many times as long: it may have been a stop, not load. */
+/** An answer that came too late makes the time for the next ones so many times as long. */
 const LONGER_AFTER_LATE = 1.5;
 /** What is kept of that with each answer in time: under load it is late again before it has given many. */
 const GRACE_KEPT = 0.7;
@@ -49,13 +55,23 @@ export function askedFor(run: ReplicaRun, key: SessionKey, now: number): Replica
 export function answeredBy(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
   const life = run.lives.get(key) ?? UNKNOWN;
   const took = life.askedAt === null ? 0 : now - life.askedAt;
-  const heard = { ...life, heardAt: now, askedAt: null };
+  const heard = { ...life, heardAt: now, askedAt: null, graceBefore: null, hasStood: false };
   if (took > patienceMs(life)) {
+    if (life.hasStood) return withLife(run, key, heard);
     const grace = Math.min(life.grace * LONGER_AFTER_LATE, LONGEST_SILENCE_MS / SHORTEST_SILENCE_MS);
-    return withLife(run, key, { ...heard, grace });
+    return withLife(run, key, { ...heard, grace, graceBefore: life.grace });
   }
   const answerMs = Math.max(took, (life.answerMs ?? 0) * KEPT);
   return withLife(run, key, { ...heard, answerMs, grace: 1 + (life.grace - 1) * GRACE_KEPT });
+}
+
+/** It was stopped, or slept, and goes on; its answer may be here already, or not yet. */
+export function stoodStill(run: ReplicaRun, key: SessionKey): ReplicaRun {
+  const life = run.lives.get(key);
+  if (life === undefined) return run;
+  const { graceBefore, askedAt } = life;
+  if (graceBefore === null) return withLife(run, key, { ...life, hasStood: askedAt !== null });
+  return withLife(run, key, { ...life, grace: graceBefore, graceBefore: null });
 }
 
 function withLife(run: ReplicaRun, key: SessionKey, life: Life): ReplicaRun {
@@ -67,7 +83,14 @@ function patienceMs({ answerMs, grace }: Life): number {
   return Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, answerMs * ANSWER_TIMES) * grace);
 }
 
-const UNKNOWN: Life = { heardAt: -Infinity, askedAt: null, answerMs: null, grace: 1 };
+const UNKNOWN: Life = {
+  heardAt: -Infinity,
+  askedAt: null,
+  answerMs: null,
+  grace: 1,
+  graceBefore: null,
+  hasStood: false,
+};
 
 /** When something is to be done about somebody who is waited for; null: nobody is. */
 export function nextLook(run: ReplicaRun): number | null {

@@ -16,7 +16,7 @@ import type {
 } from "./replica-run.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
-import { answeredBy, askedFor, heardFrom, lookAround, nextLook } from "./liveness.ts";
+import { answeredBy, askedFor, heardFrom, lookAround, nextLook, stoodStill } from "./liveness.ts";
 
 /** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
 const FIRST_PAUSE_MS = 500;
@@ -122,6 +122,8 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
       else ends.set(event.key, event.at);
       return { ...run, ends };
     }
+    case "stood":
+      return stoodStill(run, event.key);
     case "alive":
       return run.members.has(event.key) ? back(answeredBy(run, event.key, now), event.key, now) : run;
     case "message":

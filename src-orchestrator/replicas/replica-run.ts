@@ -176,6 +176,8 @@ export type ReplicaEvent = { readonly now: number } & (
   | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
   /** `at`: by the same clock as `now`; null: no end is known. */
   | { readonly type: "ends"; readonly key: SessionKey; readonly at: number | null }
+  /** It was stopped itself: see `liveness.ts`. */
+  | { readonly type: "stood"; readonly key: SessionKey }
   /** It has answered `ask`, or is there by another connection. */
   | { readonly type: "alive"; readonly key: SessionKey }
   | { readonly type: "message"; readonly key: SessionKey; readonly message: ReplicaMessage }

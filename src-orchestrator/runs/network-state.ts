@@ -160,6 +160,7 @@ export type RunMessage = Extract<
       | "links"
       | "ends"
       | "country"
+      | "stood"
       | "loading"
       | "ask"
       | "routed"

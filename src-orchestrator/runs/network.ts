@@ -351,6 +351,10 @@ function heard(
 ): NetworkState {
   if (message.type === "links") return withLinks(before, sender, message.status, effects);
   if (message.type === "country") return withCountry(before, sender, message.country);
+  if (message.type === "stood")
+    return before.phase === "training"
+      ? follow(inTeam(before, { type: "stood", key: sender }, at, effects), at, effects)
+      : before;
   if (message.type === "ends") return ends(before, sender, message.endsInMs, at, effects);
   const state = withDisk(before, sender, message);
   if (state.team !== null) {
