@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import { freshDebian, trialsCache, whyNoFreshDebian } from "../fresh-debian.ts";
 import { debArch } from "./headless/deb.ts";
 import { productVersion } from "./product-version.ts";
 import { hostTarget } from "./target.ts";
@@ -16,7 +17,7 @@ const say = (text: string) => void process.stderr.write(`${text}\n`);
 const SUITE = "bookworm";
 const HELP = `npm run package:test -- [--deb OLD.deb --newer NEW.deb] [--json] [--keep]
 
-Installs the .deb into a fresh Debian ${SUITE} (debootstrap, kept in node_modules/.cache), runs it as an
+Installs the .deb into a fresh Debian ${SUITE} (debootstrap, kept in ~/.cache/train-at-home-trials), runs it as an
 ordinary user, joins a network, trains, upgrades, removes and purges it. Without --deb both versions are
 made first. --keep leaves the folder, to look at.
 `;
@@ -42,16 +43,12 @@ function main(): number {
     process.stdout.write(HELP);
     return 0;
   }
-  if (process.platform !== "linux" || process.getuid?.() !== 0)
-    throw new Failure(
-      "not-root",
-      "The .deb is tried in a root of its own, which only root on Linux can make.",
-    );
-  const cache = join(root, "node_modules", ".cache", "train-at-home");
-  const base = freshSystem(cache);
+  const why = whyNoFreshDebian();
+  if (why !== null) throw new Failure("no-fresh-debian", `The .deb is tried in a fresh Debian, and ${why}.`);
+  const base = freshDebian(SUITE, say);
   const [deb, newer] =
     values.deb !== undefined && values.newer !== undefined ? [values.deb, values.newer] : bothVersions();
-  const folder = mkdtempSync(join(cache, "try-"));
+  const folder = mkdtempSync(join(trialsCache(), "deb-"));
   try {
     execFileSync("tar", ["-xpf", base, "-C", folder]);
     // A temporary folder is its maker's alone, and an ordinary user enters no such root.
@@ -81,33 +78,6 @@ function main(): number {
     if (values.keep === true) say(`Left: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** A minimal Debian as an archive, made once. */
-function freshSystem(cache: string): string {
-  const file = join(cache, `${SUITE}.tar`);
-  if (existsSync(file)) return file;
-  if (spawnSync("debootstrap", ["--version"]).error !== undefined)
-    throw new Failure(
-      "no-debootstrap",
-      "debootstrap is not here, which makes the fresh Debian: apt-get install debootstrap.",
-    );
-  mkdirSync(cache, { recursive: true });
-  const folder = mkdtempSync(join(cache, "base-"));
-  try {
-    say(`Making a fresh Debian ${SUITE}, once …`);
-    const made = spawnSync("debootstrap", ["--variant=minbase", SUITE, folder], { encoding: "utf8" });
-    if (made.status !== 0)
-      throw new Failure(
-        "no-debootstrap",
-        `debootstrap ended with ${made.status}: ${made.stdout.trim().split("\n").at(-1) ?? ""}`,
-      );
-    execFileSync("tar", ["-cf", `${file}.part`, "-C", folder, "."]);
-    renameSync(`${file}.part`, file);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return file;
 }
 
 /** This version, and one that comes after it, which differs by nothing else. */
