@@ -47,7 +47,12 @@ function trial(): number {
     return 1;
   }
   const words = { ROOT: root, NODE: process.execPath };
-  const said = inUserModeKernel(FIRST_PROCESS, words, { memory: "3G", timeoutMs: LIMIT_MS });
+  const run = inUserModeKernel(FIRST_PROCESS, words, { memory: "3G", timeoutMs: LIMIT_MS });
+  if (!run.started) {
+    process.stdout.write(`skipped: ${run.why}.\n`);
+    return 0;
+  }
+  const { said } = run;
   process.stdout.write(said);
   return /ENDED 0\b/.test(said) && !said.includes("1 skipped") ? 0 : 1;
 }
