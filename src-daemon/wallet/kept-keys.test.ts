@@ -24,20 +24,21 @@ const NONE = (why: "no-app" | "unavailable" | "plain-text" | "unreadable"): Hand
   why,
 });
 
+/** How a password becomes a key, and what that costs, is shown elsewhere (locked-file.test.ts). */
+const cost = { passes: 3, memoryBytes: 8192 };
+const keptKeys = (home: string, handed: HandedOver) => new KeptKeys(home, handed, { cost });
 const started = (home: string, handed: HandedOver, password: string | null = null) =>
   OwnKey.open(
     home,
     new SignatureLog(join(home, "signatures.jsonl"), () => 1),
     () => Promise.resolve(password),
-    new KeptKeys(home, handed),
+    keptKeys(home, handed),
   );
 const refusal = (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => "done",
     (error: unknown) => (error instanceof Failure ? error.code : String(error)),
   );
-/** Trying a password takes seconds and half a gigabyte, on a busy computer a minute. */
-const BUSY_MS = 240_000;
 /** Windows knows no such bits. */
 const OTHERS = process.platform === "win32" ? 0 : 0o077;
 const othersMay = (path: string) => statSync(path).mode & OTHERS;
@@ -45,11 +46,10 @@ const othersMay = (path: string) => statSync(path).mode & OTHERS;
 describe("a hotkey that the system's keychain keeps", () => {
   let home = "";
   let own: OwnKey;
-  // Deriving the passphrase takes seconds, once: later starts take what it came to.
   beforeAll(async () => {
     home = mkdtempSync(join(tmpdir(), "tah kept "));
     own = await started(home, HERE);
-  }, BUSY_MS);
+  });
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
   it("is locked from its first moment on, and each start of the app opens it", async () => {
@@ -61,23 +61,21 @@ describe("a hotkey that the system's keychain keeps", () => {
       how: "keychain",
       text: expect.stringContaining("Copy it before"),
     });
-    expect((await openFormerHotkey(own.path, own.hotkey.address, new KeptKeys(home, HERE)))?.address).toBe(
+    expect((await openFormerHotkey(own.path, own.hotkey.address, keptKeys(home, HERE)))?.address).toBe(
       own.hotkey.address,
     );
     expect(await openFormerHotkey(own.path, own.hotkey.address)).toBeNull();
   });
 
-  it(
-    "is in Bittensor's own form: the passphrase is its password, in any tool",
-    async () => {
-      const bytes = await unlockKeyFile({ bytes: readFileSync(own.path), path: own.path }, PASSPHRASE);
-      expect(decodeKeyFile(bytes, own.path).address).toBe(own.hotkey.address);
-    },
-    BUSY_MS,
-  );
+  it("is in Bittensor's own form: the passphrase is its password, in any tool", async () => {
+    const bytes = await unlockKeyFile({ bytes: readFileSync(own.path), path: own.path }, PASSPHRASE, {
+      cost,
+    });
+    expect(decodeKeyFile(bytes, own.path).address).toBe(own.hotkey.address);
+  });
 
   it("stands nowhere open, and neither does the passphrase", async () => {
-    const bytes = await new KeptKeys(home, HERE).unlock({ bytes: readFileSync(own.path), path: own.path });
+    const bytes = await keptKeys(home, HERE).unlock({ bytes: readFileSync(own.path), path: own.path });
     const { secretPhrase, secretSeed } = JSON.parse(Buffer.from(bytes ?? []).toString("utf8")) as Record<
       string,
       string
@@ -116,20 +114,16 @@ describe("a hotkey that the system's keychain keeps", () => {
     expect(readFileSync(own.path)).toEqual(key);
   });
 
-  it(
-    "is taken out and put back: the same key, and a service can open it meanwhile",
-    async () => {
-      await own.keep("open");
-      const open = await started(home, NONE("no-app"));
-      expect([open.hotkey.address, (await open.atRest()).how]).toEqual([own.hotkey.address, "open"]);
-      expect(othersMay(own.path)).toBe(0);
-      expect(await refusal(open.keep("keychain"))).toBe("keychain-none");
-      await own.keep("keychain");
-      expect(readFileSync(own.path, "latin1")).toMatch(/^\$NACL/);
-      expect((await started(home, HERE)).hotkey.address).toBe(own.hotkey.address);
-    },
-    BUSY_MS,
-  );
+  it("is taken out and put back: the same key, and a service can open it meanwhile", async () => {
+    await own.keep("open");
+    const open = await started(home, NONE("no-app"));
+    expect([open.hotkey.address, (await open.atRest()).how]).toEqual([own.hotkey.address, "open"]);
+    expect(othersMay(own.path)).toBe(0);
+    expect(await refusal(open.keep("keychain"))).toBe("keychain-none");
+    await own.keep("keychain");
+    expect(readFileSync(own.path, "latin1")).toMatch(/^\$NACL/);
+    expect((await started(home, HERE)).hotkey.address).toBe(own.hotkey.address);
+  });
 
   it("whose file was changed to another key under the running daemon is replaced by nothing", async () => {
     const kept = readFileSync(own.path);
@@ -148,22 +142,18 @@ describe("a hotkey that the system's keychain keeps", () => {
     expect(readFileSync(own.path)).toEqual(other);
   });
 
-  it(
-    "is backed up without a password that its owner does not know",
-    async () => {
-      const desk = new WalletDesk({
-        home,
-        own,
-        ask: (request) => answerWallet(request),
-        changed: () => Promise.resolve(),
-      });
-      expect((await desk.list()).atRest.how).toBe("keychain");
-      const key = { wallet: "default", hotkey: "default", password: null };
-      const { address } = await desk.backup({ ...key, backupPassword: "a long password" });
-      expect(address).toBe(own.hotkey.address);
-    },
-    BUSY_MS,
-  );
+  it("is backed up without a password that its owner does not know", async () => {
+    const desk = new WalletDesk({
+      home,
+      own,
+      ask: (request) => answerWallet(request, { cost }),
+      changed: () => Promise.resolve(),
+    });
+    expect((await desk.list()).atRest.how).toBe("keychain");
+    const key = { wallet: "default", hotkey: "default", password: null };
+    const { address } = await desk.backup({ ...key, backupPassword: "a long password" });
+    expect(address).toBe(own.hotkey.address);
+  });
 });
 
 describe("a hotkey without a keychain", () => {

@@ -9,6 +9,7 @@ import { sha256 } from "../../src-protocol/signing.ts";
 import { writePrivateFile } from "../data-folder/private-file.ts";
 import { lockedForm } from "./locked-form.ts";
 import { deriveFileKey, lockKeyFile, unlockKeyFile } from "./key-lock.ts";
+import type { Patience } from "./key-lock.ts";
 
 type Kept = z.infer<typeof keptKeys>["keys"][number];
 
@@ -26,9 +27,11 @@ export class KeptKeys {
   /** SECURITY: in a private field, which no log, inspection or message can reach. */
   readonly #passphrase: string | null;
   readonly #why: NoKeychain;
+  readonly #patience: Patience;
 
   /** @param handed by who started the daemon */
-  constructor(home: string, handed: HandedOver) {
+  constructor(home: string, handed: HandedOver, patience: Patience = {}) {
+    this.#patience = patience;
     this.#path = join(home, KEPT_KEYS_FILE);
     this.#passphrase = handed.keychain === "here" ? handed.passphrase : null;
     this.#why = handed.keychain === "here" ? "no-app" : handed.why;
@@ -78,7 +81,7 @@ export class KeptKeys {
     const kept = this.#find(file.path);
     if (kept === undefined || lockedForm(file.bytes) === null) return null;
     const passphrase = this.#passphraseOf(kept);
-    const key = opened(kept.derived, passphrase) ?? (await deriveFileKey(passphrase));
+    const key = opened(kept.derived, passphrase) ?? (await deriveFileKey(passphrase, this.#patience));
     try {
       return await unlockKeyFile(file, key);
     } catch (error) {
@@ -111,7 +114,10 @@ export class KeptKeys {
   /** What was derived before is taken: the passphrase stays the same for all keys. */
   async #derived(passphrase: string): Promise<Uint8Array> {
     const known = this.#all().find(({ id }) => id === idOf(passphrase));
-    return (known === undefined ? null : opened(known.derived, passphrase)) ?? deriveFileKey(passphrase);
+    return (
+      (known === undefined ? null : opened(known.derived, passphrase)) ??
+      deriveFileKey(passphrase, this.#patience)
+    );
   }
 
   #find(path: string): Kept | undefined {

@@ -8,11 +8,11 @@ import { decodePolkadotJson, encodePolkadotJson } from "./polkadot-json.ts";
 async function answer(call: KeyLockCall): Promise<KeyLockResult> {
   switch (call.type) {
     case "derive":
-      return { type: "bytes", bytes: await naclKey(call.password) };
+      return { type: "bytes", bytes: await naclKey(call.password, call.cost) };
     case "lock":
-      return { type: "bytes", bytes: await lock(call.bytes, call.unlocking) };
+      return { type: "bytes", bytes: await lock(call.bytes, call.unlocking, call.cost) };
     case "unlock":
-      return { type: "bytes", bytes: await unlock(call.bytes, call.unlocking, call.path) };
+      return { type: "bytes", bytes: await unlock(call.bytes, call.unlocking, call.path, call.cost) };
     case "to-polkadot": {
       const text = encodePolkadotJson(call.pair, call.password, call.name);
       return { type: "bytes", bytes: new TextEncoder().encode(text) };

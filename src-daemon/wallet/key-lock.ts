@@ -1,18 +1,24 @@
 import { Worker } from "node:worker_threads";
 import { Failure } from "../../src-protocol/failure.ts";
-import type { Unlocking } from "./locked-file.ts";
+import type { KeyCost, Unlocking } from "./locked-file.ts";
 import { keyPairFromSecret } from "./wallet-key-file.ts";
 import type { KeyPair } from "./wallet-key-file.ts";
 
 /** Locking and unlocking of key files on a thread, for it takes seconds and half a gigabyte. */
 export type KeyLockCall =
-  | { readonly type: "derive"; readonly password: string }
-  | { readonly type: "lock"; readonly bytes: Uint8Array; readonly unlocking: Unlocking }
+  | { readonly type: "derive"; readonly password: string; readonly cost: KeyCost | undefined }
+  | {
+      readonly type: "lock";
+      readonly bytes: Uint8Array;
+      readonly unlocking: Unlocking;
+      readonly cost: KeyCost | undefined;
+    }
   | {
       readonly type: "unlock";
       readonly bytes: Uint8Array;
       readonly unlocking: Unlocking;
       readonly path: string;
+      readonly cost: KeyCost | undefined;
     }
   | { readonly type: "to-polkadot"; readonly pair: KeyPair; readonly password: string; readonly name: string }
   | { readonly type: "polkadot"; readonly json: unknown; readonly password: string; readonly path: string };
@@ -25,13 +31,15 @@ export interface Patience {
   /** Called now and then while it works, with the seconds so far: nothing is known of the rest. */
   readonly onWorking?: (seconds: number) => void;
   readonly signal?: AbortSignal;
+  /** Of a test that is about something else than how a password becomes a key; else Bittensor's. */
+  readonly cost?: KeyCost;
 }
 
 const SAY_EVERY_MS = 1000;
 
 /** What a password comes to, with which files are locked and unlocked in no time. */
 export function deriveFileKey(password: string, patience: Patience = {}): Promise<Uint8Array> {
-  return onThread({ type: "derive", password }, patience);
+  return onThread({ type: "derive", password, cost: patience.cost }, patience);
 }
 
 /** `content` under a password, as Bittensor's wallets lock it now. */
@@ -40,7 +48,7 @@ export function lockKeyFile(
   unlocking: Unlocking,
   patience: Patience = {},
 ): Promise<Uint8Array> {
-  return onThread({ type: "lock", bytes: content, unlocking }, patience);
+  return onThread({ type: "lock", bytes: content, unlocking, cost: patience.cost }, patience);
 }
 
 /** @throws Failure `wallet-wrong-password`, `wallet-corrupt`, `wallet-memory`, `interrupted` */
@@ -49,7 +57,7 @@ export function unlockKeyFile(
   unlocking: Unlocking,
   patience: Patience = {},
 ): Promise<Uint8Array> {
-  return onThread({ type: "unlock", ...file, unlocking }, patience);
+  return onThread({ type: "unlock", ...file, unlocking, cost: patience.cost }, patience);
 }
 
 /** @throws as `unlockKeyFile`, and `wallet-key-type`, `wallet-key-mismatch` */

@@ -1,7 +1,7 @@
 import { createCipheriv, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { lockKeyFile, openPolkadotJson, toPolkadotJson, unlockKeyFile } from "./key-lock.ts";
-import { lock } from "./locked-file.ts";
+import { deriveFileKey, lockKeyFile, openPolkadotJson, toPolkadotJson, unlockKeyFile } from "./key-lock.ts";
+import { BTWALLET_COST, lock } from "./locked-file.ts";
 import { lockedForm } from "./locked-form.ts";
 import { encodeKeyFiles, decodeKeyFile } from "./wallet-key-file.ts";
 
@@ -18,25 +18,31 @@ const WRITTEN_BY_PYNACL = Buffer.from(
   "hex",
 );
 
+/** For what does not depend on how long a password takes. */
+const cost = { passes: 3, memoryBytes: 8192 };
 const open = (bytes: Uint8Array, password: string) => unlockKeyFile({ bytes, path: "KEY" }, password);
 
 describe("a key file under a password", () => {
   it("that PyNaCl wrote is opened, its key is the phrase's, and it is written again byte for byte", async () => {
     expect(lockedForm(WRITTEN_BY_PYNACL)).toBe("nacl");
-    const content = await open(WRITTEN_BY_PYNACL, PASSWORD);
+    // SECURITY: by what is used where nothing is said, which is Bittensor's and no less.
+    expect(BTWALLET_COST).toEqual({ passes: 8, memoryBytes: 536_870_912 });
+    const key = await deriveFileKey(PASSWORD);
+    const content = await unlockKeyFile({ bytes: WRITTEN_BY_PYNACL, path: "KEY" }, key);
     expect(decodeKeyFile(content, "KEY").address).toBe(ADDRESS);
     const nonce = WRITTEN_BY_PYNACL.subarray(5, 5 + 24);
-    expect(Buffer.from(await lock(content, PASSWORD, nonce)).equals(WRITTEN_BY_PYNACL)).toBe(true);
+    expect(Buffer.from(await lock(content, key, BTWALLET_COST, nonce)).equals(WRITTEN_BY_PYNACL)).toBe(true);
   }, 120_000);
 
   it("under another password is told from a damaged one", async () => {
-    await expect(open(WRITTEN_BY_PYNACL, `${PASSWORD} `)).rejects.toMatchObject({
-      code: "wallet-wrong-password",
-    });
+    const bytes = await lockKeyFile(Buffer.from("content"), PASSWORD, { cost });
+    const opened = (password: string) => unlockKeyFile({ bytes, path: "KEY" }, password, { cost });
+    expect(Buffer.from(await opened(PASSWORD)).toString()).toBe("content");
+    await expect(opened(`${PASSWORD} `)).rejects.toMatchObject({ code: "wallet-wrong-password" });
     await expect(open(WRITTEN_BY_PYNACL.subarray(0, 30), PASSWORD)).rejects.toMatchObject({
       code: "wallet-corrupt",
     });
-  }, 120_000);
+  });
 
   it("has another nonce each time, and nothing of its content", async () => {
     const content = new TextEncoder().encode(encodeKeyFiles(PHRASE).secret);

@@ -8,10 +8,19 @@ import { NACL_MARK, lockedForm } from "./locked-form.ts";
  * on a thread of its own (key-lock.ts).
  */
 
+/** What it costs to try one password. */
+export interface KeyCost {
+  readonly passes: number;
+  readonly memoryBytes: number;
+}
+
 /** Fixed in btwallet, so that one password gives one key in every wallet. */
 const NACL_SALT = Buffer.from("137183dff15a09bc9c90b5518739e9b1", "hex");
-const NACL_PASSES = 8;
-const NACL_MEMORY_BYTES = 512 * 1024 * 1024;
+/**
+ * SECURITY: what every key file is written with. No option, file, message or environment reaches it: only a test that
+ * is about something else passes a smaller one, as a function's argument.
+ */
+export const BTWALLET_COST: KeyCost = { passes: 8, memoryBytes: 512 * 1024 * 1024 };
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
 const MAC_BYTES = 16;
@@ -27,9 +36,10 @@ export type Unlocking = string | Uint8Array;
 export async function lock(
   content: Uint8Array,
   unlocking: Unlocking,
+  cost: KeyCost = BTWALLET_COST,
   nonce: Uint8Array = randomBytes(NONCE_BYTES),
 ): Promise<Uint8Array> {
-  const key = await keyOf(unlocking);
+  const key = await keyOf(unlocking, cost);
   try {
     return Buffer.concat([Buffer.from(NACL_MARK), nonce, sodium.crypto_secretbox_easy(content, nonce, key)]);
   } finally {
@@ -38,38 +48,48 @@ export async function lock(
 }
 
 /** @throws Failure `wallet-wrong-password`, or `wallet-corrupt` when the file is cut short */
-export async function unlock(bytes: Uint8Array, unlocking: Unlocking, path: string): Promise<Uint8Array> {
+export async function unlock(
+  bytes: Uint8Array,
+  unlocking: Unlocking,
+  path: string,
+  cost: KeyCost = BTWALLET_COST,
+): Promise<Uint8Array> {
   const form = lockedForm(bytes);
   if (form === null) return bytes;
-  if (form === "nacl") return unlockNacl(bytes, unlocking, path);
+  if (form === "nacl") return unlockNacl(bytes, unlocking, path, cost);
   // The older forms are derived in other ways.
   if (typeof unlocking !== "string") throw wrongPassword(path);
   return form === "ansible" ? unlockAnsible(bytes, unlocking, path) : unlockFernet(bytes, unlocking, path);
 }
 
-async function keyOf(unlocking: Unlocking): Promise<Uint8Array> {
-  if (typeof unlocking === "string") return naclKey(unlocking);
+async function keyOf(unlocking: Unlocking, cost: KeyCost): Promise<Uint8Array> {
+  if (typeof unlocking === "string") return naclKey(unlocking, cost);
   await sodium.ready;
   return unlocking;
 }
 
 /** Takes seconds and 512 MiB. */
-export async function naclKey(password: string): Promise<Uint8Array> {
+export async function naclKey(password: string, cost: KeyCost = BTWALLET_COST): Promise<Uint8Array> {
   await sodium.ready;
   return sodium.crypto_pwhash(
     KEY_BYTES,
     password,
     NACL_SALT,
-    NACL_PASSES,
-    NACL_MEMORY_BYTES,
+    cost.passes,
+    cost.memoryBytes,
     sodium.crypto_pwhash_ALG_ARGON2I13,
   );
 }
 
-async function unlockNacl(bytes: Uint8Array, unlocking: Unlocking, path: string): Promise<Uint8Array> {
+async function unlockNacl(
+  bytes: Uint8Array,
+  unlocking: Unlocking,
+  path: string,
+  cost: KeyCost,
+): Promise<Uint8Array> {
   const body = bytes.subarray(NACL_MARK.length);
   if (body.length < NONCE_BYTES + MAC_BYTES) throw cutShort(path);
-  const key = await keyOf(unlocking);
+  const key = await keyOf(unlocking, cost);
   try {
     return sodium.crypto_secretbox_open_easy(body.subarray(NONCE_BYTES), body.subarray(0, NONCE_BYTES), key);
   } catch {

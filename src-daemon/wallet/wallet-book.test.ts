@@ -126,7 +126,9 @@ describe("a wallet's keys", () => {
 
   it("under a password are listed by their public half, and want the password", async () => {
     const locked: WalletRequest = { ...create("night"), password: "long enough" } as WalletRequest;
-    const made = await answerWallet(locked);
+    // That the password is Bittensor's is shown elsewhere (locked-file.test.ts).
+    const cost = { passes: 3, memoryBytes: 8192 };
+    const made = await answerWallet(locked, { cost });
     const row = { holds: "locked", address: made.type === "key" ? made.key.address : null };
     expect((await list()).wallets[0]?.hotkeys).toMatchObject([row]);
     const asked: WalletRequest = {
@@ -139,11 +141,10 @@ describe("a wallet's keys", () => {
     expect(await refused({ ...create("short"), password: "short" } as WalletRequest)).toBe(
       "wallet-weak-password",
     );
-    const own = await openOrCreateHotkey({ root, wallet: "mine", hotkey: "night" }, () =>
-      Promise.resolve("long enough"),
-    );
+    const night = { root, wallet: "mine", hotkey: "night" };
+    const own = await openOrCreateHotkey(night, () => Promise.resolve("long enough"), null, { cost });
     expect(own.address).toBe(row.address);
-  }, 120_000);
+  });
 
   it("that cannot be used stand in the list with the reason, beside those that can", async () => {
     await answerWallet(fromPhrase("good"));

@@ -3,6 +3,7 @@ import type { Delegation, DelegationBody } from "../../src-protocol/delegation.t
 import { Failure } from "../../src-protocol/failure.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import { unlockKeyFile } from "./key-lock.ts";
+import type { Patience } from "./key-lock.ts";
 import type { KeptKeys } from "./kept-keys.ts";
 import { lockedForm } from "./locked-form.ts";
 import { createKeyFile, readKeyFile, removeTemporaryKeys } from "./wallet-folder.ts";
@@ -27,9 +28,10 @@ export async function openOrCreateHotkey(
   place: WalletPlace & { readonly isChosen?: boolean },
   password: PasswordSource = noPassword,
   kept: KeptKeys | null = null,
+  patience: Patience = {},
 ): Promise<WalletHotkey> {
   const { folder, path } = locateHotkey(place);
-  const found = await openHotkey(path, folder, { password, kept });
+  const found = await openHotkey(path, folder, { password, kept, patience });
   if (found !== null) return found;
   if (place.isChosen === true)
     throw new Failure(
@@ -43,7 +45,7 @@ export async function openOrCreateHotkey(
   const created = await createKeyFile(path, folder, content);
   secret.fill(0);
   // When another process was quicker, its key is the wallet's key.
-  const hotkey = await openHotkey(path, folder, { password: noPassword, kept }, created);
+  const hotkey = await openHotkey(path, folder, { password: noPassword, kept, patience }, created);
   if (hotkey === null) {
     throw new Failure(
       "wallet-unreadable",
@@ -118,7 +120,11 @@ const noPassword: PasswordSource = () => Promise.resolve(null);
 async function openHotkey(
   path: string,
   folder: string,
-  { password, kept }: { readonly password: PasswordSource; readonly kept: KeptKeys | null },
+  {
+    password,
+    kept,
+    patience,
+  }: { readonly password: PasswordSource; readonly kept: KeptKeys | null; readonly patience: Patience },
   created = false,
 ): Promise<WalletHotkey | null> {
   const file = await readKeyFile(path, { secret: true });
@@ -127,7 +133,7 @@ async function openHotkey(
   let bytes = (await kept?.unlock(read)) ?? file.bytes;
   if (lockedForm(bytes) !== null) {
     const given = await password(path);
-    if (given !== null) bytes = await unlockKeyFile(read, given);
+    if (given !== null) bytes = await unlockKeyFile(read, given, patience);
   }
   const pair = decodeKeyFile(bytes, path);
   file.bytes.fill(0);
