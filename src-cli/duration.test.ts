@@ -21,6 +21,12 @@ describe("how long", () => {
     expect(parseDuration(text.split(" "), evening)).toBe(minutes);
   });
 
+  it("until a time of the clock is to the second, and not some part of a minute longer", () => {
+    const late = new Date(2026, 10, 20, 22, 30, 40);
+    expect(parseDuration(["until", "23:00"], late)).toBeCloseTo(29 + 20 / 60, 9);
+    expect(parseDuration(["until", "22:31"], late)).toBe(1);
+  });
+
   it.each(["", "soon", "0", "-5", "8d", "1.5h", "until 25:00", "until", "until 7", "10 years", "1e3"])(
     "%j is refused with examples",
     (text) => {

@@ -31,5 +31,5 @@ function untilClock(text: string, now: Date): number | null {
   const end = new Date(now);
   end.setHours(Number(hour), Number(minute), 0, 0);
   if (end.getTime() <= now.getTime()) end.setDate(end.getDate() + 1);
-  return Math.max(1, Math.ceil((end.getTime() - now.getTime()) / 60_000));
+  return Math.max(1, (end.getTime() - now.getTime()) / 60_000);
 }

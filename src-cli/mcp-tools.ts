@@ -85,7 +85,10 @@ export const TOOLS: readonly Tool[] = [
     async call(client, input, now) {
       const { ifStarted = false, ...asked } = forecastInput.parse(input);
       const minutes = minutesOf(asked, now, "1d");
-      const said = await client.call("policy.forecast", { to: now.getTime() + minutes * 60_000, ifStarted });
+      const said = await client.call("policy.forecast", {
+        to: Math.round(now.getTime() + minutes * 60_000),
+        ifStarted,
+      });
       return { text: said.text, data: { ...said } };
     },
   },

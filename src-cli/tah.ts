@@ -394,7 +394,7 @@ command(
     const minutes = askedMinutes({ words: usual, for: asked.for, until: asked.until }, new Date());
     if (minutes === null) throw new Failure("bad-duration", "A forecast needs an end: say --until 17:00.");
     const said = await client.call("policy.forecast", {
-      to: Date.now() + minutes * 60_000,
+      to: Math.round(Date.now() + minutes * 60_000),
       ifStarted: asked.ifStarted === true,
     });
     const { prices } = await client.call("price.get", {});

@@ -21,8 +21,9 @@ import { settledPay } from "./settled-pay.ts";
 import { claimOutcome, claimRow, daemonState, historyPoint, receiptRow } from "./state.ts";
 import { keyName, keyPassword, listedKey, listedWallet } from "./wallet-ipc.ts";
 
+/** Until 17:00 is a number of minutes with a fraction. */
 const overrideMinutes = z
-  .int()
+  .number()
   .min(1)
   .max(60 * 24 * 7);
 

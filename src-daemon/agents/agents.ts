@@ -80,7 +80,8 @@ export class Agents {
   }
 
   /** Takes the minutes of a start from the day's budget; throws when so many are not left. */
-  take(agent: Agent, minutes: number): void {
+  take(agent: Agent, asked: number): void {
+    const minutes = Math.ceil(asked);
     const account = this.#account(agent);
     const { minutesPerDay } = this.#budget(agent);
     const left = minutesPerDay - account.minutes;

@@ -184,7 +184,7 @@ describe("rules and overrides", () => {
     expect(keeper.decision.action).toBe("pause");
   });
 
-  it.each([0, -5, 1.5, Number.NaN, 7 * 24 * 60 + 1])(
+  it.each([0, -5, 0.5, Number.NaN, 7 * 24 * 60 + 1])(
     "%s minutes are refused and change nothing",
     (minutes) => {
       const keeper = keep();

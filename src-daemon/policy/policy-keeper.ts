@@ -273,7 +273,7 @@ export class PolicyKeeper implements PolicyState {
   }
 
   #overrideFor(action: Override["action"], { minutes, by, lease, thenQuit }: Asked): Decision {
-    if (minutes !== null && (!Number.isInteger(minutes) || minutes < 1 || minutes > MOST_MINUTES)) {
+    if (minutes !== null && (!Number.isFinite(minutes) || minutes < 1 || minutes > MOST_MINUTES)) {
       throw new Failure(
         "minutes-out-of-range",
         `A ${action === "run" ? "manual start" : "pause"} lasts from 1 minute to 7 days (${MOST_MINUTES} minutes), not ${minutes}.`,
@@ -284,7 +284,7 @@ export class PolicyKeeper implements PolicyState {
     this.#override = {
       action,
       since,
-      until: minutes === null ? null : since + minutes * 60_000,
+      until: minutes === null ? null : since + Math.round(minutes * 60_000),
       by,
       ...(lease === undefined ? {} : { lease }),
       ...(thenQuit === true ? { thenQuit } : {}),
