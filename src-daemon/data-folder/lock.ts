@@ -28,6 +28,20 @@ export function lockHome(home: Pick<Home, "path" | "lockFile" | "apiFile">): Hom
   return { release: () => held.close() };
 }
 
+/**
+ * Does something while no other process does anything with the same lock, waiting for at most `waitMs`. The file
+ * stays; the kernel drops the lock with its holder. Throws when another one has it for longer.
+ */
+export function withLock<T>(path: string, waitMs: number, action: () => T): T {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec(`PRAGMA busy_timeout = ${waitMs}; BEGIN EXCLUSIVE`);
+    return action();
+  } finally {
+    database.close();
+  }
+}
+
 function lockFailure(home: Pick<Home, "path" | "lockFile" | "apiFile">, error: unknown): Failure {
   const code = error instanceof Error && "errcode" in error ? error.errcode : null;
   if (code === SQLITE_BUSY) {

@@ -1,11 +1,29 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  statfsSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { withLock } from "../data-folder/lock.ts";
+import { writePrivateFile } from "../data-folder/private-file.ts";
+import { livingProcess, processHere } from "./process-identity.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
 
 /** Of `statfs` on Linux: such a file system lies in memory (linux/magic.h). */
 const TMPFS = 0x01021994;
 /** Whoever works writes many times a minute, and who stops in order removes what it has. */
 const LEFT_BEHIND_MS = 86_400_000;
+/** Who holds the lock makes or removes some folders, which takes a moment. */
+const LOCK_WAIT_MS = 2_000;
+const LOCK = "lock.db";
+const NAME = /^([0-9a-f]{16})(\.json)?$/;
 
 interface Shared {
   /** Where all programs may put such files. */
@@ -13,16 +31,29 @@ interface Shared {
   readonly uid: number;
   /** Milliseconds of the wall clock. */
   readonly now: number;
+  readonly self: ProcessIdentity;
+  /** Null: it cannot be told from here. */
+  readonly isAlive: (process: ProcessIdentity) => boolean | null;
+  readonly lockWaitMs: number;
 }
+
+/** Beside a folder, where its worker does not reach: whose it is. */
+const note = z.strictObject({
+  folder: z.string(),
+  pid: z.int().positive(),
+  begun: z.string(),
+  seenFrom: z.string(),
+});
+type Note = z.infer<typeof note>;
 
 /**
  * A folder for the worker of `folder`, in a file system that lies in memory: what it writes there outlives it and
  * the daemon, and wears no disk. Null: this system has none (only Linux has), or it cannot be trusted.
- * What was left there by a data folder to which nobody came back for a day is removed.
+ * What was left there of a data folder that is gone is removed, and of one to which nobody came back for a day.
  */
 export function memoryFolder(folder: string, shared: Shared | null = ofThisSystem()): string | null {
   if (shared === null) return null;
-  const { place, uid, now } = shared;
+  const { place, uid, self, lockWaitMs } = shared;
   const own = join(place, `train-at-home-${uid}`);
   try {
     if (statfsSync(place).type !== TMPFS) return null;
@@ -31,25 +62,80 @@ export function memoryFolder(folder: string, shared: Shared | null = ofThisSyste
     const found = lstatSync(own);
     if (!found.isDirectory() || found.uid !== uid || (found.mode & 0o077) !== 0) return null;
     const name = createHash("sha256").update(folder).digest("hex").slice(0, 16);
-    for (const other of readdirSync(own)) {
-      const path = join(own, other);
-      if (other !== name && newestIn(path) < now - LEFT_BEHIND_MS)
-        rmSync(path, { recursive: true, force: true });
-    }
-    mkdirSync(join(own, name), { mode: 0o700, recursive: true });
-    return join(own, name);
+    // Without the lock another daemon could remove what it has just found to be nobody's, and is ours since.
+    return withLock(join(own, LOCK), lockWaitMs, () => {
+      for (const other of namesIn(own)) if (other !== name) removeLeft(own, other, shared);
+      writePrivateFile(join(own, `${name}.json`), JSON.stringify({ folder, ...self } satisfies Note));
+      mkdirSync(join(own, name), { mode: 0o700, recursive: true });
+      return join(own, name);
+    });
   } catch {
     return null;
   }
 }
 
+/** Its worker has ended: an empty folder goes at once. What one that was killed has there waits for the next. */
+export function leaveMemoryFolder(path: string): void {
+  const own = dirname(path);
+  try {
+    withLock(join(own, LOCK), LOCK_WAIT_MS, () => {
+      rmdirSync(path);
+      rmSync(join(own, `${basename(path)}.json`), { force: true });
+    });
+  } catch {
+    // There is something in it, or somebody has removed it.
+  }
+}
+
 function ofThisSystem(): Shared | null {
   const uid = process.platform === "linux" ? process.getuid?.() : undefined;
-  return uid === undefined ? null : { place: "/dev/shm", uid, now: Date.now() };
+  const self = uid === undefined ? null : processHere();
+  if (uid === undefined || self === null) return null;
+  return {
+    place: "/dev/shm",
+    uid,
+    now: Date.now(),
+    self,
+    isAlive: livingProcess,
+    lockWaitMs: LOCK_WAIT_MS,
+  };
+}
+
+function namesIn(own: string): Set<string> {
+  return new Set(readdirSync(own).flatMap((name) => NAME.exec(name)?.[1] ?? []));
+}
+
+/**
+ * Removes what is nobody's. A data folder on a disk that was taken out counts as gone, for it cannot be told from a
+ * deleted one: its worker goes on from what the disk has.
+ */
+function removeLeft(own: string, name: string, { now, isAlive }: Shared): void {
+  const path = join(own, name);
+  try {
+    const owner = ownerOf(`${path}.json`);
+    const lives = owner === null ? null : isAlive(owner);
+    if (lives === true) return;
+    const isGone = owner !== null && lives === false && !existsSync(owner.folder);
+    if (!isGone && newestIn(path) >= now - LEFT_BEHIND_MS) return;
+    rmSync(path, { recursive: true, force: true });
+    rmSync(`${path}.json`, { force: true });
+  } catch {
+    // Another one's fault takes nothing from ours.
+  }
+}
+
+/** Null: it says nothing, as one of an older version. */
+function ownerOf(path: string): Note | null {
+  try {
+    return note.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return null;
+  }
 }
 
 /** When anything in a folder was last written, in milliseconds. */
 function newestIn(folder: string): number {
+  if (!existsSync(folder)) return 0;
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
   return Math.max(lstatSync(folder).mtimeMs, ...names.map((name) => lstatSync(join(folder, name)).mtimeMs));
 }

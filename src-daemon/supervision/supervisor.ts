@@ -12,7 +12,7 @@ import { type CoreShare, coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "./kept-child.ts";
 import type { KeptState } from "./kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
-import { memoryFolder } from "./memory-folder.ts";
+import { leaveMemoryFolder, memoryFolder } from "./memory-folder.ts";
 import { OwnerLine } from "./owner-line.ts";
 import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
@@ -81,6 +81,7 @@ export class Supervisor {
   readonly #orchestrator: OrchestratorProcess | null;
   readonly #workers: readonly WorkerProcess[];
   readonly #line: OwnerLine;
+  readonly #inMemory: string[] = [];
   #limits: HeldLimits | null = null;
   #share: CoreShare | null = null;
   #memoryWatch: NodeJS.Timeout | undefined;
@@ -198,6 +199,7 @@ export class Supervisor {
     this.#ending = true;
     clearInterval(this.#memoryWatch);
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
+    for (const folder of this.#inMemory) leaveMemoryFolder(folder);
     await this.#orchestrator?.stop(reason);
   }
 
@@ -234,6 +236,7 @@ export class Supervisor {
     // What the network on this computer keeps may be read where it lies.
     const { localBlobs } = worker;
     const inMemory = memoryFolder(member.folder);
+    if (inMemory !== null) this.#inMemory.push(inMemory);
     const sandbox = {
       read: localBlobs === undefined ? [] : [localBlobs],
       write: [member.folder, ...(inMemory === null ? [] : [inMemory])],
