@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { childEnvironment } from "../src-daemon/supervision/child.ts";
+import { childEnvironment } from "../src-daemon/children/child.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { ARITHMETICS, KERNELS } from "../src-protocol/arithmetic.ts";
 import type { BenchOptions, Progress } from "./bench.ts";

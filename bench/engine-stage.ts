@@ -8,7 +8,7 @@ import { encodeModel } from "../src-engine/model-file.ts";
 import { initialValues } from "../src-engine/parameters.ts";
 import { randomStream } from "../src-engine/random.ts";
 import { cutModel } from "../src-engine/stages.ts";
-import { release } from "../src-worker/compute/release.ts";
+import { release } from "../src-worker/compute/compute-call.ts";
 import { loadRuntime, Sessions } from "../src-worker/compute/sessions.ts";
 import { interleave, cpuClock } from "./interleave.ts";
 import { median } from "./median.ts";

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { childEnvironment } from "../src-daemon/supervision/child.ts";
+import { childEnvironment } from "../src-daemon/children/child.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { Progress } from "./bench.ts";
 import type { StageCase, StageSpeed } from "./engine-stage.ts";

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { childEnvironment } from "../src-daemon/supervision/child.ts";
+import { childEnvironment } from "../src-daemon/children/child.ts";
 import { RECOMPUTE } from "../src-engine/recompute.ts";
 import type { Recompute } from "../src-engine/recompute.ts";
 import { Failure } from "../src-protocol/failure.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ApiClient } from "../src-cli/api-client.ts";
 import { runDaemon } from "../src-daemon/daemon.ts";
 import { parseOptions } from "../src-daemon/options.ts";
-import { childEnvironment } from "../src-daemon/supervision/child.ts";
+import { childEnvironment } from "../src-daemon/children/child.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { BenchOptions, Progress } from "./bench.ts";

@@ -10,7 +10,7 @@ import type { Recompute } from "../src-engine/recompute.ts";
 import type { ParameterInfo } from "../src-engine/stage.ts";
 import type { Tensor } from "../src-engine/tensor.ts";
 import type { LlamaSpec } from "../src-protocol/model.ts";
-import { release } from "../src-worker/compute/release.ts";
+import { release } from "../src-worker/compute/compute-call.ts";
 import { loadRuntime, Sessions } from "../src-worker/compute/sessions.ts";
 import { StageCompute } from "../src-worker/compute/stage-compute.ts";
 import { stageBytes } from "../src-worker/stage/stage-memory.ts";

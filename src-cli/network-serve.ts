@@ -19,7 +19,7 @@ import { setPayLimit } from "./served-pay.ts";
 import type { ServedPay } from "./served-pay.ts";
 import { OperatorClient } from "./operator-client.ts";
 
-const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "networks", "network-serve.ts");
+const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "network-serve.ts");
 /** Of a run that is built in, as long as nobody says how many. */
 const USUAL_STAGES = 3;
 const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };

@@ -4,6 +4,7 @@ import type { DaemonState } from "../src-protocol/state.ts";
 import { monthOf } from "../src-protocol/zone.ts";
 import type { ApiCaller } from "./api/api-tokens.ts";
 import { KeepAwake } from "./awake/keep-awake.ts";
+import { sandboxText } from "./children/sandbox.ts";
 import type { Home } from "./data-folder/home.ts";
 import type { HistoryKeeper } from "./history/history-keeper.ts";
 import { NetworksStore } from "./networks/networks-store.ts";
@@ -137,7 +138,7 @@ function obedience(
 ): { whileStarting(): void; always(): void } {
   const awake = new KeepAwake({ changed: () => showPolicy() });
   cleanUp.add(() => awake.close());
-  const showPolicy = (): void => live.policy(policyShown(policy, awake));
+  const showPolicy = (): void => live.policy(policyShown(policy, awake, sandboxText()));
   return {
     whileStarting() {
       showPolicy();

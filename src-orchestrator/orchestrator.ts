@@ -13,21 +13,24 @@ import { networkCard } from "./control/card.ts";
 import { Invitations } from "./control/invitations.ts";
 import { OperatorDesk } from "./control/operator-desk.ts";
 import { identityFor, networkOf } from "./control/tls-identity.ts";
-import { bindPayout } from "./ledger/bindings.ts";
-import { openLedger } from "./ledger/open-ledger.ts";
-import { keepPay } from "./ledger/kept-pay.ts";
-import type { ClaimOptions } from "./ledger/claim-rules.ts";
-import { payTestUnits } from "./ledger/payments.ts";
+import {
+  bindPayout,
+  blockClock,
+  keepBlocks,
+  keepPay,
+  Ledger,
+  openLedger,
+  payTestUnits,
+  startBlock,
+} from "./ledger/index.ts";
+import type { ClaimOptions } from "./ledger/index.ts";
 import { ready } from "../src-protocol/sr25519.ts";
 import { Blobs } from "./stores/blobs.ts";
-import { blockClock } from "./ledger/clock.ts";
-import { keepBlocks, startBlock } from "./ledger/block-notes.ts";
 import { isCheckpointOf } from "./stores/checkpoint-content.ts";
 import { writeManifest } from "./stores/checkpoint-manifest.ts";
 import { CONTROL_TIMES } from "./control/control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control/control-socket.ts";
 import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "../src-protocol/door.ts";
-import { Ledger } from "./ledger/ledger.ts";
 import { startRelay } from "./relay/index.ts";
 import type { RelayProcess } from "./relay/index.ts";
 import { RunHost } from "./runs/run-host.ts";

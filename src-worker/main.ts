@@ -9,7 +9,7 @@ import { createSessionSigner } from "../src-protocol/signing.ts";
 import { Compute } from "./compute/compute.ts";
 import { holdsExact } from "./compute/exact-answer.ts";
 import { Control } from "./control/control.ts";
-import { diskFailure } from "./stage/disk-failure.ts";
+import { diskFailure } from "./disk/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { BegunStage } from "./stage/begun-stage.ts";
 import { StoredStates } from "./stage/stored-states.ts";

@@ -1,5 +1,5 @@
 import { fork } from "node:child_process";
-import { childEnvironment } from "../../src-daemon/supervision/child.ts";
+import { childEnvironment } from "../../src-daemon/children/child.ts";
 import { Failure, failureBody, failureSchema } from "../../src-protocol/failure.ts";
 
 /**

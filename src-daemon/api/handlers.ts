@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { API_SCOPES } from "../../src-protocol/api-scopes.ts";
 import { LONGEST_HISTORY_MS } from "../../src-protocol/history.ts";
 import { Failure } from "../../src-protocol/failure.ts";
+import type { LimitRow } from "../../src-protocol/limits-report.ts";
 import { METHODS } from "../../src-protocol/methods.ts";
 import type { AuditEntry } from "../../src-protocol/methods.ts";
 import type { EnteredPrice, PricedAsset, Prices } from "../../src-protocol/price.ts";
@@ -18,11 +19,7 @@ import type { Membership } from "../networks/membership.ts";
 import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import type { ModelWriter } from "../runs/model-writer.ts";
-import { limitsShown } from "../policy/limits-shown.ts";
-import { computerWatts } from "../evidence/watts.ts";
-import { canPin, ownCpus } from "../supervision/core-limits.ts";
-import { ownWorkGroup } from "../supervision/work-group.ts";
-import { thinOut } from "../state/run-picture.ts";
+import { thinOut } from "./thin-out.ts";
 import type { WalletDesk } from "../wallet/wallet-desk.ts";
 
 export interface HandlerPorts {
@@ -44,17 +41,7 @@ export interface HandlerPorts {
   readonly agents: Pick<Agents, "mayChange" | "take" | "left">;
   readonly membership: Pick<
     Membership,
-    | "held"
-    | "session"
-    | "begin"
-    | "retry"
-    | "list"
-    | "look"
-    | "offer"
-    | "join"
-    | "answer"
-    | "switchTo"
-    | "leave"
+    "session" | "begin" | "retry" | "list" | "look" | "offer" | "join" | "answer" | "switchTo" | "leave"
   >;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours" | "inAllRao" | "computer" | "changes">;
@@ -74,8 +61,8 @@ export interface HandlerPorts {
   /** Its connections end. */
   endToken(id: string): void;
   audit(limit: number): AuditEntry[];
-  /** Bytes of the data folder, measured now. */
-  folderBytes(): Promise<number>;
+  /** Each limit, what is asked of it and what holds here. */
+  limits(): Promise<LimitRow[]>;
   quit(): void;
 }
 
@@ -152,24 +139,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
       return state;
     },
     "policy.evidence": () => policy.evidence,
-    "policy.limits": async () => ({
-      limits: limitsShown({
-        limits: policy.limits,
-        rules: policy.rules,
-        traffic: ports.state().traffic,
-        isAlone: ports.state().network.kind === "embedded",
-        monthBytes: policy.evidence.monthBytes,
-        folderBytes: await ports.folderBytes(),
-        held: membership.held(),
-        cores: ownCpus().length,
-        memoryBytes: totalmem(),
-        pins: canPin(),
-        noGroup: ownWorkGroup().why,
-        provider: policy.limits.gpu ? providers.report().provider : "cpu",
-        power: await computerWatts(),
-        platform: process.platform,
-      }),
-    }),
+    "policy.limits": async () => ({ limits: await ports.limits() }),
     "policy.forecast": async ({ to, ifStarted }) => {
       const from = Date.now();
       const { asset } = ports.state().earnings;

@@ -11,6 +11,9 @@ import { FailedInBlock, chainRefusal, isKnown, isStale, poolRefusal } from "./ch
 import { creditedBy, feeOf, splitByItem } from "./chain-credit.ts";
 import type { ChainEventLike } from "./chain-credit.ts";
 
+/** Thrown where it is in a block and has failed there. */
+export { FailedInBlock };
+
 /** A key, as far as a chain needs it. */
 export interface ActionKey {
   readonly address: Ss58Address;

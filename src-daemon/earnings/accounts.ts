@@ -30,7 +30,7 @@ import { NetworkTime } from "./network-time.ts";
 import { settledByDevice } from "./settled-by-device.ts";
 import type { FormerKeys, KeptAccount } from "./former-keys.ts";
 import type { Reach } from "../networks/reach.ts";
-import { signedJson } from "../wallet/signed-request.ts";
+import { signedJson } from "./signed-request.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 
 export interface AccountsOptions {

@@ -8,8 +8,8 @@ import type { ClaimOutbox, PendingClaim } from "./claim-outbox.ts";
 import { makeClaim } from "./claim.ts";
 import { noteRefused, ownClaimRow } from "./refused-claims.ts";
 import type { ClaimTerms } from "./claim.ts";
-import { RefusedByNetwork, signedJson } from "../wallet/signed-request.ts";
-import type { SignedRequest } from "../wallet/signed-request.ts";
+import { RefusedByNetwork, signedJson } from "./signed-request.ts";
+import type { SignedRequest } from "./signed-request.ts";
 
 export interface ClaimAll extends ClaimTerms, Pick<SignedRequest, "fetch" | "now" | "signal" | "timeoutMs"> {
   /** Where a claim under way is kept. One for each hotkey. */

@@ -1,5 +1,5 @@
 import type { FailureBody } from "../../src-protocol/failure.ts";
-import { RefusedByNetwork } from "../wallet/signed-request.ts";
+import { RefusedByNetwork } from "./signed-request.ts";
 import { STALE_REQUEST } from "./clock-problem.ts";
 
 /** A clock further off than the longest wrong time zone is not followed: somebody may be lying. */

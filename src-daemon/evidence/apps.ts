@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** `steam` also means `Steam.exe` and `/usr/bin/steam`. */
 export function sameProgram(wanted: string, found: string): boolean {

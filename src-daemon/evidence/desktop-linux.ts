@@ -1,6 +1,6 @@
 import { parseSessionIds } from "./idle-logind.ts";
 import { DESKTOP_UNKNOWN, type DesktopReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 const PROPERTIES = ["Class", "Type", "State", "Remote", "LockedHint"] as const;
 const GRAPHICAL = new Set(["x11", "wayland", "mir"]);

@@ -16,7 +16,7 @@ import { linuxLoad, parseProcess, parseStat } from "./load-linux.ts";
 import { missingEvidence } from "./missing-evidence.ts";
 import { linuxNetwork, parseConnections, parseMetered } from "./network-linux.ts";
 import { linuxPower } from "./power-linux.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 const nothing: RunCommand = async () => null;
 const programs =

@@ -7,7 +7,7 @@ import { WaylandIdle, waylandSocket } from "./idle-wayland.ts";
 import { x11Idle } from "./idle-x11.ts";
 import { noticingMute } from "./mute-source.ts";
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 import { names, text } from "./system-files.ts";
 
 export interface LinuxIdleOptions {

@@ -1,5 +1,5 @@
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 const PROPERTIES = ["Class", "Type", "State", "IdleHint", "IdleSinceHint"] as const;
 const GRAPHICAL = new Set(["x11", "wayland", "mir"]);

@@ -1,5 +1,5 @@
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** `"HIDIdleTime" = nanoseconds` in the output of ioreg; the smallest, should there be several. */
 export function parseHidIdleTime(output: string): IdleReading {

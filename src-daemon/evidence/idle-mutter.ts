@@ -1,5 +1,5 @@
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** GNOME, on Wayland and X11: `(uint64 12345,)`, milliseconds. */
 export function parseMutterIdle(output: string): IdleReading {

@@ -1,5 +1,5 @@
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** `(uint32 12345,)`: KDE, Cinnamon, XFCE and others; the unit differs between them. */
 export function parseSessionIdle(output: string): number | null {

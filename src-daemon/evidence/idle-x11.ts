@@ -1,5 +1,5 @@
 import type { IdleReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** The X screen saver's extension by way of `xprintidle`: milliseconds. */
 export function parseXprintidle(output: string): IdleReading {

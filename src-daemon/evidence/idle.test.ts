@@ -8,7 +8,7 @@ import { macosIdle, parseHidIdleTime } from "./idle-macos.ts";
 import { mutterIdle, parseMutterIdle } from "./idle-mutter.ts";
 import { screenSaverIdle } from "./idle-screen-saver.ts";
 import { x11Idle } from "./idle-x11.ts";
-import { commandRunner, type RunCommand } from "./run-command.ts";
+import { commandRunner, type RunCommand } from "../children/run-command.ts";
 
 const NOW = Date.parse("2026-11-23T12:00Z");
 const nothing: RunCommand = async () => null;

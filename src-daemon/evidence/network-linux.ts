@@ -1,5 +1,5 @@
 import { NETWORK_UNKNOWN, type NetworkReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** `name:type:device` lines of `nmcli -t`; a colon in a name is written `\:`. */
 export function parseConnections(output: string): string[] {

@@ -1,5 +1,5 @@
 import { POWER_UNKNOWN, type PowerReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** Output of `pmset -g batt`. A UPS counts as a battery: it lasts for minutes. */
 export function parsePmset(output: string): PowerReading {

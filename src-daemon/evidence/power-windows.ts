@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { POWER_UNKNOWN, type PowerReading } from "./probe.ts";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** Win32 GetSystemPowerStatus through .NET; enum names and integers, which no locale changes. */
 const SCRIPT = [

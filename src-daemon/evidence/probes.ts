@@ -16,7 +16,7 @@ import {
   type PowerReading,
   type Probe,
 } from "./probe.ts";
-import { commandRunner } from "./run-command.ts";
+import { commandRunner } from "../children/run-command.ts";
 
 /** Where a platform has no way to find something out, there is no probe. */
 export interface Probes {

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { join } from "node:path";
-import type { RunCommand } from "./run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 import { names, text } from "./system-files.ts";
 
 export type Watts = { readonly watts: number; readonly of: string } | { readonly why: string };

@@ -1,5 +1,7 @@
-import { commandRunner } from "./run-command.ts";
+import { commandRunner } from "../children/run-command.ts";
 import { linuxWatts, nvidiaWatts, type Watts } from "./watts-linux.ts";
+
+export type { Watts };
 
 /** What this computer draws now, or why that is not known. */
 export async function computerWatts(): Promise<Watts> {

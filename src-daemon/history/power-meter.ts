@@ -1,4 +1,4 @@
-import type { Watts } from "../evidence/watts-linux.ts";
+import type { Watts } from "../evidence/watts.ts";
 import type { Drawn } from "./history-store.ts";
 
 /** As often as it is worth a program of a driver's to be started. */

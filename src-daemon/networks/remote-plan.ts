@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { KnownNetwork } from "../../src-protocol/networks.ts";
 import type { Home } from "../data-folder/home.ts";
 import type { Card } from "../providers/cards.ts";
-import { onCards } from "../supervision/card-workers.ts";
+import { onCards } from "../providers/card-workers.ts";
 import type { StoredNetwork } from "./networks-store.ts";
 import type { SessionPlan } from "./network-session.ts";
 import { pinnedReach } from "./reach.ts";

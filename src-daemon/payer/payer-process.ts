@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { fromPayer } from "../../src-protocol/payer-ipc.ts";
 import type { PayerPlan, ToPayer } from "../../src-protocol/payer-ipc.ts";
-import { startChild } from "../supervision/child.ts";
-import { KeptChild } from "../supervision/kept-child.ts";
-import type { KeptState } from "../supervision/kept-child.ts";
-import { keptPorts } from "../supervision/process-ports.ts";
+import { startChild } from "../children/child.ts";
+import { KeptChild } from "../children/kept-child.ts";
+import type { KeptState } from "../children/kept-child.ts";
+import { keptPorts } from "../children/process-ports.ts";
 
-const PAYER = join(import.meta.dirname, "payer-main.ts");
+const PAYER = join(import.meta.dirname, "..", "payer-main.ts");
 const GRACE_MS = 2_000;
 
 export interface PayerProcessPorts {

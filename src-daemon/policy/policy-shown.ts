@@ -1,6 +1,5 @@
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { awakeText, type KeepAwake } from "../awake/keep-awake.ts";
-import { sandboxText } from "../supervision/sandbox.ts";
 import type { PolicyKeeper } from "./policy-keeper.ts";
 
 type Shown = Pick<
@@ -21,6 +20,7 @@ export function wantsAwake({
 export function policyShown(
   policy: Shown,
   awake: Pick<KeepAwake, "held" | "refusal">,
+  sandbox: string,
   platform: NodeJS.Platform = process.platform,
 ): Pick<DaemonState, "decision" | "rules" | "override" | "policy"> {
   const { decision, rules, override, zone, limits, missing } = policy;
@@ -34,7 +34,7 @@ export function policyShown(
       limits,
       missing: [...missing],
       awake: { wanted, held: awake.held, text: awakeText(wanted, awake.held, awake.refusal, platform) },
-      sandbox: sandboxText(),
+      sandbox,
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { RunCommand } from "../evidence/run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 import { cardEnvironment, nvidiaCards, parseCards, visibleCards } from "./cards.ts";
 
 /** As `nvidia-smi` prints it on a computer with two cards. */

@@ -1,4 +1,4 @@
-import type { RunCommand } from "../evidence/run-command.ts";
+import type { RunCommand } from "../children/run-command.ts";
 
 /** An NVIDIA card that a worker can have to itself. */
 export interface Card {

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { probeToDaemon } from "../../src-protocol/providers.ts";
 import type { DaemonToProbe, ExecutionProvider, ProviderOutcome } from "../../src-protocol/providers.ts";
-import { startChild } from "../supervision/child.ts";
-import type { Child } from "../supervision/child.ts";
+import { startChild } from "../children/child.ts";
+import type { Child } from "../children/child.ts";
 
 /** Started by path, as every child is: the daemon itself loads no runtime. */
 export const PROBE_SCRIPT = join(

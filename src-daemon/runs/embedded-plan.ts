@@ -15,7 +15,7 @@ import { DEFAULT_NAMES } from "../wallet/selected-wallet.ts";
 import { openOrCreateHotkey } from "../wallet/wallet.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 import type { Card } from "../providers/cards.ts";
-import { onCards } from "../supervision/card-workers.ts";
+import { onCards } from "../providers/card-workers.ts";
 import type { Member } from "../supervision/worker-process.ts";
 
 /** Test units: one for 1e14 counted floating-point operations. */

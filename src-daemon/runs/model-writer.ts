@@ -3,8 +3,8 @@ import { Failure } from "../../src-protocol/failure.ts";
 import type { MethodResult } from "../../src-protocol/methods.ts";
 import { trialMessage } from "../../src-protocol/model-trial.ts";
 import type { TrialMessage, TrialRequest } from "../../src-protocol/model-trial.ts";
-import { startChild } from "../supervision/child.ts";
-import type { Child } from "../supervision/child.ts";
+import { startChild } from "../children/child.ts";
+import type { Child } from "../children/child.ts";
 
 const TRIAL_SCRIPT = join(import.meta.dirname, "..", "..", "src-worker", "trial", "trial-main.ts");
 const BYTES = 160;

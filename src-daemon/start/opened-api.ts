@@ -22,6 +22,7 @@ import type { CleanUp } from "./clean-up.ts";
 import type { Deciding } from "./deciding.ts";
 import type { FollowedChain } from "./followed-chain.ts";
 import type { Ground } from "./ground.ts";
+import { limitsNow } from "./limits-now.ts";
 import type { Watching } from "./watching.ts";
 import type { Working } from "./working.ts";
 
@@ -47,7 +48,7 @@ export interface ApiParts {
 
 export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: CleanUp): Promise<OpenedApi> {
   const { home, log, setUp, firstYes } = parts.ground;
-  const { policy, disk } = parts.deciding;
+  const { policy } = parts.deciding;
   const { live, history, presence } = parts.watching;
   const { membership, providers, writer, points } = parts.working;
   const memory = readBrowserMemory(home.browserFile);
@@ -99,7 +100,7 @@ export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: 
     tokens,
     endToken: (id) => api.endToken(id),
     audit: (limit) => audit.newest(limit),
-    folderBytes: () => disk.measure(),
+    limits: () => limitsNow(parts),
     // The answer goes out first.
     quit: () => void setTimeout(() => void parts.stop(), 50),
   });

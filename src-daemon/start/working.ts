@@ -7,7 +7,7 @@ import type { SessionPorts } from "../networks/network-session.ts";
 import type { NetworksStore } from "../networks/networks-store.ts";
 import { remotePlan } from "../networks/remote-plan.ts";
 import type { DaemonOptions } from "../options.ts";
-import { commandRunner } from "../evidence/run-command.ts";
+import { commandRunner } from "../children/run-command.ts";
 import { type Card, nvidiaCards } from "../providers/cards.ts";
 import { readProvidersFile, writeProvidersFile } from "../providers/providers-file.ts";
 import { probedMachine } from "../providers/providers-machine.ts";

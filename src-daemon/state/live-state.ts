@@ -7,7 +7,7 @@ import type { ActivityKind, DaemonState } from "../../src-protocol/state.ts";
 import { situationText } from "../../src-protocol/why.ts";
 import { activityBetween } from "./activity.ts";
 import { EMBEDDED_CHAIN, nothingEarned } from "./initial-state.ts";
-import type { KeptState } from "../supervision/kept-child.ts";
+import type { KeptState } from "../children/kept-child.ts";
 import { nodePicture, runState } from "./run-picture.ts";
 import { StateStore } from "./state-store.ts";
 import type { WorkerPhase } from "../supervision/worker-process.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ss58Address } from "../../src-protocol/keys.ts";
-import { nodePicture, thinOut } from "./run-picture.ts";
+import { nodePicture } from "./run-picture.ts";
 
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
 const before = { phase: "starting", detail: "", stage: null, loading: null, hotkey } as const;
@@ -40,22 +40,5 @@ describe("what my worker is doing", () => {
       phase: "failed",
       detail: "Not enough memory.",
     });
-  });
-});
-
-describe("a long history", () => {
-  const points = Array.from({ length: 1001 }, (_, step) => ({
-    step,
-    at: step,
-    loss: 1,
-    heldOutLoss: null,
-    heldOutLossAtStart: null,
-    tokensPerSecond: null,
-  }));
-
-  it("is thinned out evenly, first and last kept", () => {
-    expect(thinOut(points, 5).map(({ step }) => step)).toEqual([0, 250, 500, 750, 1000]);
-    expect(thinOut(points, 1).map(({ step }) => step)).toEqual([1000]);
-    expect(thinOut(points, 2000)).toHaveLength(1001);
   });
 });

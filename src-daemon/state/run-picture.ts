@@ -2,8 +2,8 @@ import type { RunView } from "../../src-protocol/api.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { loadingText } from "../../src-protocol/loading.ts";
 import type { LoadingProgress } from "../../src-protocol/loading.ts";
-import type { DaemonState, HistoryPoint, RunState } from "../../src-protocol/state.ts";
-import type { KeptState } from "../supervision/kept-child.ts";
+import type { DaemonState, RunState } from "../../src-protocol/state.ts";
+import type { KeptState } from "../children/kept-child.ts";
 import type { WorkerPhase } from "../supervision/worker-process.ts";
 
 /** The network's public picture, as this computer's owner sees it: what is mine, what is next door. */
@@ -54,14 +54,4 @@ export function nodePicture(
   if (phase === null) return { phase: "starting", detail: "Starting.", stage: null, loading: null, hotkey };
   const { type: _type, ...told } = phase;
   return { ...told, hotkey };
-}
-
-/** At most `most` points, evenly spread, the first and the last among them. */
-export function thinOut(points: readonly HistoryPoint[], most: number): HistoryPoint[] {
-  if (points.length <= most) return [...points];
-  if (most === 1) return points.slice(-1);
-  const stride = (points.length - 1) / (most - 1);
-  return Array.from({ length: most }, (_, index) => points[Math.round(index * stride)]).filter(
-    (point) => point !== undefined,
-  );
 }

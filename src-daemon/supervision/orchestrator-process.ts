@@ -3,10 +3,10 @@ import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunFile } from "../../src-protocol/run-file.ts";
-import { KeptChild } from "./kept-child.ts";
-import type { KeptState } from "./kept-child.ts";
-import { keptPorts, pidOf } from "./process-ports.ts";
-import type { ProcessPorts } from "./process-ports.ts";
+import { KeptChild } from "../children/kept-child.ts";
+import type { KeptState } from "../children/kept-child.ts";
+import { keptPorts, pidOf } from "../children/process-ports.ts";
+import type { ProcessPorts } from "../children/process-ports.ts";
 
 /** It writes its books before it ends. */
 const GRACE_MS = 2_000;

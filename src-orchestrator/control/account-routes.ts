@@ -5,12 +5,19 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { OwnComputersAnswer } from "../../src-protocol/own-computers.ts";
 import { bindRequest, challengeRequest } from "../../src-protocol/payout-consent.ts";
 import { MOST_SINCE } from "../../src-protocol/settled-pay.ts";
-import { challenge, consent } from "../ledger/bindings.ts";
-import { acceptClaim, account, claimRequest, claimRows, claimable } from "../ledger/claims.ts";
-import type { ClaimOptions } from "../ledger/claim-rules.ts";
-import { evidence } from "../ledger/evidence.ts";
-import { receiptRows } from "../ledger/ledger.ts";
-import { settledPay } from "../ledger/settled.ts";
+import {
+  acceptClaim,
+  account,
+  challenge,
+  claimable,
+  claimRequest,
+  claimRows,
+  consent,
+  evidence,
+  receiptRows,
+  settledPay,
+} from "../ledger/index.ts";
+import type { ClaimOptions } from "../ledger/index.ts";
 import { requester } from "./signed-requests.ts";
 import type { Store } from "../stores/store.ts";
 

@@ -18,7 +18,7 @@ import type { LinkServices } from "../../src-protocol/link-services.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import { verifyDelegation } from "../../src-protocol/sr25519.ts";
-import type { Credited } from "../ledger/ledger.ts";
+import type { Credited } from "../ledger/index.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import type { Capabilities } from "../../src-protocol/control.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";

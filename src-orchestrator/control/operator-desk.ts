@@ -11,8 +11,8 @@ import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { AuditReport } from "../../src-protocol/ledger-audit.ts";
 import { heldReport, paidReport } from "../../src-protocol/payouts.ts";
 import type { PayoutsAnswer } from "../../src-protocol/payouts.ts";
-import { auditLedger } from "../ledger/audit.ts";
 import {
+  auditLedger,
   checkSettlement,
   dueClaims,
   hold,
@@ -20,7 +20,7 @@ import {
   payoutAttempts,
   payoutFeesRao,
   settle,
-} from "../ledger/payments.ts";
+} from "../ledger/index.ts";
 import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
 import type {
   InvitationsAnswer,
@@ -33,8 +33,8 @@ import type {
 import type { Invitations } from "./invitations.ts";
 import { operatorStatus } from "./operator-status.ts";
 import type { RunHost } from "../runs/run-host.ts";
+import { storageFailure } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";
-import { storageFailure } from "../stores/storage-failure.ts";
 
 export interface DeskPorts {
   /** Null: it serves this computer alone. */

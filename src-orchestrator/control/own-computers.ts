@@ -1,8 +1,7 @@
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { MOST_OWN_COMPUTERS } from "../../src-protocol/own-computers.ts";
 import type { OwnComputersAnswer } from "../../src-protocol/own-computers.ts";
-import { accruedRao } from "../ledger/ledger.ts";
-import { sameOwner } from "../ledger/same-owner.ts";
+import { accruedRao, sameOwner } from "../ledger/index.ts";
 import type { RunHost } from "../runs/run-host.ts";
 import { numberOf, orNull } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";

@@ -14,7 +14,7 @@ import { accountRoutes } from "./account-routes.ts";
 import { ownComputers } from "./own-computers.ts";
 import { blobRoutes } from "./blob-routes.ts";
 import type { Blobs } from "../stores/blobs.ts";
-import type { ClaimOptions } from "../ledger/claim-rules.ts";
+import type { ClaimOptions } from "../ledger/index.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { DoorList } from "./door-list.ts";
 import type { ControlPorts } from "./control-socket.ts";

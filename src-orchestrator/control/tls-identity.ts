@@ -5,7 +5,7 @@ import { PemConverter, X509CertificateGenerator } from "@peculiar/x509";
 import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { certificateKeySha256 } from "../../src-protocol/pinned-key.ts";
-import { storageFailure } from "../stores/storage-failure.ts";
+import { storageFailure } from "../stores/store.ts";
 
 export interface TlsIdentity {
   /** PEM; a chain may follow. */

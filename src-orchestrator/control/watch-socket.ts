@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws";
-import { BLOCK_MS } from "../ledger/clock.ts";
+import { BLOCK_MS } from "../ledger/index.ts";
 import type { RunHost } from "../runs/run-host.ts";
 import type { RunPages } from "./run-pages.ts";
 

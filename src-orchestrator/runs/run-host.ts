@@ -23,6 +23,8 @@ import type { StageFacts } from "./stage-facts.ts";
 import { storeRow } from "../stores/run-store.ts";
 import type { Store } from "../stores/store.ts";
 
+export type { StageFacts };
+
 /** A live connection to a node, as far as the run needs it. */
 export interface NodeConnection {
   send(message: OrchestratorMessage): void;

@@ -7,6 +7,8 @@ import { STATEMENT_START, chainReceipt } from "../../src-protocol/signing.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { corruptDatabase, storageFailure } from "./storage-failure.ts";
 
+export { storageFailure };
+
 export const DATABASE_FILE = "orchestrator.db";
 /** Made after the database has its tables: where it lies, an empty database is a damaged one. */
 export const BLOBS_FOLDER = "blobs";

@@ -29,6 +29,15 @@ export type StageInfo = Omit<Stage, "forward" | "backward" | "train"> & {
 export type StageInput = Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 export type Activations = Float32Array<ArrayBuffer>;
 
+/**
+ * Gives an array's memory back at once; the array is empty from then on. Tensors are megabytes
+ * that live for milliseconds: left to the garbage collector they make it run several times a step,
+ * and each buffer is fresh, cold memory.
+ */
+export function release(array: ArrayBufferView<ArrayBuffer>): void {
+  if (!array.buffer.detached) array.buffer.transfer(0);
+}
+
 /** `tokens` and `targets` of a micro-batch, for a stage that reads them. */
 export interface StageData {
   readonly tokens?: Int32Array<ArrayBuffer>;

@@ -8,6 +8,7 @@ import type { TrainableModel } from "../../src-engine/trainable-model.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import { Failure, GRADIENT_NOT_FINITE } from "../../src-protocol/failure.ts";
 import { isFiniteTensor } from "../../src-protocol/finite.ts";
+import { release } from "./compute-call.ts";
 import type {
   Activations,
   ComputeCalls,
@@ -26,7 +27,6 @@ import {
 } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
 import { OpenFiles } from "./open-files.ts";
-import { release } from "./release.ts";
 import { ResidentTensors } from "./resident-tensors.ts";
 import type { Prepare, Table } from "./resident-tensors.ts";
 import { Sessions } from "./sessions.ts";

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { Failure } from "../../src-protocol/failure.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 
 /** A run's tokens, a part at a time. */
 export interface CorpusReader {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { Failure } from "../../src-protocol/failure.ts";
 import { downloadFile } from "./chunk-download.ts";
 import type { ChunkSource } from "./chunk-download.ts";
-import { digestOf } from "../stage/digest.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { digestOf } from "../disk/digest.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 
 export interface NamedBlob {
   readonly sha256: string;

@@ -9,7 +9,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { uploadText } from "../../src-protocol/upload-text.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { ChunkSource } from "./chunk-download.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 import { persistently } from "./persistently.ts";
 import type { OrchestratorRoute } from "../control/orchestrator-route.ts";
 import { Throttle } from "../limits/throttle.ts";

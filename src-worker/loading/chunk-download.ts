@@ -4,7 +4,7 @@ import type { FileHandle } from "node:fs/promises";
 import { chunksDigest } from "../../src-protocol/chunks.ts";
 import type { ChunkList } from "../../src-protocol/chunks.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 import { persistently } from "./persistently.ts";
 
 /** A chunk that comes wrong so often does not come right. */

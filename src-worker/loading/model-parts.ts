@@ -4,7 +4,7 @@ import { decoderParameters } from "../../src-engine/families/decoder-parameters.
 import { headerLength, LENGTH_BYTES, parseHeader } from "../../src-engine/families/safetensors.ts";
 import type { SafetensorsHeader } from "../../src-engine/families/safetensors.ts";
 import type { DecoderFile, DecoderSpec } from "../../src-protocol/decoder.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 import { readPart } from "./blob-exchange.ts";
 import { downloadParts } from "./chunk-download.ts";
 import type { ByteRange, ChunkSource } from "./chunk-download.ts";

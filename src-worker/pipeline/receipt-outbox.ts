@@ -7,7 +7,7 @@ import { receiptText, signedReceipt } from "../../src-protocol/receipt.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
-import { diskFailure } from "../stage/disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 
 const SCHEMA = "train-at-home/receipts/v1";
 

@@ -10,7 +10,7 @@ import { runDigest } from "../../src-protocol/run-digest.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
-import { diskFailure } from "./disk-failure.ts";
+import { diskFailure } from "../disk/disk-failure.ts";
 import {
   openSource,
   readSnapshotHeader,

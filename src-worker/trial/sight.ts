@@ -1,6 +1,6 @@
 import { randomStream } from "../../src-engine/random.ts";
 import type { Sight } from "../../src-protocol/model-trial.ts";
-import type { Scorer } from "./scorer.ts";
+import type { Scorer } from "../compute/scorer.ts";
 
 /** Of the largest score: what rounding may move. */
 const ROUNDING = 1e-5;

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { failureBody } from "../../src-protocol/failure.ts";
 import { trialRequest } from "../../src-protocol/model-trial.ts";
 import type { TrialMessage, TrialRequest } from "../../src-protocol/model-trial.ts";
-import { Scorer } from "./scorer.ts";
+import { Scorer } from "../compute/scorer.ts";
 import { sightOf } from "./sight.ts";
 import { writeRun } from "./write-run.ts";
 import { writeTexts } from "./write-text.ts";

@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { llamaModel, llamaScores } from "../../src-engine/llama-model.ts";
 import { recordHeaderLine, RUN_RECORD_FILE } from "../../src-protocol/run-record.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
-import { Scorer } from "./scorer.ts";
+import { Scorer } from "../compute/scorer.ts";
 import { writeRun } from "./write-run.ts";
 
 let folder: string;

@@ -10,7 +10,7 @@ import { runDigest } from "../../src-protocol/run-digest.ts";
 import { parseRecord, RUN_RECORD_FILE } from "../../src-protocol/run-record.ts";
 import { restoreCheckpointFile } from "../stage/snapshots.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
-import { Scorer } from "./scorer.ts";
+import { Scorer } from "../compute/scorer.ts";
 import { writeTexts } from "./write-text.ts";
 
 /** A vocabulary of bytes: its tokens are read without a tokenizer. */

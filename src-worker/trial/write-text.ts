@@ -1,7 +1,7 @@
 import { exp } from "../../src-engine/portable-math.ts";
 import { randomStream } from "../../src-engine/random.ts";
 import type { WriteRequest } from "../../src-protocol/model-trial.ts";
-import type { Scorer } from "./scorer.ts";
+import type { Scorer } from "../compute/scorer.ts";
 
 interface Row {
   readonly tokens: number[];

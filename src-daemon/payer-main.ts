@@ -1,18 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Failure, failureBody } from "../../src-protocol/failure.ts";
-import { toPayer } from "../../src-protocol/payer-ipc.ts";
-import type { FromPayer, PayerPlan } from "../../src-protocol/payer-ipc.ts";
-import { ready } from "../../src-protocol/sr25519.ts";
-import { boundedKey } from "../wallet/wallet-act.ts";
-import { openColdkey } from "../wallet/wallet-book.ts";
-import { chainSigner } from "../wallet/wallet-hotkey.ts";
-import { SignatureLog } from "../wallet/signature-log.ts";
-import { SpendLimits } from "../wallet/spend-limits.ts";
-import { FATAL, Payer } from "./payer.ts";
-import { PayoutJournal } from "./payout-journal.ts";
-import { deskOf } from "./payout-desk.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { toPayer } from "../src-protocol/payer-ipc.ts";
+import type { FromPayer, PayerPlan } from "../src-protocol/payer-ipc.ts";
+import { ready } from "../src-protocol/sr25519.ts";
+import { boundedKey } from "./wallet/wallet-act.ts";
+import { openColdkey } from "./wallet/wallet-book.ts";
+import { chainSigner } from "./wallet/wallet-hotkey.ts";
+import { SignatureLog } from "./wallet/signature-log.ts";
+import { SpendLimits } from "./wallet/spend-limits.ts";
+import { FATAL, Payer } from "./payer/payer.ts";
+import { PayoutJournal } from "./payer/payout-journal.ts";
+import { deskOf } from "./payer/payout-desk.ts";
 
 /**
  * Pays the claims of a served network: a process of its own, with the one key that pays, and nothing of the

@@ -1,6 +1,6 @@
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
-import { type Card, cardEnvironment } from "../providers/cards.ts";
-import type { Member } from "./worker-process.ts";
+import { type Card, cardEnvironment } from "./cards.ts";
+import type { Member } from "../supervision/worker-process.ts";
 
 /**
  * One worker for each card: this computer's own on the first, and more of the same hotkey on the others, each

@@ -4,7 +4,7 @@ import { Failure, failureSchema } from "../../src-protocol/failure.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { reasonOf } from "../networks/unreachable.ts";
-import type { Hotkey } from "./wallet.ts";
+import type { Hotkey } from "../wallet/wallet.ts";
 
 /** Requests to the network that the hotkey vouches for (`btauth/1`: method and target are bound in). */
 export interface SignedRequest {

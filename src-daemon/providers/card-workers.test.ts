@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Card } from "../providers/cards.ts";
+import type { Card } from "./cards.ts";
 import type { Hotkey } from "../wallet/wallet.ts";
 import { mayRun, onCards } from "./card-workers.ts";
-import { type Child, startChild } from "./child.ts";
-import type { Sandbox } from "./sandbox.ts";
-import type { Member } from "./worker-process.ts";
+import { type Child, startChild } from "../children/child.ts";
+import type { Sandbox } from "../children/sandbox.ts";
+import type { Member } from "../supervision/worker-process.ts";
 
 const card = (index: number): Card => ({
   index,

@@ -1,31 +1,31 @@
 import { parseArgs } from "node:util";
 import { join, resolve } from "node:path";
-import { servedNetwork } from "../../src-protocol/daemon-ipc.ts";
-import { Failure, failureBody } from "../../src-protocol/failure.ts";
-import { readCodecs } from "../../src-protocol/link-codecs.ts";
-import { payerPlan } from "../../src-protocol/payer-ipc.ts";
-import { MODEL_SIZES } from "../../src-protocol/run-size.ts";
-import type { ModelSize } from "../../src-protocol/run-size.ts";
-import { serveToCli } from "../../src-protocol/serve-ipc.ts";
-import type { ServeMessage } from "../../src-protocol/serve-ipc.ts";
-import { PayerProcess } from "../payer/payer-process.ts";
-import { startChild } from "../supervision/child.ts";
-import { homeFailure, openHome } from "../data-folder/home.ts";
-import type { Home } from "../data-folder/home.ts";
-import { lockHome } from "../data-folder/lock.ts";
-import { openLog } from "../data-folder/log-file.ts";
-import type { Log } from "../data-folder/log-file.ts";
-import { OrchestratorProcess } from "../supervision/orchestrator-process.ts";
-import { DataReading } from "../runs/data-reading.ts";
-import { runJob } from "../runs/run-job.ts";
-import { keptMicroBatches } from "../runs/kept-micro-batches.ts";
-import { VERSION } from "../version.ts";
+import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
+import { Failure, failureBody } from "../src-protocol/failure.ts";
+import { readCodecs } from "../src-protocol/link-codecs.ts";
+import { payerPlan } from "../src-protocol/payer-ipc.ts";
+import { MODEL_SIZES } from "../src-protocol/run-size.ts";
+import type { ModelSize } from "../src-protocol/run-size.ts";
+import { serveToCli } from "../src-protocol/serve-ipc.ts";
+import type { ServeMessage } from "../src-protocol/serve-ipc.ts";
+import { PayerProcess } from "./payer/payer-process.ts";
+import { startChild } from "./children/child.ts";
+import { homeFailure, openHome } from "./data-folder/home.ts";
+import type { Home } from "./data-folder/home.ts";
+import { lockHome } from "./data-folder/lock.ts";
+import { openLog } from "./data-folder/log-file.ts";
+import type { Log } from "./data-folder/log-file.ts";
+import { OrchestratorProcess } from "./supervision/orchestrator-process.ts";
+import { DataReading } from "./runs/data-reading.ts";
+import { runJob } from "./runs/run-job.ts";
+import { keptMicroBatches } from "./runs/kept-micro-batches.ts";
+import { VERSION } from "./version.ts";
 
 /**
  * A network for others, in the foreground: the child of `tah network serve`, which reads the options,
  * prints, and hands signals on. It keeps the orchestrator running and writes the log.
  */
-const ORCHESTRATOR = join(import.meta.dirname, "..", "..", "src-orchestrator", "main.ts");
+const ORCHESTRATOR = join(import.meta.dirname, "..", "src-orchestrator", "main.ts");
 /** The name matters only for a folder of this computer's own network: a served one is named by its key. */
 const UNNAMED = "served";
 const SAY_EVERY_MS = 2_000;

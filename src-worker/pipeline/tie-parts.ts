@@ -1,7 +1,7 @@
 import { Failure } from "../../src-protocol/failure.ts";
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
-import type { Neighbour } from "../pipeline/receipts.ts";
-import { tiePartsOf } from "./tensor-message.ts";
+import type { Neighbour } from "./receipts.ts";
+import { tiePartsOf } from "../stage/tensor-message.ts";
 
 /** The gradients of tied parameters in parts that fit into a frame each, and put together again. */
 export class TieParts {

@@ -9,6 +9,8 @@ import { leash } from "./leash.ts";
 import { type Confinement, confined, type Sandbox } from "./sandbox.ts";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
 
+export type { Sandbox } from "./sandbox.ts";
+
 /** A process that the daemon has started. It speaks plain JSON values over Node's IPC channel. */
 export interface Child {
   readonly pid: number | null;

@@ -12,7 +12,7 @@ import { signableText } from "../../src-protocol/signable.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
 import { encodeSs58 } from "../../src-protocol/ss58.ts";
 import { RefusedByNetwork, signedFetch, signedJson } from "./signed-request.ts";
-import type { Hotkey } from "./wallet.ts";
+import type { Hotkey } from "../wallet/wallet.ts";
 
 const SECRET = secretFromSeed(new Uint8Array(32).fill(5));
 const hotkey: Hotkey = {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { familyFolder, familyGolden, familySpec } from "../../src-engine/families/folder.test-support.ts";
 import { Scorer } from "./scorer.ts";
-import { sightOf } from "./sight.ts";
+import { sightOf } from "../trial/sight.ts";
 
 it.each(["llama-3", "gpt2", "gemma3"])(
   "%s: a folder's scores are those of Transformers, and see only back",

@@ -11,9 +11,9 @@ import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { LlamaSpec } from "../../src-protocol/model.ts";
 import type { WriteRequest } from "../../src-protocol/model-trial.ts";
-import { type Runtime, loadRuntime } from "../compute/sessions.ts";
-import { OpenFiles } from "../compute/open-files.ts";
-import { sessionOptions } from "../compute/session-options.ts";
+import { type Runtime, loadRuntime } from "./sessions.ts";
+import { OpenFiles } from "./open-files.ts";
+import { sessionOptions } from "./session-options.ts";
 
 /** The scores of the next token, as the engine reads a model's file: as in training, without a loss. */
 export class Scorer {
