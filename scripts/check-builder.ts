@@ -115,6 +115,7 @@ interface BuilderInternals {
   getConfig(projectDir: string, configPath: string, options: null): Promise<Configuration>;
   validateConfiguration(config: Configuration, logger: object): Promise<void>;
   DebugLogger: new (enabled: boolean) => object;
+  log: { stream: NodeJS.WritableStream };
 }
 
 /** electron-builder checks its configuration only while packaging, so its insides are used: they are pinned. */
@@ -122,6 +123,11 @@ function builderInternals(): BuilderInternals {
   const require = createRequire(import.meta.url);
   const fromBuilder = createRequire(require.resolve("electron-builder"));
   const config = fromBuilder.resolve("app-builder-lib/out/util/config/config");
-  const { DebugLogger } = createRequire(config)("builder-util") as Pick<BuilderInternals, "DebugLogger">;
-  return { ...(require(config) as Omit<BuilderInternals, "DebugLogger">), DebugLogger };
+  const { DebugLogger, log } = createRequire(config)("builder-util") as Pick<
+    BuilderInternals,
+    "DebugLogger" | "log"
+  >;
+  // It tells that it has read the file, and the standard output may be a program's JSON.
+  log.stream = process.stderr;
+  return { ...(require(config) as Omit<BuilderInternals, "DebugLogger" | "log">), DebugLogger, log };
 }
