@@ -52,7 +52,7 @@ export function startWatching(
   if (own.created) {
     live.note(
       "money",
-      "A new hotkey was made: the key that signs for this computer's work. Wallet shows where it lies and who can read it, and saves a copy.",
+      "A new hotkey was made: the key that signs for this computer's work. Save a copy of it under Wallet.",
     );
     // `wallet.list` and `tah doctor` say it at any time.
     log.info(atRest.text);

@@ -32,7 +32,7 @@ const TITLES: Record<Step, string> = {
   welcome: phrase("This computer can train a large model while you sleep"),
   computer: phrase("What this computer can do"),
   when: phrase("When may it work?"),
-  key: phrase("Where does it earn to?"),
+  key: phrase("Where do the earnings go?"),
   network: phrase("For whom?"),
   summary: phrase("Ready"),
 };
