@@ -103,8 +103,8 @@ async function story(image: Image): Promise<void> {
       override?.thenQuit === true && until > Date.now(),
       `its end is said: ${new Date(until).toISOString()}`,
     );
-    const { text } = second.tah("why", "--json") as { readonly text: string };
-    say(`      ${text}`);
+    const { headline } = second.tah("why", "--json") as { readonly headline: string };
+    say(`      ${headline}`);
     const ended = await second.ended(until - Date.now() + GAP_ENDS_WITHIN_MS);
     same(ended, 0, "it ends by itself");
     const late = (Date.now() - until) / 1000;

@@ -175,7 +175,7 @@ describe.skipIf(!hasSubtensorMetadata)(
   "a paying process that is killed between submission and answer",
   () => {
     const started = (plan: PayerPlan): ChildProcess => {
-      const child = fork(join(import.meta.dirname, "payer-main.ts"), [], {
+      const child = fork(join(import.meta.dirname, "..", "payer-main.ts"), [], {
         execArgv: [],
         stdio: ["ignore", "ignore", "inherit", "ipc"],
       });
