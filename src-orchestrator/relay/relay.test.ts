@@ -69,6 +69,8 @@ describe("a link by way of the byte relay", () => {
     return {
       a,
       b,
+      // Two connections to the relay, and the wire makes two of one.
+      roomBytes: 112 * 1024 * 1024,
       cut: () => relay.close(),
       silence: () => wire.silence(),
       end: () => {
