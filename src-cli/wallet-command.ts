@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
@@ -95,6 +95,7 @@ export function addWalletCommands(program: Command, say: (text: string) => void)
     });
 
   key(wallet.command("export").description("show a key's secret phrase, or write it for another program"))
+    .option("--in-use", "the hotkey that this computer works with, whatever its name")
     .option("--out <file>", "write the key there instead of showing its phrase")
     .option("--format <kind>", "with --out: bittensor, or polkadot (under a password)", format, "bittensor")
     .option("--out-password-file <file>", "the password of --out, from a file; else it is asked for")
@@ -195,6 +196,7 @@ interface ImportWords {
 }
 
 interface ExportWords {
+  inUse?: true;
   out?: string;
   outPasswordFile?: string;
   format: "bittensor" | "polkadot";
@@ -203,8 +205,9 @@ interface ExportWords {
 
 function exportAction(say: (text: string) => void) {
   return async (name: string, words: KeyWords & ExportWords): Promise<void> => {
-    if (words.passwordFile === undefined) refuseKept(homeOf(words), keyOf(name, words));
-    const base = { type: "export" as const, ...keyOf(name, words) };
+    const wanted = words.inUse === true ? await keyInUse(words) : keyOf(name, words);
+    if (words.passwordFile === undefined) refuseKept(homeOf(words), wanted);
+    const base = { type: "export" as const, ...wanted };
     const given = words.passwordFile === undefined ? null : secretFile(words.passwordFile);
     if (words.out === undefined) {
       const question = "Show the secret phrase on this screen? Nobody else should see it.";
@@ -231,6 +234,13 @@ function exportAction(say: (text: string) => void) {
     const answer = await askOpening((password) => ({ ...base, password, to }), "written", given);
     say(words.json === true ? JSON.stringify(answer) : `Wrote ${answer.address} to ${answer.path}`);
   };
+}
+
+/** By where its file lies: WALLETS/WALLET/hotkeys/HOTKEY. */
+async function keyInUse(words: Place): Promise<{ root: string; wallet: string; hotkey: string }> {
+  const { inUse } = await ask({ type: "list", root: rootOf(words), home: homeOf(words) }, "list");
+  const wallet = dirname(dirname(inUse));
+  return { root: dirname(wallet), wallet: basename(wallet), hotkey: basename(inUse) };
 }
 
 async function passwordOfExport({ outPasswordFile }: ExportWords): Promise<string> {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -33,6 +33,18 @@ describe("tah wallet", () => {
     const asked = await tah("export");
     expect([asked.code, asked.out]).toEqual([2, ""]);
     expect((await tah("export", "--yes")).out.trim()).toBe(PHRASE);
+  });
+
+  it("exports the hotkey that works here, whatever its name", async () => {
+    expect(await tah("create", "second", "--yes", "--hotkey", "night")).toMatchObject({ code: 0 });
+    expect(await tah("use", "second", "night")).toMatchObject({ code: 0 });
+    const out = join(home, "copy.json");
+    const { address } = JSON.parse((await tah("export", "--in-use", "--out", out, "--json")).out) as {
+      address: string;
+    };
+    expect(address).not.toBe(ADDRESS);
+    expect((await tah("list")).out).toMatch(new RegExp(`hotkey +night +${address} +← in use`));
+    expect(readFileSync(out, "utf8")).toContain(address);
   });
 
   it("has neither phrase nor password on its command line, and says where they can be put", async () => {

@@ -24,7 +24,7 @@
       ; One that the keychain keeps is taken out of it by the app that runs; any other stays as it is.
       nsExec::ExecToLog '"$INSTDIR\resources\node\node.exe" "$INSTDIR\resources\daemon\src-cli\tah.js" wallet keep open'
       Pop $0
-      nsExec::ExecToLog '"$INSTDIR\resources\node\node.exe" "$INSTDIR\resources\daemon\src-cli\tah.js" wallet export --out "$DOCUMENTS\train-at-home-key.json"'
+      nsExec::ExecToLog '"$INSTDIR\resources\node\node.exe" "$INSTDIR\resources\daemon\src-cli\tah.js" wallet export --in-use --out "$DOCUMENTS\train-at-home-key.json"'
       Pop $0
       ${if} $0 == 0
         MessageBox MB_OK|MB_ICONINFORMATION "The copy is train-at-home-key.json in your Documents. Whoever has that file has the key: keep it where nobody else looks."
