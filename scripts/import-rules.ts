@@ -29,7 +29,7 @@ const DOORS: Record<string, readonly string[]> = {
   api: [],
   awake: ["keep-awake"],
   chain: ["chain-acting", "chain-api", "chain-calls", "chain-sending"],
-  children: ["child", "kept-child", "process-ports", "run-command"],
+  children: ["child", "kept-child", "process-ports", "restart", "run-command"],
   "data-folder": ["home", "lock", "log-file", "private-file"],
   earnings: ["accounts", "clock-problem", "earnings-round", "epoch-claims"],
   evidence: ["evidence-watch", "missing-evidence", "probes", "watts"],

@@ -74,6 +74,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       process.exitCode = await serveNetwork(
         {
           home: folderOf(home),
+          ...(home === undefined ? {} : { at: ` --home "${folderOf(home)}"` }),
           name: words.name,
           operator: words.operator,
           open: words.open === true,

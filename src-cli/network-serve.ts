@@ -30,6 +30,8 @@ const WANTED = { exact: "exact-if-possible", fast: "fast" } as const;
 
 export interface ServeOptions {
   readonly home: string;
+  /** By which other commands find it, with a blank before; left out: the usual place, which they know. */
+  readonly at?: string;
   readonly name: string;
   readonly operator: string;
   readonly open: boolean;
@@ -127,7 +129,8 @@ async function firstWords(
   { url, log }: { url: string; log: string },
   { say, json }: { say: (text: string) => void; json: boolean },
 ): Promise<void> {
-  const client = OperatorClient.of(options.home);
+  const { home, at = "" } = options;
+  const client = OperatorClient.of(home);
   const status = await client.status();
   const { invitations } = await client.invitations();
   const now = Date.now();
@@ -149,9 +152,12 @@ async function firstWords(
   if (made !== null) say(`\n${inviteText(made)}`);
   else if (line !== null)
     say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
-  else say("Earlier invitations are still good; `tah network invite` makes another one.");
+  else say("Earlier invitations are still good.");
   if (options.page) say(`\nEverybody may look at ${url}/ (with a certificate of your own: --cert).`);
-  say(`\nLog: ${log}\nCtrl-C ends it; serving again continues where it was.`);
+  say(
+    `\nIn another terminal: \`tah network status${at}\`, and \`invite\`, \`invites\`, \`revoke\` likewise.`,
+  );
+  say(`Log: ${log}\nCtrl-C ends it; serving again continues where it was.`);
 }
 
 /** @throws Failure `bad-address`, `bad-option` */

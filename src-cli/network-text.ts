@@ -101,7 +101,8 @@ function stepText(
   { batch, microBatches }: NonNullable<OperatorStatus["dealt"]>,
   { tokensPerStep, tokensPerSecond }: OperatorStatus["run"],
 ): string {
-  const each = tokensPerSecond === null ? "" : `, ${decimals(tokensPerStep / tokensPerSecond, 1)} s each`;
+  const seconds = tokensPerSecond === null ? null : tokensPerStep / tokensPerSecond;
+  const each = seconds === null ? "" : `, ${decimals(seconds, seconds < 0.1 ? 3 : 1)} s each`;
   return `Steps of ${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")} (${number(tokensPerStep)} tokens)${each}.`;
 }
 

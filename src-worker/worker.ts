@@ -192,10 +192,11 @@ export class TrainingWorker {
     }
     // A stage under way goes on without the orchestrator until its grants run out.
     if (this.#runner !== null || this.#replica !== null) return;
-    this.#phase(
-      "waiting",
-      connected ? "Waiting for a slice to train." : `The orchestrator cannot be reached: ${detail}.`,
-    );
+    // What it says itself is a sentence.
+    const away = detail.endsWith(".")
+      ? `The network does not let this computer in: ${detail}`
+      : `The orchestrator cannot be reached: ${detail}.`;
+    this.#phase("waiting", connected ? "Waiting for a slice to train." : away);
   }
 
   instruct(instruction: Instruction): void {

@@ -21,6 +21,11 @@ describe("a child that has crashed", () => {
     expect(afterCrash(crashes, 6)).toMatchObject({ kind: "aside", crash: { code: "snapshot-damaged" } });
   });
 
+  it("is put aside at once when the network does not let it in", () => {
+    for (const code of ["invitation-revoked", "protocol-mismatch"])
+      expect(afterCrash([crash(0, code)], 1)).toMatchObject({ kind: "aside", crash: { code } });
+  });
+
   it("starts afresh when the failures are long ago", () => {
     const crashes = [1, 2, 3, 4, 70_000].map((at) => crash(at));
     expect(afterCrash(crashes, 70_000)).toEqual({ kind: "restart", delayMs: 0 });

@@ -11,6 +11,7 @@ import { startChild } from "../children/child.ts";
 import type { Sandbox } from "../children/child.ts";
 import { type CoreShare, coreShare, ownCpus } from "./core-limits.ts";
 import { ASIDE_MS, asideMs } from "../children/kept-child.ts";
+import { isRefusal } from "../children/restart.ts";
 import type { KeptState } from "../children/kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
 import { leaveMemoryFolder, memoryFolder } from "./memory-folder.ts";
@@ -309,6 +310,11 @@ export class Supervisor {
     if (state.kind === "running" || state.kind === "stopped") this.#options.events.onProblem(name, null);
     if (state.kind !== "aside") return;
     const { code, message } = state.crash;
+    if (isRefusal(code))
+      return this.#options.events.onProblem(name, {
+        code,
+        message: `${message} It is asked again every five minutes; resume to ask at once.`,
+      });
     const every = asideMs(code) === ASIDE_MS ? "five minutes" : "half minute";
     this.#options.events.onProblem(name, {
       code,
