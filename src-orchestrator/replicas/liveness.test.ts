@@ -238,6 +238,29 @@ describe("a replica of which others wait for something", () => {
     expect(graces.at(-1)).toBeLessThan(1.15);
   });
 
+  it("is found as soon when it is stopped at the end of a step, where its answers were measured before", () => {
+    const homes = new Homes();
+    homes.begin();
+    while (!homes.run.book.isCommitted) homes.to(homes.now + 10);
+    homes.to(homes.now + 50);
+    const at = homes.now;
+    homes.stop(TAIL);
+    homes.to(at + 2_000);
+    expect(homes.fenced.map(({ key: of, code }) => [of, code])).toEqual([[TAIL, "silent"]]);
+  });
+
+  it("is given longer when others who were asked at the same time are silent, too: that may be what they share", () => {
+    const homes = new Homes();
+    homes.begin();
+    homes.to(250);
+    homes.stop(TAIL);
+    homes.stop(OTHER_TAIL);
+    homes.to(250 + 300 + 800 + 200);
+    expect(homes.fenced).toEqual([]);
+    homes.to(4_000);
+    expect(homes.fenced.map(({ code }) => code)).toContain("silent");
+  });
+
   it("is asked again instead when whoever waits for it stood still itself", () => {
     const homes = new Homes();
     homes.begin();

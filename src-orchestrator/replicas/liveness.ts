@@ -10,14 +10,19 @@ import type { ReplicaRun } from "./replica-run.ts";
  * was not only shortens its own time.
  */
 
+/** Of a step: passes, or its end, in which sums are hashed and added, and answers may take longer. */
+type Part = "passes" | "end";
+
 /** What is known of one replica's answers. */
 export interface Life {
   /** When it last said or answered anything. */
   readonly heardAt: number;
   /** When it was asked last; null: never. */
   readonly askedAt: number | null;
+  /** What it had to do when it was asked. */
+  readonly askedIn: Part;
   /** About the longest of its answers that came in time, slowly forgotten; ms. Null: it has answered none. */
-  readonly answerMs: number | null;
+  readonly answerMs: Readonly<Record<Part, number | null>>;
   /** It is given so many times as long as that asks for, since answers came too late. */
   readonly grace: number;
   /** What that was before the answer that came last and too late; null: it came in time. */
@@ -38,6 +43,9 @@ const KEPT = 0.9;
 const LONGER_AFTER_LATE = 1.5;
 /** What is kept of that with each answer in time: under load it is late again before it has given many. */
 const GRACE_KEPT = 0.7;
+/** Several who are silent at once may be one stall of what they share: a computer, or a line. */
+const LONGER_FOR_MANY = 2;
+const AT_ONCE_MS = 250;
 /** Who looks so much too late was stopped itself, and may have answers that it has not read. */
 const OWN_LATENESS_MS = 500;
 
@@ -48,7 +56,8 @@ export function heardFrom(run: ReplicaRun, key: SessionKey, now: number): Replic
 
 export function askedFor(run: ReplicaRun, key: SessionKey, now: number): ReplicaRun {
   const life = run.lives.get(key) ?? { ...UNKNOWN, heardAt: now };
-  return withLife(run, key, { ...life, heardAt: Math.min(life.heardAt, now), askedAt: now });
+  const askedIn = isEnding(run) ? "end" : "passes";
+  return withLife(run, key, { ...life, heardAt: Math.min(life.heardAt, now), askedAt: now, askedIn });
 }
 
 /** It has answered, also when that was too late to count in this step: the next time it is given longer. */
@@ -61,7 +70,8 @@ export function answeredBy(run: ReplicaRun, key: SessionKey, now: number): Repli
     const grace = Math.min(life.grace * LONGER_AFTER_LATE, LONGEST_SILENCE_MS / SHORTEST_SILENCE_MS);
     return withLife(run, key, { ...heard, grace, graceBefore: life.grace });
   }
-  const answerMs = Math.max(took, (life.answerMs ?? 0) * KEPT);
+  const { askedIn } = life;
+  const answerMs = { ...life.answerMs, [askedIn]: Math.max(took, (life.answerMs[askedIn] ?? 0) * KEPT) };
   return withLife(run, key, { ...heard, answerMs, grace: 1 + (life.grace - 1) * GRACE_KEPT });
 }
 
@@ -78,7 +88,8 @@ function withLife(run: ReplicaRun, key: SessionKey, life: Life): ReplicaRun {
   return { ...run, lives: new Map(run.lives).set(key, life) };
 }
 
-function patienceMs({ answerMs, grace }: Life): number {
+function patienceMs({ answerMs: all, askedIn, grace }: Life): number {
+  const answerMs = all[askedIn];
   if (answerMs === null) return LONGEST_SILENCE_MS;
   return Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, answerMs * ANSWER_TIMES) * grace);
 }
@@ -86,7 +97,8 @@ function patienceMs({ answerMs, grace }: Life): number {
 const UNKNOWN: Life = {
   heardAt: -Infinity,
   askedAt: null,
-  answerMs: null,
+  askedIn: "passes",
+  answerMs: { passes: null, end: null },
   grace: 1,
   graceBefore: null,
   hasStood: false,
@@ -95,8 +107,8 @@ const UNKNOWN: Life = {
 /** When something is to be done about somebody who is waited for; null: nobody is. */
 export function nextLook(run: ReplicaRun): number | null {
   let next: number | null = null;
-  for (const [key, since] of waitedFor(run)) {
-    const { at } = dueOf(run.lives.get(key) ?? UNKNOWN, since);
+  for (const [key, since, times] of looksOf(run)) {
+    const { at } = dueOf(run.lives.get(key) ?? UNKNOWN, since, times);
     next = next === null ? at : Math.min(next, at);
   }
   return next;
@@ -112,8 +124,8 @@ export interface Look {
 export function lookAround(run: ReplicaRun, now: number): Look {
   const ask: SessionKey[] = [];
   const silent: SessionKey[] = [];
-  for (const [key, since] of waitedFor(run)) {
-    const { at, isAsked } = dueOf(run.lives.get(key) ?? UNKNOWN, since);
+  for (const [key, since, times] of looksOf(run)) {
+    const { at, isAsked } = dueOf(run.lives.get(key) ?? UNKNOWN, since, times);
     if (now < at) continue;
     if (isAsked && now <= at + OWN_LATENESS_MS) silent.push(key);
     else ask.push(key);
@@ -121,20 +133,45 @@ export function lookAround(run: ReplicaRun, now: number): Look {
   return { ask, silent };
 }
 
-function dueOf(life: Life, since: number): { readonly at: number; readonly isAsked: boolean } {
-  const { heardAt, askedAt } = life;
-  const isAsked = askedAt !== null && askedAt >= heardAt;
-  const at = isAsked ? Math.max(askedAt, since) + patienceMs(life) : Math.max(since, heardAt) + ASK_AFTER_MS;
-  return { at, isAsked };
+/** Whoever is waited for, since when, and how many times as long as by itself. */
+function looksOf(run: ReplicaRun): (readonly [SessionKey, number, number])[] {
+  const waiting = [...waitedFor(run)];
+  const asked = waiting.map(([key]) => askedSince(run.lives.get(key) ?? UNKNOWN) ?? Infinity);
+  return waiting.map(([key, since], at) => {
+    const until = (asked[at] ?? Infinity) + AT_ONCE_MS;
+    const many = asked.filter((each) => each <= until && each < Infinity).length > 1;
+    return [key, since, many ? LONGER_FOR_MANY : 1] as const;
+  });
+}
+
+/** Of an ask that is not answered; null: there is none. */
+function askedSince({ heardAt, askedAt }: Life): number | null {
+  return askedAt !== null && askedAt >= heardAt ? askedAt : null;
+}
+
+/** Those of whom no answer is awaited: another ask would only give them longer. */
+export function toAsk(run: ReplicaRun, keys: readonly SessionKey[]): SessionKey[] {
+  return keys.filter((key) => askedSince(run.lives.get(key) ?? UNKNOWN) === null);
+}
+
+function dueOf(life: Life, since: number, times: number): { readonly at: number; readonly isAsked: boolean } {
+  const askedAt = askedSince(life);
+  if (askedAt === null) return { at: Math.max(since, life.heardAt) + ASK_AFTER_MS, isAsked: false };
+  return { at: Math.max(askedAt, since) + patienceMs(life) * times, isAsked: true };
+}
+
+/** All is counted, and nobody takes over the state any more: sums are added up, or the step is taken. */
+function isEnding({ book, isHeld }: ReplicaRun): boolean {
+  return book.isCommitted && !isHeld;
 }
 
 /** Whoever has to do something before the step goes on, and since when. */
 function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
   const all = new Map<SessionKey, number>();
   const wait = (key: SessionKey, since: number): void => {
-    all.set(key, Math.min(since, all.get(key) ?? Infinity));
+    if (since < Infinity) all.set(key, Math.min(since, all.get(key) ?? Infinity));
   };
-  const { book, evaluation, members, isHeld, phaseSince, usual, lacking } = run;
+  const { book, evaluation, members, isHeld, phaseSince, lacking } = run;
   if (evaluation !== null && evaluation.waiting.length === 0)
     for (const [key, { phase }] of members) if (phase === "live") wait(key, evaluation.since);
   if (!book.isCommitted) {
@@ -148,13 +185,16 @@ function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
     for (const [key, { phase, since }] of members) if (phase === "adopting") wait(key, since);
     return all;
   }
-  // The larger the sums are, the longer they take, and the longer they are hashed.
-  if (usual.phase === null) return all;
   for (const { live, summed, results } of book.stages)
     for (const key of live) {
       if (book.isTaken ? results.has(key) : summed.has(key)) continue;
       for (const each of book.isTaken ? [key] : [key, ...(lacking.get(key) ?? [])])
-        if (live.has(each)) wait(each, phaseSince + usual.phase);
+        if (live.has(each)) wait(each, phaseSince + unmeasuredMs(run, each));
     }
   return all;
+}
+
+/** Until its answers at a step's end are measured it has the usual time first: the larger the sums are, the longer they are hashed. */
+function unmeasuredMs({ lives, usual }: ReplicaRun, key: SessionKey): number {
+  return (lives.get(key)?.answerMs.end ?? null) === null ? (usual.phase ?? Infinity) : 0;
 }

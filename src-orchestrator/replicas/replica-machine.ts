@@ -16,7 +16,7 @@ import type {
 } from "./replica-run.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
-import { answeredBy, askedFor, heardFrom, lookAround, nextLook, stoodStill } from "./liveness.ts";
+import { answeredBy, askedFor, heardFrom, lookAround, nextLook, stoodStill, toAsk } from "./liveness.ts";
 
 /** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
 const FIRST_PAUSE_MS = 500;
@@ -497,7 +497,9 @@ function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
     for (const key of order.live)
       effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
   }
-  return { ...run, ...NO_SUMS, members, round, orders, isHeld: false, phaseSince: now };
+  const next = { ...run, ...NO_SUMS, members, round, orders, isHeld: false, phaseSince: now };
+  // Also to know how long an answer takes at a step's end.
+  return ask(next, toAsk(next, liveKeys(next).flat()), now, effects);
 }
 
 /** The sums are asked for once more. */
