@@ -59,6 +59,8 @@ export interface LinkUse {
   readonly mbitPerSecond: number;
   /** Of the line's rate. */
   readonly linkUse: number;
+  /** Why the link ended meanwhile, at the end that sends; null: it did not. */
+  readonly trouble: string | null;
 }
 
 export interface LabResult {
@@ -168,6 +170,7 @@ async function use(meeting: LabMeeting, from: string, lossPercent: number): Prom
     const after = await meeting.node(to).received();
     rates.push(((after.bytes - before.bytes) * 8) / (after.at - before.at) / 1000);
   }
+  const trouble = await meeting.node(from).ended();
   await meeting.node(from).call({ do: "hang up" });
   const mbitPerSecond = Number(median(rates).toFixed(2));
   return {
@@ -176,5 +179,6 @@ async function use(meeting: LabMeeting, from: string, lossPercent: number): Prom
     transport,
     mbitPerSecond,
     linkUse: Number((mbitPerSecond / UP_MBIT).toFixed(3)),
+    trouble,
   };
 }

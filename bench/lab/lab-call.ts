@@ -4,7 +4,7 @@ import type { LinkServices } from "../../src-protocol/link-services.ts";
 
 /** What a node of the lab is asked to do. */
 export type LabCall =
-  | { readonly do: "who" | "router" | "path" | "frames" | "received" | "hang up" }
+  | { readonly do: "who" | "router" | "path" | "ended" | "frames" | "received" | "hang up" }
   | { readonly do: "offer"; readonly services: LinkServices | null }
   | { readonly do: "name"; readonly keys: readonly string[] }
   | { readonly do: "dial"; readonly peer: PeerAddress; readonly withinMs: number }

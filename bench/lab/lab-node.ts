@@ -17,6 +17,8 @@ const signer = createSessionSigner();
 let link: Link | null = null;
 let socket: Socket | null = null;
 let received = 0;
+/** Why the last link ended; null: it lives. */
+let ended: string | null = null;
 const throttle = new Throttle();
 let answered: () => void = () => {};
 
@@ -29,6 +31,10 @@ const station = await LinkStation.open({
 
 function take(next: Link): void {
   link = next;
+  ended = null;
+  next.onClose((reason) => {
+    if (link === next) ended = reason;
+  });
   next.onMessage((meta, payload) => {
     received += payload.byteLength;
     if (payload.byteLength !== PROBE.byteLength) return;
@@ -88,6 +94,8 @@ async function answer(call: LabCall): Promise<LabAnswer> {
     }
     case "path":
       return { ...link?.path };
+    case "ended":
+      return { ended };
     case "frames":
       return { bytes: link?.stats.bytesReceived ?? 0, roundTripMs: link?.stats.roundTripMs ?? null };
     case "received":

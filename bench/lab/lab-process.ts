@@ -75,6 +75,11 @@ export class LabProcess {
     );
   }
 
+  /** Why its link ended; null: it lives. */
+  async ended(): Promise<string | null> {
+    return z.object({ ended: z.string().nullable() }).parse(await this.call({ do: "ended" })).ended;
+  }
+
   async received(): Promise<z.infer<typeof counted>> {
     return counted.parse(await this.call({ do: "received" }));
   }
