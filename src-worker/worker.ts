@@ -6,6 +6,7 @@ import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { Restorable } from "../src-protocol/control.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { runDigest } from "../src-protocol/run-digest.ts";
 import { ReceiptChain } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
@@ -31,6 +32,7 @@ import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
 import { inBatches, receiptId } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
+import { StepMemo } from "./pipeline/step-memo.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
 import { RESTORABLE_LIMIT } from "./stage/snapshots.ts";
@@ -129,6 +131,8 @@ export class TrainingWorker {
   /** On disk, and on their way to the orchestrator. */
   #earnedNow: SignedReceipt[] = [];
   readonly #refused: RefusedReceipts;
+  /** Of the slice of a run that is trained without replicas. */
+  #remembered: { readonly key: string; readonly memo: StepMemo } | null = null;
   #meter = new LoadingMeter(() => undefined);
 
   constructor(parts: WorkerParts) {
@@ -365,6 +369,7 @@ export class TrainingWorker {
       links,
       compute,
       samples,
+      memo: this.#memoOf(spec, stage),
       save: (step, receipts) => this.#save(assign, step, { memory, chain, period }, receipts),
       report: (report) => this.#report(report),
       overwriting: () => this.#loader.overwriting(),
@@ -374,9 +379,16 @@ export class TrainingWorker {
     this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
   }
 
+  #memoOf(spec: RunSpec, stage: number): StepMemo {
+    const key = `${runDigest(spec)}/${stage}`;
+    if (this.#remembered?.key !== key) this.#remembered = { key, memo: new StepMemo() };
+    return this.#remembered.memo;
+  }
+
   async #loadReplica(assign: Assign, joins: boolean, signal: AbortSignal): Promise<void> {
     const { run: spec, stage, generation, resumeStep } = assign;
     const { network, signer, compute, web } = this.#parts;
+    this.#remembered = null;
     const { info, memory, link } = await this.#loader.load({ ...assign, spec, joins }, signal);
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;

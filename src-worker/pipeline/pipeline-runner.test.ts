@@ -8,6 +8,7 @@ import type { Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
 import { memoryLinks } from "../links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
+import { StepMemo } from "./step-memo.ts";
 import { noSamples } from "../stage/stage-samples.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
@@ -65,6 +66,7 @@ beforeEach(() => {
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
+    memo: new StepMemo(),
     save: () =>
       Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),
     report: (report) => void reports.push(report),
@@ -114,7 +116,7 @@ it("tied gradients are added on the way to the head, and taken over on the way b
   for (const from of ["next", "previous"] as const)
     for (const index of [0, 1]) await send(from, ...part(index));
   await expect.poll(() => reports.some(({ type }) => type === "stepped")).toBe(true);
-  expect(calls).toEqual(["forward", "backward", "tie", "tie", "optimise"]);
+  expect(calls).toEqual(["forward", "backward", "gradients", "tie", "tie", "optimise"]);
   expect(troubles()).toEqual([]);
 });
 
@@ -135,7 +137,7 @@ it.each<[string, () => Promise<void>, string]>([
   await attack();
   await send("next", ...part(0));
   expect(troubles()).toEqual([code]);
-  expect(calls).toEqual(["forward", "backward"]);
+  expect(calls).toEqual(["forward", "backward", "gradients"]);
 });
 
 it.each<[string, "previous" | "next", Partial<TensorMeta>, Float32Array<ArrayBuffer>, string]>([
@@ -177,5 +179,5 @@ it("a part that comes twice, or a whole that does, is trouble, told once", async
   await send("next", { pass: "backward" });
   for (const index of [0, 1, 0, 0]) await send("next", ...part(index));
   await expect.poll(troubles).toEqual(["out-of-order"]);
-  expect(calls).toEqual(["forward", "backward", "tie"]);
+  expect(calls).toEqual(["forward", "backward", "gradients", "tie"]);
 });

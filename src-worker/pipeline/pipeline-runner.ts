@@ -12,13 +12,14 @@ import type { Link, Neighbours } from "../links/index.ts";
 import { afterAwake } from "./awake-timer.ts";
 import { applyToPipeline, isTieDue, pipelineAt } from "./pipeline.ts";
 import type { SavedState } from "../stage/stage-chain.ts";
-import { runJob } from "../stage/stage-job.ts";
 import { UnderWay } from "../stage/under-way.ts";
 import { encodedTensor } from "../stage/coded-tensor.ts";
 import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import { TieParts } from "./tie-parts.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
+import { RememberedJobs } from "./remembered-jobs.ts";
+import type { StepMemo } from "./step-memo.ts";
 import { ReceiptBook } from "./receipts.ts";
 import type { Neighbour } from "./receipts.ts";
 import type { Samples } from "../stage/stage-samples.ts";
@@ -56,6 +57,8 @@ export interface RunnerPorts {
   readonly compute: Pick<Compute, "call">;
   /** The head's inputs and the tail's targets; other stages never ask. */
   readonly samples: Samples;
+  /** What the stage has done of this step in generations before. */
+  readonly memo: StepMemo;
   /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
   readonly report: (report: Report) => void;
@@ -75,10 +78,22 @@ export class PipelineRunner {
   #stopped = false;
   readonly #stop = Promise.withResolvers<void>();
   readonly #underWay: UnderWay;
+  readonly #jobs: RememberedJobs;
+  /** Of the newest step whose chain is known. */
+  #linked: { readonly step: number; readonly link: string };
 
   constructor(ports: RunnerPorts) {
-    const { spec, stage, links, signer, network } = ports;
+    const { spec, stage, links, signer, network, compute, samples, memo } = ports;
     this.#ports = ports;
+    this.#linked = { step: ports.resumeStep, link: ports.link };
+    memo.begin(ports.resumeStep, ports.link);
+    this.#jobs = new RememberedJobs({
+      compute,
+      samples,
+      memo,
+      linkAt: (step) => (this.#linked.step === step ? this.#linked.link : null),
+      microBatches: spec.microBatches,
+    });
     this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
     const hasTies = stage.ties.length > 0;
     this.#state = pipelineAt({ ...spec, stage: stage.index, hasTies }, ports.resumeStep);
@@ -187,17 +202,23 @@ export class PipelineRunner {
   }
 
   async #compute(job: Job<Crossing>): Promise<void> {
-    if (job.kind === "optimise") return await this.#optimise(job.step);
-    const { compute, samples } = this.#ports;
-    const { answer, ms } = await runJob(compute, job, samples);
-    this.#noteUse(job);
-    const output =
-      "output" in answer && answer.output !== null ? { values: answer.output, sha256: null } : null;
-    this.#feed({ type: "computed", output, loss: "loss" in answer ? answer.loss : null, ms });
+    try {
+      if (job.kind === "optimise") return await this.#optimise(job.step);
+      const { answer, ms, noted } = await this.#jobs.run(job);
+      this.#noteUse(job);
+      const output =
+        "output" in answer && answer.output !== null ? { values: answer.output, sha256: null } : null;
+      this.#feed({ type: "computed", output, loss: "loss" in answer ? answer.loss : null, ms });
+      await noted;
+    } catch (error) {
+      this.#jobs.forget();
+      throw error;
+    }
   }
 
   async #optimise(step: number): Promise<void> {
     const { spec, compute, overwriting } = this.#ports;
+    this.#jobs.finished(step);
     overwriting();
     const { optimizer, microBatches } = spec;
     const { answer, ms } = await compute.call("optimise", { optimizer, step, microBatches });
@@ -225,7 +246,9 @@ export class PipelineRunner {
         this.#sendFloats(to, { pass, step, microBatch: part }, each);
       return;
     }
-    const digest = this.#sendFloats(to, { pass, step, microBatch }, values, () => release(values));
+    const digest = this.#sendFloats(to, { pass, step, microBatch }, values, () => {
+      if (!this.#jobs.isHeld(values)) release(values);
+    });
     if (pass !== "evaluate")
       this.#receipts.note(step, microBatch, to === "next" ? { y: digest } : { dx: digest });
   }
@@ -274,6 +297,8 @@ export class PipelineRunner {
     // Halted in between: the step has no snapshot, so it will be worked again and earned then.
     if (this.#stopped) return;
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
+    this.#linked = { step, link: this.#saved.link };
+    this.#ports.memo.linked(step, this.#saved.link);
     this.#receipts.linked(step, this.#saved.link);
     this.#feed({ type: "saved" });
   }

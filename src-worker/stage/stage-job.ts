@@ -47,7 +47,7 @@ async function inputOf(
   return { x, data, buffers };
 }
 
-interface JobAnswer {
+export interface JobAnswer {
   readonly answer:
     | { output: Activations | null }
     | { loss: number }

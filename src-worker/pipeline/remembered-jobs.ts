@@ -1,0 +1,162 @@
+import type { Activations } from "../compute/compute-call.ts";
+import type { Compute } from "../compute/compute.ts";
+import { release } from "../compute/release.ts";
+import { runJob } from "../stage/stage-job.ts";
+import type { JobAnswer } from "../stage/stage-job.ts";
+import type { Samples } from "../stage/stage-samples.ts";
+import type { Crossing } from "../stage/tensor-message.ts";
+import type { TensorJob } from "./pipeline-event.ts";
+import type { StepMemo, StepPart } from "./step-memo.ts";
+
+export interface JobPorts {
+  readonly compute: Pick<Compute, "call">;
+  readonly samples: Samples;
+  readonly memo: StepMemo;
+  /** Of the chain at a step; null: not known yet. */
+  readonly linkAt: (step: number) => string | null;
+  /** Of a step. */
+  readonly microBatches: number;
+}
+
+export interface Done extends JobAnswer {
+  /** Resolves when it is remembered; the next job may begin before. */
+  readonly noted: Promise<void>;
+}
+
+/** A step that was worked on before, as far as it goes the same way again. */
+interface Replay {
+  readonly part: StepPart;
+  /** In their order: should the ways part, they have to be computed after all. */
+  readonly answered: TensorJob<Crossing>[];
+}
+
+/** A forward pass whose gradient has not come back yet. */
+interface Sent {
+  readonly x: string | null;
+  readonly y: Activations | null;
+}
+
+/**
+ * Jobs of a stage, computed or remembered. A job is answered from the memo when its input has the digest of before;
+ * when the last of them is, the sums are set to what they were then. With the first input that is another one, all
+ * that was answered is computed after all: a sum has nothing in it that is not of this way.
+ */
+export class RememberedJobs {
+  readonly #ports: JobPorts;
+  readonly #forwards = new Map<number, Sent>();
+  /** Outputs that are not in the memo yet. */
+  readonly #held = new Set<Activations>();
+  #replay: Replay | null = null;
+  /** Steps are looked up once: from then on the replay, or its absence, stands. */
+  #lookedUp = -1;
+  /** All of the step is answered from the memo, as far as it has come. */
+  #isSameWay = false;
+
+  constructor(ports: JobPorts) {
+    this.#ports = ports;
+  }
+
+  async run(job: TensorJob<Crossing>): Promise<Done> {
+    const { compute, samples, memo } = this.#ports;
+    const isRemembered = job.pass !== "evaluate" && job.pass !== "tie" && !memo.isOff;
+    if (!isRemembered) return { ...(await runJob(compute, job, samples)), noted: Promise.resolve() };
+    this.#lookUp(job.step);
+    const known = await this.#remembered(job);
+    if (known !== null) return { answer: known, ms: 0, noted: Promise.resolve() };
+    const x = job.input?.sha256 ?? null;
+    const { answer, ms } = await runJob(compute, job, samples);
+    const output = "output" in answer ? answer.output : null;
+    if (output !== null) this.#held.add(output);
+    if (job.kind === "forward") {
+      this.#forwards.set(job.microBatch, { x, y: output });
+      return { answer, ms, noted: Promise.resolve() };
+    }
+    const loss = "loss" in answer ? answer.loss : null;
+    return { answer, ms, noted: this.#note(job, x, output, loss) };
+  }
+
+  /** All of its micro-batches are in the sums: the optimiser step follows. */
+  finished(step: number): void {
+    this.#forwards.clear();
+    this.#replay = null;
+    // What followed on another way is not what follows now.
+    if (!this.#isSameWay) this.#ports.memo.forgetFrom(step + 1);
+  }
+
+  /** Something went wrong that doing the same again would repeat. */
+  forget(): void {
+    this.#replay = null;
+    this.#ports.memo.clear();
+  }
+
+  /** Whether the array is still needed when it has been sent. */
+  isHeld(values: Activations): boolean {
+    return this.#held.has(values) || this.#ports.memo.holds(values);
+  }
+
+  #lookUp(step: number): void {
+    if (this.#lookedUp === step) return;
+    this.#lookedUp = step;
+    const part = this.#ports.memo.at(step);
+    this.#replay = part === null ? null : { part, answered: [] };
+    this.#isSameWay = part?.worked.length === this.#ports.microBatches;
+  }
+
+  async #remembered(job: TensorJob<Crossing>): Promise<JobAnswer["answer"] | null> {
+    if (this.#replay === null) return null;
+    const { part, answered } = this.#replay;
+    const worked = part.worked[job.microBatch];
+    if (worked === undefined) return null;
+    const due = job.kind === "backward" ? worked.dy : worked.x;
+    if (due !== (job.input?.sha256 ?? null)) {
+      await this.#computeAfterAll(answered, job.step);
+      return null;
+    }
+    answered.push(job);
+    if (job.kind === "forward") return { output: worked.y };
+    if (job.microBatch === part.worked.length - 1) await this.#setSums(part);
+    return job.kind === "tail"
+      ? { loss: worked.loss ?? Number.NaN, output: worked.dx }
+      : { output: worked.dx };
+  }
+
+  async #setSums({ sums }: StepPart): Promise<void> {
+    const values = sums.slice();
+    await this.#ports.compute.call("setGradients", { values }, [values.buffer]);
+    for (const job of this.#replay?.answered ?? []) if (job.input !== null) release(job.input.values);
+    this.#replay = null;
+  }
+
+  async #computeAfterAll(jobs: readonly TensorJob<Crossing>[], step: number): Promise<void> {
+    const { compute, samples, memo } = this.#ports;
+    this.#replay = null;
+    this.#isSameWay = false;
+    memo.forgetFrom(step);
+    for (const job of jobs) {
+      const { answer } = await runJob(compute, job, samples);
+      if ("output" in answer && answer.output !== null) release(answer.output);
+    }
+  }
+
+  /** Asked for before the next job begins, so that nothing else is in them. */
+  async #note(
+    job: TensorJob<Crossing>,
+    digest: string | null,
+    dx: Activations | null,
+    loss: number | null,
+  ): Promise<void> {
+    const { compute, memo, linkAt } = this.#ports;
+    const { step, microBatch } = job;
+    const forward = this.#forwards.get(microBatch) ?? null;
+    this.#forwards.delete(microBatch);
+    const worked =
+      job.kind === "tail"
+        ? { x: digest, y: null, dy: null, dx, loss }
+        : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
+    if (memo.isNext(step, microBatch)) {
+      const { answer } = await compute.call("gradients", { clear: false });
+      memo.add(step, microBatch, worked, answer.output, linkAt(step));
+    }
+    for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
+  }
+}

@@ -1,0 +1,141 @@
+import type { Activations } from "../compute/compute-call.ts";
+import { release } from "../compute/release.ts";
+
+/** One micro-batch, from the first pass to the last one on this stage. Digests are those under which tensors came. */
+export interface Worked {
+  /** Null: it came from the run's samples. */
+  readonly x: string | null;
+  /** What went to the next stage; null at the tail. */
+  readonly y: Activations | null;
+  /** Null at the tail, which goes back at once. */
+  readonly dy: string | null;
+  /** What went to the previous stage; null at the head. */
+  readonly dx: Activations | null;
+  /** At the tail, nats per token. */
+  readonly loss: number | null;
+}
+
+/** A step as far as this stage has come with it: its first micro-batches, and what their gradients come to. */
+export interface StepPart {
+  readonly step: number;
+  /** Of the stage's chain at the step, so of the parameters; null: not known yet. */
+  readonly link: string | null;
+  readonly worked: readonly Worked[];
+  readonly sums: Activations;
+}
+
+/** How many bytes the steps take that are remembered, at most. */
+export const MEMO_BYTES = 256e6;
+/** A stage is at most one step ahead of the one that the pipeline begins anew. */
+const STEPS = 2;
+/** Whoever begins the same step so often does not get through it: then it is worked on as if it were the first time. */
+const MOST_BEGINNINGS = 4;
+
+/**
+ * What this stage has done of the step under way and of the one before, so that a pipeline that begins a step anew
+ * does not compute it again: the same inputs to the same parameters give the same outputs, and those are here.
+ * Holds the arrays it is given until it forgets them.
+ */
+export class StepMemo {
+  readonly #mostBytes: number;
+  /** The oldest first. */
+  #parts: StepPart[] = [];
+  readonly #held = new Set<Activations>();
+  #isOff = false;
+  #begun = { step: -1, times: 0 };
+
+  constructor(mostBytes: number = MEMO_BYTES) {
+    this.#mostBytes = mostBytes;
+  }
+
+  get parts(): readonly StepPart[] {
+    return this.#parts;
+  }
+
+  /** Steps of this stage are too large to be remembered. */
+  get isOff(): boolean {
+    return this.#isOff;
+  }
+
+  /** What another process has left of the same stage. */
+  restore(parts: readonly StepPart[]): void {
+    this.clear();
+    for (const part of parts) this.#put(part);
+  }
+
+  /** A generation begins at this state: what was worked from another one is forgotten. */
+  begin(step: number, link: string): void {
+    this.#isOff = false;
+    this.#begun = { step, times: this.#begun.step === step ? this.#begun.times + 1 : 1 };
+    if (this.#begun.times > MOST_BEGINNINGS) return this.clear();
+    const first = this.#parts.findIndex((part) => part.step === step && part.link === link);
+    this.#keep(first === -1 ? [] : this.#parts.slice(first));
+  }
+
+  at(step: number): StepPart | null {
+    return this.#parts.find((part) => part.step === step) ?? null;
+  }
+
+  /** Whether it follows those that are remembered. */
+  isNext(step: number, microBatch: number): boolean {
+    return !this.#isOff && microBatch === (this.at(step)?.worked.length ?? 0);
+  }
+
+  /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
+  add(step: number, microBatch: number, worked: Worked, sums: Activations, link: string | null): boolean {
+    if (!this.isNext(step, microBatch)) return false;
+    const before = this.at(step);
+    const all = [...(before?.worked ?? []), worked];
+    return this.#put({ step, link: before?.link ?? link, worked: all, sums });
+  }
+
+  /** The parameters of this step are known by their chain now. */
+  linked(step: number, link: string): void {
+    this.#parts = this.#parts.map((part) => (part.step === step ? { ...part, link } : part));
+  }
+
+  /** This step went another way this time, and so does everything after it. */
+  forgetFrom(step: number): void {
+    this.#keep(this.#parts.filter((part) => part.step < step));
+  }
+
+  /** Whether somebody else may give the array's memory back. */
+  holds(values: Activations): boolean {
+    return this.#held.has(values);
+  }
+
+  /** What is still being sent is not given back, but left. */
+  clear(): void {
+    this.#parts = [];
+    this.#held.clear();
+  }
+
+  #put(part: StepPart): boolean {
+    const others = this.#parts.filter(({ step }) => step < part.step && step > part.step - STEPS);
+    const parts = [...others, part];
+    if (STEPS * bytesOf(part) > this.#mostBytes) {
+      this.clear();
+      this.#isOff = true;
+      return false;
+    }
+    const before = new Set(this.#held);
+    this.#keep(parts);
+    // By now all that was made of it has been sent.
+    for (const array of before) if (!this.#held.has(array)) release(array);
+    return true;
+  }
+
+  #keep(parts: StepPart[]): void {
+    this.#parts = parts;
+    this.#held.clear();
+    for (const array of parts.flatMap(arraysOf)) this.#held.add(array);
+  }
+}
+
+function arraysOf({ worked, sums }: StepPart): Activations[] {
+  return [sums, ...worked.flatMap(({ y, dx }) => [y, dx].filter((array) => array !== null))];
+}
+
+function bytesOf(part: StepPart): number {
+  return arraysOf(part).reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
