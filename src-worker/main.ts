@@ -146,6 +146,7 @@ async function start(
     network,
     route,
     folder,
+    memoryFolder,
     localBlobs,
     signer,
     compute,

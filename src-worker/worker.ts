@@ -32,6 +32,7 @@ import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
 import { inBatches, receiptId } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
+import { MemoFiles } from "./pipeline/memo-files.ts";
 import { StepMemo } from "./pipeline/step-memo.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
@@ -54,6 +55,8 @@ export interface WorkerParts {
   readonly network: string;
   readonly route: OrchestratorRoute;
   readonly folder: string;
+  /** In a file system that lies in memory, which outlives the process; null: there is none. */
+  readonly memoryFolder: string | null;
   /** The store of a network on this computer, which is read where it lies; null: it is elsewhere. */
   readonly localBlobs: string | null;
   readonly signer: SessionSigner;
@@ -84,6 +87,15 @@ interface Trained {
   readonly memory: SharedArrayBuffer;
   readonly chain: StageChain;
   readonly period: DiskPeriod;
+}
+
+/** What was done of the step under way. */
+interface Remembered {
+  /** Which slice of which run. */
+  readonly key: string;
+  readonly memo: StepMemo;
+  /** Null: there is no place that would outlive the process. */
+  readonly files: MemoFiles | null;
 }
 
 /** After these the process is of no use; all other trouble is mended by a new generation. */
@@ -132,7 +144,7 @@ export class TrainingWorker {
   #earnedNow: SignedReceipt[] = [];
   readonly #refused: RefusedReceipts;
   /** Of the slice of a run that is trained without replicas. */
-  #remembered: { readonly key: string; readonly memo: StepMemo } | null = null;
+  #remembered: Remembered | null = null;
   #meter = new LoadingMeter(() => undefined);
 
   constructor(parts: WorkerParts) {
@@ -345,6 +357,8 @@ export class TrainingWorker {
       this.#phase("loading", loadingText(progress), stage, progress);
     });
     if (assign.joins !== undefined) return await this.#loadReplica(assign, assign.joins, signal);
+    // First, since what is held of another slice is put away with its place.
+    const { memo, files } = await this.#rememberedOf(spec, stage);
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
       this.#loader.load({ ...assign, spec }, signal),
@@ -354,7 +368,7 @@ export class TrainingWorker {
     const [links, { info, memory, link }] = await Promise.all(loading);
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
-    const { network, signer, compute } = this.#parts;
+    const { network, signer, compute, states } = this.#parts;
     const chain = new StageChain(spec, stage, resumeStep, link);
     const period = this.#period(memory);
     this.#runner = new PipelineRunner({
@@ -369,7 +383,10 @@ export class TrainingWorker {
       links,
       compute,
       samples,
-      memo: this.#memoOf(spec, stage),
+      memo,
+      keep: async (part) => {
+        if (states.keeps) await files?.write(part);
+      },
       save: (step, receipts) => this.#save(assign, step, { memory, chain, period }, receipts),
       report: (report) => this.#report(report),
       overwriting: () => this.#loader.overwriting(),
@@ -379,10 +396,15 @@ export class TrainingWorker {
     this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
   }
 
-  #memoOf(spec: RunSpec, stage: number): StepMemo {
+  async #rememberedOf(spec: RunSpec, stage: number): Promise<Remembered> {
     const key = `${runDigest(spec)}/${stage}`;
-    if (this.#remembered?.key !== key) this.#remembered = { key, memo: new StepMemo() };
-    return this.#remembered.memo;
+    if (this.#remembered?.key === key) return this.#remembered;
+    const { memoryFolder } = this.#parts;
+    const files = memoryFolder === null ? null : new MemoFiles(join(memoryFolder, "under-way"), key);
+    const memo = new StepMemo();
+    memo.restore((await files?.read()) ?? []);
+    this.#remembered = { key, memo, files };
+    return this.#remembered;
   }
 
   async #loadReplica(assign: Assign, joins: boolean, signal: AbortSignal): Promise<void> {

@@ -19,7 +19,7 @@ import { TieParts } from "./tie-parts.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
 import { RememberedJobs } from "./remembered-jobs.ts";
-import type { StepMemo } from "./step-memo.ts";
+import type { StepMemo, StepPart } from "./step-memo.ts";
 import { ReceiptBook } from "./receipts.ts";
 import type { Neighbour } from "./receipts.ts";
 import type { Samples } from "../stage/stage-samples.ts";
@@ -59,6 +59,8 @@ export interface RunnerPorts {
   readonly samples: Samples;
   /** What the stage has done of this step in generations before. */
   readonly memo: StepMemo;
+  /** See `JobPorts.keep`. */
+  readonly keep: (part: StepPart) => Promise<void>;
   /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
   readonly report: (report: Report) => void;
@@ -83,7 +85,7 @@ export class PipelineRunner {
   #linked: { readonly step: number; readonly link: string };
 
   constructor(ports: RunnerPorts) {
-    const { spec, stage, links, signer, network, compute, samples, memo } = ports;
+    const { spec, stage, links, signer, network, compute, samples, memo, keep } = ports;
     this.#ports = ports;
     this.#linked = { step: ports.resumeStep, link: ports.link };
     memo.begin(ports.resumeStep, ports.link);
@@ -93,6 +95,7 @@ export class PipelineRunner {
       memo,
       linkAt: (step) => (this.#linked.step === step ? this.#linked.link : null),
       microBatches: spec.microBatches,
+      keep,
     });
     this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
     const hasTies = stage.ties.length > 0;

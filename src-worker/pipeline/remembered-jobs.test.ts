@@ -85,6 +85,7 @@ class Stage {
       memo: this.memo,
       linkAt: (at) => (at === step ? link : null),
       microBatches: MICRO_BATCHES,
+      keep: () => Promise.resolve(),
     });
     return this.jobs;
   }

@@ -16,6 +16,8 @@ export interface JobPorts {
   readonly linkAt: (step: number) => string | null;
   /** Of a step. */
   readonly microBatches: number;
+  /** Puts the last micro-batch of it where it outlives the process, if there is such a place. */
+  readonly keep: (part: StepPart) => Promise<void>;
 }
 
 export interface Done extends JobAnswer {
@@ -51,6 +53,10 @@ export class RememberedJobs {
   #lookedUp = -1;
   /** All of the step is answered from the memo, as far as it has come. */
   #isSameWay = false;
+  /** The micro-batch that is to be remembered next; null: of this step none is any more. */
+  #next: number | null = null;
+  /** One after another: what is being written must not be given back. */
+  #noting: Promise<void> = Promise.resolve();
 
   constructor(ports: JobPorts) {
     this.#ports = ports;
@@ -100,6 +106,7 @@ export class RememberedJobs {
     const part = this.#ports.memo.at(step);
     this.#replay = part === null ? null : { part, answered: [] };
     this.#isSameWay = part?.worked.length === this.#ports.microBatches;
+    this.#next = part?.worked.length ?? 0;
   }
 
   async #remembered(job: TensorJob<Crossing>): Promise<JobAnswer["answer"] | null> {
@@ -131,6 +138,7 @@ export class RememberedJobs {
     const { compute, samples, memo } = this.#ports;
     this.#replay = null;
     this.#isSameWay = false;
+    this.#next = null;
     memo.forgetFrom(step);
     for (const job of jobs) {
       const { answer } = await runJob(compute, job, samples);
@@ -138,14 +146,13 @@ export class RememberedJobs {
     }
   }
 
-  /** Asked for before the next job begins, so that nothing else is in them. */
-  async #note(
+  #note(
     job: TensorJob<Crossing>,
     digest: string | null,
     dx: Activations | null,
     loss: number | null,
   ): Promise<void> {
-    const { compute, memo, linkAt } = this.#ports;
+    const { compute, memo, linkAt, keep } = this.#ports;
     const { step, microBatch } = job;
     const forward = this.#forwards.get(microBatch) ?? null;
     this.#forwards.delete(microBatch);
@@ -153,10 +160,20 @@ export class RememberedJobs {
       job.kind === "tail"
         ? { x: digest, y: null, dy: null, dx, loss }
         : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
-    if (memo.isNext(step, microBatch)) {
-      const { answer } = await compute.call("gradients", { clear: false });
-      memo.add(step, microBatch, worked, answer.output, linkAt(step));
-    }
-    for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
+    const isNext = microBatch === this.#next;
+    if (isNext) this.#next = microBatch + 1;
+    // Asked for before the next job begins, so that nothing else is in them.
+    const sums = isNext ? compute.call("gradients", { clear: false }) : null;
+    const noted = (async (): Promise<void> => {
+      await this.#noting;
+      if (sums !== null && memo.add(step, microBatch, worked, (await sums).answer.output, linkAt(step))) {
+        const part = memo.at(step);
+        if (part !== null) await keep(part);
+      }
+      for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
+    })();
+    this.#noting = noted.catch(() => undefined);
+    sums?.catch(() => undefined);
+    return noted;
   }
 }

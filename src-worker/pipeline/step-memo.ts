@@ -76,15 +76,10 @@ export class StepMemo {
     return this.#parts.find((part) => part.step === step) ?? null;
   }
 
-  /** Whether it follows those that are remembered. */
-  isNext(step: number, microBatch: number): boolean {
-    return !this.#isOff && microBatch === (this.at(step)?.worked.length ?? 0);
-  }
-
   /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
   add(step: number, microBatch: number, worked: Worked, sums: Activations, link: string | null): boolean {
-    if (!this.isNext(step, microBatch)) return false;
     const before = this.at(step);
+    if (this.#isOff || microBatch !== (before?.worked.length ?? 0)) return false;
     const all = [...(before?.worked ?? []), worked];
     return this.#put({ step, link: before?.link ?? link, worked: all, sums });
   }
