@@ -61,8 +61,8 @@ export interface ComputeCalls {
     };
     answer: null;
   };
-  /** Forgets kept inputs and gradients; parameters stay. */
-  reset: { request: Record<string, never>; answer: null };
+  /** Forgets gradients, and kept inputs unless they are to be kept; parameters stay. */
+  reset: { request: { keepInputs?: boolean }; answer: null };
   /** `x`: null at the head. `keep`: `backward` of the same micro-batch will follow. */
   forward: {
     request: { microBatch: number; x: Activations | null; data: StageData; keep: boolean };

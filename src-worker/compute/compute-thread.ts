@@ -51,7 +51,7 @@ function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCal
     case "load":
       return compute.load(message.request);
     case "reset":
-      return compute.reset();
+      return compute.reset(message.request);
     case "forward":
       return compute.forward(message.request);
     case "backward":

@@ -72,6 +72,11 @@ export class Compute {
     if (this.#isResident) await this.call("download", {});
   }
 
+  /** Parameters and gradients are in a memory of the provider's own, which is slow to read. */
+  get isResident(): boolean {
+    return this.#isResident;
+  }
+
   /** True while the thread works on something or has calls waiting. */
   get busy(): boolean {
     return this.#pending.size > 0;

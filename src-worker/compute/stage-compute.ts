@@ -113,9 +113,10 @@ export class StageCompute {
     return null;
   }
 
-  async reset(): Promise<Answer<"reset">> {
+  async reset({ keepInputs = false }: Request<"reset">): Promise<Answer<"reset">> {
     const { tensors, kept } = this.#stage();
     tensors.dropGradients();
+    if (keepInputs) return null;
     for (const feeds of kept.values()) releaseAll(feeds);
     kept.clear();
     return null;
@@ -125,8 +126,11 @@ export class StageCompute {
     const { kept } = this.#stage();
     const feeds = this.#feeds(x, data);
     const { y, ...results } = await this.#run("forward", feeds);
-    if (keep) kept.set(microBatch, { ...feeds, ...(results as Feeds) });
-    else releaseAll({ ...feeds, ...(results as Feeds) });
+    if (keep) {
+      // Of a step that is begun anew, there may be one already.
+      releaseAll(kept.get(microBatch) ?? {});
+      kept.set(microBatch, { ...feeds, ...(results as Feeds) });
+    } else releaseAll({ ...feeds, ...(results as Feeds) });
     return { output: floats(y, "y") };
   }
 

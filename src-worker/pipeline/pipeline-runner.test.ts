@@ -67,6 +67,7 @@ beforeEach(() => {
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
     memo: new StepMemo(),
+    hasInputs: false,
     keep: () => Promise.resolve(),
     save: () =>
       Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),

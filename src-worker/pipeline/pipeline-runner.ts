@@ -59,6 +59,8 @@ export interface RunnerPorts {
   readonly samples: Samples;
   /** What the stage has done of this step in generations before. */
   readonly memo: StepMemo;
+  /** See `StepMemo.begin`. */
+  readonly hasInputs: boolean;
   /** See `JobPorts.keep`. */
   readonly keep: (part: StepPart) => Promise<void>;
   /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
@@ -88,7 +90,7 @@ export class PipelineRunner {
     const { spec, stage, links, signer, network, compute, samples, memo, keep } = ports;
     this.#ports = ports;
     this.#linked = { step: ports.resumeStep, link: ports.link };
-    memo.begin(ports.resumeStep, ports.link);
+    memo.begin(ports.resumeStep, ports.link, ports.hasInputs);
     this.#jobs = new RememberedJobs({
       compute,
       samples,

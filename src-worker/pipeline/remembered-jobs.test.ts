@@ -18,10 +18,10 @@ class Arithmetic {
 
   readonly compute = { call: this.#call.bind(this) as unknown as Compute["call"] };
 
-  reset(): void {
+  reset(keepsInputs: boolean): void {
     this.sum = 0;
     this.passes = [];
-    this.#kept.clear();
+    if (!keepsInputs) this.#kept.clear();
   }
 
   async #call(
@@ -76,9 +76,9 @@ class Stage {
   readonly memo = new StepMemo();
   jobs = this.generation(7, LINK);
 
-  generation(step: number, link: string): RememberedJobs {
-    this.arithmetic.reset();
-    this.memo.begin(step, link);
+  generation(step: number, link: string, hasInputs = false): RememberedJobs {
+    this.arithmetic.reset(hasInputs);
+    this.memo.begin(step, link, hasInputs);
     this.jobs = new RememberedJobs({
       compute: this.arithmetic.compute,
       samples: () => Promise.resolve({}),
@@ -131,6 +131,24 @@ it("a step that is begun anew computes only what was not done, with the same out
   await stage.backward(2, 22);
   expect(stage.arithmetic.sum).toBe(10 * 20 + 11 * 21 + 12 * 22);
   expect(stage.arithmetic.passes).toEqual(["forward 2", "backward 2"]);
+});
+
+it("what was on its way is not computed again either, where the compute thread has kept its input", async () => {
+  const stage = await workedTwo();
+  stage.generation(7, LINK, true);
+  for (const m of [0, 1, 2]) expect(await stage.forward(m, 10 + m)).toBe(10 + m);
+  for (const m of [0, 1, 2]) await stage.backward(m, 20 + m);
+  expect(stage.arithmetic.sum).toBe(10 * 20 + 11 * 21 + 12 * 22);
+  expect(stage.arithmetic.passes).toEqual(["backward 2"]);
+});
+
+it("an input that was kept is not taken for another one", async () => {
+  const stage = await workedTwo();
+  stage.generation(7, LINK, true);
+  for (const m of [0, 1]) await stage.forward(m, 10 + m);
+  expect(await stage.forward(2, 99)).toBe(99);
+  for (const m of [0, 1, 2]) await stage.backward(m, 20 + m);
+  expect(stage.arithmetic.sum).toBe(10 * 20 + 11 * 21 + 99 * 22);
 });
 
 it("and so again, when it is begun a third time", async () => {
@@ -224,7 +242,7 @@ it("after trouble of its own it begins as if it were the first time, and so it d
 
 it("of a stage whose steps are too large nothing is remembered or held", async () => {
   const memo = new StepMemo(8);
-  memo.begin(7, LINK);
+  memo.begin(7, LINK, false);
   const y = Float32Array.of(1);
   const worked = { x: "x", y, dy: "dy", dx: null, loss: null };
   expect(memo.add(7, 0, worked, Float32Array.of(2), LINK)).toBe(false);
@@ -233,7 +251,7 @@ it("of a stage whose steps are too large nothing is remembered or held", async (
 
 it("two steps are held, and the memory of the one before them is given back", async () => {
   const memo = new StepMemo();
-  memo.begin(7, LINK);
+  memo.begin(7, LINK, false);
   const outputs = [7, 8, 9].map((step) => {
     const y = Float32Array.of(step);
     memo.add(step, 0, { x: "x", y, dy: "dy", dx: null, loss: null }, Float32Array.of(2), LINK);

@@ -1,6 +1,6 @@
 import type { Activations } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { release } from "../compute/release.ts";
+import { release } from "../compute/compute-call.ts";
 import { runJob } from "../stage/stage-job.ts";
 import type { JobAnswer } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
@@ -32,12 +32,6 @@ interface Replay {
   readonly answered: TensorJob<Crossing>[];
 }
 
-/** A forward pass whose gradient has not come back yet. */
-interface Sent {
-  readonly x: string | null;
-  readonly y: Activations | null;
-}
-
 /**
  * Jobs of a stage, computed or remembered. A job is answered from the memo when its input has the digest of before;
  * when the last of them is, the sums are set to what they were then. With the first input that is another one, all
@@ -45,7 +39,6 @@ interface Sent {
  */
 export class RememberedJobs {
   readonly #ports: JobPorts;
-  readonly #forwards = new Map<number, Sent>();
   /** Outputs that are not in the memo yet. */
   readonly #held = new Set<Activations>();
   #replay: Replay | null = null;
@@ -74,7 +67,7 @@ export class RememberedJobs {
     const output = "output" in answer ? answer.output : null;
     if (output !== null) this.#held.add(output);
     if (job.kind === "forward") {
-      this.#forwards.set(job.microBatch, { x, y: output });
+      memo.sent(job.step, job.microBatch, { x, y: output });
       return { answer, ms, noted: Promise.resolve() };
     }
     const loss = "loss" in answer ? answer.loss : null;
@@ -83,7 +76,6 @@ export class RememberedJobs {
 
   /** All of its micro-batches are in the sums: the optimiser step follows. */
   finished(step: number): void {
-    this.#forwards.clear();
     this.#replay = null;
     // What followed on another way is not what follows now.
     if (!this.#isSameWay) this.#ports.memo.forgetFrom(step + 1);
@@ -110,10 +102,9 @@ export class RememberedJobs {
   }
 
   async #remembered(job: TensorJob<Crossing>): Promise<JobAnswer["answer"] | null> {
-    if (this.#replay === null) return null;
+    const worked = this.#replay?.part.worked[job.microBatch];
+    if (this.#replay === null || worked === undefined) return this.#sentBefore(job);
     const { part, answered } = this.#replay;
-    const worked = part.worked[job.microBatch];
-    if (worked === undefined) return null;
     const due = job.kind === "backward" ? worked.dy : worked.x;
     if (due !== (job.input?.sha256 ?? null)) {
       await this.#computeAfterAll(answered, job.step);
@@ -125,6 +116,14 @@ export class RememberedJobs {
     return job.kind === "tail"
       ? { loss: worked.loss ?? Number.NaN, output: worked.dx }
       : { output: worked.dx };
+  }
+
+  /** It was on its way when the step was begun anew, and its input is still where its gradient will ask for it. */
+  #sentBefore({ kind, step, microBatch, input }: TensorJob<Crossing>): JobAnswer["answer"] | null {
+    const pass = kind === "forward" ? this.#ports.memo.sentAt(step, microBatch) : null;
+    if (pass === null || pass.x !== (input?.sha256 ?? null)) return null;
+    if (input !== null) release(input.values);
+    return { output: pass.y };
   }
 
   async #setSums({ sums }: StepPart): Promise<void> {
@@ -154,8 +153,7 @@ export class RememberedJobs {
   ): Promise<void> {
     const { compute, memo, linkAt, keep } = this.#ports;
     const { step, microBatch } = job;
-    const forward = this.#forwards.get(microBatch) ?? null;
-    this.#forwards.delete(microBatch);
+    const forward = memo.returned(step, microBatch);
     const worked =
       job.kind === "tail"
         ? { x: digest, y: null, dy: null, dx, loss }

@@ -1,5 +1,5 @@
 import type { Activations } from "../compute/compute-call.ts";
-import { release } from "../compute/release.ts";
+import { release } from "../compute/compute-call.ts";
 
 /** One micro-batch, from the first pass to the last one on this stage. Digests are those under which tensors came. */
 export interface Worked {
@@ -13,6 +13,12 @@ export interface Worked {
   readonly dx: Activations | null;
   /** At the tail, nats per token. */
   readonly loss: number | null;
+}
+
+/** A forward pass whose gradient has not come back yet: the compute thread has what that will need. */
+export interface Sent {
+  readonly x: string | null;
+  readonly y: Activations | null;
 }
 
 /** A step as far as this stage has come with it: its first micro-batches, and what their gradients come to. */
@@ -40,6 +46,8 @@ export class StepMemo {
   readonly #mostBytes: number;
   /** The oldest first. */
   #parts: StepPart[] = [];
+  /** By micro-batch, of one step. */
+  #sent = { step: -1, passes: new Map<number, Sent>() };
   readonly #held = new Set<Activations>();
   #isOff = false;
   #begun = { step: -1, times: 0 };
@@ -63,9 +71,18 @@ export class StepMemo {
     for (const part of parts) this.#put(part);
   }
 
-  /** A generation begins at this state: what was worked from another one is forgotten. */
-  begin(step: number, link: string): void {
+  /** Micro-batches of which the compute thread should keep what it has of them. */
+  get sentCount(): number {
+    return this.#sent.passes.size;
+  }
+
+  /**
+   * A generation begins at this state: what was worked from another one is forgotten. `hasInputs`: the compute
+   * thread has the parameters that it had, and what it kept of the micro-batches that were under way.
+   */
+  begin(step: number, link: string, hasInputs: boolean): void {
     this.#isOff = false;
+    if (!hasInputs) this.#sent.passes.clear();
     this.#begun = { step, times: this.#begun.step === step ? this.#begun.times + 1 : 1 };
     if (this.#begun.times > MOST_BEGINNINGS) return this.clear();
     const first = this.#parts.findIndex((part) => part.step === step && part.link === link);
@@ -74,6 +91,22 @@ export class StepMemo {
 
   at(step: number): StepPart | null {
     return this.#parts.find((part) => part.step === step) ?? null;
+  }
+
+  sent(step: number, microBatch: number, pass: Sent): void {
+    if (this.#sent.step !== step) this.#sent = { step, passes: new Map() };
+    this.#sent.passes.set(microBatch, pass);
+  }
+
+  sentAt(step: number, microBatch: number): Sent | null {
+    return this.#sent.step === step ? (this.#sent.passes.get(microBatch) ?? null) : null;
+  }
+
+  /** Its gradient is there; gives what was sent. */
+  returned(step: number, microBatch: number): Sent | null {
+    const pass = this.sentAt(step, microBatch);
+    if (pass !== null) this.#sent.passes.delete(microBatch);
+    return pass;
   }
 
   /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
@@ -96,13 +129,14 @@ export class StepMemo {
 
   /** Whether somebody else may give the array's memory back. */
   holds(values: Activations): boolean {
-    return this.#held.has(values);
+    return this.#held.has(values) || [...this.#sent.passes.values()].some(({ y }) => y === values);
   }
 
   /** What is still being sent is not given back, but left. */
   clear(): void {
     this.#parts = [];
     this.#held.clear();
+    this.#sent.passes.clear();
   }
 
   #put(part: StepPart): boolean {

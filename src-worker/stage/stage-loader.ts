@@ -24,6 +24,8 @@ export interface LoadRequest extends StageOfRun {
   readonly checkpointSha256: string | null;
   /** The state comes from another replica: everything else is loaded. */
   readonly joins?: boolean | undefined;
+  /** What the compute thread has of micro-batches under way is wanted, where the state is that of now. */
+  readonly keepInputs?: boolean;
 }
 
 export interface LoadedStage {
@@ -31,6 +33,8 @@ export interface LoadedStage {
   readonly memory: SharedArrayBuffer;
   /** Of the stage's chain at the step it was brought to; null where that is not known. */
   readonly link: string | null;
+  /** What was under way is still there. */
+  readonly hasInputs: boolean;
 }
 
 /** A step, the link of the chain there, and the `snapshotDigest` of the state; null: not known. */
@@ -65,7 +69,7 @@ export interface LoaderPorts {
 const MOST_STEPS_PER_SECOND = 250;
 const MISSED_STEPS = 10_000;
 
-interface Held extends Omit<LoadedStage, "link"> {
+interface Held extends Omit<LoadedStage, "link" | "hasInputs"> {
   readonly key: string;
   readonly of: StageOfRun;
   /** The state before, where it has room and states do not lie in memory that outlives the process. */
@@ -157,8 +161,9 @@ export class StageLoader {
     const isThere =
       this.#held?.key === key && this.#at?.step === resumeStep && this.#isResumed(this.#at, request);
     if (this.#held !== null && isThere && request.joins !== true && this.#at !== null) {
-      await compute.call("reset", {});
-      return { ...this.#held, link: this.#at.link };
+      const { keepInputs = false } = request;
+      await compute.call("reset", { keepInputs });
+      return { ...this.#held, link: this.#at.link, hasInputs: keepInputs };
     }
     // What others may yet need of it goes with the memory.
     await this.#lastingStates();
@@ -198,7 +203,7 @@ export class StageLoader {
     // A checkpoint is known by its file's digest alone.
     const digest = isOwn === true ? request.resumeDigest : null;
     this.#at = request.joins === true ? null : { step: resumeStep, link, digest };
-    return { ...this.#held, link };
+    return { ...this.#held, link, hasInputs: false };
   }
 
   /**
