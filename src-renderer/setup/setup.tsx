@@ -9,6 +9,7 @@ import { useFocusOnMount } from "../parts/focus-on-mount.ts";
 import { DialMark } from "../parts/icons.tsx";
 import { useAction } from "../parts/use-action.ts";
 import { ConnectionNotice } from "../frame/connection-notice.tsx";
+import { LanguageSelect } from "../language/language-select.tsx";
 import { ThemeSwitch } from "../frame/theme-switch.tsx";
 import { ComputerStep } from "./computer-step.tsx";
 import { KeyStep } from "./key-step.tsx";
@@ -67,7 +68,10 @@ export function SetUp() {
           <DialMark />
           {say("Train at Home")}
         </p>
-        <ThemeSwitch />
+        <div className={styles["choices"]}>
+          <LanguageSelect run={run} />
+          <ThemeSwitch />
+        </div>
       </header>
       <main id="main" className={styles["main"]}>
         <ConnectionNotice />
