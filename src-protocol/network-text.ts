@@ -16,6 +16,14 @@ const SHORT_MS = 90_000;
 export function awayText(network: NetworkView, now: number, zone: string = ownTimeZone()): string | null {
   const { away, name, url } = network;
   if (away === null) return null;
+  // What the network says itself is a sentence.
+  if (away.why.endsWith("."))
+    return say("Waiting: {name} has not let this computer in since {since}; {next}. {why}", {
+      name,
+      since: momentText(away.since, now, zone),
+      why: heard(away.why),
+      next: nextTry(away.nextTryAt, now, zone),
+    });
   return say("Waiting: cannot reach {where} since {since} ({why}); {next}.", {
     where: url === null ? name : say("{name} at {url}", { name, url }),
     since: momentText(away.since, now, zone),

@@ -62,14 +62,17 @@ async function readCard(
       .once("error", reject)
       .end(),
   );
-  const answer = await readJson(response);
-  if (response.statusCode !== 200) {
-    const refusal = failureSchema.safeParse(answer);
-    if (refusal.success) throw new Failure(refusal.data.code, refusal.data.message);
-  }
-  const card = parseNetworkCard(answer);
+  const refusal = response.statusCode === 200 ? null : await refusalIn(response);
+  if (refusal !== null) throw refusal;
+  const card = parseNetworkCard(await readJson(response));
   if (card instanceof Failure) throw card;
   return card;
+}
+
+/** Why it was not let in, as a network says it in place of an answer; null: it says nothing that is known. */
+export async function refusalIn(response: IncomingMessage): Promise<Failure | null> {
+  const refusal = failureSchema.safeParse(await readJson(response).catch(() => null));
+  return refusal.success ? new Failure(refusal.data.code, refusal.data.message) : null;
 }
 
 /** Null for what is too long or no JSON. */

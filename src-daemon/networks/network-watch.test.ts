@@ -2,7 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocketServer } from "ws";
-import type { NetworkAway } from "../../src-protocol/networks.ts";
+import { awayText } from "../../src-protocol/network-text.ts";
+import type { NetworkAway, NetworkView } from "../../src-protocol/networks.ts";
 import { NetworkWatch } from "./network-watch.ts";
 import { LOOPBACK, remoteRetryMs } from "./reach.ts";
 
@@ -59,6 +60,27 @@ it("says since when a network is away and when it is tried again, and that it is
   watch.follow(null);
   sockets.close();
   await new Promise((resolve) => back.close(resolve));
+});
+
+it("what a network says to whom it does not let in is told as the reason", async () => {
+  const message = "The network's operator has withdrawn this invitation. Ask for a new one.";
+  const http = createServer();
+  http.on("upgrade", (_, socket) =>
+    socket.end(
+      `HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n${JSON.stringify({ code: "invitation-revoked", message })}`,
+    ),
+  );
+  http.listen(0, "127.0.0.1");
+  await new Promise((resolve) => http.once("listening", resolve));
+  watch.follow(`http://127.0.0.1:${(http.address() as AddressInfo).port}`);
+  await until(() => away().length >= 3);
+  expect(away().map(({ why }) => why)).toEqual([message, message, message]);
+  const network = { name: "Elm Row", url: "https://10.0.0.2:1", away: away()[0] } as NetworkView;
+  expect(awayText(network, 1_000, "UTC")).toBe(
+    `Waiting: Elm Row has not let this computer in since 00:00; tries again in 1 s. ${message}`,
+  );
+  watch.follow(null);
+  await new Promise((resolve) => http.close(resolve));
 });
 
 it("a network that is gone from one of its addresses is found at another, which is the first to be tried from then on", async () => {

@@ -3,6 +3,7 @@ import { watchMessage } from "../../src-protocol/api.ts";
 import type { RunView } from "../../src-protocol/api.ts";
 import type { NetworkAway } from "../../src-protocol/networks.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
+import { refusalIn } from "./network-card.ts";
 import type { Reach } from "./reach.ts";
 import { reasonOf } from "./unreachable.ts";
 
@@ -74,8 +75,15 @@ export class NetworkWatch {
         socket.pause();
         second ??= setTimeout(() => this.#won(socket, address), PREFER_MS);
       });
+      socket.on("unexpected-response", (_, response) => {
+        void refusalIn(response).then((refusal) => {
+          const status = `it answered HTTP ${response.statusCode}`;
+          if (address === url) why = refusal?.message ?? status;
+          socket.terminate();
+        });
+      });
       socket.on("error", (error) => {
-        if (address === url) why = reasonOf(error);
+        if (address === url) why ??= reasonOf(error);
       });
       socket.on("close", () => {
         trying.delete(socket);
