@@ -68,6 +68,11 @@ test("pictures of every screen and state", async ({ dashboard, daemon }) => {
     await answered(dashboard, screen);
     await picture(dashboard, `working-${screen.toLowerCase()}`);
   }
+  for (const address of ["activity/network", "glossary"]) {
+    await dashboard.evaluate((to) => window.location.assign(`#${to}`), address);
+    await expect(dashboard.locator("main section").first()).toBeVisible();
+    await picture(dashboard, `working-${address.replace("/", "-")}`);
+  }
 
   const speak = async (language: string) => {
     await dashboard.evaluate((value) => localStorage.setItem("train-at-home.language", value), language);
