@@ -3,8 +3,8 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-# Electron and browsers are not fetched: .npmrc forbids scripts.
-RUN npm ci && node scripts/dashboard-build.ts && npm prune --omit=dev
+# Electron and browsers are not fetched: .npmrc forbids scripts. The Node that a checkout brings is the image's here.
+RUN npm ci && node scripts/dashboard-build.ts && npm prune --omit=dev && rm -r node_modules/node-linux-*
 
 FROM node:24-bookworm-slim
 ENV TAH_HOME=/data NODE_ENV=production MALLOC_ARENA_MAX=1
