@@ -112,7 +112,8 @@ function parseDays(text: string, whole: string): Day[] {
 }
 
 function bad(text: string, why: string): Failure {
-  return new Failure("bad-rules", `"${text.slice(0, 80)}" cannot be used: ${why}.`);
+  const end = why.endsWith("?") ? "" : ".";
+  return new Failure("bad-rules", `"${text.slice(0, 80)}" cannot be used: ${why}${end}`);
 }
 
 /** What `tah rules` prints and an agent is told: every rule that restricts, each on a line. */
