@@ -107,6 +107,35 @@ describe("slow-loris", () => {
     await until("all are ended", () => allClosed([...mute, ...half, ...secret]), 40_000);
   });
 
+  test(
+    "at the page for everybody: who asks again and again and reads nothing is ended, and others see it",
+    { timeout: 60_000 },
+    async () => {
+      const folder = join(temporaryFolder(), "network");
+      mkdirSync(folder, { recursive: true });
+      const addresses = [{ host: HOST, port: null }];
+      const served = { name: "Kitchen", operator: "", open: true, page: true, addresses, certificate: null };
+      const { orchestrator } = await openOrchestrator({}, { folder, served });
+      const port = Number(new URL(orchestrator.url).port);
+      const ask = `GET / HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`.repeat(400);
+      const deaf = many(40, () => {
+        const socket = connectTls({ port, host: HOST, rejectUnauthorized: false });
+        const slow = slowly(socket, "");
+        socket.pause();
+        socket.once("secureConnect", () => socket.write(ask));
+        return slow;
+      });
+      await until("all are ended", () => allClosed(deaf), 40_000);
+      const status = await new Promise((resolve, reject) => {
+        get(orchestrator.url, { rejectUnauthorized: false, agent: false }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        }).on("error", reject);
+      });
+      expect(status).toBe(200);
+    },
+  );
+
   test("at the byte relay: greetings that never end, and neighbours find each other meanwhile", async () => {
     const [a, b] = [createSessionSigner(), createSessionSigner()];
     const relay = new ByteRelay({

@@ -27,6 +27,7 @@ import type { TlsIdentity } from "./tls-identity.ts";
 import { Budget } from "../../src-protocol/budget.ts";
 import { addressOf } from "../../src-protocol/door.ts";
 import type { Door } from "../../src-protocol/door.ts";
+import { SlowReaders } from "./slow-readers.ts";
 import { Watchers } from "./watch-socket.ts";
 
 export interface ServerPorts {
@@ -65,6 +66,7 @@ const GOODBYE_MS = 500;
 /** 10,000 receipt ids and a claim. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
 const HEALTH = "/healthz";
+const BLOBS = "/v1/blobs/";
 const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 /** HTTP status of the codes that are not 400. */
@@ -132,7 +134,10 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
       done();
     },
   });
-  server.addHook("onRequest", async (request) => {
+  const slow = new SlowReaders();
+  server.addHook("onRequest", async (request, reply) => {
+    const { socket, headers } = request.raw;
+    if (headers.upgrade === undefined) slow.watch(socket, reply.raw, request.url.startsWith(BLOBS));
     // The page is for everybody, and its curve to be shown on other sites. Neither tells more than `view`.
     if (ports.page !== null && isPublic(request.url)) return;
     checkSource(request, ports.loopback);
