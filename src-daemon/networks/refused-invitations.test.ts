@@ -177,3 +177,12 @@ test.each(REFUSALS)("%s is refused with what to do next, in both languages", asy
   expect(inGerman(failure.message) ?? "not known").toMatch(heard);
   expect(failure.message.match(/[.!?] /g)?.length ?? 0).toBeLessThanOrEqual(2);
 });
+
+test("whether an invitation has expired is told by the network's clock, and by this one only where nobody answers", async () => {
+  const { line, parsed } = await invited(1, 3_600);
+  const yearsAhead = clock + 400 * 86_400_000;
+  expect(await lookAt(line, ME, yearsAhead)).toMatchObject({ card: { name: "Kitchen" } });
+  const away = changed(parsed, { addresses: [{ host: HOST, port: 1 }] });
+  await expect(lookAt(away, ME, yearsAhead)).rejects.toMatchObject({ code: "invitation-expired" });
+  await expect(lookAt(away, ME, clock)).rejects.toMatchObject({ code: "network-unreachable" });
+});
