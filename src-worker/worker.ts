@@ -33,7 +33,7 @@ import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.t
 import { inBatches, receiptId } from "./pipeline/receipt-outbox.ts";
 import type { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { MemoFiles } from "./pipeline/memo-files.ts";
-import { MEMO_BYTES, StepMemo } from "./pipeline/step-memo.ts";
+import { StepMemo } from "./pipeline/step-memo.ts";
 import { RefusedReceipts } from "./pipeline/refused-receipts.ts";
 import { DiskPeriod } from "./stage/disk-period.ts";
 import { RESTORABLE_LIMIT } from "./stage/snapshots.ts";
@@ -365,7 +365,8 @@ export class TrainingWorker {
     ] as const;
     // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
-    const [links, { info, memory, link, hasInputs }] = await Promise.all(loading);
+    const [links, { info, memory, link, hasInputs, sparedBytes }] = await Promise.all(loading);
+    memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes);
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const { network, signer, compute, states } = this.#parts;
@@ -402,7 +403,7 @@ export class TrainingWorker {
     if (this.#remembered?.key === key) return this.#remembered;
     const { memoryFolder } = this.#parts;
     const files = memoryFolder === null ? null : new MemoFiles(join(memoryFolder, "under-way"), key);
-    const memo = new StepMemo(this.#parts.compute.isResident ? 0 : MEMO_BYTES);
+    const memo = new StepMemo();
     memo.restore((await files?.read()) ?? []);
     this.#remembered = { key, memo, files };
     return this.#remembered;

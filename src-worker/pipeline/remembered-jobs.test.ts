@@ -241,7 +241,8 @@ it("after trouble of its own it begins as if it were the first time, and so it d
 });
 
 it("of a stage whose steps are too large nothing is remembered or held", async () => {
-  const memo = new StepMemo(8);
+  const memo = new StepMemo();
+  memo.limit(16);
   memo.begin(7, LINK, false);
   const y = Float32Array.of(1);
   const worked = { x: "x", y, dy: "dy", dx: null, loss: null };

@@ -31,7 +31,7 @@ export interface StepPart {
 }
 
 /** How many bytes the steps take that are remembered, at most. */
-export const MEMO_BYTES = 256e6;
+const MEMO_BYTES = 256e6;
 /** A stage is at most one step ahead of the one that the pipeline begins anew. */
 const STEPS = 2;
 /** Whoever begins the same step so often does not get through it: then it is worked on as if it were the first time. */
@@ -43,7 +43,7 @@ const MOST_BEGINNINGS = 4;
  * Holds the arrays it is given until it forgets them.
  */
 export class StepMemo {
-  readonly #mostBytes: number;
+  #mostBytes = MEMO_BYTES;
   /** The oldest first. */
   #parts: StepPart[] = [];
   /** By micro-batch, of one step. */
@@ -52,8 +52,9 @@ export class StepMemo {
   #isOff = false;
   #begun = { step: -1, times: 0 };
 
-  constructor(mostBytes: number = MEMO_BYTES) {
-    this.#mostBytes = mostBytes;
+  /** So much may it hold from now on; it is held twice where it outlives the process. */
+  limit(bytes: number): void {
+    this.#mostBytes = Math.min(MEMO_BYTES, bytes / 2);
   }
 
   get parts(): readonly StepPart[] {

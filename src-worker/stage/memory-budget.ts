@@ -33,8 +33,19 @@ export function hasRoomForStates(
   availableBytes: number,
   allowedBytes: number,
 ): boolean {
+  return sparedBeside(count, stage, recompute, availableBytes, allowedBytes) >= 0;
+}
+
+/** What may be taken beside training and so many states of steps before, in bytes; negative: they are too much already. */
+export function sparedBeside(
+  count: number,
+  stage: Sized,
+  recompute: Recompute,
+  availableBytes: number,
+  allowedBytes: number,
+): number {
   const bytes = predictedBytes(stage, recompute) + count * stage.memory[recompute].stateBytes;
-  return bytes <= SPARED * availableBytes && bytes <= allowedBytes;
+  return Math.min(SPARED * availableBytes, allowedBytes) - bytes;
 }
 
 /** Whether so many bytes more may be taken of what is left while a stage is trained already. */

@@ -10,7 +10,7 @@ import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import { sumCountOf } from "../compute/parameter-home.ts";
-import { chooseRecompute, hasRoomForStates, isSpared, restBytes } from "./memory-budget.ts";
+import { chooseRecompute, hasRoomForStates, isSpared, restBytes, sparedBeside } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
 import { STATES_IN_MEMORY } from "./stored-states.ts";
@@ -35,6 +35,8 @@ export interface LoadedStage {
   readonly link: string | null;
   /** What was under way is still there. */
   readonly hasInputs: boolean;
+  /** What may be taken of memory beside it, in bytes. */
+  readonly sparedBytes: number;
 }
 
 /** A step, the link of the chain there, and the `snapshotDigest` of the state; null: not known. */
@@ -195,7 +197,10 @@ export class StageLoader {
         : hasRoom(1)
           ? { memory: new SharedArrayBuffer(memory.byteLength), at: null as LinkedAt | null }
           : null;
-    this.#held = { key, of: { spec, stage }, memory, info, last };
+    const statesBeside = keeps ? STATES_IN_MEMORY : last === null ? 0 : 1;
+    const spared = sparedBeside(statesBeside, sized, recompute, available, memoryBytes);
+    const sparedBytes = Math.max(0, spared);
+    this.#held = { key, of: { spec, stage }, memory, info, last, sparedBytes };
     this.#at = null;
     const { seed, link, isOwn } = await this.#fill(request, this.#held, signal);
     const files = await this.#modelParts(spec, info, seed, signal);
