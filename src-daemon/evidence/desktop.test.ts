@@ -18,6 +18,9 @@ import { linuxNetwork, parseConnections, parseMetered } from "./network-linux.ts
 import { linuxPower } from "./power-linux.ts";
 import type { RunCommand } from "../children/run-command.ts";
 
+const isLinux = process.platform === "linux";
+/** No process has this number. */
+const NOBODY = 2 ** 30;
 const nothing: RunCommand = async () => null;
 const programs =
   (answers: Record<string, string>): RunCommand =>
@@ -141,6 +144,12 @@ describe("what others use of the processor", () => {
     process(12, 11, 55, "odd) name (");
     process(99, 1, 20);
     expect(await load()).toBe(20);
+  });
+
+  it.runIf(isLinux)("is told by the first look at a real system, since work waits for it", async () => {
+    const others = await linuxLoad("/proc", NOBODY)();
+    expect(others).toBeGreaterThanOrEqual(0);
+    expect(others).toBeLessThanOrEqual(100);
   });
 
   it("nonsense is unknown", async () => {

@@ -1,5 +1,8 @@
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { names, text } from "./system-files.ts";
+
+const FIRST_SPAN_MS = 500;
 
 interface Look {
   readonly busy: number;
@@ -29,11 +32,15 @@ export function parseProcess(text: string): { parent: number; ticks: number } | 
 
 /**
  * Percent of the whole processor that others than the process `self` and all it has started use, since
- * the last look. The first look has no answer.
+ * the last look. The first one looks twice: until it has an answer, its owner's work waits.
  */
 export function linuxLoad(proc: string, self: number): () => Promise<number | null> {
   let before: Look | null = null;
   return async () => {
+    if (before === null) {
+      before = await look(proc, self);
+      await wait(FIRST_SPAN_MS);
+    }
     const now = await look(proc, self);
     const then = before;
     before = now;
