@@ -145,7 +145,10 @@ export async function benchRecovery(
       [began, before, recoveries] = [performance.now(), network.redone(), network.recoveries];
       for (let run = 1; run <= runs; run++) {
         took.push(await once(network, name, stop.signal));
-        progress(`${name}: run ${run} of ${runs}, ${Math.round(took.at(-1) ?? 0)} ms`);
+        const losses = network.recoveries - recoveries;
+        progress(
+          `${name}: run ${run} of ${runs}, ${Math.round(took.at(-1) ?? 0)} ms, ${losses} put aside so far`,
+        );
       }
       await network.whole(STEP_WITHIN_MS);
       const { spec, corpus, points } = network;
