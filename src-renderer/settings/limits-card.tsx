@@ -9,6 +9,7 @@ import { useNow } from "../parts/clock-now.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { ScreenLink } from "../parts/screen-link.tsx";
 import { Row, Rows } from "../parts/rows.tsx";
+import { SHOWN_LATER } from "../parts/shown-later.ts";
 import { Trans } from "@lingui/react";
 import { Heard } from "../parts/heard.tsx";
 
@@ -54,6 +55,9 @@ export function LimitsCard() {
         </p>
       </div>
       {failure !== null && <FailureNotice failure={failure} />}
+      {rows === null && failure === null && (
+        <p className={controls["hint"]}>{connection === "open" ? say("Looking …") : say(SHOWN_LATER)}</p>
+      )}
       <Rows>
         {(rows ?? []).map(({ what, asked, enforced, by, used }) => (
           <Row key={what} name={say(NAMES[what])}>
