@@ -1,4 +1,4 @@
-import { decimals } from "../parts/format.ts";
+import { count, decimals } from "../parts/format.ts";
 import { say } from "../../src-protocol/say.ts";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
@@ -63,7 +63,14 @@ function coloursOf(box: HTMLElement): Colours {
 
 function options(width: number, colours: Colours, onHover: (index: number | null) => void): uPlot.Options {
   const font = '12px "Inter Variable", system-ui, sans-serif';
-  const axis = { stroke: colours.axis, font, labelFont: font, labelSize: 22, ticks: { show: false } };
+  const axis = {
+    stroke: colours.axis,
+    font,
+    labelFont: font,
+    labelSize: 22,
+    ticks: { show: false },
+    values: spoken,
+  };
   return {
     width,
     height: HEIGHT,
@@ -93,7 +100,6 @@ function options(width: number, colours: Colours, onHover: (index: number | null
         size: 44,
         space: 44,
         grid: { stroke: colours.grid, width: 1 },
-        values: (_plot, ticks) => ticks.map((tick) => decimals(tick, tick % 1 === 0 ? 0 : 1)),
       },
     ],
     series: [
@@ -114,6 +120,11 @@ function options(width: number, colours: Colours, onHover: (index: number | null
 /** Dots show where it was measured, until there are so many that they would hide the line. */
 function fewValues(values: uPlot.TypedArray | readonly (number | null | undefined)[] | undefined): boolean {
   return Array.from(values ?? []).filter((value) => value !== null).length <= MOST_DOTS;
+}
+
+/** As the rest of the page writes numbers: the chart's own way follows the browser's language. */
+function spoken(_plot: uPlot, ticks: readonly number[]): string[] {
+  return ticks.map((tick) => (tick % 1 === 0 ? count(tick) : decimals(tick, 1)));
 }
 
 /** Some air above and below, so that the line never lies on the frame; a flat line lies in the middle. */

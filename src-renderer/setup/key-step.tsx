@@ -45,9 +45,11 @@ export function KeyStep() {
       </section>
       {list !== null && (
         <section className={controls["card"]} aria-labelledby="paid-title">
-          <h2 id="paid-title" className={controls["cardTitle"]}>
-            {say("Paid to another address?")}
-          </h2>
+          <div className={controls["cardHead"]}>
+            <h2 id="paid-title" className={controls["cardTitle"]}>
+              {say("Paid to another address?")}
+            </h2>
+          </div>
           {list.payoutColdkey !== null && <CopyText text={list.payoutColdkey} what={say("payout address")} />}
           <p className={controls["hint"]}>
             {list.payoutColdkey === null
