@@ -34,8 +34,8 @@ import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5_000;
-/** A connection that lasted this long was a good one: the next retry is quick again. */
-const STEADY_MS = 10_000;
+/** A connection that lasted this long, and twice as long as it was waited for, was a good one: the next retry is quick again. */
+const STEADY_MS = 3_000;
 /** A refusal may be about the moment; this many in a row are about us. */
 const REFUSALS = 3;
 const MOST_PROTOCOL = 1_000_000;
@@ -232,7 +232,8 @@ export class Control {
   }
 
   #retry(why: string): void {
-    if (this.#welcomed && performance.now() - this.#welcomedAt > STEADY_MS) {
+    const steadyMs = Math.max(STEADY_MS, 2 * this.#retryMs);
+    if (this.#welcomed && performance.now() - this.#welcomedAt > steadyMs) {
       this.#retryMs = FIRST_RETRY_MS;
       this.#refusals = 0;
     }
