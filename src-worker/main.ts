@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { flushCompileCache } from "node:module";
 import { setPriority, totalmem } from "node:os";
 import { join } from "node:path";
 import { daemonToWorker } from "../src-protocol/daemon-ipc.ts";
@@ -8,6 +9,7 @@ import type { Failure } from "../src-protocol/failure.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
 import { Compute } from "./compute/compute.ts";
 import { holdsExact } from "./compute/exact-answer.ts";
+import { rememberedExact } from "./compute/remembered-exact.ts";
 import { Control } from "./control/control.ts";
 import { diskFailure } from "./disk/disk-failure.ts";
 import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
@@ -139,8 +141,9 @@ async function start(
     () => control?.doubt(),
   );
   const web = new ReplicaWeb(station, signer.publicKey, throttle, (link) => exchange.join(link));
-  const compute = new Compute({ threads, executionProvider, niceness: COMPUTE_NICENESS });
-  const exact = await holdsExact(compute);
+  const computesWith = { threads, executionProvider, niceness: COMPUTE_NICENESS };
+  const compute = new Compute(computesWith);
+  const exact = await rememberedExact(join(folder, "exact.json"), computesWith, () => holdsExact(compute));
   const route = new OrchestratorRoute(orchestratorUrl, access, delegation.body.hotkey);
   const worker = new TrainingWorker({
     network,
@@ -197,6 +200,8 @@ async function start(
   country.onChange = (of) => toOrchestrator.send({ type: "country", country: of });
   watchStandstill((ms) => toOrchestrator.send({ type: "stood", ms }));
   worker.start(toOrchestrator);
+  // Else it would be kept by an orderly end alone, and who is killed each time would compile all of it each time.
+  flushCompileCache();
   return async (reason) => {
     // The last resort when the compute thread is inside a long run: the daemon would do it next.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), DRAIN_MS + 100);

@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
@@ -19,7 +20,11 @@ async function serve(port: MessagePort, options: ComputeOptions): Promise<void> 
   let last: Promise<void> = Promise.resolve();
   port.on("message", (request: ComputeRequest) => {
     // An import that failed is told to the caller of the first call, as any other failure is.
-    compute ??= loadRuntime().then((runtime) => new StageCompute(runtime, options));
+    compute ??= loadRuntime().then((runtime) => {
+      // A thread has its own, which a kill would lose.
+      flushCompileCache();
+      return new StageCompute(runtime, options);
+    });
     const ready = compute;
     last = last.then(async () => answer(port, request, ready));
   });

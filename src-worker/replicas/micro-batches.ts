@@ -124,6 +124,15 @@ export class MicroBatches {
     return all;
   }
 
+  /** The gradients of all of them have come from whoever has them now, also where a lost one's had come before. */
+  areAnswered(microBatches: readonly number[]): boolean {
+    return microBatches.every((at) => {
+      const cell = this.#cells.get(at);
+      const next = cell === undefined ? null : (cell.to ?? cell.heldBy);
+      return next === null || cell?.answeredBy === next;
+    });
+  }
+
   clear(): void {
     this.#cells.clear();
     this.#copies.clear();

@@ -12,6 +12,7 @@ import type { Compute } from "../compute/compute.ts";
 import { sumCountOf } from "../compute/parameter-home.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
+import { afterAwake } from "../pipeline/awake-timer.ts";
 import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
 import { runJob } from "../stage/stage-job.ts";
 import { UnderWay } from "../stage/under-way.ts";
@@ -86,6 +87,8 @@ const LOOK_MS = 10;
 /** Whoever waits for others' sums says so; the orchestrator knows how long is long. */
 const TELL_LACKING_MS = 1_000;
 const LINKED_WITHIN_MS = 4_000;
+/** A step's end waits so long for gradients that come again, from whoever did a lost replica's part. */
+const ANSWERED_WITHIN_MS = 1_000;
 
 /** A tensor of the next step, from a peer that heard of it first. */
 interface Early {
@@ -131,6 +134,8 @@ export class ReplicaRunner {
   #isSummed = false;
   /** What it has done of the step is signed by those who used it. */
   #isVouched = false;
+  /** Looks whether the gradients that are waited for are there; `over`: nobody waits any more. */
+  #lookForAnswers: (over?: "over") => void = () => undefined;
   /** The orchestrator knows that all of the sum is here. */
   #isTold = false;
   /** What each of the others has got of the sums of this round. */
@@ -222,6 +227,7 @@ export class ReplicaRunner {
     this.#stopLacking();
     this.#ties.giveUp();
     this.#adopting?.abort();
+    this.#lookForAnswers("over");
     this.#ports.receipts.left();
   }
 
@@ -354,6 +360,7 @@ export class ReplicaRunner {
       return this.#fencedOut();
     }
     this.#ties.lost(replica);
+    this.#ports.receipts.lost(replica);
     if (step !== this.#step) return;
     this.#next.admit(
       this.#members?.next.flatMap(({ sessionKey, live }) =>
@@ -372,6 +379,7 @@ export class ReplicaRunner {
     this.#forget();
     this.#early = [];
     this.#ties.giveUp();
+    this.#lookForAnswers("over");
     this.#ports.receipts.left();
   }
 
@@ -516,7 +524,8 @@ export class ReplicaRunner {
     if (pass === "backward") {
       if (meta.load !== undefined) this.#hearLoad(from, meta.load);
       this.#window.returned(microBatch);
-      return this.#batches.returned(from, microBatch, input);
+      this.#batches.returned(from, microBatch, input);
+      return this.#lookForAnswers();
     }
     if (side !== "previous") return;
     if (pass === "forward") {
@@ -631,6 +640,8 @@ export class ReplicaRunner {
   async #vouched(order: Of<"commit">, microBatches: readonly number[]): Promise<void> {
     this.#isVouched = false;
     const { spec, stage, receipts } = this.#ports;
+    await this.#answered(microBatches);
+    if (this.#sums.order !== order) return;
     if (this.#link !== null) {
       const place = {
         runId: spec.runId,
@@ -644,6 +655,23 @@ export class ReplicaRunner {
     if (this.#sums.order !== order) return;
     this.#isVouched = true;
     this.#shareSums();
+  }
+
+  /**
+   * Who did a lost replica's part again may be heard of by the orchestrator before it is heard of here; without its
+   * gradients nobody could sign what was exchanged with it.
+   */
+  async #answered(microBatches: readonly number[]): Promise<void> {
+    this.#lookForAnswers("over");
+    if (this.#batches.areAnswered(microBatches)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = afterAwake(ANSWERED_WITHIN_MS, resolve);
+    this.#lookForAnswers = (over) => {
+      if (over === undefined && !this.#batches.areAnswered(microBatches)) return;
+      end();
+      resolve();
+    };
+    await promise;
   }
 
   #summing(isSummed: boolean): void {

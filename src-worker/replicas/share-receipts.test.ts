@@ -149,6 +149,17 @@ describe("a replica's receipt", () => {
     await Promise.all([row.counted(0, 5), row.counted(1, 5)]);
   });
 
+  it("holds the step's end up no longer when the peer is lost, and the next step not at all", async () => {
+    row.away.add(row.at(2).key);
+    const first = row.counted(1);
+    await row.counted(0);
+    row.at(1).shares.lost(row.at(2).key);
+    await first;
+    expect(signed([...row.at(1).kept.values()])).toEqual([1]);
+    row.at(1).shares.taken(4);
+    await Promise.all([row.counted(0, 5), row.counted(1, 5)]);
+  });
+
   it("that nobody has signed for long is earned when the peer is there again", async () => {
     row.away.add(row.at(1).key);
     const head = row.counted(0);

@@ -45,11 +45,13 @@ interface Own {
   endWait: () => void;
 }
 
-/** A step's end waits so long for a peer's signature, once: who let it wait is not waited for before it has signed again. */
+/** A step's end waits so long for a peer's signature, once: who let it wait, or was lost, is not waited for before it has signed again. */
 const SEALED_WITHIN_MS = 1_000;
 /** Of a step that was taken: peers are asked so often, so long after one another, before what one of them has not signed is unpaid. */
 const ASKS = 3;
 const ASK_AGAIN_MS = 2_000;
+/** Of peers of a stage there are never so many. */
+const MOST_SLOW = 256;
 /** Of those that nobody has signed; and of steps so far back nothing is paid any more. */
 const MOST_LATE = 256;
 const LATE_STEPS = 2_000;
@@ -140,6 +142,12 @@ export class ShareReceipts {
     if (own.phase === "late") this.#await(receiptId, own, ASKS);
   }
 
+  /** Others do its part of the step now: it may be dead, and nobody waits for what it may still sign. */
+  lost(peer: SessionKey): void {
+    this.#notWaitedFor(peer);
+    for (const own of this.#own.values()) if (own.phase === "open") this.#look(own);
+  }
+
   /** There is a link to it (again): what it may not have heard, or we not have heard of it, is asked again. */
   linked(peer: SessionKey): void {
     for (const own of this.#own.values()) this.#ask(own, peer);
@@ -197,7 +205,7 @@ export class ShareReceipts {
     chain.signed(id);
     this.#own.set(id, own);
     own.endWait = afterAwake(SEALED_WITHIN_MS, () => {
-      for (const key of lacking(own)) this.#slow.add(key);
+      for (const key of lacking(own)) this.#notWaitedFor(key);
       own.sealed.resolve();
     });
     return id;
@@ -208,6 +216,12 @@ export class ShareReceipts {
     const { body, workerSignature } = own;
     for (const to of lacking(own))
       if (only === null || to === only) this.#ports.send(to, { type: "receipt", body, workerSignature });
+  }
+
+  #notWaitedFor(peer: SessionKey): void {
+    this.#slow.add(peer);
+    // Whoever is killed is another one each time.
+    for (const oldest of [...this.#slow].slice(0, -MOST_SLOW)) this.#slow.delete(oldest);
   }
 
   #look(own: Own): void {
