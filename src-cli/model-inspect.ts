@@ -10,7 +10,7 @@ import {
 } from "../src-engine/import/import-model.ts";
 import { softmaxNotes } from "../src-engine/import/loss.ts";
 import { WHY } from "../src-engine/import/trained.ts";
-import { printable } from "../src-engine/import/model-bytes.ts";
+import { printable } from "../src-engine/printable.ts";
 import { DEFAULT_NODE, type Plan, planOf } from "../src-engine/plan.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure, type FailureBody } from "../src-protocol/failure.ts";

@@ -1,5 +1,6 @@
 import { readsOf } from "../src-engine/import/branches.ts";
-import { decodeModel, neededNodes, printable } from "../src-engine/import/model-bytes.ts";
+import { decodeModel, neededNodes } from "../src-engine/import/model-bytes.ts";
+import { printable } from "../src-engine/printable.ts";
 import type { ValueInfoProto } from "../src-engine/onnx_pb.js";
 import { Failure } from "../src-protocol/failure.ts";
 import type { OnnxSpec } from "../src-protocol/model.ts";

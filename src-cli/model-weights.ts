@@ -5,7 +5,8 @@ import { externalPath } from "../src-engine/import/external-data.ts";
 import type { ReadExternal } from "../src-engine/import/external-data.ts";
 import { inForm } from "../src-engine/import/forms.ts";
 import { checkStored } from "../src-engine/import/initializer.ts";
-import { decodeModel, printable } from "../src-engine/import/model-bytes.ts";
+import { decodeModel } from "../src-engine/import/model-bytes.ts";
+import { printable } from "../src-engine/printable.ts";
 import { KIND } from "../src-engine/import/signature.ts";
 import { StoredFile } from "../src-engine/import/stored-file.ts";
 import {

@@ -3,7 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { type ModelFiles, modelFiles, tensorsIn } from "../../src-engine/families/model-files.ts";
 import { type StoredModel, storedModel } from "../../src-engine/families/stored-model.ts";
-import { printable } from "../../src-engine/import/model-bytes.ts";
+import { printable } from "../../src-engine/printable.ts";
 import { MOST_MODEL_FILES } from "../../src-protocol/decoder.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 

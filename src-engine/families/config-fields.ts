@@ -1,5 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 
 /** The fields of a config.json, read by name and kind; what nobody asked for is known at the end. */
 export class ConfigFields {

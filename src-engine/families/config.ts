@@ -6,7 +6,7 @@ import {
   type Rope,
 } from "../../src-protocol/decoder.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 import { log } from "../portable-math.ts";
 import { ConfigFields } from "./config-fields.ts";
 

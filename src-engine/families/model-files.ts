@@ -1,5 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 import {
   headerLength,
   LENGTH_BYTES,

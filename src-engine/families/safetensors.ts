@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 
 /** Of the JSON that a file begins with; the format itself allows 100 MB. A tensor takes about 120 bytes of it. */
 export const LARGEST_HEADER_BYTES = 32 * 1024 * 1024;

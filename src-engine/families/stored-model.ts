@@ -1,6 +1,6 @@
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 import { readConfig } from "./config.ts";
 import { decoderParameters } from "./decoder-parameters.ts";
 import { LAYOUTS, SCORES } from "./layout.ts";

@@ -1,5 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "../import/model-bytes.ts";
+import { printable } from "../printable.ts";
 import type { StoredParameter } from "./decoder-parameters.ts";
 import { type ModelFiles, type TensorInFile, tensorsIn } from "./model-files.ts";
 import {

@@ -8,7 +8,7 @@ import { freeName } from "./free-dimensions.ts";
 import type { ImportOptions } from "./import-model.ts";
 import { type Known, known } from "./known.ts";
 import { type ConstantBudget, checkedShape } from "./limits.ts";
-import { printable } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 
 /**
  * An input of the file: an input of the graph, with its free dimensions fixed, or the numbers that

@@ -3,7 +3,7 @@ import type { GraphBuilder, Node } from "../graph-builder.ts";
 import { axisOf, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { ImportedModel } from "./import-model.ts";
-import { printable } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 
 /**
  * The model with one output, `loss`: the mean cross-entropy of the output `scores` [..., classes], or of

@@ -3,6 +3,7 @@ import { Failure } from "../../src-protocol/failure.ts";
 import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto } from "../onnx_pb.js";
 import { readsOf } from "./branches.ts";
 import { writeOutFunctions } from "./functions.ts";
+import { printable } from "../printable.ts";
 import { IMPORT_LIMITS } from "./limits.ts";
 import { restoreBiases } from "./restored-biases.ts";
 import { storeConstantWeights } from "./stored-constants.ts";
@@ -84,11 +85,6 @@ export function nodePlace(node: NodeProto): string {
   // "['', 'blocks.0', 'blocks.0.qkv', 'linear']": the last one is the operation itself.
   const module = [...scopes.slice(0, 2000).matchAll(/'([^']*)'/g)].at(-2)?.[1] ?? "";
   return module === "" ? name : `${printable(module)}/${name}`;
-}
-
-/** A name of the file as a message may show it: a file can hold anything. */
-export function printable(name: string): string {
-  return name.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 120);
 }
 
 function tooLarge(what: string, found: number, most: number): never {

@@ -5,7 +5,8 @@ import type { Tensor } from "../tensor.ts";
 import { missingInput } from "./fold.ts";
 import { type Known, knownIndices } from "./known.ts";
 import { checkedShape } from "./limits.ts";
-import { nodePlace, printable } from "./model-bytes.ts";
+import { nodePlace } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 import type { NodeAttributes } from "./node-attributes.ts";
 
 /** Says of which node a refusal is that does not know it. */

@@ -9,7 +9,7 @@ import type { Copy } from "./forms.ts";
 import { checkStored, readTensor, tensorFloats } from "./initializer.ts";
 import type { Known } from "./known.ts";
 import { type ConstantBudget, checkedShape } from "./limits.ts";
-import { printable } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 import { StoredFile, type StoredFileOptions } from "./stored-file.ts";
 import { storedNotes } from "./stored-notes.ts";
 import type { Verdict } from "./trained.ts";

@@ -1,5 +1,5 @@
 import { Failure } from "../../src-protocol/failure.ts";
-import { printable } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 
 /** Which parameters a person freezes or trains, whatever the file says: `*` and `?` as in file names. */
 export interface TrainPatterns {

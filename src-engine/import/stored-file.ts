@@ -7,7 +7,7 @@ import type { ReadExternal } from "./external-data.ts";
 import { type Copy, copiesAmong, type FormCandidate } from "./forms.ts";
 import { firstFloats, floatAt, tensorFloats } from "./initializer.ts";
 import { checkedShape } from "./limits.ts";
-import { printable } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 import { Ownership } from "./ownership.ts";
 import { Patterns, type TrainPatterns } from "./patterns.ts";
 import { tableKind } from "./tables.ts";

@@ -1,4 +1,5 @@
-import { nodeName, printable } from "./model-bytes.ts";
+import { nodeName } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 import type { StoredRow } from "./parameters.ts";
 import type { StoredFile } from "./stored-file.ts";
 

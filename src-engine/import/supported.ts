@@ -3,7 +3,8 @@ import type { NodeProto } from "../onnx_pb.js";
 import { MOST_LETTERS, nodesByOperator } from "../refusal-text.ts";
 import { FOLDS } from "./fold.ts";
 import { lowering } from "./lowering.ts";
-import { nodePlace, printable } from "./model-bytes.ts";
+import { nodePlace } from "./model-bytes.ts";
+import { printable } from "../printable.ts";
 import { isSequenceOperator } from "./sequence.ts";
 
 /** What the walk itself answers, without a row in the table. */
