@@ -106,7 +106,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const store = Store.open(folder, options.onBroken);
   let relay: RelayProcess | null = null;
   try {
-    const tls = served === null ? null : await identityFor(served, folder);
+    const tls = served === null ? null : identityFor(served, folder);
     const network = tls === null ? options.network : (knownNetwork(store) ?? networkOf(tls));
     const { genesis, life } = await identify(store, network, now());
     const run = continuedRun(store, options.run);

@@ -39,7 +39,7 @@ const CARD: NetworkCard = {
 
 let certificate: { cert: string; key: string };
 beforeAll(async () => {
-  certificate = await linkCertificate();
+  certificate = linkCertificate();
 });
 
 const servers: Server[] = [];

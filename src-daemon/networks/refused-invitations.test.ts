@@ -60,7 +60,7 @@ async function invited(uses = 1, expiresInSeconds: number | null = null) {
 
 /** Of an invitation to something that answers this to whoever asks for a card. */
 async function invitedTo(status: number, answer: object): Promise<string> {
-  const certificate = await linkCertificate();
+  const certificate = linkCertificate();
   const server = createServer(certificate, (_, response) =>
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer)),
   );

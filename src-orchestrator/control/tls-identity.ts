@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { PemConverter, X509CertificateGenerator } from "@peculiar/x509";
 import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { certificateKeySha256 } from "../../src-protocol/pinned-key.ts";
+import { selfSigned } from "../../src-protocol/self-signed.ts";
 import { storageFailure } from "../stores/store.ts";
 
 export interface TlsIdentity {
@@ -17,13 +17,11 @@ export interface TlsIdentity {
 }
 
 export const KEY_FILE = "network-key.pem";
-const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-const DAY_MS = 86_400_000;
 
 /** As the operator wants it: a given certificate, or one's own. Throws as those do. */
-export async function identityFor({ certificate }: ServedNetwork, folder: string): Promise<TlsIdentity> {
+export function identityFor({ certificate }: ServedNetwork, folder: string): TlsIdentity {
   return certificate === null
-    ? await ownIdentity(folder)
+    ? ownIdentity(folder)
     : givenIdentity(certificate.certFile, certificate.keyFile);
 }
 
@@ -38,12 +36,13 @@ export function networkOf({ keySha256 }: TlsIdentity): string {
  *
  * @throws Failure of the folder (see `storageFailure`); `tls-key-corrupt`
  */
-export async function ownIdentity(folder: string): Promise<TlsIdentity> {
+export function ownIdentity(folder: string): TlsIdentity {
   const path = join(folder, KEY_FILE);
   try {
     const kept = readIfThere(path);
     if (kept !== null) return identityOf(kept, kept, path);
-    const pem = await makePem();
+    const { cert, key } = selfSigned();
+    const pem = `${key}\n${cert}`;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeWhole(path, pem);
     return identityOf(pem, pem, path);
@@ -86,21 +85,6 @@ function identityOf(cert: string, key: string, path: string): TlsIdentity {
     "tls-key-corrupt",
     `${path} does not hold a TLS certificate with its key (${why}). Put the right file back. Without it every invitation is void: only then delete it, and invite anew.`,
   );
-}
-
-async function makePem(): Promise<string> {
-  const keys = await crypto.subtle.generateKey(P256, true, ["sign", "verify"]);
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: "01",
-    name: "CN=train-at-home",
-    // Clocks of homes are wrong; the key counts, not the dates.
-    notBefore: new Date(Date.now() - DAY_MS),
-    notAfter: new Date(Date.now() + 3650 * DAY_MS),
-    signingAlgorithm: P256,
-    keys,
-  });
-  const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return `${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n${certificate.toString("pem")}\n`;
 }
 
 function readIfThere(path: string): string | null {

@@ -51,7 +51,7 @@ export async function takeThroughRelay(options: RelayedOptions): Promise<Link> {
   const socket = await throughRelay(relay, peer, signer, signal);
   const secure = new TLSSocket(socket, {
     isServer: true,
-    secureContext: createSecureContext({ ...(await linkCertificate()), minVersion: "TLSv1.3" }),
+    secureContext: createSecureContext({ ...linkCertificate(), minVersion: "TLSv1.3" }),
   });
   secure.on("error", () => {});
   const cancel = clock.after(GREETING_MS, () => secure.destroy());

@@ -140,7 +140,7 @@ describe("who the peer is", () => {
 
   test("a man in the middle that ends TLS and opens it again is refused by both sides", async () => {
     const { address, links } = await listen();
-    const proxy = createTlsServer({ ...(await linkCertificate()) }, (near) => {
+    const proxy = createTlsServer({ ...linkCertificate() }, (near) => {
       const far = connectTls({ ...address, rejectUnauthorized: false });
       near.on("error", () => {});
       far.on("error", () => {});
@@ -157,7 +157,7 @@ describe("who the peer is", () => {
   test("a man in the middle that greets the dialer with the real listener's hello is refused by the dialer", async () => {
     // The proxy is a peer in its own right towards the listener, and passes the answer on.
     const { address } = await listen();
-    const proxy = createTlsServer({ ...(await linkCertificate()) }, (near) => {
+    const proxy = createTlsServer({ ...linkCertificate() }, (near) => {
       const far = connectTls({ ...address, rejectUnauthorized: false }, () =>
         sayHello(far, "dialer", signerA),
       );
@@ -170,7 +170,7 @@ describe("who the peer is", () => {
   });
 
   test("a peer that throws our own hello back is refused", async () => {
-    const mirror = createTlsServer({ ...(await linkCertificate()) }, (near) => {
+    const mirror = createTlsServer({ ...linkCertificate() }, (near) => {
       near.on("error", () => {});
       near.pipe(near);
     });
@@ -215,7 +215,7 @@ describe("dialling", () => {
 
   test("a TLS server that never says hello runs into the time limit", async () => {
     const server = createTlsServer(
-      { ...(await linkCertificate()) },
+      { ...linkCertificate() },
       (socket) => void socket.on("error", () => {}).resume(),
     );
     await expect(dial(await portOf(server), { timeoutMs: 200 })).rejects.toMatchObject({

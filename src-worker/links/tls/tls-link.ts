@@ -55,7 +55,7 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
     unprovedOfAddress: halfOpenLimit,
     connectionsPerSecond: CONNECTIONS_PER_SECOND,
   });
-  const server = createServer({ ...(await linkCertificate()), minVersion: "TLSv1.3", noDelay: true });
+  const server = createServer({ ...linkCertificate(), minVersion: "TLSv1.3", noDelay: true });
   server.on("connection", (socket) => {
     // SECURITY: a stranger may hold neither time nor many places: this bounds what unproved peers cost. A
     // neighbour that comes late finds one all the same: it is taken from whoever holds the most, longest.
