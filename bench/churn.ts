@@ -12,6 +12,8 @@ const REPLICAS = 3;
 /** Percent of stages that fail in an hour, as CheckFree (arXiv 2506.15461) draws them. */
 const RATES = [10, 16, 33];
 const SECONDS = 300;
+/** As many parts, each between two in which nobody fails. */
+const SLICES = 5;
 /** Of the lowest rate, in five minutes: by so much is an hour pressed together. */
 const LEAST_FAILURES = 20;
 const WITHIN_MS = 180_000;
@@ -25,7 +27,7 @@ export interface ChurnRow {
   readonly rate: number;
   readonly failures: number;
   readonly steps: number;
-  /** Finished steps a second, of those that are finished when nobody fails. */
+  /** Finished steps, of those that are finished in the same time when nobody fails: right before and after. */
   readonly goodput: number;
   /** Steps that were finished and had to be done again. */
   readonly stepsLost: number;
@@ -63,24 +65,38 @@ export async function benchChurn(
     try {
       await network.whole(WITHIN_MS);
       await network.steps(5, WITHIN_MS);
-      const quiet = await during(network, seconds / 2, []);
-      progress(`${rate} %: undisturbed, ${quiet.finished} steps in ${seconds / 2} s`);
       const count = Math.max(1, Math.round((LEAST_FAILURES * rate * seconds) / (10 * SECONDS)));
-      const churned = await during(network, seconds, failures(count, seconds, rate));
-      progress(`${rate} %: with ${count} failures, ${churned.finished} steps in ${seconds} s`);
-      await network.whole(WITHIN_MS);
-      const after = await during(network, seconds / 2, []);
-      const pace = (quiet.finished + after.finished) / seconds;
+      const all = failures(count, seconds, rate);
+      const undisturbed = [await during(network, seconds / SLICES, [])];
+      const churned: Part[] = [];
+      for (let slice = 0; slice < SLICES; slice++) {
+        const [from, to] = [slice, slice + 1].map((each) => (each * seconds * 1000) / SLICES);
+        const due = all.flatMap((each) =>
+          each.atMs >= (from ?? 0) && each.atMs < (to ?? 0)
+            ? [{ ...each, atMs: each.atMs - (from ?? 0) }]
+            : [],
+        );
+        churned.push(await during(network, seconds / SLICES, due));
+        undisturbed.push(await during(network, seconds / SLICES, []));
+        progress(
+          `${rate} %: ${due.length} failures, ${paceOf(churned.slice(-1)).toFixed(2)} steps/s; undisturbed before and after ${paceOf(undisturbed.slice(-2)).toFixed(2)}`,
+        );
+      }
+      const pace = paceOf(undisturbed);
+      // Of each part the pace of its own minutes: what else the computer does changes within ten of them.
+      const expected =
+        churned.reduce((sum, { ms }, i) => sum + ms * paceOf(undisturbed.slice(i, i + 2)), 0) / 1000;
+      const steps = sumOf(churned, ({ finished }) => finished);
       paces.push(pace);
       rows.push({
         rate,
         failures: count,
-        steps: churned.finished,
-        goodput: churned.finished / seconds / pace,
-        stepsLost: churned.lost,
-        secondsStalled: churned.stalledMs(1000 / pace) / 1000,
-        redoneByItsStage: churned.redoneByItsStage,
-        redoneByOthers: churned.redoneByOthers,
+        steps,
+        goodput: steps / expected,
+        stepsLost: sumOf(churned, ({ lost }) => lost),
+        secondsStalled: sumOf(churned, ({ stalledMs }) => stalledMs(1000 / pace)) / 1000,
+        redoneByItsStage: sumOf(churned, ({ redoneByItsStage }) => redoneByItsStage),
+        redoneByOthers: sumOf(churned, ({ redoneByOthers }) => redoneByOthers),
         lossDifference: await lossDifference(network.spec, network.corpus, network.points, MOST_STEPS_ALONE),
       });
       progress(JSON.stringify(rows.at(-1)));
@@ -108,11 +124,21 @@ function failures(count: number, seconds: number, seed: number): Failing[] {
 }
 
 interface Part {
+  readonly ms: number;
   readonly finished: number;
   readonly lost: number;
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
   readonly stalledMs: (usualMs: number) => number;
+}
+
+function sumOf(parts: readonly Part[], of: (part: Part) => number): number {
+  return parts.reduce((sum, part) => sum + of(part), 0);
+}
+
+/** Steps a second. */
+function paceOf(parts: readonly Part[]): number {
+  return (sumOf(parts, ({ finished }) => finished) * 1000) / sumOf(parts, ({ ms }) => ms);
 }
 
 async function during(network: ReplicaNetwork, seconds: number, failing: readonly Failing[]): Promise<Part> {
@@ -128,11 +154,14 @@ async function during(network: ReplicaNetwork, seconds: number, failing: readonl
     await network.replace(victim);
   }
   await wait(Math.max(0, until - performance.now()));
+  // Until who was killed last works again: its absence is of this part.
+  await network.whole(WITHIN_MS);
   const points = network.points.slice(from);
   const times = [began, ...network.finished.slice(from), performance.now()];
   const after = network.redone();
   const steps = new Set(points.map(({ step }) => step));
   return {
+    ms: performance.now() - began,
     finished: steps.size,
     lost: points.length - steps.size,
     redoneByItsStage: after.byLostStages - before.byLostStages,

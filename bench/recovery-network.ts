@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/children/child.ts";
-import { memoryFolder } from "../src-daemon/supervision/memory-folder.ts";
+import { memoryFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
 import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
 import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
@@ -75,8 +75,6 @@ export class ReplicaNetwork {
   readonly #opened: LinkProxy[] = [];
   readonly #free: LinkProxy[] = [];
   readonly #proxies = new Map<SessionKey, LinkProxy>();
-  /** Where workers keep their newest states, as the daemon's do; of this bench alone, so they go with it. */
-  readonly #inMemory = new Set<string>();
   /** How far the wall clock was set on; ms. */
   readonly #ahead: { ms: number };
 
@@ -196,9 +194,8 @@ export class ReplicaNetwork {
     await Promise.race([Promise.all(ended), wait(5_000)]);
     await this.#orchestrator.close();
     for (const proxy of this.#opened) proxy.close();
-    for (const path of [this.#folder, ...this.#inMemory])
-      rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-    for (const path of this.#inMemory) rmSync(`${path}.json`, { force: true });
+    removeMemoryOf(this.#folder);
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   redone(): NonNullable<RunState["redone"]> {
@@ -326,8 +323,6 @@ export class ReplicaNetwork {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     const folder = join(this.#folder, `worker-${number}`);
-    const inMemory = memoryFolder(folder);
-    if (inMemory !== null) this.#inMemory.add(inMemory);
     const worker: Worker = { child, pid: child.pid ?? 0, key: null, number };
     this.#workers.push(worker);
     child.on("message", (raw) => {
@@ -340,7 +335,7 @@ export class ReplicaNetwork {
         orchestratorUrl: this.#orchestrator.url,
         access: null,
         folder,
-        memoryFolder: inMemory,
+        memoryFolder: memoryFolder(folder),
         localBlobs: null,
         // As long as the daemon's own: an hour that passes at once is within it.
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { removeMemoryOf } from "../../src-daemon/supervision/memory-folder.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { attempt, newPortRules, routerRules, udpRules } from "./lab-tools.ts";
 import type { NatKind, PacketFilter } from "./lab-tools.ts";
@@ -167,6 +168,7 @@ export class LabNet {
     const gone = new Promise((resolve) => this.#janitor.once("exit", resolve));
     this.#janitor.stdin?.end();
     await gone;
+    removeMemoryOf(this.folder);
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { withLock } from "../data-folder/lock.ts";
-import { leaveMemoryFolder, memoryFolder } from "./memory-folder.ts";
+import { leaveMemoryFolder, memoryFolder, removeMemoryOf } from "./memory-folder.ts";
 import { livingProcess, processHere } from "./process-identity.ts";
 
 const DAY_MS = 86_400_000;
@@ -57,6 +57,21 @@ describe.runIf(process.platform === "linux" && existsSync(PLACE))("a worker's fo
     writeFileSync(join(path, "slot"), "state");
     return path;
   };
+
+  it("is removed with whatever else lies in the same folder, and nothing beside it is", () => {
+    const [first, second, other] = ["a", "a/b", "ab"].map((name) => left(dataFolder(name)));
+    removeMemoryOf(join(homes, "a", "b"), {
+      place,
+      uid,
+      now: 0,
+      self: HERE,
+      lockWaitMs: 0,
+      isAlive: () => null,
+    });
+    expect([first, second, other].map((path) => existsSync(path ?? ""))).toEqual([true, true, true]);
+    removeMemoryOf(homes, { place, uid, now: 0, self: HERE, lockWaitMs: 0, isAlive: () => null });
+    expect(readdirSync(own())).toEqual(["lock.db"]);
+  });
 
   it("is the same for the next daemon of the same data folder, and another one for another", () => {
     const [a, b] = [dataFolder("a"), dataFolder("b")];

@@ -9,7 +9,7 @@ import {
   rmdirSync,
   statfsSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { z } from "zod";
 import { withLock } from "../data-folder/lock.ts";
 import { writePrivateFile } from "../data-folder/private-file.ts";
@@ -84,6 +84,18 @@ export function leaveMemoryFolder(path: string): void {
     });
   } catch {
     // There is something in it, or somebody has removed it.
+  }
+}
+
+/** Whatever workers of data folders in `folder` have there: they have ended, and nobody comes back for it. */
+export function removeMemoryOf(folder: string, shared: Shared | null = ofThisSystem()): void {
+  if (shared === null) return;
+  const own = join(shared.place, `train-at-home-${shared.uid}`);
+  for (const name of existsSync(own) ? namesIn(own) : []) {
+    const path = join(own, name);
+    if (ownerOf(`${path}.json`)?.folder.startsWith(join(folder, sep)) !== true) continue;
+    rmSync(path, { recursive: true, force: true });
+    rmSync(`${path}.json`, { force: true });
   }
 }
 
