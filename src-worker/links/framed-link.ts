@@ -9,6 +9,7 @@ import { isBlobMessage, isUpkeepMessage, payloadRange, peerMessage } from "../..
 import type { PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
+import { EarlyBlobs } from "./early-blobs.ts";
 import { LinkInbox } from "./link-inbox.ts";
 import { LinkOutbox } from "./link-outbox.ts";
 import type { Shipment } from "./link-outbox.ts";
@@ -70,7 +71,7 @@ export class FramedLink implements Link {
   #closeHandlers: CloseHandler[] = [];
   #closedFor: string | null = null;
   #knocked: (() => void) | null = null;
-  #blobHandler: BlobHandler | null = null;
+  readonly #blobs: EarlyBlobs;
   #upkeepHandler: UpkeepHandler | null = null;
   #firstWord: UpkeepMessage | null = null;
 
@@ -78,6 +79,9 @@ export class FramedLink implements Link {
     this.remoteKey = remoteKey;
     this.#pipe = pipe;
     this.#clock = clock;
+    this.#blobs = new EarlyBlobs(clock, ({ id }) => {
+      this.send({ type: "blobNone", id }).catch(() => undefined);
+    });
     this.#inbox = new LinkInbox({
       full: () => this.#listen(),
       goodbye: (reason) => this.#end(reason, "peer"),
@@ -118,7 +122,7 @@ export class FramedLink implements Link {
   }
 
   onBlob(handler: BlobHandler): void {
-    this.#blobHandler = handler;
+    this.#blobs.handleWith(handler);
   }
 
   onUpkeep(handler: UpkeepHandler): void {
@@ -281,7 +285,7 @@ export class FramedLink implements Link {
       this.#sendWindow.hear(message);
       this.#pump();
     } else if (message.type === "unheard") this.#pulse.unheard(message.ms);
-    else if (isBlobMessage(message)) this.#blobHandler?.(message, payload);
+    else if (isBlobMessage(message)) this.#blobs.hear(message, payload);
     else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
   }
@@ -317,6 +321,7 @@ export class FramedLink implements Link {
     if (this.#closedFor !== null) return;
     this.#closedFor = reason;
     this.#pulse.stop();
+    this.#blobs.stop();
     this.#cancelTurn?.();
     this.#cancelRest?.();
     this.#inbox.stop();

@@ -131,6 +131,20 @@ it("a neighbour that comes while the orchestrator sends gives the rest", async (
   expect(mine.bytes).toBe(file.length - MIB);
 });
 
+it("a neighbour that hears later than we that we are neighbours gives the file then", async () => {
+  const { a, b } = link();
+  const mine = neighbour({}, a);
+  setTimeout(() => neighbour({ [digest]: file }, b), 50);
+  expect((await download(mine)).equals(file)).toBe(true);
+  expect(asked).toEqual([]);
+});
+
+it("a neighbour that does not hear of it is waited for a moment, not for as long as an answer may take", async () => {
+  const mine = neighbour({}, link().a);
+  expect((await download(mine)).equals(file)).toBe(true);
+  expect(asked).toEqual([[0, file.length]]);
+});
+
 it("a neighbour that falls silent or goes in the middle is done without", async () => {
   const { a, b } = link();
   let heard = 0;

@@ -8,6 +8,7 @@ import type { PeerMessage, StageMessage, UpkeepMessage } from "../../../src-prot
 import type { Throttle } from "../../limits/throttle.ts";
 import type { LinkClock } from "../link-clock.ts";
 import type { BlobHandler, CloseHandler, Link, LinkStats, MessageHandler } from "../link.ts";
+import { EarlyBlobs } from "../early-blobs.ts";
 import { SessionLane } from "./session-lane.ts";
 
 /** A path may be looked for so long after the last one broke; who dials has begun before, when it fell silent. */
@@ -49,7 +50,7 @@ export class SessionLink implements Link {
   /** Null: what was said of the path itself. */
   #mostPayloadBytes: number | null = null;
   #handler: MessageHandler | null = null;
-  #blobHandler: BlobHandler | null = null;
+  readonly #blobs: EarlyBlobs;
   #closeHandlers: CloseHandler[] = [];
   #lostHandler: () => void = () => undefined;
   #closedFor: string | null = null;
@@ -58,6 +59,9 @@ export class SessionLink implements Link {
     this.remoteKey = first.remoteKey;
     this.session = session;
     this.#clock = clock;
+    this.#blobs = new EarlyBlobs(clock, ({ id }) => {
+      this.send({ type: "blobNone", id }).catch(() => undefined);
+    });
     this.#path = first.path;
     this.#isNear = first.isNear;
   }
@@ -90,7 +94,7 @@ export class SessionLink implements Link {
     if (this.#mostPayloadBytes !== null) carrier.limitPayload(this.#mostPayloadBytes);
     carrier.onClose((reason) => this.#carrierClosed(carrier, reason));
     carrier.onUpkeep((message) => this.#upkeep(carrier, message));
-    carrier.onBlob((message, payload) => this.#blobHandler?.(message, payload));
+    carrier.onBlob((message, payload) => this.#blobs.hear(message, payload));
     this.#say(carrier, { type: "resume", session: this.session, ...this.#counts });
     if (resume !== undefined) this.#upkeep(carrier, resume);
     if (this.#handler !== null) this.#listen(carrier);
@@ -156,7 +160,7 @@ export class SessionLink implements Link {
   }
 
   onBlob(handler: BlobHandler): void {
-    this.#blobHandler = handler;
+    this.#blobs.handleWith(handler);
   }
 
   /** Nobody else hears it: it is about this link itself. */
@@ -265,6 +269,7 @@ export class SessionLink implements Link {
     if (this.#closedFor !== null) return;
     this.#closedFor = reason;
     this.#cancelWait?.();
+    this.#blobs.stop();
     this.#leave();
     for (const lane of [this.#tensors, this.#notes]) lane.abandon(closedFailure(reason));
     for (const handler of this.#closeHandlers) handler(reason);
