@@ -1,0 +1,114 @@
+import { describe, expect, it, test } from "vitest";
+import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
+import { testHotkey } from "../runs/fleet.test-support.ts";
+import type { RunMessage } from "../runs/network-state.ts";
+import { nextWake } from "../runs/network.ts";
+import { Homes, run, trained } from "./homes.test-support.ts";
+
+const STEP = 3_000_000;
+const DIGEST = sha256("zeros");
+const SAVED = { step: STEP, digest: DIGEST, link: DIGEST, stateSha256: DIGEST };
+
+describe("F1: of what a replica says that it has trained", () => {
+  it("nothing moves a run that goes on", async () => {
+    const homes = new Homes();
+    for (let i = 0; i < 5; i++) homes.join();
+    await trained(homes, 3);
+    const { generation } = homes.state;
+    const stranger = homes.join({
+      hotkey: testHotkey(1),
+      restorable: [0, 1, 2].map((stage) => ({
+        runId: run.runId,
+        stage,
+        steps: [{ step: STEP, digest: DIGEST }],
+      })),
+    });
+    expect(homes.stageOf(stranger)).toBeDefined();
+    const lies: RunMessage[] = [
+      { type: "adopted", generation, step: STEP },
+      { type: "counted", generation, step: STEP, microBatch: 0, loss: 0 },
+      { type: "saved", generation, ...SAVED },
+      { type: "checkpoint", generation, step: STEP, sha256: DIGEST, bytes: 1_000 },
+      { type: "stepped", generation, step: STEP, loss: 0, computeMs: 1 },
+    ];
+    for (const message of lies) homes.dispatch({ type: "message", sessionKey: stranger, message });
+    expect(homes.state.step).toBe(3);
+    await trained(homes, 6);
+    expect(homes.state).toMatchObject({ step: 6, phase: "training", generation });
+    const kept = homes.effects.flatMap((each) => (each.type === "store" ? [each.row] : []));
+    expect(kept.flatMap((row) => ("step" in row ? [row.step] : [])).every((step) => step <= 6)).toBe(true);
+    expect(kept.filter(({ kind }) => kind === "checkpoint")).toEqual([]);
+  });
+
+  it("nothing is gone on from when a stage has lost all of its own", async () => {
+    const homes = new Homes();
+    const keys = Array.from({ length: 4 }, () => homes.join());
+    await trained(homes, 3);
+    const alone = [0, 1, 2].find(
+      (stage) => keys.filter((key) => homes.stageOf(key) === stage).length === 1,
+    ) as number;
+    for (const key of keys) if (homes.stageOf(key) === alone) homes.leave(key);
+    homes.join({ restorable: [{ runId: run.runId, stage: alone, steps: [{ step: STEP, digest: DIGEST }] }] });
+    for (let i = 0; i < 20; i++) homes.tick(30_000);
+    const steps = homes.sent.flatMap(({ message }) =>
+      message.type === "assign" && message.resumeStep !== null ? [message.resumeStep] : [],
+    );
+    expect(steps.every((step) => step <= 3)).toBe(true);
+    expect(homes.state.step).toBeLessThanOrEqual(3);
+  });
+});
+
+describe("F7: computers of one owner", () => {
+  /** How far apart the stages of the owner's two are, when it comes as the `first`th and the `second`th. */
+  function apart(first: number, second: number, computers: number): number {
+    const homes = new Homes();
+    const own = testHotkey(0);
+    const keys = Array.from({ length: computers }, (_, at) => {
+      const isOwn = at === first || at === second;
+      return homes.join({
+        hotkey: isOwn ? own : (createSessionSigner(new Uint8Array(32).fill(200 + at)).publicKey as never),
+      });
+    });
+    homes.tick(5_000);
+    const [a, b] = [keys[first], keys[second]].map((key) => key && homes.stageOf(key));
+    if (a === undefined || b === undefined) throw new Error("one of them has no stage");
+    return Math.abs(a - b);
+  }
+
+  it.each([
+    [3, 4],
+    [3, 5],
+  ])("are not neighbours as replicas either, where others can be (%i and %i of six)", (first, second) => {
+    expect(apart(first, second, 6)).toBe(2);
+  });
+});
+
+describe("F11: whatever the clock shows", () => {
+  async function told(dates: readonly number[]): Promise<unknown[]> {
+    const homes = new Homes();
+    const seen: unknown[] = [];
+    const keys = Array.from({ length: 6 }, () => homes.join());
+    await trained(homes, 3);
+    homes.date = dates[0] ?? 0;
+    // One of a stage of two says nothing any more, in the middle of a step.
+    const silent = keys.find((key) => homes.stageOf(key) === 1);
+    if (silent === undefined) throw new Error("nobody has stage 2");
+    homes.mute.add(silent);
+    await trained(homes, 4);
+    for (const date of dates) {
+      homes.date = date;
+      for (let i = 0; i < 40; i++) {
+        homes.tick(500);
+        seen.push([nextWake(homes.state), homes.state.step, homes.state.phase]);
+      }
+    }
+    const fenced = homes.sent.filter(({ message }) => message.type === "fenced");
+    return [...seen, fenced.map(({ message }) => message)];
+  }
+
+  test("replicas wait as long, and who is silent is put aside as fast", async () => {
+    const still = await told([0, 0, 0]);
+    expect(JSON.stringify(still)).toContain("silent");
+    expect(await told([-6 * 3_600_000, 0, 40 * 60_000])).toEqual(still);
+  });
+});
