@@ -1,4 +1,4 @@
-import { loadavg } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import type { BenchOptions, Progress } from "./bench.ts";
 import { Failure } from "../src-protocol/failure.ts";
@@ -29,6 +29,10 @@ export interface ChurnRow {
   readonly steps: number;
   /** Finished steps, of those that are finished in the same time when nobody fails: right before and after. */
   readonly goodput: number;
+  /** Of the processors' time, what processes took that came in the places of others, until they trained; null where the system does not say. */
+  readonly startsShare: number | null;
+  /** Of what the starts have left of the processors: in homes each would take its own. */
+  readonly goodputBesideStarts: number | null;
   /** Steps that were finished and had to be done again. */
   readonly stepsLost: number;
   readonly secondsStalled: number;
@@ -87,12 +91,17 @@ export async function benchChurn(
       const expected =
         churned.reduce((sum, { ms }, i) => sum + ms * paceOf(undisturbed.slice(i, i + 2)), 0) / 1000;
       const steps = sumOf(churned, ({ finished }) => finished);
+      const { startSeconds } = network;
+      const coreSeconds = (sumOf(churned, ({ ms }) => ms) / 1000) * availableParallelism();
+      const startsShare = startSeconds === null ? null : startSeconds / coreSeconds;
       paces.push(pace);
       rows.push({
         rate,
         failures: count,
         steps,
         goodput: steps / expected,
+        startsShare,
+        goodputBesideStarts: startsShare === null ? null : steps / expected / (1 - startsShare),
         stepsLost: sumOf(churned, ({ lost }) => lost),
         secondsStalled: sumOf(churned, ({ stalledMs }) => stalledMs(1000 / pace)) / 1000,
         redoneByItsStage: sumOf(churned, ({ redoneByItsStage }) => redoneByItsStage),

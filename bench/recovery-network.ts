@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -28,6 +28,8 @@ const TEXT = Array.from(
 const WORKER = join(import.meta.dirname, "..", "src-worker", "main.ts");
 const LIAR = join(import.meta.dirname, "recovery-liar.ts");
 const LOOK_EVERY_MS = 5;
+/** A second of /proc, on every Linux. */
+const CLOCK_TICKS = 100;
 /** For workers that join, and for those that come in their places. */
 const PROXIES_AHEAD = 16;
 /** Receipts wait 6 s for signatures that do not come, are stored together, and on a loaded machine are late: that is no loss. */
@@ -39,6 +41,8 @@ interface Worker {
   key: SessionKey | null;
   /** Its own, over restarts. */
   readonly number: number;
+  /** Seconds of a processor until it trained; null: it does not yet, or this system does not say. */
+  startSeconds: number | null;
 }
 
 const NOTHING: NonNullable<RunState["redone"]> = { byLostStages: 0, byOthers: 0 };
@@ -75,6 +79,8 @@ export class ReplicaNetwork {
   readonly #opened: LinkProxy[] = [];
   readonly #free: LinkProxy[] = [];
   readonly #proxies = new Map<SessionKey, LinkProxy>();
+  readonly #replaced = new Set<number>();
+  #startSeconds = 0;
   /** How far the wall clock was set on; ms. */
   readonly #ahead: { ms: number };
 
@@ -263,7 +269,19 @@ export class ReplicaNetwork {
   /** As the daemon does: a new process in the same folder. */
   async replace(old: Worker): Promise<void> {
     this.#workers = this.#workers.filter((worker) => worker !== old);
+    this.#replaced.add(old.number);
     this.#start(old.number);
+  }
+
+  /** What processes that were started in the place of others have taken of the processors until they trained; null: this system does not say. */
+  get startSeconds(): number | null {
+    return process.platform === "linux" ? this.#startSeconds : null;
+  }
+
+  #trains(worker: Worker): void {
+    if (worker.startSeconds !== null) return;
+    worker.startSeconds = processorSeconds(worker.pid);
+    if (this.#replaced.has(worker.number)) this.#startSeconds += worker.startSeconds;
   }
 
   /** All replicas of all stages work. */
@@ -323,10 +341,11 @@ export class ReplicaNetwork {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     const folder = join(this.#folder, `worker-${number}`);
-    const worker: Worker = { child, pid: child.pid ?? 0, key: null, number };
+    const worker: Worker = { child, pid: child.pid ?? 0, key: null, number, startSeconds: null };
     this.#workers.push(worker);
     child.on("message", (raw) => {
       const message = workerToDaemon.parse(raw);
+      if (message.type === "phase" && message.phase === "training") this.#trains(worker);
       if (message.type !== "sessionKey") return;
       worker.key = message.sessionKey;
       child.send({
@@ -347,6 +366,17 @@ export class ReplicaNetwork {
         hyperdhtOff: null,
       } satisfies DaemonToWorker);
     });
+  }
+}
+
+/** Of all its threads; 0: it has ended. */
+function processorSeconds(pid: number): number {
+  try {
+    const [, after = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+    const [user, system] = after.split(" ").slice(11, 13).map(Number);
+    return ((user ?? 0) + (system ?? 0)) / CLOCK_TICKS;
+  } catch {
+    return 0;
   }
 }
 
