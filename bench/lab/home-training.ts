@@ -1,5 +1,6 @@
 import { loadavg } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
+import { Failure } from "../../src-protocol/failure.ts";
 import type { Progress } from "../bench.ts";
 import type { HomeLine, LabNet } from "./lab-net.ts";
 import { PUBLIC_HOST } from "./lab-net.ts";
@@ -63,16 +64,13 @@ export async function trainAtHomes(
     });
     try {
       await training.reach(WARM_STEPS);
-      const lines = () =>
-        edges.flatMap((edge) => {
-          const { sent, received } = net.traffic(edge);
-          return [
-            { bytes: sent, mbit: line.upMbit },
-            { bytes: received, mbit: line.downMbit },
-          ];
-        });
-      const { before, after, ...seen } = await window(training, homes, lines);
-      const full = after.map(({ bytes, mbit }, i) => ({ bytes: bytes - (before[i]?.bytes ?? 0), mbit }));
+      const before = edges.map((edge) => net.traffic(edge));
+      const seen = await window(training, homes);
+      const after = edges.map((edge) => net.traffic(edge));
+      const full = after.flatMap((now, i) => [
+        { bytes: now.sent - (before[i]?.sent ?? 0), mbit: line.upMbit },
+        { bytes: now.received - (before[i]?.received ?? 0), mbit: line.downMbit },
+      ]);
       const worst = full.reduce((a, b) => (b.bytes / b.mbit > a.bytes / a.mbit ? b : a));
       const bytesPerToken = worst.bytes / seen.tokens;
       const linkTokensPerSecond = (worst.mbit * 125_000) / bytesPerToken;
@@ -110,7 +108,7 @@ async function together(net: LabNet, when: string, progress: Progress): Promise<
   });
   try {
     await training.reach(WARM_STEPS);
-    const { tokensPerSecond } = await window(training, [space], () => null);
+    const { tokensPerSecond } = await window(training, [space]);
     progress(`without lines, ${when}: ${Math.round(tokensPerSecond)} tokens/s`);
     return tokensPerSecond;
   } finally {
@@ -118,26 +116,20 @@ async function together(net: LabNet, when: string, progress: Progress): Promise<
   }
 }
 
-/** From one step that was finished to another; what `look` sees then. */
-async function window<T>(
-  training: LabTraining,
-  homes: readonly string[],
-  look: () => T,
-): Promise<Measured & { before: T; after: T }> {
-  const next = async () => {
-    await training.reach(training.step + 1);
-    const { step } = training;
-    return { step, at: training.finished.get(step) ?? 0, seen: look() };
-  };
-  const first = await next();
+/** Between the first and the last step that were finished in it. */
+async function window(training: LabTraining, homes: readonly string[]): Promise<Measured> {
+  const from = training.step;
+  const begun = Date.now();
   await wait(WINDOW_MS);
-  const last = await next();
-  const tokens = (last.step - first.step) * training.tokensPerStep;
+  const steps = [...training.finished].filter(([step, at]) => step >= from && at >= begun - 10_000);
+  const [first, last] = [steps.at(0), steps.at(-1)];
+  if (first === undefined || last === undefined || last[0] <= first[0])
+    throw new Failure("lab-training", "No two steps were finished in the window.");
+  const tokens = (last[0] - first[0]) * training.tokensPerStep;
   const kinds = homes.flatMap((home) =>
     (training.state(home)?.links ?? []).flatMap(({ side, kind, transport }) =>
       side === "next" ? [`${kind} ${transport}`] : [],
     ),
   );
-  const tokensPerSecond = (tokens * 1000) / (last.at - first.at);
-  return { tokensPerSecond, tokens, kinds, before: first.seen, after: last.seen };
+  return { tokensPerSecond: (tokens * 1000) / (last[1] - first[1]), tokens, kinds };
 }
