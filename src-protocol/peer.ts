@@ -81,9 +81,17 @@ export type BlobMessage = z.infer<typeof blobMessage>;
 
 /** Of the messages with a payload and of those without, each counted from the beginning of the session. */
 const counts = { tensors: counted, notes: counted };
-/** What both ends of a link say about the link itself, so that it outlives the path that carries it. */
+/**
+ * What both ends of a link say about the link itself. By the dialler's first word its other end knows what the
+ * link is for, whoever of the two has heard first that they are neighbours.
+ */
 export const upkeepMessage = z.discriminatedUnion("type", [
-  /** The first word on every path, the dialler's first: so many messages of the other side have come whole. */
+  /** A replica's link, which ends with its path. */
+  z.strictObject({ type: z.literal("direct") }),
+  /**
+   * A link that outlives the path that carries it: the first word on every path, the dialler's first. So many
+   * messages of the other side have come whole.
+   */
   z.strictObject({ type: z.literal("resume"), session: z.string().regex(/^[0-9a-f]{32}$/), ...counts }),
   /** The same while it goes on: the sender may forget them. */
   z.strictObject({ type: z.literal("received"), ...counts }),
@@ -208,7 +216,7 @@ export type PeerMessage = z.infer<typeof peerMessage>;
 export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage>;
 
 export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
-  return message.type === "resume" || message.type === "received";
+  return message.type === "direct" || message.type === "resume" || message.type === "received";
 }
 
 export function isBlobMessage(message: PeerMessage): message is BlobMessage {

@@ -18,7 +18,7 @@ import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { watchStandstill } from "./limits/standstill.ts";
 import { Throttle } from "./limits/throttle.ts";
-import { dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
+import { Arrivals, dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
 import { ReplicaWeb } from "./replicas/index.ts";
 import { TrainingWorker } from "./worker.ts";
 import { DeclaredCountry } from "./limits/declared-country.ts";
@@ -129,7 +129,7 @@ async function start(
     host: linkHost,
     signer,
     hyperdhtOff,
-    onLink: (link) => (peers.isNamed(link.remoteKey) ? peers : web).accepted(link),
+    onLink: (link) => arrivals.add(link),
   });
   const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));
   const exchange = new BlobExchange(blobsIn(files));
@@ -141,6 +141,9 @@ async function start(
     () => control?.doubt(),
   );
   const web = new ReplicaWeb(station, signer.publicKey, throttle, (link) => exchange.join(link));
+  const arrivals = new Arrivals((link, word) =>
+    word.type === "resume" ? peers.accepted(link, word) : web.accepted(link),
+  );
   const computesWith = { threads, executionProvider, niceness: COMPUTE_NICENESS };
   const compute = new Compute(computesWith);
   const exact = await rememberedExact(join(folder, "exact.json"), computesWith, () => holdsExact(compute));
@@ -208,6 +211,7 @@ async function start(
     await toOrchestrator.close(reason, DRAIN_MS / 3);
     await worker.drain();
     desk.stop();
+    arrivals.close(reason);
     peers.close(reason);
     web.close(reason);
     station.close();

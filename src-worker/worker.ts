@@ -322,11 +322,8 @@ export class TrainingWorker {
     const { peers, web } = this.#parts;
     // The neighbours may dial while the work before this one is still ending.
     peers.name(assign.previous, assign.next);
-    if (assign.joins === undefined) {
-      web.clear();
-      const keys = [assign.previous, assign.next].flatMap((peer) => peer?.sessionKey ?? []);
-      for (const link of web.release(keys)) peers.accepted(link);
-    }
+    if (assign.joins === undefined) web.clear();
+    else peers.leave();
     this.#members = null;
     this.#generation = assign.generation;
     this.#parts.begun.note(assign.run.runId, assign.stage);
@@ -359,6 +356,7 @@ export class TrainingWorker {
     if (assign.joins !== undefined) return await this.#loadReplica(assign, assign.joins, signal);
     // First, since what is held of another slice is put away with its place.
     const { memo, files } = await this.#rememberedOf(spec, stage);
+    if (signal.aborted) return;
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
       this.#loader.load({ ...assign, spec, keepInputs: memo.sentCount > 0 }, signal),

@@ -170,6 +170,7 @@ export const PEER_MESSAGES: OneOfEach<PeerMessage> = {
   blobAsk: { type: "blobAsk", id: 1, sha256: HEX, from: 0, length: 10 },
   blobPart: { type: "blobPart", id: 1 },
   blobNone: { type: "blobNone", id: 1 },
+  direct: { type: "direct" },
   resume: { type: "resume", session: "ab".repeat(16), tensors: 0, notes: 0 },
   received: { type: "received", tensors: 0, notes: 0 },
   window: { type: "window", bytes: 100_000, taken: 7 },

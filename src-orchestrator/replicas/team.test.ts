@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { nextWake } from "../runs/network.ts";
+import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { Homes, trained } from "./homes.test-support.ts";
 
@@ -43,6 +43,28 @@ describe("a run whose stages may have two replicas", () => {
     homes.leave(fourth);
     homes.join();
     expect(homes.state.generation).toBe(generation + 1);
+  });
+
+  it("says to each once who is near: no link is ended that is wanted a moment later", async () => {
+    const homes = new Homes(3);
+    const keys = Array.from({ length: 9 }, () => homes.join());
+    await trained(homes, 2);
+    const [last, ...others] = keys.filter((key) => homes.stageOf(key) === 1) as [SessionKey, ...SessionKey[]];
+    for (const key of others) homes.leave(key);
+    const gone = { type: "left", sessionKey: last, cause: "closed", now: 1e6, date: 0 } as const;
+    const { state, effects } = apply(gone, homes.state);
+    const told = effects.flatMap((each) =>
+      each.type === "send" && each.message.type === "members" && each.message.generation === state.generation
+        ? [
+            {
+              to: each.to,
+              near: each.message.own.length + each.message.previous.length + each.message.next.length,
+            },
+          ]
+        : [],
+    );
+    expect(told.map(({ to }) => to).toSorted()).toEqual([...state.nodes.keys()].toSorted());
+    expect(told.map(({ near }) => near).toSorted(), "of two, two and two").toEqual([3, 3, 3, 3, 5, 5]);
   });
 
   it("is formed anew when a stage has lost its last replica, from the step that all have", async () => {

@@ -3,6 +3,7 @@ export type { Link, LinkStats } from "./link.ts";
 export { systemClock } from "./link-clock.ts";
 export type { LinkClock } from "./link-clock.ts";
 export type { Relays } from "./dialling/dial-plan.ts";
+export { Arrivals } from "./arrivals.ts";
 export { LinkDesk } from "./link-desk.ts";
 export { LinkStation } from "./link-station.ts";
 export { dialable, otherAddresses } from "./own-addresses.ts";

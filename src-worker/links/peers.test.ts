@@ -81,6 +81,37 @@ describe("the links of a node to its neighbours", () => {
     expect(arrived.previous?.remoteKey).toBe(head.address.sessionKey);
   });
 
+  test("name nobody for an assignment that another one has overtaken", async () => {
+    const named: number[] = [];
+    const station = { name: (keys: ReadonlySet<string>) => named.push(keys.size) };
+    const peers = new Peers(station as never);
+    const { address } = await node();
+    peers.name(address, null);
+    peers.leave();
+    expect(await rejection(peers.connect(address, null, AbortSignal.abort()))).toMatchObject({
+      code: "peer-unreachable",
+    });
+    peers.close("test over");
+    expect(named).toEqual([1, 0]);
+  });
+
+  test("end when the node becomes a replica, and are dialled anew for the next pipeline", async () => {
+    const [head, tail] = [await node(), await node()];
+    const connect = () =>
+      Promise.all([
+        head.peers.connect(null, tail.address, never),
+        tail.peers.connect(head.address, null, never),
+      ]);
+    const [{ next }] = await connect();
+    if (next === null) throw new Error("no link");
+    const why = closed(next);
+    tail.peers.leave();
+    expect(await why).toBe("this node is a replica now");
+    await until(() => head.peers.reports().length === 0 && tail.peers.reports().length === 0);
+    const [again] = await connect();
+    expect(again.next?.remoteKey).toBe(tail.address.sessionKey);
+  });
+
   test("name the node that could not be dialled", async () => {
     const [head, tail] = [await node(), await node()];
     tail.station.close();

@@ -3,6 +3,7 @@ import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { LINK_KINDS } from "../../src-protocol/link-report.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
+import type { UpkeepMessage } from "../../src-protocol/peer.ts";
 import { Throttle } from "../limits/throttle.ts";
 import { AddressWatch } from "./address-watch.ts";
 import type { Won } from "./dialling/dial-race.ts";
@@ -126,22 +127,29 @@ export class Peers {
     this.#station.name(this.#named);
   }
 
-  /** Whether the newest assignment names it. */
-  isNamed(key: SessionKey): boolean {
-    return this.#named.has(key);
+  /** This node's work has other links from now on (`ReplicaWeb`). */
+  leave(): void {
+    this.name(null, null);
+    this.#wanted = null;
+    this.#mending?.abort();
+    this.#expecting?.abort();
+    for (const link of [this.#previous, this.#next]) link?.close("this node is a replica now");
   }
 
-  /** A peer has dialled us and proved its key; its first word says which link it means. */
-  accepted(path: Link): void {
+  /**
+   * A peer has dialled us and proved its key; its first word says which link it means.
+   * @param word it, where it has been heard
+   */
+  accepted(path: Link, word?: UpkeepMessage): void {
     const arrival: Arrival = { path, link: null };
     const forget = (): void => {
       this.#unclaimed = this.#unclaimed.filter((other) => other !== arrival);
     };
     // SECURITY: a tensor is 32 MB, and honest ones come only when both ends know their neighbours.
-    if (!this.#named.has(path.remoteKey)) path.limitPayload(STRANGER_PAYLOAD_BYTES);
+    path.limitPayload(this.#named.has(path.remoteKey) ? Infinity : STRANGER_PAYLOAD_BYTES);
     this.#unclaimed.unshift(arrival);
     path.onClose(forget);
-    path.onUpkeep((message) => {
+    const hear = (message: UpkeepMessage): void => {
       if (message.type !== "resume" || arrival.link !== null)
         return path.close("a link begins with what it goes on from");
       const held = this.#previous;
@@ -157,7 +165,9 @@ export class Peers {
         link.onClose(forget);
       }
       for (const watcher of this.#watchers.splice(0)) watcher();
-    });
+    };
+    path.onUpkeep(hear);
+    if (word !== undefined) hear(word);
     // SECURITY: anybody may dial; unasked links cost a bounded number of places for a bounded time. Whom an
     // assignment has named keeps its place.
     const unasked = this.#unclaimed.filter(({ path: { remoteKey } }) => !this.#named.has(remoteKey));
@@ -175,6 +185,8 @@ export class Peers {
     next: PeerAddress | null,
     signal: AbortSignal,
   ): Promise<Neighbours> {
+    // A newer assignment has named others meanwhile.
+    if (signal.aborted) throw unreachable("next", "it is not needed any more.");
     this.name(previous, next);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LINKS_WITHIN_MS)]);
     this.#previous = this.#keep(this.#previous, previous);

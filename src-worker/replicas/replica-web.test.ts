@@ -5,7 +5,7 @@ import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { createSessionSigner } from "../../src-protocol/signing.ts";
 import { ManualClock } from "../links/link-clock.ts";
-import { memoryLinks } from "../links/index.ts";
+import { Arrivals, memoryLinks } from "../links/index.ts";
 import type { Link, Relays } from "../links/index.ts";
 import { ReplicaWeb } from "./replica-web.ts";
 
@@ -45,13 +45,17 @@ class Pair {
         undefined,
         this.clock,
       );
+    const arrivals = new Arrivals(
+      (link, { type }) => type === "direct" && this.other.accepted(link),
+      this.clock,
+    );
     this.dialler = web(DIALS, async (relays) => {
       this.dials.push(relays);
       const path = relays === "never" ? this.directly : this.path;
       if (path === null) throw new Failure("link-refused", "Nobody answers.");
       const pair = memoryLinks({ a: DIALS, b: DIALLED }, { clock: this.clock });
       this.newest = pair;
-      this.other.accepted(on(path, pair.b));
+      arrivals.add(on(path, pair.b));
       return on(path, pair.a);
     });
     this.other = web(DIALLED, () => Promise.reject(new Failure("link-refused", "It is to be dialled.")));

@@ -130,7 +130,7 @@ export class ReplicaWeb implements Web {
     for (const [key, peer] of this.#peers) this.#drop(key, peer);
   }
 
-  /** A peer has dialled and proved its key. */
+  /** A peer has dialled, proved its key, and means a replica's link. */
   accepted(link: Link): void {
     const key = link.remoteKey;
     const peer = this.#peers.get(key);
@@ -144,13 +144,6 @@ export class ReplicaWeb implements Web {
     this.#clock.after(LOBBY_MS, () => {
       if (this.#lobby.includes(link)) link.close("no assignment names you as a neighbour");
     });
-  }
-
-  /** Links of peers that turn out to be somebody else's to use. */
-  release(keys: readonly SessionKey[]): Link[] {
-    const found = this.#lobby.filter(({ remoteKey }) => keys.includes(remoteKey));
-    this.#lobby = this.#lobby.filter((link) => !found.includes(link));
-    return found;
   }
 
   reports(): LinkReport[] {
@@ -225,8 +218,9 @@ export class ReplicaWeb implements Web {
 
   /** The peer has given up the link before it: the one that came last is the one. */
   #dialled(key: SessionKey, peer: Peer, link: Link): void {
-    if (peer.abort.signal.aborted) link.close("it is not needed any more");
-    else this.#hold(key, peer, link);
+    if (peer.abort.signal.aborted) return link.close("it is not needed any more");
+    link.send({ type: "direct" }).catch(() => undefined);
+    this.#hold(key, peer, link);
   }
 
   async #waitAtRelay(key: SessionKey, peer: Peer): Promise<void> {

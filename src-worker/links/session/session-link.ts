@@ -231,7 +231,10 @@ export class SessionLink implements Link {
   #upkeep(carrier: Link, message: UpkeepMessage): void {
     if (carrier !== this.#carrier) return;
     try {
-      if (message.type === "resume" && (this.#flows || message.session !== this.session))
+      if (
+        message.type === "direct" ||
+        (message.type === "resume" && (this.#flows || message.session !== this.session))
+      )
         throw new Failure("link-session", "The peer speaks of another link. The link was closed.");
       this.#tensors.acknowledge(message.tensors);
       this.#notes.acknowledge(message.notes);
