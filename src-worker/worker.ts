@@ -150,16 +150,12 @@ export class TrainingWorker {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#refused = new RefusedReceipts(parts.onNote);
-    const { network, signer, outbox, web } = parts;
+    const { network, signer, outbox, peers, web } = parts;
     this.#shares = new ShareReceipts({
       signer,
       chain: this.#receiptChain,
       network,
-      send: (to, message) =>
-        void web
-          .link(to)
-          ?.send(message)
-          .catch(() => undefined),
+      send: (to, message) => void (web.link(to) ?? peers.link(to))?.send(message).catch(() => undefined),
       keep: (receipt) => outbox.keep(receipt),
       forget: (id) => this.#inBackground(outbox.answered([id])),
       earned: (receipt, isSure) => {
@@ -379,6 +375,7 @@ export class TrainingWorker {
       link: chain.link,
       signer,
       receiptChain: this.#receiptChain,
+      shares: this.#shares,
       links,
       compute,
       samples,

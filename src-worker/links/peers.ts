@@ -199,6 +199,10 @@ export class Peers {
     return { previous: from, next: to };
   }
 
+  link(key: SessionKey): Link | null {
+    return [this.#previous, this.#next].find((link) => link?.remoteKey === key) ?? null;
+  }
+
   /** Every open link as its owner may see it. */
   reports(): LinkReport[] {
     return [...this.#report("previous", this.#previous), ...this.#report("next", this.#next)];

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { TensorMeta } from "../../src-protocol/peer.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
 import { ReceiptChain } from "../../src-protocol/receipt.ts";
+import type { ReceiptBody } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
@@ -13,6 +15,7 @@ import { noSamples } from "../stage/stage-samples.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
 const [own, before, after] = [1, 2, 3].map((seed) => createSessionSigner(new Uint8Array(32).fill(seed)));
+const HEX = "0".repeat(64);
 /** In two parts. */
 const TIED = 2 ** 22 + 3;
 const embedding = { name: "embedding", shape: [TIED], size: TIED, decay: true };
@@ -40,12 +43,15 @@ const stage: StageInfo = {
 
 let reports: Report[];
 let calls: string[];
+/** Heard of receipts from before, when stages had replicas. */
+let shared: string[];
 let peers: { previous: Link; next: Link };
 
 beforeEach(() => {
   if (own === undefined || before === undefined || after === undefined) throw new Error("no signers");
   reports = [];
   calls = [];
+  shared = [];
   const previous = memoryLinks({ a: before.publicKey, b: own.publicKey });
   const next = memoryLinks({ a: after.publicKey, b: own.publicKey });
   peers = { previous: previous.a, next: next.a };
@@ -63,6 +69,11 @@ beforeEach(() => {
     link: "0".repeat(64),
     signer: own,
     receiptChain: new ReceiptChain(),
+    shares: {
+      linked: (peer) => shared.push(`linked ${peer}`),
+      asked: (from, { body }) => shared.push(`asked of ${body.step} by ${from}`),
+      counterSigned: (from, { receiptId }) => shared.push(`signed ${receiptId} by ${from}`),
+    },
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
@@ -174,6 +185,31 @@ it.each<[string, Partial<TensorMeta>, Float32Array<ArrayBuffer>, string]>([
   await send("next", { pass: "backward", ...changes }, values);
   await expect.poll(troubles).toEqual([code]);
   expect(calls).toEqual(["forward"]);
+});
+
+it("neighbours are asked, and answered, about steps in which their stages had replicas", async () => {
+  const [first, last] = [before?.publicKey, after?.publicKey] as [SessionKey, SessionKey];
+  expect(shared).toEqual([`linked ${first}`, `linked ${last}`]);
+  const used = { microBatches: "01", taken: HEX, given: HEX };
+  const nothing = { previous: null, next: null, x: null, dy: null, y: null, dx: null };
+  const body: ReceiptBody = {
+    ...nothing,
+    network: "n",
+    runId: "r",
+    stage: 0,
+    step: 6,
+    microBatches: 1,
+    tokens: 2,
+    flops: 1,
+    worker: first,
+    link: HEX,
+    finishedAt: 0,
+    share: { microBatches: "01", peers: [{ side: "next", key: own?.publicKey ?? last, ...used }] },
+  };
+  await peers.previous.send({ type: "receipt", body, workerSignature: HEX.repeat(2) });
+  await peers.next.send({ type: "counterSignature", receiptId: HEX, signature: HEX.repeat(2) });
+  await expect.poll(() => shared.slice(2)).toEqual([`asked of 6 by ${first}`, `signed ${HEX} by ${last}`]);
+  expect(troubles()).toEqual([]);
 });
 
 it("a part that comes twice, or a whole that does, is trouble, told once", async () => {

@@ -1,4 +1,5 @@
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
+import type { SessionKey } from "../../src-protocol/keys.ts";
 import { codecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PeerMessage, TensorMeta } from "../../src-protocol/peer.ts";
@@ -42,6 +43,15 @@ export interface SavedSnapshotState extends SavedState {
   readonly onDisk: { readonly step: number; readonly digest: string }[];
 }
 
+type Said<T extends PeerMessage["type"]> = Extract<PeerMessage, { type: T }>;
+
+/** Receipts of steps before this generation, in which this computer or a neighbour was one of many on its stage. */
+export interface ShareReceiptPorts {
+  asked(from: SessionKey, request: Said<"receipt">): void;
+  counterSigned(from: SessionKey, answer: Said<"counterSignature">): void;
+  linked(peer: SessionKey): void;
+}
+
 export interface RunnerPorts {
   readonly spec: RunSpec;
   readonly stage: StageInfo;
@@ -53,6 +63,8 @@ export interface RunnerPorts {
   readonly signer: SessionSigner;
   /** Of the receipts that the signer signs, over all generations. */
   readonly receiptChain: ReceiptChain;
+  /** Left out: there are none. */
+  readonly shares?: ShareReceiptPorts;
   readonly links: Neighbours;
   readonly compute: Pick<Compute, "call">;
   /** The head's inputs and the tail's targets; other stages never ask. */
@@ -143,18 +155,22 @@ export class PipelineRunner {
 
   #attach(from: Neighbour, link: Link | null): void {
     link?.onMessage((message, payload) => {
-      if (!this.#stopped) this.#receive(from, message, payload);
+      if (!this.#stopped) this.#receive(from, link.remoteKey, message, payload);
     });
+    if (link !== null) this.#ports.shares?.linked(link.remoteKey);
     link?.onClose((reason) =>
       this.#underWay.trouble(new Failure("link-lost", `The link to the ${from} stage is gone: ${reason}`)),
     );
   }
 
-  #receive(from: Neighbour, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+  #receive(from: Neighbour, peer: SessionKey, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
+    const { shares } = this.#ports;
     switch (message.type) {
       case "receipt":
+        if (message.body.share !== undefined) return shares?.asked(peer, message);
         return this.#receipts.asked(from, message);
       case "counterSignature":
+        shares?.counterSigned(peer, message);
         return this.#receipts.counterSigned(from, message);
       case "tensor":
         return this.#receiveTensor(from, message, payload);
