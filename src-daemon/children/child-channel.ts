@@ -43,8 +43,9 @@ export function openChannel(child: ChildProcess, events: ChannelEvents): ChildCh
   const garbage = (): void => {
     if (isBroken) return;
     isBroken = true;
-    socket.destroy();
+    // It is killed before it can see its channel close, and act on that.
     events.onGarbage();
+    socket.destroy();
   };
   socket.on("close", () => resolve());
   readBoundedLines(socket, LIMITS, {
