@@ -35,8 +35,10 @@ export class Homes {
   stopAt = 3;
   #now = 10_000;
 
-  constructor(most = 2) {
-    this.state = startNetwork(run, [1, 1, 1], NOTHING, 0, { network: "homes", most });
+  /** @param known owners whose work was found good before the orchestrator's start */
+  constructor(most = 2, known: readonly Ss58Address[] = []) {
+    const remembered = { ...NOTHING, trusted: known };
+    this.state = startNetwork(run, [1, 1, 1], remembered, 0, { network: "homes", most });
   }
 
   dispatch(event: Record<string, unknown>): void {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
+import { testHotkey } from "../runs/fleet.test-support.ts";
 import { Homes, trained } from "./homes.test-support.ts";
 
 describe("a run whose stages may have two replicas", () => {
@@ -65,6 +66,21 @@ describe("a run whose stages may have two replicas", () => {
     );
     expect(told.map(({ to }) => to).toSorted()).toEqual([...state.nodes.keys()].toSorted());
     expect(told.map(({ near }) => near).toSorted(), "of two, two and two").toEqual([3, 3, 3, 3, 5, 5]);
+  });
+
+  it("is formed once after a start, of all who come back together", () => {
+    const homes = new Homes(
+      2,
+      Array.from({ length: 6 }, (_, at) => testHotkey(at + 1)),
+    );
+    const keys = [homes.join(), homes.join(), homes.join(), homes.join()];
+    expect(homes.state.phase).toBe("waiting");
+    expect(nextWake(homes.state)).not.toBeNull();
+    keys.push(homes.join(), homes.join());
+    homes.tick(150);
+    expect(homes.state.team).not.toBeNull();
+    const sent = homes.sent.filter(({ message }) => message.type === "assign");
+    expect(sent.map(({ to }) => to).toSorted()).toEqual(keys.toSorted());
   });
 
   it("is formed anew when a stage has lost its last replica, from the step that all have", async () => {

@@ -40,6 +40,11 @@ import {
 /** A peer that died is noticed within this time on its own connection; so a broken link waits for it. */
 const TROUBLE_DELAY_MS = 200;
 const TROUBLE_DELAY_LIMIT_MS = 5_000;
+/**
+ * When an orchestrator starts again, all who worked for it come back at about the same time. What the first few
+ * began as a pipeline without replicas would be begun anew a moment later.
+ */
+const TOGETHER_MS = 150;
 /** A pipeline is given up after as long as so many of its steps took, before its first step after five minutes. */
 const STALLED_STEPS = 30;
 const SHORTEST_STALL_MS = 60_000;
@@ -204,7 +209,10 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     failures: 0,
     arrival: state.arrivals,
   };
-  return { ...state, arrivals: state.arrivals + 1, nodes: new Map(state.nodes).set(sessionKey, node) };
+  const nodes = new Map(state.nodes).set(sessionKey, node);
+  const isStart = state.arrivals === 0 && state.mostReplicas > 1 && state.trusted.size > state.stages.length;
+  const formAfter = isStart ? Math.max(state.formAfter, event.now + TOGETHER_MS) : state.formAfter;
+  return { ...state, arrivals: state.arrivals + 1, formAfter, nodes };
 }
 
 /**
