@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
+import { innermost } from "./inner-process.ts";
 
 /** One process of a network, by what it is for. */
 export interface Process {
@@ -25,11 +26,6 @@ export function processesOf(home: string): Process[] {
     { name: "orchestrator", pid: listed.orchestrator },
     ...listed.workers.map(({ name, pid }) => ({ name, pid: innermost(pid) })),
   ];
-}
-
-function innermost(pid: number): number {
-  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-  return child === undefined || child === "" ? pid : innermost(Number(child));
 }
 
 /** Null: it has ended. */

@@ -20,6 +20,7 @@ import { runSpec } from "../src-protocol/model.ts";
 import { chooseRecompute, predictedBytes } from "../src-worker/stage/memory-budget.ts";
 import type { Progress } from "./bench.ts";
 import { makeRandomFolder } from "./random-folder.ts";
+import { innermost } from "./inner-process.ts";
 
 /** What is trained of a folder; one beyond 1.5 GB is only begun: this is about memory. */
 const wordsFor = (bytes: number): string[] =>
@@ -164,7 +165,8 @@ function look(home: string, command: number, peaks: Peaks): void {
   };
   peaks.daemon = Math.max(peaks.daemon, mostHeld(daemon ?? 0));
   peaks.orchestrator = Math.max(peaks.orchestrator, mostHeld(orchestrator ?? 0));
-  for (const { pid } of workers ?? []) {
+  for (const { pid: outer } of workers ?? []) {
+    const pid = innermost(outer);
     const stage = stageOf(pid);
     if (stage !== null) peaks.workers.set(stage, Math.max(peaks.workers.get(stage) ?? 0, mostHeld(pid)));
   }

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Failure } from "../src-protocol/failure.ts";
+import { stateOf, withDescendants } from "./inner-process.ts";
 
 /** A training that goes on by itself, and stands still while another one's window is open. */
 export interface Contestant {
@@ -20,6 +21,7 @@ export interface Window {
 const WARM_UP_STEPS = 4;
 const WARM_WITHIN_MS = 600_000;
 const LOOK_EVERY_MS = 200;
+const HALTED_WITHIN_MS = 1_000;
 
 /** Lets it begin alone, until it is warm; then it stands still. */
 export async function warmedUp<C extends Contestant>(contestant: C, name: string): Promise<C> {
@@ -31,7 +33,7 @@ export async function warmedUp<C extends Contestant>(contestant: C, name: string
     }
     await wait(LOOK_EVERY_MS);
   }
-  halt(contestant);
+  await halt(contestant);
   return contestant;
 }
 
@@ -39,16 +41,27 @@ export async function alone(contestant: Contestant, windowMs: number): Promise<W
   resume(contestant);
   const from = Date.now();
   await wait(windowMs);
-  halt(contestant);
-  return { from, to: Date.now() };
+  const to = Date.now();
+  await halt(contestant);
+  return { from, to };
 }
 
-export function halt({ pids }: Contestant): void {
-  for (const pid of pids) process.kill(pid, "SIGSTOP");
+/** @throws Failure `bench-failed`: something of it does not stand still, and would take from the others' windows */
+export async function halt({ pids }: Contestant): Promise<void> {
+  const until = performance.now() + HALTED_WITHIN_MS;
+  for (;;) {
+    const all = pids.flatMap(withDescendants);
+    for (const pid of all) process.kill(pid, "SIGSTOP");
+    // Z: it has ended.
+    if (all.every((pid) => ["T", "Z", null].includes(stateOf(pid)))) return;
+    if (performance.now() > until)
+      throw new Failure("bench-failed", "A training did not stand still while another one was to run.");
+    await wait(1);
+  }
 }
 
 export function resume({ pids }: Contestant): void {
-  for (const pid of pids) process.kill(pid, "SIGCONT");
+  for (const pid of pids.flatMap(withDescendants)) process.kill(pid, "SIGCONT");
 }
 
 /**
