@@ -11,6 +11,7 @@ import { afterDecision, NOTHING_REMEMBERED, remember } from "../src-daemon/polic
 import { type Evidence, ONLY_WHEN_ASLEEP, type Rules, UNKNOWN_EVIDENCE } from "../src-protocol/policy.ts";
 import { randomStream } from "../src-engine/random.ts";
 import type { Progress } from "./bench.ts";
+import { innermost } from "./inner-process.ts";
 import { median } from "./median.ts";
 
 const REST_MS = 60_000;
@@ -196,7 +197,7 @@ function workers(home: string): number[] {
   const list = JSON.parse(readFileSync(join(home, "processes.json"), "utf8")) as {
     workers: { pid: number }[];
   };
-  return list.workers.map(({ pid }) => pid);
+  return list.workers.map(({ pid }) => innermost(pid));
 }
 
 async function until(is: () => Promise<boolean>, everyMs = 50): Promise<void> {
