@@ -15,6 +15,7 @@ import { loadingText } from "../src-protocol/loading.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { Blobs } from "./loading/blobs.ts";
 import type { StageInfo } from "./compute/compute-call.ts";
+import { sumCountOf } from "./compute/parameter-home.ts";
 import type { Compute } from "./compute/compute.ts";
 import type { Control, Instruction, Report } from "./control/control.ts";
 import { BlobCache } from "./loading/blob-cache.ts";
@@ -360,7 +361,7 @@ export class TrainingWorker {
     // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
     const [links, { info, memory, link, hasInputs, sparedBytes }] = await Promise.all(loading);
-    memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes);
+    memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes, sumCountOf(info));
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const { network, signer, compute, states } = this.#parts;
@@ -381,9 +382,7 @@ export class TrainingWorker {
       samples,
       memo,
       hasInputs,
-      keep: async (part) => {
-        if (states.keeps) await files?.write(part);
-      },
+      files: () => (states.keeps ? files : null),
       save: (step, receipts) => this.#save(assign, step, { memory, chain, period }, receipts),
       report: (report) => this.#report(report),
       overwriting: () => this.#loader.overwriting(),

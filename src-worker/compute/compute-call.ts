@@ -3,6 +3,7 @@ import type { ParameterInfo, Stage } from "../../src-engine/stage.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { ExecutionProvider } from "../../src-protocol/providers.ts";
+import type { FileHead } from "../disk/header-last.ts";
 
 /** What the main thread asks of the compute thread. Tensors travel by transfer, never as JSON. */
 
@@ -61,7 +62,7 @@ export interface ComputeCalls {
     };
     answer: null;
   };
-  /** Forgets gradients, and kept inputs unless they are to be kept; parameters stay. */
+  /** Forgets gradients, but not those that were noted, and kept inputs unless they are to be kept; parameters stay. */
   reset: { request: { keepInputs?: boolean }; answer: null };
   /** `x`: null at the head. `keep`: `backward` of the same micro-batch will follow. */
   forward: {
@@ -89,6 +90,13 @@ export interface ComputeCalls {
   gradients: { request: { clear: boolean }; answer: { output: Activations } };
   /** These become the gradient sums. */
   setGradients: { request: { values: Activations }; answer: null };
+  /**
+   * The gradient sums as they are get the number `id`, by which `recallSums` has them again, within this step and
+   * the next one of the same stage. With a file they are also written there; `isWritten` says whether they could be.
+   */
+  noteSums: { request: { id: number; file: FileHead | null }; answer: { isWritten: boolean } };
+  /** Sums that were noted become the gradient sums; `isThere`: false where they are not remembered any more. */
+  recallSums: { request: { id: number }; answer: { isThere: boolean } };
   /**
    * AdamW with the mean of `microBatches` gradients; `step` counts from 0. `squaredNorm`: of the sums,
    * before they are divided, for the stage's chain.

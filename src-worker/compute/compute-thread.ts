@@ -71,6 +71,10 @@ function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCal
       return compute.gradients(message.request);
     case "setGradients":
       return compute.setGradients(message.request);
+    case "noteSums":
+      return compute.noteSums(message.request);
+    case "recallSums":
+      return compute.recallSums(message.request);
     case "optimise":
       return compute.optimise(message.request);
     case "upload":

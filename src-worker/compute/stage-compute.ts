@@ -8,6 +8,7 @@ import type { TrainableModel } from "../../src-engine/trainable-model.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
 import { Failure, GRADIENT_NOT_FINITE } from "../../src-protocol/failure.ts";
 import { isFiniteTensor } from "../../src-protocol/finite.ts";
+import { writeHeaderLast } from "../disk/header-last.ts";
 import { release } from "./compute-call.ts";
 import type {
   Activations,
@@ -26,6 +27,7 @@ import {
   sumsOf,
 } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
+import { NotedSums } from "./noted-sums.ts";
 import { OpenFiles } from "./open-files.ts";
 import { ResidentTensors } from "./resident-tensors.ts";
 import type { Prepare, Table } from "./resident-tensors.ts";
@@ -48,6 +50,8 @@ interface OpenedStage {
 }
 
 interface LoadedStage {
+  /** Whose sums are noted. */
+  readonly key: string;
   readonly info: StageInfo;
   readonly tensors: ParameterHome;
   /** What a backward will ask for again, by micro-batch. */
@@ -61,6 +65,7 @@ export class StageCompute {
   readonly #isResident: boolean;
   #opened: OpenedStage | null = null;
   #loaded: LoadedStage | null = null;
+  readonly #noted = new NotedSums();
 
   constructor(runtime: Runtime, options: ComputeOptions) {
     this.#runtime = runtime;
@@ -88,12 +93,16 @@ export class StageCompute {
     recompute,
     files: paths = [],
   }: Request<"load">): Promise<Answer<"load">> {
+    if (this.#loaded !== null) await this.#keepNoted();
+    const before = this.#loaded?.key;
     await this.#unload();
     if (this.#opened === null)
       throw new Failure("no-stage-opened", "No stage was opened that could be loaded.");
     const { spec, stage, model, info } = this.#opened;
     // The model's file may be large: what is needed of it is copied below.
     this.#opened = null;
+    const key = JSON.stringify(spec);
+    if (key !== before) this.#noted.forget();
     const level = spec.arithmetic === "exact" ? spec.kernels?.level : undefined;
     await this.#sessions.keepOnly(JSON.stringify([spec, recompute]), level);
     const memory = stageMemory(info, buffer);
@@ -109,12 +118,13 @@ export class StageCompute {
     // Made now, so that the first micro-batch does not wait for it.
     for (const kind of kindsOf(info))
       await this.#sessions.get(kind, () => graphOf(stage, kind, recompute), staysThere);
-    this.#loaded = { info, tensors, kept: new Map() };
+    this.#loaded = { key, info, tensors, kept: new Map() };
     return null;
   }
 
   async reset({ keepInputs = false }: Request<"reset">): Promise<Answer<"reset">> {
     const { tensors, kept } = this.#stage();
+    await this.#keepNoted();
     tensors.dropGradients();
     if (keepInputs) return null;
     for (const feeds of kept.values()) releaseAll(feeds);
@@ -144,6 +154,7 @@ export class StageCompute {
       );
     }
     kept.delete(microBatch);
+    this.#noted.changed();
     const own = { ...feeds, dy: this.#tensor(dy, info.output ?? []) };
     const outputs = await this.#run("backward", own);
     releaseAll(own);
@@ -153,6 +164,7 @@ export class StageCompute {
   async tail({ x, data }: Request<"tail">): Promise<Answer<"tail">> {
     const { info } = this.#stage();
     const feeds = this.#feeds(x, data);
+    this.#noted.changed();
     const outputs = await this.#run("train", feeds);
     releaseAll(feeds);
     return {
@@ -170,6 +182,7 @@ export class StageCompute {
 
   async tie({ values, add, set }: Request<"tie">): Promise<Answer<"tie">> {
     const { info, tensors } = this.#stage();
+    if (set) await this.#keepNoted();
     const output = values ?? new Float32Array(info.ties.reduce((sum, { size }) => sum + size, 0));
     let offset = 0;
     for (const { name, size } of info.ties) {
@@ -184,18 +197,59 @@ export class StageCompute {
   }
 
   async gradients({ clear }: Request<"gradients">): Promise<Answer<"gradients">> {
+    const output = await this.#sums();
+    if (clear) {
+      this.#noted.changed();
+      this.#stage().tensors.dropGradients();
+    }
+    return { output };
+  }
+
+  async noteSums({ id, file }: Request<"noteSums">): Promise<Answer<"noteSums">> {
+    this.#stage();
+    this.#noted.note(id);
+    if (file === null) return { isWritten: false };
+    try {
+      const { info, tensors } = this.#stage();
+      const sums: Uint8Array[] = [];
+      for (const index of summedOf(info).keys()) sums.push(bytesOf(await tensors.gradient(index)));
+      writeHeaderLast(file, sums);
+      return { isWritten: true };
+    } catch {
+      return { isWritten: false };
+    }
+  }
+
+  async recallSums({ id }: Request<"recallSums">): Promise<Answer<"recallSums">> {
+    this.#stage();
+    const found = this.#noted.find(id);
+    if (found === null) return { isThere: false };
+    if (!found.isThere) {
+      await this.#setSums(found.values);
+      this.#noted.note(id);
+    }
+    return { isThere: true };
+  }
+
+  async setGradients({ values }: Request<"setGradients">): Promise<Answer<"setGradients">> {
+    this.#noted.changed();
+    await this.#setSums(values);
+    return null;
+  }
+
+  /** A copy of all of them, in the order of `summedOf`. */
+  async #sums(into?: Activations): Promise<Activations> {
     const { info, tensors } = this.#stage();
-    const output = new Float32Array(sumCountOf(info));
+    const output = into ?? new Float32Array(sumCountOf(info));
     let offset = 0;
     for (const [index, { size }] of summedOf(info).entries()) {
       output.set(await tensors.gradient(index), offset);
       offset += size;
     }
-    if (clear) tensors.dropGradients();
-    return { output };
+    return output;
   }
 
-  async setGradients({ values }: Request<"setGradients">): Promise<Answer<"setGradients">> {
+  async #setSums(values: Float32Array): Promise<void> {
     const { info, tensors } = this.#stage();
     if (values.length !== sumCountOf(info))
       throw new RangeError(`${values.length} gradients were given for ${sumCountOf(info)} sums`);
@@ -204,13 +258,17 @@ export class StageCompute {
       await tensors.setGradient(index, values.subarray(offset, offset + size));
       offset += size;
     }
-    return null;
+  }
+
+  async #keepNoted(): Promise<void> {
+    await this.#noted.keep(async (into) => await this.#sums(into));
   }
 
   async optimise({ optimizer, step, microBatches }: Request<"optimise">): Promise<Answer<"optimise">> {
     const { info, tensors } = this.#stage();
     if (!tensors.hasGradients && info.parameterCount > 0)
       throw new Failure("no-gradients", `There are no gradients to take step ${step} with.`);
+    await this.#keepNoted();
     await this.#addUses();
     // SECURITY: a peer's finite but absurd tensors must not ruin what was trained so far.
     const squaredNorm = await tensors.squaredNorm();
@@ -385,6 +443,10 @@ function floats(output: Outputs[string] | undefined, name: string): Activations 
   if (!(data instanceof Float32Array))
     throw new Failure("compute-failed", `The graph gave no output "${name}".`);
   return data as Activations;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function scalar(output: Outputs[string] | undefined): number {

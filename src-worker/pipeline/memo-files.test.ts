@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { writeHeaderLast } from "../disk/header-last.ts";
 import { MemoFiles } from "./memo-files.ts";
 import { StepMemo } from "./step-memo.ts";
 import type { StepPart, Worked } from "./step-memo.ts";
@@ -28,31 +29,36 @@ function worked(value: number): Worked {
   };
 }
 
-/** As a stage comes to it: each micro-batch is written when it is done. */
-async function write(files: MemoFiles, step: number, count: number): Promise<StepPart> {
+/** As a stage comes to it: each micro-batch is written when it is done, its sums by the compute thread. */
+function write(files: MemoFiles, step: number, count: number): StepPart {
   const memo = new StepMemo();
+  let sums = new Float32Array(0);
   for (let at = 0; at < count; at += 1) {
-    memo.add(step, at, worked(100 * step + at), Float32Array.of(step, at), LINK);
+    sums = Float32Array.of(step, at);
+    const last = worked(100 * step + at);
+    const file = files.sumsFile({ step, link: LINK, count: at + 1, size: sums.length, last });
+    if (file !== null) writeHeaderLast(file, [new Uint8Array(sums.buffer)]);
+    memo.add(step, at, last, memo.nextNote(), LINK);
     const part = memo.at(step);
-    if (part !== null) await files.write(part);
+    if (part !== null) files.write(part);
   }
   const part = memo.at(step);
   if (part === null) throw new Error("nothing was added");
-  return part;
+  return { ...part, sums };
 }
 
 const name = (turn: number, each: number): string => join(folder, `sums-${turn}-${each}`);
 
 it("gives back what was written of two steps, and of no older one", async () => {
   const files = new MemoFiles(folder, KEY);
-  await write(files, 6, 4);
-  const before = await write(files, 7, 4);
-  const now = await write(files, 8, 3);
+  write(files, 6, 4);
+  const before = write(files, 7, 4);
+  const now = write(files, 8, 3);
   expect(await new MemoFiles(folder, KEY).read()).toEqual([before, now]);
 });
 
 it("a kill while a file was written costs the micro-batch that it was of", async () => {
-  const part = await write(new MemoFiles(folder, KEY), 7, 3);
+  const part = write(new MemoFiles(folder, KEY), 7, 3);
   const least = { ...part, worked: part.worked.slice(0, 2), sums: Float32Array.of(7, 1) };
   for (const damage of [
     (path: string) => writeFileSync(path, "unfinished", { flag: "r+" }),
@@ -67,13 +73,13 @@ it("a kill while a file was written costs the micro-batch that it was of", async
 });
 
 it("where a micro-batch is missing, nothing of its step is believed", async () => {
-  await write(new MemoFiles(folder, KEY), 7, 3);
+  write(new MemoFiles(folder, KEY), 7, 3);
   rmSync(join(folder, "worked-1-0"));
   expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
 });
 
 it("what another slice, or nobody, has left is nothing", async () => {
-  await write(new MemoFiles(folder, KEY), 7, 3);
+  write(new MemoFiles(folder, KEY), 7, 3);
   expect(await new MemoFiles(folder, "run/2").read()).toEqual([]);
   expect(await new MemoFiles(join(folder, "none"), KEY).read()).toEqual([]);
 });
@@ -82,19 +88,22 @@ it("a place that cannot be written to is left alone from then on", async () => {
   const inFile = join(folder, "file");
   writeFileSync(inFile, "not a folder");
   const files = new MemoFiles(inFile, KEY);
-  await write(files, 7, 2);
-  await write(files, 8, 2);
+  write(files, 7, 2);
+  write(files, 8, 2);
   expect(readdirSync(folder)).toEqual([]);
 });
 
 it("the head's micro-batches come from no digest, and the tail's have a loss", async () => {
   const files = new MemoFiles(folder, KEY);
+  const last = { x: null, y: null, dy: null, dx: Float32Array.of(1), loss: 2.5 };
   const part: StepPart = {
     step: 3,
     link: null,
-    worked: [{ x: null, y: null, dy: null, dx: Float32Array.of(1), loss: 2.5 }],
+    worked: [last],
     sums: new Float32Array(0),
   };
-  await files.write(part);
+  const file = files.sumsFile({ step: 3, link: null, count: 1, size: 0, last });
+  if (file !== null) writeHeaderLast(file, []);
+  files.write(part);
   expect(await files.read()).toEqual([part]);
 });

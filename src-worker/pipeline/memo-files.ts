@@ -1,13 +1,15 @@
-import { mkdir, open, readFile, rm, statfs } from "node:fs/promises";
+import { mkdirSync, rmSync, statfsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import type { Activations } from "../compute/compute-call.ts";
+import { writeHeaderLast } from "../disk/header-last.ts";
+import type { FileHead } from "../disk/header-last.ts";
+import type { KeptSteps, SumsToKeep } from "./remembered-jobs.ts";
 import type { StepPart, Worked } from "./step-memo.ts";
 
 const HEADER_BYTES = 1024;
-/** Stands in the header's place while the file is being written: a kill may come at any time. */
-const UNFINISHED = "unfinished";
 /** Of the place's free memory that a step may take. */
 const SPARED = 0.25;
 
@@ -33,7 +35,7 @@ type Header = z.infer<typeof header>;
  * next one goes on with the micro-batch that was under way. One file for each micro-batch of two steps, which is
  * written over, and the sums of gradients in two files by turns, so that one of them is always whole.
  */
-export class MemoFiles {
+export class MemoFiles implements KeptSteps {
   readonly #folder: string;
   readonly #key: string;
   /** After a failure nothing more is written; what cannot be kept is computed again. */
@@ -62,31 +64,49 @@ export class MemoFiles {
     return parts.sort((a, b) => a.step - b.step);
   }
 
-  /** Its last micro-batch, and the sums. */
-  async write({ step, link, worked, sums }: StepPart): Promise<void> {
+  sumsFile({ step, link, count, size, last }: SumsToKeep): FileHead | null {
+    if (this.#isFull) return null;
+    try {
+      if (this.#hadRoomAt !== step)
+        this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + workedBytes(last));
+      this.#hadRoomAt = step;
+    } catch {
+      this.failed();
+      return null;
+    }
+    const head = { ...this.#bare(step), at: count, link, sizes: [size] };
+    return { path: join(this.#folder, `sums-${step % 2}-${count % 2}`), header: block(head) };
+  }
+
+  write({ step, worked }: StepPart): void {
     const last = worked.at(-1);
     if (last === undefined || this.#isFull) return;
     const at = worked.length - 1;
-    const bare = { key: this.#key, step, link: null, x: null, dy: null, loss: null };
-    const turn = step % 2;
+    const { x, dy, loss, y, dx } = last;
+    const arrays = [y, dx];
+    // A loss that is no number ends the step, and has no place in JSON.
+    const head = { ...this.#bare(step), at, x, dy, loss, sizes: arrays.map((each) => each?.length ?? null) };
+    const payload = arrays.flatMap((each) => (each === null ? [] : [bytesOf(each)]));
     try {
-      if (this.#hadRoomAt !== step) await this.#mustHaveRoom(sums, last);
-      this.#hadRoomAt = step;
-      const { x, dy, loss, y, dx } = last;
-      // A loss that is no number ends the step, and has no place in JSON.
-      await this.#write(`worked-${turn}-${at}`, { ...bare, at, x, dy, loss }, [y, dx]);
-      const name = `sums-${turn}-${worked.length % 2}`;
-      await this.#write(name, { ...bare, at: worked.length, link }, [sums]);
+      const path = join(this.#folder, `worked-${step % 2}-${at}`);
+      writeHeaderLast({ path, header: block(head) }, payload);
     } catch {
-      this.#isFull = true;
-      await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
+      this.failed();
     }
   }
 
-  async #mustHaveRoom(sums: Activations, { y, dx }: Worked): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const { bavail, bsize } = await statfs(this.#folder);
-    const once = sums.byteLength + (y?.byteLength ?? 0) + (dx?.byteLength ?? 0);
+  failed(): void {
+    this.#isFull = true;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #bare(step: number): Omit<Header, "at" | "sizes"> {
+    return { key: this.#key, step, link: null, x: null, dy: null, loss: null };
+  }
+
+  #mustHaveRoom(once: number): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const { bavail, bsize } = statfsSync(this.#folder);
     if (4 * once > SPARED * bavail * bsize) throw new Error("there is no room for it");
   }
 
@@ -101,24 +121,6 @@ export class MemoFiles {
       worked.push({ x, dy, loss, y, dx });
     }
     return { step: of.step, link: of.link, worked, sums };
-  }
-
-  async #write(
-    name: string,
-    head: Omit<Header, "sizes">,
-    arrays: readonly (Activations | null)[],
-  ): Promise<void> {
-    const path = join(this.#folder, name);
-    const file = await open(path, "r+").catch(async () => await open(path, "w", 0o600));
-    try {
-      const sizes = arrays.map((array) => array?.length ?? null);
-      await file.write(block(UNFINISHED), 0, HEADER_BYTES, 0);
-      const payload = arrays.flatMap((array) => (array === null ? [] : [bytesOf(array)]));
-      if (payload.length > 0) await file.writev(payload, HEADER_BYTES);
-      await file.write(block(JSON.stringify({ ...head, sizes } satisfies Header)), 0, HEADER_BYTES, 0);
-    } finally {
-      await file.close();
-    }
   }
 
   /** Null: it is not there, not whole, or of something else. */
@@ -145,11 +147,16 @@ export class MemoFiles {
   }
 }
 
-function block(text: string): Uint8Array {
+function block(head: Header): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
+  const text = JSON.stringify(head);
   const { read } = new TextEncoder().encodeInto(text, bytes);
   if (read !== text.length) throw new RangeError("the header is too long");
   return bytes;
+}
+
+function workedBytes({ y, dx }: Worked): number {
+  return (y?.byteLength ?? 0) + (dx?.byteLength ?? 0);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {

@@ -79,7 +79,7 @@ beforeEach(() => {
     samples: noSamples,
     memo: new StepMemo(),
     hasInputs: false,
-    keep: () => Promise.resolve(),
+    files: () => null,
     save: () =>
       Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),
     report: (report) => void reports.push(report),
@@ -129,7 +129,7 @@ it("tied gradients are added on the way to the head, and taken over on the way b
   for (const from of ["next", "previous"] as const)
     for (const index of [0, 1]) await send(from, ...part(index));
   await expect.poll(() => reports.some(({ type }) => type === "stepped")).toBe(true);
-  expect(calls).toEqual(["forward", "backward", "gradients", "tie", "tie", "optimise"]);
+  expect(calls).toEqual(["forward", "backward", "noteSums", "tie", "tie", "optimise"]);
   expect(troubles()).toEqual([]);
 });
 
@@ -150,7 +150,7 @@ it.each<[string, () => Promise<void>, string]>([
   await attack();
   await send("next", ...part(0));
   expect(troubles()).toEqual([code]);
-  expect(calls).toEqual(["forward", "backward", "gradients"]);
+  expect(calls).toEqual(["forward", "backward", "noteSums"]);
 });
 
 it.each<[string, "previous" | "next", Partial<TensorMeta>, Float32Array<ArrayBuffer>, string]>([
@@ -217,5 +217,5 @@ it("a part that comes twice, or a whole that does, is trouble, told once", async
   await send("next", { pass: "backward" });
   for (const index of [0, 1, 0, 0]) await send("next", ...part(index));
   await expect.poll(troubles).toEqual(["out-of-order"]);
-  expect(calls).toEqual(["forward", "backward", "gradients", "tie"]);
+  expect(calls).toEqual(["forward", "backward", "noteSums", "tie"]);
 });

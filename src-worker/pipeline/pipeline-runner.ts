@@ -20,7 +20,8 @@ import { TieParts } from "./tie-parts.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { Job, PipelineEffect, PipelineEvent, PipelineState, TensorJob } from "./pipeline-event.ts";
 import { RememberedJobs } from "./remembered-jobs.ts";
-import type { StepMemo, StepPart } from "./step-memo.ts";
+import type { JobPorts } from "./remembered-jobs.ts";
+import type { StepMemo } from "./step-memo.ts";
 import { ReceiptBook } from "./receipts.ts";
 import type { Neighbour } from "./receipts.ts";
 import type { Samples } from "../stage/stage-samples.ts";
@@ -73,8 +74,7 @@ export interface RunnerPorts {
   readonly memo: StepMemo;
   /** See `StepMemo.begin`. */
   readonly hasInputs: boolean;
-  /** See `JobPorts.keep`. */
-  readonly keep: (part: StepPart) => Promise<void>;
+  readonly files: JobPorts["files"];
   /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
   readonly report: (report: Report) => void;
@@ -99,7 +99,7 @@ export class PipelineRunner {
   #linked: { readonly step: number; readonly link: string };
 
   constructor(ports: RunnerPorts) {
-    const { spec, stage, links, signer, network, compute, samples, memo, keep } = ports;
+    const { spec, stage, links, signer, network, compute, samples, memo, files } = ports;
     this.#ports = ports;
     this.#linked = { step: ports.resumeStep, link: ports.link };
     memo.begin(ports.resumeStep, ports.link, ports.hasInputs);
@@ -109,7 +109,7 @@ export class PipelineRunner {
       memo,
       linkAt: (step) => (this.#linked.step === step ? this.#linked.link : null),
       microBatches: spec.microBatches,
-      keep,
+      files,
     });
     this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
     const hasTies = stage.ties.length > 0;

@@ -1,12 +1,13 @@
 import type { Activations } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import { release } from "../compute/compute-call.ts";
+import type { FileHead } from "../disk/header-last.ts";
 import { runJob } from "../stage/stage-job.ts";
 import type { JobAnswer } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { TensorJob } from "./pipeline-event.ts";
-import type { StepMemo, StepPart } from "./step-memo.ts";
+import type { StepMemo, StepPart, Worked } from "./step-memo.ts";
 
 export interface JobPorts {
   readonly compute: Pick<Compute, "call">;
@@ -16,8 +17,26 @@ export interface JobPorts {
   readonly linkAt: (step: number) => string | null;
   /** Of a step. */
   readonly microBatches: number;
-  /** Puts the last micro-batch of it where it outlives the process, if there is such a place. */
-  readonly keep: (part: StepPart) => Promise<void>;
+  /** Where steps outlive the process; null: there is no such place. */
+  readonly files: () => KeptSteps | null;
+}
+
+export interface SumsToKeep extends Pick<StepPart, "step" | "link"> {
+  /** Of micro-batches that are in them. */
+  readonly count: number;
+  /** In values. */
+  readonly size: number;
+  /** The micro-batch that they end with. */
+  readonly last: Worked;
+}
+
+export interface KeptSteps {
+  /** Where they are written; null: there is no room. */
+  sumsFile(sums: SumsToKeep): FileHead | null;
+  /** Its last micro-batch. */
+  write(part: StepPart): void;
+  /** The sums could not be written. */
+  failed(): void;
 }
 
 export interface Done extends JobAnswer {
@@ -110,9 +129,14 @@ export class RememberedJobs {
       await this.#computeAfterAll(answered, job.step);
       return null;
     }
+    const isLast = job.kind !== "forward" && job.microBatch === part.worked.length - 1;
+    if (isLast && !(await this.#recalled(part))) {
+      await this.#computeAfterAll(answered, job.step);
+      return null;
+    }
     answered.push(job);
     if (job.kind === "forward") return { output: worked.y };
-    if (job.microBatch === part.worked.length - 1) await this.#setSums(part);
+    if (isLast) this.#replayed();
     return job.kind === "tail"
       ? { loss: worked.loss ?? Number.NaN, output: worked.dx }
       : { output: worked.dx };
@@ -126,9 +150,15 @@ export class RememberedJobs {
     return { output: pass.y };
   }
 
-  async #setSums({ sums }: StepPart): Promise<void> {
+  async #recalled({ sums }: StepPart): Promise<boolean> {
+    const { compute } = this.#ports;
+    if (typeof sums === "number") return (await compute.call("recallSums", { id: sums })).answer.isThere;
     const values = sums.slice();
-    await this.#ports.compute.call("setGradients", { values }, [values.buffer]);
+    await compute.call("setGradients", { values }, [values.buffer]);
+    return true;
+  }
+
+  #replayed(): void {
     for (const job of this.#replay?.answered ?? []) if (job.input !== null) release(job.input.values);
     this.#replay = null;
   }
@@ -151,7 +181,8 @@ export class RememberedJobs {
     dx: Activations | null,
     loss: number | null,
   ): Promise<void> {
-    const { compute, memo, linkAt, keep } = this.#ports;
+    const { compute, memo, linkAt } = this.#ports;
+    const files = this.#ports.files();
     const { step, microBatch } = job;
     const forward = memo.returned(step, microBatch);
     const worked =
@@ -160,13 +191,19 @@ export class RememberedJobs {
         : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
     const isNext = microBatch === this.#next;
     if (isNext) this.#next = microBatch + 1;
+    const id = memo.nextNote();
+    const link = memo.at(step)?.link ?? linkAt(step);
+    const kept = { step, link, count: microBatch + 1, size: memo.sumCount, last: worked };
+    const file = isNext ? (files?.sumsFile(kept) ?? null) : null;
     // Asked for before the next job begins, so that nothing else is in them.
-    const sums = isNext ? compute.call("gradients", { clear: false }) : null;
+    const sums = isNext ? compute.call("noteSums", { id, file }) : null;
     const noted = (async (): Promise<void> => {
       await this.#noting;
-      if (sums !== null && memo.add(step, microBatch, worked, (await sums).answer.output, linkAt(step))) {
+      const isWritten = (await sums)?.answer.isWritten === true;
+      if (file !== null && !isWritten) files?.failed();
+      if (sums !== null && memo.add(step, microBatch, worked, id, link)) {
         const part = memo.at(step);
-        if (part !== null) await keep(part);
+        if (part !== null && isWritten) files?.write(part);
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
     })();

@@ -21,13 +21,14 @@ export interface Sent {
   readonly y: Activations | null;
 }
 
-/** A step as far as this stage has come with it: its first micro-batches, and what their gradients come to. */
+/** A step as far as this stage has come with it: its first micro-batches, in their order. */
 export interface StepPart {
   readonly step: number;
   /** Of the stage's chain at the step, so of the parameters; null: not known yet. */
   readonly link: string | null;
   readonly worked: readonly Worked[];
-  readonly sums: Activations;
+  /** What their gradients come to; a number: the compute thread has noted them by it. */
+  readonly sums: Activations | number;
 }
 
 /** How many bytes the steps take that are remembered, at most. */
@@ -37,6 +38,8 @@ const STEPS = 2;
 /** Whoever begins the same step so often does not get through it: then it is worked on as if it were the first time. */
 const MOST_BEGINNINGS = 4;
 
+let lastNote = 0;
+
 /**
  * What this stage has done of the step under way and of the one before, so that a pipeline that begins a step anew
  * does not compute it again: the same inputs to the same parameters give the same outputs, and those are here.
@@ -44,6 +47,7 @@ const MOST_BEGINNINGS = 4;
  */
 export class StepMemo {
   #mostBytes = MEMO_BYTES;
+  #sumCount = 0;
   /** The oldest first. */
   #parts: StepPart[] = [];
   /** By micro-batch, of one step. */
@@ -52,9 +56,20 @@ export class StepMemo {
   #isOff = false;
   #begun = { step: -1, times: 0 };
 
-  /** So much may it hold from now on; it is held twice where it outlives the process. */
-  limit(bytes: number): void {
+  /** So much may it hold from now on; it is held twice where it outlives the process. `sumCount`: values in a step's sums. */
+  limit(bytes: number, sumCount: number): void {
     this.#mostBytes = Math.min(MEMO_BYTES, bytes / 2);
+    this.#sumCount = sumCount;
+  }
+
+  get sumCount(): number {
+    return this.#sumCount;
+  }
+
+  /** A number for sums that no others have had, of whatever memo: the compute thread outlives one. */
+  nextNote(): number {
+    lastNote += 1;
+    return lastNote;
   }
 
   get parts(): readonly StepPart[] {
@@ -111,7 +126,7 @@ export class StepMemo {
   }
 
   /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
-  add(step: number, microBatch: number, worked: Worked, sums: Activations, link: string | null): boolean {
+  add(step: number, microBatch: number, worked: Worked, sums: number, link: string | null): boolean {
     const before = this.at(step);
     if (this.#isOff || microBatch !== (before?.worked.length ?? 0)) return false;
     const all = [...(before?.worked ?? []), worked];
@@ -143,7 +158,8 @@ export class StepMemo {
   #put(part: StepPart): boolean {
     const others = this.#parts.filter(({ step }) => step < part.step && step > part.step - STEPS);
     const parts = [...others, part];
-    if (STEPS * bytesOf(part) > this.#mostBytes) {
+    const sumBytes = this.#sumCount * Float32Array.BYTES_PER_ELEMENT;
+    if (STEPS * (bytesOf(part) + sumBytes) > this.#mostBytes) {
       this.clear();
       this.#isOff = true;
       return false;
@@ -162,8 +178,8 @@ export class StepMemo {
   }
 }
 
-function arraysOf({ worked, sums }: StepPart): Activations[] {
-  return [sums, ...worked.flatMap(({ y, dx }) => [y, dx].filter((array) => array !== null))];
+function arraysOf({ worked }: StepPart): Activations[] {
+  return worked.flatMap(({ y, dx }) => [y, dx].filter((array) => array !== null));
 }
 
 function bytesOf(part: StepPart): number {

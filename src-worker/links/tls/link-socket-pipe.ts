@@ -2,6 +2,7 @@ import type { TLSSocket } from "node:tls";
 import type { LinkPath } from "../../../src-protocol/link-report.ts";
 import { isNearHost, isOwnHost } from "../own-addresses.ts";
 import type { LinkPipe, LinkPipeEvents } from "../link-pipe.ts";
+import { release } from "../../compute/compute-call.ts";
 
 /** A link's pipe over a TLS socket whose peer is authenticated. */
 export class SocketPipe implements LinkPipe {
@@ -27,7 +28,11 @@ export class SocketPipe implements LinkPipe {
           ? "the peer's process or computer dropped the connection"
           : error.message;
     });
-    socket.on("data", (bytes) => events.data(bytes));
+    socket.on("data", (bytes) => {
+      events.data(bytes);
+      // Megabytes a second that nobody holds: left to the garbage collector they make it run all the time.
+      if (isOwnMemory(bytes)) release(bytes);
+    });
     socket.on("end", () => events.lost(reason));
     socket.on("close", () => events.lost(reason));
     if (socket.destroyed) queueMicrotask(() => events.lost(reason));
@@ -62,4 +67,9 @@ export class SocketPipe implements LinkPipe {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+/** Small pieces may share theirs with others. */
+function isOwnMemory(bytes: Buffer): bytes is Buffer<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
 }
