@@ -34,9 +34,11 @@ export function logJson(line: string): string {
   return typeof value === "object" && value !== null ? line : JSON.stringify({ text: line });
 }
 
+const loggedError = z.looseObject({ message: z.string(), stack: z.string() });
+
 /** Of an error its message; a log for people has no stacks, `--json` has them. */
 function valueText(value: unknown): string {
-  const error = z.looseObject({ message: z.string(), stack: z.string() }).safeParse(value);
+  const error = loggedError.safeParse(value);
   const shown: unknown = error.success ? error.data.message : value;
   return typeof shown === "string" && /^[^\s"=]+$/.test(shown) ? shown : JSON.stringify(shown);
 }

@@ -38,6 +38,7 @@ const ended = z.strictObject({
   hash: z.string(),
   end: z.enum(["paid", "failed", "gone"]),
 });
+const journalLine = z.union([begun, begunAlone, ended]);
 
 /** What was signed, and for which claims. */
 export interface OpenPayout {
@@ -61,7 +62,7 @@ export class PayoutJournal {
     // Cut by a kill before it was on disk: then it was not sent either.
     const cut = lines.pop() ?? "";
     for (const [index, line] of lines.entries()) {
-      const read = z.union([begun, begunAlone, ended]).safeParse(parsed(line));
+      const read = journalLine.safeParse(parsed(line));
       if (read.success) this.#take(read.data);
       else
         throw new Failure(

@@ -69,8 +69,7 @@ export function accountRoutes(
   server.get(
     "/v1/account/evidence",
     signed((hotkey, request) => {
-      const after = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
-      const query = z.object({ afterReceipt: after, afterStatement: after }).safeParse(request.query);
+      const query = evidenceQuery.safeParse(request.query);
       if (!query.success)
         throw new Failure("bad-request", '"afterReceipt" and "afterStatement" are whole numbers.');
       return evidence(store, options.network, hotkey, query.data);
@@ -124,19 +123,24 @@ function readAs<Schema extends z.ZodType>(schema: Schema, body: Uint8Array): z.i
   }
 }
 
+const after = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+const evidenceQuery = z.object({ afterReceipt: after, afterStatement: after });
+const limitQuery = z.object({ limit: z.coerce.number().int().min(1).max(ROWS_LIMIT).default(100) });
+const sinceQuery = z.object({ since: z.string().max(200).default("0") });
+const moments = z
+  .array(z.string().regex(/^\d{1,15}$/))
+  .min(1)
+  .max(MOST_SINCE);
+
 function limitOf(request: FastifyRequest): number {
-  const query = z
-    .object({ limit: z.coerce.number().int().min(1).max(ROWS_LIMIT).default(100) })
-    .safeParse(request.query);
+  const query = limitQuery.safeParse(request.query);
   if (!query.success) throw new Failure("bad-request", `"limit" is a whole number from 1 to ${ROWS_LIMIT}.`);
   return query.data.limit;
 }
 
 function sinceOf(request: FastifyRequest): number[] {
-  const moment = z.string().regex(/^\d{1,15}$/);
-  const query = z.object({ since: z.string().max(200).default("0") }).safeParse(request.query);
-  const moments = query.success ? query.data.since.split(",") : [];
-  const read = z.array(moment).min(1).max(MOST_SINCE).safeParse(moments);
+  const query = sinceQuery.safeParse(request.query);
+  const read = moments.safeParse(query.success ? query.data.since.split(",") : []);
   if (!read.success)
     throw new Failure("bad-request", `"since" is a list of at most ${MOST_SINCE} moments, in milliseconds.`);
   return read.data.map(Number);

@@ -20,9 +20,11 @@ export function readNodeMessage(text: string): NodeMessage {
   return parsed.data;
 }
 
+/** What every version of a hello has. */
+const anyHello = z.looseObject({ type: z.literal("hello"), protocol: z.int().nonnegative() });
+
 function protocolOfHello(value: unknown): number | null {
-  const hello = z.looseObject({ type: z.literal("hello"), protocol: z.int().nonnegative() }).safeParse(value);
-  return hello.data?.protocol ?? null;
+  return anyHello.safeParse(value).data?.protocol ?? null;
 }
 
 export function badMessage(reason: string): Failure {

@@ -30,6 +30,8 @@ import type { Door } from "../../src-protocol/door.ts";
 import { SlowReaders } from "./slow-readers.ts";
 import { Watchers } from "./watch-socket.ts";
 
+const historyQuery = z.object({ sinceStep: z.coerce.number().int().min(0).max(MOST_STEPS).default(0) });
+
 export interface ServerPorts {
   readonly store: Store;
   readonly blobs: Blobs;
@@ -175,8 +177,7 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   server.get(HEALTH, (_request, reply) => reply.send({ ok: true }));
   server.get("/v1/run", { onRequest: limited(publicBudget) }, (_request, reply) => json(reply, pages.view()));
   server.get("/v1/run/history", { onRequest: limited(publicBudget) }, (request, reply) => {
-    const sinceStep = z.coerce.number().int().min(0).max(MOST_STEPS).default(0);
-    const query = z.object({ sinceStep }).safeParse(request.query);
+    const query = historyQuery.safeParse(request.query);
     if (!query.success) throw new Failure("bad-request", '"sinceStep" is a whole number, 0 or more.');
     json(reply, pages.history(query.data.sinceStep));
   });

@@ -86,9 +86,11 @@ function btauthStamp({ method, target, headers, body }: SignedRequest): Stamp | 
   };
 }
 
+const requestId = z.uuid();
+
 function epistulaStamp({ method, target, headers, body }: SignedRequest): Stamp | null {
   const header = (name: keyof typeof EPISTULA_HEADERS): string => textOf(headers[EPISTULA_HEADERS[name]]);
-  const uuid = z.uuid().safeParse(header("uuid"));
+  const uuid = requestId.safeParse(header("uuid"));
   const signedBy = ss58Address.safeParse(header("signedBy"));
   const timestamp = /^\d{1,15}$/.test(header("timestamp")) ? Number(header("timestamp")) : null;
   if (header("version") !== EPISTULA_VERSION || !uuid.success || !signedBy.success || timestamp === null)

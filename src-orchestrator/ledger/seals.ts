@@ -94,6 +94,8 @@ function shareOf(value: StoredRow[string] | undefined): z.infer<typeof storedSha
   return storedShare.parse(JSON.parse(textOf(value)));
 }
 
+const perhapsKey = sessionKey.nullable();
+
 /** The receipt as it was signed, out of its columns. */
 export function receiptOf(row: StoredRow, network: string): SignedReceipt {
   const sequence = orNull(row.sequence, numberOf);
@@ -108,8 +110,8 @@ export function receiptOf(row: StoredRow, network: string): SignedReceipt {
       tokens: numberOf(row.tokens),
       flops: numberOf(row.flops),
       worker: sessionKey.parse(hexOf(row.worker)),
-      previous: sessionKey.nullable().parse(orNull(row.previous, hexOf)),
-      next: sessionKey.nullable().parse(orNull(row.next, hexOf)),
+      previous: perhapsKey.parse(orNull(row.previous, hexOf)),
+      next: perhapsKey.parse(orNull(row.next, hexOf)),
       x: orNull(row.x, hexOf),
       dy: orNull(row.dy, hexOf),
       y: orNull(row.y, hexOf),
