@@ -268,6 +268,14 @@ it("of a stage whose steps are too large nothing is remembered or held", async (
   expect([memo.isOff, memo.holds(y), memo.parts.length]).toEqual([true, false, 0]);
 });
 
+it("where a step's sums alone are too large, they are not noted either", async () => {
+  const stage = new Stage();
+  stage.memo.limit(1e6, 1e6);
+  await stage.forward(0, 10);
+  await stage.backward(0, 20);
+  expect([stage.memo.isOff, stage.arithmetic.noted.size]).toEqual([true, 0]);
+});
+
 it("two steps are held, and the memory of the one before them is given back", async () => {
   const memo = new StepMemo();
   memo.begin(7, LINK, false);

@@ -78,7 +78,11 @@ export class StepMemo {
 
   /** Steps of this stage are too large to be remembered. */
   get isOff(): boolean {
-    return this.#isOff;
+    return this.#isOff || STEPS * this.#sumBytes > this.#mostBytes;
+  }
+
+  get #sumBytes(): number {
+    return this.#sumCount * Float32Array.BYTES_PER_ELEMENT;
   }
 
   /** What another process has left of the same stage. */
@@ -128,7 +132,7 @@ export class StepMemo {
   /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
   add(step: number, microBatch: number, worked: Worked, sums: number, link: string | null): boolean {
     const before = this.at(step);
-    if (this.#isOff || microBatch !== (before?.worked.length ?? 0)) return false;
+    if (this.isOff || microBatch !== (before?.worked.length ?? 0)) return false;
     const all = [...(before?.worked ?? []), worked];
     return this.#put({ step, link: before?.link ?? link, worked: all, sums });
   }
@@ -158,8 +162,7 @@ export class StepMemo {
   #put(part: StepPart): boolean {
     const others = this.#parts.filter(({ step }) => step < part.step && step > part.step - STEPS);
     const parts = [...others, part];
-    const sumBytes = this.#sumCount * Float32Array.BYTES_PER_ELEMENT;
-    if (STEPS * (bytesOf(part) + sumBytes) > this.#mostBytes) {
+    if (STEPS * (bytesOf(part) + this.#sumBytes) > this.#mostBytes) {
       this.clear();
       this.#isOff = true;
       return false;
