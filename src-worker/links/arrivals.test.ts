@@ -43,6 +43,16 @@ describe("a link that somebody has dialled", () => {
     expect(ended).toBe(false);
   });
 
+  test("ends at once where it begins as if it had been going on for a while", async () => {
+    const { clock, heard, dial } = arrivals();
+    const amid = dial();
+    const why = closed(amid);
+    await amid.send({ type: "received", tensors: 0, notes: 0 });
+    await clock.advance(10);
+    expect(await why).toBe("you have not said what this link is for");
+    expect(heard).toEqual([]);
+  });
+
   test("gives no memory to a tensor, and one of many that say nothing goes", async () => {
     const { clock, dial } = arrivals();
     const first = dial();
