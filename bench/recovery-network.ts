@@ -217,15 +217,15 @@ export class ReplicaNetwork {
   }
 
   /**
-   * Of what finished steps have counted for somebody, how much has no receipt in the network's books. Work that
-   * was done again has one, whoever has it.
+   * Of what finished steps have counted for somebody, how much has no receipt in the network's books, and had
+   * none: those of some hundred steps ago are added up and deleted. Work that was done again has one, whoever has it.
    */
   async receiptsLost(): Promise<number> {
     const { step } = this.#orchestrator.host.view();
     const until = performance.now() + RECEIPTS_WITHIN_MS;
     for (;;) {
       const row = this.#orchestrator.store.get(
-        `SELECT count(*) AS lost FROM shares s WHERE s.runId = :runId AND s.step < :step
+        `SELECT count(*) AS lost FROM shares s WHERE s.runId = :runId AND s.step < :step AND s.isPaid = 0
            AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.runId = s.runId AND r.step = s.step AND r.stage = s.stage
              AND (lower(hex(r.worker)) = s.worker OR NOT EXISTS (SELECT 1 FROM shares o WHERE o.runId = s.runId
                AND o.step = s.step AND o.stage = s.stage AND o.worker = lower(hex(r.worker)) AND o.generation = s.generation)))`,
