@@ -52,7 +52,7 @@ const BENCHMARKS = {
   },
   pipeline: {
     about:
-      "The network on this computer against one process and PyTorch's own pipeline, where it is there: tokens per second (--only default, '32 micro-batches', 'width 512', 'six stages'; --runs 10)",
+      "The network on this computer against one process and PyTorch's own pipeline, where it is there: tokens per second (--only default, 'width 512', 'six stages'; --runs 10)",
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
   recovery: {

@@ -10,14 +10,12 @@ import type { RunFile } from "../src-protocol/run-file.ts";
 /** What is trained, in as many processes as it has stages. */
 export const PIPELINE_CASES = {
   default: { model: DEFAULT_MODEL, stages: 3 },
-  /** A step fills the pipeline once and empties it once: so it shows what everything else costs. */
-  "32 micro-batches": { model: DEFAULT_MODEL, stages: 3, microBatches: 32 },
   "width 512": {
     model: { ...DEFAULT_MODEL, width: 512, heads: 8, hidden: 1408 } satisfies LlamaSpec,
     stages: 3,
   },
   "six stages": { model: { ...DEFAULT_MODEL, blocks: 6 } satisfies LlamaSpec, stages: 6 },
-} as const satisfies Record<string, { model: LlamaSpec; stages: number; microBatches?: number }>;
+} as const;
 export type PipelineCase = keyof typeof PIPELINE_CASES;
 
 export interface CaseRun {
@@ -26,18 +24,12 @@ export interface CaseRun {
   readonly file: string;
 }
 
-/** All that the case does not name is as a newcomer's run has it. */
+/** Everything but the model as a newcomer's run has it. */
 export async function caseRun(name: PipelineCase, arithmetic: Arithmetic, folder: string): Promise<CaseRun> {
-  const { model, stages, microBatches }: { model: LlamaSpec; stages: number; microBatches?: number } =
-    PIPELINE_CASES[name];
+  const { model, stages } = PIPELINE_CASES[name];
   const corpus = await defaultCorpus(join(folder, "corpus"));
   const planned = planRun({ corpus, size: "default", steps: null, workers: stages, arithmetic });
-  const run: RunSpec = {
-    ...planned,
-    model,
-    stages,
-    microBatches: microBatches ?? planned.microBatches,
-  };
+  const run: RunSpec = { ...planned, model, stages };
   const file = join(folder, "run.json");
   const whole: RunFile = { run, corpusFile: corpus.file, modelFiles: [] };
   writeFileSync(file, JSON.stringify(whole));
