@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 
@@ -136,6 +139,7 @@ export interface Progress {
   (text: string): void;
 }
 
+inFolderOfOwn();
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -174,6 +178,18 @@ try {
   if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: body })}\n`);
   else process.stderr.write(`${body.message}\n`);
   process.exitCode = error instanceof Failure && error.code === "unknown-benchmark" ? 2 : 1;
+}
+
+/** All that a benchmark and its processes put into the folder for temporary files goes with it, however it ends but by a kill. */
+function inFolderOfOwn(): void {
+  const folder = mkdtempSync(join(tmpdir(), "tah-bench-"));
+  for (const name of ["TMPDIR", "TEMP", "TMP"]) process.env[name] = folder;
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      // A benchmark that ends its own processes in order does so, unless it is asked again.
+      if (process.listenerCount(signal) === 1) process.exit(1);
+    });
 }
 
 function countOf(option: string, text: string | undefined): number | undefined {
