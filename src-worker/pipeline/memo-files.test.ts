@@ -29,18 +29,19 @@ function worked(value: number): Worked {
   };
 }
 
-/** As a stage comes to it: each micro-batch is written when it is done, its sums by the compute thread. */
-function write(files: MemoFiles, step: number, count: number): StepPart {
+/** As a stage comes to it: each micro-batch is written when it is done, sums (if so many are due) by the compute thread. */
+function write(files: MemoFiles, step: number, count: number, isDue = (_: number) => true): StepPart {
   const memo = new StepMemo();
   let sums = new Float32Array(0);
   for (let at = 0; at < count; at += 1) {
     sums = Float32Array.of(step, at);
     const last = worked(100 * step + at);
-    const file = files.sumsFile({ step, link: LINK, count: at + 1, size: sums.length, last });
-    if (file !== null) writeHeaderLast(file, [new Uint8Array(sums.buffer)]);
+    const due = { step, link: LINK, count: at + 1, size: sums.length, last };
+    const hasRoom = files.hasRoom(due);
+    if (hasRoom && isDue(at + 1)) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
     memo.add(step, at, last, memo.nextNote(), LINK);
     const part = memo.at(step);
-    if (part !== null) files.write(part);
+    if (part !== null && hasRoom) files.write(part);
   }
   const part = memo.at(step);
   if (part === null) throw new Error("nothing was added");
@@ -60,16 +61,41 @@ it("gives back what was written of two steps, and of no older one", async () => 
 it("a kill while a file was written costs the micro-batch that it was of", async () => {
   const part = write(new MemoFiles(folder, KEY), 7, 3);
   const least = { ...part, worked: part.worked.slice(0, 2), sums: Float32Array.of(7, 1) };
+  const newest = [name(1, 0), name(1, 1)].find((path) => readFileSync(path, "utf8").includes('"at":3')) ?? "";
   for (const damage of [
     (path: string) => writeFileSync(path, "unfinished", { flag: "r+" }),
     (path: string) => truncateSync(path, 1026),
     (path: string) => rmSync(path),
   ]) {
-    const whole = readFileSync(name(1, 1));
-    damage(name(1, 1));
+    const whole = readFileSync(newest);
+    damage(newest);
     expect(await new MemoFiles(folder, KEY).read()).toEqual([least]);
-    writeFileSync(name(1, 1), whole);
+    writeFileSync(newest, whole);
   }
+});
+
+it("where sums are not written after each micro-batch, it gives back those of the last that were", async () => {
+  const files = new MemoFiles(folder, KEY);
+  write(files, 7, 8, (count) => count === 1 || count === 5);
+  const part = write(files, 9, 7, (count) => count === 2 || count === 6);
+  const upTo = (count: number): StepPart => ({
+    ...part,
+    worked: part.worked.slice(0, count),
+    sums: Float32Array.of(9, count - 1),
+  });
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([upTo(6)]);
+  const newest = [name(1, 0), name(1, 1)].find((path) => readFileSync(path, "utf8").includes('"at":6')) ?? "";
+  rmSync(newest);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([upTo(2)]);
+});
+
+it("a process that goes on with them does not write over the newest first", async () => {
+  write(new MemoFiles(folder, KEY), 7, 3);
+  const next = new MemoFiles(folder, KEY);
+  const [part] = await next.read();
+  const due = { step: 7, link: LINK, count: 4, size: 2, last: worked(703) };
+  writeFileSync(next.sumsFile(due).path, "unfinished");
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
 });
 
 it("where a micro-batch is missing, nothing of its step is believed", async () => {
@@ -102,8 +128,9 @@ it("the head's micro-batches come from no digest, and the tail's have a loss", a
     worked: [last],
     sums: new Float32Array(0),
   };
-  const file = files.sumsFile({ step: 3, link: null, count: 1, size: 0, last });
-  if (file !== null) writeHeaderLast(file, []);
+  const due = { step: 3, link: null, count: 1, size: 0, last };
+  expect(files.hasRoom(due)).toBe(true);
+  writeHeaderLast(files.sumsFile(due), []);
   files.write(part);
   expect(await files.read()).toEqual([part]);
 });

@@ -32,8 +32,8 @@ type Header = z.infer<typeof header>;
 
 /**
  * What a stage has done of the step under way, in a file system that lies in memory: when its process is killed, the
- * next one goes on with the micro-batch that was under way. One file for each micro-batch of two steps, which is
- * written over, and the sums of gradients in two files by turns, so that one of them is always whole.
+ * next one goes on with the micro-batch after the last whose sums were written. One file for each micro-batch of two
+ * steps, which is written over, and the sums of gradients in two files by turns, so that one of them is always whole.
  */
 export class MemoFiles implements KeptSteps {
   readonly #folder: string;
@@ -41,6 +41,8 @@ export class MemoFiles implements KeptSteps {
   /** After a failure nothing more is written; what cannot be kept is computed again. */
   #isFull = false;
   #hadRoomAt = -1;
+  /** Of the two files of a step's sums, by the step's turn, the one that was written last. */
+  readonly #newest = [0, 0];
 
   /** @param key which slice of which run */
   constructor(folder: string, key: string) {
@@ -52,11 +54,13 @@ export class MemoFiles implements KeptSteps {
   async read(): Promise<StepPart[]> {
     const parts: StepPart[] = [];
     for (const turn of [0, 1]) {
-      const sums = await Promise.all([0, 1].map((each) => this.#read(`sums-${turn}-${each}`)));
-      const found = sums.filter((each) => each !== null).sort((a, b) => b.header.at - a.header.at);
-      for (const each of found) {
-        const part = await this.#part(each.header, each.arrays[0] ?? null);
+      const sums = await Promise.all(
+        [0, 1].map(async (each) => ({ each, found: await this.#read(`sums-${turn}-${each}`) })),
+      );
+      for (const { each, found } of sums.sort(newestFirst)) {
+        const part = found === null ? null : await this.#part(found.header, found.arrays[0] ?? null);
         if (part === null) continue;
+        this.#newest[turn] = each;
         parts.push(part);
         break;
       }
@@ -64,18 +68,25 @@ export class MemoFiles implements KeptSteps {
     return parts.sort((a, b) => a.step - b.step);
   }
 
-  sumsFile({ step, link, count, size, last }: SumsToKeep): FileHead | null {
-    if (this.#isFull) return null;
+  hasRoom({ step, size, last }: SumsToKeep): boolean {
+    if (this.#isFull) return false;
     try {
       if (this.#hadRoomAt !== step)
         this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + workedBytes(last));
       this.#hadRoomAt = step;
+      return true;
     } catch {
       this.failed();
-      return null;
+      return false;
     }
+  }
+
+  sumsFile({ step, link, count, size }: SumsToKeep): FileHead {
     const head = { ...this.#bare(step), at: count, link, sizes: [size] };
-    return { path: join(this.#folder, `sums-${step % 2}-${count % 2}`), header: block(head) };
+    const turn = step % 2;
+    const each = 1 - (this.#newest[turn] ?? 0);
+    this.#newest[turn] = each;
+    return { path: join(this.#folder, `sums-${turn}-${each}`), header: block(head) };
   }
 
   write({ step, worked }: StepPart): void {
@@ -124,9 +135,7 @@ export class MemoFiles implements KeptSteps {
   }
 
   /** Null: it is not there, not whole, or of something else. */
-  async #read(
-    name: string,
-  ): Promise<{ readonly header: Header; readonly arrays: (Activations | null)[] } | null> {
+  async #read(name: string): Promise<Read | null> {
     try {
       const bytes = await readFile(join(this.#folder, name));
       const text = bytes.subarray(0, HEADER_BYTES).toString("utf8").replace(/\0+$/, "");
@@ -145,6 +154,17 @@ export class MemoFiles implements KeptSteps {
       return null;
     }
   }
+}
+
+interface Read {
+  readonly header: Header;
+  readonly arrays: (Activations | null)[];
+}
+
+/** What is not there comes last. */
+function newestFirst({ found: a }: { found: Read | null }, { found: b }: { found: Read | null }): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  return b.header.step - a.header.step || b.header.at - a.header.at;
 }
 
 function block(head: Header): Uint8Array {

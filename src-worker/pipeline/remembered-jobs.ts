@@ -8,6 +8,7 @@ import type { Samples } from "../stage/stage-samples.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { TensorJob } from "./pipeline-event.ts";
 import type { StepMemo, StepPart, Worked } from "./step-memo.ts";
+import { WritingPace } from "./writing-pace.ts";
 
 export interface JobPorts {
   readonly compute: Pick<Compute, "call">;
@@ -31,8 +32,10 @@ export interface SumsToKeep extends Pick<StepPart, "step" | "link"> {
 }
 
 export interface KeptSteps {
-  /** Where they are written; null: there is no room. */
-  sumsFile(sums: SumsToKeep): FileHead | null;
+  /** For the sums and for their last micro-batch. */
+  hasRoom(sums: SumsToKeep): boolean;
+  /** Where they are written. */
+  sumsFile(sums: SumsToKeep): FileHead;
   /** Its last micro-batch. */
   write(part: StepPart): void;
   /** The sums could not be written. */
@@ -67,6 +70,7 @@ export class RememberedJobs {
   #isSameWay = false;
   /** The micro-batch that is to be remembered next; null: of this step none is any more. */
   #next: number | null = null;
+  readonly #pace = new WritingPace();
   /** One after another: what is being written must not be given back. */
   #noting: Promise<void> = Promise.resolve();
 
@@ -83,6 +87,7 @@ export class RememberedJobs {
     if (known !== null) return { answer: known, ms: 0, noted: Promise.resolve() };
     const x = job.input?.sha256 ?? null;
     const { answer, ms } = await runJob(compute, job, samples);
+    this.#pace.worked(ms);
     const output = "output" in answer ? answer.output : null;
     if (output !== null) this.#held.add(output);
     if (job.kind === "forward") {
@@ -182,7 +187,6 @@ export class RememberedJobs {
     loss: number | null,
   ): Promise<void> {
     const { compute, memo, linkAt } = this.#ports;
-    const files = this.#ports.files();
     const { step, microBatch } = job;
     const forward = memo.returned(step, microBatch);
     const worked =
@@ -194,16 +198,22 @@ export class RememberedJobs {
     const id = memo.nextNote();
     const link = memo.at(step)?.link ?? linkAt(step);
     const kept = { step, link, count: microBatch + 1, size: memo.sumCount, last: worked };
-    const file = isNext ? (files?.sumsFile(kept) ?? null) : null;
+    const place = this.#ports.files();
+    const files = isNext && place?.hasRoom(kept) === true ? place : null;
+    const file = files !== null && this.#pace.isDue ? files.sumsFile(kept) : null;
+    if (file !== null) this.#pace.begins();
     // Asked for before the next job begins, so that nothing else is in them.
     const sums = isNext ? compute.call("noteSums", { id, file }) : null;
     const noted = (async (): Promise<void> => {
       await this.#noting;
-      const isWritten = (await sums)?.answer.isWritten === true;
-      if (file !== null && !isWritten) files?.failed();
+      const answered = await sums;
+      if (file !== null && answered !== null) {
+        this.#pace.took(answered.ms);
+        if (!answered.answer.isWritten) files?.failed();
+      }
       if (sums !== null && memo.add(step, microBatch, worked, id, link)) {
         const part = memo.at(step);
-        if (part !== null && isWritten) files?.write(part);
+        if (part !== null) files?.write(part);
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
     })();
