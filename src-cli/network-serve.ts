@@ -1,13 +1,15 @@
 import { fork } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
-import { readCodecs } from "../src-protocol/link-codecs.ts";
+import { AS_THEY_ARE, AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
+import { runFile } from "../src-protocol/run-file.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import { MODEL_SIZES, dealtInto } from "../src-protocol/run-size.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
@@ -147,7 +149,8 @@ async function firstWords(
   const sized = sizedRun(options);
   if (sized !== null && status.dealt !== undefined) {
     const { microBatchText, reachOf } = await import("./micro-batches.ts");
-    say(`A step: ${microBatchText(sized, status.dealt, reachOf(served.addresses))}`);
+    const begun = { ...sized, codecs: status.codecs ?? AS_THEY_ARE };
+    say(`A step: ${microBatchText(begun, status.dealt, reachOf(served.addresses))}`);
   }
   if (made !== null) say(`\n${inviteText(made)}`);
   else if (line !== null)
@@ -258,6 +261,7 @@ async function runWords(
   const { planTraining } = await import("./training-plan.ts");
   const folder = join(home, "run");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = join(folder, "run.json");
   const {
     run,
     corpusFile,
@@ -286,13 +290,22 @@ async function runWords(
       train: [],
       arithmetic: fast ? "fast" : WANTED[DEFAULT_ARITHMETIC.strangers],
       codecs,
+      before: codec === AUTO ? runIn(file) : null,
     },
     folder,
     { cache: join(home, "corpus"), onProgress: sayProgress(say) },
   );
   opened?.close();
   for (const note of notes) say(note);
-  const file = join(folder, "run.json");
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
   return ["--run", file];
+}
+
+/** What was served from this file before; null: nothing that can be read. */
+function runIn(file: string): RunSpec | null {
+  try {
+    return runFile.parse(JSON.parse(readFileSync(file, "utf8"))).run;
+  } catch {
+    return null;
+  }
 }

@@ -104,6 +104,31 @@ test("a network is served, invites, survives a kill with its key and invitations
   expect(tah("status")).toMatchObject({ status: 1, data: { error: { code: "network-not-served" } } });
 }, 120_000);
 
+test("a run goes on in the codecs that it was begun in, until its operator names others", async () => {
+  const data = join(home, "data");
+  mkdirSync(data);
+  writeFileSync(join(data, "letters.u16"), new Uint16Array(4_000));
+  const own = ["--model", familyFolder("llama-3"), "--data", data, "--steps", "6"];
+  for (const [model, first] of [
+    [["--model", "tiny"], "f16"],
+    [own, "f32"],
+  ] as const) {
+    const runs: { codecs: unknown; run: string }[] = [];
+    for (const codec of [["--codec", first], [], ["--codec", "int8b64"]]) {
+      const { child, ended } = await serve(...model, ...codec);
+      const { codecs, run } = tah("status").data as { codecs?: unknown; run: { runId: string } };
+      runs.push({ codecs: codecs ?? null, run: run.runId });
+      child.kill("SIGTERM");
+      await ended;
+    }
+    const [begun, again, other] = runs;
+    expect(begun?.codecs).toEqual(first === "f32" ? null : { forward: first, backward: first });
+    expect(again).toEqual(begun);
+    expect(other?.codecs).toEqual({ forward: "int8b64", backward: "int8b64" });
+    expect(other?.run).not.toBe(begun?.run);
+  }
+}, 120_000);
+
 test("a folder of Hugging Face is trained by two homes in the class exact, and verified from the network's folder", async () => {
   const data = join(home, "data");
   mkdirSync(data);

@@ -10,7 +10,7 @@ import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
 import { type Arithmetic, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { codecsPart } from "../src-protocol/link-codecs.ts";
+import { AS_THEY_ARE, codecsPart } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
@@ -49,6 +49,8 @@ export interface TrainingOptions extends RoleOptions {
   readonly arithmetic?: WantedArithmetic;
   /** Of its links; not given: values travel as they are. */
   readonly codecs?: LinkCodecs;
+  /** A run that goes on in its own codecs, should this be it. */
+  readonly before?: RunSpec | null;
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -225,7 +227,7 @@ function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage
 }
 
 function runOf(
-  { model: path, steps, microBatches, learningRate, seed, codecs }: TrainingOptions,
+  { model: path, steps, microBatches, learningRate, seed, codecs, before = null }: TrainingOptions,
   {
     model,
     batch,
@@ -257,20 +259,21 @@ function runOf(
     seed,
     corpus,
   };
-  const coded = codecsPart(arithmetic, codecs);
-  const named = arithmetic === "exact" ? { ...mathematics, arithmetic, ...coded } : mathematics;
   // What the data's folder is called, and in which parts the tokens are fetched, changes no number.
   const { name: _, chunks: __, ...tokens } = corpus;
-  const id = createHash("sha256")
-    .update(JSON.stringify({ ...named, corpus: tokens }))
-    .digest("hex")
-    .slice(0, 16);
+  const idWith = (coded: Pick<RunSpec, "codecs">): string => {
+    const named = arithmetic === "exact" ? { ...mathematics, arithmetic, ...coded } : mathematics;
+    const digest = createHash("sha256").update(JSON.stringify({ ...named, corpus: tokens }));
+    return `train-${digest.digest("hex").slice(0, 16)}`;
+  };
+  const its = before === null ? null : codecsPart(arithmetic, before.codecs ?? AS_THEY_ARE);
+  const coded = its !== null && idWith(its) === before?.runId ? its : codecsPart(arithmetic, codecs);
   return {
     ...mathematics,
     arithmetic,
     kernels: kernelsFor(arithmetic, mathematics.model),
     ...coded,
-    runId: `train-${id}`,
+    runId: idWith(coded),
     name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
     steps,
     evaluateEverySteps: Math.max(10, Math.ceil(steps / 20)),

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
-import { readCodecs } from "../src-protocol/link-codecs.ts";
+import { AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
 import { payerPlan } from "../src-protocol/payer-ipc.ts";
 import { MODEL_SIZES } from "../src-protocol/run-size.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
@@ -18,6 +18,7 @@ import type { Log } from "./data-folder/log-file.ts";
 import { OrchestratorProcess } from "./supervision/orchestrator-process.ts";
 import { DataReading } from "./runs/data-reading.ts";
 import { runJob } from "./runs/run-job.ts";
+import { keptCodecs } from "./runs/kept-codecs.ts";
 import { keptMicroBatches } from "./runs/kept-micro-batches.ts";
 import { VERSION } from "./version.ts";
 
@@ -76,6 +77,7 @@ async function serve(): Promise<void> {
   const { log, close } = openLog(join(home.path, "network.log"));
   log.info({ version: VERSION, node: process.version, options: values }, "start");
   const model = (values.model ?? "default") as ModelSize;
+  const codec = values.codec ?? AUTO;
   if (!Object.hasOwn(MODEL_SIZES, model)) throw new Failure("bad-option", `There is no model "${model}".`);
   let saidAt = performance.now();
   const reading = new DataReading({
@@ -99,7 +101,11 @@ async function serve(): Promise<void> {
           model,
           steps: values.steps === undefined ? null : Number(values.steps),
           exact: values.exact === true,
-          codecs: values.codec === undefined ? null : readCodecs(values.codec),
+          codecs: (plain) =>
+            keptCodecs(home, plain, {
+              said: codec === AUTO ? null : readCodecs(codec),
+              chosen: readCodecs(AUTO),
+            }),
           microBatches: (usual) =>
             keptMicroBatches(home, usual, {
               said: numberOrNull(values["micro-batches"]),

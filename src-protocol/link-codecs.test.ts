@@ -5,7 +5,8 @@ it("an operator names one codec for both directions, two, or a third one for sum
   expect(readCodecs("int8b64")).toEqual({ forward: "int8b64", backward: "int8b64" });
   expect(readCodecs("int4h/f16")).toEqual({ forward: "int4h", backward: "f16" });
   expect(readCodecs("f32/f32/int8b64")).toEqual({ forward: "f32", backward: "f32", sums: "int8b64" });
-  expect(readCodecs("auto").near).toBe("f32");
+  const rounded = { forward: "int8b64", backward: "int8b64" };
+  expect(readCodecs("auto")).toEqual({ ...rounded, sums: "int8b64", near: "f32" });
   for (const wrong of ["", "int8", "f16/", "f16/f16/int4h", "f16/f16/f16/f16", "auto/f16", "F32"])
     expect(() => readCodecs(wrong)).toThrow(expect.objectContaining({ code: "bad-option" }));
 });
@@ -38,4 +39,8 @@ it("a run whose values travel as they are says nothing of codecs", () => {
   expect(sumCodecOf({ arithmetic: "fast", ...codecsPart("fast", sums) })).toBe("int8b64");
   expect(() => codecsPart("exact", sums)).toThrow(expect.objectContaining({ code: "bad-option" }));
   expect(codecsPart("fast", { forward: "f16", backward: "f16", near: "f32" }).codecs?.near).toBe("f32");
+  expect(codecsPart("exact", readCodecs("auto"))).toEqual({
+    codecs: { forward: "int8b64", backward: "int8b64" },
+  });
+  expect(codecsPart("fast", readCodecs("auto"))).toEqual({ codecs: readCodecs("auto") });
 });

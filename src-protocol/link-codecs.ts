@@ -29,13 +29,13 @@ export const linkCodecs = z.strictObject({
 export type LinkCodecs = z.infer<typeof linkCodecs>;
 
 /** Of a run that says nothing of it. */
-const AS_THEY_ARE: LinkCodecs = { forward: "f32", backward: "f32" };
+export const AS_THEY_ARE: LinkCodecs = { forward: "f32", backward: "f32" };
 
 /**
  * What `auto` means. A codec may stand here once it has passed the gate (`npm run bench -- codec-gate`): with
  * it the loss at equal tokens is that of `f32`, within the gate's bound.
  */
-export const AUTO_CODECS: LinkCodecs = AS_THEY_ARE;
+export const AUTO_CODECS: LinkCodecs = { forward: "int8b64", backward: "int8b64", sums: "int8b64" };
 
 type Run = Pick<RunSpec, "arithmetic" | "codecs">;
 
@@ -69,8 +69,10 @@ export function codecsAgreed(run: Run, pass: TensorMeta["pass"]): readonly Codec
  */
 export function codecsPart(
   arithmetic: RunSpec["arithmetic"],
-  { forward, backward, near, sums = "f32" }: LinkCodecs = AS_THEY_ARE,
+  { forward, backward, near, sums: asked = "f32" }: LinkCodecs = AS_THEY_ARE,
 ): Pick<RunSpec, "codecs"> {
+  // Only `auto` spares near links, and it rounds sums where they may be.
+  const sums = near !== undefined && arithmetic === "exact" ? "f32" : asked;
   if (sums !== "f32" && arithmetic === "exact")
     throw new Failure(
       "bad-option",
@@ -87,8 +89,11 @@ export function codecsPart(
   };
 }
 
+/** What an operator says who leaves the choice to the program. */
+export const AUTO = "auto";
+
 /** For help texts. */
-export const CODEC_WORDS = `auto, ${CODEC_NAMES.join(", ")}, two (int8b64/f16: activations/gradients), or three (f16/f16/int8b64: and the sums of replicas)`;
+export const CODEC_WORDS = `${AUTO}, ${CODEC_NAMES.join(", ")}, two (int8b64/f16: activations/gradients), or three (f16/f16/int8b64: and the sums of replicas)`;
 
 /**
  * What an operator says of links: one codec for both directions, two, or a third one for the sums of replicas;
@@ -97,7 +102,7 @@ export const CODEC_WORDS = `auto, ${CODEC_NAMES.join(", ")}, two (int8b64/f16: a
  * @throws Failure `bad-option`
  */
 export function readCodecs(text: string): LinkCodecs {
-  if (text === "auto") return { ...AUTO_CODECS, near: "f32" };
+  if (text === AUTO) return { ...AUTO_CODECS, near: "f32" };
   const [forward, backward = forward, sums, ...more] = text.split("/");
   const parsed = linkCodecs.safeParse({ forward, backward, ...(sums !== undefined && { sums }) });
   if (parsed.success && more.length === 0) return parsed.data;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { runView } from "./api.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
+import { linkCodecs } from "./link-codecs.ts";
 import { LINK_KINDS, linkReport } from "./link-report.ts";
 
 /**
@@ -77,6 +78,8 @@ export const operatorStatus = z.strictObject({
   run: runView,
   /** How a step's sequences are dealt. */
   dealt: z.strictObject({ batch: z.int().positive(), microBatches: z.int().positive() }).optional(),
+  /** How the values of its links travel; left out: as they are. */
+  codecs: linkCodecs.optional(),
   owners: z.array(z.strictObject({ hotkey: ss58Address, nodes: z.array(node) })),
   /** Links in use by kind, each counted once. */
   links: z.record(z.enum(LINK_KINDS), z.int().nonnegative()),

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { Failure } from "../../src-protocol/failure.ts";
 import { RUN_FILE_LIMIT_BYTES, runFile } from "../../src-protocol/run-file.ts";
 import type { RunFile } from "../../src-protocol/run-file.ts";
+import type { LinkCodecs } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { FREELY, defaultCorpus, ownCorpus } from "./corpus.ts";
 import type { Reading } from "./data-reading.ts";
@@ -22,7 +23,9 @@ export async function runJob(
     codecs = null,
     microBatches,
   }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> &
-    Partial<Pick<DaemonOptions, "exact" | "codecs">> & {
+    Partial<Pick<DaemonOptions, "exact">> & {
+      /** Of its links; a function: of the run that it would be with values as they are. Null: as they are. */
+      readonly codecs?: LinkCodecs | ((plain: RunSpec) => LinkCodecs) | null;
       /** What a step's sequences are dealt into, of the run that it would be as usual. */
       readonly microBatches?: (usual: RunSpec) => number;
     },
@@ -34,14 +37,9 @@ export async function runJob(
   if (file !== null) return readRunFile(file);
   const corpus = await (data === null ? defaultCorpus(corpusCache) : ownCorpus(data, corpusCache, reading));
   tell(corpus.files);
-  const wanted = {
-    corpus,
-    size: model,
-    steps,
-    workers,
-    ...(exact ? { arithmetic: "exact" as const } : {}),
-    ...(codecs === null ? {} : { codecs }),
-  };
+  const plain = { corpus, size: model, steps, workers, ...(exact ? { arithmetic: "exact" as const } : {}) };
+  const asked = typeof codecs === "function" ? codecs(planRun(plain)) : codecs;
+  const wanted = { ...plain, ...(asked === null ? {} : { codecs: asked }) };
   const usual = planRun(wanted);
   return {
     run: microBatches === undefined ? usual : planRun({ ...wanted, microBatches: microBatches(usual) }),

@@ -4,7 +4,7 @@ import type { RunHost } from "../runs/run-host.ts";
 import { numberOf } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";
 
-type Named = Omit<OperatorStatus, "run" | "dealt" | "owners" | "links">;
+type Named = Omit<OperatorStatus, "run" | "dealt" | "codecs" | "owners" | "links">;
 
 /** Who takes part, how they reach each other, and how far the run is. */
 export function operatorStatus(named: Named, host: RunHost, store: Store): OperatorStatus {
@@ -27,11 +27,12 @@ export function operatorStatus(named: Named, host: RunHost, store: Store): Opera
       if (side === "next") links[kind] = (links[kind] ?? 0) + 1;
   }
   const none = { "this computer": 0, direct: 0, punched: 0, relayed: 0 };
-  const { batch, microBatches } = host.run;
+  const { batch, microBatches, codecs } = host.run;
   return {
     ...named,
     run: host.view(),
     dealt: { batch, microBatches },
+    ...(codecs === undefined ? {} : { codecs }),
     owners: [...owners.values()],
     links: { ...none, ...links },
   };
