@@ -30,7 +30,12 @@ function worked(value: number): Worked {
 }
 
 /** As a stage comes to it: each micro-batch is written when it is done, sums (if so many are due) by the compute thread. */
-function write(files: MemoFiles, step: number, count: number, isDue = (_: number) => true): StepPart {
+function write(
+  files: MemoFiles,
+  step: number,
+  count: number,
+  isDue = (count: number) => count > 0,
+): StepPart {
   const memo = new StepMemo();
   let sums = new Float32Array(0);
   for (let at = 0; at < count; at += 1) {
