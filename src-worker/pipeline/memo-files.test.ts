@@ -42,7 +42,7 @@ function write(
     sums = Float32Array.of(step, at);
     const last = worked(100 * step + at);
     const due = { step, link: LINK, count: at + 1, size: sums.length, last };
-    const hasRoom = files.hasRoom(due);
+    const hasRoom = files.makeRoom(due);
     if (hasRoom && isDue(at + 1)) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
     memo.add(step, at, last, memo.nextNote(), LINK);
     const part = memo.at(step);
@@ -103,6 +103,16 @@ it("a process that goes on with them does not write over the newest first", asyn
   expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
 });
 
+it("a step that goes another way has nothing of the way before, in the same process and in the next", async () => {
+  const files = new MemoFiles(folder, KEY);
+  write(files, 7, 4);
+  write(files, 7, 2, () => false);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
+  write(files, 7, 4);
+  write(new MemoFiles(folder, KEY), 7, 2, () => false);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
+});
+
 it("where a micro-batch is missing, nothing of its step is believed", async () => {
   write(new MemoFiles(folder, KEY), 7, 3);
   rmSync(join(folder, "worked-1-0"));
@@ -134,7 +144,7 @@ it("the head's micro-batches come from no digest, and the tail's have a loss", a
     sums: new Float32Array(0),
   };
   const due = { step: 3, link: null, count: 1, size: 0, last };
-  expect(files.hasRoom(due)).toBe(true);
+  expect(files.makeRoom(due)).toBe(true);
   writeHeaderLast(files.sumsFile(due), []);
   files.write(part);
   expect(await files.read()).toEqual([part]);

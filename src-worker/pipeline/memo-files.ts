@@ -43,6 +43,8 @@ export class MemoFiles implements KeptSteps {
   #hadRoomAt = -1;
   /** Of the two files of a step's sums, by the step's turn, the one that was written last. */
   readonly #newest = [0, 0];
+  /** The step of those sums, by its turn; null: not known. */
+  readonly #stepOf: (number | null)[] = [null, null];
 
   /** @param key which slice of which run */
   constructor(folder: string, key: string) {
@@ -61,6 +63,7 @@ export class MemoFiles implements KeptSteps {
         const part = found === null ? null : await this.#part(found.header, found.arrays[0] ?? null);
         if (part === null) continue;
         this.#newest[turn] = each;
+        this.#stepOf[turn] = part.step;
         parts.push(part);
         break;
       }
@@ -68,9 +71,11 @@ export class MemoFiles implements KeptSteps {
     return parts.sort((a, b) => a.step - b.step);
   }
 
-  hasRoom({ step, size, last }: SumsToKeep): boolean {
+  makeRoom({ step, count: at, size, last }: SumsToKeep): boolean {
     if (this.#isFull) return false;
     try {
+      // The step goes another way than before: its new micro-batches must not be taken for what the old sums are of.
+      if (at === 1) this.#forget(step);
       if (this.#hadRoomAt !== step)
         this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + workedBytes(last));
       this.#hadRoomAt = step;
@@ -86,6 +91,7 @@ export class MemoFiles implements KeptSteps {
     const turn = step % 2;
     const each = 1 - (this.#newest[turn] ?? 0);
     this.#newest[turn] = each;
+    this.#stepOf[turn] = step;
     return { path: join(this.#folder, `sums-${turn}-${each}`), header: block(head) };
   }
 
@@ -109,6 +115,13 @@ export class MemoFiles implements KeptSteps {
   failed(): void {
     this.#isFull = true;
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #forget(step: number): void {
+    const turn = step % 2;
+    const before = this.#stepOf[turn] ?? null;
+    if (before !== null && before !== step) return;
+    for (const each of [0, 1]) rmSync(join(this.#folder, `sums-${turn}-${each}`), { force: true });
   }
 
   #bare(step: number): Omit<Header, "at" | "sizes"> {

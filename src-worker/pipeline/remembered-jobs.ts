@@ -32,8 +32,8 @@ export interface SumsToKeep extends Pick<StepPart, "step" | "link"> {
 }
 
 export interface KeptSteps {
-  /** For the sums and for their last micro-batch. */
-  hasRoom(sums: SumsToKeep): boolean;
+  /** For the sums and for their last micro-batch. With the first of a step, what was there of the same step goes. */
+  makeRoom(sums: SumsToKeep): boolean;
   /** Where they are written. */
   sumsFile(sums: SumsToKeep): FileHead;
   /** Its last micro-batch. */
@@ -199,7 +199,7 @@ export class RememberedJobs {
     const link = memo.at(step)?.link ?? linkAt(step);
     const kept = { step, link, count: microBatch + 1, size: memo.sumCount, last: worked };
     const place = this.#ports.files();
-    const files = isNext && place?.hasRoom(kept) === true ? place : null;
+    const files = isNext && place?.makeRoom(kept) === true ? place : null;
     const file = files !== null && this.#pace.isDue ? files.sumsFile(kept) : null;
     if (file !== null) this.#pace.begins();
     // Asked for before the next job begins, so that nothing else is in them.
