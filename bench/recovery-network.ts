@@ -13,6 +13,8 @@ import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { workerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import type { DaemonToWorker } from "../src-protocol/daemon-ipc.ts";
+import { workerBundle } from "../scripts/daemon-bundle.ts";
+import { daemonScript } from "../src-cli/daemon-script.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { sha256 } from "../src-protocol/signing.ts";
@@ -25,7 +27,8 @@ const TEXT = Array.from(
   { length: 20_000 },
   (_, i) => `Line ${i}: the whale is ${i % 97} fathoms long.\n`,
 ).join("");
-const WORKER = join(import.meta.dirname, "..", "src-worker", "main.ts");
+/** What `--import` changes in it is changed in its sources. */
+const WORKER_SOURCES = join(import.meta.dirname, "..", "src-worker", "main.ts");
 const LIAR = join(import.meta.dirname, "recovery-liar.ts");
 const LOOK_EVERY_MS = 5;
 /** A second of /proc, on every Linux. */
@@ -71,6 +74,7 @@ export class ReplicaNetwork {
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
+  readonly #script: string;
   readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
@@ -95,6 +99,7 @@ export class ReplicaNetwork {
   ) {
     this.#signal = signal;
     this.#mayLie = mayLie;
+    this.#script = mayLie ? WORKER_SOURCES : workerBundle(daemonScript());
     this.#ahead = ahead;
     this.#folder = folder;
     this.spec = spec;
@@ -335,7 +340,7 @@ export class ReplicaNetwork {
   }
 
   #start(number: number): void {
-    const child = fork(WORKER, [], {
+    const child = fork(this.#script, [], {
       env: childEnvironment(),
       execArgv: this.#mayLie ? ["--import", LIAR] : [],
       stdio: ["ignore", "ignore", "inherit", "ipc"],

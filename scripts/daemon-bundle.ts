@@ -1,26 +1,42 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { sourceShips } from "./package/ships.ts";
+import { bundleWorker } from "./worker-bundle.ts";
 
 /**
- * The daemon as a few files of JavaScript, for a checkout: it holds 12 MB less than from 250 modules and those of
- * its packages, of which it takes what it uses. Made once for the same sources. Run as a program it makes it
- * when it is missing, and prints where its beginning is.
+ * The daemon and its workers as a few files of JavaScript, for a checkout: the daemon holds 12 MB less than from 250
+ * modules and those of its packages, of which it takes what it uses. Made once for the same sources. Run as a program
+ * it makes them when they are missing, and prints where the daemon's beginning is.
  */
 const SOURCES = ["src-daemon", "src-protocol", "src-data"] as const;
-const OTHERS = ["package-lock.json", "scripts/daemon-bundle.ts"] as const;
+const OF_WORKERS = ["src-worker", "src-engine"] as const;
+const OTHERS = ["package-lock.json", "scripts/daemon-bundle.ts", "scripts/worker-bundle.ts"] as const;
 /** Of those before it: a daemon that runs may still load a part. */
 const KEPT = 3;
 
 /** Where the daemon of these very sources is, or would be. */
 export function daemonBundle(root: string): string {
   const hash = createHash("sha256").update(root);
-  const sources = SOURCES.flatMap((folder) => filesOf(join(root, folder)));
+  const sources = [...SOURCES, ...OF_WORKERS].flatMap((folder) => filesOf(join(root, folder)));
   for (const file of [...sources, ...OTHERS.map((name) => join(root, name))])
     hash.update(file).update(readFileSync(file));
   return join(cacheOf(root), hash.digest("hex").slice(0, 16), "main.js");
+}
+
+/** Its workers, beside it. */
+export function workerBundle(daemon: string): string {
+  return join(daemon, "..", "worker", "main.js");
 }
 
 export async function buildDaemonBundle(root: string): Promise<string> {
@@ -34,6 +50,7 @@ export async function buildDaemonBundle(root: string): Promise<string> {
     configFile: false,
     publicDir: false,
     logLevel: "error",
+    define: { TAH_WORKER: JSON.stringify(workerBundle(wanted)) },
     plugins: [{ name: "own-places", transform: (code, id) => ownPlaces(code, id, root) }],
     ssr: { noExternal: true, target: "node" },
     build: {
@@ -50,6 +67,9 @@ export async function buildDaemonBundle(root: string): Promise<string> {
       },
     },
   });
+  await bundleWorker(root, join(making, "worker"));
+  // Else Node looks through each file for what it is.
+  writeFileSync(join(making, "package.json"), JSON.stringify({ type: "module" }));
   try {
     renameSync(making, folder);
   } catch (error) {

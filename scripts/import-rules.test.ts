@@ -63,6 +63,16 @@ test("a family of a program is entered by its doors; who puts the parts together
   ]);
 });
 
+test("node:http is taken without an import, which would load what no process of ours needs at its start", () => {
+  const root = checkout({
+    "src-daemon/server.ts": `import type { Server } from "node:http";\nimport { createServer } from "node:http";`,
+    "src-daemon/agent.ts": `import type { Agent } from "node:http";\nconst http = process.getBuiltinModule("node:http");`,
+  });
+  expect(brokenImports(root)).toEqual([
+    `src-daemon/server.ts must not import node:http, which loads fetch's client: take process.getBuiltinModule("node:http")`,
+  ]);
+});
+
 test("only the shell may import electron", () => {
   const root = checkout({
     "src-daemon/tray.ts": `import { Tray } from "electron";`,

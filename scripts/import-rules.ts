@@ -163,11 +163,19 @@ function doorsPassedBy(root: string, program: string, doors: Record<string, read
   return [...broken, ...unused.map((door) => `${program}/${door}.ts is no door: nobody comes in by it`)];
 }
 
+/** An ES import reads every export of it; types are no import. */
+const IMPORTS_HTTP = /^import (?!type\b)[^;]*? from "node:http";/m;
+
 function brokenIn(root: string, folder: string, file: string): string[] {
   if (isTest(file)) return [];
   const broken: string[] = [];
-  for (const target of importsOf(readFileSync(file, "utf8"))) {
-    const from = relative(root, file);
+  const source = readFileSync(file, "utf8");
+  const from = relative(root, file);
+  if (IMPORTS_HTTP.test(source))
+    broken.push(
+      `${from} must not import node:http, which loads fetch's client: take process.getBuiltinModule("node:http")`,
+    );
+  for (const target of importsOf(source)) {
     if (target.startsWith(".")) {
       const other = relative(root, resolve(dirname(file), target)).split(sep)[0] ?? "";
       if (other !== folder && !(MAY_IMPORT[folder] ?? []).includes(other))

@@ -8,6 +8,7 @@ import { packageFolder } from "./package-tarball.ts";
 import { plainSource } from "./plain-source.ts";
 import { packageFileShips, platformShips, sourceShips } from "./ships.ts";
 import type { Target } from "./target.ts";
+import { bundleWorker } from "../worker-bundle.ts";
 
 /** What the daemon and `tah` run on; the shell is bundled apart. */
 export const SOURCES = [
@@ -63,6 +64,8 @@ export async function stage(root: string, options: StageOptions): Promise<Staged
   const modules = join(daemon, "node_modules");
   mkdirSync(modules, { recursive: true });
   for (const source of SOURCES) plainSource(join(root, source), join(daemon, source));
+  // In place of the plain one: it is started for each network, and again when it ends.
+  await bundleWorker(root, join(daemon, "src-worker"));
   writeFileSync(join(daemon, "package.json"), productFile(root, version));
   cpSync(join(root, "dist", "renderer"), join(daemon, "dist", "renderer"), {
     recursive: true,

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
+
+// Not imported: an ES import reads every export, and one of them loads fetch's client.
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** The kernel's limit for the path of a Unix socket, the end included: 104 bytes on macOS, 108 on Linux. */
 const LONGEST_PATH = 103;

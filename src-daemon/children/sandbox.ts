@@ -75,15 +75,8 @@ export function sandboxFlags({ read, write }: Sandbox): string[] {
     ...bothWays(write).flatMap((path) => below(path).map((one) => `--allow-fs-write=${one}`)),
     // That two of these flags give much away is known: without them no worker works.
     "--disable-warning=SecurityWarning",
-    HEAP_GROWTH,
   ];
 }
-
-/**
- * A worker's heap is small (25 MB) and its tensors lie outside of it, freed by hand; V8 counts both, and so
- * marked the whole heap once or twice a second for nothing.
- */
-const HEAP_GROWTH = "--heap-growing-percent=300";
 
 /** SECURITY: workers keep compiled code apart: what one of them writes there, no other process of ours runs. */
 function compiledOfWorkers({ NODE_COMPILE_CACHE }: NodeJS.ProcessEnv): Record<string, string> {

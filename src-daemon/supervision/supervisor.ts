@@ -26,7 +26,9 @@ import { ownWorkGroup } from "./work-group.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const ORCHESTRATOR = join(root, "src-orchestrator", "main.ts");
-const WORKER = join(root, "src-worker", "main.ts");
+/** Set where the daemon is bundled (scripts/daemon-bundle.ts): its workers are, too. */
+declare const TAH_WORKER: string | undefined;
+const WORKER = typeof TAH_WORKER === "string" ? TAH_WORKER : join(root, "src-worker", "main.ts");
 
 export interface SupervisorEvents {
   /** Where the orchestrator answers; null while it does not run. */

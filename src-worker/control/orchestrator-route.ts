@@ -1,4 +1,4 @@
-import http from "node:http";
+import type { ClientRequest, OutgoingHttpHeaders, RequestOptions } from "node:http";
 import https from "node:https";
 import type { Duplex } from "node:stream";
 import { connect } from "node:tls";
@@ -7,6 +7,9 @@ import type { NetworkAccess } from "../../src-protocol/invitation.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { NETWORK_HEADERS } from "../../src-protocol/network-card.ts";
 import { PINNED_AGENT, PINNED_TLS, whenPinned } from "../../src-protocol/pinned-key.ts";
+
+// Not imported: an ES import reads every export, and one of them loads fetch's client, 20 ms and some megabytes.
+const http = process.getBuiltinModule("node:http");
 
 /** The way to the orchestrator: by which key it is known, and what every request shows to be let in. */
 export class OrchestratorRoute {
@@ -41,9 +44,9 @@ export class OrchestratorRoute {
   }
 
   /** A request that is still to be ended. No redirect is followed. */
-  request(path: string, options: http.RequestOptions): http.ClientRequest {
+  request(path: string, options: RequestOptions): ClientRequest {
     const url = this.url(path);
-    const headers = { ...options.headers, ...this.headers } as http.OutgoingHttpHeaders;
+    const headers = { ...options.headers, ...this.headers } as OutgoingHttpHeaders;
     if (url.protocol === "http:") return http.request(url, { ...options, headers });
     return https.request(url, { ...options, headers, agent: this.#agent });
   }

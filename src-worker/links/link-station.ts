@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import type { LinkAddress, PeerAddress } from "../../src-protocol/control.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
@@ -8,8 +9,7 @@ import { roadName } from "./dialling/dial-plan.ts";
 import type { Relays, Road } from "./dialling/dial-plan.ts";
 import { raceDials } from "./dialling/dial-race.ts";
 import type { Won } from "./dialling/dial-race.ts";
-import { DhtNode } from "./hyperdht/dht-node.ts";
-import type { OwnRouter } from "./hyperdht/dht-node.ts";
+import type { DhtNode, OwnRouter } from "./hyperdht/dht-node.ts";
 import { systemClock } from "./link-clock.ts";
 import type { Link } from "./link.ts";
 import { dialThroughRelay, takeThroughRelay } from "./relay/relayed-link.ts";
@@ -33,8 +33,11 @@ export class LinkStation {
   readonly #options: StationOptions;
   readonly #listener: LinkListener;
   #services: LinkServices | null = null;
+  #isClosed = false;
   #dht: DhtNode | null = null;
   #dhtFailure: string | null = null;
+  /** Settled when the DHT that is offered is there, or is not to be had. */
+  #opening: Promise<void> = Promise.resolve();
   #named: ReadonlySet<SessionKey> = new Set();
   /** The road that led to a peer last time. */
   readonly #remembered = new Map<SessionKey, string>();
@@ -79,17 +82,34 @@ export class LinkStation {
     void this.#dht?.close().catch(() => {});
     this.#dht = null;
     if (services === null || this.#options.hyperdhtOff !== null) return;
+    this.#opening = this.#openDht(services);
+  }
+
+  async #openDht(services: LinkServices): Promise<void> {
     const { signer, host, onLink } = this.#options;
-    const dht = new DhtNode({ services, signer, host, onLink });
-    dht.admit(this.#named);
-    this.#dht = dht;
-    this.#dhtFailure = null;
-    dht.listen().catch((error: unknown) => {
-      if (this.#dht !== dht) return;
-      this.#dht = null;
-      this.#dhtFailure = failureBody(error).message.slice(0, 400);
-      void dht.close().catch(() => {});
-    });
+    let dht: DhtNode | null = null;
+    try {
+      // Only here: a network within one home needs none of it, and it is a quarter of what this thread loads.
+      const { DhtNode } = await import("./hyperdht/dht-node.ts");
+      // Before V8's flags change, for which compiled code is kept.
+      flushCompileCache();
+      if (this.#services !== services || this.#isClosed) return;
+      dht = new DhtNode({ services, signer, host, onLink });
+      dht.admit(this.#named);
+      this.#dht = dht;
+      this.#dhtFailure = null;
+      const opened = dht;
+      dht.listen().catch((error: unknown) => this.#lost(opened, error));
+    } catch (error) {
+      if (this.#services === services) this.#lost(dht, error);
+    }
+  }
+
+  #lost(dht: DhtNode | null, error: unknown): void {
+    if (this.#dht !== dht) return;
+    this.#dht = null;
+    this.#dhtFailure = failureBody(error).message.slice(0, 400);
+    void dht?.close().catch(() => {});
   }
 
   /** SECURITY: over HyperDHT only these are answered. */
@@ -110,6 +130,7 @@ export class LinkStation {
     signal: AbortSignal,
     relays: Relays = "last",
   ): Promise<Won> {
+    await this.#opening;
     const won = await raceDials(
       {
         addresses: [peer.address, ...(peer.others ?? [])],
@@ -143,6 +164,7 @@ export class LinkStation {
 
   /** Links have said goodbye before. */
   close(): void {
+    this.#isClosed = true;
     this.#listener.close();
     void this.#dht?.close().catch(() => {});
   }
