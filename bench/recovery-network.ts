@@ -75,6 +75,7 @@ export class ReplicaNetwork {
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
   readonly #script: string;
+  readonly #nearFolder: string | null;
   readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
@@ -102,6 +103,7 @@ export class ReplicaNetwork {
     this.#script = mayLie ? WORKER_SOURCES : workerBundle(daemonScript());
     this.#ahead = ahead;
     this.#folder = folder;
+    this.#nearFolder = memoryFolder(join(folder, "near"));
     this.spec = spec;
     this.#replicas = replicas;
     this.#orchestrator = orchestrator;
@@ -360,6 +362,7 @@ export class ReplicaNetwork {
         access: null,
         folder,
         memoryFolder: memoryFolder(folder),
+        nearFolder: this.#nearFolder,
         localBlobs: null,
         // As long as the daemon's own: an hour that passes at once is within it.
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { Failure } from "./failure.ts";
-import { FLAG_ANSWER, FLAG_DETACHED, goodbyeMeta, helloMeta, readFrameHeader } from "./frame.ts";
+import { FLAG_ANSWER, FLAG_DETACHED, FLAG_NEAR, goodbyeMeta, helloMeta, readFrameHeader } from "./frame.ts";
 import type { FrameHeader, HelloMeta } from "./frame.ts";
 import { CHUNK_BYTES, FRAME_HEADER_BYTES } from "./peer.ts";
 
@@ -26,6 +26,7 @@ interface Arriving<Message> {
  */
 export class FrameDecoder<Message> {
   readonly #accept: (meta: unknown, payloadBytes: number) => Message;
+  readonly #takeNear: (payloadBytes: number) => Uint8Array<ArrayBuffer>;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   /** What is being filled, and how far; a part is never empty. */
   #part: "header" | "meta" | "payload" = "header";
@@ -38,8 +39,13 @@ export class FrameDecoder<Message> {
   #chunked: Arriving<Message> | null = null;
   #refused = false;
 
-  constructor(accept: (meta: unknown, payloadBytes: number) => Message) {
+  /** `takeNear` gives a payload that is in no frame, once its message is accepted; it throws a Failure to refuse it. */
+  constructor(
+    accept: (meta: unknown, payloadBytes: number) => Message,
+    takeNear: (payloadBytes: number) => Uint8Array<ArrayBuffer> = noNear,
+  ) {
     this.#accept = accept;
+    this.#takeNear = takeNear;
   }
 
   /** Never throws, never keeps `bytes`. */
@@ -120,6 +126,7 @@ export class FrameDecoder<Message> {
   }
 
   #messageBegins(message: Message, header: FrameHeader): FrameEvent<Message> | null {
+    if (isNear(header)) return { type: "message", message, payload: this.#takeNear(header.payloadLength) };
     const arriving = { message, payload: new Uint8Array(header.payloadLength), received: 0 };
     if (header.payloadLength === 0) return { type: "message", message, payload: arriving.payload };
     if (hasChunks(header)) this.#chunked = arriving;
@@ -157,11 +164,23 @@ export class FrameDecoder<Message> {
   }
 }
 
+function noNear(): never {
+  throw new Failure(
+    "frame-flags",
+    "The peer has put a payload where this node does not look. The link was closed.",
+  );
+}
+
+function isNear({ flags }: FrameHeader): boolean {
+  return (flags & FLAG_NEAR) !== 0;
+}
+
 function isDetached({ flags }: FrameHeader): boolean {
   return (flags & FLAG_DETACHED) !== 0;
 }
 
 function hasChunks(header: FrameHeader): boolean {
+  if (isNear(header)) return false;
   return header.payloadLength > CHUNK_BYTES || (isDetached(header) && header.payloadLength > 0);
 }
 

@@ -120,6 +120,15 @@ export const unheardMessage = z.strictObject({
   ms: z.number().nonnegative().max(60_000),
 });
 export type UnheardMessage = z.infer<typeof unheardMessage>;
+/**
+ * Of two processes that share a folder in memory: large payloads of the sender may lie in its lane there from now
+ * on. Whoever reaches it says so, by its name; whoever does not is silent, and gets them as before.
+ */
+export const nearMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("near"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
+  z.strictObject({ type: z.literal("nearSeen"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
+]);
+export type NearMessage = z.infer<typeof nearMessage>;
 /** Bytes of a stage's state that are asked for at once. */
 export const STATE_PART_BYTES = 1024 * 1024;
 /** Values of a sum that travel in one message: every one has so many, but the last. */
@@ -201,6 +210,7 @@ export const peerMessage = z.discriminatedUnion("type", [
   ...upkeepMessage.options,
   windowMessage,
   unheardMessage,
+  ...nearMessage.options,
   ...replicaMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
@@ -213,10 +223,17 @@ export const peerMessage = z.discriminatedUnion("type", [
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
 /** What the stages say to each other. */
-export type StageMessage = Exclude<PeerMessage, BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage>;
+export type StageMessage = Exclude<
+  PeerMessage,
+  BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage | NearMessage
+>;
 
 export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
   return message.type === "direct" || message.type === "resume" || message.type === "received";
+}
+
+export function isNearMessage(message: PeerMessage): message is NearMessage {
+  return message.type === "near" || message.type === "nearSeen";
 }
 
 export function isBlobMessage(message: PeerMessage): message is BlobMessage {

@@ -19,7 +19,15 @@ import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
 import { watchStandstill } from "./limits/standstill.ts";
 import { Throttle } from "./limits/throttle.ts";
-import { Arrivals, dialable, LinkDesk, LinkStation, otherAddresses, Peers } from "./links/index.ts";
+import {
+  Arrivals,
+  dialable,
+  LinkDesk,
+  LinkStation,
+  NearFolder,
+  otherAddresses,
+  Peers,
+} from "./links/index.ts";
 import { ReplicaWeb } from "./replicas/index.ts";
 import { TrainingWorker } from "./worker.ts";
 import { DeclaredCountry } from "./limits/declared-country.ts";
@@ -100,6 +108,7 @@ async function start(
     access,
     folder,
     memoryFolder,
+    nearFolder,
     localBlobs,
     delegation,
     threads,
@@ -130,6 +139,7 @@ async function start(
     host: linkHost,
     signer,
     hyperdhtOff,
+    near: nearFolder === null ? null : new NearFolder(nearFolder),
     onLink: (link) => arrivals.add(link),
   });
   const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));

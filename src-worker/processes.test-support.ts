@@ -57,6 +57,7 @@ function startMessage(
     access: null,
     folder,
     memoryFolder: null,
+    nearFolder: null,
     localBlobs: null,
     threads: threads ?? 1,
     memoryBytes: null,

@@ -14,7 +14,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { withLock } from "../data-folder/lock.ts";
-import { leaveMemoryFolder, memoryFolder, removeMemoryOf } from "./memory-folder.ts";
+import {
+  leaveMemoryFolder,
+  leaveNearFolder,
+  memoryFolder,
+  nearFolder,
+  removeMemoryOf,
+} from "./memory-folder.ts";
 import { livingProcess, processHere } from "./process-identity.ts";
 
 const DAY_MS = 86_400_000;
@@ -57,6 +63,20 @@ describe.runIf(process.platform === "linux" && existsSync(PLACE))("a worker's fo
     writeFileSync(join(path, "slot"), "state");
     return path;
   };
+
+  it("has beside it one for what all workers of a daemon send each other, which is empty at every start and gone at the end", () => {
+    const shared = { place, uid, now: 0, self: HERE, lockWaitMs: 5_000, isAlive: () => null };
+    const home = dataFolder("home");
+    const states = left(home);
+    const near = nearFolder(home, shared) ?? "";
+    mkdirSync(join(near, "lane"));
+    writeFileSync(join(near, "lane", "0.payload"), "left by a process that was killed");
+    expect(nearFolder(home, shared)).toBe(near);
+    expect(readdirSync(near)).toEqual([]);
+    writeFileSync(join(near, "1.payload"), "");
+    leaveNearFolder(near);
+    expect([near, states].map((path) => existsSync(path))).toEqual([false, true]);
+  });
 
   it("is removed with whatever else lies in the same folder, and nothing beside it is", () => {
     const [first, second, other] = ["a", "a/b", "ab"].map((name) => left(dataFolder(name)));

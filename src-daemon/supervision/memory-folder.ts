@@ -74,6 +74,27 @@ export function memoryFolder(folder: string, shared: Shared | null = ofThisSyste
   }
 }
 
+/**
+ * The same for all workers of one daemon, the first of which has `folder`: what they send each other lies there until
+ * it is read, so what is found there is left over.
+ */
+export function nearFolder(folder: string, shared: Shared | null = ofThisSystem()): string | null {
+  const path = memoryFolder(join(folder, "near"), shared);
+  if (path !== null) clear(path);
+  return path;
+}
+
+/** All workers have ended. */
+export function leaveNearFolder(path: string): void {
+  clear(path);
+  leaveMemoryFolder(path);
+}
+
+function clear(path: string): void {
+  for (const name of existsSync(path) ? readdirSync(path) : [])
+    rmSync(join(path, name), { recursive: true, force: true });
+}
+
 /** Its worker has ended: an empty folder goes at once. What one that was killed has there waits for the next. */
 export function leaveMemoryFolder(path: string): void {
   const own = dirname(path);

@@ -14,7 +14,7 @@ import { ASIDE_MS, asideMs } from "../children/kept-child.ts";
 import { isRefusal } from "../children/restart.ts";
 import type { KeptState } from "../children/kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
-import { leaveMemoryFolder, memoryFolder } from "./memory-folder.ts";
+import { leaveMemoryFolder, leaveNearFolder, memoryFolder, nearFolder } from "./memory-folder.ts";
 import { OwnerLine } from "./owner-line.ts";
 import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
@@ -85,6 +85,7 @@ export class Supervisor {
   readonly #workers: readonly WorkerProcess[];
   readonly #line: OwnerLine;
   readonly #inMemory: string[] = [];
+  readonly #near: string | null;
   #limits: HeldLimits | null = null;
   #share: CoreShare | null = null;
   #memoryWatch: NodeJS.Timeout | undefined;
@@ -107,6 +108,8 @@ export class Supervisor {
       onState: (state) => options.events.onTraffic(state),
       now: () => performance.now(),
     });
+    const [first, second] = options.members;
+    this.#near = first === undefined || second === undefined ? null : nearFolder(first.folder);
     this.#workers = options.members.map((member) => this.#worker(member));
   }
 
@@ -203,6 +206,7 @@ export class Supervisor {
     clearInterval(this.#memoryWatch);
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
     for (const folder of this.#inMemory) leaveMemoryFolder(folder);
+    if (this.#near !== null) leaveNearFolder(this.#near);
     await this.#orchestrator?.stop(reason);
   }
 
@@ -242,7 +246,7 @@ export class Supervisor {
     if (inMemory !== null) this.#inMemory.push(inMemory);
     const sandbox = {
       read: localBlobs === undefined ? [] : [localBlobs],
-      write: [member.folder, ...(inMemory === null ? [] : [inMemory])],
+      write: [member.folder, inMemory, this.#near].filter((path) => path !== null),
     };
     const ports = this.#ports(member.name, WORKER, sandbox, member.environment);
     const isOwn = member === this.#options.members[0];
@@ -286,6 +290,7 @@ export class Supervisor {
         onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
       },
       inMemory,
+      this.#near,
     );
   }
 

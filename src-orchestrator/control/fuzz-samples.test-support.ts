@@ -167,6 +167,8 @@ export const PEER_MESSAGES: OneOfEach<PeerMessage> = {
     sha256: HEX,
     load,
   },
+  near: { type: "near", lane: "ab".repeat(16) },
+  nearSeen: { type: "nearSeen", lane: "ab".repeat(16) },
   blobAsk: { type: "blobAsk", id: 1, sha256: HEX, from: 0, length: 10 },
   blobPart: { type: "blobPart", id: 1 },
   blobNone: { type: "blobNone", id: 1 },

@@ -1,12 +1,18 @@
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
 import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
-import { encodeGoodbye, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
+import { encodeGoodbye, encodeNear, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { isBlobMessage, isUpkeepMessage, payloadRange, peerMessage } from "../../src-protocol/peer.ts";
-import type { PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
+import {
+  isBlobMessage,
+  isNearMessage,
+  isUpkeepMessage,
+  payloadRange,
+  peerMessage,
+} from "../../src-protocol/peer.ts";
+import type { NearMessage, PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
 import { EarlyBlobs } from "./early-blobs.ts";
@@ -16,6 +22,8 @@ import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import { ReceiveWindow, SendWindow } from "./link-window.ts";
+import { NearLanes } from "./near/near-lanes.ts";
+import type { NearFolder } from "./near/near-lanes.ts";
 import type {
   BlobHandler,
   CloseHandler,
@@ -43,15 +51,19 @@ export class FramedLink implements Link {
   readonly remoteKey: SessionKey;
   readonly #pipe: LinkPipe;
   readonly #clock: LinkClock;
-  readonly #decoder = new FrameDecoder((meta, payloadBytes) => {
-    if (payloadBytes > this.#mostPayloadBytes)
-      throw new Failure("peer-not-named", "A tensor came from a peer that no assignment names.");
-    return acceptMessage(meta, payloadBytes);
-  });
+  readonly #decoder = new FrameDecoder(
+    (meta, payloadBytes) => {
+      if (payloadBytes > this.#mostPayloadBytes)
+        throw new Failure("peer-not-named", "A tensor came from a peer that no assignment names.");
+      return acceptMessage(meta, payloadBytes);
+    },
+    (payloadBytes) => this.#near.take(payloadBytes),
+  );
   #mostPayloadBytes = Infinity;
   readonly #outbox = new LinkOutbox();
   readonly #inbox: LinkInbox;
   readonly #pulse: LinkPulse;
+  readonly #near: NearLanes;
   /** What the owner allows; null: it does not count. */
   #throttle: Throttle | null = null;
   /** Ends the wait for the turn to send a tensor's next part; null: it does not wait. */
@@ -75,8 +87,16 @@ export class FramedLink implements Link {
   #upkeepHandler: UpkeepHandler | null = null;
   #firstWord: UpkeepMessage | null = null;
 
-  constructor(remoteKey: SessionKey, pipe: LinkPipe, clock: LinkClock, timing: LinkTiming) {
+  /** `near`: where payloads lie that do not leave this computer; null: there is no such folder. */
+  constructor(
+    remoteKey: SessionKey,
+    pipe: LinkPipe,
+    clock: LinkClock,
+    timing: LinkTiming,
+    near: NearFolder | null = null,
+  ) {
     this.remoteKey = remoteKey;
+    this.#near = new NearLanes(pipe.path.kind === "this computer" ? near : null);
     this.#pipe = pipe;
     this.#clock = clock;
     this.#blobs = new EarlyBlobs(clock, ({ id }) => {
@@ -98,8 +118,8 @@ export class FramedLink implements Link {
 
   get stats(): LinkStats {
     return {
-      bytesSent: this.#bytesSent,
-      bytesReceived: this.#bytesReceived,
+      bytesSent: this.#bytesSent + this.#near.bytesSent,
+      bytesReceived: this.#bytesReceived + this.#near.bytesReceived,
       messagesSent: this.#messagesSent,
       messagesReceived: this.#messagesReceived,
       roundTripMs: this.#pulse.roundTripMs,
@@ -111,6 +131,11 @@ export class FramedLink implements Link {
   async send(message: PeerMessage, payload: Uint8Array = NO_PAYLOAD): Promise<void> {
     if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
     this.#sentAs = codecIn(message) ?? this.#sentAs;
+    if (this.#goesNear(message, payload)) {
+      const sent = this.#outbox.addFrame(encodeNear(message, payload.byteLength));
+      this.#pump();
+      return await sent;
+    }
     const pieceBytes = Math.min(this.#throttle?.up.pieceBytes ?? Infinity, this.#sendWindow.pieceBytes);
     const sent = this.#outbox.add(message, payload, pieceBytes);
     this.#pump();
@@ -183,6 +208,15 @@ export class FramedLink implements Link {
 
   close(reason: string): void {
     this.#end(reason.slice(0, GOODBYE_REASON_LIMIT), "self");
+  }
+
+  /** Payloads keep their order: none overtakes one that is still in frames. What a third worker could change has its digest with it. */
+  #goesNear(message: PeerMessage, payload: Uint8Array): boolean {
+    if (message.type !== "tensor" && message.type !== "sum" && message.type !== "total") return false;
+    if (!this.#near.isFor(payload.byteLength)) return false;
+    const news = this.#near.news();
+    if (news !== null) this.send(news).catch(() => undefined);
+    return !this.#outbox.hasBulk && this.#near.put(payload);
   }
 
   #pump(): void {
@@ -284,10 +318,16 @@ export class FramedLink implements Link {
     if (message.type === "window") {
       this.#sendWindow.hear(message);
       this.#pump();
-    } else if (message.type === "unheard") this.#pulse.unheard(message.ms);
+    } else if (isNearMessage(message)) this.#hearNear(message);
+    else if (message.type === "unheard") this.#pulse.unheard(message.ms);
     else if (isBlobMessage(message)) this.#blobs.hear(message, payload);
     else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
+  }
+
+  #hearNear(message: NearMessage): void {
+    const answer = this.#near.hear(message);
+    if (answer !== null) this.send(answer).catch(() => undefined);
   }
 
   #upkeep(message: UpkeepMessage): void {
@@ -322,6 +362,8 @@ export class FramedLink implements Link {
     this.#closedFor = reason;
     this.#pulse.stop();
     this.#blobs.stop();
+    this.#near.close();
+    if (this.#near.hasLane) this.#clock.after(GOODBYE_GRACE_MS, () => this.#near.leave());
     this.#cancelTurn?.();
     this.#cancelRest?.();
     this.#inbox.stop();

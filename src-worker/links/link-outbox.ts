@@ -36,10 +36,16 @@ export class LinkOutbox {
   /** Rejects with frame-length when over a limit. */
   add(message: PeerMessage, payload: Uint8Array, pieceBytes?: number): Promise<void> {
     const frames = encodeMessage(message, payload, pieceBytes);
-    return new Promise((resolve, reject) => {
-      const lane = payload.byteLength === 0 ? this.#small : this.#tensors;
-      lane.push({ frames, next: 0, resolve, reject });
-    });
+    return this.#wait(payload.byteLength === 0 ? this.#small : this.#tensors, frames);
+  }
+
+  /** Of a message whose payload is not sent. */
+  addFrame(frame: FramePieces): Promise<void> {
+    return this.#wait(this.#small, [frame]);
+  }
+
+  #wait(lane: Parcel[], frames: readonly FramePieces[]): Promise<void> {
+    return new Promise((resolve, reject) => void lane.push({ frames, next: 0, resolve, reject }));
   }
 
   /** Asks the peer for a sign of life, unless the last question is still waiting to leave. */

@@ -12,6 +12,7 @@ import type { Won } from "./dialling/dial-race.ts";
 import type { DhtNode, OwnRouter } from "./hyperdht/dht-node.ts";
 import { systemClock } from "./link-clock.ts";
 import type { Link } from "./link.ts";
+import type { NearFolder } from "./near/near-lanes.ts";
 import { dialThroughRelay, takeThroughRelay } from "./relay/relayed-link.ts";
 import { dialTls, listenForLinks } from "./tls/tls-link.ts";
 import type { LinkListener } from "./tls/tls-link.ts";
@@ -21,6 +22,8 @@ export interface StationOptions {
   readonly signer: SessionSigner;
   /** Why HyperDHT is not to be used on this computer; null: it may. */
   readonly hyperdhtOff: string | null;
+  /** Where payloads to other workers of this computer may lie; null: there is no such folder. */
+  readonly near?: NearFolder | null;
   /** A peer has dialled and proved its key. */
   readonly onLink: (link: Link) => void;
 }
@@ -49,8 +52,8 @@ export class LinkStation {
 
   /** Rejects with link-listen. */
   static async open(options: StationOptions): Promise<LinkStation> {
-    const { host, signer, onLink } = options;
-    return new LinkStation(options, await listenForLinks({ host, port: 0, signer, onLink }));
+    const { host, signer, near = null, onLink } = options;
+    return new LinkStation(options, await listenForLinks({ host, port: 0, signer, near, onLink }));
   }
 
   get address(): LinkAddress {
@@ -170,11 +173,11 @@ export class LinkStation {
   }
 
   #dialBy(road: Road, peer: SessionKey, signal: AbortSignal): Promise<Candidate> {
-    const { signer } = this.#options;
+    const { signer, near = null } = this.#options;
     const relay = this.#services?.byteRelay?.address;
     switch (road.by) {
       case "tls":
-        return dialTls({ address: road.address, expect: peer, timeoutMs: ROAD_MS, signal, signer });
+        return dialTls({ address: road.address, expect: peer, timeoutMs: ROAD_MS, signal, signer, near });
       case "hyperdht":
         if (this.#dht !== null) return this.#dht.dial(peer, signal);
         break;

@@ -1,8 +1,11 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { connect as connectTcp, createServer as createTcpServer } from "node:net";
 import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -24,6 +27,7 @@ import {
 } from "../link-conformance.ts";
 import { sayHello } from "./link-greeting.ts";
 import type { Link, LinkTiming } from "../link.ts";
+import { NearFolder } from "../near/near-lanes.ts";
 import { dialLink, listenForLinks } from "./tls-link.ts";
 import type { DialOptions, ListenOptions } from "./tls-link.ts";
 
@@ -195,6 +199,72 @@ describe("who the peer is", () => {
 });
 
 describe("dialling", () => {
+  /** Two links over one folder in memory that have found out that they share it. */
+  async function nearPair(): Promise<{ a: Link; b: Link; folder: string }> {
+    const folder = mkdtempSync(join(tmpdir(), "tah-near-"));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const { address, links } = await listen({ near: new NearFolder(folder) });
+    const a = await dial(address, { near: new NearFolder(folder) });
+    await until(() => links.length === 1);
+    const [b] = links as [Link];
+    const first = collect(b, 1);
+    await a.send(tensor(0), new Uint8Array(40_000));
+    await first;
+    // By its second tensor the answer has come: both are read in the order in which they were sent.
+    const second = collect(a, 1);
+    await b.send(tensor(0), new Uint8Array(100));
+    await second;
+    return { a, b, folder };
+  }
+
+  test("on one computer large tensors lie in memory that both reach, in their order among all others", async () => {
+    const { a, b, folder } = await nearPair();
+    const sizes = [400_000, 100, 300_000, 4 * 2 ** 20, 4 * 2 ** 20, 4 * 2 ** 20, 40_000];
+    const heard = collect(b, sizes.length);
+    const before = a.stats.bytesSent;
+    for (const [i, size] of sizes.entries()) void a.send(tensor(i), new Uint8Array(size).fill(i + 1));
+    const [lane = ""] = readdirSync(folder);
+    // As much as may wait there; the rest is in frames.
+    expect(readdirSync(join(folder, lane)).length).toBeGreaterThan(0);
+    const seen = (await heard).map(([, payload]) => [payload.byteLength, payload[0], payload.at(-1)]);
+    expect(seen).toEqual(sizes.map((size, i) => [size, i + 1, i + 1]));
+    expect(readdirSync(join(folder, lane))).toEqual([]);
+    expect(a.stats.bytesSent - before).toBeGreaterThan(sizes.reduce((sum, size) => sum + size));
+  });
+
+  test("what lies there when its sender closes is still heard, and then nothing is left of it", async () => {
+    const { a, b, folder } = await nearPair();
+    const heard = collect(b, 3);
+    const gone = closed(b);
+    const sent = [1, 2, 3].map((i) => a.send(tensor(i), new Uint8Array(40_000).fill(i)));
+    a.close("over");
+    // It is too late to hear that they have left; that they have is what is shown here.
+    await Promise.allSettled(sent);
+    expect((await heard).map(([, payload]) => payload[0])).toEqual([1, 2, 3]);
+    expect(await gone).toBe("over");
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("what was changed in that memory ends the path as a cut does, and the next one goes without it", async () => {
+    const { a, b, folder } = await nearPair();
+    const reasons = Promise.all([closed(a), closed(b)]);
+    const [lane = ""] = readdirSync(folder);
+    a.send(tensor(1), new Uint8Array(40_000)).catch(() => undefined);
+    truncateSync(join(folder, lane, "0.payload"), 10);
+    for (const reason of await reasons) expect(reason).toMatch(/^link-lost: /);
+  });
+
+  test("a worker that reaches no such folder gets everything in frames", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah-near-"));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const { address, links } = await listen();
+    const a = await dial(address, { near: new NearFolder(folder) });
+    await until(() => links.length === 1);
+    const heard = collect((links as [Link])[0], 3);
+    for (const i of [0, 1, 2]) await a.send(tensor(i), new Uint8Array(40_000).fill(i));
+    expect((await heard).map(([, payload]) => payload[0])).toEqual([0, 1, 2]);
+  });
+
   test("an address where nobody listens is refused at once", async () => {
     const server = createTcpServer();
     const address = await portOf(server);

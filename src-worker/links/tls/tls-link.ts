@@ -15,6 +15,7 @@ import { hearHello, sayHello } from "./link-greeting.ts";
 import { SocketPipe } from "./link-socket-pipe.ts";
 import { LINK_TIMING } from "../link.ts";
 import type { Link, LinkTiming } from "../link.ts";
+import type { NearFolder } from "../near/near-lanes.ts";
 
 /** How long a stranger may take from connecting to a verified hello. */
 const GREETING_MS = 5_000;
@@ -30,6 +31,7 @@ export interface ListenOptions {
   readonly signer: SessionSigner;
   /** The peer has proved `link.remoteKey`; whether it is welcome is the caller's to decide. */
   readonly onLink: (link: Link) => void;
+  readonly near?: NearFolder | null;
   readonly greetingMs?: number;
   readonly halfOpenLimit?: number;
   readonly clock?: LinkClock;
@@ -71,7 +73,7 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
       const remoteKey = await hearHello(socket, "dialer");
       sayHello(socket, "listener", options.signer);
       door.proved(socket);
-      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing));
+      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing, options.near));
     } catch (error) {
       refuse(socket, error, clock);
     }
@@ -96,6 +98,7 @@ export interface DialOptions {
   /** From dialling to a verified hello. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  readonly near?: NearFolder | null;
   readonly clock?: LinkClock;
   readonly timing?: LinkTiming;
 }
@@ -135,7 +138,13 @@ export async function dialTls(options: DialOptions): Promise<Candidate> {
 export async function candidateOn(
   socket: TLSSocket,
   where: string,
-  { signer, expect, clock = systemClock, timing = LINK_TIMING }: Omit<DialOptions, "address" | "timeoutMs">,
+  {
+    signer,
+    expect,
+    near,
+    clock = systemClock,
+    timing = LINK_TIMING,
+  }: Omit<DialOptions, "address" | "timeoutMs">,
   over: () => void,
   through: "relay" | "nothing" = "nothing",
 ): Promise<Candidate> {
@@ -163,7 +172,7 @@ export async function candidateOn(
           );
         }
         over();
-        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing);
+        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing, near);
       } catch (error) {
         throw failed(error);
       }

@@ -1,0 +1,98 @@
+import { Failure } from "../../../src-protocol/failure.ts";
+import type { NearMessage } from "../../../src-protocol/peer.ts";
+import { LEAST_NEAR_BYTES, NearReceiver, NearSender } from "./near-lane.ts";
+
+/** A folder in memory that this process has in common with other workers of this computer. */
+export class NearFolder {
+  readonly path: string;
+  /** Something in it could not be read: no link uses it any more. */
+  isBroken = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+}
+
+/** Both lanes of one link. What they are for is said in near-lane.ts. */
+export class NearLanes {
+  readonly #folder: NearFolder | null;
+  #sender: NearSender | null = null;
+  #isSeen = false;
+  #receiver: NearReceiver | null = null;
+  #isClosed = false;
+  bytesSent = 0;
+  bytesReceived = 0;
+
+  /** @param folder null: there are no lanes */
+  constructor(folder: NearFolder | null) {
+    this.#folder = folder;
+  }
+
+  /** There is a lane of this side. */
+  get hasLane(): boolean {
+    return this.#sender !== null;
+  }
+
+  /** Whether a payload of this size goes by the lane, if it can. */
+  isFor(bytes: number): boolean {
+    return bytes >= LEAST_NEAR_BYTES && this.#folder?.isBroken === false && !this.#isClosed;
+  }
+
+  /** What the peer is to be told, once: this side has a lane. */
+  news(): NearMessage | null {
+    if (this.#folder === null || this.#sender !== null) return null;
+    try {
+      this.#sender = new NearSender(this.#folder.path);
+    } catch {
+      this.#folder.isBroken = true;
+      return null;
+    }
+    return { type: "near", lane: this.#sender.name };
+  }
+
+  /** Whether it lies there for the peer; no: it is to be sent. */
+  put(payload: Uint8Array): boolean {
+    if (!this.#isSeen || this.#isClosed || this.#sender?.put(payload) !== true) return false;
+    this.bytesSent += payload.byteLength;
+    return true;
+  }
+
+  /** @returns what is to be answered; null: nothing */
+  hear(message: NearMessage): NearMessage | null {
+    if (message.type === "nearSeen") {
+      this.#isSeen ||= message.lane === this.#sender?.name;
+      return null;
+    }
+    if (this.#folder === null || this.#folder.isBroken || this.#receiver !== null) return null;
+    this.#receiver = NearReceiver.open(this.#folder.path, message.lane);
+    return this.#receiver === null ? null : { type: "nearSeen", lane: message.lane };
+  }
+
+  /** The payload of a message that has come. Throws link-lost: the link goes on over another path, without lanes. */
+  take(bytes: number): Uint8Array<ArrayBuffer> {
+    try {
+      if (this.#receiver === null) throw new Error("the peer has named no lane that this worker reaches");
+      const payload = this.#receiver.take(bytes);
+      this.bytesReceived += bytes;
+      return payload;
+    } catch (cause) {
+      if (this.#folder !== null && !this.#isClosed) this.#folder.isBroken = true;
+      throw new Failure(
+        "link-lost",
+        "What another worker of this computer has put into memory for this one cannot be read.",
+        { cause },
+      );
+    }
+  }
+
+  /** Nothing is put or taken any more. What was put before, the peer may still read, until `leave`. */
+  close(): void {
+    this.#isClosed = true;
+    this.#receiver?.close();
+  }
+
+  /** The peer has had its time; mostly it has removed the lane itself. */
+  leave(): void {
+    this.#sender?.close();
+  }
+}
