@@ -75,7 +75,7 @@ export class ReplicaNetwork {
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
   readonly #script: string;
-  readonly #nearFolder: string | null;
+  #nearFolder: string | null;
   readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
@@ -142,8 +142,9 @@ export class ReplicaNetwork {
     });
   }
 
-  /** Everybody hears of the others at the addresses of proxies. */
+  /** Everybody hears of the others at the addresses of proxies, and all that they send passes there, as between homes. */
   async #proxy(): Promise<void> {
+    this.#nearFolder = null;
     const open = async (): Promise<void> => {
       const proxy = await LinkProxy.open();
       this.#opened.push(proxy);
