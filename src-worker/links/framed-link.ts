@@ -22,7 +22,7 @@ import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import { ReceiveWindow, SendWindow } from "./link-window.ts";
-import { NearLanes } from "./near/near-lanes.ts";
+import { LANE_KEPT_MS, NearLanes } from "./near/near-lanes.ts";
 import type { NearFolder } from "./near/near-lanes.ts";
 import type {
   BlobHandler,
@@ -363,7 +363,7 @@ export class FramedLink implements Link {
     this.#pulse.stop();
     this.#blobs.stop();
     this.#near.close();
-    if (this.#near.hasLane) this.#clock.after(GOODBYE_GRACE_MS, () => this.#near.leave());
+    if (this.#near.hasLane) this.#clock.after(LANE_KEPT_MS, () => this.#near.leave());
     this.#cancelTurn?.();
     this.#cancelRest?.();
     this.#inbox.stop();

@@ -2,14 +2,27 @@ import { Failure } from "../../../src-protocol/failure.ts";
 import type { NearMessage } from "../../../src-protocol/peer.ts";
 import { LEAST_NEAR_BYTES, NearReceiver, NearSender } from "./near-lane.ts";
 
+/** More than a process that ended in the wrong moment explains. */
+const MOST_FAULTS = 3;
+/** A busy computer may read a link's last payloads late. */
+export const LANE_KEPT_MS = 30_000;
+
 /** A folder in memory that this process has in common with other workers of this computer. */
 export class NearFolder {
   readonly path: string;
-  /** Something in it could not be read: no link uses it any more. */
-  isBroken = false;
+  #faults = 0;
 
   constructor(path: string) {
     this.path = path;
+  }
+
+  /** What should lie there could not be read, again and again: no link uses it any more. */
+  get isBroken(): boolean {
+    return this.#faults >= MOST_FAULTS;
+  }
+
+  fault(): void {
+    this.#faults += 1;
   }
 }
 
@@ -44,7 +57,7 @@ export class NearLanes {
     try {
       this.#sender = new NearSender(this.#folder.path);
     } catch {
-      this.#folder.isBroken = true;
+      this.#folder.fault();
       return null;
     }
     return { type: "near", lane: this.#sender.name };
@@ -68,7 +81,7 @@ export class NearLanes {
     return this.#receiver === null ? null : { type: "nearSeen", lane: message.lane };
   }
 
-  /** The payload of a message that has come. Throws link-lost: the link goes on over another path, without lanes. */
+  /** The payload of a message that has come. Throws link-lost: the link goes on over another path, after some faults without lanes. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
     try {
       if (this.#receiver === null) throw new Error("the peer has named no lane that this worker reaches");
@@ -76,7 +89,7 @@ export class NearLanes {
       this.bytesReceived += bytes;
       return payload;
     } catch (cause) {
-      if (this.#folder !== null && !this.#isClosed) this.#folder.isBroken = true;
+      if (!this.#isClosed) this.#folder?.fault();
       throw new Failure(
         "link-lost",
         "What another worker of this computer has put into memory for this one cannot be read.",
