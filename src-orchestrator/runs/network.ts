@@ -25,6 +25,7 @@ import type {
   SavedStep,
 } from "./network-state.ts";
 import { weigh } from "./proof.ts";
+import { toldOnce } from "./told-once.ts";
 import {
   checkpoint,
   checkpointDue,
@@ -63,32 +64,6 @@ export function apply(
   const effects: Effect[] = [];
   const next = handle(event, state, effects);
   return { state: next, effects: toldOnce(effects) };
-}
-
-/**
- * Who is near is said once to each, as it is in the end: links that are wanted again a moment later would be ended
- * and dialled anew. It is said where it was first, so that it is known when work comes.
- */
-function toldOnce(effects: readonly Effect[]): readonly Effect[] {
-  const last = new Map<string, Effect>();
-  for (const effect of effects) {
-    const about = membersToldIn(effect);
-    if (about !== null) last.set(about, effect);
-  }
-  return effects.flatMap((effect) => {
-    const about = membersToldIn(effect);
-    if (about === null) return [effect];
-    const newest = last.get(about);
-    last.delete(about);
-    return newest ?? [];
-  });
-}
-
-/** To whom, and of which pipeline; null: it is something else. */
-function membersToldIn(effect: Effect): string | null {
-  return effect.type === "send" && effect.message.type === "members"
-    ? `${effect.to} ${effect.message.generation}`
-    : null;
 }
 
 function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
