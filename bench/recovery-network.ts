@@ -1,13 +1,13 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/children/child.ts";
-import { memoryFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
+import { memoryFolder, nearFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
 import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
 import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
@@ -100,10 +100,12 @@ export class ReplicaNetwork {
   ) {
     this.#signal = signal;
     this.#mayLie = mayLie;
-    this.#script = mayLie ? WORKER_SOURCES : workerBundle(daemonScript());
+    const bundle = workerBundle(daemonScript());
+    // Where it cannot be made the daemon starts its workers from their sources, too.
+    this.#script = mayLie || !existsSync(bundle) ? WORKER_SOURCES : bundle;
     this.#ahead = ahead;
     this.#folder = folder;
-    this.#nearFolder = memoryFolder(join(folder, "near"));
+    this.#nearFolder = nearFolder(folder);
     this.spec = spec;
     this.#replicas = replicas;
     this.#orchestrator = orchestrator;
