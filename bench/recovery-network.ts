@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/children/child.ts";
-import { memoryFolder, nearFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
+import { memoryFolder, laneFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
 import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
 import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
@@ -75,7 +75,7 @@ export class ReplicaNetwork {
   #points: HistoryPoint[] = [];
   readonly #mayLie: boolean;
   readonly #script: string;
-  #nearFolder: string | null;
+  #laneFolder: string | null;
   readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
@@ -105,7 +105,7 @@ export class ReplicaNetwork {
     this.#script = mayLie || !existsSync(bundle) ? WORKER_SOURCES : bundle;
     this.#ahead = ahead;
     this.#folder = folder;
-    this.#nearFolder = nearFolder(folder);
+    this.#laneFolder = laneFolder(folder);
     this.spec = spec;
     this.#replicas = replicas;
     this.#orchestrator = orchestrator;
@@ -146,7 +146,7 @@ export class ReplicaNetwork {
 
   /** Everybody hears of the others at the addresses of proxies, and all that they send passes there, as between homes. */
   async #proxy(): Promise<void> {
-    this.#nearFolder = null;
+    this.#laneFolder = null;
     const open = async (): Promise<void> => {
       const proxy = await LinkProxy.open();
       this.#opened.push(proxy);
@@ -365,7 +365,7 @@ export class ReplicaNetwork {
         access: null,
         folder,
         memoryFolder: memoryFolder(folder),
-        nearFolder: this.#nearFolder,
+        laneFolder: this.#laneFolder,
         localBlobs: null,
         // As long as the daemon's own: an hour that passes at once is within it.
         delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),

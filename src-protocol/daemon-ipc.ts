@@ -60,7 +60,7 @@ export const daemonToWorker = z.discriminatedUnion("type", [
     /** In a file system that lies in memory: the newest states, which outlive the process; null: there is none. */
     memoryFolder: z.string().nullable(),
     /** In such a file system, of all workers of this daemon: large payloads between them lie there until they are read; null: there is none. */
-    nearFolder: z.string().nullable(),
+    laneFolder: z.string().nullable(),
     /** The folder of blobs of a network on this computer, to be read where they lie; null: it is elsewhere. */
     localBlobs: z.string().nullable(),
     delegation,

@@ -1,6 +1,13 @@
 import type { z } from "zod";
 import { Failure } from "./failure.ts";
-import { FLAG_ANSWER, FLAG_DETACHED, FLAG_NEAR, goodbyeMeta, helloMeta, readFrameHeader } from "./frame.ts";
+import {
+  FLAG_ANSWER,
+  FLAG_DETACHED,
+  FLAG_IN_LANE,
+  goodbyeMeta,
+  helloMeta,
+  readFrameHeader,
+} from "./frame.ts";
 import type { FrameHeader, HelloMeta } from "./frame.ts";
 import { CHUNK_BYTES, FRAME_HEADER_BYTES } from "./peer.ts";
 
@@ -26,7 +33,7 @@ interface Arriving<Message> {
  */
 export class FrameDecoder<Message> {
   readonly #accept: (meta: unknown, payloadBytes: number) => Message;
-  readonly #takeNear: (payloadBytes: number) => Uint8Array<ArrayBuffer>;
+  readonly #takeFromLane: (payloadBytes: number) => Uint8Array<ArrayBuffer>;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   /** What is being filled, and how far; a part is never empty. */
   #part: "header" | "meta" | "payload" = "header";
@@ -39,13 +46,13 @@ export class FrameDecoder<Message> {
   #chunked: Arriving<Message> | null = null;
   #refused = false;
 
-  /** `takeNear` gives a payload that is in no frame, once its message is accepted; it throws a Failure to refuse it. */
+  /** `takeFromLane` gives a payload that is in no frame, once its message is accepted; it throws a Failure to refuse it. */
   constructor(
     accept: (meta: unknown, payloadBytes: number) => Message,
-    takeNear: (payloadBytes: number) => Uint8Array<ArrayBuffer> = noNear,
+    takeFromLane: (payloadBytes: number) => Uint8Array<ArrayBuffer> = noLane,
   ) {
     this.#accept = accept;
-    this.#takeNear = takeNear;
+    this.#takeFromLane = takeFromLane;
   }
 
   /** Never throws, never keeps `bytes`. */
@@ -126,7 +133,8 @@ export class FrameDecoder<Message> {
   }
 
   #messageBegins(message: Message, header: FrameHeader): FrameEvent<Message> | null {
-    if (isNear(header)) return { type: "message", message, payload: this.#takeNear(header.payloadLength) };
+    if (isInLane(header))
+      return { type: "message", message, payload: this.#takeFromLane(header.payloadLength) };
     const arriving = { message, payload: new Uint8Array(header.payloadLength), received: 0 };
     if (header.payloadLength === 0) return { type: "message", message, payload: arriving.payload };
     if (hasChunks(header)) this.#chunked = arriving;
@@ -164,15 +172,15 @@ export class FrameDecoder<Message> {
   }
 }
 
-function noNear(): never {
+function noLane(): never {
   throw new Failure(
     "frame-flags",
     "The peer has put a payload where this node does not look. The link was closed.",
   );
 }
 
-function isNear({ flags }: FrameHeader): boolean {
-  return (flags & FLAG_NEAR) !== 0;
+function isInLane({ flags }: FrameHeader): boolean {
+  return (flags & FLAG_IN_LANE) !== 0;
 }
 
 function isDetached({ flags }: FrameHeader): boolean {
@@ -180,7 +188,7 @@ function isDetached({ flags }: FrameHeader): boolean {
 }
 
 function hasChunks(header: FrameHeader): boolean {
-  if (isNear(header)) return false;
+  if (isInLane(header)) return false;
   return header.payloadLength > CHUNK_BYTES || (isDetached(header) && header.payloadLength > 0);
 }
 

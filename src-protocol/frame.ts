@@ -18,8 +18,9 @@ import {
  * little-endian. A `message` frame's payloadLength is that of the whole message; of it, the frame
  * itself carries the first min(payloadLength, CHUNK_BYTES) bytes, and `chunk` frames the rest; with
  * the flag `detached` it carries none, and all of it comes in chunks as small as the sender's line
- * wants them; with `near` none comes at all, for it lies in memory that both can reach. Only one message may have chunks outstanding; frames without chunks may come between
- * them. That is how a heartbeat or a receipt overtakes a tensor, and why a peer can make us hold one
+ * wants them; with `inLane` none comes at all, for it lies in memory that both can reach. Only one
+ * message may have chunks outstanding; frames without chunks may come between them. That is how a
+ * heartbeat or a receipt overtakes a tensor, and why a peer can make us hold one
  * tensor only.
  */
 interface FrameRule {
@@ -34,8 +35,8 @@ interface FrameRule {
 export const FLAG_ANSWER = 1;
 /** Message flag: its payload comes in chunks from the first byte on. */
 export const FLAG_DETACHED = 2;
-/** Message flag: its payload lies in the sender's lane (`near` message), and is in no frame. */
-export const FLAG_NEAR = 4;
+/** Message flag: its payload lies in the sender's lane (`lane` message), and is in no frame. */
+export const FLAG_IN_LANE = 4;
 
 // SECURITY: these limits are checked before anything is allocated; `hello` is all that a stranger may send.
 const FRAME_RULES = {
@@ -43,7 +44,7 @@ const FRAME_RULES = {
   heartbeat: { code: 2, flags: FLAG_ANSWER, metaBytes: [0, 0], payloadBytes: [0, 0] },
   message: {
     code: 3,
-    flags: FLAG_DETACHED | FLAG_NEAR,
+    flags: FLAG_DETACHED | FLAG_IN_LANE,
     metaBytes: [2, META_LIMIT_BYTES],
     payloadBytes: [0, PAYLOAD_LIMIT_BYTES],
   },
@@ -161,8 +162,8 @@ export function encodeMessage(meta: object, payload: Uint8Array, pieceBytes = CH
 }
 
 /** The one frame of a message whose payload lies in the sender's lane. Throws as `encodeMessage`. */
-export function encodeNear(meta: object, payloadBytes: number): FramePieces {
-  return [encodeHead("message", FLAG_NEAR, meta, payloadBytes)];
+export function encodeInLane(meta: object, payloadBytes: number): FramePieces {
+  return [encodeHead("message", FLAG_IN_LANE, meta, payloadBytes)];
 }
 
 function encodeHead(

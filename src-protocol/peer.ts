@@ -124,11 +124,11 @@ export type UnheardMessage = z.infer<typeof unheardMessage>;
  * Of two processes that share a folder in memory: large payloads of the sender may lie in its lane there from now
  * on. Whoever reaches it says so, by its name; whoever does not is silent, and gets them as before.
  */
-export const nearMessage = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("near"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
-  z.strictObject({ type: z.literal("nearSeen"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
+export const laneMessage = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("lane"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
+  z.strictObject({ type: z.literal("laneSeen"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
 ]);
-export type NearMessage = z.infer<typeof nearMessage>;
+export type LaneMessage = z.infer<typeof laneMessage>;
 /** Bytes of a stage's state that are asked for at once. */
 export const STATE_PART_BYTES = 1024 * 1024;
 /** Values of a sum that travel in one message: every one has so many, but the last. */
@@ -210,7 +210,7 @@ export const peerMessage = z.discriminatedUnion("type", [
   ...upkeepMessage.options,
   windowMessage,
   unheardMessage,
-  ...nearMessage.options,
+  ...laneMessage.options,
   ...replicaMessage.options,
   /** The worker asks a peer that used its output to counter-sign. */
   z.strictObject({ type: z.literal("receipt"), body: receiptBody, workerSignature: ed25519Signature }),
@@ -225,15 +225,15 @@ export type PeerMessage = z.infer<typeof peerMessage>;
 /** What the stages say to each other. */
 export type StageMessage = Exclude<
   PeerMessage,
-  BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage | NearMessage
+  BlobMessage | UpkeepMessage | WindowMessage | UnheardMessage | LaneMessage
 >;
 
 export function isUpkeepMessage(message: PeerMessage): message is UpkeepMessage {
   return message.type === "direct" || message.type === "resume" || message.type === "received";
 }
 
-export function isNearMessage(message: PeerMessage): message is NearMessage {
-  return message.type === "near" || message.type === "nearSeen";
+export function isLaneMessage(message: PeerMessage): message is LaneMessage {
+  return message.type === "lane" || message.type === "laneSeen";
 }
 
 export function isBlobMessage(message: PeerMessage): message is BlobMessage {

@@ -24,7 +24,7 @@ import {
   dialable,
   LinkDesk,
   LinkStation,
-  NearFolder,
+  LaneFolder,
   otherAddresses,
   Peers,
 } from "./links/index.ts";
@@ -108,7 +108,7 @@ async function start(
     access,
     folder,
     memoryFolder,
-    nearFolder,
+    laneFolder,
     localBlobs,
     delegation,
     threads,
@@ -139,7 +139,7 @@ async function start(
     host: linkHost,
     signer,
     hyperdhtOff,
-    near: nearFolder === null ? null : new NearFolder(nearFolder),
+    laneFolder: laneFolder === null ? null : new LaneFolder(laneFolder),
     onLink: (link) => arrivals.add(link),
   });
   const files = ["models", "corpus", "checkpoints"].map((name) => join(folder, name));

@@ -57,7 +57,7 @@ function startMessage(
     access: null,
     folder,
     memoryFolder: null,
-    nearFolder: null,
+    laneFolder: null,
     localBlobs: null,
     threads: threads ?? 1,
     memoryBytes: null,

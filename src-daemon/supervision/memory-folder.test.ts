@@ -16,9 +16,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { withLock } from "../data-folder/lock.ts";
 import {
   leaveMemoryFolder,
-  leaveNearFolder,
+  leaveLaneFolder,
   memoryFolder,
-  nearFolder,
+  laneFolder,
   removeMemoryOf,
 } from "./memory-folder.ts";
 import { livingProcess, processHere } from "./process-identity.ts";
@@ -68,14 +68,14 @@ describe.runIf(process.platform === "linux" && existsSync(PLACE))("a worker's fo
     const shared = { place, uid, now: 0, self: HERE, lockWaitMs: 5_000, isAlive: () => null };
     const home = dataFolder("home");
     const states = left(home);
-    const near = nearFolder(home, shared) ?? "";
-    mkdirSync(join(near, "lane"));
-    writeFileSync(join(near, "lane", "0.payload"), "left by a process that was killed");
-    expect(nearFolder(home, shared)).toBe(near);
-    expect(readdirSync(near)).toEqual([]);
-    writeFileSync(join(near, "1.payload"), "");
-    leaveNearFolder(near);
-    expect([near, states].map((path) => existsSync(path))).toEqual([false, true]);
+    const lanes = laneFolder(home, shared) ?? "";
+    mkdirSync(join(lanes, "lane"));
+    writeFileSync(join(lanes, "lane", "0.payload"), "left by a process that was killed");
+    expect(laneFolder(home, shared)).toBe(lanes);
+    expect(readdirSync(lanes)).toEqual([]);
+    writeFileSync(join(lanes, "1.payload"), "");
+    leaveLaneFolder(lanes);
+    expect([lanes, states].map((path) => existsSync(path))).toEqual([false, true]);
   });
 
   it("is removed with whatever else lies in the same folder, and nothing beside it is", () => {

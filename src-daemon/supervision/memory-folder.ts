@@ -78,14 +78,14 @@ export function memoryFolder(folder: string, shared: Shared | null = ofThisSyste
  * The same for all workers of one daemon, the first of which has `folder`: what they send each other lies there until
  * it is read, so what is found there is left over.
  */
-export function nearFolder(folder: string, shared: Shared | null = ofThisSystem()): string | null {
-  const path = memoryFolder(join(folder, "near"), shared);
+export function laneFolder(folder: string, shared: Shared | null = ofThisSystem()): string | null {
+  const path = memoryFolder(join(folder, "lanes"), shared);
   if (path !== null) clear(path);
   return path;
 }
 
 /** All workers have ended. */
-export function leaveNearFolder(path: string): void {
+export function leaveLaneFolder(path: string): void {
   clear(path);
   leaveMemoryFolder(path);
 }

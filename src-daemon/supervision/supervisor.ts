@@ -14,7 +14,7 @@ import { ASIDE_MS, asideMs } from "../children/kept-child.ts";
 import { isRefusal } from "../children/restart.ts";
 import type { KeptState } from "../children/kept-child.ts";
 import type { Log } from "../data-folder/log-file.ts";
-import { leaveMemoryFolder, leaveNearFolder, memoryFolder, nearFolder } from "./memory-folder.ts";
+import { leaveMemoryFolder, leaveLaneFolder, memoryFolder, laneFolder } from "./memory-folder.ts";
 import { OwnerLine } from "./owner-line.ts";
 import { OrchestratorProcess } from "./orchestrator-process.ts";
 import type { OrchestratorSettings } from "./orchestrator-process.ts";
@@ -85,7 +85,7 @@ export class Supervisor {
   readonly #workers: readonly WorkerProcess[];
   readonly #line: OwnerLine;
   readonly #inMemory: string[] = [];
-  readonly #near: string | null;
+  readonly #laneFolder: string | null;
   #limits: HeldLimits | null = null;
   #share: CoreShare | null = null;
   #memoryWatch: NodeJS.Timeout | undefined;
@@ -109,7 +109,7 @@ export class Supervisor {
       now: () => performance.now(),
     });
     const [first, second] = options.members;
-    this.#near = first === undefined || second === undefined ? null : nearFolder(first.folder);
+    this.#laneFolder = first === undefined || second === undefined ? null : laneFolder(first.folder);
     this.#workers = options.members.map((member) => this.#worker(member));
   }
 
@@ -206,7 +206,7 @@ export class Supervisor {
     clearInterval(this.#memoryWatch);
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
     for (const folder of this.#inMemory) leaveMemoryFolder(folder);
-    if (this.#near !== null) leaveNearFolder(this.#near);
+    if (this.#laneFolder !== null) leaveLaneFolder(this.#laneFolder);
     await this.#orchestrator?.stop(reason);
   }
 
@@ -246,7 +246,7 @@ export class Supervisor {
     if (inMemory !== null) this.#inMemory.push(inMemory);
     const sandbox = {
       read: localBlobs === undefined ? [] : [localBlobs],
-      write: [member.folder, inMemory, this.#near].filter((path) => path !== null),
+      write: [member.folder, inMemory, this.#laneFolder].filter((path) => path !== null),
     };
     const ports = this.#ports(member.name, WORKER, sandbox, member.environment);
     const isOwn = member === this.#options.members[0];
@@ -290,7 +290,7 @@ export class Supervisor {
         onProviderFault: (provider, ending) => events.onProviderFault(provider, ending),
       },
       inMemory,
-      this.#near,
+      this.#laneFolder,
     );
   }
 

@@ -76,7 +76,7 @@ export class WorkerProcess {
   readonly member: Member;
   readonly #settings: WorkerSettings;
   readonly #memoryFolder: string | null;
-  readonly #nearFolder: string | null;
+  readonly #laneFolder: string | null;
   readonly #ports: WorkerPorts;
   readonly #child: KeptChild;
   #url: string | null = null;
@@ -101,18 +101,18 @@ export class WorkerProcess {
   #overHyperdht = false;
   #lines: string[] = [];
 
-  /** `memoryFolder`, `nearFolder`: of its own and of all workers here, in a file system that lies in memory; null: there is none. */
+  /** `memoryFolder`, `laneFolder`: of its own and of all workers here, in a file system that lies in memory; null: there is none. */
   constructor(
     member: Member,
     settings: WorkerSettings,
     ports: WorkerPorts,
     memoryFolder: string | null = null,
-    nearFolder: string | null = null,
+    laneFolder: string | null = null,
   ) {
     this.member = member;
     this.#settings = settings;
     this.#memoryFolder = memoryFolder;
-    this.#nearFolder = nearFolder;
+    this.#laneFolder = laneFolder;
     this.#ports = ports;
     this.#child = new KeptChild(
       keptPorts(
@@ -241,7 +241,7 @@ export class WorkerProcess {
         access,
         folder: this.member.folder,
         memoryFolder: this.#memoryFolder,
-        nearFolder: this.#nearFolder,
+        laneFolder: this.#laneFolder,
         localBlobs,
         delegation: delegate(this.member.hotkey, {
           network,

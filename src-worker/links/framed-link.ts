@@ -1,18 +1,18 @@
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import { FrameDecoder, parseWith } from "../../src-protocol/frame-decoder.ts";
 import type { FrameEvent } from "../../src-protocol/frame-decoder.ts";
-import { encodeGoodbye, encodeNear, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
+import { encodeGoodbye, encodeInLane, GOODBYE_REASON_LIMIT } from "../../src-protocol/frame.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import type { LinkPath } from "../../src-protocol/link-report.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import {
   isBlobMessage,
-  isNearMessage,
+  isLaneMessage,
   isUpkeepMessage,
   payloadRange,
   peerMessage,
 } from "../../src-protocol/peer.ts";
-import type { NearMessage, PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
+import type { LaneMessage, PeerMessage, UpkeepMessage } from "../../src-protocol/peer.ts";
 import type { Throttle } from "../limits/throttle.ts";
 import type { LinkClock } from "./link-clock.ts";
 import { EarlyBlobs } from "./early-blobs.ts";
@@ -22,8 +22,8 @@ import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import { ReceiveWindow, SendWindow } from "./link-window.ts";
-import { LANE_KEPT_MS, NearLanes } from "./near/near-lanes.ts";
-import type { NearFolder } from "./near/near-lanes.ts";
+import { LANE_KEPT_MS, Lanes } from "./lanes/lanes.ts";
+import type { LaneFolder } from "./lanes/lanes.ts";
 import type {
   BlobHandler,
   CloseHandler,
@@ -57,13 +57,13 @@ export class FramedLink implements Link {
         throw new Failure("peer-not-named", "A tensor came from a peer that no assignment names.");
       return acceptMessage(meta, payloadBytes);
     },
-    (payloadBytes) => this.#near.take(payloadBytes),
+    (payloadBytes) => this.#lanes.take(payloadBytes),
   );
   #mostPayloadBytes = Infinity;
   readonly #outbox = new LinkOutbox();
   readonly #inbox: LinkInbox;
   readonly #pulse: LinkPulse;
-  readonly #near: NearLanes;
+  readonly #lanes: Lanes;
   /** What the owner allows; null: it does not count. */
   #throttle: Throttle | null = null;
   /** Ends the wait for the turn to send a tensor's next part; null: it does not wait. */
@@ -87,16 +87,16 @@ export class FramedLink implements Link {
   #upkeepHandler: UpkeepHandler | null = null;
   #firstWord: UpkeepMessage | null = null;
 
-  /** `near`: where payloads lie that do not leave this computer; null: there is no such folder. */
+  /** `laneFolder`: where payloads lie that do not leave this computer; null: there is no such folder. */
   constructor(
     remoteKey: SessionKey,
     pipe: LinkPipe,
     clock: LinkClock,
     timing: LinkTiming,
-    near: NearFolder | null = null,
+    laneFolder: LaneFolder | null = null,
   ) {
     this.remoteKey = remoteKey;
-    this.#near = new NearLanes(pipe.path.kind === "this computer" ? near : null);
+    this.#lanes = new Lanes(pipe.path.kind === "this computer" ? laneFolder : null);
     this.#pipe = pipe;
     this.#clock = clock;
     this.#blobs = new EarlyBlobs(clock, ({ id }) => {
@@ -118,8 +118,8 @@ export class FramedLink implements Link {
 
   get stats(): LinkStats {
     return {
-      bytesSent: this.#bytesSent + this.#near.bytesSent,
-      bytesReceived: this.#bytesReceived + this.#near.bytesReceived,
+      bytesSent: this.#bytesSent + this.#lanes.bytesSent,
+      bytesReceived: this.#bytesReceived + this.#lanes.bytesReceived,
       messagesSent: this.#messagesSent,
       messagesReceived: this.#messagesReceived,
       roundTripMs: this.#pulse.roundTripMs,
@@ -132,7 +132,7 @@ export class FramedLink implements Link {
     if (this.#closedFor !== null) throw closedFailure(this.#closedFor);
     this.#sentAs = codecIn(message) ?? this.#sentAs;
     if (this.#goesNear(message, payload)) {
-      const sent = this.#outbox.addFrame(encodeNear(message, payload.byteLength));
+      const sent = this.#outbox.addFrame(encodeInLane(message, payload.byteLength));
       this.#pump();
       return await sent;
     }
@@ -213,10 +213,10 @@ export class FramedLink implements Link {
   /** Payloads keep their order: none overtakes one that is still in frames. What a third worker could change has its digest with it. */
   #goesNear(message: PeerMessage, payload: Uint8Array): boolean {
     if (message.type !== "tensor" && message.type !== "sum" && message.type !== "total") return false;
-    if (!this.#near.isFor(payload.byteLength)) return false;
-    const news = this.#near.news();
+    if (!this.#lanes.isFor(payload.byteLength)) return false;
+    const news = this.#lanes.news();
     if (news !== null) this.send(news).catch(() => undefined);
-    return !this.#outbox.hasBulk && this.#near.put(payload);
+    return !this.#outbox.hasBulk && this.#lanes.put(payload);
   }
 
   #pump(): void {
@@ -318,15 +318,15 @@ export class FramedLink implements Link {
     if (message.type === "window") {
       this.#sendWindow.hear(message);
       this.#pump();
-    } else if (isNearMessage(message)) this.#hearNear(message);
+    } else if (isLaneMessage(message)) this.#hearLane(message);
     else if (message.type === "unheard") this.#pulse.unheard(message.ms);
     else if (isBlobMessage(message)) this.#blobs.hear(message, payload);
     else if (isUpkeepMessage(message)) this.#upkeep(message);
     else this.#inbox.add({ type: "message", message, payload });
   }
 
-  #hearNear(message: NearMessage): void {
-    const answer = this.#near.hear(message);
+  #hearLane(message: LaneMessage): void {
+    const answer = this.#lanes.hear(message);
     if (answer !== null) this.send(answer).catch(() => undefined);
   }
 
@@ -362,8 +362,8 @@ export class FramedLink implements Link {
     this.#closedFor = reason;
     this.#pulse.stop();
     this.#blobs.stop();
-    this.#near.close();
-    if (this.#near.hasLane) this.#clock.after(LANE_KEPT_MS, () => this.#near.leave());
+    this.#lanes.close();
+    if (this.#lanes.hasLane) this.#clock.after(LANE_KEPT_MS, () => this.#lanes.leave());
     this.#cancelTurn?.();
     this.#cancelRest?.();
     this.#inbox.stop();

@@ -6,7 +6,7 @@ export type { Relays } from "./dialling/dial-plan.ts";
 export { Arrivals } from "./arrivals.ts";
 export { LinkDesk } from "./link-desk.ts";
 export { LinkStation } from "./link-station.ts";
-export { NearFolder } from "./near/near-lanes.ts";
+export { LaneFolder } from "./lanes/lanes.ts";
 export { dialable, otherAddresses } from "./own-addresses.ts";
 export { PeerUnreachable, Peers } from "./peers.ts";
 export type { Neighbours } from "./peers.ts";

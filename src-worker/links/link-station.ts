@@ -12,7 +12,7 @@ import type { Won } from "./dialling/dial-race.ts";
 import type { DhtNode, OwnRouter } from "./hyperdht/dht-node.ts";
 import { systemClock } from "./link-clock.ts";
 import type { Link } from "./link.ts";
-import type { NearFolder } from "./near/near-lanes.ts";
+import type { LaneFolder } from "./lanes/lanes.ts";
 import { dialThroughRelay, takeThroughRelay } from "./relay/relayed-link.ts";
 import { dialTls, listenForLinks } from "./tls/tls-link.ts";
 import type { LinkListener } from "./tls/tls-link.ts";
@@ -23,7 +23,7 @@ export interface StationOptions {
   /** Why HyperDHT is not to be used on this computer; null: it may. */
   readonly hyperdhtOff: string | null;
   /** Where payloads to other workers of this computer may lie; null: there is no such folder. */
-  readonly near?: NearFolder | null;
+  readonly laneFolder?: LaneFolder | null;
   /** A peer has dialled and proved its key. */
   readonly onLink: (link: Link) => void;
 }
@@ -52,8 +52,8 @@ export class LinkStation {
 
   /** Rejects with link-listen. */
   static async open(options: StationOptions): Promise<LinkStation> {
-    const { host, signer, near = null, onLink } = options;
-    return new LinkStation(options, await listenForLinks({ host, port: 0, signer, near, onLink }));
+    const { host, signer, laneFolder = null, onLink } = options;
+    return new LinkStation(options, await listenForLinks({ host, port: 0, signer, laneFolder, onLink }));
   }
 
   get address(): LinkAddress {
@@ -173,11 +173,18 @@ export class LinkStation {
   }
 
   #dialBy(road: Road, peer: SessionKey, signal: AbortSignal): Promise<Candidate> {
-    const { signer, near = null } = this.#options;
+    const { signer, laneFolder = null } = this.#options;
     const relay = this.#services?.byteRelay?.address;
     switch (road.by) {
       case "tls":
-        return dialTls({ address: road.address, expect: peer, timeoutMs: ROAD_MS, signal, signer, near });
+        return dialTls({
+          address: road.address,
+          expect: peer,
+          timeoutMs: ROAD_MS,
+          signal,
+          signer,
+          laneFolder,
+        });
       case "hyperdht":
         if (this.#dht !== null) return this.#dht.dial(peer, signal);
         break;

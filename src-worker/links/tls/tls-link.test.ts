@@ -27,7 +27,7 @@ import {
 } from "../link-conformance.ts";
 import { sayHello } from "./link-greeting.ts";
 import type { Link, LinkTiming } from "../link.ts";
-import { NearFolder } from "../near/near-lanes.ts";
+import { LaneFolder } from "../lanes/lanes.ts";
 import { dialLink, listenForLinks } from "./tls-link.ts";
 import type { DialOptions, ListenOptions } from "./tls-link.ts";
 
@@ -200,11 +200,11 @@ describe("who the peer is", () => {
 
 describe("dialling", () => {
   /** Two links over one folder in memory that have found out that they share it. */
-  async function nearPair(): Promise<{ a: Link; b: Link; folder: string }> {
-    const folder = mkdtempSync(join(tmpdir(), "tah-near-"));
+  async function lanePair(): Promise<{ a: Link; b: Link; folder: string }> {
+    const folder = mkdtempSync(join(tmpdir(), "tah-lanes-"));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-    const { address, links } = await listen({ near: new NearFolder(folder) });
-    const a = await dial(address, { near: new NearFolder(folder) });
+    const { address, links } = await listen({ laneFolder: new LaneFolder(folder) });
+    const a = await dial(address, { laneFolder: new LaneFolder(folder) });
     await until(() => links.length === 1);
     const [b] = links as [Link];
     const first = collect(b, 1);
@@ -218,7 +218,7 @@ describe("dialling", () => {
   }
 
   test("on one computer large tensors lie in memory that both reach, in their order among all others", async () => {
-    const { a, b, folder } = await nearPair();
+    const { a, b, folder } = await lanePair();
     const sizes = [400_000, 100, 300_000, 4 * 2 ** 20, 4 * 2 ** 20, 4 * 2 ** 20, 40_000];
     const heard = collect(b, sizes.length);
     const before = a.stats.bytesSent;
@@ -233,7 +233,7 @@ describe("dialling", () => {
   });
 
   test("what lies there when its sender closes is still heard, and then nothing is left of it", async () => {
-    const { a, b, folder } = await nearPair();
+    const { a, b, folder } = await lanePair();
     const heard = collect(b, 3);
     const gone = closed(b);
     const sent = [1, 2, 3].map((i) => a.send(tensor(i), new Uint8Array(40_000).fill(i)));
@@ -246,7 +246,7 @@ describe("dialling", () => {
   });
 
   test("what was changed in that memory ends the path as a cut does, and the next one goes without it", async () => {
-    const { a, b, folder } = await nearPair();
+    const { a, b, folder } = await lanePair();
     const reasons = Promise.all([closed(a), closed(b)]);
     const [lane = ""] = readdirSync(folder);
     a.send(tensor(1), new Uint8Array(40_000)).catch(() => undefined);
@@ -255,10 +255,10 @@ describe("dialling", () => {
   });
 
   test("a worker that reaches no such folder gets everything in frames", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "tah-near-"));
+    const folder = mkdtempSync(join(tmpdir(), "tah-lanes-"));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const { address, links } = await listen();
-    const a = await dial(address, { near: new NearFolder(folder) });
+    const a = await dial(address, { laneFolder: new LaneFolder(folder) });
     await until(() => links.length === 1);
     const heard = collect((links as [Link])[0], 3);
     for (const i of [0, 1, 2]) await a.send(tensor(i), new Uint8Array(40_000).fill(i));

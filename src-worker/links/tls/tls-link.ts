@@ -15,7 +15,7 @@ import { hearHello, sayHello } from "./link-greeting.ts";
 import { SocketPipe } from "./link-socket-pipe.ts";
 import { LINK_TIMING } from "../link.ts";
 import type { Link, LinkTiming } from "../link.ts";
-import type { NearFolder } from "../near/near-lanes.ts";
+import type { LaneFolder } from "../lanes/lanes.ts";
 
 /** How long a stranger may take from connecting to a verified hello. */
 const GREETING_MS = 5_000;
@@ -31,7 +31,7 @@ export interface ListenOptions {
   readonly signer: SessionSigner;
   /** The peer has proved `link.remoteKey`; whether it is welcome is the caller's to decide. */
   readonly onLink: (link: Link) => void;
-  readonly near?: NearFolder | null;
+  readonly laneFolder?: LaneFolder | null;
   readonly greetingMs?: number;
   readonly halfOpenLimit?: number;
   readonly clock?: LinkClock;
@@ -73,7 +73,7 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
       const remoteKey = await hearHello(socket, "dialer");
       sayHello(socket, "listener", options.signer);
       door.proved(socket);
-      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing, options.near));
+      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing, options.laneFolder));
     } catch (error) {
       refuse(socket, error, clock);
     }
@@ -98,7 +98,7 @@ export interface DialOptions {
   /** From dialling to a verified hello. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  readonly near?: NearFolder | null;
+  readonly laneFolder?: LaneFolder | null;
   readonly clock?: LinkClock;
   readonly timing?: LinkTiming;
 }
@@ -141,7 +141,7 @@ export async function candidateOn(
   {
     signer,
     expect,
-    near,
+    laneFolder,
     clock = systemClock,
     timing = LINK_TIMING,
   }: Omit<DialOptions, "address" | "timeoutMs">,
@@ -172,7 +172,7 @@ export async function candidateOn(
           );
         }
         over();
-        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing, near);
+        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing, laneFolder);
       } catch (error) {
         throw failed(error);
       }

@@ -17,14 +17,14 @@ import { join } from "node:path";
 /** What lies there and is not read yet; what is more goes over the socket, whose back-pressure slows the sender. */
 const MOST_BYTES = 8 * 1024 * 1024;
 /** Below that a socket is as fast. */
-export const LEAST_NEAR_BYTES = 32 * 1024;
+export const LEAST_LANE_BYTES = 32 * 1024;
 
 /**
  * Payloads between two processes of one computer do not go through a socket: the sender puts each into a file of
  * a folder that lies in memory, says on the link that it is there, and the receiver reads and removes it. One lane
  * is one direction of one link; files are read in the order in which they were put.
  */
-export class NearSender {
+export class LaneSender {
   /** By this name the peer finds it in the folder that both can reach. */
   readonly name = randomBytes(16).toString("hex");
   readonly #path: string;
@@ -77,7 +77,7 @@ export class NearSender {
 }
 
 /** The other end of a lane. */
-export class NearReceiver {
+export class LaneReceiver {
   readonly #path: string;
   #next = 0;
 
@@ -86,10 +86,10 @@ export class NearReceiver {
   }
 
   /** Null: this process cannot reach it, as when the two have no folder in common. `name` is checked by its schema. */
-  static open(folder: string, name: string): NearReceiver | null {
+  static open(folder: string, name: string): LaneReceiver | null {
     const path = join(folder, name);
     try {
-      return lstatSync(path).isDirectory() ? new NearReceiver(path) : null;
+      return lstatSync(path).isDirectory() ? new LaneReceiver(path) : null;
     } catch {
       return null;
     }

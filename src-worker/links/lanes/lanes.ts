@@ -1,6 +1,6 @@
 import { Failure } from "../../../src-protocol/failure.ts";
-import type { NearMessage } from "../../../src-protocol/peer.ts";
-import { LEAST_NEAR_BYTES, NearReceiver, NearSender } from "./near-lane.ts";
+import type { LaneMessage } from "../../../src-protocol/peer.ts";
+import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
 
 /** More than a process that ended in the wrong moment explains. */
 const MOST_FAULTS = 3;
@@ -8,7 +8,7 @@ const MOST_FAULTS = 3;
 export const LANE_KEPT_MS = 30_000;
 
 /** A folder in memory that this process has in common with other workers of this computer. */
-export class NearFolder {
+export class LaneFolder {
   readonly path: string;
   #faults = 0;
 
@@ -26,18 +26,18 @@ export class NearFolder {
   }
 }
 
-/** Both lanes of one link. What they are for is said in near-lane.ts. */
-export class NearLanes {
-  readonly #folder: NearFolder | null;
-  #sender: NearSender | null = null;
+/** Both lanes of one link. What they are for is said in lane.ts. */
+export class Lanes {
+  readonly #folder: LaneFolder | null;
+  #sender: LaneSender | null = null;
   #isSeen = false;
-  #receiver: NearReceiver | null = null;
+  #receiver: LaneReceiver | null = null;
   #isClosed = false;
   bytesSent = 0;
   bytesReceived = 0;
 
   /** @param folder null: there are no lanes */
-  constructor(folder: NearFolder | null) {
+  constructor(folder: LaneFolder | null) {
     this.#folder = folder;
   }
 
@@ -48,19 +48,19 @@ export class NearLanes {
 
   /** Whether a payload of this size goes by the lane, if it can. */
   isFor(bytes: number): boolean {
-    return bytes >= LEAST_NEAR_BYTES && this.#folder?.isBroken === false && !this.#isClosed;
+    return bytes >= LEAST_LANE_BYTES && this.#folder?.isBroken === false && !this.#isClosed;
   }
 
   /** What the peer is to be told, once: this side has a lane. */
-  news(): NearMessage | null {
+  news(): LaneMessage | null {
     if (this.#folder === null || this.#sender !== null) return null;
     try {
-      this.#sender = new NearSender(this.#folder.path);
+      this.#sender = new LaneSender(this.#folder.path);
     } catch {
       this.#folder.fault();
       return null;
     }
-    return { type: "near", lane: this.#sender.name };
+    return { type: "lane", lane: this.#sender.name };
   }
 
   /** Whether it lies there for the peer; no: it is to be sent. */
@@ -71,14 +71,14 @@ export class NearLanes {
   }
 
   /** @returns what is to be answered; null: nothing */
-  hear(message: NearMessage): NearMessage | null {
-    if (message.type === "nearSeen") {
+  hear(message: LaneMessage): LaneMessage | null {
+    if (message.type === "laneSeen") {
       this.#isSeen ||= message.lane === this.#sender?.name;
       return null;
     }
     if (this.#folder === null || this.#folder.isBroken || this.#receiver !== null) return null;
-    this.#receiver = NearReceiver.open(this.#folder.path, message.lane);
-    return this.#receiver === null ? null : { type: "nearSeen", lane: message.lane };
+    this.#receiver = LaneReceiver.open(this.#folder.path, message.lane);
+    return this.#receiver === null ? null : { type: "laneSeen", lane: message.lane };
   }
 
   /** The payload of a message that has come. Throws link-lost: the link goes on over another path, after some faults without lanes. */

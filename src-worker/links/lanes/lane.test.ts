@@ -11,20 +11,20 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { LEAST_NEAR_BYTES, NearReceiver, NearSender } from "./near-lane.ts";
-import { NearFolder, NearLanes } from "./near-lanes.ts";
+import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
+import { LaneFolder, Lanes } from "./lanes.ts";
 
 let folder = "";
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "tah near "));
+  folder = mkdtempSync(join(tmpdir(), "tah lanes "));
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const bytes = (length: number, value: number) => new Uint8Array(length).fill(value);
 
-function opened(): { sender: NearSender; receiver: NearReceiver; lane: string } {
-  const sender = new NearSender(folder);
-  const receiver = NearReceiver.open(folder, sender.name);
+function opened(): { sender: LaneSender; receiver: LaneReceiver; lane: string } {
+  const sender = new LaneSender(folder);
+  const receiver = LaneReceiver.open(folder, sender.name);
   if (receiver === null) throw new Error("the lane is not there");
   return { sender, receiver, lane: join(folder, sender.name) };
 }
@@ -60,10 +60,10 @@ describe("a lane", () => {
   test("is not found by its name where the two have no folder in common, or where something else lies", () => {
     const other = join(folder, "other");
     mkdirSync(other);
-    const { name } = new NearSender(folder);
-    expect(NearReceiver.open(other, name)).toBe(null);
+    const { name } = new LaneSender(folder);
+    expect(LaneReceiver.open(other, name)).toBe(null);
     symlinkSync(join(folder, name), join(other, name));
-    expect(NearReceiver.open(other, name)).toBe(null);
+    expect(LaneReceiver.open(other, name)).toBe(null);
   });
 
   test.each([
@@ -95,19 +95,19 @@ describe("a lane", () => {
 
 describe("the lanes of a link", () => {
   const both = () => {
-    const near = new NearFolder(folder);
-    return { a: new NearLanes(near), b: new NearLanes(new NearFolder(folder)), near };
+    const common = new LaneFolder(folder);
+    return { a: new Lanes(common), b: new Lanes(new LaneFolder(folder)), common };
   };
-  const large = bytes(LEAST_NEAR_BYTES, 7);
+  const large = bytes(LEAST_LANE_BYTES, 7);
 
   test("are used when the other side has said that it reaches them, each for its direction", () => {
     const { a, b } = both();
     expect(a.put(large)).toBe(false);
     const said = a.news();
-    expect(said?.type).toBe("near");
+    expect(said?.type).toBe("lane");
     expect(a.news()).toBe(null);
     const answer = said && b.hear(said);
-    expect(answer?.type).toBe("nearSeen");
+    expect(answer?.type).toBe("laneSeen");
     expect(b.put(large)).toBe(false);
     expect(answer && a.hear(answer)).toBe(null);
     expect(a.put(large)).toBe(true);
@@ -117,32 +117,32 @@ describe("the lanes of a link", () => {
 
   test("carry only what is large", () => {
     const { a } = both();
-    expect([LEAST_NEAR_BYTES - 1, LEAST_NEAR_BYTES].map((size) => a.isFor(size))).toEqual([false, true]);
+    expect([LEAST_LANE_BYTES - 1, LEAST_LANE_BYTES].map((size) => a.isFor(size))).toEqual([false, true]);
   });
 
   test("are not used where there is no folder, nor for a name that was not given out", () => {
-    const none = new NearLanes(null);
+    const none = new Lanes(null);
     expect([none.isFor(1e6), none.news(), none.put(large)]).toEqual([false, null, false]);
     const { a } = both();
     const said = a.news();
     expect(said && none.hear(said)).toBe(null);
-    a.hear({ type: "nearSeen", lane: "0".repeat(32) });
+    a.hear({ type: "laneSeen", lane: "0".repeat(32) });
     expect(a.put(large)).toBe(false);
   });
 
   test("end their link when a payload is not there, which may go on over another path; the third time the process gives them up", () => {
-    const { near } = both();
+    const { common } = both();
     const uses = [1, 2, 3].map(() => {
-      const lanes = new NearLanes(near);
+      const lanes = new Lanes(common);
       expect(() => lanes.take(40_000)).toThrow(expect.objectContaining({ code: "link-lost" }));
-      return new NearLanes(near).isFor(1e6);
+      return new Lanes(common).isFor(1e6);
     });
     expect(uses).toEqual([true, true, false]);
   });
 
   test("are not begun in a folder that cannot be written", () => {
-    const near = new NearFolder(join(folder, "none"));
-    expect([1, 2, 3].map(() => new NearLanes(near).news())).toEqual([null, null, null]);
-    expect(near.isBroken).toBe(true);
+    const common = new LaneFolder(join(folder, "none"));
+    expect([1, 2, 3].map(() => new Lanes(common).news())).toEqual([null, null, null]);
+    expect(common.isBroken).toBe(true);
   });
 });
