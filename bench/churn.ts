@@ -19,6 +19,7 @@ const LEAST_FAILURES = 20;
 const WITHIN_MS = 180_000;
 /** A step that takes so many times as long as is usual stood still. */
 const STALL_TIMES = 5;
+const LOOK_EVERY_MS = 50;
 /** So many steps are done again in one process, for their loss. */
 const MOST_STEPS_ALONE = 400;
 
@@ -36,10 +37,20 @@ export interface ChurnRow {
   /** Steps that were finished and had to be done again. */
   readonly stepsLost: number;
   readonly secondsStalled: number;
+  readonly longestGap: Gap;
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
   /** Of training in one process, with as many tokens: the largest difference of a step; nats. */
   readonly lossDifference: number;
+}
+
+/** A time without a finished step. */
+export interface Gap {
+  readonly ms: number;
+  /** Of each stage, the replicas that worked shortly before its end. */
+  readonly live: readonly number[];
+  /** What the network said that it did. */
+  readonly detail: string;
 }
 
 export interface ChurnBenchResult {
@@ -104,6 +115,7 @@ export async function benchChurn(
         goodputBesideStarts: startsShare === null ? null : steps / expected / (1 - startsShare),
         stepsLost: sumOf(churned, ({ lost }) => lost),
         secondsStalled: sumOf(churned, ({ stalledMs }) => stalledMs(1000 / pace)) / 1000,
+        longestGap: longestOf(churned.map(({ longestGap }) => longestGap)),
         redoneByItsStage: sumOf(churned, ({ redoneByItsStage }) => redoneByItsStage),
         redoneByOthers: sumOf(churned, ({ redoneByOthers }) => redoneByOthers),
         lossDifference: await lossDifference(network.spec, network.corpus, network.points, MOST_STEPS_ALONE),
@@ -139,6 +151,27 @@ interface Part {
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
   readonly stalledMs: (usualMs: number) => number;
+  readonly longestGap: Gap;
+}
+
+const NO_GAP: Gap = { ms: 0, live: [], detail: "" };
+
+function longestOf(gaps: readonly Gap[]): Gap {
+  return gaps.reduce((longest, gap) => (gap.ms > longest.ms ? gap : longest), NO_GAP);
+}
+
+/** Looks every now and then, until it is stopped: what a network that stands still waits for is not seen afterwards. */
+function watchGaps(network: ReplicaNetwork): () => Gap {
+  const began = performance.now();
+  let longest = NO_GAP;
+  const timer = setInterval(() => {
+    const ms = Math.round(performance.now() - Math.max(began, network.finished.at(-1) ?? 0));
+    if (ms > longest.ms) longest = { ms, live: network.live, detail: network.detail };
+  }, LOOK_EVERY_MS).unref();
+  return () => {
+    clearInterval(timer);
+    return longest;
+  };
 }
 
 function sumOf(parts: readonly Part[], of: (part: Part) => number): number {
@@ -154,6 +187,7 @@ async function during(network: ReplicaNetwork, seconds: number, failing: readonl
   const began = performance.now();
   const from = network.finished.length;
   const before = network.redone();
+  const gaps = watchGaps(network);
   const until = began + seconds * 1000;
   for (const { atMs, stage, which } of failing) {
     await wait(Math.max(0, began + atMs - performance.now()));
@@ -173,6 +207,7 @@ async function during(network: ReplicaNetwork, seconds: number, failing: readonl
     ms: performance.now() - began,
     finished: steps.size,
     lost: points.length - steps.size,
+    longestGap: gaps(),
     redoneByItsStage: after.byLostStages - before.byLostStages,
     redoneByOthers: after.byOthers - before.byOthers,
     stalledMs: (usualMs) =>

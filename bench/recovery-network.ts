@@ -271,9 +271,14 @@ export class ReplicaNetwork {
     child.send({ type: "ends", inMs } satisfies DaemonToWorker);
   }
 
-  /** Replicas of the stage that work. */
-  live(stage: number): number {
-    return this.#orchestrator.host.view().stages[stage]?.replicas?.live ?? 0;
+  /** Of each stage the replicas that work. */
+  get live(): readonly number[] {
+    return this.#orchestrator.host.view().stages.map(({ replicas }) => replicas?.live ?? 0);
+  }
+
+  /** What the network says that it does. */
+  get detail(): string {
+    return this.#orchestrator.host.view().detail;
   }
 
   /** As the daemon does: a new process in the same folder. */
@@ -297,7 +302,7 @@ export class ReplicaNetwork {
   /** All replicas of all stages work. */
   async whole(withinMs: number): Promise<void> {
     await this.#until(
-      () => this.#orchestrator.host.view().stages.every(({ replicas }) => replicas?.live === this.#replicas),
+      () => this.live.every((live) => live === this.#replicas),
       withinMs,
       "a replica did not come back",
     );

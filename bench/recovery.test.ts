@@ -15,7 +15,7 @@ it(
       // A slow start may have had some done again already.
       const redone = network.redone();
       network.declareEnd(leaving, 9_000);
-      await until("it has no part in the steps any more", () => network.live(1) === 1, 30_000);
+      await until("it has no part in the steps any more", () => network.live[1] === 1, 30_000);
       const { recoveries } = network;
       process.kill(leaving.pid, "SIGKILL");
       await network.steps(3, 60_000);
