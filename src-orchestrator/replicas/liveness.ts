@@ -1,5 +1,5 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import type { ReplicaRun } from "./replica-run.ts";
+import type { ReplicaEffect, ReplicaRun } from "./replica-run.ts";
 
 /**
  * Who lives, of those who hold a step up. Whoever has something to do and says nothing is asked, on its own
@@ -197,4 +197,15 @@ function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
 /** Until its answers at a step's end are measured it has the usual time first: the larger the sums are, the longer they are hashed. */
 function unmeasuredMs({ lives, usual }: ReplicaRun, key: SessionKey): number {
   return (lives.get(key)?.answerMs.end ?? null) === null ? (usual.phase ?? Infinity) : 0;
+}
+
+/** These are to give a sign of life. */
+export function ask(
+  run: ReplicaRun,
+  keys: readonly SessionKey[],
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  for (const to of keys) effects.push({ type: "ask", to });
+  return keys.reduce((next, key) => askedFor(next, key, now), run);
 }

@@ -1,9 +1,14 @@
-import { sumText } from "../../src-protocol/control.ts";
-import { addersOf, shardCount } from "../../src-protocol/sum-shards.ts";
+import { shardCount } from "../../src-protocol/sum-shards.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { verifySession } from "../../src-protocol/signing.ts";
 import { applyToStep, openStep, ownerAt } from "../routing/step-book.ts";
 import type { StepEffect, StepEvent } from "../routing/step-book.ts";
+import { judgeAccusation } from "./accusation.ts";
+import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver } from "./adoption.ts";
+import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+import { endingAt, nextEnding } from "./leaving.ts";
+import { answeredBy, ask, heardFrom, lookAround, nextLook, stoodStill, toAsk } from "./liveness.ts";
+import { again, evaluationOf, lossOf, measured } from "./losses.ts";
+import { isSameSet, liveKeys, paused, pauseMs, withMember, without } from "./members.ts";
 import type {
   Agreed,
   Member,
@@ -14,15 +19,7 @@ import type {
   ReplicaRun,
   SumOrder,
 } from "./replica-run.ts";
-import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
-import { endingAt, nextEnding } from "./leaving.ts";
-import { answeredBy, askedFor, heardFrom, lookAround, nextLook, stoodStill, toAsk } from "./liveness.ts";
-
-/** A replica that was fenced is given the state again after so long, twice as long each time in a row. */
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 60_000;
-/** A step waits so long for a replica that takes over the state and gets no more of it. */
-const ADOPT_STALL_MS = 5_000;
+import { judgeSums, sharesOf, tiesAgreed } from "./told-sums.ts";
 
 /** What belongs to one round of sums. */
 const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "tiedSums" | "lacking"> = {
@@ -175,7 +172,11 @@ function heard(
   if (message.type === "adopted") return adopted(run, key, member, message.step, now, effects);
   if (message.type === "loading")
     return member.phase === "adopting" ? withMember(run, key, { ...member, since: now }) : run;
-  if (message.type === "accuse") return accused(run, key, member, message, now, effects);
+  if (message.type === "accuse") {
+    const verdict = judgeAccusation(run, key, member, message);
+    if (verdict.type === "paused") return withMember(verdict.run, key, paused(member, now));
+    return verdict.type === "fence" ? fence(verdict.run, verdict.key, verdict.code, now, effects) : run;
+  }
   if (member.phase !== "live") return run;
   switch (message.type) {
     case "ask":
@@ -213,8 +214,11 @@ function heard(
       const result = `${stateSha256} ${digest}`;
       return book({ ...run, told }, { type: "result", stage, by: key, digest: result }, now, effects);
     }
-    case "measured":
-      return measured(run, stage, message, effects);
+    case "measured": {
+      const told = measured(run, stage, message);
+      if (told.loss !== null) effects.push({ type: "evaluated", step: run.step, loss: told.loss });
+      return told.run;
+    }
   }
 }
 
@@ -256,16 +260,6 @@ function gone(
   lives.delete(key);
   effects.push({ type: "members" });
   return { ...fenced, members, paces, lives, ends, silent: without(fenced.silent, key) };
-}
-
-function ask(
-  run: ReplicaRun,
-  keys: readonly SessionKey[],
-  now: number,
-  effects: ReplicaEffect[],
-): ReplicaRun {
-  for (const to of keys) effects.push({ type: "ask", to });
-  return keys.reduce((next, key) => askedFor(next, key, now), run);
 }
 
 /** It gives no sign of life: others of its stage do its part, and it is given nothing until it does. */
@@ -389,14 +383,6 @@ function fenced(
   };
 }
 
-/** Evaluations that have not come may have been with whoever is lost: doing one twice harms nobody. */
-function again(evaluation: ReplicaRun["evaluation"], now: number): ReplicaRun["evaluation"] {
-  if (evaluation === null) return null;
-  const { count, losses } = evaluation;
-  const waiting = Array.from({ length: count }, (_, i) => i).filter((i) => !losses.has(i));
-  return { ...evaluation, waiting, since: now };
-}
-
 /** Those who have to do with the stage send what it had to another one. */
 function tellFenced(
   run: ReplicaRun,
@@ -428,12 +414,11 @@ function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEff
       to: key,
       message: { type: "open", generation: before.signs.generation, step },
     });
-  const waiting = Array.from({ length: count }, (_, i) => i);
   return {
     ...before,
     step,
     book: openStep(step, isLast ? 0 : microBatches, live),
-    evaluation: isDue ? { count, waiting, losses: new Map(), since: now } : null,
+    evaluation: isDue ? evaluationOf(count, now) : null,
     losses: new Map(),
     hops: new Map(),
     accused: new Map(),
@@ -444,12 +429,6 @@ function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEff
     phaseSince: now,
     openedAt: now,
   };
-}
-
-export function liveKeys({ members, stages }: Pick<ReplicaRun, "members" | "stages">): SessionKey[][] {
-  const live: SessionKey[][] = Array.from({ length: stages }, () => []);
-  for (const [key, { stage, phase }] of members) if (phase === "live") live[stage]?.push(key);
-  return live.map((keys) => keys.sort());
 }
 
 /** Heads that wait get what is to be done: evaluations first, with the parameters before the step. */
@@ -492,7 +471,7 @@ function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
     return { live: keys, shards: shardCount(keys.length), isRecount };
   });
   for (const [stage, order] of orders.entries()) {
-    const sums = sumsOf(run.book.stages[stage]?.cells ?? []);
+    const sums = sharesOf(run.book.stages[stage]?.cells ?? []);
     const message = { generation, step: run.step, round, sums, ...order, live: [...order.live] };
     for (const key of order.live)
       effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
@@ -502,214 +481,36 @@ function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
   return ask(next, toAsk(next, liveKeys(next).flat()), now, effects);
 }
 
+function summed(
+  run: ReplicaRun,
+  key: SessionKey,
+  stage: number,
+  message: Extract<ReplicaMessage, { type: "summed" }>,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const verdict = judgeSums(run, key, stage, message);
+  switch (verdict.type) {
+    case "nothing":
+      return run;
+    case "fence":
+      return fence(run, verdict.key, verdict.code, now, effects);
+    case "summed":
+      return book(verdict.run, { type: "summed", stage, by: key }, now, effects);
+    case "split":
+      return resummed(verdict.run);
+    case "liars":
+      return verdict.liars.reduce(
+        (next, liar) => fence(next, liar, "wrong-sum", now, effects),
+        resummed(verdict.run),
+      );
+  }
+}
+
 /** The sums are asked for once more. */
 function resummed(run: ReplicaRun): ReplicaRun {
   if (!run.book.isCommitted || run.book.isTaken) return run;
   return { ...run, book: applyToStep({ type: "resum" }, run.book).book, isHeld: true };
-}
-
-function sumsOf(
-  cells: ReplicaRun["book"]["stages"][number]["cells"],
-): { replica: SessionKey; microBatches: number[] }[] {
-  const sums = new Map<SessionKey, number[]>();
-  for (const [microBatch, { owner }] of cells.entries())
-    if (owner !== null) sums.set(owner, [...(sums.get(owner) ?? []), microBatch]);
-  return [...sums]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([replica, microBatches]) => ({ replica, microBatches }));
-}
-
-/** Whoever is there when the sums are asked for has part in them. */
-function mayJoin({ book, isHeld }: ReplicaRun): boolean {
-  return !book.isCommitted || isHeld;
-}
-
-function mayTakeOver({ silent, leaving }: ReplicaRun, key: SessionKey): boolean {
-  return !silent.has(key) && !leaving.has(key);
-}
-
-/** Who is ready for it takes over the state of its stage, while the others work on the step. */
-function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
-  if (!mayJoin(before) || before.step === before.run.steps) return before;
-  let run = before;
-  for (const [key, member] of before.members) {
-    const { stage, phase, notBefore } = member;
-    const agreed = run.agreed[stage] ?? null;
-    const from = giversFor(run, key, stage);
-    const isReady =
-      phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && mayTakeOver(run, key);
-    if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
-    const { step, link, stateSha256 } = agreed;
-    const { generation } = run.signs;
-    effects.push({
-      type: "send",
-      to: key,
-      message: { type: "adopt", generation, step, link, stateSha256, from },
-    });
-    const [giver] = from;
-    run = withMember(run, key, { ...member, phase: "adopting", since: now, ...(giver && { giver }) });
-  }
-  return run;
-}
-
-/** Who gives to the fewest newcomers first, and among those not the same one to each: the next ones give what is left. */
-function giversFor({ book, members }: ReplicaRun, newcomer: SessionKey, stage: number): SessionKey[] {
-  const live = [...(book.stages[stage]?.live ?? [])].sort();
-  const first = Number.parseInt(newcomer.slice(0, 8), 16) % Math.max(1, live.length);
-  const gives = (key: SessionKey): number =>
-    [...members.values()].filter(({ phase, giver }) => phase === "adopting" && giver === key).length;
-  const counts = new Map(live.map((key) => [key, gives(key)]));
-  return [...live.slice(first), ...live.slice(0, first)].toSorted(
-    (a, b) => (counts.get(a) ?? 0) - (counts.get(b) ?? 0),
-  );
-}
-
-function adopted(
-  run: ReplicaRun,
-  key: SessionKey,
-  member: Member,
-  step: number,
-  now: number,
-  effects: ReplicaEffect[],
-): ReplicaRun {
-  if (member.phase !== "adopting") return run;
-  const isInTime = step === run.step && mayJoin(run) && !run.book.fenced.has(key);
-  // It is told to take over the state of the next step.
-  if (!isInTime) return withMember(run, key, { ...member, phase: "warm" });
-  const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
-  effects.push({ type: "members" });
-  return withMember(ask({ ...run, book }, [key], now, effects), key, { ...member, phase: "live" });
-}
-
-function paused(member: Member, now: number): Member {
-  const { faults } = member;
-  return { ...member, phase: "warm", faults: faults + 1, notBefore: now + pauseMs(faults), since: now };
-}
-
-/** Each fault in a row doubles it. */
-function pauseMs(faults: number): number {
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(Math.max(0, faults), 20));
-}
-
-type Message<T extends ReplicaMessage["type"]> = Extract<ReplicaMessage, { type: T }>;
-
-/** A replica has the whole sum: of parts that their makers, and of shards that whoever added them has signed, once. */
-function summed(
-  before: ReplicaRun,
-  key: SessionKey,
-  stage: number,
-  { step, round, parts, totals: adds, tied }: Message<"summed">,
-  now: number,
-  effects: ReplicaEffect[],
-): ReplicaRun {
-  const here = before.book.stages[stage];
-  const order = before.orders[stage];
-  if (step !== before.step || round !== before.round || here === undefined || order === undefined)
-    return before;
-  if (!before.book.isCommitted || before.isHeld || before.book.isTaken) return before;
-  const due = sumsOf(here.cells).map(({ replica }) => replica);
-  const areAdders = adds.every(({ by }, shard) => {
-    const all = addersOf(order, shard);
-    return by === (all.includes(key) ? key : all[0]);
-  });
-  const isDue = adds.length === (order.shards === 1 ? 0 : order.shards) && areAdders;
-  if (parts.map(({ by }) => by).join() !== due.join() || !isDue)
-    return fence(before, key, "wrong-sums", now, effects);
-  if ((tied !== undefined) !== before.tied.has(stage)) return fence(before, key, "wrong-sums", now, effects);
-  const signed = new Map(before.signed);
-  const totals = new Map(before.totals);
-  const told = [
-    ...parts.map((part) => ({ ...part, shard: null, name: "" })),
-    ...adds.map((total, shard) => ({ ...total, shard, name: `${stage}/${shard}/${total.by}` })),
-  ];
-  for (const { by, sha256, signature, shard, name } of told) {
-    const known = shard === null ? signed.get(by) : totals.get(name);
-    if (known === sha256) continue;
-    const { network, runId, generation } = before.signs;
-    const of = { network, runId, generation, stage, step, round, sha256, ...(shard !== null && { shard }) };
-    // SECURITY: without the signature anybody could say that another one has sent two sums.
-    if (!verifySession(by, sumText(of), signature)) return fence(before, key, "bad-signature", now, effects);
-    if (known !== undefined) return fence(before, by, "two-sums", now, effects);
-    if (shard === null) signed.set(by, sha256);
-    else totals.set(name, sha256);
-  }
-  const tiedSums = tied === undefined ? before.tiedSums : new Map(before.tiedSums).set(key, tied);
-  const run: ReplicaRun = { ...before, signed, totals, tiedSums };
-  if (order.isRecount) {
-    const liars = wrongAdders(run, stage, order);
-    if (liars === null) return book(run, { type: "summed", stage, by: key }, now, effects);
-    const disputed = new Map(run.disputed);
-    disputed.delete(stage);
-    const settled: ReplicaRun = { ...run, disputed };
-    if (liars.length === 0) return book(settled, { type: "summed", stage, by: key }, now, effects);
-    return liars.reduce((next, liar) => fence(next, liar, "wrong-sum", now, effects), resummed(settled));
-  }
-  if (!isSplit(run, stage, order)) return book(run, { type: "summed", stage, by: key }, now, effects);
-  const dispute = { live: order.live, totals: run.totals };
-  return resummed({ ...run, disputed: new Map(run.disputed).set(stage, dispute) });
-}
-
-/**
- * What each stage that holds parameters with others gives, as most of its replicas have told. Whoever told another
- * digest finds that out and has no part in the step.
- */
-function tiesAgreed({ tied, tiedSums, book: { stages } }: ReplicaRun): { stage: number; sha256: string }[] {
-  return [...tied].flatMap((stage) => {
-    const counts = new Map<string, number>();
-    for (const key of stages[stage]?.live ?? []) {
-      const digest = tiedSums.get(key);
-      if (digest !== undefined) counts.set(digest, (counts.get(digest) ?? 0) + 1);
-    }
-    const most = [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0];
-    return most === undefined ? [] : [{ stage, sha256: most[0] }];
-  });
-}
-
-/** The two who add a shard have signed different totals. */
-function isSplit({ totals }: ReplicaRun, stage: number, order: SumOrder): boolean {
-  return Array.from({ length: order.shards }).some((_, shard) => {
-    const said = addersOf(order, shard).flatMap((by) => totals.get(`${stage}/${shard}/${by}`) ?? []);
-    return new Set(said).size > 1;
-  });
-}
-
-/** Who has signed another total of a shard than most who add them all, now or before; null: not all have told. */
-function wrongAdders(run: ReplicaRun, stage: number, order: SumOrder): SessionKey[] | null {
-  const wrong = new Set<SessionKey>();
-  for (let shard = 0; shard < order.shards; shard++) {
-    const counts = new Map<string, number>();
-    for (const by of order.live) {
-      const digest = run.totals.get(`${stage}/${shard}/${by}`);
-      if (digest === undefined) return null;
-      counts.set(digest, (counts.get(digest) ?? 0) + 1);
-    }
-    const [right] = [...counts].toSorted(([, a], [, b]) => b - a)[0] ?? [];
-    for (const by of order.live)
-      for (const round of [run.totals, run.disputed.get(stage)?.totals])
-        if ((round?.get(`${stage}/${shard}/${by}`) ?? right) !== right) wrong.add(by);
-  }
-  return [...wrong];
-}
-
-function measured(
-  run: ReplicaRun,
-  stage: number,
-  { step, microBatch, loss }: Message<"measured">,
-  effects: ReplicaEffect[],
-): ReplicaRun {
-  const { evaluation } = run;
-  if (stage !== run.stages - 1 || step !== run.step || evaluation === null) return run;
-  if (microBatch >= evaluation.count || evaluation.losses.has(microBatch)) return run;
-  const losses = new Map(evaluation.losses).set(microBatch, loss);
-  if (losses.size < evaluation.count) return { ...run, evaluation: { ...evaluation, losses } };
-  effects.push({ type: "evaluated", step, loss: mean(evaluation.count, (i) => losses.get(i)) });
-  return { ...run, evaluation: null, evaluatedStep: step };
-}
-
-function mean(count: number, of: (index: number) => number | undefined): number {
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += of(i) ?? Number.NaN;
-  return sum / count;
 }
 
 /** What the replicas of a stage agree on is its state; with the last stage's the step is over. */
@@ -735,7 +536,7 @@ function closed(
   if (!run.agreed.every((each) => each?.step === step)) return run;
   const loss = lossOf(run);
   const gone = moving(run, null, now, effects);
-  const shares = run.book.stages.map(({ cells }) => sumsOf(cells));
+  const shares = run.book.stages.map(({ cells }) => sharesOf(cells));
   effects.push({ type: "stepped", step, loss, shares });
   const members = new Map(
     [...gone.members].map(([key, member]) => [
@@ -764,51 +565,6 @@ function retired(run: ReplicaRun, effects: ReplicaEffect[]): ReplicaRun {
   return { ...run, members };
 }
 
-function lossOf({ book: { stages }, losses, run }: ReplicaRun): number | null {
-  const tail = stages.at(-1)?.cells ?? [];
-  const loss = mean(run.microBatches, (i) => losses.get(`${i}/${tail[i]?.owner ?? ""}`));
-  return Number.isFinite(loss) ? loss : null;
-}
-
-/** A peer's word against another's, unless the book knows better. */
-function accused(
-  run: ReplicaRun,
-  by: SessionKey,
-  member: Member,
-  { step, replica, microBatch, code }: Message<"accuse">,
-  now: number,
-  effects: ReplicaEffect[],
-): ReplicaRun {
-  if (step !== run.step) return run;
-  if (replica === by) {
-    if (member.phase === "adopting") return withMember(run, by, paused(member, now));
-    return member.phase === "live" ? fence(run, by, code, now, effects) : run;
-  }
-  const its = run.members.get(replica);
-  if (its?.phase !== "live" || Math.abs(its.stage - member.stage) > 1) return run;
-  // Who takes the state over can say one thing only: that what it was given is not what all agreed on.
-  const isTakingOver = member.phase === "adopting" && code === "wrong-state" && its.stage === member.stage;
-  if (member.phase !== "live" && !isTakingOver) return run;
-  let name = code;
-  if (code === "not-its-micro-batch") {
-    const owner = ownerAt(run.book, its.stage, microBatch ?? -1);
-    if (microBatch === null || owner === null) return run;
-    if (owner !== replica) return fence(run, replica, code, now, effects);
-    // It owns it, and is said to have sent it to one more than it told.
-    if (its.stage >= member.stage || ownerAt(run.book, member.stage, microBatch) === by) return run;
-    name = "sent-to-two";
-  }
-  const others = run.accused.get(by) ?? new Set<SessionKey>();
-  const next = { ...run, accused: new Map(run.accused).set(by, new Set([...others, replica])) };
-  const alone = (stage: number): boolean => run.book.stages[stage]?.live.size === 1;
-  // SECURITY: nobody can say which of the two lies. Who accuses a second one in the same step is doubted itself,
-  // and so is whoever would take a stage's last replica away.
-  const isLast = alone(its.stage) && (isTakingOver || !alone(member.stage));
-  const isDoubted = isLast || [...others].some((key) => key !== replica);
-  if (isDoubted && isTakingOver) return withMember(next, by, paused(member, now));
-  return fence(next, isDoubted ? by : replica, isDoubted ? "accuses-others" : name, now, effects);
-}
-
 function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
   let run = before;
   for (const { replica, code, microBatches, accusers } of whoIsLate(before, now)) {
@@ -832,16 +588,4 @@ function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
   )
     run = { ...run, evaluation: again(evaluation, now) };
   return run;
-}
-
-function withMember(run: ReplicaRun, key: SessionKey, member: Member): ReplicaRun {
-  return { ...run, members: new Map(run.members).set(key, member) };
-}
-
-function isSameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
-  return a.size === b.size && [...a].every((each) => b.has(each));
-}
-
-function without(keys: ReadonlySet<SessionKey>, key: SessionKey): ReadonlySet<SessionKey> {
-  return new Set([...keys].filter((each) => each !== key));
 }
