@@ -1,33 +1,25 @@
-import { sumText } from "../../src-protocol/control.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { CodecName } from "../../src-protocol/link-codecs.ts";
-import { codecOf, sumCodecOf } from "../../src-protocol/link-codecs.ts";
-import type { RunSpec } from "../../src-protocol/model.ts";
+import { codecOf } from "../../src-protocol/link-codecs.ts";
 import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
-import { sha256, verifySession } from "../../src-protocol/signing.ts";
-import type { SessionSigner } from "../../src-protocol/signing.ts";
-import type { Activations, StageInfo } from "../compute/compute-call.ts";
-import type { Compute } from "../compute/compute.ts";
-import { sumCountOf } from "../compute/parameter-home.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
+import type { Activations } from "../compute/compute-call.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
-import { afterAwake } from "../pipeline/awake-timer.ts";
-import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
 import { runJob } from "../stage/stage-job.ts";
 import { UnderWay } from "../stage/under-way.ts";
-import type { Samples } from "../stage/stage-samples.ts";
 import { encodedTensor } from "../stage/coded-tensor.ts";
 import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
 import type { Crossing, Tensor } from "../stage/tensor-message.ts";
-import type { ShareReceipts } from "./share-receipts.ts";
 import { MicroBatches } from "./micro-batches.ts";
 import type { MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
 import { joined } from "./coded-sum.ts";
-import { StageSums } from "./stage-sums.ts";
+import type { ReplicaPorts } from "./replica-ports.ts";
+import { SumRound } from "./sum-round.ts";
 import { TieExchange } from "./tie-exchange.ts";
 import type { WantedTie } from "./tie-exchange.ts";
 import { setTied, tiedCount, tiedPart } from "./tied-sum.ts";
@@ -43,52 +35,10 @@ type Members = Of<"members">;
 /** Who a peer is to this replica. */
 export type Side = "previous" | "own" | "next";
 
-/** Links to the replicas of this stage and of its neighbours; see `replica-web.ts`. */
-export interface Web {
-  link(key: SessionKey): Link | null;
-  /** The peer does not answer: whatever can go to another one goes there. */
-  isQuiet(key: SessionKey): boolean;
-}
-
-export interface ReplicaPorts {
-  readonly spec: RunSpec;
-  readonly stage: StageInfo;
-  readonly generation: number;
-  readonly network: string;
-  /** The step whose state was loaded; null: it comes from another replica. */
-  readonly step: number | null;
-  /** Of the stage's chain there; null where the state comes from another replica. */
-  readonly link: string | null;
-  readonly signer: SessionSigner;
-  /** They outlive this work. */
-  readonly receipts: ShareReceipts;
-  readonly web: Web;
-  readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
-  readonly samples: Samples;
-  readonly memory: SharedArrayBuffer;
-  /** Puts the snapshot of `step` on disk, where that is due; the parameters stand still until it resolves. */
-  readonly save: (step: TakenStep) => Promise<SavedSnapshotState>;
-  /** The memory holds another replica's state of `step` now, whose chain is at `link`. */
-  readonly adopted: (step: number, link: string, leaves: Uint8Array) => void;
-  readonly overwriting: () => void;
-  /** Others do its part of the step, for the reason that `code` names; `adopted` ends it. */
-  readonly putAside: (code: string) => void;
-  /** Its end is near, and others of its stage go on without it; or that has changed again. */
-  readonly leaving: (isLeaving: boolean) => void;
-  /** Of the state that was saved, or adopted, last (state-digest.ts). */
-  readonly leaves: () => Uint8Array | null;
-  readonly report: (report: Report) => void;
-  readonly now: () => number;
-}
-
 /** What a head has on the way for each stage until it knows how soon they come back. */
 const ON_THE_WAY = 2;
 const LOOK_MS = 10;
-/** Whoever waits for others' sums says so; the orchestrator knows how long is long. */
-const TELL_LACKING_MS = 1_000;
 const LINKED_WITHIN_MS = 4_000;
-/** A step's end waits so long for gradients that come again, from whoever did a lost replica's part. */
-const ANSWERED_WITHIN_MS = 1_000;
 
 /** A tensor of the next step, from a peer that heard of it first. */
 interface Early {
@@ -113,7 +63,7 @@ export class ReplicaRunner {
   readonly #next: NextReplicas;
   readonly #load: OwnLoad;
   readonly #window: HeadWindow;
-  readonly #sums: StageSums;
+  readonly #round: SumRound;
   readonly #states: StateExchange;
   readonly #ties: TieExchange;
   readonly #isExact: boolean;
@@ -130,17 +80,6 @@ export class ReplicaRunner {
   #early: Early[] = [];
   /** In the class `exact`: the gradient of each micro-batch, which are added in the order of their numbers. */
   readonly #gradients = new Map<number, Activations>();
-  /** Its own part of the sum is given. */
-  #isSummed = false;
-  /** What it has done of the step is signed by those who used it. */
-  #isVouched = false;
-  /** Looks whether the gradients that are waited for are there; `over`: nobody waits any more. */
-  #lookForAnswers: (over?: "over") => void = () => undefined;
-  /** The orchestrator knows that all of the sum is here. */
-  #isTold = false;
-  /** What each of the others has got of the sums of this round. */
-  readonly #given = new Map<SessionKey, number>();
-  #lacks: NodeJS.Timeout | null = null;
   #isBusy = false;
   /** The parameters are being changed. */
   #isTaking = false;
@@ -154,7 +93,7 @@ export class ReplicaRunner {
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
     this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
-    const { spec, stage, signer, generation, memory } = ports;
+    const { spec, stage, generation, memory } = ports;
     this.#step = ports.step;
     this.#link = ports.link;
     this.#isLive = ports.step !== null;
@@ -162,16 +101,6 @@ export class ReplicaRunner {
     this.#next = new NextReplicas(ports.now);
     this.#load = new OwnLoad(ports.now);
     this.#window = new HeadWindow(ports.now, stage.stages * ON_THE_WAY);
-    this.#sums = new StageSums({
-      length: sumCountOf(stage),
-      isExact: this.#isExact,
-      codec: sumCodecOf(spec),
-      microBatches: spec.microBatches,
-      own: signer.publicKey,
-      sign: (round, shard, digest) => signer.sign(this.#sumText(round, shard, digest)),
-      isSigned: (by, round, shard, digest, signature) =>
-        verifySession(by, this.#sumText(round, shard, digest), signature),
-    });
     this.#states = new StateExchange({
       stage: stage.index,
       generation,
@@ -208,6 +137,14 @@ export class ReplicaRunner {
       counted: (microBatch, loss) => this.#tell({ type: "counted", microBatch, loss: finite(loss) }),
       accuse: (replica, microBatch, code, message) => this.#accuse(replica, microBatch, code, message),
     });
+    this.#round = new SumRound({
+      ...ports,
+      batches: this.#batches,
+      step: () => this.#step,
+      link: () => this.#link,
+      send: (to, message, payload) => this.#send(to, message, payload),
+      beginTies: (step) => this.#beginTies(step),
+    });
   }
 
   get generation(): number {
@@ -224,10 +161,9 @@ export class ReplicaRunner {
   stop(): void {
     this.#stopped = true;
     this.#underWay.stopped();
-    this.#stopLacking();
+    this.#round.stop();
     this.#ties.giveUp();
     this.#adopting?.abort();
-    this.#lookForAnswers("over");
     this.#ports.receipts.left();
   }
 
@@ -282,10 +218,7 @@ export class ReplicaRunner {
     this.#next.restored(key);
     this.#batches.linked(key);
     this.#batches.routeWaiting();
-    if (this.#sideOf(key) === "own") {
-      this.#given.delete(key);
-      this.#shareSums();
-    }
+    if (this.#sideOf(key) === "own") this.#round.again(key);
   }
 
   /** The link to a peer is gone; it may come back. */
@@ -341,10 +274,9 @@ export class ReplicaRunner {
     this.#next.emptied();
     this.#load.emptied();
     this.#window.stepped();
-    this.#sums.clear();
+    this.#round.clear();
     this.#gradients.clear();
     this.#evaluations = [];
-    this.#summing(false);
   }
 
   #leased({ step, microBatch, pass, heldBy }: Of<"lease">): void {
@@ -379,7 +311,7 @@ export class ReplicaRunner {
     this.#forget();
     this.#early = [];
     this.#ties.giveUp();
-    this.#lookForAnswers("over");
+    this.#round.over();
     this.#ports.receipts.left();
   }
 
@@ -478,9 +410,8 @@ export class ReplicaRunner {
       case "sum":
       case "total": {
         if (side !== "own" || message.step !== this.#step || !this.#isLive || this.#isTaking) return;
-        const refusal = this.#sums.arrived(from, message, payload);
-        if (refusal !== null) return this.#accuse(from, null, refusal.code, refusal.message);
-        return this.#shareSums();
+        const refusal = this.#round.arrived(from, message, payload);
+        return refusal === null ? undefined : this.#accuse(from, null, refusal.code, refusal.message);
       }
       case "tieAsk":
       case "tiePart":
@@ -525,7 +456,7 @@ export class ReplicaRunner {
       if (meta.load !== undefined) this.#hearLoad(from, meta.load);
       this.#window.returned(microBatch);
       this.#batches.returned(from, microBatch, input);
-      return this.#lookForAnswers();
+      return this.#round.answered();
     }
     if (side !== "previous") return;
     if (pass === "forward") {
@@ -619,126 +550,16 @@ export class ReplicaRunner {
   async #commit(order: Of<"commit">): Promise<void> {
     const { signer, compute } = this.#ports;
     const era = this.#era;
-    this.#summing(false);
     this.#batches.committed();
-    for (const { from, failure } of this.#sums.begin(order))
+    for (const { from, failure } of this.#round.begin(order))
       this.#accuse(from, null, failure.code, failure.message);
     const own = order.sums.find(({ replica }) => replica === signer.publicKey);
-    this.#underWay.track(this.#vouched(order, own?.microBatches ?? []));
-    if (own !== undefined) {
-      const values = this.#isExact
-        ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
-        : (await compute.call("gradients", { clear: false })).answer.output;
-      if (era !== this.#era || this.#sums.order !== order) return;
-      this.#sums.give(values);
-    }
-    this.#summing(true);
-    this.#shareSums();
-  }
-
-  /** Nobody takes the step before those who used our part of it have signed that: who is lost then is paid, too. */
-  async #vouched(order: Of<"commit">, microBatches: readonly number[]): Promise<void> {
-    this.#isVouched = false;
-    const { spec, stage, receipts } = this.#ports;
-    await this.#answered(microBatches);
-    if (this.#sums.order !== order) return;
-    if (this.#link !== null) {
-      const place = {
-        runId: spec.runId,
-        stage: stage.index,
-        step: order.step,
-        tokens: spec.batch * spec.sequence,
-        flops: stage.flops.forward + stage.flops.backward,
-      };
-      await receipts.counted(place, this.#link, this.#batches.crossed(microBatches));
-    }
-    if (this.#sums.order !== order) return;
-    this.#isVouched = true;
-    this.#shareSums();
-  }
-
-  /**
-   * Who did a lost replica's part again may be heard of by the orchestrator before it is heard of here; without its
-   * gradients nobody could sign what was exchanged with it.
-   */
-  async #answered(microBatches: readonly number[]): Promise<void> {
-    this.#lookForAnswers("over");
-    if (this.#batches.areAnswered(microBatches)) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = afterAwake(ANSWERED_WITHIN_MS, resolve);
-    this.#lookForAnswers = (over) => {
-      if (over === undefined && !this.#batches.areAnswered(microBatches)) return;
-      end();
-      resolve();
-    };
-    await promise;
-  }
-
-  #summing(isSummed: boolean): void {
-    this.#isSummed = isSummed;
-    this.#isTold = false;
-    this.#given.clear();
-    this.#stopLacking();
-    if (isSummed) this.#lacks = setInterval(() => this.#tellLacking(), TELL_LACKING_MS).unref();
-  }
-
-  /** What others have to get of the sums, as far as it is there; and to the orchestrator, when all of it is here. */
-  #shareSums(): void {
-    const { order } = this.#sums;
-    const { generation, report, signer, web } = this.#ports;
-    const step = this.#step;
-    if (order === null || step === null || !this.#isSummed) return;
-    for (const key of order.live) {
-      if (key === signer.publicKey || web.link(key) === null) continue;
-      const pieces = this.#sums.outgoing(key);
-      const given = this.#given.get(key) ?? 0;
-      this.#given.set(key, pieces.length);
-      for (const { message, bytes } of pieces.slice(given))
-        this.#send(key, { ...message, generation, step }, bytes);
-    }
-    const whole = this.#isTold || !this.#isVouched ? null : this.#sums.whole();
-    if (whole === null) return;
-    this.#isTold = true;
-    const { round } = order;
-    const tied = this.#beginTies(step);
-    report({
-      type: "summed",
-      generation,
-      step,
-      round,
-      parts: [...whole.parts],
-      totals: [...whole.totals],
-      ...(tied !== null && { tied }),
-    });
-    this.#stopLacking();
-  }
-
-  #stopLacking(): void {
-    if (this.#lacks !== null) clearInterval(this.#lacks);
-    this.#lacks = null;
-  }
-
-  #tellLacking(): void {
-    const { order } = this.#sums;
-    const of = this.#sums.lacking();
-    const step = this.#step;
-    if (order === null || step === null || of.length === 0 || this.#stopped) return this.#stopLacking();
-    const { generation, report } = this.#ports;
-    report({ type: "lacking", generation, step, round: order.round, of });
-  }
-
-  #sumText(round: number, shard: number | null, digest: string): string {
-    const { network, spec, generation, stage } = this.#ports;
-    return sumText({
-      network,
-      runId: spec.runId,
-      generation,
-      stage: stage.index,
-      step: this.#step ?? -1,
-      round,
-      ...(shard !== null && { shard }),
-      sha256: digest,
-    });
+    this.#underWay.track(this.#round.vouched(order, own?.microBatches ?? []));
+    if (own === undefined) return this.#round.give(null);
+    const values = this.#isExact
+      ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
+      : (await compute.call("gradients", { clear: false })).answer.output;
+    if (era === this.#era && this.#round.isOf(order)) this.#round.give(values);
   }
 
   /** The optimiser step, with everybody's sums. */
@@ -747,7 +568,7 @@ export class ReplicaRunner {
     if (this.#isTaking) return;
     this.#isTaking = true;
     this.#ports.receipts.taken(step);
-    const values = this.#sums.total();
+    const values = this.#round.total();
     if (ties.length > 0 && !(await this.#tie(step, ties, values))) return;
     await compute.call("reset", {});
     if (stage.parameterCount > 0) await compute.call("setGradients", { values }, [values.buffer]);
@@ -755,7 +576,7 @@ export class ReplicaRunner {
     overwriting();
     const { optimizer, microBatches } = spec;
     const { answer } = await compute.call("optimise", { optimizer, step, microBatches });
-    this.#sums.taken();
+    this.#round.taken();
     const saved = await save({ step: step + 1, squaredNorm: answer.squaredNorm });
     this.#isTaking = false;
     if (this.#stopped) return;
@@ -772,7 +593,7 @@ export class ReplicaRunner {
   #beginTies(step: number): string | null {
     const { stage } = this.#ports;
     if (stage.ties.length === 0) return null;
-    const own = tiedPart(stage, this.#sums.total());
+    const own = tiedPart(stage, this.#round.total());
     this.#ties.begin(step, own);
     return own && sha256(new Uint8Array(own.buffer));
   }
@@ -816,7 +637,7 @@ export class ReplicaRunner {
       const leaves = await this.#states.take(wanted, abort.signal);
       await compute.call("upload", {});
       adopted(wanted.step, wanted.link, leaves);
-      this.#sums.adopted();
+      this.#round.adopted();
     } catch (error) {
       if (!abort.signal.aborted)
         this.#accuse(

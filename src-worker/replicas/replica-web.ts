@@ -4,7 +4,7 @@ import type { LinkReport } from "../../src-protocol/link-report.ts";
 import { Throttle } from "../limits/throttle.ts";
 import { systemClock } from "../links/index.ts";
 import type { Link, LinkClock, LinkStation, Relays } from "../links/index.ts";
-import type { Web } from "./replica-runner.ts";
+import type { Web } from "./replica-ports.ts";
 
 const DIAL_WITHIN_MS = 8_000;
 const FIRST_RETRY_MS = 100;
