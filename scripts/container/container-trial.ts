@@ -23,7 +23,7 @@ const STEP_WITHIN_MS = 600_000;
 /** `docker stop` kills after ten seconds. */
 const STOPPED_WITHIN_MS = 10_000;
 const GAP_ENDS_WITHIN_MS = 20_000;
-const COMPUTES = "src-worker/main.ts";
+const COMPUTES = "/worker/main.js";
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const figures: Record<string, number | string> = {};

@@ -14,7 +14,7 @@ describe("the Dockerfile", () => {
 
   it("builds from the repository alone: every file that it names is here", () => {
     const named = [...text.matchAll(/(?:src-[\w-]+|scripts)\/[\w./-]+/g)].map(([path]) => path);
-    expect(named).toContain("src-daemon/main.ts");
+    expect(named).toContain("scripts/daemon-bundle.ts");
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
     expect(of("COPY").map(({ from, source, target }) => [from, source, target])).toEqual([
       [null, ".", "."],
