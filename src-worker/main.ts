@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { setPriority, totalmem } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import { daemonToWorker } from "../src-protocol/daemon-ipc.ts";
 import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { failureBody } from "../src-protocol/failure.ts";
@@ -176,10 +175,7 @@ async function start(
     throttle,
     memoryBytes,
     workersHere,
-    onPhase: (phase) => {
-      if (phase.phase === "training") markHeapLessOften();
-      tell({ type: "phase", ...phase });
-    },
+    onPhase: (phase) => tell({ type: "phase", ...phase }),
     onNote: (text) => tell({ type: "note", text }),
     onFatal: fail,
   });
@@ -257,15 +253,6 @@ function fail(error: unknown): void {
     void (code === "compute-lost" ? process.kill(process.pid, "SIGKILL") : process.exit(1));
   setTimeout(exit, 200);
   process.send?.({ type: "failed", code, message } satisfies WorkerToDaemon, undefined, undefined, exit);
-}
-
-/**
- * This heap is small (25 MB) and its tensors lie outside of it, freed by hand; V8 counts both, and so marked the
- * whole heap once or twice a second for nothing. Said when all is loaded and not at the start: compiled code is
- * kept for V8's flags, Node's own is for none, and compiling that again takes each thread 35 ms.
- */
-function markHeapLessOften(): void {
-  setFlagsFromString("--heap-growing-percent=300");
 }
 
 function lowerPriority(): void {
