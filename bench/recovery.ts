@@ -57,6 +57,9 @@ const RUNS = 20;
  */
 const MOST_STEPS_ALONE = 40;
 
+/** An orchestrator that goes again and again after a few seconds is looked for less and less often (control.ts): that is another fault. */
+const STEADY_MS = 5_000;
+
 export interface RecoveryRow {
   readonly fault: string;
   readonly runs: number;
@@ -174,6 +177,7 @@ export async function benchRecovery(
 async function once(network: ReplicaNetwork, name: FaultName, signal: AbortSignal): Promise<number> {
   const { stages, does }: Fault = FAULTS[name];
   await network.whole(STEP_WITHIN_MS);
+  if (does.type === "orchestrator") await wait(STEADY_MS, undefined, { signal });
   await network.steps(1, STEP_WITHIN_MS);
   // In the middle of a step, wherever that is.
   await wait(network.stepMs() * (0.2 + 0.5 * Math.random()));
