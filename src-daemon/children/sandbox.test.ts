@@ -1,8 +1,18 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
+import { batch } from "./batch.ts";
 import { endingInBox } from "./box.ts";
 import type { BoxState } from "./box.ts";
 import { startChild } from "./child.ts";
@@ -127,6 +137,23 @@ describe("a worker with a fault that strangers can use", () => {
 });
 
 const state = boxState();
+/** sched.h's SCHED_BATCH. */
+const BATCH = 3;
+
+it.runIf(batch().length > 0)("a worker is batch work for the kernel, in a box and without one", async () => {
+  const program = join(home, "worker", "waits.mjs");
+  writeFileSync(program, "process.stdout.write('up'); setInterval(() => {}, 1000);");
+  for (const each of [state, { works: false, why: "" } as const]) {
+    const { command, env } = confined({ read: [], write: [join(home, "worker")] }, process.env, each);
+    const [first, ...words] = command;
+    const child = spawn(first, [...words, program], { env, stdio: ["ignore", "pipe", "inherit"] });
+    children.push(child);
+    await once(child.stdout, "data");
+    const [, after = ""] = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ");
+    expect(Number(after.split(" ")[38])).toBe(BATCH);
+  }
+  rmSync(program);
+});
 
 describe.runIf(state.works)(
   `a worker that runs a stranger's code, in a box${state.works ? "" : `: ${state.why}`}`,

@@ -1,6 +1,7 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
+import { batch } from "./batch.ts";
 import { type BoxState, boxWords, triedBox } from "./box.ts";
 import { leash } from "./leash.ts";
 import { workerEnvironment } from "./worker-environment.ts";
@@ -50,11 +51,12 @@ export function confined(sandbox: Sandbox, env: NodeJS.ProcessEnv, state = boxSt
   const node = [process.execPath, ...sandboxFlags(held)] as const;
   const environment = { ...workerEnvironment(env), ...compiled };
   if (!state.works) {
-    const [first = node[0], ...more] = [...leash(), ...node];
+    const [first = node[0], ...more] = [...batch(), ...leash(), ...node];
     return { command: [first, ...more], env: environment, boxed: false };
   }
   const paths = { read: bothWays([process.execPath, ...held.read]), write: bothWays(held.write) };
-  return { command: [state.program, ...boxWords(paths), ...node], env: environment, boxed: true };
+  const [first = state.program, ...more] = [...batch(), state.program, ...boxWords(paths), ...node];
+  return { command: [first, ...more], env: environment, boxed: true };
 }
 
 /**
