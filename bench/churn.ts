@@ -207,7 +207,7 @@ async function during(network: ReplicaNetwork, seconds: number, failing: readonl
     ms: performance.now() - began,
     finished: steps.size,
     lost: points.length - steps.size,
-    longestGap: gaps(),
+    longestGap: { ...gaps(), ms: Math.round(Math.max(...times.map((at, i) => at - (times[i - 1] ?? at)))) },
     redoneByItsStage: after.byLostStages - before.byLostStages,
     redoneByOthers: after.byOthers - before.byOthers,
     stalledMs: (usualMs) =>

@@ -261,7 +261,7 @@ function fail(error: unknown): void {
 
 /**
  * This heap is small (25 MB) and its tensors lie outside of it, freed by hand; V8 counts both, and so marked the
- * whole heap once or twice a second for nothing: three workers' V8 helpers took 30 to 39 ms of a step, and take 10.
+ * whole heap once or twice a second for nothing: three workers' V8 helpers took 29 to 49 ms of a step, and take 12.
  * Said when all is loaded and not at the start: compiled code is kept for V8's flags, Node's own is for none, and
  * compiling that again takes each thread 35 ms.
  */

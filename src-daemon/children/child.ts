@@ -5,7 +5,7 @@ import { endingInBox } from "./box.ts";
 import { readBoundedLines } from "./bounded-lines.ts";
 import { CHANNEL_ENVIRONMENT, openChannel } from "./child-channel.ts";
 import type { ChannelEvents, ChildChannel } from "./child-channel.ts";
-import { leash } from "./leash.ts";
+import { leash } from "./util-linux.ts";
 import { type Confinement, confined, type Sandbox } from "./sandbox.ts";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
 

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
-import { batch } from "./batch.ts";
+import { batch } from "./util-linux.ts";
 import { endingInBox } from "./box.ts";
 import type { BoxState } from "./box.ts";
 import { startChild } from "./child.ts";

@@ -1,9 +1,8 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { COMPILE_CACHE_ENVIRONMENT } from "../compile-cache.ts";
-import { batch } from "./batch.ts";
 import { type BoxState, boxWords, triedBox } from "./box.ts";
-import { leash } from "./leash.ts";
+import { batch, leash } from "./util-linux.ts";
 import { workerEnvironment } from "./worker-environment.ts";
 
 const root = join(import.meta.dirname, "..", "..");
