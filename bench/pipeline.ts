@@ -107,8 +107,13 @@ async function measure(
     for (let round = 1; round <= rounds; round++) {
       for (const [index, other] of others.entries()) {
         if (other === null) continue;
-        windows[index]?.push(await alone(other, WINDOW_MS));
-        ownWindows.push({ index, window: await alone(network, WINDOW_MS) });
+        // By turns the one and the other first: a computer that grows slower or faster meets both alike.
+        const inTurn = round % 2 === 1 ? [other, network] : [network, other];
+        for (const contestant of inTurn) {
+          const window = await alone(contestant, WINDOW_MS);
+          if (contestant === network) ownWindows.push({ index, window });
+          else windows[index]?.push(window);
+        }
       }
       progress(`${name}: round ${round} of ${rounds}, load ${loadavg()[0]?.toFixed(1)}`);
     }
