@@ -41,7 +41,7 @@ function write(
   for (let at = 0; at < count; at += 1) {
     sums = Float32Array.of(step, at);
     const last = worked(100 * step + at);
-    const due = { step, link: LINK, count: at + 1, size: sums.length, last };
+    const due = { step, link: LINK, count: at + 1, size: sums.length, crossingBytes: 8 };
     const hasRoom = files.makeRoom(due);
     if (hasRoom && isDue(at + 1)) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
     memo.add(step, at, last, memo.nextNote(), LINK);
@@ -98,7 +98,7 @@ it("a process that goes on with them does not write over the newest first", asyn
   write(new MemoFiles(folder, KEY), 7, 3);
   const next = new MemoFiles(folder, KEY);
   const [part] = await next.read();
-  const due = { step: 7, link: LINK, count: 4, size: 2, last: worked(703) };
+  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
   writeFileSync(next.sumsFile(due).path, "unfinished");
   expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
 });
@@ -143,7 +143,7 @@ it("the head's micro-batches come from no digest, and the tail's have a loss", a
     worked: [last],
     sums: new Float32Array(0),
   };
-  const due = { step: 3, link: null, count: 1, size: 0, last };
+  const due = { step: 3, link: null, count: 1, size: 0, crossingBytes: 4 };
   expect(files.makeRoom(due)).toBe(true);
   writeHeaderLast(files.sumsFile(due), []);
   files.write(part);

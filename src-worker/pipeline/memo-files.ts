@@ -71,13 +71,12 @@ export class MemoFiles implements KeptSteps {
     return parts.sort((a, b) => a.step - b.step);
   }
 
-  makeRoom({ step, count: at, size, last }: SumsToKeep): boolean {
+  makeRoom({ step, count: at, size, crossingBytes }: SumsToKeep): boolean {
     if (this.#isFull) return false;
     try {
       // The step goes another way than before: its new micro-batches must not be taken for what the old sums are of.
       if (at === 1) this.#forget(step);
-      if (this.#hadRoomAt !== step)
-        this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + workedBytes(last));
+      if (this.#hadRoomAt !== step) this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + crossingBytes);
       this.#hadRoomAt = step;
       return true;
     } catch {
@@ -186,10 +185,6 @@ function block(head: Header): Uint8Array {
   const { read } = new TextEncoder().encodeInto(text, bytes);
   if (read !== text.length) throw new RangeError("the header is too long");
   return bytes;
-}
-
-function workedBytes({ y, dx }: Worked): number {
-  return (y?.byteLength ?? 0) + (dx?.byteLength ?? 0);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {

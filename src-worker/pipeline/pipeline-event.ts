@@ -38,7 +38,10 @@ export interface PipelineState<X> {
   readonly step: number;
   readonly forwards: readonly Work<X>[];
   readonly backwards: readonly Work<X>[];
-  readonly running: Job<X> | null;
+  /** On the compute thread, which works on the first. */
+  readonly running: readonly Job<X>[];
+  /** What the last job took. */
+  readonly lastMs: number;
   /** What has to come next from the previous stage; micro-batches are sent in order. */
   readonly due: { readonly step: number; readonly forward: number; readonly evaluate: number };
   /** In this step: run forward, gradients received, gradients worked. */

@@ -47,7 +47,23 @@ let calls: string[];
 let shared: string[];
 let peers: { previous: Link; next: Link };
 
-beforeEach(() => {
+/** The compute thread's answer to everything. */
+async function compute(name: string): Promise<{ answer: { output: Float32Array }; ms: number }> {
+  calls.push(name);
+  return { answer: { output: new Float32Array(name === "tie" ? TIED : 2) }, ms: 1 };
+}
+
+beforeEach(() => runPipeline({}));
+
+function runPipeline({
+  microBatches = 1,
+  call = compute,
+  memo = new StepMemo(),
+}: {
+  microBatches?: number;
+  call?: typeof compute;
+  memo?: StepMemo;
+}): void {
   if (own === undefined || before === undefined || after === undefined) throw new Error("no signers");
   reports = [];
   calls = [];
@@ -56,12 +72,8 @@ beforeEach(() => {
   const next = memoryLinks({ a: after.publicKey, b: own.publicKey });
   peers = { previous: previous.a, next: next.a };
   for (const peer of [previous.a, next.a]) peer.onMessage(() => undefined);
-  const call = async (name: string): Promise<{ answer: { output: Float32Array }; ms: number }> => {
-    calls.push(name);
-    return { answer: { output: new Float32Array(name === "tie" ? TIED : 2) }, ms: 1 };
-  };
   void new PipelineRunner({
-    spec: tinyRun({ microBatches: 1 }),
+    spec: tinyRun({ microBatches }),
     stage,
     generation: 4,
     network: "n",
@@ -77,8 +89,8 @@ beforeEach(() => {
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
     samples: noSamples,
-    memo: new StepMemo(),
-    hasInputs: false,
+    memo,
+    hasInputs: true,
     files: () => null,
     save: () =>
       Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),
@@ -86,7 +98,7 @@ beforeEach(() => {
     overwriting: () => undefined,
     now: () => 0,
   });
-});
+}
 
 afterEach(() => {
   for (const link of Object.values(peers)) link.close("done");
@@ -218,4 +230,32 @@ it("a part that comes twice, or a whole that does, is trouble, told once", async
   for (const index of [0, 1, 0, 0]) await send("next", ...part(index));
   await expect.poll(troubles).toEqual(["out-of-order"]);
   expect(calls).toEqual(["forward", "backward", "noteSums", "tie"]);
+});
+
+it("what is remembered while the job before it is still computed is sent after what that gives", async () => {
+  const memo = new StepMemo();
+  const y = Float32Array.of(5, 5);
+  memo.sent(7, 2, { x: sha256(new Uint8Array(new Float32Array(2).buffer)), y });
+  const slow = Promise.withResolvers<void>();
+  const call = async (name: string): ReturnType<typeof compute> => {
+    if (calls.length === 1) await slow.promise;
+    return await compute(name);
+  };
+  runPipeline({ microBatches: 3, memo, call });
+  const came: unknown[] = [];
+  peers.next.onMessage((message, payload) => {
+    if (message.type === "tensor")
+      came.push([message.microBatch, new Float32Array(payload.slice().buffer)[0]]);
+  });
+  for (const microBatch of [0, 1, 2]) await send("previous", { microBatch });
+  expect(came).toEqual([[0, 0]]);
+  slow.resolve();
+  await expect
+    .poll(() => came)
+    .toEqual([
+      [0, 0],
+      [1, 0],
+      [2, 5],
+    ]);
+  expect([calls, troubles()]).toEqual([["forward", "forward"], []]);
 });

@@ -95,6 +95,8 @@ export class PipelineRunner {
   readonly #stop = Promise.withResolvers<void>();
   readonly #underWay: UnderWay;
   readonly #jobs: RememberedJobs;
+  /** The job that was given last; what it gives is told before what the next one gives. */
+  #computed: Promise<void> = Promise.resolve();
   /** Of the newest step whose chain is known. */
   #linked: { readonly step: number; readonly link: string };
 
@@ -109,6 +111,7 @@ export class PipelineRunner {
       memo,
       linkAt: (step) => (this.#linked.step === step ? this.#linked.link : null),
       microBatches: spec.microBatches,
+      boundaryBytes: stage.boundaryBytes,
       files,
     });
     this.#underWay = new UnderWay(ports.generation, ports.report, () => this.stop());
@@ -202,7 +205,8 @@ export class PipelineRunner {
     const { generation, report } = this.#ports;
     switch (effect.type) {
       case "compute":
-        return this.#underWay.track(this.#compute(effect.job));
+        this.#computed = this.#compute(effect.job, this.#computed);
+        return this.#underWay.track(this.#computed);
       case "send":
         return this.#sendTensor(effect);
       case "worked":
@@ -222,10 +226,11 @@ export class PipelineRunner {
     }
   }
 
-  async #compute(job: Job<Crossing>): Promise<void> {
+  async #compute(job: Job<Crossing>, before: Promise<void>): Promise<void> {
     try {
       if (job.kind === "optimise") return await this.#optimise(job.step);
       const { answer, ms, noted } = await this.#jobs.run(job);
+      await before;
       this.#noteUse(job);
       const output =
         "output" in answer && answer.output !== null ? { values: answer.output, sha256: null } : null;

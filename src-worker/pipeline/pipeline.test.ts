@@ -19,6 +19,9 @@ class Toy {
   readonly totals: string[][];
   readonly saving = new Set<number>();
   mostInFlight = 0;
+  mostGiven = 0;
+  /** Jobs that need all before them done, and were given beside another one. */
+  readonly besides: string[] = [];
 
   constructor(count: number, hasTies = false) {
     this.stages = Array.from({ length: count }, (_, stage) =>
@@ -51,6 +54,9 @@ class Toy {
         });
       }
     }
+    this.mostGiven = Math.max(this.mostGiven, state.running.length);
+    const alone = state.running.find(({ kind }) => kind === "optimise" || kind === "tie");
+    if (alone !== undefined && state.running.length > 1) this.besides.push(nameOf(alone));
     const head = this.stages[0];
     if (head !== undefined) this.mostInFlight = Math.max(this.mostInFlight, head.sent - head.finished);
   }
@@ -68,8 +74,8 @@ class Toy {
         const [arrived] = this.links.splice(index, 1);
         if (arrived !== undefined) this.feed(arrived.to, arrived.event);
       }),
-      ...this.stages.flatMap(({ running }, stage) =>
-        running === null ? [] : [() => this.#finish(stage, running)],
+      ...this.stages.flatMap(({ running: [job] }, stage) =>
+        job === undefined ? [] : [() => this.#finish(stage, job)],
       ),
       ...[...this.saving].map((stage) => () => {
         this.saving.delete(stage);
@@ -135,6 +141,7 @@ describe("the sync schedule", () => {
           { type: "evaluated", step: 0, loss: 1 },
         ]);
         expect(toy.mostInFlight).toBeLessThanOrEqual(count + 1);
+        expect([toy.mostGiven, toy.besides]).toEqual([2, []]);
       }),
       { numRuns: 60, seed: 5 },
     );
@@ -146,7 +153,7 @@ describe("the sync schedule", () => {
     grant(toy, 1);
     for (let i = 0; i < 2 * M + 1; i++) toy.choices()[0]?.();
     expect(toy.jobs[0]?.at(-1)).toBe(`tail 1/${M - 1}`);
-    expect(toy.stages[0]?.running).toBeNull();
+    expect(toy.stages[0]?.running).toEqual([]);
     toy.feed(0, { type: "saved" });
     expect(toy.jobs[0]?.at(-1)).toBe("optimise 1");
   });
@@ -157,9 +164,30 @@ describe("the sync schedule", () => {
     for (const microBatch of [0, 1, 2])
       middle({ type: "tensor", pass: "forward", step: 0, microBatch, input: "x" });
     middle({ type: "computed", output: "y", loss: null, ms: 1 });
+    middle({ type: "tensor", pass: "forward", step: 0, microBatch: 3, input: "x" });
     middle({ type: "tensor", pass: "backward", step: 0, microBatch: 0, input: "dy" });
     middle({ type: "computed", output: "y", loss: null, ms: 1 });
-    expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "backward 0/0"]);
+    expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "forward 0/2", "backward 0/0"]);
+  });
+
+  const halfway = (ms: number): Toy => {
+    const toy = new Toy(3);
+    for (const microBatch of [0, 1, 2, 3])
+      toy.feed(1, { type: "tensor", pass: "forward", step: 0, microBatch, input: "x" });
+    toy.feed(1, { type: "computed", output: "y", loss: null, ms });
+    return toy;
+  };
+
+  it("gives the compute thread a short job while it works on another one, and no third", () => {
+    const toy = halfway(20);
+    expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "forward 0/2"]);
+    toy.feed(1, { type: "computed", output: "y", loss: null, ms: 20 });
+    expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "forward 0/2", "forward 0/3"]);
+  });
+
+  it("gives long jobs one by one, and the first: whoever stops waits for what was given", () => {
+    expect(new Toy(1).stages[0]?.running).toEqual([]);
+    expect(halfway(3_000).jobs[1]).toEqual(["forward 0/0", "forward 0/1"]);
   });
 });
 

@@ -16,8 +16,13 @@ import type {
  * The rules: a micro-batch is worked on only with the parameters of its own step, so what comes
  * early waits; gradients go before new micro-batches, since they set memory and peers free; the
  * head keeps at most `stages + 1` micro-batches in flight; after `M` gradients the optimiser step
- * follows at once, but never before the snapshot of the parameters it overwrites is on disk.
+ * follows at once, but never before the snapshot of the parameters it overwrites is on disk. Short
+ * jobs are given ahead, one while another is computed: so nothing waits for a word between them.
  */
+
+const MOST_GIVEN = 2;
+/** Beside a longer job the time between two is nothing, and whoever stops waits for all that was given. */
+const SHORT_MS = 250;
 
 const UNTIED = { added: false, isDone: false, arrived: null };
 
@@ -27,7 +32,8 @@ export function pipelineAt<X>(plan: PipelinePlan, step: number): PipelineState<X
     step,
     forwards: [],
     backwards: [],
-    running: null,
+    running: [],
+    lastMs: Number.POSITIVE_INFINITY,
     due: { step, forward: 0, evaluate: 0 },
     sent: 0,
     returned: 0,
@@ -45,8 +51,9 @@ export function applyToPipeline<X>(event: PipelineEvent<X>, state: PipelineState
   if (state.stopped) return { state, effects: [] };
   const first = take(event, state);
   const second = startNext(first.state);
-  // The next job first: it starts while the last one's output is digested and sent.
-  return { state: second.state, effects: [...second.effects, ...first.effects] };
+  const third = startNext(second.state);
+  // The next jobs first: they start while the last one's output is digested and sent.
+  return { state: third.state, effects: [...second.effects, ...third.effects, ...first.effects] };
 }
 
 function take<X>(event: PipelineEvent<X>, state: PipelineState<X>): Outcome<X> {
@@ -182,9 +189,9 @@ function takeTied<X>({ from, step, input }: Of<X, "tied">, state: PipelineState<
 }
 
 function takeResult<X>({ output, loss, ms }: Of<X, "computed">, before: PipelineState<X>): Outcome<X> {
-  const job = before.running;
-  const state = { ...before, running: null, computeMs: before.computeMs + ms };
-  if (job === null) return { state, effects: [] };
+  const [job, ...running] = before.running;
+  const state = { ...before, running, lastMs: ms, computeMs: before.computeMs + ms };
+  if (job === undefined) return { state, effects: [] };
   const { plan } = state;
   switch (job.kind) {
     case "forward":
@@ -250,20 +257,23 @@ function sendTo<X>(
 }
 
 function startNext<X>(state: PipelineState<X>): Outcome<X> {
-  if (state.stopped || state.running !== null) return { state, effects: [] };
+  const most = state.lastMs <= SHORT_MS ? MOST_GIVEN : 1;
+  if (state.stopped || state.running.length >= most) return { state, effects: [] };
   const { plan, step } = state;
   const start = (job: Job<X>, changed: Partial<PipelineState<X>> = {}): Outcome<X> => ({
-    state: { ...state, ...changed, running: job },
+    state: { ...state, ...changed, running: [...state.running, job] },
     effects: [{ type: "compute", job }],
   });
-  if (state.finished === plan.microBatches && plan.hasTies && !state.tie.isDone) {
+  const isDone = state.finished === plan.microBatches;
+  if (isDone && state.running.length > 0) return { state, effects: [] };
+  if (isDone && plan.hasTies && !state.tie.isDone) {
     const { added, arrived } = state.tie;
     const isTail = plan.stage === plan.stages - 1;
     if (arrived === null && (added || !isTail)) return { state, effects: [] };
     const work = { pass: "tie", step, microBatch: 0, input: arrived } as const;
     return start({ ...work, kind: "tie", add: !added, set: added || plan.stage === 0 });
   }
-  if (state.finished === plan.microBatches) {
+  if (isDone) {
     return state.saving === null ? start({ kind: "optimise", step }) : { state, effects: [] };
   }
   const [gradient, ...otherGradients] = state.backwards;

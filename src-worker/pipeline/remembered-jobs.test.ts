@@ -82,6 +82,8 @@ function job(pass: "forward" | "backward", step: number, microBatch: number, val
 class Stage {
   readonly arithmetic = new Arithmetic();
   readonly memo = new StepMemo();
+  /** What a forward waits for. */
+  samples: Promise<void> = Promise.resolve();
   jobs = this.generation(7, LINK);
 
   generation(step: number, link: string, hasInputs = false): RememberedJobs {
@@ -89,10 +91,14 @@ class Stage {
     this.memo.begin(step, link, hasInputs);
     this.jobs = new RememberedJobs({
       compute: this.arithmetic.compute,
-      samples: () => Promise.resolve({}),
+      samples: async () => {
+        await this.samples;
+        return {};
+      },
       memo: this.memo,
       linkAt: (at) => (at === step ? link : null),
       microBatches: MICRO_BATCHES,
+      boundaryBytes: { in: 4, out: 4 },
       files: () => null,
     });
     return this.jobs;
@@ -256,6 +262,30 @@ it("after trouble of its own it begins as if it were the first time, and so it d
     await stage.forward(0, 10);
     expect(stage.arithmetic.passes).toEqual(["forward 0"]);
   }
+});
+
+it("a job that is given while another is under way is begun after it, and is not in the sums that are noted of that", async () => {
+  const stage = new Stage();
+  const samples = Promise.withResolvers<void>();
+  stage.samples = samples.promise;
+  const first = stage.forward(0, 10);
+  stage.samples = Promise.resolve();
+  const second = stage.forward(1, 11);
+  samples.resolve();
+  await Promise.all([first, second]);
+  await Promise.all([stage.backward(0, 20), stage.forward(2, 12), stage.backward(1, 21)]);
+  const passes = ["forward 0", "forward 1", "backward 0", "forward 2", "backward 1"];
+  expect(stage.arithmetic.passes).toEqual(passes);
+  expect([...stage.arithmetic.noted.values()]).toEqual([10 * 20, 10 * 20 + 11 * 21]);
+});
+
+it("what was under way when another job failed is not remembered", async () => {
+  const stage = new Stage();
+  await stage.forward(0, 10);
+  const given = [stage.backward(0, 20), stage.forward(1, 11)];
+  stage.jobs.forget();
+  await Promise.all(given);
+  expect([stage.memo.parts, stage.memo.sentCount]).toEqual([[], 0]);
 });
 
 it("of a stage whose steps are too large nothing is remembered or held", async () => {

@@ -1,13 +1,13 @@
-import type { Activations } from "../compute/compute-call.ts";
-import type { Compute } from "../compute/compute.ts";
+import type { Activations, StageInfo } from "../compute/compute-call.ts";
+import type { Compute, Computed } from "../compute/compute.ts";
 import { release } from "../compute/compute-call.ts";
 import type { FileHead } from "../disk/header-last.ts";
-import { runJob } from "../stage/stage-job.ts";
+import { giveJob, runJob } from "../stage/stage-job.ts";
 import type { JobAnswer } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { TensorJob } from "./pipeline-event.ts";
-import type { StepMemo, StepPart, Worked } from "./step-memo.ts";
+import type { StepMemo, StepPart } from "./step-memo.ts";
 import { WritingPace } from "./writing-pace.ts";
 
 export interface JobPorts {
@@ -18,6 +18,8 @@ export interface JobPorts {
   readonly linkAt: (step: number) => string | null;
   /** Of a step. */
   readonly microBatches: number;
+  /** See `StageInfo`. */
+  readonly boundaryBytes: StageInfo["boundaryBytes"];
   /** Where steps outlive the process; null: there is no such place. */
   readonly files: () => KeptSteps | null;
 }
@@ -27,8 +29,8 @@ export interface SumsToKeep extends Pick<StepPart, "step" | "link"> {
   readonly count: number;
   /** In values. */
   readonly size: number;
-  /** The micro-batch that they end with. */
-  readonly last: Worked;
+  /** What one micro-batch sends to both neighbours. */
+  readonly crossingBytes: number;
 }
 
 export interface KeptSteps {
@@ -45,6 +47,14 @@ export interface KeptSteps {
 export interface Done extends JobAnswer {
   /** Resolves when it is remembered; the next job may begin before. */
   readonly noted: Promise<void>;
+}
+
+/** The sums after a micro-batch. */
+interface NotedSums {
+  readonly id: number;
+  readonly files: KeptSteps | null;
+  readonly isInFile: boolean;
+  readonly answered: Promise<Computed<"noteSums">>;
 }
 
 /** A step that was worked on before, as far as it goes the same way again. */
@@ -68,25 +78,46 @@ export class RememberedJobs {
   #lookedUp = -1;
   /** All of the step is answered from the memo, as far as it has come. */
   #isSameWay = false;
+  #isOver = false;
   /** The micro-batch that is to be remembered next; null: of this step none is any more. */
   #next: number | null = null;
   readonly #pace = new WritingPace();
   /** One after another: what is being written must not be given back. */
   #noting: Promise<void> = Promise.resolve();
+  /** One after another: what is asked of the compute thread is asked in the order of the jobs. */
+  #giving: Promise<unknown> = Promise.resolve();
 
   constructor(ports: JobPorts) {
     this.#ports = ports;
   }
 
+  /** May be called while other jobs are under way: it begins after them, and ends before them if it is remembered. */
   async run(job: TensorJob<Crossing>): Promise<Done> {
+    const given = this.#giving.then(async () => await this.#give(job));
+    this.#giving = given.catch(() => undefined);
+    return await (
+      await given
+    ).done;
+  }
+
+  async #give(job: TensorJob<Crossing>): Promise<{ readonly done: Promise<Done> }> {
     const { compute, samples, memo } = this.#ports;
     const isRemembered = job.pass !== "evaluate" && job.pass !== "tie" && !memo.isOff;
-    if (!isRemembered) return { ...(await runJob(compute, job, samples)), noted: Promise.resolve() };
-    this.#lookUp(job.step);
-    const known = await this.#remembered(job);
-    if (known !== null) return { answer: known, ms: 0, noted: Promise.resolve() };
+    if (isRemembered) this.#lookUp(job.step);
+    const known = isRemembered ? await this.#remembered(job) : null;
+    if (known !== null) return { done: Promise.resolve({ answer: known, ms: 0, noted: Promise.resolve() }) };
+    const { answered } = await giveJob(compute, job, samples);
+    if (!isRemembered) return { done: answered.then((answer) => ({ ...answer, noted: Promise.resolve() })) };
+    // Asked for before the next job begins, so that nothing else is in them.
+    const sums = job.kind === "forward" ? null : this.#noteSums(job);
+    return { done: this.#done(job, answered, sums) };
+  }
+
+  async #done(job: TensorJob<Crossing>, answered: Promise<JobAnswer>, sums: NotedSums | null): Promise<Done> {
+    const { memo } = this.#ports;
     const x = job.input?.sha256 ?? null;
-    const { answer, ms } = await runJob(compute, job, samples);
+    const { answer, ms } = await answered;
+    if (this.#isOver) return { answer, ms, noted: Promise.resolve() };
     this.#pace.worked(ms);
     const output = "output" in answer ? answer.output : null;
     if (output !== null) this.#held.add(output);
@@ -95,7 +126,7 @@ export class RememberedJobs {
       return { answer, ms, noted: Promise.resolve() };
     }
     const loss = "loss" in answer ? answer.loss : null;
-    return { answer, ms, noted: this.#note(job, x, output, loss) };
+    return { answer, ms, noted: this.#note(job, output, loss, sums) };
   }
 
   /** All of its micro-batches are in the sums: the optimiser step follows. */
@@ -105,8 +136,9 @@ export class RememberedJobs {
     if (!this.#isSameWay) this.#ports.memo.forgetFrom(step + 1);
   }
 
-  /** Something went wrong that doing the same again would repeat. */
+  /** Something went wrong that doing the same again would repeat. Nothing is remembered from here on. */
   forget(): void {
+    this.#isOver = true;
     this.#replay = null;
     this.#ports.memo.clear();
   }
@@ -180,45 +212,61 @@ export class RememberedJobs {
     }
   }
 
+  /** Null: the micro-batch is not the one that is to be remembered next. */
+  #noteSums({ step, microBatch }: TensorJob<Crossing>): NotedSums | null {
+    const { compute, memo, boundaryBytes } = this.#ports;
+    if (microBatch !== this.#next) return null;
+    this.#next = microBatch + 1;
+    const id = memo.nextNote();
+    const crossingBytes = boundaryBytes.in + boundaryBytes.out;
+    const kept = {
+      step,
+      link: this.#linkOf(step),
+      count: microBatch + 1,
+      size: memo.sumCount,
+      crossingBytes,
+    };
+    const place = this.#ports.files();
+    const files = place?.makeRoom(kept) === true ? place : null;
+    const file = files !== null && this.#pace.isDue ? files.sumsFile(kept) : null;
+    if (file !== null) this.#pace.begins();
+    const answered = compute.call("noteSums", { id, file });
+    answered.catch(() => undefined);
+    return { id, files, isInFile: file !== null, answered };
+  }
+
+  #linkOf(step: number): string | null {
+    return this.#ports.memo.at(step)?.link ?? this.#ports.linkAt(step);
+  }
+
   #note(
     job: TensorJob<Crossing>,
-    digest: string | null,
     dx: Activations | null,
     loss: number | null,
+    sums: NotedSums | null,
   ): Promise<void> {
-    const { compute, memo, linkAt } = this.#ports;
+    const { memo } = this.#ports;
     const { step, microBatch } = job;
+    const digest = job.input?.sha256 ?? null;
     const forward = memo.returned(step, microBatch);
     const worked =
       job.kind === "tail"
         ? { x: digest, y: null, dy: null, dx, loss }
         : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
-    const isNext = microBatch === this.#next;
-    if (isNext) this.#next = microBatch + 1;
-    const id = memo.nextNote();
-    const link = memo.at(step)?.link ?? linkAt(step);
-    const kept = { step, link, count: microBatch + 1, size: memo.sumCount, last: worked };
-    const place = this.#ports.files();
-    const files = isNext && place?.makeRoom(kept) === true ? place : null;
-    const file = files !== null && this.#pace.isDue ? files.sumsFile(kept) : null;
-    if (file !== null) this.#pace.begins();
-    // Asked for before the next job begins, so that nothing else is in them.
-    const sums = isNext ? compute.call("noteSums", { id, file }) : null;
     const noted = (async (): Promise<void> => {
       await this.#noting;
-      const answered = await sums;
-      if (file !== null && answered !== null) {
-        this.#pace.took(answered.ms);
-        if (!answered.answer.isWritten) files?.failed();
-      }
-      if (sums !== null && memo.add(step, microBatch, worked, id, link)) {
-        const part = memo.at(step);
-        if (part !== null) files?.write(part);
+      if (sums !== null) {
+        const { answer, ms } = await sums.answered;
+        if (sums.isInFile) this.#pace.took(ms);
+        if (sums.isInFile && !answer.isWritten) sums.files?.failed();
+        if (memo.add(step, microBatch, worked, sums.id, this.#linkOf(step))) {
+          const part = memo.at(step);
+          if (part !== null) sums.files?.write(part);
+        }
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
     })();
     this.#noting = noted.catch(() => undefined);
-    sums?.catch(() => undefined);
     return noted;
   }
 }

@@ -5,36 +5,59 @@ import type { TensorJob } from "../pipeline/pipeline-event.ts";
 import type { Samples } from "./stage-samples.ts";
 import type { Crossing } from "./tensor-message.ts";
 
-/** What goes to the compute thread is given away by transfer: nothing is copied. */
+export interface GivenJob {
+  readonly answered: Promise<JobAnswer>;
+}
+
 export async function runJob(
   compute: Pick<Compute, "call">,
   job: TensorJob<Crossing>,
   samples: Samples,
 ): Promise<JobAnswer> {
+  return await (
+    await giveJob(compute, job, samples)
+  ).answered;
+}
+
+/**
+ * Resolves when the compute thread has the job: what is asked of it next comes after. What goes there is given
+ * away by transfer: nothing is copied.
+ */
+export async function giveJob(
+  compute: Pick<Compute, "call">,
+  job: TensorJob<Crossing>,
+  samples: Samples,
+): Promise<GivenJob> {
   const { kind, microBatch } = job;
   switch (kind) {
     case "forward":
     case "evaluate": {
       const { x, data, buffers } = await inputOf(job, samples);
-      return await compute.call("forward", { microBatch, x, data, keep: kind === "forward" }, buffers);
+      return given(compute.call("forward", { microBatch, x, data, keep: kind === "forward" }, buffers));
     }
     case "backward": {
       const dy = job.input?.values;
       if (dy === undefined)
         throw new Failure("no-gradient", `Micro-batch ${microBatch} came back without its gradient.`);
-      return await compute.call("backward", { microBatch, dy }, [dy.buffer]);
+      return given(compute.call("backward", { microBatch, dy }, [dy.buffer]));
     }
     case "tail":
     case "loss": {
       const { x, data, buffers } = await inputOf(job, samples);
-      return await compute.call(kind, { x, data }, buffers);
+      return given(compute.call(kind, { x, data }, buffers));
     }
     case "tie": {
       const values = job.input?.values ?? null;
       const { add, set } = job;
-      return await compute.call("tie", { values, add, set }, values === null ? [] : [values.buffer]);
+      return given(compute.call("tie", { values, add, set }, values === null ? [] : [values.buffer]));
     }
   }
+}
+
+/** A failure is told to whoever waits for the answer, which may be later. */
+function given(answered: Promise<JobAnswer>): GivenJob {
+  answered.catch(() => undefined);
+  return { answered };
 }
 
 async function inputOf(
