@@ -59,6 +59,8 @@ const LOOK_MS = 500;
 interface Worker extends StepNode {
   readonly next: NextReplicas;
   readonly load: OwnLoad;
+  /** The pass that it works on. */
+  ends: (ms: number | null) => void;
   readonly window: HeadWindow;
   readonly forwards: number[];
   readonly backwards: number[];
@@ -161,14 +163,13 @@ class Step {
     const { random, stages, workMs } = this.#options;
     const load = new OwnLoad(now);
     // As after the steps before.
-    for (const pass of ["forward", "backward"] as const) {
-      load.begins(pass);
-      load.ends((workMs * shareOf(pass, node.stage === stages - 1)) / node.speed);
-    }
+    for (const pass of ["forward", "backward"] as const)
+      load.begins(pass)((workMs * shareOf(pass, node.stage === stages - 1)) / node.speed);
     return {
       ...node,
       next: new NextReplicas(now, random.next),
       load,
+      ends: () => undefined,
       window: new HeadWindow(now, stages * ON_THE_WAY),
       forwards: [],
       backwards: [],
@@ -309,7 +310,7 @@ class Step {
     const isBack = back !== undefined || worker.stage === stages - 1;
     const pass = back === undefined ? "forward" : "backward";
     const share = shareOf(pass, worker.stage === stages - 1);
-    worker.load.begins(pass);
+    worker.ends = worker.load.begins(pass);
     this.#queue.push(this.#now + (workMs * share) / worker.speed, {
       type: "ends",
       by: worker,
@@ -329,7 +330,7 @@ class Step {
   #ends(worker: Worker, microBatch: number, isBack: boolean): void {
     worker.isBusy = false;
     worker.hasNews = true;
-    worker.load.ends(null);
+    worker.ends(null);
     if (worker.isGone) return;
     const { stage } = worker;
     const cell = this.#cell(stage, microBatch);

@@ -8,6 +8,7 @@ import type {
   PipelineState,
   Work,
 } from "./pipeline-event.ts";
+import { mostGiven } from "../stage/given-ahead.ts";
 
 /**
  * One stage in one generation of the sync schedule, as a pure machine: events in, effects out. It
@@ -19,10 +20,6 @@ import type {
  * follows at once, but never before the snapshot of the parameters it overwrites is on disk. Short
  * jobs are given ahead, one while another is computed: so nothing waits for a word between them.
  */
-
-const MOST_GIVEN = 2;
-/** Beside a longer job the time between two is nothing, and whoever stops waits for all that was given. */
-const SHORT_MS = 250;
 
 const UNTIED = { added: false, isDone: false, arrived: null };
 
@@ -257,8 +254,7 @@ function sendTo<X>(
 }
 
 function startNext<X>(state: PipelineState<X>): Outcome<X> {
-  const most = state.lastMs <= SHORT_MS ? MOST_GIVEN : 1;
-  if (state.stopped || state.running.length >= most) return { state, effects: [] };
+  if (state.stopped || state.running.length >= mostGiven(state.lastMs)) return { state, effects: [] };
   const { plan, step } = state;
   const start = (job: Job<X>, changed: Partial<PipelineState<X>> = {}): Outcome<X> => ({
     state: { ...state, ...changed, running: [...state.running, job] },

@@ -10,10 +10,8 @@ const [one, other] = ["1", "2"].map((digit) => sessionKey.parse(digit.repeat(64)
 function measured() {
   const clock = { now: 0 };
   const load = new OwnLoad(() => clock.now);
-  load.begins("forward");
-  load.ends(100);
-  load.begins("backward");
-  load.ends(200);
+  load.begins("forward")(100);
+  load.begins("backward")(200);
   return { clock, load };
 }
 
@@ -26,6 +24,22 @@ describe("what a replica tells those who send it work", () => {
     expect(load.of(one, { forward: 0, backward: 0 }).backlogMs).toBe(50);
     clock.now = 999;
     expect(load.of(one, { forward: 0, backward: 0 }).backlogMs).toBe(0);
+  });
+
+  it("counts all of a pass that was given ahead, until the one before it has ended", () => {
+    const { clock, load } = measured();
+    const backlog = (): number => load.of(one, { forward: 1, backward: 0 }).backlogMs;
+    const first = load.begins("forward");
+    const second = load.begins("backward");
+    clock.now = 60;
+    expect(backlog()).toBe(40 + 200 + 100);
+    first(100);
+    first(null);
+    expect(backlog()).toBe(200 + 100);
+    clock.now = 110;
+    expect(backlog()).toBe(150 + 100);
+    second(null);
+    expect(backlog()).toBe(100);
   });
 
   it("says to each sender how much of it was there, in this step", () => {
@@ -51,8 +65,7 @@ describe("what a replica tells those who send it work", () => {
 
   it("keeps no time of a pass that came to nothing", () => {
     const { load } = measured();
-    load.begins("forward");
-    load.ends(null);
+    load.begins("forward")(null);
     expect(load.workMs).toBe(300);
   });
 });

@@ -17,7 +17,10 @@ export class OwnLoad {
   /** Usual times of its own passes. */
   readonly #usual = new Map<Pass, number>();
   readonly #taken = new Map<SessionKey, number>();
-  #running: { readonly pass: Pass; readonly since: number } | null = null;
+  /** Passes that were begun, of which the first is worked on. */
+  readonly #begun: { readonly pass: Pass }[] = [];
+  /** From when on. */
+  #since = 0;
   #toldAt = -Infinity;
 
   constructor(now: () => number) {
@@ -29,17 +32,23 @@ export class OwnLoad {
     return this.#msOf("forward") + this.#msOf("backward");
   }
 
-  begins(pass: Pass): void {
-    this.#running = { pass, since: this.#now() };
-  }
-
-  /** @param ms of the pass; null: it came to nothing */
-  ends(ms: number | null): void {
-    const pass = this.#running?.pass;
-    this.#running = null;
-    if (pass === undefined || ms === null) return;
-    const usual = this.#usual.get(pass) ?? ms;
-    this.#usual.set(pass, usual + NEWEST * (ms - usual));
+  /**
+   * It is worked on when those that were begun before have ended. Gives what ends it, once: with the ms of the pass,
+   * or null where it came to nothing.
+   */
+  begins(pass: Pass): (ms: number | null) => void {
+    const begun = { pass };
+    if (this.#begun.length === 0) this.#since = this.#now();
+    this.#begun.push(begun);
+    return (ms) => {
+      const at = this.#begun.indexOf(begun);
+      if (at === -1) return;
+      this.#begun.splice(at, 1);
+      this.#since = this.#now();
+      if (ms === null) return;
+      const usual = this.#usual.get(pass) ?? ms;
+      this.#usual.set(pass, usual + NEWEST * (ms - usual));
+    };
   }
 
   took(from: SessionKey): void {
@@ -53,10 +62,13 @@ export class OwnLoad {
 
   /** For this sender. */
   of(sender: SessionKey, waiting: Waiting): ReplicaLoad {
-    const running = this.#running;
-    const left = running === null ? 0 : this.#msOf(running.pass) - (this.#now() - running.since);
+    const [running, ...others] = this.#begun;
+    const left = running === undefined ? 0 : this.#msOf(running.pass) - (this.#now() - this.#since);
     const backlogMs =
-      Math.max(0, left) + waiting.forward * this.#msOf("forward") + waiting.backward * this.#msOf("backward");
+      Math.max(0, left) +
+      others.reduce((sum, { pass }) => sum + this.#msOf(pass), 0) +
+      waiting.forward * this.#msOf("forward") +
+      waiting.backward * this.#msOf("backward");
     return { workMs: this.workMs, backlogMs, taken: this.#taken.get(sender) ?? 0 };
   }
 

@@ -66,6 +66,8 @@ function overheard(node: FleetNode, link: Link): Link {
   });
 }
 
+const PASSES: ReadonlySet<string> = new Set(["forward", "backward", "tail", "loss"]);
+
 export class FleetNode {
   readonly signer: SessionSigner;
   readonly stage: number;
@@ -75,6 +77,8 @@ export class FleetNode {
   readonly quiet = new Set<SessionKey>();
   /** Passes worked on, as `call step/microBatch`. */
   readonly jobs: string[] = [];
+  /** Passes that its compute thread had at once, at most. */
+  mostGiven = 0;
   readonly receipts: SignedReceipt[] = [];
   /** What it would find on its disk after a kill: signed, and not known to be earned. */
   readonly kept = new Map<string, SignedReceipt>();
@@ -246,7 +250,10 @@ export class Fleet {
     await own.load({ memory, seed: step === null ? null : spec.seed, recompute: "full" });
     let chain = new StageChain(spec, stage, step ?? 0, null, { isShared: true });
     let last: Promise<unknown> = Promise.resolve();
+    let given = 0;
     const call = ((name: string, request: never) => {
+      const isPass = PASSES.has(name);
+      if (isPass) node.mostGiven = Math.max(node.mostGiven, (given += 1));
       const done = last.then(async () => {
         await new Promise(setImmediate);
         if (node.isDead) throw new Error("killed");
@@ -257,7 +264,7 @@ export class Fleet {
         );
         return { answer, ms: 1 };
       });
-      last = done.catch(() => undefined);
+      last = done.catch(() => undefined).finally(() => (given -= Number(isPass)));
       return this.#counted(done);
     }) as unknown as Compute["call"];
     node.shares = this.#shares(node);

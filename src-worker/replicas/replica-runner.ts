@@ -5,9 +5,13 @@ import { codecOf } from "../../src-protocol/link-codecs.ts";
 import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/peer.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
+import type { Computed } from "../compute/compute.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
-import { runJob } from "../stage/stage-job.ts";
+import { mostGiven } from "../stage/given-ahead.ts";
+import { giveJob } from "../stage/stage-job.ts";
+import type { GivenJob, JobAnswer } from "../stage/stage-job.ts";
+import type { TensorJob } from "../pipeline/pipeline-event.ts";
 import { UnderWay } from "../stage/under-way.ts";
 import { encodedTensor } from "../stage/coded-tensor.ts";
 import { shapeOf, tensorOf } from "../stage/tensor-message.ts";
@@ -80,7 +84,12 @@ export class ReplicaRunner {
   #early: Early[] = [];
   /** In the class `exact`: the gradient of each micro-batch, which are added in the order of their numbers. */
   readonly #gradients = new Map<number, Activations>();
-  #isBusy = false;
+  /** Jobs on the compute thread, which works on the first. */
+  #given = 0;
+  /** What the last of them took. */
+  #lastMs = Number.POSITIVE_INFINITY;
+  /** One after another: what is asked of the compute thread is asked in the order of the jobs. */
+  #giving: Promise<unknown> = Promise.resolve();
   /** The parameters are being changed. */
   #isTaking = false;
   #stopped = false;
@@ -315,56 +324,49 @@ export class ReplicaRunner {
     this.#ports.receipts.left();
   }
 
-  /** The next piece of work, if there is any and nothing else is done. */
+  /** The next pieces of work, if there are any and nothing else is done. */
   #pump(): void {
-    if (this.#stopped || !this.#isOpen || this.#isBusy || this.#isTaking) return;
-    const evaluation = this.#evaluations.shift();
-    const job = evaluation === undefined ? this.#batches.next() : null;
+    while (!this.#stopped && this.#isOpen && !this.#isTaking && this.#given < mostGiven(this.#lastMs)) {
+      const evaluation = this.#evaluations.shift();
+      const job = evaluation === undefined ? this.#batches.next() : null;
+      if (evaluation !== undefined) this.#underWay.track(this.#evaluate(evaluation));
+      else if (job !== null) this.#underWay.track(this.#work(job));
+      else break;
+    }
     this.#askForMore();
-    if (evaluation !== undefined) this.#underWay.track(this.#evaluate(evaluation));
-    else if (job !== null) this.#underWay.track(this.#work(job));
   }
 
   /** One in hand while another one is worked on. */
   #askForMore(): void {
     const { stage, generation, report } = this.#ports;
-    if (!stage.isHead || this.#isAsking) return;
-    if (this.#batches.waiting.forward + this.#evaluations.length > 0) return;
+    if (this.#stopped || !this.#isOpen || this.#isTaking || !stage.isHead || this.#isAsking) return;
+    const ahead = Math.max(0, this.#given - 1);
+    if (ahead + this.#batches.waiting.forward + this.#evaluations.length > 0) return;
     if (this.#batches.inFlight > this.#window.most(this.#load.workMs)) return;
     this.#isAsking = true;
     report({ type: "ask", generation });
   }
 
-  async #work(job: MicroBatchJob): Promise<void> {
-    const era = this.#era;
-    const step = this.#step ?? 0;
-    const { kind, microBatch } = job;
+  async #work(work: MicroBatchJob): Promise<void> {
+    const { kind, microBatch, input } = work;
     const pass = kind === "backward" ? "backward" : "forward";
-    const input: Crossing | null = job.input;
-    this.#load.begins(pass);
-    await this.#busy(async () => {
-      const { compute, samples } = this.#ports;
-      const { answer, ms } = await runJob(compute, { kind, pass, step, microBatch, input }, samples);
-      this.#load.ends(ms);
-      const isWorked = kind !== "forward";
-      if (era === this.#era && this.#isExact && isWorked) {
-        const { answer: own } = await compute.call("gradients", { clear: true });
-        this.#gradients.set(microBatch, own.output);
-      }
-      if (era !== this.#era || this.#stopped) return;
-      const output = "output" in answer ? answer.output : null;
-      this.#batches.computed(job, output, "loss" in answer ? answer.loss : null);
-    });
+    const ended = this.#load.begins(pass);
+    await this.#compute(
+      { kind, pass, step: this.#step ?? 0, microBatch, input },
+      ended,
+      (answer, gradients) => {
+        if (gradients !== null) this.#gradients.set(microBatch, gradients);
+        const output = "output" in answer ? answer.output : null;
+        this.#batches.computed(work, output, "loss" in answer ? answer.loss : null);
+      },
+    );
   }
 
   async #evaluate({ microBatch, input }: Evaluation): Promise<void> {
-    const era = this.#era;
+    const kind = this.#ports.stage.isTail ? "loss" : "evaluate";
     const step = this.#step ?? 0;
-    await this.#busy(async () => {
-      const { compute, samples, stage } = this.#ports;
-      const kind = stage.isTail ? "loss" : "evaluate";
-      const { answer } = await runJob(compute, { kind, pass: "evaluate", step, microBatch, input }, samples);
-      if (era !== this.#era || this.#stopped) return;
+    const ended = (): void => undefined;
+    await this.#compute({ kind, pass: "evaluate", step, microBatch, input }, ended, (answer) => {
       if ("loss" in answer) {
         const loss = finite(answer.loss);
         if (loss !== null) this.#tell({ type: "measured", microBatch, loss });
@@ -375,16 +377,41 @@ export class ReplicaRunner {
     });
   }
 
-  async #busy(work: () => Promise<void>): Promise<void> {
-    this.#isBusy = true;
+  /** `done` gets what the job gives, unless that is nobody's any more, and in the class `exact` its own gradients. */
+  async #compute(
+    job: TensorJob<Crossing>,
+    ended: (ms: number | null) => void,
+    done: (answer: JobAnswer["answer"], gradients: Activations | null) => void,
+  ): Promise<void> {
+    const era = this.#era;
+    const isOver = (): boolean => era !== this.#era || this.#stopped;
+    this.#given += 1;
     try {
-      await work();
+      const given = this.#giving.then(async () => (isOver() ? null : await this.#give(job)));
+      this.#giving = given.catch(() => undefined);
+      const { answered, gradients } = (await given) ?? {};
+      if (answered === undefined) return;
+      const { answer, ms } = await answered;
+      this.#lastMs = ms;
+      ended(ms);
+      const own = (await gradients)?.answer.output ?? null;
+      if (!isOver()) done(answer, own);
     } finally {
-      this.#isBusy = false;
-      this.#load.ends(null);
+      this.#given -= 1;
+      ended(null);
       this.#pump();
       this.#tellLoad();
     }
+  }
+
+  async #give(job: TensorJob<Crossing>): Promise<GivenJob & { gradients?: Promise<Computed<"gradients">> }> {
+    const { compute, samples } = this.#ports;
+    const given = await giveJob(compute, job, samples);
+    if (!this.#isExact || job.pass === "evaluate" || job.kind === "forward") return given;
+    // Asked for before the next job begins, so that nothing else is in them.
+    const gradients = compute.call("gradients", { clear: true });
+    gradients.catch(() => undefined);
+    return { ...given, gradients };
   }
 
   #receive(from: SessionKey, message: PeerMessage, payload: Uint8Array<ArrayBuffer>): void {
@@ -628,7 +655,7 @@ export class ReplicaRunner {
     this.#adoptingStep = wanted.step;
     this.#fencedOut();
     // What runs ends first: it reads the memory that is filled.
-    while (this.#isBusy || this.#isTaking) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (this.#given > 0 || this.#isTaking) await new Promise((resolve) => setTimeout(resolve, 5));
     if (abort.signal.aborted) return;
     try {
       await this.#linkedTo(wanted.from, abort.signal);

@@ -80,6 +80,8 @@ describe("three stages of three replicas each", () => {
     expectAsAlone(fleet);
     expect(fleet.nodes.filter(({ isDead }) => isDead)).toHaveLength(5);
     expect(joined).toHaveLength(1);
+    // The next one is there when a pass is done, and no third.
+    expect(Math.max(...fleet.nodes.map(({ mostGiven }) => mostGiven))).toBe(2);
   });
 
   it("give two newcomers the state from different ones, and the rest from another one when one is lost in the middle", async () => {
@@ -175,6 +177,7 @@ describe("three stages of three replicas each", () => {
     void killWhenCounted(fleet, 1, 1);
     await trained(fleet, 3);
     expect(parametersSha256(fleet.weights())).toBe(parametersSha256(weights));
+    expect(Math.max(...fleet.nodes.map(({ mostGiven }) => mostGiven))).toBe(2);
   });
 
   it("earn a receipt each for what every step has counted for them, signed by all who used it", async () => {
