@@ -59,6 +59,7 @@ const WORKER_DOORS: Record<string, readonly string[]> = {
   routing: ["head-window", "route"],
   stage: [
     "coded-tensor",
+    "given-ahead",
     "snapshots",
     "stage-chain",
     "stage-job",
