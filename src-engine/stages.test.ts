@@ -6,6 +6,9 @@ import type { FloatType } from "./element-type.ts";
 import { llamaModel } from "./llama-model.ts";
 import { initialValues } from "./parameters.ts";
 import type { Recompute } from "./recompute.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Graph } from "./graph.ts";
+import { ModelProtoSchema } from "./onnx_pb.js";
 import { randomStream } from "./random.ts";
 import { compile, type Values } from "./run.test-support.ts";
 import { tokensAt } from "./samples.ts";
@@ -81,13 +84,15 @@ async function pipeline(way: Way): Promise<Record<string, Float64Array>> {
   for (const stage of inner) {
     const forward = await compile(stage.forward(options), level);
     const { y, ...kept } = await forward({ ...input, ...own(stage) });
-    const { inputs } = stage.backward(options);
-    expect(Object.keys(kept)).toEqual(inputs.filter((name) => name.startsWith("kept_")));
-    const shapes = shapesOf(stage);
+    const shapes = keptShapes(stage.backward(options));
+    expect(Object.keys(kept)).toEqual([...shapes.keys()]);
     arrived.push({
       ...input,
       ...Object.fromEntries(
-        Object.entries(kept).map(([name, data], i) => [name, { type: float, shape: shapes[i] ?? [], data }]),
+        Object.entries(kept).map(([name, data]) => [
+          name,
+          { type: float, shape: shapes.get(name) ?? [], data },
+        ]),
       ),
     });
     input = { x: activation(y as Float64Array) };
@@ -103,11 +108,17 @@ async function pipeline(way: Way): Promise<Record<string, Float64Array>> {
   return results;
 }
 
-/** Of query, key, value, output, gate and up of each block: what a stage of whole blocks keeps. */
-function shapesOf({ parameters }: Stage): (readonly number[])[] {
-  return parameters
-    .filter(({ name }) => /\.(query|key|value|output|gate|up)$/.test(name))
-    .map(({ shape }) => [rows, shape[1] ?? 0]);
+/** What it asks for of the forward's results. */
+function keptShapes({ bytes, inputs }: Graph): Map<string, readonly number[]> {
+  const { graph } = fromBinary(ModelProtoSchema, bytes);
+  const shapeOf = (index: number): number[] => {
+    const type = graph?.input[index]?.type?.value;
+    const dims = type?.case === "tensorType" ? (type.value.shape?.dim ?? []) : [];
+    return dims.map(({ value }) => (value.case === "dimValue" ? Number(value.value) : 0));
+  };
+  return new Map(
+    inputs.flatMap((name, index) => (name.startsWith("kept_") ? [[name, shapeOf(index)] as const] : [])),
+  );
 }
 
 const norm = (a: ArrayLike<number>): number => Math.sqrt(Array.from(a).reduce((sum, x) => sum + x * x, 0));
@@ -228,11 +239,23 @@ describe("the graphs of a stage", () => {
 
   it("keep less memory than they compute again, and say how much", () => {
     const [head, middle, tail] = cut(3) as [Stage, Stage, Stage];
-    const floats = 4 * model.width + 2 * model.hidden;
+    // Query, key, value, what attention gives, the sum after it, gate and up; and attention's weights.
+    const floats = 5 * model.width + 2 * model.hidden;
+    const weights = model.heads * shape.sequence;
     expect(middle.memory.full.keptBytes).toBe(4 * rows * model.width);
-    expect(middle.memory.selective.keptBytes).toBe(4 * rows * (model.width + floats));
+    expect(middle.memory.selective.keptBytes).toBe(4 * rows * (model.width + floats + weights));
     expect(head.memory.full.keptBytes).toBe(0);
     expect(tail.memory.selective).toEqual(tail.memory.full);
+    const [, long] = cutModel(llamaModel(model, { batch: 1, sequence: 30 }), 3) as [Stage, Stage];
+    expect(long.memory.selective.keptBytes).toBe(4 * 30 * (model.width + floats));
+  });
+
+  it("ask for a query and a key with their positions, and for the weights of attention after the softmax", () => {
+    const [, middle] = cut(3) as [Stage, Stage];
+    const { bytes } = middle.backward({ recompute: "selective", accumulate: true });
+    const ops = fromBinary(ModelProtoSchema, bytes).graph?.node.map(({ opType }) => opType) ?? [];
+    expect(ops.filter((op) => op === "Softmax")).toEqual([]);
+    expect(keptShapes(middle.backward({ recompute: "selective" })).get("kept_0")).toEqual([4, 6, 8]);
   });
 
   it("see no later token: a changed last token changes only the last position", async () => {
