@@ -186,7 +186,9 @@ describe("the sync schedule", () => {
   });
 
   it("gives long jobs one by one, and the first: whoever stops waits for what was given", () => {
-    expect(new Toy(1).stages[0]?.running).toEqual([]);
+    const toy = new Toy(1);
+    grant(toy, 0);
+    expect(toy.jobs[0]).toEqual(["tail 0/0"]);
     expect(halfway(3_000).jobs[1]).toEqual(["forward 0/0", "forward 0/1"]);
   });
 });

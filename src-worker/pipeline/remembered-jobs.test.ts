@@ -82,8 +82,8 @@ function job(pass: "forward" | "backward", step: number, microBatch: number, val
 class Stage {
   readonly arithmetic = new Arithmetic();
   readonly memo = new StepMemo();
-  /** What a forward waits for. */
-  samples: Promise<void> = Promise.resolve();
+  /** What the forward of a micro-batch waits for. */
+  readonly samples = new Map<number, Promise<void>>();
   jobs = this.generation(7, LINK);
 
   generation(step: number, link: string, hasInputs = false): RememberedJobs {
@@ -91,8 +91,8 @@ class Stage {
     this.memo.begin(step, link, hasInputs);
     this.jobs = new RememberedJobs({
       compute: this.arithmetic.compute,
-      samples: async () => {
-        await this.samples;
+      samples: async ({ microBatch }) => {
+        await this.samples.get(microBatch);
         return {};
       },
       memo: this.memo,
@@ -267,10 +267,11 @@ it("after trouble of its own it begins as if it were the first time, and so it d
 it("a job that is given while another is under way is begun after it, and is not in the sums that are noted of that", async () => {
   const stage = new Stage();
   const samples = Promise.withResolvers<void>();
-  stage.samples = samples.promise;
+  stage.samples.set(0, samples.promise);
   const first = stage.forward(0, 10);
-  stage.samples = Promise.resolve();
   const second = stage.forward(1, 11);
+  await new Promise(setImmediate);
+  expect(stage.arithmetic.passes).toEqual([]);
   samples.resolve();
   await Promise.all([first, second]);
   await Promise.all([stage.backward(0, 20), stage.forward(2, 12), stage.backward(1, 21)]);
