@@ -125,7 +125,12 @@ export type UnheardMessage = z.infer<typeof unheardMessage>;
  * on. Whoever reaches it says so, by its name; whoever does not is silent, and gets them as before.
  */
 export const laneMessage = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("lane"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
+  z.strictObject({
+    type: z.literal("lane"),
+    lane: z.string().regex(/^[0-9a-f]{32}$/),
+    /** Of the tags by which the reader knows that nobody else has written there. */
+    key: z.string().regex(/^[0-9a-f]{32}$/),
+  }),
   z.strictObject({ type: z.literal("laneSeen"), lane: z.string().regex(/^[0-9a-f]{32}$/) }),
 ]);
 export type LaneMessage = z.infer<typeof laneMessage>;

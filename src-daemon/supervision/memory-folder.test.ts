@@ -69,11 +69,11 @@ describe.runIf(process.platform === "linux" && existsSync(PLACE))("a worker's fo
     const home = dataFolder("home");
     const states = left(home);
     const lanes = laneFolder(home, shared) ?? "";
-    mkdirSync(join(lanes, "lane"));
-    writeFileSync(join(lanes, "lane", "0.payload"), "left by a process that was killed");
+    mkdirSync(join(lanes, "folder"));
+    writeFileSync(join(lanes, "lane"), "left by a process that was killed");
     expect(laneFolder(home, shared)).toBe(lanes);
     expect(readdirSync(lanes)).toEqual([]);
-    writeFileSync(join(lanes, "1.payload"), "");
+    writeFileSync(join(lanes, "another"), "");
     leaveLaneFolder(lanes);
     expect([lanes, states].map((path) => existsSync(path))).toEqual([false, true]);
   });

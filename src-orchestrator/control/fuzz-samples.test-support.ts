@@ -167,7 +167,7 @@ export const PEER_MESSAGES: OneOfEach<PeerMessage> = {
     sha256: HEX,
     load,
   },
-  lane: { type: "lane", lane: "ab".repeat(16) },
+  lane: { type: "lane", lane: "ab".repeat(16), key: "cd".repeat(16) },
   laneSeen: { type: "laneSeen", lane: "ab".repeat(16) },
   blobAsk: { type: "blobAsk", id: 1, sha256: HEX, from: 0, length: 10 },
   blobPart: { type: "blobPart", id: 1 },

@@ -171,6 +171,10 @@ export class FramedLink implements Link {
     return this.#pipe.isNear;
   }
 
+  get isOwn(): boolean {
+    return this.#lanes.isPeerOwn;
+  }
+
   get silentMs(): number {
     return this.#isDeaf || this.#closedFor !== null ? 0 : this.#pulse.silentMs;
   }
@@ -210,7 +214,7 @@ export class FramedLink implements Link {
     this.#end(reason.slice(0, GOODBYE_REASON_LIMIT), "self");
   }
 
-  /** Payloads keep their order: none overtakes one that is still in frames. What a third worker could change has its digest with it. */
+  /** Payloads keep their order: none overtakes one that is still in frames. */
   #goesNear(message: PeerMessage, payload: Uint8Array): boolean {
     if (message.type !== "tensor" && message.type !== "sum" && message.type !== "total") return false;
     if (!this.#lanes.isFor(payload.byteLength)) return false;

@@ -45,6 +45,8 @@ export interface Link {
   readonly path: LinkPath;
   /** That road does not leave this computer, or this home. */
   readonly isNear: boolean;
+  /** The peer is a worker of the same owner: it has shown that it reaches memory which only those of this computer do. */
+  readonly isOwn: boolean;
   /**
    * Resolves when every byte has left this process's memory, so it is the back-pressure, and from
    * then on `payload` may be reused. Messages with a payload arrive in the order they were sent;

@@ -181,10 +181,10 @@ export class PipelineRunner {
   }
 
   #receiveTensor(from: Neighbour, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
-    const { generation, stage, spec } = this.#ports;
+    const { generation, stage, spec, links } = this.#ports;
     if (meta.generation !== generation) return;
     const { pass, step, microBatch } = meta;
-    const input = tensorOf(spec, stage, from, meta, payload);
+    const input = tensorOf(spec, stage, from, meta, payload, links[from]?.isOwn);
     if (input instanceof Failure) return this.#underWay.trouble(input);
     if (pass !== "tie") return this.#feed({ type: "tensor", pass, step, microBatch, input });
     // SECURITY: a part that is not due gets no memory to be put together in; the machine says what is wrong.

@@ -456,7 +456,7 @@ export class ReplicaRunner {
   }
 
   #receiveTensor(from: SessionKey, side: Side, meta: TensorMeta, payload: Uint8Array<ArrayBuffer>): void {
-    const { stage, spec } = this.#ports;
+    const { stage, spec, web } = this.#ports;
     const step = this.#step;
     if (!this.#isLive || step === null || meta.step < step) return;
     if (side === "own" || meta.pass === "tie" || meta.step > step + 1)
@@ -470,7 +470,7 @@ export class ReplicaRunner {
     const input =
       meta.microBatch >= most
         ? new Failure("bad-tensor", `There is no micro-batch ${meta.microBatch}.`)
-        : tensorOf(spec, stage, side, meta, payload);
+        : tensorOf(spec, stage, side, meta, payload, web.link(from)?.isOwn);
     if (input instanceof Failure) return this.#accuse(from, meta.microBatch, input.code, input.message);
     if (meta.step === step && this.#isOpen) return this.#takeIn(from, side, meta, input);
     // SECURITY: a step has so many micro-batches; more are not kept.

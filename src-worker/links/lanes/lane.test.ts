@@ -1,15 +1,20 @@
 import { execFileSync } from "node:child_process";
 import {
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
+  readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
-  writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
 import { LaneFolder, Lanes } from "./lanes.ts";
@@ -22,20 +27,22 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const bytes = (length: number, value: number) => new Uint8Array(length).fill(value);
 
-function opened(): { sender: LaneSender; receiver: LaneReceiver; lane: string } {
+function opened(): { sender: LaneSender; receiver: LaneReceiver; file: string } {
   const sender = new LaneSender(folder);
   const receiver = LaneReceiver.open(folder, sender.name);
   if (receiver === null) throw new Error("the lane is not there");
-  return { sender, receiver, lane: join(folder, sender.name) };
+  return { sender, receiver, file: join(folder, sender.name.lane) };
 }
 
 describe("a lane", () => {
-  test("gives payloads in the order in which they were put, and keeps none", () => {
-    const { sender, receiver, lane } = opened();
+  test("gives payloads in the order in which they were put, each in memory of its own", () => {
+    const { sender, receiver } = opened();
     for (const value of [1, 2, 3]) expect(sender.put(bytes(40_000 + value, value))).toBe(true);
-    for (const value of [1, 2, 3])
-      expect(receiver.take(40_000 + value)).toEqual(bytes(40_000 + value, value));
-    expect(readdirSync(lane)).toEqual([]);
+    const taken = [1, 2, 3].map((value) => receiver.take(40_000 + value));
+    expect(taken).toEqual([1, 2, 3].map((value) => bytes(40_000 + value, value)));
+    expect(taken.map(({ buffer, byteOffset }) => [buffer.byteLength, byteOffset])).toEqual(
+      [1, 2, 3].map((value) => [40_000 + value, 0]),
+    );
   });
 
   test("holds 8 MiB that nobody has read, and takes more when that was read", () => {
@@ -44,54 +51,141 @@ describe("a lane", () => {
     expect([1, 2, 3].map((value) => sender.put(bytes(half, value)))).toEqual([true, true, false]);
     receiver.take(half);
     expect([4, 5].map((value) => sender.put(bytes(half, value)))).toEqual([true, false]);
+    expect([receiver.take(half)[0], receiver.take(half)[0]]).toEqual([2, 4]);
+    expect(sender.put(bytes(2 * half, 6))).toBe(true);
+    expect(sender.put(bytes(2 * half + 1, 7))).toBe(false);
   });
 
-  test("is gone when either side closes it, and then takes nothing", () => {
+  test("uses the same memory again and again where payloads are read as they come", () => {
+    const { sender, receiver, file } = opened();
+    for (let value = 0; value < 200; value++) {
+      sender.put(bytes(100_000, value));
+      expect(receiver.take(100_000)[0]).toBe(value);
+    }
+    expect(statSync(file).size).toBeLessThan(110_000);
+  });
+
+  test("never writes over what waits to be read, whatever sizes come and however late they are read", () => {
+    const size = fc.integer({ min: 1, max: 3 * 2 ** 20 });
+    const plan = fc.array(fc.oneof(size, fc.constant("take" as const)), { maxLength: 120 });
+    fc.assert(
+      fc.property(plan, (steps) => {
+        const { sender, receiver } = opened();
+        const waiting: { size: number; value: number }[] = [];
+        for (const [value, step] of steps.entries()) {
+          if (step !== "take") {
+            if (sender.put(bytes(step, value % 251))) waiting.push({ size: step, value: value % 251 });
+            continue;
+          }
+          const due = waiting.shift();
+          if (due === undefined) continue;
+          const taken = receiver.take(due.size);
+          expect([taken[0], taken.at(-1)]).toEqual([due.value, due.value]);
+        }
+        sender.close();
+      }),
+      { seed: 5, numRuns: 40 },
+    );
+  });
+
+  test("has so many payloads waiting at most, however small", () => {
+    const { sender, receiver } = opened();
+    const put = () => sender.put(bytes(10, 1));
+    expect(Array.from({ length: 65 }, put).filter(Boolean)).toHaveLength(64);
+    receiver.take(10);
+    expect([put(), put()]).toEqual([true, false]);
+  });
+
+  test("is gone when either side closes it, and then takes and gives nothing", () => {
     for (const side of ["sender", "receiver"] as const) {
       const both = opened();
       both.sender.put(bytes(40_000, 1));
       both[side].close();
-      expect(both.sender.put(bytes(40_000, 2))).toBe(false);
-      expect(() => both.receiver.take(40_000)).toThrow(/ENOENT/);
+      both[side].close();
       expect(readdirSync(folder)).toEqual([]);
     }
+    const { sender, receiver } = opened();
+    sender.close();
+    receiver.close();
+    expect(sender.put(bytes(40_000, 2))).toBe(false);
+    expect(() => receiver.take(40_000)).toThrow("the lane is closed");
+  });
+
+  test("gives what was put before its sender closed it", () => {
+    const { sender, receiver } = opened();
+    sender.put(bytes(40_000, 1));
+    sender.close();
+    expect(receiver.take(40_000)).toEqual(bytes(40_000, 1));
   });
 
   test("is not found by its name where the two have no folder in common, or where something else lies", () => {
     const other = join(folder, "other");
     mkdirSync(other);
     const { name } = new LaneSender(folder);
-    expect(LaneReceiver.open(other, name)).toBe(null);
-    symlinkSync(join(folder, name), join(other, name));
-    expect(LaneReceiver.open(other, name)).toBe(null);
+    const place = join(other, name.lane);
+    const open = () => LaneReceiver.open(other, name);
+    expect(open()).toBe(null);
+    symlinkSync(join(folder, name.lane), place);
+    expect(open()).toBe(null);
+    rmSync(place);
+    execFileSync("mkfifo", [place]);
+    expect(open()).toBe(null);
+    rmSync(place);
+    mkdirSync(place);
+    expect(open()).toBe(null);
   });
 
   test.each([
-    ["of another size", /no file of 40000 bytes/, (path: string) => truncateSync(path, 39_999)],
+    ["of another size", /no payload of 40001 bytes lies there/, () => undefined, 40_001],
     [
-      "that is a link",
-      /ELOOP/,
-      (path: string) => {
-        writeFileSync(`${path}.other`, bytes(40_000, 9));
-        rmSync(path);
-        symlinkSync(`${path}.other`, path);
-      },
+      "whose file was cut short",
+      /the file ends before that/,
+      (path: string) => truncateSync(path, 30_000),
+      40_000,
     ],
     [
-      "that would block whoever reads it",
-      /no file of 40000 bytes/,
-      (path: string) => {
-        rmSync(path);
-        execFileSync("mkfifo", [path]);
-      },
+      "that somebody else has written over",
+      /unable to authenticate/i,
+      (path: string) => overwrite(path, 4096 + 20_000, 9),
+      40_000,
     ],
-  ])("does not give a payload %s", (_, why, change) => {
-    const { sender, receiver, lane } = opened();
+    [
+      "whose place somebody else has changed",
+      /no payload of 40000 bytes lies there/,
+      (path: string) => overwrite(path, 32 + 3, 255),
+      40_000,
+    ],
+  ])("does not give a payload %s", (_, why, change, size) => {
+    const { sender, receiver, file } = opened();
     sender.put(bytes(40_000, 1));
-    change(join(lane, "0.payload"));
-    expect(() => receiver.take(40_000)).toThrow(why);
+    change(file);
+    expect(() => receiver.take(size)).toThrow(why);
+  });
+
+  test("does not give a payload a second time that somebody has put back", () => {
+    const { sender, receiver, file } = opened();
+    sender.put(bytes(40_000, 1));
+    const first = readFileSync(file);
+    receiver.take(40_000);
+    sender.put(bytes(40_000, 2));
+    overwrite(file, 4096, ...first.subarray(4096));
+    expect(() => receiver.take(40_000)).toThrow(/unable to authenticate/i);
+  });
+
+  test("is not used any more when more is said to be read than was put", () => {
+    const { sender, file } = opened();
+    sender.put(bytes(40_000, 1));
+    overwrite(file, 0, 200);
+    expect([sender.put(bytes(40_000, 2)), sender.put(bytes(40_000, 2))]).toEqual([false, false]);
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
+
+function overwrite(path: string, position: number, ...values: number[]): void {
+  const file = openSync(path, "r+");
+  writeSync(file, Uint8Array.from(values), 0, values.length, position);
+  closeSync(file);
+}
 
 describe("the lanes of a link", () => {
   const both = () => {
@@ -109,6 +203,7 @@ describe("the lanes of a link", () => {
     const answer = said && b.hear(said);
     expect(answer?.type).toBe("laneSeen");
     expect(b.put(large)).toBe(false);
+    expect([a.isPeerOwn, b.isPeerOwn]).toEqual([false, true]);
     expect(answer && a.hear(answer)).toBe(null);
     expect(a.put(large)).toBe(true);
     expect(b.take(large.byteLength)).toEqual(large);

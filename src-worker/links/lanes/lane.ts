@@ -1,17 +1,5 @@
-import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { closeSync, constants, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /** What lies there and is not read yet; what is more goes over the socket, whose back-pressure slows the sender. */
@@ -19,125 +7,195 @@ const MOST_BYTES = 8 * 1024 * 1024;
 /** Below that a socket is as fast. */
 export const LEAST_LANE_BYTES = 32 * 1024;
 
+/** At the file's beginning the reader says how many payloads it has had. */
+const HAD_BYTES = 8;
+/** Then where each of the last payloads lies, how long it is, and its tag. */
+const ENTRY_BYTES = 32;
+const ENTRIES = 64;
+const PAYLOADS_FROM = 4096;
+const TAG_BYTES = 16;
+
+/** Which lane, and by what its reader knows that nobody else has written there. */
+export interface LaneName {
+  readonly lane: string;
+  /** Of the tags (NIST SP 800-38D, GMAC with AES-128); hex. */
+  readonly key: string;
+}
+
 /**
- * Payloads between two processes of one computer do not go through a socket: the sender puts each into a file of
- * a folder that lies in memory, says on the link that it is there, and the receiver reads and removes it. One lane
- * is one direction of one link; files are read in the order in which they were put.
+ * Payloads between two processes of one computer do not go through a socket: the sender puts each into a file that
+ * lies in memory, says on the link that it is there, and the receiver reads it from there. One lane is one direction
+ * of one link; payloads are read in the order in which they were put, and their places are written over, from the
+ * beginning whenever all are read.
  */
 export class LaneSender {
-  /** By this name the peer finds it in the folder that both can reach. */
-  readonly name = randomBytes(16).toString("hex");
+  /** By its name the peer finds it in the folder that both can reach. */
+  readonly name: LaneName;
   readonly #path: string;
+  readonly #file: number;
+  readonly #key = randomBytes(TAG_BYTES);
   /** Not seen to be read yet, the oldest first. */
-  #waiting: { readonly path: string; readonly bytes: number }[] = [];
-  #waitingBytes = 0;
-  #next = 0;
+  #waiting: { readonly at: number; readonly bytes: number }[] = [];
+  #put = 0;
   #isOpen = true;
 
   /** Throws when the folder cannot be written. */
   constructor(folder: string) {
-    this.#path = join(folder, this.name);
-    mkdirSync(this.#path, { mode: 0o700 });
+    const lane = randomBytes(16).toString("hex");
+    this.name = { lane, key: this.#key.toString("hex") };
+    this.#path = join(folder, lane);
+    this.#file = openSync(this.#path, "wx+", 0o600);
   }
 
   /** Whether it lies there now. No: it has to go over the socket. */
   put(payload: Uint8Array): boolean {
-    if (!this.#isOpen || !this.#hasRoom(payload.byteLength)) return false;
-    const path = fileOf(this.#path, this.#next);
+    if (!this.#isOpen) return false;
     try {
-      writeFileSync(path, payload, { flag: "wx", mode: 0o600 });
+      const at = this.#placeFor(payload.byteLength);
+      if (at === null) return false;
+      write(this.#file, payload, PAYLOADS_FROM + at);
+      const entry = new DataView(new ArrayBuffer(ENTRY_BYTES));
+      entry.setUint32(0, at, true);
+      entry.setUint32(4, payload.byteLength, true);
+      const bytes = new Uint8Array(entry.buffer);
+      bytes.set(tagOf(this.#key, this.#put, payload), ENTRY_BYTES - TAG_BYTES);
+      write(this.#file, bytes, entryAt(this.#put));
+      this.#put += 1;
+      this.#waiting.push({ at, bytes: payload.byteLength });
+      return true;
     } catch {
-      // The memory is full, or somebody has removed the folder: this lane is not used again.
+      // The memory is full, or the reader has written nonsense: this lane is not used again.
       this.close();
       return false;
     }
-    this.#next += 1;
-    this.#waiting.push({ path, bytes: payload.byteLength });
-    this.#waitingBytes += payload.byteLength;
-    return true;
   }
 
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    removeLane(this.#path);
+    closeSync(this.#file);
+    rmSync(this.#path, { force: true });
   }
 
-  #hasRoom(bytes: number): boolean {
-    for (
-      let [first] = this.#waiting;
-      first !== undefined && !existsSync(first.path);
-      [first] = this.#waiting
-    ) {
-      this.#waiting.shift();
-      this.#waitingBytes -= first.bytes;
-    }
-    return this.#waitingBytes + bytes <= MOST_BYTES;
+  /** Null: too much waits to be read. */
+  #placeFor(bytes: number): number | null {
+    this.#waiting = this.#waiting.slice(this.#waiting.length - (this.#put - this.#had()));
+    const [first] = this.#waiting;
+    const last = this.#waiting.at(-1);
+    if (first === undefined || last === undefined) return bytes <= MOST_BYTES ? 0 : null;
+    if (this.#waiting.length === ENTRIES) return null;
+    const end = last.at + last.bytes;
+    if (last.at < first.at) return end + bytes <= first.at ? end : null;
+    if (end + bytes <= MOST_BYTES) return end;
+    return bytes <= first.at ? 0 : null;
+  }
+
+  #had(): number {
+    const said = new DataView(new ArrayBuffer(HAD_BYTES));
+    const count = readSync(this.#file, said, 0, HAD_BYTES, 0);
+    const had = count === HAD_BYTES ? Number(said.getBigUint64(0, true)) : 0;
+    if (had > this.#put || had < this.#put - this.#waiting.length)
+      throw new RangeError(`${had} payloads of ${this.#put} are said to be read`);
+    return had;
   }
 }
 
 /** The other end of a lane. */
 export class LaneReceiver {
   readonly #path: string;
-  #next = 0;
+  readonly #file: number;
+  readonly #key: Uint8Array;
+  #had = 0;
+  #isOpen = true;
 
-  private constructor(path: string) {
+  private constructor(path: string, file: number, key: Uint8Array) {
     this.#path = path;
+    this.#file = file;
+    this.#key = key;
   }
 
-  /** Null: this process cannot reach it, as when the two have no folder in common. `name` is checked by its schema. */
-  static open(folder: string, name: string): LaneReceiver | null {
-    const path = join(folder, name);
+  /**
+   * Null: this process cannot reach it, as when the two have no folder in common. The name is checked by its schema.
+   * SECURITY: another worker of this computer may have put something else there: a link, a pipe that blocks.
+   */
+  static open(folder: string, { lane, key }: LaneName): LaneReceiver | null {
+    const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const path = join(folder, lane);
     try {
-      return lstatSync(path).isDirectory() ? new LaneReceiver(path) : null;
+      const file = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+      if (fstatSync(file).isFile()) return new LaneReceiver(path, file, Buffer.from(key, "hex"));
+      closeSync(file);
     } catch {
-      return null;
+      // It is not there.
     }
+    return null;
   }
 
-  /** The next one, which has as many bytes as the link has said. Throws what the system says. */
+  /**
+   * The next one, which has as many bytes as the link has said. Throws when it is not what the sender has put there:
+   * another worker of this computer may have written over it.
+   */
   take(bytes: number): Uint8Array<ArrayBuffer> {
-    const path = fileOf(this.#path, this.#next);
-    this.#next += 1;
-    const payload = read(path, bytes);
-    unlinkSync(path);
+    if (!this.#isOpen) throw new RangeError("the lane is closed");
+    const entry = new DataView(new ArrayBuffer(ENTRY_BYTES));
+    read(this.#file, new Uint8Array(entry.buffer), entryAt(this.#had));
+    const at = entry.getUint32(0, true);
+    if (entry.getUint32(4, true) !== bytes || at + bytes > MOST_BYTES)
+      throw new RangeError(`no payload of ${bytes} bytes lies there`);
+    const payload = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
+    read(this.#file, payload, PAYLOADS_FROM + at);
+    mustHaveTag(this.#key, this.#had, payload, new Uint8Array(entry.buffer, ENTRY_BYTES - TAG_BYTES));
+    this.#had += 1;
+    const said = new DataView(new ArrayBuffer(HAD_BYTES));
+    said.setBigUint64(0, BigInt(this.#had), true);
+    write(this.#file, said, 0);
     return payload;
   }
 
-  /** Its sender may be gone, and nobody else would remove what it has left. The sender finds out at its next payload. */
+  /** Its sender may be gone, and nobody else would remove what it has left. */
   close(): void {
-    removeLane(this.#path);
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#file);
+    rmSync(this.#path, { force: true });
   }
 }
 
-/** SECURITY: another worker of this computer may have put something else there: a link, a pipe that blocks, another size. */
-function read(path: string, bytes: number): Uint8Array<ArrayBuffer> {
-  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  try {
-    const stats = fstatSync(file);
-    if (!stats.isFile() || stats.size !== bytes) throw new Error(`it is no file of ${bytes} bytes`);
-    const payload = new Uint8Array(bytes);
-    for (let at = 0; at < bytes;) {
-      const count = readSync(file, payload, at, bytes - at, at);
-      if (count === 0) throw new Error("it has become shorter");
-      at += count;
-    }
-    return payload;
-  } finally {
-    closeSync(file);
+function entryAt(number: number): number {
+  return ENTRY_BYTES * (1 + (number % ENTRIES));
+}
+
+/** A payload's number is its nonce: none is taken for another one, or twice. */
+function nonceOf(number: number): Uint8Array {
+  const nonce = new DataView(new ArrayBuffer(12));
+  nonce.setBigUint64(0, BigInt(number), true);
+  return new Uint8Array(nonce.buffer);
+}
+
+function tagOf(key: Uint8Array, number: number, payload: Uint8Array): Uint8Array {
+  const cipher = createCipheriv("aes-128-gcm", key, nonceOf(number), { authTagLength: TAG_BYTES });
+  cipher.setAAD(payload);
+  cipher.final();
+  return cipher.getAuthTag();
+}
+
+function mustHaveTag(key: Uint8Array, number: number, payload: Uint8Array, tag: Uint8Array): void {
+  const decipher = createDecipheriv("aes-128-gcm", key, nonceOf(number), { authTagLength: TAG_BYTES });
+  decipher.setAAD(payload);
+  decipher.setAuthTag(tag);
+  decipher.final();
+}
+
+function read(file: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.byteLength;) {
+    const count = readSync(file, into, done, into.byteLength - done, position + done);
+    if (count === 0) throw new RangeError("the file ends before that");
+    done += count;
   }
 }
 
-/** No other file is named so: only such a one is ever removed. */
-function fileOf(lane: string, number: number): string {
-  return join(lane, `${number}.payload`);
-}
-
-function removeLane(path: string): void {
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch {
-    // The other side removes it, too, or the daemon at its next start.
-  }
+/** A file system that is nearly full may write less than it was given. */
+function write(file: number, bytes: NodeJS.ArrayBufferView, position: number): void {
+  if (writeSync(file, bytes, 0, bytes.byteLength, position) < bytes.byteLength)
+    throw new RangeError("the file system took a part of it only");
 }

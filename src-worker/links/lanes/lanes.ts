@@ -46,6 +46,11 @@ export class Lanes {
     return this.#sender !== null;
   }
 
+  /** The peer has a lane in our folder: it is a process of the same owner. */
+  get isPeerOwn(): boolean {
+    return this.#receiver !== null;
+  }
+
   /** Whether a payload of this size goes by the lane, if it can. */
   isFor(bytes: number): boolean {
     return bytes >= LEAST_LANE_BYTES && this.#folder?.isBroken === false && !this.#isClosed;
@@ -60,7 +65,7 @@ export class Lanes {
       this.#folder.fault();
       return null;
     }
-    return { type: "lane", lane: this.#sender.name };
+    return { type: "lane", ...this.#sender.name };
   }
 
   /** Whether it lies there for the peer; no: it is to be sent. */
@@ -73,11 +78,11 @@ export class Lanes {
   /** @returns what is to be answered; null: nothing */
   hear(message: LaneMessage): LaneMessage | null {
     if (message.type === "laneSeen") {
-      this.#isSeen ||= message.lane === this.#sender?.name;
+      this.#isSeen ||= message.lane === this.#sender?.name.lane;
       return null;
     }
     if (this.#folder === null || this.#folder.isBroken || this.#receiver !== null) return null;
-    this.#receiver = LaneReceiver.open(this.#folder.path, message.lane);
+    this.#receiver = LaneReceiver.open(this.#folder.path, message);
     return this.#receiver === null ? null : { type: "laneSeen", lane: message.lane };
   }
 

@@ -114,6 +114,10 @@ export class SessionLink implements Link {
     return this.#carrier?.isNear ?? this.#isNear;
   }
 
+  get isOwn(): boolean {
+    return this.#carrier?.isOwn ?? false;
+  }
+
   get stats(): LinkStats {
     const now = this.#carrier?.stats;
     if (now === undefined) return this.#past;
