@@ -6,7 +6,7 @@ import { ManualClock, settled } from "../link-clock.ts";
 import { LINK_TIMING } from "../link.ts";
 import type { Link } from "../link.ts";
 import { memoryLinks } from "../memory/memory-link.ts";
-import { RESUME_WITHIN_MS, SessionLink } from "./session-link.ts";
+import { RESUME_WITHIN_MS, SAID_WITHIN_MS, SessionLink } from "./session-link.ts";
 
 const KEYS = { a: signerA.publicKey, b: signerB.publicKey };
 
@@ -69,6 +69,7 @@ test("what a broken path has swallowed is sent again over the next one, and noth
   await clock.advance(30);
   expect([atA, atB]).toEqual([[], ["tensor 1"]]);
   await again();
+  await clock.advance(SAID_WITHIN_MS);
   await sent;
   expect(atA).toEqual(["note 4"]);
   expect(atB).toHaveLength(3);
@@ -86,8 +87,46 @@ test("a payload is the sender's again when the peer has it, not before", async (
   await clock.advance(1_000);
   expect(isFree).toBe(false);
   await again();
+  await clock.advance(SAID_WITHIN_MS);
   expect(isFree).toBe(true);
   a.close("done");
+});
+
+test("what has come is said once for all of a while; where the sender keeps much for it, at once", async () => {
+  const { a, b, clock } = await open();
+  heard(b);
+  let free = 0;
+  const send = (bytes: number) => void a.send(tensor(1), new Uint8Array(bytes)).then(() => (free += 1));
+  const said = () => b.stats.messagesSent;
+  const before = said();
+  for (let i = 0; i < 10; i += 1) send(1_000);
+  void a.send(counterSignature(1)).then(() => (free += 1));
+  await clock.advance(SAID_WITHIN_MS - 1);
+  expect([said() - before, free]).toEqual([0, 0]);
+  await clock.advance(20);
+  expect([said() - before, free]).toEqual([1, 11]);
+  send(600_000);
+  await clock.advance(30);
+  expect([said() - before, free]).toEqual([1, 11]);
+  send(600_000);
+  await clock.advance(30);
+  expect([said() - before, free]).toEqual([2, 13]);
+  a.close("done");
+  b.close("done");
+});
+
+test("many small messages are acknowledged before their sender would keep too many", async () => {
+  const { a, b, clock } = await open();
+  heard(b);
+  const reasons: string[] = [];
+  a.onClose((reason) => reasons.push(reason));
+  for (const burst of [1, 2]) {
+    for (let i = 0; i < 4_000; i += 1) a.send(counterSignature(burst)).catch(() => undefined);
+    await clock.advance(30);
+  }
+  expect(reasons).toEqual([]);
+  a.close("done");
+  b.close("done");
 });
 
 test("whenever paths break, every message arrives once and in its order", async () => {

@@ -14,6 +14,12 @@ import { SessionLane } from "./session-lane.ts";
 /** A path may be looked for so long after the last one broke; who dials has begun before, when it fell silent. */
 export const RESUME_WITHIN_MS = 6_000;
 const NO_PAYLOAD = new Uint8Array(0);
+/** Within so long the peer is told what has come, for all of it at once. */
+export const SAID_WITHIN_MS = 100;
+/** Of what the peer keeps until it is told: more is said at once. */
+const MOST_UNSAID_BYTES = 1024 * 1024;
+/** What a message counts for beside its payload. */
+const MESSAGE_BYTES = 16 * 1024;
 
 type Resume = Extract<UpkeepMessage, { type: "resume" }>;
 
@@ -46,6 +52,8 @@ export class SessionLink implements Link {
   #isNear: boolean;
   #lostAt = 0;
   #cancelWait: (() => void) | null = null;
+  #unsaidBytes = 0;
+  #cancelSaying: (() => void) | null = null;
   #throttle: Throttle | null = null;
   /** Null: what was said of the path itself. */
   #mostPayloadBytes: number | null = null;
@@ -228,8 +236,21 @@ export class SessionLink implements Link {
 
   #take(carrier: Link, message: StageMessage, payload: Uint8Array<ArrayBuffer>): void | Promise<void> {
     (payload.byteLength > 0 ? this.#tensors : this.#notes).received += 1;
-    this.#say(carrier, { type: "received", ...this.#counts });
+    this.#unsaidBytes += payload.byteLength + MESSAGE_BYTES;
+    if (this.#unsaidBytes >= MOST_UNSAID_BYTES) this.#sayReceived(carrier);
+    else this.#cancelSaying ??= this.#clock.after(SAID_WITHIN_MS, () => this.#sayReceived(carrier));
     return this.#handler?.(message, payload);
+  }
+
+  #sayReceived(carrier: Link): void {
+    this.#allSaid();
+    this.#say(carrier, { type: "received", ...this.#counts });
+  }
+
+  #allSaid(): void {
+    this.#cancelSaying?.();
+    this.#cancelSaying = null;
+    this.#unsaidBytes = 0;
   }
 
   #upkeep(carrier: Link, message: UpkeepMessage): void {
@@ -263,6 +284,8 @@ export class SessionLink implements Link {
 
   #leave(): void {
     if (this.#carrier !== null) this.#past = this.stats;
+    // On the next path it is said with the first word.
+    this.#allSaid();
     this.#carrier = null;
     this.#flows = false;
   }
