@@ -58,6 +58,19 @@ it.each(
   expect(codeOf(tensorOf(run(codec), stage, "previous", meta, payload))).toBe("tensor-not-finite");
 });
 
+it("a digest is taken as it is told from a peer of the same owner, and nothing else is", () => {
+  const { meta, payload } = tensor("f32");
+  const from = (isOwn: boolean, change: Partial<TensorMeta> = {}, bytes = payload) =>
+    tensorOf(run("f32"), stage, "previous", { ...meta, ...change }, bytes, isOwn);
+  const told = { sha256: sha256("told") };
+  expect(codeOf(from(false, told))).toBe("bad-tensor");
+  expect(from(true, told)).toMatchObject(told);
+  expect(codeOf(from(true, {}, payload.subarray(4)))).toBe("bad-tensor");
+  expect(codeOf(from(true, { shape: [rows, width + 1] }))).toBe("bad-tensor");
+  payload.fill(255);
+  expect(codeOf(from(true))).toBe("tensor-not-finite");
+});
+
 it.each(CODEC_NAMES)("in %s, a tensor of another shape, size, digest or direction is refused", (codec) => {
   const { meta, payload } = tensor(codec);
   const code = (change: Partial<TensorMeta>, bytes = payload, from: "previous" | "next" = "previous") =>

@@ -222,6 +222,8 @@ describe("dialling", () => {
     const sizes = [400_000, 100, 300_000, 4 * 2 ** 20, 4 * 2 ** 20, 4 * 2 ** 20, 40_000];
     const heard = collect(b, sizes.length);
     const before = a.stats.bytesSent;
+    // It is the one who has seen a lane of the other in its own folder.
+    expect([a.isOwn, b.isOwn]).toEqual([false, true]);
     for (const [i, size] of sizes.entries()) void a.send(tensor(i), new Uint8Array(size).fill(i + 1));
     const [lane = ""] = readdirSync(folder);
     // As much as may wait there; the rest is in frames.
@@ -262,6 +264,7 @@ describe("dialling", () => {
     const heard = collect((links as [Link])[0], 3);
     for (const i of [0, 1, 2]) await a.send(tensor(i), new Uint8Array(40_000).fill(i));
     expect((await heard).map(([, payload]) => payload[0])).toEqual([0, 1, 2]);
+    expect([a.isOwn, links[0]?.isOwn]).toEqual([false, false]);
   });
 
   test("an address where nobody listens is refused at once", async () => {
