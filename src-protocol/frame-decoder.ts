@@ -192,9 +192,12 @@ function hasChunks(header: FrameHeader): boolean {
   return header.payloadLength > CHUNK_BYTES || (isDetached(header) && header.payloadLength > 0);
 }
 
+/** To make one costs more than to use it. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
 function parseMeta(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(UTF8.decode(bytes));
   } catch (cause) {
     throw new Failure(
       "frame-meta",

@@ -45,6 +45,11 @@ export interface StageData {
   readonly targets?: Int32Array<ArrayBuffer>;
 }
 
+/** What adds to the gradients may number the sums that it leaves: `recallSums` has them again by it, within this step and the next one of the same stage. */
+export interface Noted {
+  readonly note?: number | undefined;
+}
+
 export interface ComputeCalls {
   /** Reads the model and cuts it. `file`: for a model that has one. */
   open: { request: { spec: StageSpec; file: Uint8Array | null }; answer: StageInfo };
@@ -69,11 +74,14 @@ export interface ComputeCalls {
     request: { microBatch: number; x: Activations | null; data: StageData; keep: boolean };
     answer: { output: Activations };
   };
-  /** Adds to the gradients. `output` is null for the head. */
-  backward: { request: { microBatch: number; dy: Activations }; answer: { output: Activations | null } };
+  /** Adds to the gradients. `output` is null for the head. `note`: see `Noted`. */
+  backward: {
+    request: { microBatch: number; dy: Activations } & Noted;
+    answer: { output: Activations | null };
+  };
   /** Forward and backward of the last stage; adds to the gradients. Loss in nats per token. */
   tail: {
-    request: { x: Activations | null; data: StageData };
+    request: { x: Activations | null; data: StageData } & Noted;
     answer: { loss: number; output: Activations | null };
   };
   /** Loss alone, for evaluation. */
@@ -90,11 +98,8 @@ export interface ComputeCalls {
   gradients: { request: { clear: boolean }; answer: { output: Activations } };
   /** These become the gradient sums. */
   setGradients: { request: { values: Activations }; answer: null };
-  /**
-   * The gradient sums as they are get the number `id`, by which `recallSums` has them again, within this step and
-   * the next one of the same stage. With a file they are also written there; `isWritten` says whether they could be.
-   */
-  noteSums: { request: { id: number; file: FileHead | null }; answer: { isWritten: boolean } };
+  /** The gradient sums as they are go into a file; `isWritten` says whether they could. */
+  writeSums: { request: { file: FileHead }; answer: { isWritten: boolean } };
   /** Sums that were noted become the gradient sums; `isThere`: false where they are not remembered any more. */
   recallSums: { request: { id: number }; answer: { isThere: boolean } };
   /**

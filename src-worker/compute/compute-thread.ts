@@ -71,8 +71,8 @@ function run(compute: StageCompute, message: ComputeRequest): Promise<ComputeCal
       return compute.gradients(message.request);
     case "setGradients":
       return compute.setGradients(message.request);
-    case "noteSums":
-      return compute.noteSums(message.request);
+    case "writeSums":
+      return compute.writeSums(message.request);
     case "recallSums":
       return compute.recallSums(message.request);
     case "optimise":

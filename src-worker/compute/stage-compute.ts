@@ -144,7 +144,7 @@ export class StageCompute {
     return { output: floats(y, "y") };
   }
 
-  async backward({ microBatch, dy }: Request<"backward">): Promise<Answer<"backward">> {
+  async backward({ microBatch, dy, note }: Request<"backward">): Promise<Answer<"backward">> {
     const { info, kept } = this.#stage();
     const feeds = kept.get(microBatch);
     if (feeds === undefined) {
@@ -157,15 +157,17 @@ export class StageCompute {
     this.#noted.changed();
     const own = { ...feeds, dy: this.#tensor(dy, info.output ?? []) };
     const outputs = await this.#run("backward", own);
+    if (note !== undefined) this.#noted.note(note);
     releaseAll(own);
     return { output: info.isHead ? null : floats(outputs["dx"], "dx") };
   }
 
-  async tail({ x, data }: Request<"tail">): Promise<Answer<"tail">> {
+  async tail({ x, data, note }: Request<"tail">): Promise<Answer<"tail">> {
     const { info } = this.#stage();
     const feeds = this.#feeds(x, data);
     this.#noted.changed();
     const outputs = await this.#run("train", feeds);
+    if (note !== undefined) this.#noted.note(note);
     releaseAll(feeds);
     return {
       loss: scalar(outputs["loss"]),
@@ -205,12 +207,9 @@ export class StageCompute {
     return { output };
   }
 
-  async noteSums({ id, file }: Request<"noteSums">): Promise<Answer<"noteSums">> {
-    this.#stage();
-    this.#noted.note(id);
-    if (file === null) return { isWritten: false };
+  async writeSums({ file }: Request<"writeSums">): Promise<Answer<"writeSums">> {
+    const { info, tensors } = this.#stage();
     try {
-      const { info, tensors } = this.#stage();
       const sums: Uint8Array[] = [];
       for (const index of summedOf(info).keys()) sums.push(bytesOf(await tensors.gradient(index)));
       writeHeaderLast(file, sums);

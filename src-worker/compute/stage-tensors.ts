@@ -11,6 +11,14 @@ import type { StageMemory } from "../stage/stage-memory.ts";
 
 type Outputs = InferenceSession.OnnxValueMapType;
 
+/** Of one graph. */
+interface Binding {
+  readonly own: Readonly<Record<string, Tensor>>;
+  readonly fetches: Readonly<Record<string, Tensor | null>>;
+  /** Outputs that are sums of gradients. */
+  readonly added: readonly string[];
+}
+
 /**
  * What a stage holds from run to run on the CPU: parameters, moments and tables, which graphs read
  * where they are, and the gradients' sums, which they add to where they are.
@@ -31,6 +39,7 @@ export class StageTensors implements ParameterHome {
   /** Views, wrapped once: the next run sees what an optimiser step wrote. */
   readonly #stored: Readonly<Record<string, Tensor>>;
   readonly #sums: readonly (readonly [name: string, Tensor])[];
+  readonly #bindings = new WeakMap<InferenceSession, Binding>();
 
   constructor(runtime: Runtime, info: StageInfo, memory: StageMemory, tables: readonly Table[]) {
     this.#info = info;
@@ -55,26 +64,33 @@ export class StageTensors implements ParameterHome {
 
   /** Runs a graph of the stage. Gradients it computes are added to the sums and not among the outputs. */
   async run(session: InferenceSession, feeds: Readonly<Record<string, Tensor>>): Promise<Outputs> {
+    const { own, fetches, added } = this.#bindings.get(session) ?? this.#bind(session);
+    if (added.length === 0) return await session.run({ ...own, ...feeds });
+    // Before the run: one that fails may have added to some of them already.
+    this.hasGradients = true;
+    const outputs = { ...(await session.run({ ...own, ...feeds }, fetches)) };
+    for (const name of added) {
+      // The binding gives a copy besides, which nobody needs.
+      const copy = outputs[name]?.data;
+      if (copy instanceof Float32Array) release(copy as Activations);
+      delete outputs[name];
+    }
+    return outputs;
+  }
+
+  /** What a graph reads and adds to of all that is here: the same at every run. */
+  #bind(session: InferenceSession): Binding {
     const inputs = new Set(session.inputNames);
     const own = Object.fromEntries(Object.entries(this.#stored).filter(([name]) => inputs.has(name)));
-    const sums = this.#sums.filter(([name]) => inputs.has(`g_${name}`));
-    if (sums.length === 0) return await session.run({ ...own, ...feeds });
     const fetches: Record<string, Tensor | null> = Object.fromEntries(
       session.outputNames.map((name) => [name, null]),
     );
-    const sumFeeds: Record<string, Tensor> = {};
+    const sums = this.#sums.filter(([name]) => inputs.has(`g_${name}`));
     // One memory for both: ONNX Runtime adds in place.
-    for (const [name, sum] of sums) fetches[`d_${name}`] = sumFeeds[`g_${name}`] = sum;
-    // Before the run: one that fails may have added to some of them already.
-    this.hasGradients = true;
-    const outputs = { ...(await session.run({ ...own, ...sumFeeds, ...feeds }, fetches)) };
-    for (const [name] of sums) {
-      // The binding gives a copy besides, which nobody needs.
-      const copy = outputs[`d_${name}`]?.data;
-      if (copy instanceof Float32Array) release(copy as Activations);
-      delete outputs[`d_${name}`];
-    }
-    return outputs;
+    for (const [name, sum] of sums) fetches[`d_${name}`] = own[`g_${name}`] = sum;
+    const binding = { own, fetches, added: sums.map(([name]) => `d_${name}`) };
+    this.#bindings.set(session, binding);
+    return binding;
   }
 
   async squaredNorm(): Promise<number> {

@@ -29,7 +29,7 @@ function worked(value: number): Worked {
   };
 }
 
-/** As a stage comes to it: each micro-batch is written when it is done, sums (if so many are due) by the compute thread. */
+/** As a stage comes to it: where so many sums are due, the compute thread writes them, and then what is in them is. */
 function write(
   files: MemoFiles,
   step: number,
@@ -42,11 +42,11 @@ function write(
     sums = Float32Array.of(step, at);
     const last = worked(100 * step + at);
     const due = { step, link: LINK, count: at + 1, size: sums.length, crossingBytes: 8 };
-    const hasRoom = files.makeRoom(due);
-    if (hasRoom && isDue(at + 1)) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
+    const isWritten = files.makeRoom(due) && isDue(at + 1);
+    if (isWritten) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
     memo.add(step, at, last, memo.nextNote(), LINK);
     const part = memo.at(step);
-    if (part !== null && hasRoom) files.write(part);
+    if (part !== null && isWritten) files.write(part);
   }
   const part = memo.at(step);
   if (part === null) throw new Error("nothing was added");
@@ -111,6 +111,34 @@ it("a step that goes another way has nothing of the way before, in the same proc
   write(files, 7, 4);
   write(new MemoFiles(folder, KEY), 7, 2, () => false);
   expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
+});
+
+it("sums of another way are not taken for those of micro-batches that lie there of the way before", async () => {
+  const files = new MemoFiles(folder, KEY);
+  write(files, 7, 4);
+  write(files, 7, 3, () => false);
+  // A kill: the compute thread has written them, and this thread nothing yet.
+  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
+  writeHeaderLast(files.sumsFile(due), [new Uint8Array(8)]);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
+});
+
+it("a process that goes on with them writes what is new only", async () => {
+  write(new MemoFiles(folder, KEY), 7, 3);
+  const next = new MemoFiles(folder, KEY);
+  const [part] = await next.read();
+  if (part === undefined) throw new Error("nothing was read");
+  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
+  const sums = Float32Array.of(7, 9);
+  const longer = { ...part, worked: [...part.worked, worked(4)], sums };
+  rmSync(join(folder, "worked-1-0"));
+  writeHeaderLast(next.sumsFile(due), [new Uint8Array(sums.buffer)]);
+  next.write(longer);
+  expect(
+    readdirSync(folder)
+      .filter((each) => each.startsWith("worked"))
+      .sort(),
+  ).toEqual(["worked-1-1", "worked-1-2", "worked-1-3"]);
 });
 
 it("where a micro-batch is missing, nothing of its step is believed", async () => {

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { mkdirSync, rmSync, statfsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,6 +19,8 @@ const header = z.strictObject({
   /** Which slice of which run. */
   key: z.string(),
   step: count,
+  /** A step that goes another way than before has another one: sums and micro-batches belong together by it. */
+  way: count,
   /** Of a micro-batch its number, of sums how many are in them. */
   at: count,
   /** Of the chain at the step, of sums. */
@@ -30,10 +33,13 @@ const header = z.strictObject({
 });
 type Header = z.infer<typeof header>;
 
+const MOST_WAYS = 2 ** 47;
+
 /**
  * What a stage has done of the step under way, in a file system that lies in memory: when its process is killed, the
  * next one goes on with the micro-batch after the last whose sums were written. One file for each micro-batch of two
  * steps, which is written over, and the sums of gradients in two files by turns, so that one of them is always whole.
+ * A micro-batch that no written sums have is not written either.
  */
 export class MemoFiles implements KeptSteps {
   readonly #folder: string;
@@ -45,6 +51,9 @@ export class MemoFiles implements KeptSteps {
   readonly #newest = [0, 0];
   /** The step of those sums, by its turn; null: not known. */
   readonly #stepOf: (number | null)[] = [null, null];
+  readonly #ways = [0, 0];
+  /** Micro-batches that are there, by the step's turn. */
+  readonly #worked = [0, 0];
 
   /** @param key which slice of which run */
   constructor(folder: string, key: string) {
@@ -64,6 +73,8 @@ export class MemoFiles implements KeptSteps {
         if (part === null) continue;
         this.#newest[turn] = each;
         this.#stepOf[turn] = part.step;
+        this.#ways[turn] = found?.header.way ?? 0;
+        this.#worked[turn] = part.worked.length;
         parts.push(part);
         break;
       }
@@ -74,8 +85,7 @@ export class MemoFiles implements KeptSteps {
   makeRoom({ step, count: at, size, crossingBytes }: SumsToKeep): boolean {
     if (this.#isFull) return false;
     try {
-      // The step goes another way than before: its new micro-batches must not be taken for what the old sums are of.
-      if (at === 1) this.#forget(step);
+      if (at === 1) this.#beginAnew(step);
       if (this.#hadRoomAt !== step) this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + crossingBytes);
       this.#hadRoomAt = step;
       return true;
@@ -95,20 +105,23 @@ export class MemoFiles implements KeptSteps {
   }
 
   write({ step, worked }: StepPart): void {
-    const last = worked.at(-1);
-    if (last === undefined || this.#isFull) return;
-    const at = worked.length - 1;
-    const { x, dy, loss, y, dx } = last;
+    if (this.#isFull) return;
+    const turn = step % 2;
+    try {
+      for (let at = this.#worked[turn] ?? 0; at < worked.length; at++)
+        this.#writeOne(step, at, worked[at] as Worked);
+      this.#worked[turn] = worked.length;
+    } catch {
+      this.failed();
+    }
+  }
+
+  #writeOne(step: number, at: number, { x, dy, loss, y, dx }: Worked): void {
     const arrays = [y, dx];
     // A loss that is no number ends the step, and has no place in JSON.
     const head = { ...this.#bare(step), at, x, dy, loss, sizes: arrays.map((each) => each?.length ?? null) };
     const payload = arrays.flatMap((each) => (each === null ? [] : [bytesOf(each)]));
-    try {
-      const path = join(this.#folder, `worked-${step % 2}-${at}`);
-      writeHeaderLast({ path, header: block(head) }, payload);
-    } catch {
-      this.failed();
-    }
+    writeHeaderLast({ path: join(this.#folder, `worked-${step % 2}-${at}`), header: block(head) }, payload);
   }
 
   failed(): void {
@@ -116,15 +129,18 @@ export class MemoFiles implements KeptSteps {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #forget(step: number): void {
+  #beginAnew(step: number): void {
     const turn = step % 2;
+    this.#ways[turn] = randomInt(MOST_WAYS);
+    this.#worked[turn] = 0;
     const before = this.#stepOf[turn] ?? null;
     if (before !== null && before !== step) return;
     for (const each of [0, 1]) rmSync(join(this.#folder, `sums-${turn}-${each}`), { force: true });
   }
 
   #bare(step: number): Omit<Header, "at" | "sizes"> {
-    return { key: this.#key, step, link: null, x: null, dy: null, loss: null };
+    const way = this.#ways[step % 2] ?? 0;
+    return { key: this.#key, step, way, link: null, x: null, dy: null, loss: null };
   }
 
   #mustHaveRoom(once: number): void {
@@ -139,6 +155,7 @@ export class MemoFiles implements KeptSteps {
     for (let at = 0; at < of.at; at++) {
       const found = await this.#read(`worked-${of.step % 2}-${at}`);
       if (found === null || found.header.step !== of.step || found.header.at !== at) return null;
+      if (found.header.way !== of.way) return null;
       const { x, dy, loss } = found.header;
       const [y = null, dx = null] = found.arrays;
       worked.push({ x, dy, loss, y, dx });

@@ -33,6 +33,7 @@ class Arithmetic {
       dy: Float32Array;
       values: Float32Array;
       id: number;
+      note?: number;
     },
   ): Promise<{ answer: unknown; ms: number }> {
     const { microBatch } = request;
@@ -48,11 +49,9 @@ class Arithmetic {
         if (kept === undefined) throw new Error(`micro-batch ${microBatch} has no kept input`);
         this.#kept.delete(microBatch);
         this.sum += kept * (request.dy[0] ?? Number.NaN);
+        if (request.note !== undefined) this.noted.set(request.note, this.sum);
         return answered({ output: Float32Array.of((request.dy[0] ?? Number.NaN) * this.parameter) });
       }
-      case "noteSums":
-        this.noted.set(request.id, this.sum);
-        return answered({ isWritten: false });
       case "recallSums": {
         const sum = this.noted.get(request.id);
         this.sum = sum ?? this.sum;

@@ -7,7 +7,7 @@ import type { JobAnswer } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
 import type { TensorJob } from "./pipeline-event.ts";
-import type { StepMemo, StepPart } from "./step-memo.ts";
+import type { StepMemo, StepPart, Worked } from "./step-memo.ts";
 import { WritingPace } from "./writing-pace.ts";
 
 export interface JobPorts {
@@ -38,7 +38,7 @@ export interface KeptSteps {
   makeRoom(sums: SumsToKeep): boolean;
   /** Where they are written. */
   sumsFile(sums: SumsToKeep): FileHead;
-  /** Its last micro-batch. */
+  /** The micro-batches that are in the sums, when those were written. */
   write(part: StepPart): void;
   /** The sums could not be written. */
   failed(): void;
@@ -53,9 +53,11 @@ export interface Done extends JobAnswer {
 interface NotedSums {
   readonly id: number;
   readonly files: KeptSteps | null;
-  readonly isInFile: boolean;
-  readonly answered: Promise<Computed<"noteSums">>;
+  /** Where they are to be written; null: nowhere this time. */
+  readonly file: FileHead | null;
 }
+
+type Written = Promise<Computed<"writeSums">> | null;
 
 /** A step that was worked on before, as far as it goes the same way again. */
 interface Replay {
@@ -106,14 +108,27 @@ export class RememberedJobs {
     if (isRemembered) this.#lookUp(job.step);
     const known = isRemembered ? await this.#remembered(job) : null;
     if (known !== null) return { done: Promise.resolve({ answer: known, ms: 0, noted: Promise.resolve() }) };
-    const { answered } = await giveJob(compute, job, samples);
+    const sums = isRemembered && job.kind !== "forward" ? this.#nextSums(job) : null;
+    const { answered } = await giveJob(compute, job, samples, sums?.id);
     if (!isRemembered) return { done: answered.then((answer) => ({ ...answer, noted: Promise.resolve() })) };
-    // Asked for before the next job begins, so that nothing else is in them.
-    const sums = job.kind === "forward" ? null : this.#noteSums(job);
-    return { done: this.#done(job, answered, sums) };
+    return { done: this.#done(job, answered, sums, this.#write(sums?.file ?? null)) };
   }
 
-  async #done(job: TensorJob<Crossing>, answered: Promise<JobAnswer>, sums: NotedSums | null): Promise<Done> {
+  /** Asked for before the next job begins, so that nothing else is in them. */
+  #write(file: FileHead | null): Written {
+    if (file === null) return null;
+    this.#pace.begins();
+    const written = this.#ports.compute.call("writeSums", { file });
+    written.catch(() => undefined);
+    return written;
+  }
+
+  async #done(
+    job: TensorJob<Crossing>,
+    answered: Promise<JobAnswer>,
+    sums: NotedSums | null,
+    written: Written,
+  ): Promise<Done> {
     const { memo } = this.#ports;
     const x = job.input?.sha256 ?? null;
     const { answer, ms } = await answered;
@@ -126,7 +141,7 @@ export class RememberedJobs {
       return { answer, ms, noted: Promise.resolve() };
     }
     const loss = "loss" in answer ? answer.loss : null;
-    return { answer, ms, noted: this.#note(job, output, loss, sums) };
+    return { answer, ms, noted: this.#note(job, { dx: output, loss }, sums, written) };
   }
 
   /** All of its micro-batches are in the sums: the optimiser step follows. */
@@ -213,8 +228,8 @@ export class RememberedJobs {
   }
 
   /** Null: the micro-batch is not the one that is to be remembered next. */
-  #noteSums({ step, microBatch }: TensorJob<Crossing>): NotedSums | null {
-    const { compute, memo, boundaryBytes } = this.#ports;
+  #nextSums({ step, microBatch }: TensorJob<Crossing>): NotedSums | null {
+    const { memo, boundaryBytes } = this.#ports;
     if (microBatch !== this.#next) return null;
     this.#next = microBatch + 1;
     const id = memo.nextNote();
@@ -228,11 +243,7 @@ export class RememberedJobs {
     };
     const place = this.#ports.files();
     const files = place?.makeRoom(kept) === true ? place : null;
-    const file = files !== null && this.#pace.isDue ? files.sumsFile(kept) : null;
-    if (file !== null) this.#pace.begins();
-    const answered = compute.call("noteSums", { id, file });
-    answered.catch(() => undefined);
-    return { id, files, isInFile: file !== null, answered };
+    return { id, files, file: files !== null && this.#pace.isDue ? files.sumsFile(kept) : null };
   }
 
   #linkOf(step: number): string | null {
@@ -241,9 +252,9 @@ export class RememberedJobs {
 
   #note(
     job: TensorJob<Crossing>,
-    dx: Activations | null,
-    loss: number | null,
+    { dx, loss }: Pick<Worked, "dx" | "loss">,
     sums: NotedSums | null,
+    written: Written,
   ): Promise<void> {
     const { memo } = this.#ports;
     const { step, microBatch } = job;
@@ -255,13 +266,15 @@ export class RememberedJobs {
         : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
     const noted = (async (): Promise<void> => {
       await this.#noting;
+      if (written !== null) {
+        const { answer, ms } = await written;
+        this.#pace.took(ms);
+        if (!answer.isWritten) sums?.files?.failed();
+      }
       if (sums !== null) {
-        const { answer, ms } = await sums.answered;
-        if (sums.isInFile) this.#pace.took(ms);
-        if (sums.isInFile && !answer.isWritten) sums.files?.failed();
         if (memo.add(step, microBatch, worked, sums.id, this.#linkOf(step))) {
           const part = memo.at(step);
-          if (part !== null) sums.files?.write(part);
+          if (part !== null && sums.file !== null) sums.files?.write(part);
         }
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);

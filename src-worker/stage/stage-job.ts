@@ -21,12 +21,13 @@ export async function runJob(
 
 /**
  * Resolves when the compute thread has the job: what is asked of it next comes after. What goes there is given
- * away by transfer: nothing is copied.
+ * away by transfer: nothing is copied. `note`: of the sums after it, see `Noted`.
  */
 export async function giveJob(
   compute: Pick<Compute, "call">,
   job: TensorJob<Crossing>,
   samples: Samples,
+  note?: number,
 ): Promise<GivenJob> {
   const { kind, microBatch } = job;
   switch (kind) {
@@ -39,12 +40,15 @@ export async function giveJob(
       const dy = job.input?.values;
       if (dy === undefined)
         throw new Failure("no-gradient", `Micro-batch ${microBatch} came back without its gradient.`);
-      return given(compute.call("backward", { microBatch, dy }, [dy.buffer]));
+      return given(compute.call("backward", { microBatch, dy, note }, [dy.buffer]));
     }
-    case "tail":
+    case "tail": {
+      const { x, data, buffers } = await inputOf(job, samples);
+      return given(compute.call("tail", { x, data, note }, buffers));
+    }
     case "loss": {
       const { x, data, buffers } = await inputOf(job, samples);
-      return given(compute.call(kind, { x, data }, buffers));
+      return given(compute.call("loss", { x, data }, buffers));
     }
     case "tie": {
       const values = job.input?.values ?? null;
