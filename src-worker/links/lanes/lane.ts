@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,6 +14,7 @@ const HAD_BYTES = 8;
 const ENTRY_BYTES = 32;
 const ENTRIES = 64;
 const PAYLOADS_FROM = 4096;
+const KEY_BYTES = 16;
 const TAG_BYTES = 16;
 
 /** Which lane, and by what its reader knows that nobody else has written there. */
@@ -33,7 +35,7 @@ export class LaneSender {
   readonly name: LaneName;
   readonly #path: string;
   readonly #file: number;
-  readonly #key = randomBytes(TAG_BYTES);
+  readonly #key: KeyObject;
   /** Not seen to be read yet, the oldest first. */
   #waiting: { readonly at: number; readonly bytes: number }[] = [];
   #put = 0;
@@ -42,7 +44,8 @@ export class LaneSender {
   /** Throws when the folder cannot be written. */
   constructor(folder: string) {
     const lane = randomBytes(16).toString("hex");
-    this.name = { lane, key: this.#key.toString("hex") };
+    this.name = { lane, key: randomBytes(KEY_BYTES).toString("hex") };
+    this.#key = keyOf(this.name);
     this.#path = join(folder, lane);
     this.#file = openSync(this.#path, "wx+", 0o600);
   }
@@ -104,11 +107,11 @@ export class LaneSender {
 export class LaneReceiver {
   readonly #path: string;
   readonly #file: number;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   #had = 0;
   #isOpen = true;
 
-  private constructor(path: string, file: number, key: Uint8Array) {
+  private constructor(path: string, file: number, key: KeyObject) {
     this.#path = path;
     this.#file = file;
     this.#key = key;
@@ -118,12 +121,12 @@ export class LaneReceiver {
    * Null: this process cannot reach it, as when the two have no folder in common. The name is checked by its schema.
    * SECURITY: another worker of this computer may have put something else there: a link, a pipe that blocks.
    */
-  static open(folder: string, { lane, key }: LaneName): LaneReceiver | null {
+  static open(folder: string, name: LaneName): LaneReceiver | null {
     const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
-    const path = join(folder, lane);
+    const path = join(folder, name.lane);
     try {
       const file = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-      if (fstatSync(file).isFile()) return new LaneReceiver(path, file, Buffer.from(key, "hex"));
+      if (fstatSync(file).isFile()) return new LaneReceiver(path, file, keyOf(name));
       closeSync(file);
     } catch {
       // It is not there.
@@ -172,14 +175,19 @@ function nonceOf(number: number): Uint8Array {
   return new Uint8Array(nonce.buffer);
 }
 
-function tagOf(key: Uint8Array, number: number, payload: Uint8Array): Uint8Array {
+/** Given as bytes, Node looks at it again for each tag, which takes longer than the tag. */
+function keyOf({ key }: LaneName): KeyObject {
+  return createSecretKey(Buffer.from(key, "hex"));
+}
+
+function tagOf(key: KeyObject, number: number, payload: Uint8Array): Uint8Array {
   const cipher = createCipheriv("aes-128-gcm", key, nonceOf(number), { authTagLength: TAG_BYTES });
   cipher.setAAD(payload);
   cipher.final();
   return cipher.getAuthTag();
 }
 
-function mustHaveTag(key: Uint8Array, number: number, payload: Uint8Array, tag: Uint8Array): void {
+function mustHaveTag(key: KeyObject, number: number, payload: Uint8Array, tag: Uint8Array): void {
   const decipher = createDecipheriv("aes-128-gcm", key, nonceOf(number), { authTagLength: TAG_BYTES });
   decipher.setAAD(payload);
   decipher.setAuthTag(tag);
