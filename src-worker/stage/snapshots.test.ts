@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Failure } from "../../src-protocol/failure.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { copySnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
 import { restoreCheckpointFile, Snapshots } from "./snapshots.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
@@ -35,6 +36,26 @@ function files(): string[] {
     .filter((name) => name.startsWith("slot-"))
     .sort();
 }
+
+it.each([0, 12, 512 * 1024, 9 * 1024 * 1024 + 4])(
+  "of %i bytes, a file in memory is the same as one on a disk, new and written over",
+  async (bytes) => {
+    const name = { runId: "r", runSha256: sha256("run"), stage: 1, step: 7 };
+    for (const [target, value] of [
+      ["new", 3],
+      ["existing", 5],
+    ] as const) {
+      const payload = new SharedArrayBuffer(bytes);
+      new Uint8Array(payload).fill(value);
+      const [disk, memory] = [join(folder, "disk"), join(folder, "memory")];
+      const header = await writeSnapshotFile(disk, name, payload, target);
+      expect(await copySnapshotFile(memory, name, payload, target)).toEqual(header);
+      expect(readFileSync(memory).equals(readFileSync(disk))).toBe(true);
+      writeFileSync(disk, "longer", { flag: "a" });
+      writeFileSync(memory, "longer", { flag: "a" });
+    }
+  },
+);
 
 describe("snapshots of a stage", () => {
   it("are found again by the next process: the last two, and of before those at the roundest steps", async () => {

@@ -12,6 +12,7 @@ import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
 import { diskFailure } from "../disk/disk-failure.ts";
 import {
+  copySnapshotFile,
   openSource,
   readSnapshotHeader,
   readSnapshotPayload,
@@ -350,9 +351,13 @@ export class Snapshots {
     return first?.path ?? known.at(-1)?.path ?? join(folder, "slot-0.snapshot");
   }
 
+  get #write(): typeof writeSnapshotFile {
+    return this.#on === "memory" ? copySnapshotFile : writeSnapshotFile;
+  }
+
   async #overwrite(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
     this.#unfinished.add(path);
-    const header = await writeSnapshotFile(path, name, memory, "existing");
+    const header = await this.#write(path, name, memory, "existing");
     this.#unfinished.delete(path);
     return header;
   }
@@ -361,7 +366,7 @@ export class Snapshots {
     const temporary = `${path}.writing`;
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const header = await writeSnapshotFile(temporary, name, memory, "new");
+      const header = await this.#write(temporary, name, memory, "new");
       await this.#setAsideUnknown(path);
       await rename(temporary, path);
       return header;

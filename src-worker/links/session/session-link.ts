@@ -15,7 +15,7 @@ import { SessionLane } from "./session-lane.ts";
 export const RESUME_WITHIN_MS = 6_000;
 const NO_PAYLOAD = new Uint8Array(0);
 /** Within so long the peer is told what has come, for all of it at once. */
-export const SAID_WITHIN_MS = 100;
+export const SAID_WITHIN_MS = 250;
 /** Of what the peer keeps until it is told: more is said at once. */
 const MOST_UNSAID_BYTES = 1024 * 1024;
 /** What a message counts for beside its payload. */
