@@ -156,7 +156,7 @@ test("whenever paths break, every message arrives once and in its order", async 
             else await again();
           }
         }
-        await clock.advance(200);
+        await clock.advance(100 + SAID_WITHIN_MS);
         const lane = (all: readonly string[], kind: string) => all.filter((each) => each.startsWith(kind));
         for (const kind of ["tensor", "note"]) {
           expect(lane(atA, kind)).toEqual(lane(toA, kind));
