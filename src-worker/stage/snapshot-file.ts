@@ -46,10 +46,7 @@ export async function writeSnapshotFile(
   }
 }
 
-/**
- * The same in a file system that lies in memory, where a write is a copy: done here and now it takes less than to
- * have another thread do it.
- */
+/** The same in a file system that lies in memory, where a write is a copy, and by this very thread. */
 export async function copySnapshotFile(
   path: string,
   name: SnapshotName,
