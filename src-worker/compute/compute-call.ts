@@ -45,7 +45,10 @@ export interface StageData {
   readonly targets?: Int32Array<ArrayBuffer>;
 }
 
-/** What adds to the gradients may number the sums that it leaves: `recallSums` has them again by it, within this step and the next one of the same stage. */
+/**
+ * What adds to the gradients may number the sums that it leaves: `recallSums` has them again by it, within this step
+ * and the next one of the same stage.
+ */
 export interface Noted {
   readonly note?: number | undefined;
 }
