@@ -55,7 +55,7 @@ const BENCHMARKS = {
   },
   pipeline: {
     about:
-      "The network on this computer against one process and PyTorch's own pipeline, where it is there: tokens per second (--only default, 'width 512', 'six stages'; --runs 10)",
+      "The network on this computer against one process and PyTorch's own pipeline, where it is there: tokens per second (--only default, 'width 512', 'six stages', '16 micro-batches' and, for the others, 'NAME with 16 micro-batches'; --runs 10)",
     load: async () => (await import("./pipeline.ts")).benchPipeline,
   },
   recovery: {
