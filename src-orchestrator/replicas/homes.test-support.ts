@@ -85,6 +85,11 @@ export class Homes {
     this.dispatch({ type: "left", sessionKey: key, cause: "closed" });
   }
 
+  /** Of the clock that nobody sets, ms. */
+  get now(): number {
+    return this.#now;
+  }
+
   tick(ms: number): void {
     this.#now += ms;
     this.dispatch({ type: "tick" });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { Restorable } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
-import { Homes, trained } from "./homes.test-support.ts";
+import { Homes, run, trained } from "./homes.test-support.ts";
 
 describe("a run whose stages may have two replicas", () => {
   it("gives whoever comes the stage with the fewest, and goes on without a holder that leaves", async () => {
@@ -83,18 +84,39 @@ describe("a run whose stages may have two replicas", () => {
     expect(sent.map(({ to }) => to).toSorted()).toEqual(keys.toSorted());
   });
 
-  it("is formed anew when a stage has lost its last replica, from the step that all have", async () => {
-    const homes = new Homes();
-    for (let i = 0; i < 4; i++) homes.join();
-    await trained(homes, 3);
-    const { generation, stages } = homes.state;
-    const alone = [0, 1, 2].find(
-      (stage) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === stage).length === 1,
-    );
-    homes.leave(stages[alone ?? 0]?.holder as SessionKey);
-    expect(homes.state.generation).toBe(generation + 1);
-    expect(runView(homes.state, [], 0).phase).not.toBe("finished");
-    expect(nextWake(homes.state)).not.toBeNull();
+  describe("whose stage has lost its last replica, and with it steps that nobody else has", () => {
+    async function bereft(): Promise<{ homes: Homes; restorable: Restorable[]; generation: number }> {
+      const homes = new Homes();
+      for (let i = 0; i < 4; i++) homes.join();
+      await trained(homes, 3);
+      const { generation, stages, nodes } = homes.state;
+      const alone = [0, 1, 2].find(
+        (stage) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === stage).length === 1,
+      );
+      const last = stages[alone ?? 0]?.holder as SessionKey;
+      const claims = [...(nodes.get(last)?.claims ?? [])];
+      homes.leave(last);
+      const restorable = claims.map(([stage, steps]) => ({ runId: run.runId, stage, steps: [...steps] }));
+      return { homes, restorable, generation };
+    }
+
+    it("waits for it, though there are computers enough, and goes on with all of them when it is back", async () => {
+      const { homes, restorable, generation } = await bereft();
+      expect(homes.state).toMatchObject({ phase: "waiting", wouldLose: 3, generation });
+      expect(runView(homes.state, [], 0).detail).toContain("without it, 3 steps would be lost");
+      homes.join({ restorable });
+      expect(homes.state).toMatchObject({ generation: generation + 1, resumeStep: 3, wouldLose: 0 });
+    });
+
+    it("goes on without it when it stays away, and says what that costs", async () => {
+      const { homes, generation } = await bereft();
+      homes.tick((nextWake(homes.state) ?? 0) - homes.now);
+      expect(homes.state).toMatchObject({ generation: generation + 1, resumeStep: 0 });
+      expect(
+        homes.sent.filter(({ message }) => message.type === "assign" && message.generation > generation),
+      ).toHaveLength(3);
+      expect(runView(homes.state, [], 0).detail).not.toContain("Waiting");
+    });
   });
 
   it("moves a node from a rich stage to one that has lost its own, and nobody does anything twice", async () => {

@@ -56,10 +56,15 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   if (placement === null) return state;
   const { holders, resumeStep } = placement;
   const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
-  const lost = state.knownStep - resumeStep;
+  // Where it went back on purpose, nothing is missed.
+  const known = state.ceiling === null ? Math.max(state.knownStep, state.step) : state.knownStep;
+  const lost = known - resumeStep;
   if (lost > SNAPSHOT_LAG_STEPS) {
     const first = hasStrangers ? state.strangersAfter : state.settleUntil;
-    const until = isOwnerAway(state) ? Math.max(first, state.openedAt + patienceMs(lost)) : first;
+    const sinceStart = isOwnerAway(state)
+      ? state.openedAt + patienceMs(state.knownStep - resumeStep, null)
+      : 0;
+    const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep));
     if (now < until) return { ...state, wouldLose: lost, settleUntil: until };
   }
   const generation = state.generation + 1;
@@ -72,8 +77,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
     wouldLose: 0,
-    // Where it went back on purpose, nothing is missed.
-    knownStep: state.ceiling === null ? Math.max(state.knownStep, state.step) : state.knownStep,
+    knownStep: known,
     generation,
     formingSince: now,
     step: resumeStep,
@@ -141,9 +145,23 @@ export function hasSpare(
   );
 }
 
-/** How long after the start owners of lost steps are waited for: they may have much to read from their disks. */
-function patienceMs(lostSteps: number): number {
-  return Math.min(LONGEST_WAIT_MS, SETTLE_MS + WAIT_PER_STEP_MS * lostSteps);
+/** How long owners of lost steps are waited for: they may have much to read from their disks, or come back to life. */
+function patienceMs(lostSteps: number, stepMs: number | null): number {
+  const perStep = Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity);
+  return Math.min(LONGEST_WAIT_MS, SETTLE_MS + perStep * Math.max(0, lostSteps));
+}
+
+/** Until when those who have gone and would bring more steps back are waited for; 0: nobody would. */
+function goneUntil(state: NetworkState, resumeStep: number): number {
+  const { gone, nodes } = state;
+  const all = new Map([...[...gone].map(([key, { node }]) => [key, node] as const), ...nodes]);
+  const back = placed({ ...state, nodes: all }, candidates({ ...state, nodes: all }));
+  if (back === null || back.resumeStep <= resumeStep + SNAPSHOT_LAG_STEPS) return 0;
+  const awaited = back.holders.flatMap((key) => (nodes.has(key) ? [] : (gone.get(key) ?? [])));
+  return Math.max(
+    0,
+    ...awaited.map(({ at, stepMs }) => at + patienceMs(back.resumeStep - resumeStep, stepMs)),
+  );
 }
 
 /** Somebody whose work was found good before is not there, and could bring what the others lack. */

@@ -38,6 +38,8 @@ export interface NetworkState {
   /** Number of the current (or last) pipeline; messages of another one are dropped. */
   readonly generation: number;
   readonly nodes: ReadonlyMap<SessionKey, NetworkNode>;
+  /** Who has gone since the last finished step, oldest first, and would bring something back. */
+  readonly gone: ReadonlyMap<SessionKey, GoneNode>;
   readonly stages: readonly StageState[];
   /** Nodes seen so far: gives each its place in the order of arrival. */
   readonly arrivals: number;
@@ -82,7 +84,7 @@ export interface NetworkState {
   readonly settleUntil: number;
   /** And until then it is formed with strangers only if it keeps that. */
   readonly strangersAfter: number;
-  /** Found in the store at the start; 0 as soon as a step has been finished after it. */
+  /** Above `step` where the run had to go back; 0 as soon as a step has been finished after it. */
   readonly knownStep: number;
   /** What it now waits for: so many steps would be lost without it. 0: it does not wait. */
   readonly wouldLose: number;
@@ -109,6 +111,15 @@ export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted">
   readonly otherAddresses: readonly LinkAddress[];
   /** Its links as it told them last; null before that. */
   readonly links: LinkStatus | null;
+}
+
+export interface GoneNode {
+  /** As it was then. */
+  readonly node: NetworkNode;
+  /** When it went, by `Moment.now`. */
+  readonly at: number;
+  /** How long a step took then; null: none was measured. */
+  readonly stepMs: number | null;
 }
 
 export interface Proved {
@@ -290,7 +301,7 @@ export interface Remembered {
 export const SETTLE_MS = 3_000;
 /** And how long before strangers may take a stage when work of those who were there would be lost. */
 export const STRANGERS_AFTER_MS = 20_000;
-/** Longer for each step that would be lost, while an owner of good work has not come yet. */
+/** Longer for each step that would be lost, while who could bring it is not there: no longer than to do it again. */
 export const WAIT_PER_STEP_MS = 1_000;
 export const LONGEST_WAIT_MS = 600_000;
 
@@ -321,6 +332,7 @@ export function startNetwork(
     team: null,
     generation: remembered.generation,
     nodes: new Map(),
+    gone: new Map(),
     stages: Array.from({ length: run.stages }, (_, index) => ({
       holder: null,
       lastHolder: null,

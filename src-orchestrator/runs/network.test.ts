@@ -243,6 +243,39 @@ describe("a node is lost", () => {
     expect(resumed(fleet)).toBe(4);
   });
 
+  test("the only one with a slice's newest work is waited for, no longer than it takes to do it again", () => {
+    const fleet = training(4, { steps: null, checkpointEverySteps: 1000 });
+    run(fleet, 40);
+    fleet.leave(1);
+    expect(fleet.state.phase).toBe("waiting");
+    expect(runView(fleet.state, [], 0).detail).toContain("without it, 40 steps would be lost");
+    fleet.tick(6_000);
+    fleet.join(1);
+    expect(resumed(fleet)).toBe(40);
+    fleet.hearAll();
+    run(fleet, 10);
+    fleet.leave(1);
+    fleet.tick(SETTLE_MS + 50 * 100 - 1);
+    expect(fleet.state.phase).toBe("waiting");
+    fleet.tick(1);
+    expect(resumed(fleet)).toBe(0);
+    expect(runView(fleet.state, [], 0).detail).toContain("50 steps of work are lost");
+  });
+
+  test("who comes while the only one with a slice's newest work is away does not make the run give it up", () => {
+    const fleet = training(3, { steps: null, checkpointEverySteps: 1000 });
+    const late = new Fleet(fleet.run, 4).computer(3);
+    fleet.computers.push(late);
+    run(fleet, 40);
+    fleet.leave(1);
+    fleet.tick(1_000);
+    fleet.join(3);
+    expect(fleet.state.phase).toBe("waiting");
+    fleet.join(1);
+    expect(resumed(fleet)).toBe(40);
+    expect(holders(fleet)).toContain(session(fleet, 1));
+  });
+
   test("one that leaves on purpose is not counted as a recovery", () => {
     const fleet = training();
     run(fleet, 2);
@@ -560,8 +593,10 @@ test("a checkpoint that turns out to be damaged is not built on again", () => {
   run(fleet, 6);
   const lost = fleet.state.stages[1]?.checkpoints.get(4)?.sha256 ?? "";
   fleet.dispatch({ type: "checkpointLost", ...fleet.moment(), sha256: lost });
+  const { generation } = fleet.state;
   fleet.leave(1);
-  expect(resumed(fleet)).toBe(0);
+  fleet.tick(SETTLE_MS + 6 * 100);
+  expect(fleet.state).toMatchObject({ generation: generation + 1, resumeStep: 0 });
 });
 
 test("who holds a stage cannot replace a checkpoint that others can go back to, nor name one ahead of its work", () => {

@@ -14,7 +14,7 @@ import type { TeamOutcome } from "../replicas/team.ts";
 import { notReached, withLinks } from "./reach.ts";
 import { form, halt, hasSpare, interrupt, loadDeadlines, loading } from "./forming.ts";
 import { blame } from "./blame.ts";
-import { memberStageOf, stageOf, vacate, withClaims, withStage } from "./network-state.ts";
+import { bankSaves, memberStageOf, stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
   Effect,
   Moment,
@@ -36,6 +36,7 @@ import {
   reachable,
   ready,
   saved,
+  stepMs,
 } from "./progress.ts";
 
 /** A peer that died is noticed within this time on its own connection; so a broken link waits for it. */
@@ -53,6 +54,8 @@ const FIRST_STEP_MS = 300_000;
 const LONGEST_STALL_MS = 24 * 3_600_000;
 /** So many generations in a row without a finished step are no accident. */
 const SUSPECT_AFTER = 2;
+/** SECURITY: of all who come and go, no more are remembered. */
+const MOST_GONE = 64;
 /** A stranger that has been near so much trouble is doubted like all others. */
 const DOUBTED_FIRST = 4;
 
@@ -257,16 +260,26 @@ function moved(event: NetworkEvent & { type: "moved" }, state: NetworkState): Ne
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {
   if (!state.nodes.has(event.sessionKey)) return state;
+  const gone = withGone(state, event.sessionKey, event.now);
   const nodes = new Map(state.nodes);
   nodes.delete(event.sessionKey);
-  if (state.team !== null) return leftTeam(event, { ...state, nodes }, effects);
+  if (state.team !== null) return leftTeam(event, { ...state, nodes, gone }, effects);
   const index = stageOf(state, event.sessionKey);
   // Waiting for somebody who left on purpose is no recovery.
   const interruptedAt = event.cause === "drained" ? null : state.interruptedAt;
-  const without = vacate({ ...state, nodes, interruptedAt }, event.sessionKey);
+  const without = vacate({ ...state, nodes, gone, interruptedAt }, event.sessionKey);
   if (index === null || state.phase === "finished") return without;
   const reason = `The computer of slice ${index + 1} ${event.cause === "silent" ? "fell silent" : "left"}.`;
   return interrupt(without, event, 0, event.cause !== "drained", reason, effects);
+}
+
+/** What has been done may be there no more without it: so it is remembered for a while. */
+function withGone(state: NetworkState, key: SessionKey, at: number): NetworkState["gone"] {
+  const index = stageOf(state, key);
+  const node = (index === null ? state : bankSaves(state, index)).nodes.get(key);
+  if (node === undefined || node.claims.size === 0) return state.gone;
+  const gone = new Map(state.gone).set(key, { node, at, stepMs: stepMs(state) });
+  return new Map([...gone].slice(-MOST_GONE));
 }
 
 /** A replica goes: the others of its stage go on, and only when there is none the pipeline is formed anew. */

@@ -211,6 +211,7 @@ function finishStep(
     step,
     pace,
     losses,
+    gone: state.gone.size === 0 ? state.gone : new Map(),
     fruitless: 0,
     lastTrouble: null,
     settleUntil: 0,
@@ -272,9 +273,15 @@ function finish(state: NetworkState, now: number): NetworkState {
 }
 
 /** Over the last few steps of this generation; null while not training. */
-export function tokensPerSecond({ pace, run }: NetworkState): number | null {
+export function tokensPerSecond(state: NetworkState): number | null {
+  const ms = stepMs(state);
+  return ms === null ? null : (tokensPerStep(state.run) * 1000) / ms;
+}
+
+/** Of one step, over the last few of this generation; null: fewer than two were finished. */
+export function stepMs({ pace }: Pick<NetworkState, "pace">): number | null {
   const first = pace[0];
   const last = pace.at(-1);
   if (first === undefined || last === undefined || last.at <= first.at) return null;
-  return ((last.step - first.step) * tokensPerStep(run) * 1000) / (last.at - first.at);
+  return (last.at - first.at) / (last.step - first.step);
 }
