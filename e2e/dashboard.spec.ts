@@ -326,7 +326,7 @@ test("activity is looked through by what it is about, by keyboard, and the addre
   await goTo(dashboard, "Activity");
   const happened = dashboard.getByRole("region", { name: "What happened" });
   const entries = happened.getByRole("listitem");
-  await expect(entries.filter({ hasText: "Working" }).first()).toBeVisible();
+  await expect(entries.filter({ hasText: "May work" }).first()).toBeVisible();
   await dashboard.getByRole("radio", { name: "Everything" }).focus();
   await dashboard.keyboard.press("ArrowRight");
   await dashboard.keyboard.press("ArrowRight");
@@ -340,7 +340,7 @@ test("activity is looked through by what it is about, by keyboard, and the addre
   await dashboard.getByRole("searchbox", { name: "Search the entries" }).fill("no such word");
   await expect(happened).toContainText("No entry has “no such word” in it.");
   await happened.getByRole("button", { name: "Show everything" }).click();
-  await expect(entries.filter({ hasText: "Working" }).first()).toBeVisible();
+  await expect(entries.filter({ hasText: "May work" }).first()).toBeVisible();
   await dashboard.getByRole("radio", { name: "Network" }).check();
   await expect(happened).toContainText("Nothing of this kind yet.");
   await goTo(dashboard, "Activity");

@@ -128,7 +128,7 @@ describe("tah history", () => {
     };
     const end: StateChange = { ...change, at: at + 60_000, from: "run", to: "off", reasons: [], who: null };
     expect(historyText([end, change], "UTC")).toBe(
-      "2026-11-28 22:31  Ended.\n2026-11-28 22:30  Started. Working: you started it. The worker: loading. (by cli)",
+      "2026-11-28 22:31  Ended.\n2026-11-28 22:30  Started. May work: you started it. The worker: loading. (by cli)",
     );
   });
 });

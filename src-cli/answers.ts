@@ -37,7 +37,9 @@ export function statusText(state: DaemonState, now: number): string {
       lines.push(`On disk:   step ${run.keptStep}; after a power cut, ${again} steps would be done again`);
     const held = run.stages.filter(({ holder }) => holder?.connected === true).length;
     if (working)
-      lines.push(`Slices:    ${held} of ${run.stages.length} are at work${replicasText(run.stages)}`);
+      lines.push(
+        `Slices:    ${held} of ${run.stages.length} ${run.phase === "training" ? "are at work" : "have a computer"}${replicasText(run.stages)}`,
+      );
   }
   if (working && network.links !== null) lines.push(...linksText(network.links));
   const { limits } = state.traffic;

@@ -22,7 +22,7 @@ test("a yes begins, at any time or at night", async () => {
     const { client, call } = daemon(true);
     const { text } = await setUp(client, { ...silent, yes: true, asleep });
     expect(call).toHaveBeenLastCalledWith("setup.begin", { rules, invitation: null, consent: true });
-    expect(text).toBe("Working: your schedule allows any time.");
+    expect(text).toBe("May work: your schedule allows any time.");
   }
 });
 

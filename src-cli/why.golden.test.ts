@@ -12,7 +12,7 @@ import {
   type Rules,
   UNKNOWN_EVIDENCE,
 } from "../src-protocol/policy.ts";
-import type { DaemonState } from "../src-protocol/state.ts";
+import type { DaemonState, RunState } from "../src-protocol/state.ts";
 import { situationText, why, whyText } from "../src-protocol/why.ts";
 import { workingState } from "../src-protocol/working-state.test-support.ts";
 import { headline } from "../src-renderer/home/headline.ts";
@@ -47,6 +47,9 @@ interface Case {
 const working = workingState();
 const node = (phase: DaemonState["node"]["phase"], detail: string) => ({
   node: { ...working.node, phase, detail },
+});
+const run = (phase: RunState["phase"], detail: string) => ({
+  run: working.run === null ? null : { ...working.run, phase, detail, tokensPerSecond: null },
 });
 const NIGHT = NOON + 11.5 * HOUR;
 
@@ -113,6 +116,21 @@ const CASES: Record<string, Case> = {
     rules: ONLY_WHEN_ASLEEP,
     at: NIGHT,
     state: node("starting", "Starting."),
+  },
+  "allowed, its slice is ready, and others load theirs": {
+    rules: ONLY_WHEN_ASLEEP,
+    at: NIGHT,
+    state: { ...node("training", "Training slice 2 of 3."), ...run("forming", "2 of 3 slices are loaded.") },
+  },
+  "allowed, its slice is ready, and another home is missing": {
+    state: {
+      ...node("training", "Training slice 2 of 3."),
+      ...run("waiting", "Waiting for 1 more computer: slice 3 is looking for a home."),
+      network: { ...working.network, kind: "remote", name: "Maple Street", url: "https://203.0.113.1:1" },
+    },
+  },
+  "all steps are done": {
+    state: { ...node("waiting", "The run is finished."), ...run("finished", "All 60 steps are done.") },
   },
   "allowed, and failed": { state: node("failed", "The model could not be loaded.") },
   "working, and not paid": {
@@ -235,6 +253,16 @@ test("while the network is away, nothing that is said beside it calls the worker
   const trains = { ...state, ...node("training", "Training slice 2 of 3.") };
   expect(statusText(trains, now)).toMatch(/^Waiting: cannot reach Maple Street/);
   expect(statusText(trains, now)).not.toContain("Training slice");
+});
+
+test("who has loaded its slice is said to work when all have, and nowhere before", () => {
+  const { state, now } = stateOf(CASES["allowed, its slice is ready, and others load theirs"] as Case);
+  const status = statusText(state, now);
+  expect(status).toMatch(/^Getting ready: 2 of 3 slices are loaded\./);
+  for (const untrue of ["Working", "Training slice", "at work"]) expect(status).not.toContain(untrue);
+  expect(trayView({ kind: "connected" }, state, now).icon).toBe("waiting");
+  const begun = { ...state, ...run("training", "Training: step 21.") };
+  expect(statusText(begun, now)).toMatch(/^Working: [\s\S]*Training slice 2 of 3\.[\s\S]*are at work/);
 });
 
 test("who was put aside is not said to work, and reads why in status and why", () => {

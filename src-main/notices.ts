@@ -2,7 +2,7 @@ import { heard, say } from "../src-protocol/say.ts";
 import { duration, withPoint } from "../src-protocol/amounts.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
-import { situationText } from "../src-protocol/why.ts";
+import { isWorking, situationText } from "../src-protocol/why.ts";
 import type { TrayAction } from "./tray-view.ts";
 import type { UpdateState } from "./updates.ts";
 
@@ -62,7 +62,7 @@ export class Notices {
   }
 
   #followWork(state: DaemonState, now: number): void {
-    const works = state.node.phase === "training";
+    const works = isWorking(state);
     const { accruedRao, claimedRao, asset, asOf } = state.earnings;
     const earnedRao = BigInt(accruedRao) + BigInt(claimedRao);
     if (works) {

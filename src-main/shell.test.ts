@@ -27,6 +27,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const { run: workingRun } = someState();
 const BUSY: Decision = { action: "pause", reasons: ["in-use"], nextChange: null };
 
 describe("the window", () => {
@@ -177,7 +178,14 @@ describe("the tray", () => {
   it.each([
     ["working", {}],
     ["waiting", { decision: BUSY }],
-    ["paused", { decision: BUSY, override: { action: "pause", since: 0, until: 1, by: "tray" } }],
+    ["waiting", { run: { ...workingRun, phase: "forming", detail: "2 of 3 slices are loaded." } }],
+    [
+      "paused",
+      {
+        decision: { ...BUSY, reasons: ["manual-pause"] },
+        override: { action: "pause", since: 0, until: 1, by: "tray" },
+      },
+    ],
     ["problem", { problem: { code: "disk-full", message: "The disk is full." } }],
   ] as const)("has an icon for %s", async (icon, changes) => {
     const daemon = new DaemonDouble({ running: true });

@@ -3,7 +3,7 @@ import { heard, phrase, say } from "../src-protocol/say.ts";
 import { pauseChoices } from "../src-protocol/pause-choices.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import type { ShellSettings } from "../src-protocol/shell-settings.ts";
-import { overrideText, situation, WORDS } from "../src-protocol/why.ts";
+import { overrideText, situation, type Tone, WORDS } from "../src-protocol/why.ts";
 import type { LinkStatus } from "./daemon-link.ts";
 import type { UpdateState } from "./updates.ts";
 
@@ -107,7 +107,7 @@ function viewOfWork(
   const today = todayRao === null ? null : todayText(todayRao, state.earnings.asset);
   if (today !== null) lines.push({ text: today });
   return {
-    icon: icon(state),
+    icon: icon(state, tone),
     text: trouble ?? reason,
     today,
     menu: [...lines, "line", ...controls(state, now), "line", open, "line", quit],
@@ -151,12 +151,18 @@ function problem(state: DaemonState): string | null {
   return state.node.phase === "failed" ? heard(state.node.detail) : null;
 }
 
-function icon(state: DaemonState): TrayIcon {
+function icon(state: DaemonState, tone: Tone): TrayIcon {
   if (problem(state) !== null) return "problem";
-  const { network, decision } = state;
-  if (decision.action === "run")
-    return network.away === null && network.offer === null ? "working" : "waiting";
-  return state.override !== null && state.override.action !== "run" ? "paused" : "waiting";
+  switch (tone) {
+    case "working":
+    case "paused":
+      return tone;
+    case "failed":
+      return "problem";
+    case "getting-ready":
+    case "waiting":
+      return "waiting";
+  }
 }
 
 function withoutDaemon(status: LinkStatus): { icon: TrayIcon; text: string } {

@@ -27,7 +27,7 @@ const GOLDEN: Record<ReasonCode, string> = {
   "too-hot": "Waiting: the computer is too hot.",
   "data-used-up": "Waiting: this month's data is used up.",
   "disk-used-up": "Waiting: its folder is about as large as you allow.",
-  finishing: "Working: it finishes this step, then it pauses.",
+  finishing: "May work: it finishes this step, then it pauses.",
   "remote-session": "Waiting: somebody is using the computer from afar.",
   "screen-in-use": "Waiting: a film, a call or a game is on.",
   "app-running": "Waiting: a program that you named is running.",
@@ -38,18 +38,18 @@ const GOLDEN: Record<ReasonCode, string> = {
   "named-network": "Waiting: it is on a network that you named.",
   "network-unknown": "Waiting: it cannot tell what network the computer is on.",
   "often-interrupted": "Waiting: it was interrupted often in the last hour.",
-  "agent-run": "Working: your agent started it.",
-  "screen-locked": "Working: the screen is locked.",
+  "agent-run": "May work: your agent started it.",
+  "screen-locked": "May work: the screen is locked.",
   "on-battery": "Waiting: the computer is on battery.",
   "power-unknown": "Waiting: it cannot tell whether the computer is on power.",
-  "manual-run": "Working: you started it.",
+  "manual-run": "May work: you started it.",
   "in-use": "Waiting: you are using the computer.",
   "idle-unknown": "Waiting: it cannot tell whether you are using the computer.",
   "outside-schedule": "Waiting: it is outside your schedule.",
-  "not-in-use": "Working: nobody is using the computer.",
-  "inside-schedule": "Working: it is inside your schedule.",
-  "on-power": "Working: the computer is on power.",
-  "always-allowed": "Working: your schedule allows any time.",
+  "not-in-use": "May work: nobody is using the computer.",
+  "inside-schedule": "May work: it is inside your schedule.",
+  "on-power": "May work: the computer is on power.",
+  "always-allowed": "May work: your schedule allows any time.",
 };
 
 describe("the decision in words", () => {
@@ -74,10 +74,10 @@ describe("the decision in words", () => {
   it("an end in the coming night needs no day", () => {
     const night = Date.parse("2026-11-23T23:30+01:00");
     expect(say(["not-in-use", "inside-schedule"], "2026-11-24T07:00+01:00", night)).toBe(
-      "Working: nobody is using the computer. Until 07:00.",
+      "May work: nobody is using the computer. Until 07:00.",
     );
     expect(say(["inside-schedule"], "2026-11-24T07:00+01:00")).toBe(
-      "Working: it is inside your schedule. Until tomorrow 07:00.",
+      "May work: it is inside your schedule. Until tomorrow 07:00.",
     );
   });
 

@@ -41,7 +41,7 @@ export function decidingReasons({ action, reasons }: Decision): ReasonCode[] {
 
 /**
  * The decision in the product's words, the same in window, tray, terminal and CLI:
- * "Working: nobody is using the computer. Until 07:00." `zone` is the reader's own unless given.
+ * "May work: nobody is using the computer. Until 07:00." `zone` is the reader's own unless given.
  */
 export function explain(decision: Decision, now: number, zone: string = ownTimeZone()): string {
   const working = decision.action === "run";
@@ -50,7 +50,7 @@ export function explain(decision: Decision, now: number, zone: string = ownTimeZ
   // Without a time at which it starts, each cause has to go first, so each is named.
   const named = working || nextChange !== null ? texts.slice(0, 1) : texts;
   const because = working
-    ? say("Working: {reasons}.", { reasons: allOf(named) })
+    ? say("May work: {reasons}.", { reasons: allOf(named) })
     : say("Waiting: {reasons}.", { reasons: allOf(named) });
   if (nextChange === null) return because;
   const { day, clock } = moment(nextChange.at, now, zone);

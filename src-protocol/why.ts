@@ -43,17 +43,30 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   if (wait !== null) return { tone: "waiting", reason: afterWord(wait) };
   const homes = missingHomes(state);
   if (homes !== null) return { tone: "waiting", reason: homes };
+  if (node.phase === "waiting" && state.run?.phase === "finished")
+    return { tone: "waiting", reason: lower(sentence(heard(state.run.detail))) };
   if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
     return { tone: "waiting", reason: say(IN_RESERVE) };
   // It has a slice, and others do its part just now: it is put aside for a step, or its end is near.
   if (node.phase === "waiting" && node.stage !== null && state.run?.phase === "training")
     return { tone: "waiting", reason: join(lower(sentence(heard(node.detail))), later(because)) };
-  if (node.phase === "training")
+  if (isWorking(state))
     return {
       tone: "working",
       reason: node.unpaid === undefined ? because : join(sentence(because), heard(node.unpaid)),
     };
-  return { tone: "getting-ready", reason: join(sentence(heard(node.detail)), later(because)) };
+  // Its own slice is loaded, and others still load theirs.
+  const { detail } = node.phase === "training" && state.run !== null ? state.run : node;
+  return { tone: "getting-ready", reason: join(sentence(heard(detail)), later(because)) };
+}
+
+/**
+ * It trains, and is allowed to. A worker says "training" as soon as its own slice is loaded: whether the
+ * pipeline goes, the network says.
+ */
+export function isWorking({ decision, node, run }: Pick<DaemonState, "decision" | "node" | "run">): boolean {
+  const goes = run === null || run.phase === "training" || run.phase === "finished";
+  return decision.action === "run" && node.phase === "training" && goes;
 }
 
 const ENDING = phrase("for what is under way to end; then everything stops.");
@@ -95,7 +108,7 @@ function when(at: number, now: number, zone: string): string {
 
 /** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
 function missingHomes({ node, run, network }: Omit<WhyState, "policy">): string | null {
-  if (network.kind !== "remote" || node.phase !== "waiting") return null;
+  if (network.kind !== "remote" || (node.phase !== "waiting" && node.phase !== "training")) return null;
   if (run?.phase !== "waiting") return null;
   const detail = heard(run.detail);
   const word = new RegExp(`^${say(WORDS.waiting)}:? `);
@@ -172,11 +185,13 @@ function atMoment(moment: number, now: number, zone: string): string {
 
 /** What the worker says beside that; null: it has nothing to do, or goes on for a moment with a network that is away. */
 export function workerText(
-  { decision, node, network }: Pick<WhyState, "decision" | "node" | "network">,
+  { decision, node, network, run }: Pick<WhyState, "decision" | "node" | "network" | "run">,
   now: number,
 ): string | null {
   const isHeld = decision.action === "pause" || node.phase === "ending" || networkWait(network, now) !== null;
-  return isHeld ? null : heard(node.detail);
+  // That its slice is trained is not true before all are loaded.
+  const isEarly = node.phase === "training" && !isWorking({ decision, node, run });
+  return isHeld || isEarly ? null : heard(node.detail);
 }
 
 const DONE = {

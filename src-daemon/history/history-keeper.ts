@@ -2,6 +2,7 @@ import { renameSync, rmSync } from "node:fs";
 import type { ComputerHour, StateChange, WorkedHour } from "../../src-protocol/history.ts";
 import { decidingReasons } from "../../src-protocol/reason-text.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
+import { isWorking } from "../../src-protocol/why.ts";
 import { type Drawn, HistoryStore } from "./history-store.ts";
 
 /** Often enough that a kill costs the report less than a minute of work; what was earned it never costs. */
@@ -53,8 +54,7 @@ export class HistoryKeeper {
     const now = this.#ports.steady();
     if (this.#wasWorking) this.#worked += Math.min(now - this.#lookedAt, LONGEST_LOOK_MS);
     this.#lookedAt = now;
-    const { decision, node } = this.#ports.state();
-    this.#wasWorking = decision.action === "run" && node.phase === "training";
+    this.#wasWorking = isWorking(this.#ports.state());
     this.#noteChange();
   }
 

@@ -52,6 +52,12 @@ describe("the history of hours", () => {
     keeper.look();
     pass(20_000);
     keeper.look();
+    // Its own slice is ready, and others still load theirs.
+    state = workingState();
+    if (state.run !== null) state = { ...state, run: { ...state.run, phase: "forming" } };
+    keeper.look();
+    pass(20_000);
+    keeper.look();
     state = workingState();
     keeper.look();
     pass(8 * HOUR_MS);

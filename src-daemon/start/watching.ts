@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { isWorking } from "../../src-protocol/why.ts";
 import { keyReplaced } from "../earnings/former-keys.ts";
 import { computerWatts } from "../evidence/watts.ts";
 import { HistoryKeeper } from "../history/history-keeper.ts";
@@ -82,7 +83,7 @@ export function startWatching(
   cleanUp.add(() => clearInterval(learning));
   const power = new PowerMeter({
     read: computerWatts,
-    isWorking: () => policy.decision.action === "run" && live.get().node.phase === "training",
+    isWorking: () => isWorking(live.get()),
     steady: () => performance.now(),
     drew: (drawn) => history.drew(drawn),
   });

@@ -121,7 +121,7 @@ describe("the activity list", () => {
     expect(said).toEqual([
       "Training has started.",
       "Waiting: you paused it.",
-      "Working: your schedule allows any time.",
+      "May work: your schedule allows any time.",
       "Training is interrupted: Slice 2 is looking for a home.",
       "Training goes on from step 13.",
       "A lost computer was replaced in 2.3 s.",
