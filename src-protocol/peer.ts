@@ -122,7 +122,8 @@ export const unheardMessage = z.strictObject({
 export type UnheardMessage = z.infer<typeof unheardMessage>;
 /**
  * Of two processes that share a folder in memory: large payloads of the sender may lie in its lane there from now
- * on. Whoever reaches it says so, by its name; whoever does not is silent, and gets them as before.
+ * on. Whoever reaches it, and finds the sender's session key in it, says so by its name; whoever does not is silent,
+ * and gets them as before.
  */
 export const laneMessage = z.discriminatedUnion("type", [
   z.strictObject({

@@ -23,7 +23,7 @@ import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import { ReceiveWindow, SendWindow } from "./link-window.ts";
 import { LANE_KEPT_MS, Lanes } from "./lanes/lanes.ts";
-import type { LaneFolder } from "./lanes/lanes.ts";
+import type { LaneHome } from "./lanes/lanes.ts";
 import type {
   BlobHandler,
   CloseHandler,
@@ -87,16 +87,16 @@ export class FramedLink implements Link {
   #upkeepHandler: UpkeepHandler | null = null;
   #firstWord: UpkeepMessage | null = null;
 
-  /** `laneFolder`: where payloads lie that do not leave this computer; null: there is no such folder. */
+  /** `laneHome`: where payloads lie that do not leave this computer; null: there is no such folder. */
   constructor(
     remoteKey: SessionKey,
     pipe: LinkPipe,
     clock: LinkClock,
     timing: LinkTiming,
-    laneFolder: LaneFolder | null = null,
+    laneHome: LaneHome | null = null,
   ) {
     this.remoteKey = remoteKey;
-    this.#lanes = new Lanes(pipe.path.kind === "this computer" ? laneFolder : null);
+    this.#lanes = new Lanes(pipe.path.kind === "this computer" ? laneHome : null, remoteKey);
     this.#pipe = pipe;
     this.#clock = clock;
     this.#blobs = new EarlyBlobs(clock, ({ id }) => {

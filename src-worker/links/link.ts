@@ -45,7 +45,7 @@ export interface Link {
   readonly path: LinkPath;
   /** That road does not leave this computer, or this home. */
   readonly isNear: boolean;
-  /** The peer is a worker of the same owner: it has shown that it reaches memory which only those of this computer do. */
+  /** The peer is a worker of the same owner: its key stands in memory that nobody else can write. */
   readonly isOwn: boolean;
   /**
    * Resolves when every byte has left this process's memory, so it is the back-pressure, and from

@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -16,6 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { signerA, signerB } from "../link-conformance.ts";
 import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
 import { LaneFolder, Lanes } from "./lanes.ts";
 
@@ -25,11 +27,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+const [keyA, keyB] = [signerA.publicKey, signerB.publicKey];
 const bytes = (length: number, value: number) => new Uint8Array(length).fill(value);
 
 function opened(): { sender: LaneSender; receiver: LaneReceiver; file: string } {
-  const sender = new LaneSender(folder);
-  const receiver = LaneReceiver.open(folder, sender.name);
+  const sender = new LaneSender(folder, keyA);
+  const receiver = LaneReceiver.open(folder, sender.name, keyA);
   if (receiver === null) throw new Error("the lane is not there");
   return { sender, receiver, file: join(folder, sender.name.lane) };
 }
@@ -121,9 +124,9 @@ describe("a lane", () => {
   test("is not found by its name where the two have no folder in common, or where something else lies", () => {
     const other = join(folder, "other");
     mkdirSync(other);
-    const { name } = new LaneSender(folder);
+    const { name } = new LaneSender(folder, keyA);
     const place = join(other, name.lane);
-    const open = () => LaneReceiver.open(other, name);
+    const open = () => LaneReceiver.open(other, name, keyA);
     expect(open()).toBe(null);
     symlinkSync(join(folder, name.lane), place);
     expect(open()).toBe(null);
@@ -133,6 +136,15 @@ describe("a lane", () => {
     rmSync(place);
     mkdirSync(place);
     expect(open()).toBe(null);
+    rmdirSync(place);
+    closeSync(openSync(place, "w"));
+    expect(open()).toBe(null);
+  });
+
+  test("is found only by who has a link to its maker", () => {
+    const { name } = new LaneSender(folder, keyA);
+    expect(LaneReceiver.open(folder, name, keyB)).toBe(null);
+    expect(LaneReceiver.open(folder, name, keyA)).not.toBe(null);
   });
 
   test.each([
@@ -188,9 +200,14 @@ function overwrite(path: string, position: number, ...values: number[]): void {
 }
 
 describe("the lanes of a link", () => {
+  const lanesOfA = (common: LaneFolder) => new Lanes({ folder: common, ownKey: keyA }, keyB);
   const both = () => {
     const common = new LaneFolder(folder);
-    return { a: new Lanes(common), b: new Lanes(new LaneFolder(folder)), common };
+    return {
+      a: lanesOfA(common),
+      b: new Lanes({ folder: new LaneFolder(folder), ownKey: keyB }, keyA),
+      common,
+    };
   };
   const large = bytes(LEAST_LANE_BYTES, 7);
 
@@ -216,7 +233,7 @@ describe("the lanes of a link", () => {
   });
 
   test("are not used where there is no folder, nor for a name that was not given out", () => {
-    const none = new Lanes(null);
+    const none = new Lanes(null, keyA);
     expect([none.isFor(1e6), none.news(), none.put(large)]).toEqual([false, null, false]);
     const { a } = both();
     const said = a.news();
@@ -228,16 +245,16 @@ describe("the lanes of a link", () => {
   test("end their link when a payload is not there, which may go on over another path; the third time the process gives them up", () => {
     const { common } = both();
     const uses = [1, 2, 3].map(() => {
-      const lanes = new Lanes(common);
+      const lanes = lanesOfA(common);
       expect(() => lanes.take(40_000)).toThrow(expect.objectContaining({ code: "link-lost" }));
-      return new Lanes(common).isFor(1e6);
+      return lanesOfA(common).isFor(1e6);
     });
     expect(uses).toEqual([true, true, false]);
   });
 
   test("are not begun in a folder that cannot be written", () => {
     const common = new LaneFolder(join(folder, "none"));
-    expect([1, 2, 3].map(() => new Lanes(common).news())).toEqual([null, null, null]);
+    expect([1, 2, 3].map(() => lanesOfA(common).news())).toEqual([null, null, null]);
     expect(common.isBroken).toBe(true);
   });
 });

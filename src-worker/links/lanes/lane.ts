@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "
 import type { KeyObject } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { SessionKey } from "../../../src-protocol/keys.ts";
 
 /** What lies there and is not read yet; what is more goes over the socket, whose back-pressure slows the sender. */
 const MOST_BYTES = 8 * 1024 * 1024;
@@ -13,6 +14,9 @@ const HAD_BYTES = 8;
 /** Then where each of the last payloads lies, how long it is, and its tag. */
 const ENTRY_BYTES = 32;
 const ENTRIES = 64;
+/** Then the session key of the process that has made the file. */
+const MAKER_AT = ENTRY_BYTES * (1 + ENTRIES);
+const MAKER_BYTES = 64;
 const PAYLOADS_FROM = 4096;
 const KEY_BYTES = 16;
 const TAG_BYTES = 16;
@@ -41,13 +45,19 @@ export class LaneSender {
   #put = 0;
   #isOpen = true;
 
-  /** Throws when the folder cannot be written. */
-  constructor(folder: string) {
+  /** `ownKey`: the one that this process proves to its peers. Throws when the folder cannot be written. */
+  constructor(folder: string, ownKey: SessionKey) {
     const lane = randomBytes(16).toString("hex");
     this.name = { lane, key: randomBytes(KEY_BYTES).toString("hex") };
     this.#key = keyOf(this.name);
     this.#path = join(folder, lane);
     this.#file = openSync(this.#path, "wx+", 0o600);
+    try {
+      write(this.#file, Buffer.from(ownKey, "latin1"), MAKER_AT);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Whether it lies there now. No: it has to go over the socket. */
@@ -118,19 +128,21 @@ export class LaneReceiver {
   }
 
   /**
-   * Null: this process cannot reach it, as when the two have no folder in common. The name is checked by its schema.
-   * SECURITY: another worker of this computer may have put something else there: a link, a pipe that blocks.
+   * Null: this process cannot reach it, as when the two have no folder in common, or `peer` has not made it. The name
+   * is checked by its schema. SECURITY: another worker of this computer may have put something else there: a link, a
+   * pipe that blocks. A stranger, who cannot write into the folder, may name a lane that was told to it.
    */
-  static open(folder: string, name: LaneName): LaneReceiver | null {
+  static open(folder: string, name: LaneName, peer: SessionKey): LaneReceiver | null {
     const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
     const path = join(folder, name.lane);
+    let file: number;
     try {
-      const file = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-      if (fstatSync(file).isFile()) return new LaneReceiver(path, file, keyOf(name));
-      closeSync(file);
+      file = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
     } catch {
-      // It is not there.
+      return null;
     }
+    if (makerOf(file) === peer) return new LaneReceiver(path, file, keyOf(name));
+    closeSync(file);
     return null;
   }
 
@@ -162,6 +174,18 @@ export class LaneReceiver {
     closeSync(this.#file);
     rmSync(this.#path, { force: true });
   }
+}
+
+/** Null: it is no lane. */
+function makerOf(file: number): string | null {
+  const maker = Buffer.alloc(MAKER_BYTES);
+  try {
+    if (!fstatSync(file).isFile()) return null;
+    read(file, maker, MAKER_AT);
+  } catch {
+    return null;
+  }
+  return maker.toString("latin1");
 }
 
 function entryAt(number: number): number {

@@ -1,4 +1,5 @@
 import { Failure } from "../../../src-protocol/failure.ts";
+import type { SessionKey } from "../../../src-protocol/keys.ts";
 import type { LaneMessage } from "../../../src-protocol/peer.ts";
 import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
 
@@ -26,9 +27,16 @@ export class LaneFolder {
   }
 }
 
+/** Where a process has its lanes, and the key that it proves to whoever it has links to. */
+export interface LaneHome {
+  readonly folder: LaneFolder;
+  readonly ownKey: SessionKey;
+}
+
 /** Both lanes of one link. What they are for is said in lane.ts. */
 export class Lanes {
-  readonly #folder: LaneFolder | null;
+  readonly #home: LaneHome | null;
+  readonly #peer: SessionKey;
   #sender: LaneSender | null = null;
   #isSeen = false;
   #receiver: LaneReceiver | null = null;
@@ -36,9 +44,10 @@ export class Lanes {
   bytesSent = 0;
   bytesReceived = 0;
 
-  /** @param folder null: there are no lanes */
-  constructor(folder: LaneFolder | null) {
-    this.#folder = folder;
+  /** @param home null: there are no lanes; @param peer the key that the other side has proved */
+  constructor(home: LaneHome | null, peer: SessionKey) {
+    this.#home = home;
+    this.#peer = peer;
   }
 
   /** There is a lane of this side. */
@@ -46,23 +55,24 @@ export class Lanes {
     return this.#sender !== null;
   }
 
-  /** The peer has a lane in our folder: it is a process of the same owner. */
+  /** The peer has made a lane in our folder: it is a process of the same owner. */
   get isPeerOwn(): boolean {
     return this.#receiver !== null;
   }
 
   /** Whether a payload of this size goes by the lane, if it can. */
   isFor(bytes: number): boolean {
-    return bytes >= LEAST_LANE_BYTES && this.#folder?.isBroken === false && !this.#isClosed;
+    return bytes >= LEAST_LANE_BYTES && this.#home?.folder.isBroken === false && !this.#isClosed;
   }
 
   /** What the peer is to be told, once: this side has a lane. */
   news(): LaneMessage | null {
-    if (this.#folder === null || this.#sender !== null) return null;
+    if (this.#home === null || this.#sender !== null) return null;
+    const { folder, ownKey } = this.#home;
     try {
-      this.#sender = new LaneSender(this.#folder.path);
+      this.#sender = new LaneSender(folder.path, ownKey);
     } catch {
-      this.#folder.fault();
+      folder.fault();
       return null;
     }
     return { type: "lane", ...this.#sender.name };
@@ -81,8 +91,8 @@ export class Lanes {
       this.#isSeen ||= message.lane === this.#sender?.name.lane;
       return null;
     }
-    if (this.#folder === null || this.#folder.isBroken || this.#receiver !== null) return null;
-    this.#receiver = LaneReceiver.open(this.#folder.path, message);
+    if (this.#home === null || this.#home.folder.isBroken || this.#receiver !== null) return null;
+    this.#receiver = LaneReceiver.open(this.#home.folder.path, message, this.#peer);
     return this.#receiver === null ? null : { type: "laneSeen", lane: message.lane };
   }
 
@@ -94,7 +104,7 @@ export class Lanes {
       this.bytesReceived += bytes;
       return payload;
     } catch (cause) {
-      if (!this.#isClosed) this.#folder?.fault();
+      if (!this.#isClosed) this.#home?.folder.fault();
       throw new Failure(
         "link-lost",
         "What another worker of this computer has put into memory for this one cannot be read.",

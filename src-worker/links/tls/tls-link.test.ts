@@ -12,6 +12,8 @@ import { z } from "zod";
 import { linkAddress } from "../../../src-protocol/control.ts";
 import type { LinkAddress } from "../../../src-protocol/control.ts";
 import { sessionKey } from "../../../src-protocol/keys.ts";
+import { createSessionSigner } from "../../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../../src-protocol/signing.ts";
 import { linkCertificate } from "./link-certificate.ts";
 import { ManualClock, systemClock } from "../link-clock.ts";
 import {
@@ -253,6 +255,39 @@ describe("dialling", () => {
     a.send(tensor(1), new Uint8Array(40_000)).catch(() => undefined);
     truncateSync(join(folder, lane), 10);
     for (const reason of await reasons) expect(reason).toMatch(/^link-lost: /);
+  });
+
+  /** A worker's link to a stranger of the same computer, who was told the name of the worker's lane. */
+  async function strangeLink(signer: SessionSigner, folder: string) {
+    const before = readdirSync(folder);
+    const { address, links } = await listen({ signer, laneFolder: new LaneFolder(folder) });
+    const strange = await dial(address, {
+      signer: createSessionSigner(new Uint8Array(32).fill(3)),
+      expect: signer.publicKey,
+    });
+    await until(() => links.length === 1);
+    const [link] = links as [Link];
+    const heard = collect(strange, 1);
+    await link.send(tensor(0), new Uint8Array(40_000));
+    await heard;
+    return { link, strange, lane: readdirSync(folder).find((lane) => !before.includes(lane)) ?? "" };
+  }
+
+  test("a stranger of the same computer who names a lane that it was told of is no worker of this owner", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah-lanes-"));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const { link, strange, lane: own } = await strangeLink(signerA, folder);
+    const { lane: ofSibling } = await strangeLink(signerB, folder);
+    for (const lane of [own, ofSibling]) {
+      const came = collect(link, 1);
+      await strange.send({ type: "lane", lane, key: "0".repeat(32) });
+      await strange.send(tensor(0), new Uint8Array(40_000).fill(7));
+      expect((await came).map(([, payload]) => payload[0])).toEqual([7]);
+      expect(link.isOwn).toBe(false);
+    }
+    const heard = collect(strange, 1);
+    await link.send(tensor(1), new Uint8Array(40_000).fill(8));
+    expect((await heard).map(([, payload]) => payload[0])).toEqual([8]);
   });
 
   test("a worker that reaches no such folder gets everything in frames", async () => {

@@ -15,7 +15,7 @@ import { hearHello, sayHello } from "./link-greeting.ts";
 import { SocketPipe } from "./link-socket-pipe.ts";
 import { LINK_TIMING } from "../link.ts";
 import type { Link, LinkTiming } from "../link.ts";
-import type { LaneFolder } from "../lanes/lanes.ts";
+import type { LaneFolder, LaneHome } from "../lanes/lanes.ts";
 
 /** How long a stranger may take from connecting to a verified hello. */
 const GREETING_MS = 5_000;
@@ -73,7 +73,8 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
       const remoteKey = await hearHello(socket, "dialer");
       sayHello(socket, "listener", options.signer);
       door.proved(socket);
-      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing, options.laneFolder));
+      const home = laneHome(options.laneFolder, options.signer);
+      options.onLink(new FramedLink(remoteKey, new SocketPipe(socket), clock, timing, home));
     } catch (error) {
       refuse(socket, error, clock);
     }
@@ -172,7 +173,8 @@ export async function candidateOn(
           );
         }
         over();
-        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing, laneFolder);
+        const home = laneHome(laneFolder, signer);
+        return new FramedLink(remoteKey, new SocketPipe(socket, through), clock, timing, home);
       } catch (error) {
         throw failed(error);
       }
@@ -182,6 +184,10 @@ export async function candidateOn(
       socket.destroy();
     },
   };
+}
+
+function laneHome(folder: LaneFolder | null | undefined, { publicKey }: SessionSigner): LaneHome | null {
+  return folder ? { folder, ownKey: publicKey } : null;
 }
 
 function asDialFailure(error: unknown, where: string): Failure {
