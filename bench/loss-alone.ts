@@ -1,18 +1,40 @@
 import type { RunSpec } from "../src-protocol/model.ts";
-import { trainSingle } from "../src-worker/replay/single.ts";
+import { singleSteps } from "../src-worker/replay/single.ts";
+import type { SingleStep } from "../src-worker/replay/single.ts";
 
-/** Of every step's loss, the largest difference to one process that nothing happens to, at equal tokens; nats. */
-export async function lossDifference(
-  spec: RunSpec,
-  corpus: Uint8Array,
-  points: readonly { readonly step: number; readonly loss: number }[],
-  mostSteps: number,
-): Promise<number> {
-  const told = new Map(points.map(({ step, loss }) => [step, loss]));
-  const steps = Math.min(mostSteps, Math.max(...told.keys()));
-  const alone = await trainSingle({ spec, corpus, steps, threads: 1 });
-  return alone.reduce((most, { step, loss }) => {
-    const its = told.get(step);
-    return its === undefined ? most : Math.max(most, Math.abs(its - loss));
-  }, 0);
+interface Told {
+  readonly step: number;
+  readonly loss: number;
+}
+
+/**
+ * The same training in one process that nothing happens to, for its losses at equal tokens. It goes on where
+ * it was: several networks that train the same are compared with it one after the other.
+ */
+export class LossAlone {
+  readonly #steps: AsyncGenerator<SingleStep>;
+  readonly #losses = new Map<number, number>();
+
+  constructor(spec: RunSpec, corpus: Uint8Array, threads: number) {
+    this.#steps = singleSteps({ spec, corpus, steps: Infinity, threads });
+  }
+
+  /** The largest difference of all that was told, also of a step that was told twice; nats. */
+  async differenceOf(points: readonly Told[], signal?: AbortSignal): Promise<number> {
+    const last = Math.max(0, ...points.map(({ step }) => step));
+    while (this.#losses.size < last) {
+      signal?.throwIfAborted();
+      const { value } = await this.#steps.next();
+      if (value !== undefined) this.#losses.set(value.step, value.loss);
+    }
+    return points.reduce((most, { step, loss }) => {
+      const difference = Math.abs(loss - (this.#losses.get(step) ?? NaN));
+      // What is no number differs from everything.
+      return difference <= most ? most : Number.isNaN(difference) ? Infinity : difference;
+    }, 0);
+  }
+
+  async end(): Promise<void> {
+    await this.#steps.return(undefined);
+  }
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { planRun } from "../src-daemon/runs/run-plan.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/children/child.ts";
@@ -55,6 +56,8 @@ export interface NetworkOptions {
   readonly stages: number;
   readonly replicas: number;
   readonly size: ModelSize;
+  /** Left out: fast. */
+  readonly arithmetic?: Arithmetic;
   /** Links pass where they can be cut and spoiled. */
   readonly isProxied?: boolean;
   /** Workers that can be made to tell a wrong digest. */
@@ -113,11 +116,11 @@ export class ReplicaNetwork {
   }
 
   static async start(options: NetworkOptions): Promise<ReplicaNetwork> {
-    const { stages, replicas, size, isProxied, mayLie, signal } = options;
+    const { stages, replicas, size, arithmetic = "fast", isProxied, mayLie, signal } = options;
     const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
     writeFileSync(join(folder, "corpus.txt"), TEXT);
     const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
-    const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic: "fast" });
+    const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic });
     const ahead = { ms: 0 };
     const orchestrator = await opened(folder, spec, replicas, 0, () => Date.now() + ahead.ms);
     const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead, mayLie === true, signal);
@@ -137,7 +140,8 @@ export class ReplicaNetwork {
       },
       point: (point) => {
         // Said again with its held-out loss.
-        if (this.#points.at(-1)?.step === point.step) return;
+        const last = this.#points.at(-1);
+        if (last?.step === point.step && last.at === point.at) return;
         this.#finished.push(performance.now());
         this.#points.push(point);
       },
@@ -204,7 +208,9 @@ export class ReplicaNetwork {
   async end(): Promise<void> {
     const ended = this.#workers.map(
       ({ child }) =>
-        new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve(0))),
+        new Promise((resolve) =>
+          child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve(0),
+        ),
     );
     for (const { child } of this.#workers) child.kill("SIGKILL");
     await Promise.race([Promise.all(ended), wait(5_000)]);

@@ -31,6 +31,13 @@ export interface SingleStep {
 
 /** The run's model trained in one process without links: what the pipeline must equal, and what its speed is a share of. */
 export async function trainSingle(options: SingleOptions): Promise<SingleStep[]> {
+  const done: SingleStep[] = [];
+  for await (const step of singleSteps(options)) done.push(step);
+  return done;
+}
+
+/** As it is asked for; who asks no more says so (`return`), and the compute thread ends. */
+export async function* singleSteps(options: SingleOptions): AsyncGenerator<SingleStep, void, undefined> {
   const { spec, corpus, file = null, files = [], steps, threads, onStep, evaluateAt } = options;
   const compute = new Compute({ threads, executionProvider: "cpu", niceness: null });
   const samples = samplesOf(spec, memoryCorpus(corpus));
@@ -38,7 +45,6 @@ export async function trainSingle(options: SingleOptions): Promise<SingleStep[]>
     const { answer: stage } = await compute.call("open", { spec: { ...spec, stages: 1, stage: 0 }, file });
     const memory = new SharedArrayBuffer(stageBytes(stage));
     await compute.call("load", { memory, seed: spec.seed, recompute: "full", files });
-    const done: SingleStep[] = [];
     for (let step = 0; step < steps; step++) {
       const begun = performance.now();
       let heldOutLoss: number | null = null;
@@ -59,10 +65,9 @@ export async function trainSingle(options: SingleOptions): Promise<SingleStep[]>
       });
       await compute.call("optimise", { optimizer: spec.optimizer, step, microBatches: spec.microBatches });
       const finished = { step: step + 1, loss, heldOutLoss, ms: performance.now() - begun };
-      done.push(finished);
       onStep?.(finished, () => new Map(parametersIn(stage, memory)));
+      yield finished;
     }
-    return done;
   } finally {
     await compute.close();
   }
