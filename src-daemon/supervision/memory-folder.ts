@@ -75,8 +75,8 @@ export function memoryFolder(folder: string, shared: Shared | null = ofThisSyste
 }
 
 /**
- * The same for all workers of one daemon, the first of which has `folder`: what they send each other lies there until
- * it is read, so what is found there is left over.
+ * The same for all workers of one daemon, the first of which has `folder`: the files by which they send to each other
+ * have names there until both sides have them open, so what is found there is left over.
  */
 export function laneFolder(folder: string, shared: Shared | null = ofThisSystem()): string | null {
   const path = memoryFolder(join(folder, "lanes"), shared);

@@ -22,7 +22,7 @@ import type { Shipment } from "./link-outbox.ts";
 import type { LinkPipe } from "./link-pipe.ts";
 import { LinkPulse } from "./link-pulse.ts";
 import { ReceiveWindow, SendWindow } from "./link-window.ts";
-import { LANE_KEPT_MS, Lanes } from "./lanes/lanes.ts";
+import { Lanes } from "./lanes/lanes.ts";
 import type { LaneHome } from "./lanes/lanes.ts";
 import type {
   BlobHandler,
@@ -367,7 +367,6 @@ export class FramedLink implements Link {
     this.#pulse.stop();
     this.#blobs.stop();
     this.#lanes.close();
-    if (this.#lanes.hasLane) this.#clock.after(LANE_KEPT_MS, () => this.#lanes.leave());
     this.#cancelTurn?.();
     this.#cancelRest?.();
     this.#inbox.stop();

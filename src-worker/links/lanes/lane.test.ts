@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import {
   closeSync,
+  fstatSync,
+  ftruncateSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -8,9 +10,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
-  statSync,
   symlinkSync,
-  truncateSync,
   writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,11 +30,20 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const [keyA, keyB] = [signerA.publicKey, signerB.publicKey];
 const bytes = (length: number, value: number) => new Uint8Array(length).fill(value);
 
-function opened(): { sender: LaneSender; receiver: LaneReceiver; file: string } {
+const files: number[] = [];
+afterEach(() => {
+  for (const file of files.splice(0)) closeSync(file);
+});
+
+/** Both ends, and the file as another worker has it that has opened it in time. */
+function opened(): { sender: LaneSender; receiver: LaneReceiver; file: number } {
   const sender = new LaneSender(folder, keyA);
+  const file = openSync(join(folder, sender.name.lane), "r+");
+  files.push(file);
   const receiver = LaneReceiver.open(folder, sender.name, keyA);
   if (receiver === null) throw new Error("the lane is not there");
-  return { sender, receiver, file: join(folder, sender.name.lane) };
+  sender.seen();
+  return { sender, receiver, file };
 }
 
 describe("a lane", () => {
@@ -65,7 +74,7 @@ describe("a lane", () => {
       sender.put(bytes(100_000, value));
       expect(receiver.take(100_000)[0]).toBe(value);
     }
-    expect(statSync(file).size).toBeLessThan(110_000);
+    expect(fstatSync(file).size).toBeLessThan(110_000);
   });
 
   test("never writes over what waits to be read, whatever sizes come and however late they are read", () => {
@@ -99,17 +108,32 @@ describe("a lane", () => {
     expect([put(), put()]).toEqual([true, false]);
   });
 
-  test("is gone when either side closes it, and then takes and gives nothing", () => {
-    for (const side of ["sender", "receiver"] as const) {
-      const both = opened();
-      both.sender.put(bytes(40_000, 1));
-      both[side].close();
-      both[side].close();
-      expect(readdirSync(folder)).toEqual([]);
-    }
-    const { sender, receiver } = opened();
+  test("has no name any more when the peer has it open, so that nothing is left when both are killed", () => {
+    const { sender } = opened();
+    expect(sender.put(bytes(40_000, 1))).toBe(true);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("takes nothing before the peer has it open, and is gone when that never comes", () => {
+    const sender = new LaneSender(folder, keyA);
+    expect(sender.put(bytes(40_000, 1))).toBe(false);
     sender.close();
-    receiver.close();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("is closed although something else lies in its place", () => {
+    const sender = new LaneSender(folder, keyA);
+    const place = join(folder, sender.name.lane);
+    rmSync(place);
+    mkdirSync(place);
+    sender.close();
+    sender.seen();
+    expect(sender.put(bytes(40_000, 1))).toBe(false);
+  });
+
+  test("takes and gives nothing when it is closed", () => {
+    const { sender, receiver } = opened();
+    for (const side of [sender, receiver, sender, receiver]) side.close();
     expect(sender.put(bytes(40_000, 2))).toBe(false);
     expect(() => receiver.take(40_000)).toThrow("the lane is closed");
   });
@@ -152,19 +176,19 @@ describe("a lane", () => {
     [
       "whose file was cut short",
       /the file ends before that/,
-      (path: string) => truncateSync(path, 30_000),
+      (file: number) => ftruncateSync(file, 30_000),
       40_000,
     ],
     [
       "that somebody else has written over",
       /unable to authenticate/i,
-      (path: string) => overwrite(path, 4096 + 20_000, 9),
+      (file: number) => overwrite(file, 4096 + 20_000, 9),
       40_000,
     ],
     [
       "whose place somebody else has changed",
       /no payload of 40000 bytes lies there/,
-      (path: string) => overwrite(path, 32 + 3, 255),
+      (file: number) => overwrite(file, 32 + 3, 255),
       40_000,
     ],
   ])("does not give a payload %s", (_, why, change, size) => {
@@ -189,14 +213,11 @@ describe("a lane", () => {
     sender.put(bytes(40_000, 1));
     overwrite(file, 0, 200);
     expect([sender.put(bytes(40_000, 2)), sender.put(bytes(40_000, 2))]).toEqual([false, false]);
-    expect(readdirSync(folder)).toEqual([]);
   });
 });
 
-function overwrite(path: string, position: number, ...values: number[]): void {
-  const file = openSync(path, "r+");
+function overwrite(file: number, position: number, ...values: number[]): void {
   writeSync(file, Uint8Array.from(values), 0, values.length, position);
-  closeSync(file);
 }
 
 describe("the lanes of a link", () => {

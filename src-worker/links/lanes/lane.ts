@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
 
@@ -43,7 +43,7 @@ export class LaneSender {
   /** Not seen to be read yet, the oldest first. */
   #waiting: { readonly at: number; readonly bytes: number }[] = [];
   #put = 0;
-  #isOpen = true;
+  #state: "named" | "seen" | "closed" = "named";
 
   /** `ownKey`: the one that this process proves to its peers. Throws when the folder cannot be written. */
   constructor(folder: string, ownKey: SessionKey) {
@@ -60,9 +60,19 @@ export class LaneSender {
     }
   }
 
+  /**
+   * The peer has it open: its name is needed no more, and whatever is put is gone with the two processes, also when
+   * both are killed.
+   */
+  seen(): void {
+    if (this.#state !== "named") return;
+    this.#state = "seen";
+    this.#unname();
+  }
+
   /** Whether it lies there now. No: it has to go over the socket. */
   put(payload: Uint8Array): boolean {
-    if (!this.#isOpen) return false;
+    if (this.#state !== "seen") return false;
     try {
       const at = this.#placeFor(payload.byteLength);
       if (at === null) return false;
@@ -83,11 +93,20 @@ export class LaneSender {
     }
   }
 
+  /** What was put before, the peer can still read. */
   close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
+    if (this.#state === "closed") return;
+    if (this.#state === "named") this.#unname();
+    this.#state = "closed";
     closeSync(this.#file);
-    rmSync(this.#path, { force: true });
+  }
+
+  #unname(): void {
+    try {
+      unlinkSync(this.#path);
+    } catch {
+      // Another worker of this computer has removed it, or has put something else there.
+    }
   }
 
   /** Null: too much waits to be read. */
@@ -115,14 +134,12 @@ export class LaneSender {
 
 /** The other end of a lane. */
 export class LaneReceiver {
-  readonly #path: string;
   readonly #file: number;
   readonly #key: KeyObject;
   #had = 0;
   #isOpen = true;
 
-  private constructor(path: string, file: number, key: KeyObject) {
-    this.#path = path;
+  private constructor(file: number, key: KeyObject) {
     this.#file = file;
     this.#key = key;
   }
@@ -134,14 +151,13 @@ export class LaneReceiver {
    */
   static open(folder: string, name: LaneName, peer: SessionKey): LaneReceiver | null {
     const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
-    const path = join(folder, name.lane);
     let file: number;
     try {
-      file = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+      file = openSync(join(folder, name.lane), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
     } catch {
       return null;
     }
-    if (makerOf(file) === peer) return new LaneReceiver(path, file, keyOf(name));
+    if (makerOf(file) === peer) return new LaneReceiver(file, keyOf(name));
     closeSync(file);
     return null;
   }
@@ -167,12 +183,10 @@ export class LaneReceiver {
     return payload;
   }
 
-  /** Its sender may be gone, and nobody else would remove what it has left. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     closeSync(this.#file);
-    rmSync(this.#path, { force: true });
   }
 }
 

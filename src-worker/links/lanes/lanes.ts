@@ -5,8 +5,6 @@ import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
 
 /** More than a process that ended in the wrong moment explains. */
 const MOST_FAULTS = 3;
-/** A busy computer may read a link's last payloads late. */
-export const LANE_KEPT_MS = 30_000;
 
 /** A folder in memory that this process has in common with other workers of this computer. */
 export class LaneFolder {
@@ -38,7 +36,6 @@ export class Lanes {
   readonly #home: LaneHome | null;
   readonly #peer: SessionKey;
   #sender: LaneSender | null = null;
-  #isSeen = false;
   #receiver: LaneReceiver | null = null;
   #isClosed = false;
   bytesSent = 0;
@@ -48,11 +45,6 @@ export class Lanes {
   constructor(home: LaneHome | null, peer: SessionKey) {
     this.#home = home;
     this.#peer = peer;
-  }
-
-  /** There is a lane of this side. */
-  get hasLane(): boolean {
-    return this.#sender !== null;
   }
 
   /** The peer has made a lane in our folder: it is a process of the same owner. */
@@ -80,7 +72,7 @@ export class Lanes {
 
   /** Whether it lies there for the peer; no: it is to be sent. */
   put(payload: Uint8Array): boolean {
-    if (!this.#isSeen || this.#isClosed || this.#sender?.put(payload) !== true) return false;
+    if (this.#sender?.put(payload) !== true) return false;
     this.bytesSent += payload.byteLength;
     return true;
   }
@@ -88,7 +80,7 @@ export class Lanes {
   /** @returns what is to be answered; null: nothing */
   hear(message: LaneMessage): LaneMessage | null {
     if (message.type === "laneSeen") {
-      this.#isSeen ||= message.lane === this.#sender?.name.lane;
+      if (message.lane === this.#sender?.name.lane) this.#sender.seen();
       return null;
     }
     if (this.#home === null || this.#home.folder.isBroken || this.#receiver !== null) return null;
@@ -113,14 +105,10 @@ export class Lanes {
     }
   }
 
-  /** Nothing is put or taken any more. What was put before, the peer may still read, until `leave`. */
+  /** Nothing is put or taken any more; the peer still takes what was put before. */
   close(): void {
     this.#isClosed = true;
     this.#receiver?.close();
-  }
-
-  /** The peer has had its time; mostly it has removed the lane itself. */
-  leave(): void {
     this.#sender?.close();
   }
 }

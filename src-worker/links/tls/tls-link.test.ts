@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { connect as connectTcp, createServer as createTcpServer } from "node:net";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -202,7 +202,7 @@ describe("who the peer is", () => {
 
 describe("dialling", () => {
   /** Two links over one folder in memory that have found out that they share it. */
-  async function lanePair(): Promise<{ a: Link; b: Link; folder: string }> {
+  async function lanePair(): Promise<{ a: Link; b: Link; folder: string; lane: number }> {
     const folder = mkdtempSync(join(tmpdir(), "tah-lanes-"));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const { address, links } = await listen({ laneFolder: new LaneFolder(folder) });
@@ -210,26 +210,30 @@ describe("dialling", () => {
     await until(() => links.length === 1);
     const [b] = links as [Link];
     const first = collect(b, 1);
-    await a.send(tensor(0), new Uint8Array(40_000));
+    const sent = a.send(tensor(0), new Uint8Array(40_000));
+    // It has a name only until the other side has opened it.
+    const lane = openSync(join(folder, readdirSync(folder)[0] ?? ""), "r+");
+    cleanups.push(() => closeSync(lane));
+    await sent;
     await first;
     // By its second tensor the answer has come: both are read in the order in which they were sent.
     const second = collect(a, 1);
     await b.send(tensor(0), new Uint8Array(100));
     await second;
-    return { a, b, folder };
+    return { a, b, folder, lane };
   }
 
   test("on one computer large tensors lie in memory that both reach, in their order among all others", async () => {
-    const { a, b, folder } = await lanePair();
+    const { a, b, folder, lane } = await lanePair();
     const sizes = [400_000, 100, 300_000, 4 * 2 ** 20, 4 * 2 ** 20, 4 * 2 ** 20, 40_000];
     const heard = collect(b, sizes.length);
     const before = a.stats.bytesSent;
     // It is the one who has seen a lane of the other in its own folder.
     expect([a.isOwn, b.isOwn]).toEqual([false, true]);
     for (const [i, size] of sizes.entries()) void a.send(tensor(i), new Uint8Array(size).fill(i + 1));
-    const [lane = ""] = readdirSync(folder);
+    expect(readdirSync(folder)).toEqual([]);
     // As much as may wait there; the rest is in frames.
-    expect(statSync(join(folder, lane)).size).toBeGreaterThan(4 * 2 ** 20);
+    expect(fstatSync(lane).size).toBeGreaterThan(4 * 2 ** 20);
     const seen = (await heard).map(([, payload]) => [payload.byteLength, payload[0], payload.at(-1)]);
     expect(seen).toEqual(sizes.map((size, i) => [size, i + 1, i + 1]));
     expect(a.stats.bytesSent - before).toBeGreaterThan(sizes.reduce((sum, size) => sum + size));
@@ -249,11 +253,10 @@ describe("dialling", () => {
   });
 
   test("what was changed in that memory ends the path as a cut does, and the next one goes without it", async () => {
-    const { a, b, folder } = await lanePair();
+    const { a, b, lane } = await lanePair();
     const reasons = Promise.all([closed(a), closed(b)]);
-    const [lane = ""] = readdirSync(folder);
     a.send(tensor(1), new Uint8Array(40_000)).catch(() => undefined);
-    truncateSync(join(folder, lane), 10);
+    ftruncateSync(lane, 10);
     for (const reason of await reasons) expect(reason).toMatch(/^link-lost: /);
   });
 
