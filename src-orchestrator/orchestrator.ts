@@ -20,6 +20,7 @@ import {
   keepPay,
   Ledger,
   openLedger,
+  ownerOf,
   payTestUnits,
   startBlock,
 } from "./ledger/index.ts";
@@ -153,6 +154,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onForgotten: collect,
       chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
+      ownerOf: (hotkey) => ownerOf(store, hotkey),
       replicas: { network, most: options.replicas ?? USUAL_REPLICAS },
     });
     const ledger = new Ledger(store, {

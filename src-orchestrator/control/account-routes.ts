@@ -26,6 +26,8 @@ const ROWS_LIMIT = 1_000;
 export interface AccountPorts {
   /** A claim was accepted: it is to be paid. */
   readonly onAccepted: () => void;
+  /** It has another payout address. */
+  readonly onBound: (hotkey: Ss58Address) => void;
   /** The computers of a hotkey's owner. */
   readonly computers: (hotkey: Ss58Address) => OwnComputersAnswer;
 }
@@ -99,7 +101,11 @@ export function accountRoutes(
   );
   server.post(
     "/v1/payout",
-    signed((hotkey, request) => consent(store, options, hotkey, readAs(bindRequest, bodyOf(request)))),
+    signed(async (hotkey, request) => {
+      const answer = await consent(store, options, hotkey, readAs(bindRequest, bodyOf(request)));
+      ports.onBound(hotkey);
+      return answer;
+    }),
   );
 }
 

@@ -200,6 +200,7 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
     scope.addHook("onRequest", async (request) => endSlowBody(request));
     accountRoutes(scope, store, ports.claims, {
       onAccepted: ports.onAccepted,
+      onBound: (hotkey) => host.bound(hotkey),
       computers: (hotkey) => ownComputers(store, host, hotkey),
     });
   });

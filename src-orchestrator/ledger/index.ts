@@ -10,6 +10,7 @@ export { keepPay } from "./kept-pay.ts";
 export { Ledger, accruedRao, receiptRows } from "./ledger.ts";
 export type { Credited } from "./ledger.ts";
 export { openLedger } from "./open-ledger.ts";
+export { ownerOf } from "./owner.ts";
 export {
   checkSettlement,
   dueClaims,

@@ -7,6 +7,7 @@ import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, statementId } from "../../src-protocol/signing.ts";
 import type { ReceiptRow } from "../../src-protocol/state.ts";
 import { accruedAccount, balance, enter } from "./book.ts";
+import { ownerOf } from "./owner.ts";
 import {
   formRefusal,
   leastStepMs,
@@ -322,20 +323,23 @@ export class Ledger {
 
   private tenures(session: SessionKey): Tenure[] {
     const live = this.options.pipeline();
+    const owners = new Map<Ss58Address, Ss58Address>();
     return this.store
       .all(
-        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.finishedStep, g.elapsedMs, g.isShared,
-           coalesce(h.payoutColdkey, a.hotkey) AS owner FROM assignments a
-         JOIN generations g USING (runId, generation) LEFT JOIN hotkeys h ON h.address = a.hotkey WHERE a.sessionKey = :session AND a.runId = :runId`,
+        `SELECT a.generation, a.stage, a.hotkey, g.resumeStep, g.finishedStep, g.elapsedMs, g.isShared
+         FROM assignments a JOIN generations g USING (runId, generation) WHERE a.sessionKey = :session AND a.runId = :runId`,
         { session, runId: this.options.run.runId },
       )
       .map((row) => {
         const isLive = numberOf(row.generation) === live.generation;
+        const hotkey = ss58Address.parse(textOf(row.hotkey));
+        const owner = owners.get(hotkey) ?? ownerOf(this.store, hotkey);
+        owners.set(hotkey, owner);
         return {
           generation: numberOf(row.generation),
           stage: numberOf(row.stage),
-          hotkey: ss58Address.parse(textOf(row.hotkey)),
-          owner: ss58Address.parse(textOf(row.owner)),
+          hotkey,
+          owner,
           resumeStep: numberOf(row.resumeStep),
           finishedStep: numberOf(row.finishedStep),
           elapsedMs: isLive ? live.elapsedMs : numberOf(row.elapsedMs),

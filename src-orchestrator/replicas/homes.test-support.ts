@@ -15,6 +15,8 @@ export interface Joining {
   readonly endsInMs?: number;
   /** Its owner; left out: another one for each. */
   readonly hotkey?: Ss58Address;
+  /** To whom its hotkey is paid; left out: to itself. */
+  readonly owner?: Ss58Address;
   /** What it says it has on its disk. */
   readonly restorable?: readonly Restorable[];
 }
@@ -62,7 +64,7 @@ export class Homes {
     }
   }
 
-  join({ endsInMs, hotkey, restorable = [] }: Joining = {}): SessionKey {
+  join({ endsInMs, hotkey, owner, restorable = [] }: Joining = {}): SessionKey {
     const signer = createSessionSigner(new Uint8Array(32).fill(this.signers.length + 1));
     this.signers.push(signer);
     this.dispatch({
@@ -73,6 +75,7 @@ export class Homes {
       memoryBytes: 1e9,
       restorable,
       ...(endsInMs !== undefined && { endsInMs }),
+      ...(owner !== undefined && { owner }),
     });
     return signer.publicKey;
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from "vitest";
+import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
 import type { RunMessage } from "../runs/network-state.ts";
@@ -59,15 +60,27 @@ describe("F1: of what a replica says that it has trained", () => {
 });
 
 describe("F7: computers of one owner", () => {
+  const somebody = (at: number): Ss58Address =>
+    createSessionSigner(new Uint8Array(32).fill(200 + at)).publicKey as never;
+  const OWN = testHotkey(0);
+
+  interface Asked {
+    readonly most?: number;
+    /** Each of the two has a hotkey of its own, and both are paid to one address: so from the start, or from then on. */
+    readonly hotkeys?: "one" | "two" | "two, bound before the last comes";
+  }
+
   /** How far apart the stages of the owner's two are, when it comes as the `first`th and the `second`th. */
-  function apart(first: number, second: number, computers: number): number {
-    const homes = new Homes();
-    const own = testHotkey(0);
+  function apart(first: number, second: number, computers: number, asked: Asked = {}): number {
+    const { most = 2, hotkeys = "one" } = asked;
+    const homes = new Homes(most);
+    const own = [first, second];
     const keys = Array.from({ length: computers }, (_, at) => {
-      const isOwn = at === first || at === second;
-      return homes.join({
-        hotkey: isOwn ? own : (createSessionSigner(new Uint8Array(32).fill(200 + at)).publicKey as never),
-      });
+      if (at === computers - 1 && hotkeys === "two, bound before the last comes")
+        for (const mine of own) homes.dispatch({ type: "bound", hotkey: somebody(mine), owner: OWN });
+      if (!own.includes(at)) return homes.join({ hotkey: somebody(at) });
+      if (hotkeys === "one") return homes.join({ hotkey: OWN });
+      return homes.join({ hotkey: somebody(at), ...(hotkeys === "two" && { owner: OWN }) });
     });
     homes.tick(5_000);
     const [a, b] = [keys[first], keys[second]].map((key) => key && homes.stageOf(key));
@@ -76,10 +89,50 @@ describe("F7: computers of one owner", () => {
   }
 
   it.each([
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ])("are not neighbours in a pipeline of three (%i and %i)", (first, second) => {
+    expect(apart(first, second, 3, { most: 1 })).toBe(2);
+    expect(apart(first, second, 3), "which may get replicas").toBe(2);
+  });
+
+  it.each([
+    [0, 1],
+    [0, 2],
+    [1, 2],
     [3, 4],
     [3, 5],
   ])("are not neighbours as replicas either, where others can be (%i and %i of six)", (first, second) => {
     expect(apart(first, second, 6)).toBe(2);
+  });
+
+  it.each([
+    [0, 1, 3],
+    [3, 4, 6],
+  ])("are known by the address that both are paid to (%i and %i of %i)", (first, second, computers) => {
+    expect(apart(first, second, computers, { hotkeys: "two" })).toBe(2);
+  });
+
+  it("are kept apart from the next placement on when that address is bound later", () => {
+    expect(apart(0, 1, 3, { hotkeys: "two, bound before the last comes" })).toBe(2);
+    expect(apart(0, 5, 6, { hotkeys: "two, bound before the last comes" })).toBe(2);
+  });
+
+  it("keep their stages when the address is bound while they train: what they have is not given up", async () => {
+    const homes = new Homes();
+    const keys = [0, 1, 2].map((at) => homes.join({ hotkey: somebody(at) }));
+    await trained(homes, 2);
+    for (const at of [0, 1]) homes.dispatch({ type: "bound", hotkey: somebody(at), owner: OWN });
+    homes.join({ hotkey: somebody(3) });
+    expect(keys.map((key) => homes.stageOf(key))).toEqual([0, 1, 2]);
+  });
+
+  it("are neighbours where it cannot be otherwise: nobody is left out", () => {
+    const homes = new Homes(1);
+    const keys = [OWN, OWN, OWN].map((hotkey) => homes.join({ hotkey }));
+    homes.tick(5_000);
+    expect(new Set(keys.map((key) => homes.stageOf(key)))).toEqual(new Set([0, 1, 2]));
   });
 });
 

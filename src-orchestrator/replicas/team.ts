@@ -72,7 +72,7 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
   for (const node of before.nodes.values()) {
     if (members.has(node.sessionKey)) continue;
     const fits = (at: number): boolean => canHold(node, before.needs[at] ?? 0);
-    const stage = stageFor({ owner: node.hotkey, canHold: fits }, pools);
+    const stage = stageFor({ owner: node.owner, canHold: fits }, pools);
     if (stage === null) continue;
     pools.members.push(placedAs(node, stage, false));
     added.push([node.sessionKey, stage]);
@@ -172,7 +172,7 @@ function poolsOf(state: NetworkState, { now }: Moment): Pools {
 }
 
 function placedAs(
-  { sessionKey: key, hotkey: owner, speed, endsAt }: NetworkNode,
+  { sessionKey: key, owner, speed, endsAt }: NetworkNode,
   stage: number,
   isLive: boolean,
 ): Placed {

@@ -198,6 +198,8 @@ export type NetworkEvent = Moment &
         readonly type: "joined";
         readonly sessionKey: SessionKey;
         readonly hotkey: Ss58Address;
+        /** Left out: it is paid to itself. */
+        readonly owner?: Ss58Address;
         readonly linkAddress: LinkAddress;
         readonly otherAddresses?: readonly LinkAddress[];
         readonly memoryBytes: number;
@@ -221,6 +223,8 @@ export type NetworkEvent = Moment &
     /** It has answered an `ask`. */
     | { readonly type: "alive"; readonly sessionKey: SessionKey }
     | { readonly type: "message"; readonly sessionKey: SessionKey; readonly message: RunMessage }
+    /** What is done under this hotkey is paid to this owner from now on. */
+    | { readonly type: "bound"; readonly hotkey: Ss58Address; readonly owner: Ss58Address }
     /** A stored checkpoint turned out to be missing or damaged. */
     | { readonly type: "checkpointLost"; readonly sha256: string }
     | { readonly type: "tick" }
@@ -453,9 +457,10 @@ export function candidates(state: NetworkState): ReadonlyMap<SessionKey, Candida
       const steps = new Set([...(holder === key ? savedHere : []), ...known.map(({ step }) => step)]);
       if (steps.size > 0 || node.claims.has(index)) restorable.set(index, [...steps].filter(allowed));
     }
-    const { sessionKey, failures, arrival, memoryBytes, reach } = node;
+    const { sessionKey, owner, failures, arrival, memoryBytes, reach } = node;
     found.set(key, {
       sessionKey,
+      owner,
       failures,
       arrival,
       memoryBytes,

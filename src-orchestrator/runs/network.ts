@@ -79,6 +79,8 @@ function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): Ne
       return alive(state, event.sessionKey, event, effects);
     case "left":
       return left(event, state, effects);
+    case "bound":
+      return bound(event, state);
     case "message":
       return heard(event.sessionKey, event.message, event, state, effects);
     case "checkpointLost":
@@ -161,6 +163,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
   const {
     sessionKey,
     hotkey,
+    owner = hotkey,
     linkAddress,
     otherAddresses = [],
     memoryBytes,
@@ -174,6 +177,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
   const node: NetworkNode = {
     sessionKey,
     hotkey,
+    owner,
     linkAddress,
     otherAddresses,
     links: null,
@@ -256,6 +260,15 @@ function moved(event: NetworkEvent & { type: "moved" }, state: NetworkState): Ne
   const node = state.nodes.get(sessionKey);
   if (node === undefined) return state;
   return { ...state, nodes: new Map(state.nodes).set(sessionKey, { ...node, linkAddress, otherAddresses }) };
+}
+
+/** The next placement goes by it; who has a stage keeps it. */
+function bound({ hotkey, owner }: NetworkEvent & { type: "bound" }, state: NetworkState): NetworkState {
+  const theirs = [...state.nodes.values()].filter((node) => node.hotkey === hotkey && node.owner !== owner);
+  if (theirs.length === 0) return state;
+  const nodes = new Map(state.nodes);
+  for (const node of theirs) nodes.set(node.sessionKey, { ...node, owner });
+  return { ...state, nodes };
 }
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {

@@ -1,9 +1,12 @@
-import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { LinkReach } from "../../src-protocol/link-report.ts";
+import { apart } from "./apart.ts";
 
 /** What placement needs to know of a live node. */
 export interface Candidate {
   readonly sessionKey: SessionKey;
+  /** To whom its work is paid. */
+  readonly owner: Ss58Address;
   /** Of each stage that the node has something of on its own disk, the steps there that the run knows: none, of a model half loaded. */
   readonly restorable: ReadonlyMap<number, readonly number[]>;
   /** How often it failed to load a stage or was next to trouble; who never failed goes first. */
@@ -44,7 +47,8 @@ export interface Placement {
  * restore: from their own snapshots, from a stored checkpoint, or from the seed (step 0). Who holds a
  * stage keeps it, unless another stage then fits nobody. A node that others cannot dial is given a
  * stage that nobody has to dial, or left out; only when no order does so, as if it could be dialled:
- * what was true a moment ago may be so no more. Null when there are too few nodes, or too small ones.
+ * what was true a moment ago may be so no more. Of what is the same in all this, computers of one owner
+ * are kept from being neighbours. Null when there are too few nodes, or too small ones.
  */
 export function place(
   stages: readonly Vacancy[],
@@ -142,8 +146,16 @@ function placeAt(
       if (!augment(index, eligible, taken, new Set())) return null;
     } else if (!open(stage) && !owns(nodes.get(stage.holder), index)) return null;
   }
-  const holders = stages.map(({ holder }, index) => holder ?? taken.get(index)?.sessionKey);
-  return holders.every((holder) => holder !== undefined) ? holders : null;
+  const holders = stages.flatMap(
+    ({ holder }, index) => (holder === null ? taken.get(index) : nodes.get(holder)) ?? [],
+  );
+  if (holders.length < stages.length) return null;
+  // What a node has of its stage is never given up for another order.
+  const isBound = (stage: number): boolean =>
+    stages[stage]?.holder !== null || (holders[stage]?.restorable.get(stage)?.length ?? 0) > 0;
+  const mayHold = (node: Candidate, stage: number): boolean =>
+    canHold(node, stages[stage]?.needBytes ?? 0) && canTake(node, stage);
+  return apart(holders, { isBound, mayHold, spare }).map(({ sessionKey }) => sessionKey);
 }
 
 /** Gives `stage` a node, if need be by giving others' stages another one (augmenting paths). */

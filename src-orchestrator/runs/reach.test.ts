@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { testHotkey } from "./fleet.test-support.ts";
 import { place } from "./placement.ts";
 import type { Candidate, Vacancy } from "./placement.ts";
 
@@ -9,6 +10,7 @@ const key = (digit: number): SessionKey => sessionKey.parse(`${digit}`.repeat(64
 function node(digit: number, change: Partial<Candidate> = {}): [SessionKey, Candidate] {
   const candidate: Candidate = {
     sessionKey: key(digit),
+    owner: testHotkey(digit),
     restorable: new Map(),
     failures: 0,
     arrival: digit,

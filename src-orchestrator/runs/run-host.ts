@@ -1,6 +1,6 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { OrchestratorMessage } from "../../src-protocol/control.ts";
-import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
@@ -60,6 +60,7 @@ export class RunHost {
   private readonly onForgotten: (digests: readonly string[]) => void;
   private readonly chunksSha256: (sha256: string) => string | null;
   private readonly onLink: (step: number, stage: number, link: string) => void;
+  private readonly ownerOf: (hotkey: Ss58Address) => Ss58Address;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
@@ -84,6 +85,8 @@ export class RunHost {
     chunksSha256?: (sha256: string) => string | null;
     /** A stage has saved a step that counts, and says this of its chain there. */
     onLink?: (step: number, stage: number, link: string) => void;
+    /** To whom the work of a hotkey is paid; left out: to itself. */
+    ownerOf?: (hotkey: Ss58Address) => Ss58Address;
     /** How many computers may hold one stage, and of which network; left out: one. */
     replicas?: { readonly network: string; readonly most: number };
   }) {
@@ -96,6 +99,7 @@ export class RunHost {
     this.onForgotten = options.onForgotten;
     this.chunksSha256 = options.chunksSha256 ?? (() => null);
     this.onLink = options.onLink ?? (() => undefined);
+    this.ownerOf = options.ownerOf ?? ((hotkey) => hotkey);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
     this.state = startNetwork(options.run, needs, options.remembered, options.steady(), {
@@ -170,7 +174,12 @@ export class RunHost {
 
   join(event: Happening<"joined">, connection: NodeConnection): void {
     this.connections.set(event.sessionKey, connection);
-    this.dispatch(event);
+    this.dispatch({ ...event, owner: this.ownerOf(event.hotkey) });
+  }
+
+  /** Its payout address has changed. */
+  bound(hotkey: Ss58Address): void {
+    this.dispatch({ type: "bound", hotkey, owner: this.ownerOf(hotkey) });
   }
 
   /** The same node by another connection, and perhaps at another address: nothing else has changed. */
