@@ -1,133 +1,10 @@
 import { expect, it } from "vitest";
-import type { Compute } from "../compute/compute.ts";
-import type { Crossing } from "../stage/tensor-message.ts";
-import type { TensorJob } from "./pipeline-event.ts";
-import { RememberedJobs } from "./remembered-jobs.ts";
+import { LINK, OTHER_LINK, RememberedStage, wholeStep } from "./remembered-stage.test-support.ts";
 import { StepMemo } from "./step-memo.ts";
 
-const MICRO_BATCHES = 4;
-const LINK = "a".repeat(64);
-const OTHER_LINK = "b".repeat(64);
-
-/** A slice whose passes are sums, so that every number says where it came from. */
-class Arithmetic {
-  parameter = 1;
-  sum = 0;
-  passes: string[] = [];
-  readonly noted = new Map<number, number>();
-  readonly #kept = new Map<number, number>();
-
-  readonly compute = { call: this.#call.bind(this) as unknown as Compute["call"] };
-
-  reset(keepsInputs: boolean): void {
-    this.sum = 0;
-    this.passes = [];
-    if (!keepsInputs) this.#kept.clear();
-  }
-
-  async #call(
-    name: string,
-    request: {
-      microBatch: number;
-      x: Float32Array | null;
-      dy: Float32Array;
-      values: Float32Array;
-      id: number;
-      note?: number;
-    },
-  ): Promise<{ answer: unknown; ms: number }> {
-    const { microBatch } = request;
-    const x = request.x?.[0] ?? 0;
-    switch (name) {
-      case "forward":
-        this.passes.push(`forward ${microBatch}`);
-        this.#kept.set(microBatch, x);
-        return answered({ output: Float32Array.of(x * this.parameter) });
-      case "backward": {
-        this.passes.push(`backward ${microBatch}`);
-        const kept = this.#kept.get(microBatch);
-        if (kept === undefined) throw new Error(`micro-batch ${microBatch} has no kept input`);
-        this.#kept.delete(microBatch);
-        this.sum += kept * (request.dy[0] ?? Number.NaN);
-        if (request.note !== undefined) this.noted.set(request.note, this.sum);
-        return answered({ output: Float32Array.of((request.dy[0] ?? Number.NaN) * this.parameter) });
-      }
-      case "recallSums": {
-        const sum = this.noted.get(request.id);
-        this.sum = sum ?? this.sum;
-        return answered({ isThere: sum !== undefined });
-      }
-      case "setGradients":
-        this.sum = request.values[0] ?? Number.NaN;
-        return answered(null);
-    }
-    throw new Error(`nobody asks for ${name} here`);
-  }
-}
-
-function answered(answer: unknown): { answer: unknown; ms: number } {
-  return { answer, ms: 1 };
-}
-
-function tensor(value: number): Crossing {
-  return { values: Float32Array.of(value), sha256: String(value) };
-}
-
-function job(pass: "forward" | "backward", step: number, microBatch: number, value: number) {
-  return { kind: pass, pass, step, microBatch, input: tensor(value) } satisfies TensorJob<Crossing>;
-}
-
-/** The stage in the middle, through as many generations as a test needs. */
-class Stage {
-  readonly arithmetic = new Arithmetic();
-  readonly memo = new StepMemo();
-  /** What the forward of a micro-batch waits for. */
-  readonly samples = new Map<number, Promise<void>>();
-  jobs = this.generation(7, LINK);
-
-  generation(step: number, link: string, hasInputs = false): RememberedJobs {
-    this.arithmetic.reset(hasInputs);
-    this.memo.begin(step, link, hasInputs);
-    this.jobs = new RememberedJobs({
-      compute: this.arithmetic.compute,
-      samples: async ({ microBatch }) => {
-        await this.samples.get(microBatch);
-        return {};
-      },
-      memo: this.memo,
-      linkAt: (at) => (at === step ? link : null),
-      microBatches: MICRO_BATCHES,
-      boundaryBytes: { in: 4, out: 4 },
-      files: () => null,
-    });
-    return this.jobs;
-  }
-
-  async forward(microBatch: number, value: number, step = 7): Promise<number | undefined> {
-    return await this.#run(job("forward", step, microBatch, value));
-  }
-
-  async backward(microBatch: number, value: number, step = 7): Promise<number | undefined> {
-    return await this.#run(job("backward", step, microBatch, value));
-  }
-
-  /** As the optimiser does: the sums are used up, the parameter is another one. */
-  step(from: number): void {
-    this.jobs.finished(from);
-    this.arithmetic.parameter += this.arithmetic.sum;
-    this.arithmetic.sum = 0;
-  }
-
-  async #run(each: TensorJob<Crossing>): Promise<number | undefined> {
-    const { answer, noted } = await this.jobs.run(each);
-    await noted;
-    return "output" in answer ? answer.output?.[0] : undefined;
-  }
-}
-
 /** Three micro-batches there, two of them back. */
-async function workedTwo(): Promise<Stage> {
-  const stage = new Stage();
+async function workedTwo(): Promise<RememberedStage> {
+  const stage = new RememberedStage();
   for (const m of [0, 1, 2]) await stage.forward(m, 10 + m);
   for (const m of [0, 1]) await stage.backward(m, 20 + m);
   return stage;
@@ -213,16 +90,8 @@ it("other parameters: nothing is remembered of them", async () => {
   expect(stage.arithmetic.passes).toEqual(["forward 0", "forward 1", "backward 0", "backward 1"]);
 });
 
-async function wholeStep(stage: Stage, step: number, offset = 0): Promise<void> {
-  for (let m = 0; m < MICRO_BATCHES; m += 1) {
-    await stage.forward(m, 10 + m + offset, step);
-    await stage.backward(m, 20 + m, step);
-  }
-  stage.step(step);
-}
-
 it("a stage that was a step ahead goes through both steps again and computes nothing", async () => {
-  const stage = new Stage();
+  const stage = new RememberedStage();
   await wholeStep(stage, 7);
   const after = stage.arithmetic.parameter;
   await stage.forward(0, 30, 8);
@@ -238,7 +107,7 @@ it("a stage that was a step ahead goes through both steps again and computes not
 });
 
 it("where the first of two steps goes another way, the second is computed with the parameters of that way", async () => {
-  const stage = new Stage();
+  const stage = new RememberedStage();
   await wholeStep(stage, 7);
   await stage.forward(0, 30, 8);
   await stage.backward(0, 40, 8);
@@ -264,7 +133,7 @@ it("after trouble of its own it begins as if it were the first time, and so it d
 });
 
 it("a job that is given while another is under way is begun after it, and is not in the sums that are noted of that", async () => {
-  const stage = new Stage();
+  const stage = new RememberedStage();
   const samples = Promise.withResolvers<void>();
   stage.samples.set(0, samples.promise);
   const first = stage.forward(0, 10);
@@ -280,7 +149,7 @@ it("a job that is given while another is under way is begun after it, and is not
 });
 
 it("what was under way when another job failed is not remembered", async () => {
-  const stage = new Stage();
+  const stage = new RememberedStage();
   await stage.forward(0, 10);
   const given = [stage.backward(0, 20), stage.forward(1, 11)];
   stage.jobs.forget();
@@ -299,7 +168,7 @@ it("of a stage whose steps are too large nothing is remembered or held", async (
 });
 
 it("where a step's sums alone are too large, they are not noted either", async () => {
-  const stage = new Stage();
+  const stage = new RememberedStage();
   stage.memo.limit(1e6, 1e6);
   await stage.forward(0, 10);
   await stage.backward(0, 20);

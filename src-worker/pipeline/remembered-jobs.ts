@@ -199,6 +199,7 @@ export class RememberedJobs {
     const pass = kind === "forward" ? this.#ports.memo.sentAt(step, microBatch) : null;
     if (pass === null || pass.x !== (input?.sha256 ?? null)) return null;
     if (input !== null) release(input.values);
+    if (pass.y !== null) this.#held.add(pass.y);
     return { output: pass.y };
   }
 
