@@ -267,10 +267,20 @@ describe("the lanes of a link", () => {
     const { common } = both();
     const uses = [1, 2, 3].map(() => {
       const lanes = lanesOfA(common);
+      const said = both().b.news();
+      expect(said && lanes.hear(said)?.type).toBe("laneSeen");
       expect(() => lanes.take(40_000)).toThrow(expect.objectContaining({ code: "link-lost" }));
       return lanesOfA(common).isFor(1e6);
     });
     expect(uses).toEqual([true, true, false]);
+  });
+
+  test("stay in use for others whatever a peer says that has none", () => {
+    const { common } = both();
+    for (let times = 0; times < 10; times++) {
+      expect(() => lanesOfA(common).take(40_000)).toThrow(expect.objectContaining({ code: "link-lost" }));
+    }
+    expect(common.isBroken).toBe(false);
   });
 
   test("are not begun in a folder that cannot be written", () => {

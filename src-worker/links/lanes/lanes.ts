@@ -90,18 +90,15 @@ export class Lanes {
 
   /** The payload of a message that has come. Throws link-lost: the link goes on over another path, after some faults without lanes. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
+    // SECURITY: no fault of the folder, for a stranger can say this, too.
+    if (this.#receiver === null) throw lost(new Error("the peer has named no lane that this worker reaches"));
     try {
-      if (this.#receiver === null) throw new Error("the peer has named no lane that this worker reaches");
       const payload = this.#receiver.take(bytes);
       this.bytesReceived += bytes;
       return payload;
     } catch (cause) {
       if (!this.#isClosed) this.#home?.folder.fault();
-      throw new Failure(
-        "link-lost",
-        "What another worker of this computer has put into memory for this one cannot be read.",
-        { cause },
-      );
+      throw lost(cause);
     }
   }
 
@@ -111,4 +108,12 @@ export class Lanes {
     this.#receiver?.close();
     this.#sender?.close();
   }
+}
+
+function lost(cause: unknown): Failure {
+  return new Failure(
+    "link-lost",
+    "What another worker of this computer has put into memory for this one cannot be read.",
+    { cause },
+  );
 }
