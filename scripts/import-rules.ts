@@ -49,7 +49,7 @@ const WORKER_DOORS: Record<string, readonly string[]> = {
   compute: ["compute", "compute-call", "parameter-home", "scorer"],
   control: ["control", "orchestrator-route"],
   corpus: ["corpus-reader"],
-  disk: ["digest", "disk-failure", "header-last"],
+  disk: ["dated-file", "digest", "disk-failure", "header-last"],
   limits: ["throttle"],
   links: ["index"],
   loading: ["blob-cache", "blob-exchange", "chunk-download", "persistently"],

@@ -520,7 +520,7 @@ export class TrainingWorker {
     const { link } = saved;
     const isCheckpoint = isCheckpointStep(spec, step);
     const isDue = period.isDue(step) || !this.#loader.keepsLast || isCheckpoint;
-    const stored = isDue ? await states.disk.save({ spec, stage }, step, memory, link) : null;
+    const stored = isDue ? await states.save({ spec, stage }, step, memory, link) : null;
     const digest = stored?.digest ?? (await states.keep({ spec, stage }, step, memory, link));
     this.#loader.parametersAt({ step, link, digest });
     this.#uploadAt = null;

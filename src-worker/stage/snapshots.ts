@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { access, copyFile, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
@@ -10,7 +10,9 @@ import { runDigest } from "../../src-protocol/run-digest.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { isSoundState, snapshotDigest } from "../../src-protocol/snapshot.ts";
 import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import { ageMs, copyWithDate, exists, unusedName } from "../disk/dated-file.ts";
 import { diskFailure } from "../disk/disk-failure.ts";
+import { isKeptAside, keepAside } from "./asides.ts";
 import {
   copySnapshotFile,
   openSource,
@@ -48,11 +50,8 @@ export interface CheckpointFile {
   remove(): Promise<void>;
 }
 
-/** Newest states of other histories that are kept for each stage. */
-const ASIDE_LIMIT = 2;
-
-/** File systems and clocks differ by less. */
-const CLOCK_STEP_MS = 5_000;
+/** So many steps are done again whenever a pipeline is formed anew: what was granted and not finished by all. */
+const DONE_AGAIN = 2;
 
 interface Slot {
   readonly path: string;
@@ -126,7 +125,7 @@ export class Snapshots {
 
   /**
    * Writes the state after `step` steps, and the stage's `link` there; `memory` must not change until
-   * the promise settles.
+   * the promise settles. A newest state that lies far ahead of it is kept.
    * Rejects with `disk-full`, `disk-read-only` or `disk-failed`.
    */
   async save(
@@ -135,6 +134,7 @@ export class Snapshots {
     memory: SharedArrayBuffer,
     link?: string,
   ): Promise<SavedSnapshot> {
+    if (this.#on === "disk") await this.keepAhead(spec.runId, stage, step);
     const path = this.#placeFor(spec.runId, stage, step);
     const name = nameOf({ spec, stage }, step, link);
     // No fsync: a killed process loses nothing without it, and after a power cut the checksum finds
@@ -187,23 +187,28 @@ export class Snapshots {
     for (const slot of oldestFirst) {
       const { runId, stage, step } = slot.header;
       const own = this.#slot(runId, stage, step);
-      if (own !== null && snapshotDigest(own.header) === snapshotDigest(slot.header)) continue;
-      const path = this.#placeFor(runId, stage, step);
-      const temporary = `${path}.writing`;
+      const isHere = own !== null && snapshotDigest(own.header) === snapshotDigest(slot.header);
+      // What was put here later is the state that counts.
+      if (isHere || (own !== null && own.writtenAt > slot.writtenAt)) continue;
+      const path = this.#placeFor(runId, stage, step, slot.writtenAt);
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await copyFile(slot.path, temporary);
-        const { atime, mtime } = await stat(slot.path);
-        await utimes(temporary, atime, mtime);
-        if (!this.#slots.has(path) && !this.#unfinished.has(path)) await this.#setAsideUnknown(path);
-        await rename(temporary, path);
+        await copyWithDate(slot.path, path, async () => {
+          if (!this.#slots.has(path) && !this.#unfinished.has(path)) await this.#setAsideUnknown(path);
+        });
       } catch (error) {
-        await rm(temporary, { force: true }).catch(() => undefined);
         throw diskFailure(error, path);
       }
       this.#unfinished.delete(path);
       this.#slots.set(path, { ...slot, path });
     }
+  }
+
+  /** The state of `step` lies elsewhere from now on: another one of this step is out of date. */
+  async drop({ spec, stage }: StageOfRun, step: number): Promise<void> {
+    const slot = this.#slot(spec.runId, stage, step);
+    if (slot === null) return;
+    this.#slots.delete(slot.path);
+    await rm(slot.path, { force: true }).catch(() => undefined);
   }
 
   /** Removes everything; what is in use elsewhere is not asked for. */
@@ -229,18 +234,25 @@ export class Snapshots {
    */
   async keepNewest({ spec, stage }: StageOfRun): Promise<void> {
     const [newest] = this.#slotsOf(spec.runId, stage);
-    if (newest === undefined) return;
-    const folder = dirname(newest.path);
+    if (newest !== undefined) await this.#keepAside(newest, this);
+  }
+
+  /**
+   * Before a state of `step` is written: the newest of `from` is kept here as another history's if it lies beyond
+   * what is done again in any case. Those that were written before one that is kept are its past.
+   */
+  async keepAhead(runId: string, stage: number, step: number, from: Snapshots = this): Promise<void> {
+    const newest = from.#slotsOf(runId, stage).find(({ path }) => path !== from.#uploading);
+    if (newest === undefined || newest.header.step <= step + DONE_AGAIN) return;
+    const folder = this.#folderOf(runId, stage);
+    if (!(await isKeptAside(folder, newest.path))) await this.#keepAside(newest, from);
+  }
+
+  async #keepAside({ path, header: { runId, stage, step } }: Slot, from: Snapshots): Promise<void> {
+    const folder = this.#folderOf(runId, stage);
     try {
-      const aside = (await readdir(folder)).filter((name) => name.startsWith("aside-"));
-      const times = await Promise.all(
-        aside.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })),
-      );
-      const old = times.sort((a, b) => b.at - a.at).slice(ASIDE_LIMIT - 1);
-      this.#slots.delete(newest.path);
-      const { step } = newest.header;
-      await rename(newest.path, await unusedName(join(folder, `aside-${step}.snapshot`)));
-      for (const { name } of old) await rm(join(folder, name), { force: true });
+      await keepAside(folder, path, step);
+      from.#slots.delete(path);
     } catch (error) {
       throw diskFailure(error, folder);
     }
@@ -327,9 +339,10 @@ export class Snapshots {
 
   /**
    * Where the state of `step` is written: over the same step of another history, where nothing is, or over
-   * the one that others have least likely in common with this node. What lies ahead did not happen.
+   * the one that others have least likely in common with this node. What lies ahead and was `writtenAt` an
+   * earlier time did not happen.
    */
-  #placeFor(runId: string, stage: number, step: number): string {
+  #placeFor(runId: string, stage: number, step: number, writtenAt = Infinity): string {
     const all = this.#slotsOf(runId, stage);
     const known = all.filter(({ path }) => path !== this.#uploading);
     const same = all.find(({ header }) => header.step === step);
@@ -341,7 +354,7 @@ export class Snapshots {
     );
     const free = places.find((path) => !this.#slots.has(path) && path !== this.#uploading);
     if (free !== undefined) return free;
-    const isAhead = ({ header }: Slot): boolean => header.step > step;
+    const isAhead = (slot: Slot): boolean => slot.header.step > step && slot.writtenAt < writtenAt;
     const newest = new Set(all.filter((slot) => !isAhead(slot)).slice(0, NEWEST));
     const before = known.filter((slot) => !isAhead(slot) && !newest.has(slot));
     const [first] = [
@@ -478,27 +491,4 @@ function nameOf({ spec, stage }: StageOfRun, step: number, link: string | undefi
     step,
     ...(link === undefined ? {} : { link }),
   };
-}
-
-async function unusedName(wanted: string): Promise<string> {
-  for (let i = 1; ; i++) {
-    const name = i === 1 ? wanted : `${wanted}-${i}`;
-    if (!(await exists(name))) return name;
-  }
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/**
- * How long ago a file was written by its date. The clock may have been set back since: then nobody
- * knows, and any time may have passed.
- */
-function ageMs(mtimeMs: number): number {
-  const age = Date.now() - mtimeMs;
-  return age < -CLOCK_STEP_MS ? Infinity : Math.max(0, age);
 }

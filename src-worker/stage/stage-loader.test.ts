@@ -162,6 +162,33 @@ it("the state before is in memory too: nothing has to be on the disk to go one s
   expect((await load({ resumeStep: 2, resumeDigest: "2".repeat(64) }))[0]).toBe(2);
 });
 
+describe("a worker that has more than what the network goes on from", () => {
+  const save = (step: number, value = step) => states.save(stage, step, memoryOf(value), "ab".repeat(32));
+
+  it("keeps its newest state when it takes an older one over from other replicas, also after a kill", async () => {
+    await save(99);
+    const { digest } = await save(100);
+    await load({ joins: true });
+    // Killed before it had the others' state: nothing was given up, and the network may yet go on from there.
+    await begin(null);
+    expect((await load({ resumeStep: 100, resumeDigest: digest }))[0]).toBe(100);
+    await load({ joins: true });
+    loader.overwriting();
+    loader.parametersAt({ step: 50, link: null, digest: null });
+    for (const step of [51, 52, 53, 54]) await save(step);
+    expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(["aside-100"]);
+  });
+
+  it("keeps its newest state when it goes back to an older one of its own", async () => {
+    const { digest } = await save(64);
+    for (const step of [96, 99, 100]) await save(step);
+    await begin(null);
+    expect((await load({ resumeStep: 64, resumeDigest: digest }))[0]).toBe(64);
+    for (const step of [65, 66, 67]) await save(step);
+    expect(asides().map((name) => /aside-\d+/.exec(name)?.[0])).toEqual(["aside-100"]);
+  });
+});
+
 it("what is in memory alone is put on the disk before it is given up", async () => {
   const memory = await load({});
   for (const step of [1, 2]) {

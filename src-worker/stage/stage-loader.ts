@@ -141,7 +141,7 @@ export class StageLoader {
     const { states } = this.#ports;
     for (const { of, at, memory } of this.#inMemory())
       if (at.step > 0 && at.digest !== null && !states.has(of, at.step, at.digest))
-        await states.disk.save(of, at.step, memory, at.link ?? undefined);
+        await states.save(of, at.step, memory, at.link ?? undefined);
   }
 
   /** The newest first. */

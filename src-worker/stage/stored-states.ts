@@ -2,7 +2,7 @@ import { statfs } from "node:fs/promises";
 import type { Restorable } from "../../src-protocol/control.ts";
 import type { Failure } from "../../src-protocol/failure.ts";
 import { RESTORABLE_LIMIT, Snapshots } from "./snapshots.ts";
-import type { StageOfRun } from "./snapshots.ts";
+import type { SavedSnapshot, StageOfRun } from "./snapshots.ts";
 
 /**
  * Two steps are granted beyond the last that all are known to have finished, and are made also while the network's
@@ -129,8 +129,22 @@ export class StoredStates {
     return newest ?? null;
   }
 
+  /** Writes a state to the disk, as `Snapshots.save` does. */
+  async save(
+    stage: StageOfRun,
+    step: number,
+    memory: SharedArrayBuffer,
+    link?: string,
+  ): Promise<SavedSnapshot> {
+    await this.#keepAhead(stage, step);
+    const saved = await this.disk.save(stage, step, memory, link);
+    await this.#memory?.drop(stage, step);
+    return saved;
+  }
+
   /** `snapshotDigest` of the state after `step` steps, which it keeps in memory where it does that. */
   async keep(stage: StageOfRun, step: number, memory: SharedArrayBuffer, link: string): Promise<string> {
+    await this.#keepAhead(stage, step);
     await this.#askAgain(memory.byteLength);
     if (!this.#keeps || this.#memory === null)
       return await this.disk.digestInMemory(stage, step, memory, link);
@@ -143,6 +157,11 @@ export class StoredStates {
       await this.release().catch(() => this.#memory?.clear());
       return (await this.disk.save(stage, step, memory, link)).digest;
     }
+  }
+
+  /** What lies in memory, far ahead of this step, is kept on the disk before it is written over. */
+  async #keepAhead({ spec, stage }: StageOfRun, step: number): Promise<void> {
+    if (this.#memory !== null) await this.disk.keepAhead(spec.runId, stage, step, this.#memory);
   }
 
   async #askAgain(bytes: number): Promise<void> {
