@@ -12,6 +12,7 @@ import { memoryLinks } from "../links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import { StepMemo } from "./step-memo.ts";
 import { noSamples } from "../stage/stage-samples.ts";
+import type { Samples } from "../stage/stage-samples.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
 const [own, before, after] = [1, 2, 3].map((seed) => createSessionSigner(new Uint8Array(32).fill(seed)));
@@ -53,17 +54,19 @@ async function compute(name: string): Promise<{ answer: { output: Float32Array }
   return { answer: { output: new Float32Array(name === "tie" ? TIED : 2) }, ms: 1 };
 }
 
-beforeEach(() => runPipeline({}));
+beforeEach(() => void runPipeline({}));
 
 function runPipeline({
   microBatches = 1,
   call = compute,
   memo = new StepMemo(),
+  samples = noSamples,
 }: {
   microBatches?: number;
   call?: typeof compute;
   memo?: StepMemo;
-}): void {
+  samples?: Samples;
+}): PipelineRunner {
   if (own === undefined || before === undefined || after === undefined) throw new Error("no signers");
   reports = [];
   calls = [];
@@ -72,7 +75,7 @@ function runPipeline({
   const next = memoryLinks({ a: after.publicKey, b: own.publicKey });
   peers = { previous: previous.a, next: next.a };
   for (const peer of [previous.a, next.a]) peer.onMessage(() => undefined);
-  void new PipelineRunner({
+  return new PipelineRunner({
     spec: tinyRun({ microBatches }),
     stage,
     generation: 4,
@@ -88,7 +91,7 @@ function runPipeline({
     },
     links: { previous: previous.b, next: next.b },
     compute: { call: call as unknown as Compute["call"] },
-    samples: noSamples,
+    samples,
     memo,
     hasInputs: true,
     files: () => null,
@@ -258,4 +261,23 @@ it("what is remembered while the job before it is still computed is sent after w
       [2, 5],
     ]);
   expect([calls, troubles()]).toEqual([["forward", "forward"], []]);
+});
+
+it.each([
+  ["a halt while tokens are awaited forgets nothing of the step", true, 1],
+  ["tokens that do not come are trouble, after which nothing is remembered", false, 0],
+])("%s", async (_what, isHalted, remembered) => {
+  const memo = new StepMemo();
+  const tokens = Promise.withResolvers<never>();
+  const runner = runPipeline({
+    microBatches: 3,
+    memo,
+    samples: async ({ microBatch }) => (microBatch === 0 ? {} : await tokens.promise),
+  });
+  for (const microBatch of [0, 1]) await send("previous", { microBatch });
+  if (isHalted) runner.stop();
+  tokens.reject(new Error("nobody waits for them any more"));
+  await runner.quiet();
+  expect(memo.sentCount).toBe(remembered);
+  expect(troubles()).toEqual(isHalted ? [] : ["internal"]);
 });

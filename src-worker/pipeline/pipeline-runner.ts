@@ -237,7 +237,8 @@ export class PipelineRunner {
       this.#feed({ type: "computed", output, loss: "loss" in answer ? answer.loss : null, ms });
       await noted;
     } catch (error) {
-      this.#jobs.forget();
+      // A job of a runner that was stopped ends without its tokens: that is no trouble.
+      if (!this.#stopped) this.#jobs.forget();
       throw error;
     }
   }
