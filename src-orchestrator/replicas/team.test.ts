@@ -119,6 +119,24 @@ describe("a run whose stages may have two replicas", () => {
     });
   });
 
+  it("is formed more and more slowly when all replicas of a slice fail in each of them", async () => {
+    const homes = new Homes();
+    for (let i = 0; i < 4; i++) homes.join();
+    await trained(homes, 3);
+    const pauses: number[] = [];
+    for (let i = 0; i < 16; i++) {
+      const { generation, team } = homes.state;
+      for (const [sessionKey, { stage }] of team?.run?.members ?? []) {
+        const message = { type: "trouble", generation, code: "gradient-not-finite", message: "" };
+        if (stage === 1) homes.dispatch({ type: "message", sessionKey, message });
+      }
+      if (homes.state.phase !== "waiting") continue;
+      pauses.push((nextWake(homes.state) ?? 0) - homes.now);
+      homes.tick(pauses.at(-1) ?? 0);
+    }
+    expect(pauses.map((ms) => Math.round(ms / 1000))).toEqual([10, 20, 40, 80]);
+  });
+
   it("moves a node from a rich stage to one that has lost its own, and nobody does anything twice", async () => {
     const homes = new Homes(4);
     const keys = Array.from({ length: 12 }, () => homes.join());

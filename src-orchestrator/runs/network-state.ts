@@ -80,6 +80,8 @@ export interface NetworkState {
   readonly lastTrouble: { readonly text: string; readonly times: number } | null;
   /** No pipeline is formed before this time. */
   readonly formAfter: number;
+  /** The same by the wall clock, for people, where the pause is a long one; null: it is not. */
+  readonly nextTry: number | null;
   /** Until then a pipeline is formed only if it keeps (nearly) all of `knownStep`. */
   readonly settleUntil: number;
   /** And until then it is formed with strangers only if it keeps that. */
@@ -372,6 +374,7 @@ export function startNetwork(
     fruitless: 0,
     lastTrouble: null,
     formAfter: now,
+    nextTry: null,
     settleUntil: now + SETTLE_MS,
     strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
     knownStep: step,

@@ -372,21 +372,95 @@ describe("trouble", () => {
     expect(resumed(fleet)).toBe(4);
   });
 
+  /** So many tries end alike; the pauses after them. */
+  function pausesOf(fleet: Fleet, tries: number): number[] {
+    return Array.from({ length: tries }, () => {
+      const key = fleet.state.stages[0]?.holder ?? testKey(0);
+      const { generation } = fleet.state;
+      fleet.say(key, { type: "trouble", generation, code: "link-closed", message: "" });
+      const pause = (nextWake(fleet.state) ?? 0) - fleet.now;
+      fleet.tick(pause);
+      return pause;
+    });
+  }
+  const longPauses = [10, 20, 40, 80, 160, 300, 300].map((seconds) => seconds * 1000);
+
   test("repeated trouble is answered more and more slowly", () => {
     const fleet = training();
-    const delays: number[] = [];
-    for (let i = 0; i < 8; i++) {
-      const key = session(fleet, 0) ?? testKey(0);
-      fleet.say(key, {
-        type: "trouble",
-        generation: fleet.state.generation,
-        code: "link-closed",
-        message: "",
-      });
-      delays.push((nextWake(fleet.state) ?? 0) - fleet.now);
-      fleet.tick(delays.at(-1) ?? 0);
-    }
-    expect(delays).toEqual([200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    expect(pausesOf(fleet, 13)).toEqual([200, 400, 800, 1600, 3200, 5000, ...longPauses]);
+    fleet.hearAll();
+    run(fleet, 1);
+    expect(pausesOf(fleet, 2), "a finished step ends it").toEqual([200, 400]);
+  });
+
+  test("while a spare computer may do better, it is tried without long pauses", () => {
+    expect(pausesOf(training(4), 14).slice(5)).toEqual([...Array<number>(7).fill(5000), 10_000, 20_000]);
+  });
+
+  test("who looks is told how often it was tried, what the trouble is, and when the next try is", () => {
+    const fleet = training();
+    fleet.clockAhead = Date.UTC(2026, 10, 30, 15) - fleet.now;
+    pausesOf(fleet, 7);
+    const at = new Date(fleet.moment().date + 20_000).toISOString().slice(11, 19);
+    const { generation } = fleet.state;
+    fleet.say(session(fleet, 0) ?? testKey(0), {
+      type: "trouble",
+      generation,
+      code: "link-closed",
+      message: "",
+    });
+    const detail = () => runView(fleet.state, [], 0).detail;
+    expect(at).toMatch(/^15:00:/);
+    expect(detail()).toBe(
+      `8 tries in a row have finished no step: the next one is at ${at} UTC, or when a computer comes or goes. Slice 1 had trouble: link-closed. (8 times in a row)`,
+    );
+    fleet.tick(20_000);
+    expect(detail()).toMatch(/^0 of 3 slices are loaded\. Slice 1 had trouble/);
+  });
+
+  test.each([
+    ["another computer", (fleet: Fleet) => fleet.join(3)],
+    [
+      "a computer that comes again",
+      (fleet: Fleet) => {
+        fleet.leave(1);
+        fleet.join(1);
+      },
+    ],
+    [
+      "another address",
+      (fleet: Fleet) => {
+        const sessionKey = session(fleet, 1) ?? testKey(0);
+        const linkAddress = { host: "127.0.0.2", port: 9 };
+        fleet.dispatch({ type: "moved", ...fleet.moment(), sessionKey, linkAddress, otherAddresses: [] });
+        fleet.tick((nextWake(fleet.state) ?? Infinity) - fleet.now);
+      },
+    ],
+  ])("%s ends a long pause at once", (_, change) => {
+    const fleet = training();
+    fleet.computers.push(new Fleet(fleet.run, 4).computer(3));
+    pausesOf(fleet, 12);
+    const { generation } = fleet.state;
+    const key = session(fleet, 0) ?? testKey(0);
+    fleet.say(key, { type: "trouble", generation, code: "link-closed", message: "" });
+    expect((nextWake(fleet.state) ?? 0) - fleet.now).toBe(300_000);
+    const { now } = fleet;
+    change(fleet);
+    expect(fleet.state).toMatchObject({ phase: "forming", generation: generation + 1 });
+    expect(fleet.now).toBe(now);
+    expect(pausesOf(fleet, 1)).toEqual([800]);
+  });
+
+  test("the same address over another connection does not end it", () => {
+    const fleet = training();
+    pausesOf(fleet, 12);
+    const { generation } = fleet.state;
+    const key = session(fleet, 1) ?? testKey(0);
+    fleet.say(key, { type: "trouble", generation, code: "link-closed", message: "" });
+    const { linkAddress, otherAddresses } = fleet.state.nodes.get(key) ?? {};
+    if (linkAddress === undefined || otherAddresses === undefined) throw new Error("computer 1 is not there");
+    fleet.dispatch({ type: "moved", ...fleet.moment(), sessionKey: key, linkAddress, otherAddresses });
+    expect((nextWake(fleet.state) ?? 0) - fleet.now).toBe(300_000);
   });
 
   test("what is no number is one trouble, whichever stage meets it first", () => {

@@ -43,6 +43,12 @@ import {
 const TROUBLE_DELAY_MS = 200;
 const TROUBLE_DELAY_LIMIT_MS = 5_000;
 /**
+ * So many tries in a row, and as many for each spare computer that may do better, are made with such pauses. What
+ * has come to nothing then is tried with pauses that double: as long as it has lasted, about.
+ */
+const PATIENT_TRIES = 6;
+const LONGEST_PAUSE_MS = 300_000;
+/**
  * When an orchestrator starts again, all who worked for it come back at about the same time. What the first few
  * began as a pipeline without replicas would be begun anew a moment later.
  */
@@ -72,13 +78,13 @@ export function apply(
 function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
   switch (event.type) {
     case "joined":
-      return welcome(joined(event, state), event.sessionKey, event, effects);
+      return welcome(joined(event, anew(state, event)), event.sessionKey, event, effects);
     case "moved":
       return alive(moved(event, state), event.sessionKey, event, effects);
     case "alive":
       return alive(state, event.sessionKey, event, effects);
     case "left":
-      return left(event, state, effects);
+      return left(event, anew(state, event), effects);
     case "bound":
       return bound(event, state);
     case "message":
@@ -198,6 +204,22 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
 }
 
 /**
+ * Other computers, or others' addresses: what has failed so often may not fail again, and is tried at once. SECURITY:
+ * that one of them may be to blame is not forgotten, for keys cost nothing.
+ */
+function anew(state: NetworkState, { now }: Moment): NetworkState {
+  if (state.phase !== "waiting" || state.nextTry === null || now >= state.formAfter) return state;
+  return { ...state, fruitless: Math.min(state.fruitless, SUSPECT_AFTER), formAfter: now, nextTry: null };
+}
+
+/** How long a pipeline that came to nothing again is not formed; 0: nobody is told to wait for longer than usual. */
+function longPauseMs({ fruitless, nodes, stages }: NetworkState): number {
+  const tries = PATIENT_TRIES * (1 + Math.max(0, nodes.size - stages.length));
+  if (fruitless <= tries) return 0;
+  return Math.min(LONGEST_PAUSE_MS, TROUBLE_DELAY_LIMIT_MS * 2 ** Math.min(10, fruitless - tries));
+}
+
+/**
  * Somebody whose work was found good is there again: it does not wait for strangers that hold stages
  * and have not finished a step.
  */
@@ -259,7 +281,10 @@ function moved(event: NetworkEvent & { type: "moved" }, state: NetworkState): Ne
   const { sessionKey, linkAddress, otherAddresses } = event;
   const node = state.nodes.get(sessionKey);
   if (node === undefined) return state;
-  return { ...state, nodes: new Map(state.nodes).set(sessionKey, { ...node, linkAddress, otherAddresses }) };
+  const isElsewhere =
+    JSON.stringify([linkAddress, otherAddresses]) !== JSON.stringify([node.linkAddress, node.otherAddresses]);
+  const nodes = new Map(state.nodes).set(sessionKey, { ...node, linkAddress, otherAddresses });
+  return { ...(isElsewhere ? anew(state, event) : state), nodes };
 }
 
 /** The next placement goes by it; who has a stage keeps it. */
@@ -329,7 +354,9 @@ function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: E
       : follow(balanced, at, effects);
   }
   const text = `Slice ${ended.stage + 1} has no computer left: ${ended.code}.`;
-  return interrupt({ ...next, lastTrouble: { text, times: 1 } }, at, 0, true, text, effects);
+  const lastTrouble = { text, times: 1 };
+  const counted = { ...next, fruitless: next.fruitless + 1, lastTrouble };
+  return later(counted, at, 0, text, effects);
 }
 
 /** @see heard */
@@ -509,7 +536,20 @@ function trouble(
   const isAgain = before?.text === text || (isOfNumbers(code) && OF_NUMBERS.test(before?.text ?? ""));
   const times = before !== null && isAgain ? before.times + 1 : 1;
   const counted = { ...next, fruitless: state.fruitless + 1, lastTrouble: { text, times } };
-  return interrupt(counted, at, delayMs, true, text, effects);
+  return later(counted, at, delayMs, text, effects);
+}
+
+/** A pipeline has come to nothing: the next one is formed after a pause, `delayMs` as long as that may still help. */
+function later(
+  state: NetworkState,
+  at: Moment,
+  delayMs: number,
+  reason: string,
+  effects: Effect[],
+): NetworkState {
+  const long = longPauseMs(state);
+  const nextTry = long === 0 ? null : at.date + long;
+  return interrupt({ ...state, nextTry }, at, Math.max(delayMs, long), true, reason, effects);
 }
 
 const OF_NUMBERS = new RegExp(`had trouble: (${GRADIENT_NOT_FINITE}|${TENSOR_NOT_FINITE})\\.`);

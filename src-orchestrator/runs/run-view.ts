@@ -94,7 +94,7 @@ function phaseDetail(state: NetworkState): string {
       if (missing > 1) return `Waiting for ${missing} more computers: ${seeking(state)}`;
       if (state.wouldLose > 0)
         return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
-      return tooLarge(state) ?? "The computers are about to form a pipeline.";
+      return tooLarge(state) ?? nextTry(state) ?? "The computers are about to form a pipeline.";
     }
     case "forming": {
       const ready = stages.filter((stage) => stage.ready).length;
@@ -113,6 +113,13 @@ function phaseDetail(state: NetworkState): string {
     case "finished":
       return `All ${run.steps ?? step} steps are done.`;
   }
+}
+
+/** When it is tried again what has come to nothing so often; null: soon. */
+function nextTry({ fruitless, formAfter, nextTry: date }: NetworkState): string | null {
+  if (date === null || formAfter === 0) return null;
+  const time = new Date(date).toISOString().slice(11, 19);
+  return `${fruitless} tries in a row have finished no step: the next one is at ${time} UTC, or when a computer comes or goes.`;
 }
 
 /** Why there are nodes enough, and still no pipeline: they lack the memory. Null: they do not. */
