@@ -268,6 +268,7 @@ export class FramedLink implements Link {
     this.#bytesReceived += bytes.byteLength;
     this.#pulse.heard();
     for (const event of this.#decoder.push(bytes)) {
+      if (this.#closedFor !== null) return;
       const knocked = this.#knocked;
       this.#knocked = null;
       // A goodbye as the first word: the peer has chosen another path.

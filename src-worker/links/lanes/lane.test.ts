@@ -275,6 +275,14 @@ describe("the lanes of a link", () => {
     expect(uses).toEqual([true, true, false]);
   });
 
+  test("are not opened after the link's end", () => {
+    const { a, b } = both();
+    const said = a.news();
+    b.close();
+    expect(said?.type).toBe("lane");
+    expect([said && b.hear(said), b.isPeerOwn]).toEqual([null, false]);
+  });
+
   test("stay in use for others whatever a peer says that has none", () => {
     const { common } = both();
     for (let times = 0; times < 10; times++) {

@@ -83,7 +83,8 @@ export class Lanes {
       if (message.lane === this.#sender?.name.lane) this.#sender.seen();
       return null;
     }
-    if (this.#home === null || this.#home.folder.isBroken || this.#receiver !== null) return null;
+    if (this.#isClosed || this.#home === null || this.#home.folder.isBroken || this.#receiver !== null)
+      return null;
     this.#receiver = LaneReceiver.open(this.#home.folder.path, message, this.#peer);
     return this.#receiver === null ? null : { type: "laneSeen", lane: message.lane };
   }

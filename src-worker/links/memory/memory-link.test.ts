@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { encodeGoodbye, encodeMessage } from "../../../src-protocol/frame.ts";
 import { FramedLink } from "../framed-link.ts";
 import { ManualClock, settled } from "../link-clock.ts";
 import {
@@ -10,6 +14,8 @@ import {
   signerB,
   tensor,
 } from "../link-conformance.ts";
+import { LaneSender } from "../lanes/lane.ts";
+import { LaneFolder } from "../lanes/lanes.ts";
 import { LINK_TIMING } from "../link.ts";
 import { memoryLinks, memoryPipes } from "./memory-link.ts";
 
@@ -48,6 +54,21 @@ describe("a link in memory", () => {
       await settled();
       expect(Buffer.concat(heard).toString("latin1")).toContain(code);
     }
+  });
+
+  test("what comes after the goodbye in the same bytes is not looked at", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tah-lanes-"));
+    const lane = new LaneSender(folder, keys.b);
+    const clock = new ManualClock();
+    const pipes = memoryPipes({ clock });
+    const home = { folder: new LaneFolder(folder), ownKey: keys.a };
+    const link = new FramedLink(keys.b, pipes.a, clock, LINK_TIMING, home);
+    const after = encodeMessage({ type: "lane", ...lane.name }, new Uint8Array(0)).flat();
+    pipes.b.write([...encodeGoodbye("over"), ...after], () => {});
+    expect(await closed(link)).toBe("over");
+    expect([link.stats.messagesReceived, link.isOwn]).toEqual([0, false]);
+    lane.close();
+    rmSync(folder, { recursive: true });
   });
 
   test("a peer that asks for signs of life without end cannot make answers pile up", async () => {
