@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ss58Address } from "../src-protocol/keys.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
-import { ownerLines } from "./network-text.ts";
+import { ownerLines, putAsideLine } from "./network-text.ts";
 
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
 const computer = (stage: number | null, receipts: number) => ({
@@ -22,4 +22,14 @@ test("several computers of one owner stand together, each with its own receipts"
     expect.stringMatching(/spare, .* of memory, 0 receipts$/),
   ]);
   expect(ownerLines({ hotkey, nodes: [computer(1, 3)] })[0]).toBe(`  ${hotkey}`);
+});
+
+test("a computer that was put aside is named with its owner, where it was, and why", () => {
+  const { sessionKey } = computer(1, 0);
+  const one = { hotkey, sessionKey, stage: 1, step: 41, code: "sent-to-two", at: 0, times: 1 };
+  const line = putAsideLine(one);
+  expect(line).toBe(
+    `  ${hotkey}  ${sessionKey.slice(0, 8)}  slice 2, step 42: sent-to-two, 1970-01-01 00:00 UTC`,
+  );
+  expect(putAsideLine({ ...one, times: 3 })).toContain("sent-to-two, 3 times,");
 });

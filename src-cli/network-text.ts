@@ -79,7 +79,7 @@ function waitingText({ due }: PayoutsAnswer, pay: string): string {
 }
 
 export function networkStatusText(status: OperatorStatus): string {
-  const { name, open, addresses, run, dealt, owners, links } = status;
+  const { name, open, addresses, run, dealt, owners, links, putAside = [] } = status;
   const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(4)}`;
   const speed =
     run.tokensPerSecond === null ? "" : `, ${number(Math.round(run.tokensPerSecond))} tokens a second`;
@@ -93,6 +93,7 @@ export function networkStatusText(status: OperatorStatus): string {
     `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,
   ];
   lines.push(...owners.flatMap(ownerLines));
+  if (putAside.length > 0) lines.push("Put aside, the last first:", ...putAside.map(putAsideLine));
   return lines.join("\n");
 }
 
@@ -119,6 +120,13 @@ export function ownerLines({ hotkey, nodes }: OperatorStatus["owners"][number]):
     return `    ${node.sessionKey.slice(0, 8)}  ${what}, ${size(node.memoryBytes)} of memory, ${plural(node.receipts, "receipt")}${reach}`;
   });
   return [`  ${hotkey}${several}`, ...computers];
+}
+
+/** Whose computer it was, where, and why. */
+export function putAsideLine(one: NonNullable<OperatorStatus["putAside"]>[number]): string {
+  const { hotkey, sessionKey, stage, step, code, at, times } = one;
+  const often = times === 1 ? "" : `, ${number(times)} times`;
+  return `  ${hotkey}  ${sessionKey.slice(0, 8)}  slice ${stage + 1}, step ${number(step + 1)}: ${code}${often}, ${dateTime(at)}`;
 }
 
 function dateTime(ms: number): string {

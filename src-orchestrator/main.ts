@@ -78,6 +78,7 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
         tell({ type: "reading", bytes });
       },
       onNotice: ({ code, message: text }) => tell({ type: "notice", code, message: text }),
+      onLine: (line) => process.stderr.write(`${line}\n`),
       onBroken: fail,
     });
     if (isEnding()) await orchestrator.close();

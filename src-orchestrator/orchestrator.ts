@@ -33,6 +33,7 @@ import { CONTROL_TIMES } from "./control/control-socket.ts";
 import type { ControlSocket, ControlTimes } from "./control/control-socket.ts";
 import { DOOR_LIMITS, Door, LOOPBACK_DOOR_LIMITS } from "../src-protocol/door.ts";
 import { startRelay } from "./relay/index.ts";
+import { putAsideLine } from "./replicas/put-aside.ts";
 import type { RelayProcess } from "./relay/index.ts";
 import { RunHost } from "./runs/run-host.ts";
 import { RunRecord } from "./runs/run-record.ts";
@@ -76,6 +77,8 @@ export interface OrchestratorOptions extends RunFiles {
   readonly onReading?: (bytes: number) => void;
   /** Something about the ledger that its owner should read: it goes on all the same. */
   readonly onNotice?: (notice: Failure) => void;
+  /** For its log. */
+  readonly onLine?: (line: string) => void;
   /** The disk gave up: nothing more can be stored. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -155,6 +158,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       chunksSha256: (sha256) => blobs.listedAs(sha256),
       onLink: (step, stage, link) => record.add(step, stage, link),
       ownerOf: (hotkey) => ownerOf(store, hotkey),
+      onPutAside: (news) => options.onLine?.(putAsideLine(news)),
       replicas: { network, most: options.replicas ?? USUAL_REPLICAS },
     });
     const ledger = new Ledger(store, {

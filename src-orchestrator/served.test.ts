@@ -23,11 +23,11 @@ import { OperatorClient } from "../src-cli/operator-client.ts";
 import { reachNetwork } from "../src-daemon/networks/network-card.ts";
 import { Control } from "../src-worker/control/control.ts";
 import { OrchestratorRoute } from "../src-worker/control/orchestrator-route.ts";
-import { until } from "./test-support/fake-node.test-support.ts";
+import { FakeNet, until } from "./test-support/fake-node.test-support.ts";
 import { temporaryFolder } from "./test-support/folder.test-support.ts";
 import { delegate, hotkey } from "./test-support/keys.test-support.ts";
 import { openOrchestrator } from "./orchestrator.test-support.ts";
-import type { Orchestrator } from "./orchestrator.ts";
+import type { Orchestrator, OrchestratorOptions } from "./orchestrator.ts";
 import { KEY_FILE } from "./control/tls-identity.ts";
 
 const SERVED: ServedNetwork = {
@@ -54,13 +54,16 @@ afterEach(async () => {
   await Promise.all(controls.splice(0).map((control) => control.close("the test is over", 0)));
 });
 
-async function serve(change: Partial<ServedNetwork> = {}): Promise<void> {
+async function serve(
+  change: Partial<ServedNetwork> = {},
+  options: Partial<OrchestratorOptions> = {},
+): Promise<void> {
   const folder = join(home, "network");
   const { mkdirSync } = process.getBuiltinModule("node:fs");
   mkdirSync(folder, { recursive: true });
   const times = { helloTimeoutMs: 5_000, heartbeatMs: 500, deadAfterMs: 10_000 };
   const served = { ...SERVED, ...change };
-  ({ orchestrator } = await openOrchestrator({}, { folder, served, times, now: () => clock }));
+  ({ orchestrator } = await openOrchestrator({}, { folder, served, times, now: () => clock, ...options }));
   operator = OperatorClient.of(home);
 }
 
@@ -205,6 +208,39 @@ describe("a served network", () => {
     const keys = status.owners[0]?.nodes.map(({ sessionKey }) => sessionKey) ?? [];
     expect(keys.toSorted()).toEqual(nodes.map(({ signer }) => signer.publicKey).toSorted());
     expect(status.owners[0]?.nodes.every(({ receipts }) => receipts === 0)).toBe(true);
+  });
+
+  test("names to its operator who was put aside and why, and writes it into the log", async () => {
+    await orchestrator.close();
+    const lines: string[] = [];
+    await serve({ open: true }, { replicas: 2, onLine: (line) => lines.push(line) });
+    expect((await operator.status()).putAside).toBeUndefined();
+    const net = new FakeNet();
+    for (const number of [1, 2, 3, 4]) net.node(orchestrator.url, number);
+    await until("they train together", () => orchestrator.host.pipeline().generation > 0 && isShared());
+    const liar = net.nodes.find(({ assignment }) => assignment?.stage === 1);
+    const generation = liar?.assignment?.generation ?? 0;
+    liar?.send({ type: "counted", generation, step: 1, microBatch: 0, loss: null });
+    await until("it is put aside", () => lines.length > 0);
+    const { putAside } = await operator.status();
+    expect(putAside).toEqual([
+      {
+        hotkey: liar?.hotkey.address,
+        sessionKey: liar?.signer.publicKey,
+        stage: 1,
+        step: 0,
+        code: "other-step",
+        at: clock,
+        times: 1,
+      },
+    ]);
+    expect(lines[0]).toMatch(/^put aside: 5\w+ \(computer [0-9a-f]{8}\), slice 2, step 1: other-step$/);
+    net.close();
+
+    function isShared(): boolean {
+      const view = orchestrator.host.view();
+      return view.phase === "training" && view.redone !== undefined;
+    }
   });
 
   test("keeps who came in when the invitation is revoked, and throws them out when that is wanted", async () => {

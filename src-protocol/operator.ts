@@ -67,6 +67,23 @@ const node = z.strictObject({
   reach: z.string(),
 });
 
+/** So many are told of, the newest first. */
+export const MOST_PUT_ASIDE = 20;
+
+/** A computer that shares a slice was put aside: nothing of it counted in the step. */
+export const putAside = z.strictObject({
+  hotkey: ss58Address,
+  sessionKey,
+  stage: z.int().nonnegative(),
+  step: z.int().nonnegative(),
+  /** Why, as its owner is told. */
+  code: z.string().max(64),
+  /** The last time, and how often in all for this reason. */
+  at: milliseconds,
+  times: z.int().positive(),
+});
+export type PutAside = z.infer<typeof putAside>;
+
 /** `GET /status`. One owner may have several computers, each with its own receipts. */
 export const operatorStatus = z.strictObject({
   network: z.string(),
@@ -83,6 +100,8 @@ export const operatorStatus = z.strictObject({
   owners: z.array(z.strictObject({ hotkey: ss58Address, nodes: z.array(node) })),
   /** Links in use by kind, each counted once. */
   links: z.record(z.enum(LINK_KINDS), z.int().nonnegative()),
+  /** Since the orchestrator started; left out: nobody. */
+  putAside: z.array(putAside).max(MOST_PUT_ASIDE).optional(),
 });
 export type OperatorStatus = z.infer<typeof operatorStatus>;
 

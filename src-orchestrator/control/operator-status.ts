@@ -4,7 +4,7 @@ import type { RunHost } from "../runs/run-host.ts";
 import { numberOf } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";
 
-type Named = Omit<OperatorStatus, "run" | "dealt" | "codecs" | "owners" | "links">;
+type Named = Omit<OperatorStatus, "run" | "dealt" | "codecs" | "owners" | "links" | "putAside">;
 
 /** Who takes part, how they reach each other, and how far the run is. */
 export function operatorStatus(named: Named, host: RunHost, store: Store): OperatorStatus {
@@ -28,6 +28,7 @@ export function operatorStatus(named: Named, host: RunHost, store: Store): Opera
   }
   const none = { "this computer": 0, direct: 0, punched: 0, relayed: 0 };
   const { batch, microBatches, codecs } = host.run;
+  const putAside = host.putAside();
   return {
     ...named,
     run: host.view(),
@@ -35,6 +36,7 @@ export function operatorStatus(named: Named, host: RunHost, store: Store): Opera
     ...(codecs === undefined ? {} : { codecs }),
     owners: [...owners.values()],
     links: { ...none, ...links },
+    ...(putAside.length > 0 && { putAside: [...putAside] }),
   };
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, it, test } from "vitest";
-import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
-import { testHotkey } from "../runs/fleet.test-support.ts";
+import { testHotkey, testKey } from "../runs/fleet.test-support.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import { nextWake } from "../runs/network.ts";
 import { Homes, run, trained } from "./homes.test-support.ts";
+import { putAsideLine, withPutAside } from "./put-aside.ts";
 
 const STEP = 3_000_000;
 const DIGEST = sha256("zeros");
@@ -56,6 +57,75 @@ describe("F1: of what a replica says that it has trained", () => {
     );
     expect(steps.every((step) => step <= 3)).toBe(true);
     expect(homes.state.step).toBeLessThanOrEqual(3);
+  });
+});
+
+describe("whoever breaks a rule", () => {
+  const said = { hotkey: testHotkey(1), sessionKey: testKey(1), stage: 1, step: 4, at: 0 };
+
+  it("is named, with its owner and the reason, while the others train on", async () => {
+    const homes = new Homes();
+    const keys = Array.from({ length: 6 }, () => homes.join());
+    await trained(homes, 3);
+    const liar = keys.findLast((key) => homes.stageOf(key) === 1) as SessionKey;
+    const hotkey = homes.state.nodes.get(liar)?.hotkey as Ss58Address;
+    const { generation } = homes.state;
+    homes.date = 1_700_000_000_000;
+    homes.dispatch({
+      type: "message",
+      sessionKey: liar,
+      message: { type: "counted", generation, step: 3, microBatch: 0, loss: null },
+    });
+    await trained(homes, 6);
+    expect(homes.state).toMatchObject({ step: 6, phase: "training", generation, lastTrouble: null });
+    const named = {
+      hotkey,
+      sessionKey: liar,
+      stage: 1,
+      step: 3,
+      code: "not-its-micro-batch",
+      at: 1_700_000_000_000,
+      times: 1,
+    };
+    expect(homes.state.putAside).toEqual([named]);
+    expect(homes.effects.filter(({ type }) => type === "putAside")).toEqual([
+      { type: "putAside", news: named },
+    ]);
+    expect(putAsideLine(named)).toBe(
+      `put aside: ${hotkey} (computer ${liar.slice(0, 8)}), slice 2, step 4: not-its-micro-batch`,
+    );
+  });
+
+  it("is told from whoever only leaves: that one was not put aside", async () => {
+    const homes = new Homes();
+    const keys = Array.from({ length: 6 }, () => homes.join());
+    await trained(homes, 3);
+    homes.leave(keys[5] as SessionKey);
+    await trained(homes, 4);
+    expect(homes.state.putAside).toEqual([]);
+  });
+
+  it("moves nothing in the operator's terminal by what it says is wrong", () => {
+    const homes = new Homes();
+    for (let i = 0; i < 6; i++) homes.join();
+    homes.tick(5_000);
+    const { generation } = homes.state;
+    const sessionKey = homes.state.stages[1]?.holder as SessionKey;
+    const message = { type: "trouble", generation, code: "\u001b[2Jgood\n", message: "" };
+    homes.dispatch({ type: "message", sessionKey, message });
+    expect(homes.state.putAside[0]?.code).toBe("?[2Jgood?");
+  });
+
+  it("is not forgotten for whoever is put aside for ever new reasons", () => {
+    let known = withPutAside([], { ...said, code: "wrong-sum" });
+    for (let i = 0; i < 50; i++)
+      known = withPutAside(known, { ...said, hotkey: testHotkey(2), code: `reason ${i}` });
+    expect(known.map(({ hotkey }) => hotkey)).toEqual([...Array(5).fill(testHotkey(2)), testHotkey(1)]);
+    known = withPutAside(known, { ...said, step: 9, code: "wrong-sum" });
+    expect(known[0]).toEqual({ ...said, step: 9, code: "wrong-sum", times: 2 });
+    for (let i = 0; i < 50; i++)
+      known = withPutAside(known, { ...said, hotkey: `${i}` as Ss58Address, code: "silent" });
+    expect(known).toHaveLength(20);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Placed, Pools } from "./replica-placement.ts";
 import { teamMembers, withClaims, withStage } from "../runs/network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "../runs/network-state.ts";
 import { finishSteps, saved } from "../runs/progress.ts";
+import { withPutAside } from "./put-aside.ts";
 import { applyToReplicas, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
 import type { Agreed, ReplicaEffect, ReplicaEvent, ReplicaRun } from "./replica-run.ts";
 
@@ -285,7 +286,7 @@ function taken(
       tellMembers(state, effects);
       return state;
     case "fenced":
-      return fenced(state, effect.stage, effect.code);
+      return noted(fenced(state, effect.stage, effect.code), effect, at, effects);
     case "moving":
       return recovered(state, effect.ms, effects);
     case "closed":
@@ -307,6 +308,24 @@ function fenced(state: NetworkState, stage: number, code: string): NetworkState 
   const times = state.lastTrouble?.text === text ? state.lastTrouble.times + 1 : 1;
   if (isPlanned(code)) return state;
   return { ...state, lastTrouble: { text, times } };
+}
+
+/** Who has left the network is not put aside. */
+function noted(
+  state: NetworkState,
+  { key, stage, code }: Extract<ReplicaEffect, { type: "fenced" }>,
+  { date }: Moment,
+  effects: Effect[],
+): NetworkState {
+  const node = state.nodes.get(key);
+  if (node === undefined || isPlanned(code)) return state;
+  const { sessionKey, hotkey } = node;
+  // SECURITY: it is shown in a terminal, and may be the computer's own word.
+  const why = code.replaceAll(/[^\x20-\x7e]/g, "?");
+  const said = { hotkey, sessionKey, stage, step: state.step, code: why, at: Math.max(0, Math.round(date)) };
+  const putAside = withPutAside(state.putAside, said);
+  effects.push({ type: "putAside", news: putAside[0] });
+  return { ...state, putAside };
 }
 
 function recovered(state: NetworkState, lastRecoveryMs: number, effects: Effect[]): NetworkState {

@@ -8,6 +8,7 @@ import type {
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { LinkStatus } from "../../src-protocol/link-report.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import type { PutAside } from "../../src-protocol/operator.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "../stores/checkpoints.ts";
 import type { Share } from "../replicas/replica-run.ts";
@@ -78,6 +79,8 @@ export interface NetworkState {
   readonly fruitless: number;
   /** What broke the step that is tried again; null: nothing did since the last finished step. */
   readonly lastTrouble: { readonly text: string; readonly times: number } | null;
+  /** Replicas that were put aside, the newest first. */
+  readonly putAside: readonly PutAside[];
   /** No pipeline is formed before this time. */
   readonly formAfter: number;
   /** The same by the wall clock, for people, where the pause is a long one; null: it is not. */
@@ -285,6 +288,8 @@ export type Effect =
   /** A sign of life is wanted of it: its connection says `alive` when there is one. */
   | { readonly type: "ask"; readonly to: SessionKey }
   | { readonly type: "store"; readonly row: Row }
+  /** For the operator's log. */
+  | { readonly type: "putAside"; readonly news: PutAside }
   /** The replicas of a stage agree on this of its chain. */
   | { readonly type: "link"; readonly step: number; readonly stage: number; readonly link: string };
 
@@ -373,6 +378,7 @@ export function startNetwork(
     interruptedAt: null,
     fruitless: 0,
     lastTrouble: null,
+    putAside: [],
     formAfter: now,
     nextTry: null,
     settleUntil: now + SETTLE_MS,

@@ -2,6 +2,7 @@ import type { RunView } from "../../src-protocol/api.ts";
 import type { OrchestratorMessage } from "../../src-protocol/control.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import type { PutAside } from "../../src-protocol/operator.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
@@ -61,6 +62,7 @@ export class RunHost {
   private readonly chunksSha256: (sha256: string) => string | null;
   private readonly onLink: (step: number, stage: number, link: string) => void;
   private readonly ownerOf: (hotkey: Ss58Address) => Ss58Address;
+  private readonly onPutAside: (news: PutAside) => void;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
@@ -87,6 +89,8 @@ export class RunHost {
     onLink?: (step: number, stage: number, link: string) => void;
     /** To whom the work of a hotkey is paid; left out: to itself. */
     ownerOf?: (hotkey: Ss58Address) => Ss58Address;
+    /** A replica was put aside. */
+    onPutAside?: (news: PutAside) => void;
     /** How many computers may hold one stage, and of which network; left out: one. */
     replicas?: { readonly network: string; readonly most: number };
   }) {
@@ -100,6 +104,7 @@ export class RunHost {
     this.chunksSha256 = options.chunksSha256 ?? (() => null);
     this.onLink = options.onLink ?? (() => undefined);
     this.ownerOf = options.ownerOf ?? ((hotkey) => hotkey);
+    this.onPutAside = options.onPutAside ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
     this.state = startNetwork(options.run, needs, options.remembered, options.steady(), {
@@ -120,6 +125,11 @@ export class RunHost {
   /** Live nodes, in the order of their arrival. */
   nodes(): readonly NetworkNode[] {
     return [...this.state.nodes.values()];
+  }
+
+  /** Replicas that were put aside, the newest first. */
+  putAside(): readonly PutAside[] {
+    return this.state.putAside;
   }
 
   /** The pipeline at work, or the last one, and how long ago it began to train. */
@@ -253,6 +263,7 @@ export class RunHost {
     }
     for (const effect of effects) {
       if (effect.type === "link") this.onLink(effect.step, effect.stage, effect.link);
+      if (effect.type === "putAside") this.onPutAside(effect.news);
       if (effect.type === "ask") this.connections.get(effect.to)?.ask();
       if (effect.type === "send") this.connections.get(effect.to)?.send(this.committed(effect.message));
     }
