@@ -28,8 +28,9 @@ interface Arriving<Message> {
 
 /**
  * Turns a stream, cut anywhere, into events. Holds at most one chunked payload, one unchunked one
- * and one meta at a time. `accept` checks a message's meta, and throws a Failure to refuse it,
- * before its payload is given memory.
+ * and one meta at a time; how much the messages of one `push` take from a lane, `takeFromLane` has
+ * to bound. `accept` checks a message's meta, and throws a Failure to refuse it, before its payload
+ * is given memory.
  */
 export class FrameDecoder<Message> {
   readonly #accept: (meta: unknown, payloadBytes: number) => Message;

@@ -267,6 +267,7 @@ export class FramedLink implements Link {
     if (this.#closedFor !== null) return;
     this.#bytesReceived += bytes.byteLength;
     this.#pulse.heard();
+    this.#lanes.heard();
     for (const event of this.#decoder.push(bytes)) {
       if (this.#closedFor !== null) return;
       const knocked = this.#knocked;

@@ -275,6 +275,19 @@ describe("the lanes of a link", () => {
     expect(uses).toEqual([true, true, false]);
   });
 
+  test("give no more than one lane holds for the same bytes from the socket", () => {
+    const { a, b } = both();
+    const said = a.news();
+    const answer = said && b.hear(said);
+    if (answer) a.hear(answer);
+    const half = bytes(4 * 2 ** 20, 1);
+    const handOver = () => a.put(half) && b.take(half.byteLength).byteLength;
+    expect([handOver(), handOver()]).toEqual([half.byteLength, half.byteLength]);
+    b.heard();
+    expect([handOver(), handOver()]).toEqual([half.byteLength, half.byteLength]);
+    expect(handOver).toThrow(expect.objectContaining({ code: "link-lost" }));
+  });
+
   test("are not opened after the link's end", () => {
     const { a, b } = both();
     const said = a.news();

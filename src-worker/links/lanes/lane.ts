@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
 
 /** What lies there and is not read yet; what is more goes over the socket, whose back-pressure slows the sender. */
-const MOST_BYTES = 8 * 1024 * 1024;
+export const MOST_LANE_BYTES = 8 * 1024 * 1024;
 /** Below that a socket is as fast. */
 export const LEAST_LANE_BYTES = 32 * 1024;
 
@@ -114,11 +114,11 @@ export class LaneSender {
     this.#waiting = this.#waiting.slice(this.#waiting.length - (this.#put - this.#had()));
     const [first] = this.#waiting;
     const last = this.#waiting.at(-1);
-    if (first === undefined || last === undefined) return bytes <= MOST_BYTES ? 0 : null;
+    if (first === undefined || last === undefined) return bytes <= MOST_LANE_BYTES ? 0 : null;
     if (this.#waiting.length === ENTRIES) return null;
     const end = last.at + last.bytes;
     if (last.at < first.at) return end + bytes <= first.at ? end : null;
-    if (end + bytes <= MOST_BYTES) return end;
+    if (end + bytes <= MOST_LANE_BYTES) return end;
     return bytes <= first.at ? 0 : null;
   }
 
@@ -171,7 +171,7 @@ export class LaneReceiver {
     const entry = new DataView(new ArrayBuffer(ENTRY_BYTES));
     read(this.#file, new Uint8Array(entry.buffer), entryAt(this.#had));
     const at = entry.getUint32(0, true);
-    if (entry.getUint32(4, true) !== bytes || at + bytes > MOST_BYTES)
+    if (entry.getUint32(4, true) !== bytes || at + bytes > MOST_LANE_BYTES)
       throw new RangeError(`no payload of ${bytes} bytes lies there`);
     const payload = new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
     read(this.#file, payload, PAYLOADS_FROM + at);

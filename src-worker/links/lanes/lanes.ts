@@ -1,7 +1,7 @@
 import { Failure } from "../../../src-protocol/failure.ts";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
 import type { LaneMessage } from "../../../src-protocol/peer.ts";
-import { LEAST_LANE_BYTES, LaneReceiver, LaneSender } from "./lane.ts";
+import { LEAST_LANE_BYTES, LaneReceiver, LaneSender, MOST_LANE_BYTES } from "./lane.ts";
 
 /** More than a process that ended in the wrong moment explains. */
 const MOST_FAULTS = 3;
@@ -37,6 +37,8 @@ export class Lanes {
   readonly #peer: SessionKey;
   #sender: LaneSender | null = null;
   #receiver: LaneReceiver | null = null;
+  /** So many bytes may be taken until more comes over the socket. */
+  #due = MOST_LANE_BYTES;
   #isClosed = false;
   bytesSent = 0;
   bytesReceived = 0;
@@ -89,12 +91,22 @@ export class Lanes {
     return this.#receiver === null ? null : { type: "laneSeen", lane: message.lane };
   }
 
+  /**
+   * Bytes have come over the socket. All payloads that they name lie in the lane at once. SECURITY: who names more than
+   * it holds would fill memory before the link can stop reading.
+   */
+  heard(): void {
+    this.#due = MOST_LANE_BYTES;
+  }
+
   /** The payload of a message that has come. Throws link-lost: the link goes on over another path, after some faults without lanes. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
     // SECURITY: no fault of the folder, for a stranger can say this, too.
     if (this.#receiver === null) throw lost(new Error("the peer has named no lane that this worker reaches"));
     try {
+      if (bytes > this.#due) throw new RangeError("more payloads are named than fit into the lane");
       const payload = this.#receiver.take(bytes);
+      this.#due -= bytes;
       this.bytesReceived += bytes;
       return payload;
     } catch (cause) {
