@@ -147,6 +147,22 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       say(json === true ? JSON.stringify(status) : networkStatusText(status));
     },
   );
+
+  common(
+    network
+      .command("go-back")
+      .description(
+        "when nobody has the newest work any more: give it up, and go on from the newest that is there",
+      ),
+  )
+    .option("--yes", "do it; without it, what would be lost is said")
+    .action(async ({ json, home, yes }: Common & { yes?: true }) => {
+      const { client, goBackText } = await tools(home);
+      const { question = null } = await client.status();
+      const isDone = yes === true && question !== null;
+      if (isDone) await client.goBack(question.resumeStep);
+      say(json === true ? JSON.stringify({ question, isDone }) : goBackText(question, isDone));
+    });
 }
 
 interface Common {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ss58Address } from "../src-protocol/keys.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
-import { ownerLines, putAsideLine } from "./network-text.ts";
+import { goBackText, ownerLines, putAsideLine } from "./network-text.ts";
 
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
 const computer = (stage: number | null, receipts: number) => ({
@@ -32,4 +32,14 @@ test("a computer that was put aside is named with its owner, where it was, and w
     `  ${hotkey}  ${sessionKey.slice(0, 8)}  slice 2, step 42: sent-to-two, 1970-01-01 00:00 UTC`,
   );
   expect(putAsideLine({ ...one, times: 3 })).toContain("sent-to-two, 3 times,");
+});
+
+test("who is to decide whether work is given up reads how much, and what to do", () => {
+  const question = { resumeStep: 512, lostSteps: 1900 };
+  expect(goBackText(question, false)).toBe(
+    "Wait for the computers that have step 2,412, or give 1,900 steps up with `tah network go-back --yes`. " +
+      "What those computers have is kept on their disks either way.",
+  );
+  expect(goBackText(question, true)).toBe("The run goes on from step 512: 1,900 steps are given up.");
+  expect(goBackText(null, false)).toBe("The run loses nothing and waits for no decision.");
 });

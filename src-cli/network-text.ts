@@ -1,5 +1,6 @@
 import { renderUnicodeCompact } from "uqr";
 import type {
+  GoBackAnswer,
   InvitationsAnswer,
   InviteAnswer,
   OperatorStatus,
@@ -78,6 +79,21 @@ function waitingText({ due }: PayoutsAnswer, pay: string): string {
   return [head, ...rows].join("\n");
 }
 
+function questionText({ resumeStep, lostSteps }: GoBackAnswer): string {
+  return (
+    `Wait for the computers that have step ${number(resumeStep + lostSteps)}, or give ${plural(lostSteps, "step", "steps")} up ` +
+    "with `tah network go-back --yes`. What those computers have is kept on their disks either way."
+  );
+}
+
+/** @param isDone it was agreed to */
+export function goBackText(question: GoBackAnswer | null, isDone: boolean): string {
+  if (question === null) return "The run loses nothing and waits for no decision.";
+  if (!isDone) return questionText(question);
+  const { resumeStep, lostSteps } = question;
+  return `The run goes on from step ${number(resumeStep)}: ${plural(lostSteps, "step is", "steps are")} given up.`;
+}
+
 export function networkStatusText(status: OperatorStatus): string {
   const { name, open, addresses, run, dealt, owners, links, putAside = [] } = status;
   const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(4)}`;
@@ -88,6 +104,7 @@ export function networkStatusText(status: OperatorStatus): string {
     `Network:  ${name}${open ? ", open to anybody" : ""}; ${addresses.join(", ")}`,
     `Run:      ${run.name}: step ${number(run.step)}${run.steps === null ? "" : ` of ${number(run.steps)}`}${loss}${speed}`,
     `          ${run.detail}`,
+    ...(status.question === undefined ? [] : [`          ${questionText(status.question)}`]),
     ...(dealt === undefined ? [] : [`          ${stepText(dealt, run)}`]),
     `Links:    ${kinds.length === 0 ? "none in use" : kinds.join(", ")}`,
     `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,

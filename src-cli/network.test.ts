@@ -74,6 +74,10 @@ async function until(what: string, condition: () => boolean, withinMs = 20_000):
 test("a network is served, invites, survives a kill with its key and invitations, and ends with SIGTERM", async () => {
   const first = await serve();
   expect(parseInvitation(first.invitation ?? "", Date.now())).toMatchObject({ keySha256: first.keySha256 });
+  expect(tah("go-back", "--yes"), "nothing is asked").toMatchObject({
+    status: 0,
+    data: { question: null, isDone: false },
+  });
   const made = tah("invite", "--uses", "2", "--expires", "never");
   expect(made).toMatchObject({ status: 0, data: { uses: 2, used: 0, expiresAt: null } });
   expect(tah("revoke", String(made.data["id"]))).toMatchObject({ status: 0, data: { evicted: [] } });

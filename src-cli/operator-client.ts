@@ -5,6 +5,7 @@ import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureSchema } from "../src-protocol/failure.ts";
 import { auditReport } from "../src-protocol/ledger-audit.ts";
 import {
+  goBackAnswer,
   invitationsAnswer,
   inviteAnswer,
   openInvitationAnswer,
@@ -64,6 +65,10 @@ export class OperatorClient {
 
   revoke(id: string, evict: boolean) {
     return this.#ask("/invitations/revoke", revokeAnswer, { id, evict });
+  }
+
+  goBack(resumeStep: number) {
+    return this.#ask("/go-back", goBackAnswer, { resumeStep });
   }
 
   async #ask<Schema extends z.ZodType>(

@@ -159,7 +159,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onLink: (step, stage, link) => record.add(step, stage, link),
       ownerOf: (hotkey) => ownerOf(store, hotkey),
       onPutAside: (news) => options.onLine?.(putAsideLine(news)),
-      replicas: { network, most: options.replicas ?? USUAL_REPLICAS },
+      replicas: { network, most: options.replicas ?? USUAL_REPLICAS, isAsking: served !== null },
     });
     const ledger = new Ledger(store, {
       network,

@@ -176,6 +176,7 @@ describe("a served network", () => {
     await expect(reachNetwork({ ...gone }, hotkey(1).address)).rejects.toMatchObject({
       code: "invitation-revoked",
     });
+    await expect(operator.goBack(0)).rejects.toMatchObject({ code: "nothing-asked" });
     await expect(operator.revoke("nonsense", false)).rejects.toMatchObject({ code: "no-such-invitation" });
     expect(orchestrator.host.view().nodes).toBe(0);
   });

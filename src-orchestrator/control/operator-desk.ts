@@ -21,8 +21,14 @@ import {
   payoutFeesRao,
   settle,
 } from "../ledger/index.ts";
-import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
+import {
+  goBackRequest,
+  inviteRequest,
+  OPERATOR_FILE_NAME,
+  revokeRequest,
+} from "../../src-protocol/operator.ts";
 import type {
+  GoBackAnswer,
   InvitationsAnswer,
   InviteAnswer,
   InviteRequest,
@@ -137,6 +143,22 @@ function servedRoutes(
     const { name, operator, open } = served;
     const where = addresses.map((address) => addressUrl(address).replace("https://", ""));
     return operatorStatus({ network, name, operator, open, keySha256, addresses: where }, host, store);
+  });
+  server.post("/go-back", ({ body }): GoBackAnswer => {
+    const { resumeStep } = read(goBackRequest, body);
+    const question = host.question();
+    if (question === null)
+      throw new Failure(
+        "nothing-asked",
+        "The run loses nothing and waits for no decision: nothing was changed.",
+      );
+    if (question.resumeStep < resumeStep)
+      throw new Failure(
+        "question-changed",
+        `By now the run would go back to step ${question.resumeStep}, not to ${resumeStep}: nothing was changed. Look at \`tah network status\` and decide again.`,
+      );
+    host.dispatch({ type: "goBack", resumeStep });
+    return question;
   });
   server.get("/payouts", (): PayoutsAnswer => {
     store.flush();

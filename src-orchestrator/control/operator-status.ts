@@ -4,7 +4,7 @@ import type { RunHost } from "../runs/run-host.ts";
 import { numberOf } from "../stores/store.ts";
 import type { Store } from "../stores/store.ts";
 
-type Named = Omit<OperatorStatus, "run" | "dealt" | "codecs" | "owners" | "links" | "putAside">;
+type Named = Omit<OperatorStatus, "run" | "question" | "dealt" | "codecs" | "owners" | "links" | "putAside">;
 
 /** Who takes part, how they reach each other, and how far the run is. */
 export function operatorStatus(named: Named, host: RunHost, store: Store): OperatorStatus {
@@ -29,9 +29,11 @@ export function operatorStatus(named: Named, host: RunHost, store: Store): Opera
   const none = { "this computer": 0, direct: 0, punched: 0, relayed: 0 };
   const { batch, microBatches, codecs } = host.run;
   const putAside = host.putAside();
+  const question = host.question();
   return {
     ...named,
     run: host.view(),
+    ...(question === null ? {} : { question }),
     dealt: { batch, microBatches },
     ...(codecs === undefined ? {} : { codecs }),
     owners: [...owners.values()],

@@ -103,6 +103,11 @@ export class Fleet {
   /** By how much the wall clock is ahead of `now`, in ms. */
   clockAhead = 1_700_000_000_000;
   readonly computers: Computer[];
+  /** There is an operator, who is asked before much is given up. */
+  isAsking(): void {
+    this.state = { ...this.state, isAsking: true };
+  }
+
   /** Other states are in memory alone. */
   diskEverySteps = 1;
   readonly rows: Row[] = [];

@@ -17,6 +17,8 @@ import type { Candidate, Placement } from "./placement.ts";
 
 /** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
 const SNAPSHOT_LAG_STEPS = 2;
+/** A run that has more than so many steps does not begin again from nothing without its operator's word. */
+const MUCH_STEPS = 32;
 /** A node that has been near so much trouble is left out when there are others. */
 const DOUBTFUL_FAILURES = 3;
 /** A node that has loaded nothing more of its stage for so long is taken out of the pipeline. */
@@ -66,6 +68,9 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
       : 0;
     const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep));
     if (now < until) return { ...state, wouldLose: lost, settleUntil: until };
+    const isAgreed = state.mayResume !== null && resumeStep >= state.mayResume;
+    if (state.isAsking && !isAgreed && isMuch(state, lost, resumeStep))
+      return { ...state, wouldLose: lost, wouldResume: resumeStep, settleUntil: 0 };
   }
   const generation = state.generation + 1;
   const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
@@ -77,6 +82,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
     wouldLose: 0,
+    wouldResume: null,
     knownStep: known,
     generation,
     formingSince: now,
@@ -143,6 +149,11 @@ export function hasSpare(
   return [...nodes.values()].some(
     (node) => !holders.includes(node.sessionKey) && needs.some((bytes) => canHold(node, bytes)),
   );
+}
+
+/** More than checkpoints leave open, or (nearly) all that there is. */
+function isMuch({ run }: NetworkState, lost: number, resumeStep: number): boolean {
+  return lost > (resumeStep === 0 ? MUCH_STEPS : run.checkpointEverySteps);
 }
 
 /** How long owners of lost steps are waited for: they may have much to read from their disks, or come back to life. */

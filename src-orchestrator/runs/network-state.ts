@@ -93,6 +93,12 @@ export interface NetworkState {
   readonly knownStep: number;
   /** What it now waits for: so many steps would be lost without it. 0: it does not wait. */
   readonly wouldLose: number;
+  /** Its operator decides whether much of its work is given up; no: it is, when nobody brings it back in time. */
+  readonly isAsking: boolean;
+  /** What its operator is asked now: whether to go on from this step; null: nothing. */
+  readonly wouldResume: number | null;
+  /** So far its operator lets it go back, until a step is finished; null: not far. */
+  readonly mayResume: number | null;
   /** When the orchestrator started. */
   readonly openedAt: number;
   readonly formingSince: number;
@@ -232,6 +238,8 @@ export type NetworkEvent = Moment &
     | { readonly type: "bound"; readonly hotkey: Ss58Address; readonly owner: Ss58Address }
     /** A stored checkpoint turned out to be missing or damaged. */
     | { readonly type: "checkpointLost"; readonly sha256: string }
+    /** Its operator gives up what was trained after this step. */
+    | { readonly type: "goBack"; readonly resumeStep: number }
     | { readonly type: "tick" }
   );
 
@@ -327,6 +335,8 @@ export function startNetwork(
     /** By stage; left out: all have as much to do. */
     readonly flops?: readonly number[];
     readonly tied?: ReadonlySet<number>;
+    /** There is an operator to ask before much work is given up. */
+    readonly isAsking?: boolean;
   } = { network: "", most: 1 },
 ): NetworkState {
   const step = remembered.lastPoint?.step ?? 0;
@@ -385,6 +395,9 @@ export function startNetwork(
     strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
     knownStep: step,
     wouldLose: 0,
+    isAsking: replicas.isAsking ?? false,
+    wouldResume: null,
+    mayResume: null,
     openedAt: now,
     formingSince: now,
     haltAt: null,

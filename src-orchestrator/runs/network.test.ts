@@ -276,6 +276,50 @@ describe("a node is lost", () => {
     expect(holders(fleet)).toContain(session(fleet, 1));
   });
 
+  describe("and much would be given up", () => {
+    function asking(steps: number, checkpointEverySteps: number): Fleet {
+      const fleet = training(4, { steps: null, checkpointEverySteps });
+      fleet.isAsking();
+      run(fleet, steps);
+      fleet.leave(1);
+      fleet.tick(SETTLE_MS + steps * 100);
+      return fleet;
+    }
+
+    test("the operator is asked, and the run goes on when it agrees", () => {
+      const fleet = asking(40, 1000);
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldResume: 0, wouldLose: 40 });
+      expect(nextWake(fleet.state), "nothing but an answer or a computer changes that").toBeNull();
+      expect(runView(fleet.state, [], 0).detail).toBe(
+        "No computer that is here has the newest work: to go on from step 0, 40 steps would be lost. This network's operator decides.",
+      );
+      fleet.dispatch({ type: "goBack", ...fleet.moment(), resumeStep: 0 });
+      expect(fleet.state).toMatchObject({ phase: "forming", resumeStep: 0, wouldResume: null });
+      fleet.hearAll();
+      run(fleet, 40);
+      expect(fleet.state).toMatchObject({ phase: "training", step: 40, mayResume: null });
+    });
+
+    test("and not any more when the computer comes back, however late", () => {
+      const fleet = asking(40, 1000);
+      fleet.tick(3 * 86_400_000);
+      expect(fleet.state.phase).toBe("waiting");
+      fleet.join(1);
+      expect(fleet.state).toMatchObject({ phase: "forming", resumeStep: 40, wouldResume: null });
+    });
+
+    test("what it agreed to is no word for less", () => {
+      const fleet = asking(40, 1000);
+      fleet.dispatch({ type: "goBack", ...fleet.moment(), resumeStep: 8 });
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldResume: 0 });
+    });
+
+    test("nobody is asked about what lies between two checkpoints, or about a run that has hardly begun", () => {
+      expect(asking(95, 50).state).toMatchObject({ phase: "forming", resumeStep: 50 });
+      expect(asking(20, 1000).state).toMatchObject({ phase: "forming", resumeStep: 0 });
+    });
+  });
+
   test("one that leaves on purpose is not counted as a recovery", () => {
     const fleet = training();
     run(fleet, 2);

@@ -91,6 +91,8 @@ function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): Ne
       return heard(event.sessionKey, event.message, event, state, effects);
     case "checkpointLost":
       return checkpointLost(event.sha256, state, effects);
+    case "goBack":
+      return form({ ...state, mayResume: event.resumeStep }, event, effects);
     case "tick":
       return tick(state, event, effects);
   }

@@ -212,6 +212,7 @@ function finishStep(
     pace,
     losses,
     gone: state.gone.size === 0 ? state.gone : new Map(),
+    mayResume: null,
     fruitless: 0,
     lastTrouble: null,
     settleUntil: 0,

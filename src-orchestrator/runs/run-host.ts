@@ -92,7 +92,7 @@ export class RunHost {
     /** A replica was put aside. */
     onPutAside?: (news: PutAside) => void;
     /** How many computers may hold one stage, and of which network; left out: one. */
-    replicas?: { readonly network: string; readonly most: number };
+    replicas?: { readonly network: string; readonly most: number; readonly isAsking?: boolean };
   }) {
     this.store = options.store;
     this.run = options.run;
@@ -120,6 +120,12 @@ export class RunHost {
 
   view(): RunView {
     return runView(this.state, this.facts, this.block());
+  }
+
+  /** What its operator is asked: whether work is given up; null: nothing. */
+  question(): { readonly resumeStep: number; readonly lostSteps: number } | null {
+    const { wouldResume, wouldLose } = this.state;
+    return wouldResume === null ? null : { resumeStep: wouldResume, lostSteps: wouldLose };
   }
 
   /** Live nodes, in the order of their arrival. */

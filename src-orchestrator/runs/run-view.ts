@@ -92,6 +92,8 @@ function phaseDetail(state: NetworkState): string {
       const missing = stages.length - nodes.size;
       if (missing === 1) return `Waiting for 1 more computer: ${seeking(state)}`;
       if (missing > 1) return `Waiting for ${missing} more computers: ${seeking(state)}`;
+      if (state.wouldResume !== null)
+        return `No computer that is here has the newest work: to go on from step ${state.wouldResume}, ${steps(state.wouldLose)} would be lost. This network's operator decides.`;
       if (state.wouldLose > 0)
         return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
       return tooLarge(state) ?? nextTry(state) ?? "The computers are about to form a pipeline.";
