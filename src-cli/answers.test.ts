@@ -53,7 +53,8 @@ describe("tah status while files come", () => {
       { ...rest, node: { ...node, phase: "loading", detail: loadingText(loading), loading } },
       now,
     );
-    expect(text).toContain("Worker:    Loading the text: 1.0 of 4.0 MB, 0.1 MB/s, 48 s left.");
+    expect(text).toMatch(/^Getting ready: Loading the text: 1\.0 of 4\.0 MB, 0\.1 MB\/s, 48 s left\./);
+    expect(text.match(/Loading the text/g), "once").toHaveLength(1);
   });
 });
 

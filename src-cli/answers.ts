@@ -20,12 +20,14 @@ export function statusText(state: DaemonState, now: number): string {
   const lines: string[] = [];
   // While it waits, nodes and stages are away because they shall be: the first line says why.
   const working = state.decision.action === "run";
-  lines.push(situationText(state, now));
+  const headline = situationText(state, now);
+  lines.push(headline);
   if (state.override !== null) lines.push(`           ${overrideText(state.override, now)}`);
   lines.push(`Network:   ${networkLine(network)}`);
   if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
   const worker = workerText(state, now);
-  if (worker !== null) lines.push(`Worker:    ${worker}`);
+  // Often it is what the first line says.
+  if (worker !== null && !headline.includes(worker.slice(1))) lines.push(`Worker:    ${worker}`);
   if (run !== null) {
     const of = run.steps === null ? "" : ` of ${run.steps}`;
     const speed = run.tokensPerSecond === null ? "" : `, ${Math.round(run.tokensPerSecond)} tokens a second`;

@@ -141,9 +141,45 @@ const CASES: Record<string, Case> = {
       },
     },
   },
-  "in reserve": {
+  "without a slice, and the network does not say why": {
     state: {
       node: { ...working.node, phase: "waiting", detail: "Waiting for a slice to train.", stage: null },
+    },
+  },
+  "in reserve": {
+    state: {
+      node: {
+        ...working.node,
+        phase: "waiting",
+        detail:
+          "In reserve: every slice has 32 computers, as many as one may have. It takes over where one is lost, and earns nothing meanwhile.",
+        stage: null,
+      },
+    },
+  },
+  "in reserve, while others load": {
+    state: {
+      node: {
+        ...working.node,
+        phase: "waiting",
+        detail:
+          "In reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.",
+        stage: null,
+      },
+      ...run("forming", "2 of 3 slices are loaded."),
+    },
+  },
+  "too small for any slice": {
+    rules: ONLY_WHEN_ASLEEP,
+    at: NIGHT,
+    state: {
+      node: {
+        ...working.node,
+        phase: "waiting",
+        detail:
+          "The smallest slice needs 1.20 GB of memory, and this computer may give 0.38 GB: three quarters of the 0.50 GB that it has or its owner allows. It earns nothing meanwhile.",
+        stage: null,
+      },
     },
   },
   "put aside for a step": {

@@ -1,4 +1,5 @@
 import { heard, phrase, say } from "./say.ts";
+import { NO_SLICE_YET } from "./node-phase.ts";
 import { networkWait } from "./network-text.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
 import { allOf, decidingReasons, explain, momentText } from "./reason-text.ts";
@@ -45,10 +46,11 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   if (homes !== null) return { tone: "waiting", reason: homes };
   if (node.phase === "waiting" && state.run?.phase === "finished")
     return { tone: "waiting", reason: lower(sentence(heard(state.run.detail))) };
-  if (node.phase === "waiting" && node.stage === null && state.run?.phase === "training")
-    return { tone: "waiting", reason: say(IN_RESERVE) };
-  // It has a slice, and others do its part just now: it is put aside for a step, or its end is near.
-  if (node.phase === "waiting" && node.stage !== null && state.run?.phase === "training")
+  const goes = state.run?.phase === "training" || state.run?.phase === "forming";
+  if (node.phase === "waiting" && node.detail === NO_SLICE_YET && state.run?.phase === "training")
+    return { tone: "waiting", reason: say(WITHOUT_SLICE) };
+  // Others go on, and it was told why without it: it is in reserve, put aside for a step, or its end is near.
+  if (node.phase === "waiting" && node.detail !== NO_SLICE_YET && goes)
     return { tone: "waiting", reason: join(lower(sentence(heard(node.detail))), later(because)) };
   if (isWorking(state))
     return {
@@ -71,8 +73,9 @@ export function isWorking({ decision, node, run }: Pick<DaemonState, "decision" 
 
 const ENDING = phrase("for what is under way to end; then everything stops.");
 
-const IN_RESERVE = phrase(
-  "in reserve: others hold every slice. It takes over where one is lost, and earns nothing meanwhile.",
+/** A network of an earlier version does not say why. */
+const WITHOUT_SLICE = phrase(
+  "others hold the slices, and it has none. It may get one where a computer is lost, and earns nothing meanwhile.",
 );
 
 /** "Working: nobody is using the computer. Until 07:00." */

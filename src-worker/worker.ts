@@ -10,6 +10,7 @@ import { runDigest } from "../src-protocol/run-digest.ts";
 import { ReceiptChain } from "../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../src-protocol/receipt.ts";
 import type { WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
+import { NO_SLICE_YET } from "../src-protocol/node-phase.ts";
 import type { LoadingProgress } from "../src-protocol/loading.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
@@ -209,7 +210,7 @@ export class TrainingWorker {
     const away = detail.endsWith(".")
       ? `The network does not let this computer in: ${detail}`
       : `The orchestrator cannot be reached: ${detail}.`;
-    this.#phase("waiting", connected ? "Waiting for a slice to train." : away);
+    this.#phase("waiting", connected ? NO_SLICE_YET : away);
   }
 
   instruct(instruction: Instruction): void {

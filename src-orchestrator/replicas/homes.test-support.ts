@@ -17,6 +17,8 @@ export interface Joining {
   readonly hotkey?: Ss58Address;
   /** To whom its hotkey is paid; left out: to itself. */
   readonly owner?: Ss58Address;
+  /** Of the whole computer; left out: more than enough. */
+  readonly memoryBytes?: number;
   /** What it says it has on its disk. */
   readonly restorable?: readonly Restorable[];
 }
@@ -38,9 +40,9 @@ export class Homes {
   #now = 10_000;
 
   /** @param known owners whose work was found good before the orchestrator's start */
-  constructor(most = 2, known: readonly Ss58Address[] = []) {
+  constructor(most = 2, known: readonly Ss58Address[] = [], needs: readonly number[] = [1, 1, 1]) {
     const remembered = { ...NOTHING, trusted: known };
-    this.state = startNetwork(run, [1, 1, 1], remembered, 0, { network: "homes", most });
+    this.state = startNetwork(run, needs, remembered, 0, { network: "homes", most });
   }
 
   dispatch(event: Record<string, unknown>): void {
@@ -64,7 +66,7 @@ export class Homes {
     }
   }
 
-  join({ endsInMs, hotkey, owner, restorable = [] }: Joining = {}): SessionKey {
+  join({ endsInMs, hotkey, owner, memoryBytes = 1e9, restorable = [] }: Joining = {}): SessionKey {
     const signer = createSessionSigner(new Uint8Array(32).fill(this.signers.length + 1));
     this.signers.push(signer);
     this.dispatch({
@@ -72,7 +74,7 @@ export class Homes {
       sessionKey: signer.publicKey,
       hotkey: hotkey ?? testHotkey(this.signers.length),
       linkAddress: { host: "h", port: 1 },
-      memoryBytes: 1e9,
+      memoryBytes,
       restorable,
       ...(endsInMs !== undefined && { endsInMs }),
       ...(owner !== undefined && { owner }),

@@ -120,6 +120,8 @@ export interface NetworkNode extends Omit<Candidate, "restorable" | "isTrusted">
   readonly onDisk: { readonly stage: number; readonly steps: readonly number[] } | null;
   readonly linkAddress: LinkAddress;
   readonly otherAddresses: readonly LinkAddress[];
+  /** Why it has no slice, as it was told last; null: it has one, or was not told. */
+  readonly reserve: string | null;
   /** Its links as it told them last; null before that. */
   readonly links: LinkStatus | null;
 }

@@ -25,6 +25,7 @@ import type {
   SavedStep,
 } from "./network-state.ts";
 import { weigh } from "./proof.ts";
+import { mayChangeReserve, tellReserve } from "./reserve.ts";
 import { toldOnce } from "./told-once.ts";
 import {
   checkpoint,
@@ -72,7 +73,8 @@ export function apply(
 ): { readonly state: NetworkState; readonly effects: readonly Effect[] } {
   const effects: Effect[] = [];
   const next = handle(event, state, effects);
-  return { state: next, effects: toldOnce(effects) };
+  const told = mayChangeReserve(event, state, next) ? tellReserve(next, effects) : next;
+  return { state: told, effects: toldOnce(effects) };
 }
 
 function handle(event: NetworkEvent, state: NetworkState, effects: Effect[]): NetworkState {
@@ -189,6 +191,7 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
     linkAddress,
     otherAddresses,
     links: null,
+    reserve: null,
     reach: "unknown",
     memoryBytes,
     speed: null,
@@ -285,7 +288,9 @@ function moved(event: NetworkEvent & { type: "moved" }, state: NetworkState): Ne
   if (node === undefined) return state;
   const isElsewhere =
     JSON.stringify([linkAddress, otherAddresses]) !== JSON.stringify([node.linkAddress, node.otherAddresses]);
-  const nodes = new Map(state.nodes).set(sessionKey, { ...node, linkAddress, otherAddresses });
+  // Its worker says anew that it waits: why, it is told once more.
+  const here = { ...node, linkAddress, otherAddresses, reserve: null };
+  const nodes = new Map(state.nodes).set(sessionKey, here);
   return { ...(isElsewhere ? anew(state, event) : state), nodes };
 }
 
@@ -342,7 +347,9 @@ function leftTeam(
       reason,
       effects,
     );
-  return follow(left, event, effects);
+  const next = follow(left, event, effects);
+  // Somebody may have waited for its place.
+  return next.team === null ? next : fillTeam(next, event, effects);
 }
 
 /** What the replicas' machine has said concerns the whole run. */

@@ -5,6 +5,7 @@ import { tokensPerSecond } from "./progress.ts";
 import type { NetworkNode, NetworkState } from "./network-state.ts";
 import { replicaCounts } from "../replicas/team.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
+import { gigabytes } from "./reserve.ts";
 import type { StageFacts } from "./stage-facts.ts";
 
 /** The public picture of a run. */
@@ -143,10 +144,6 @@ function tooLarge({ needs, nodes }: NetworkState): string | null {
   return lacking === undefined
     ? null
     : `Another computer is needed for a slice of ${gigabytes(lacking)}: those with so much memory hold other slices.`;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(bytes < 1e10 ? 2 : 0)} GB`;
 }
 
 function steps(count: number): string {
