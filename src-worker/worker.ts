@@ -398,7 +398,7 @@ export class TrainingWorker {
     if (this.#remembered?.key === key) return this.#remembered;
     const { memoryFolder } = this.#parts;
     const files = memoryFolder === null ? null : new MemoFiles(join(memoryFolder, "under-way"), key);
-    const memo = new StepMemo();
+    const memo = new StepMemo(files);
     memo.restore((await files?.read()) ?? []);
     this.#remembered = { key, memo, files };
     return this.#remembered;

@@ -1,9 +1,18 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { sha256 } from "../../src-protocol/signing.ts";
 import { writeHeaderLast } from "../disk/header-last.ts";
+import type { SumsPlace, SumsToKeep } from "./kept-steps.ts";
 import { MemoFiles } from "./memo-files.ts";
 import { StepMemo } from "./step-memo.ts";
 import type { StepPart, Worked } from "./step-memo.ts";
@@ -29,28 +38,36 @@ function worked(value: number): Worked {
   };
 }
 
-/** As a stage comes to it: where so many sums are due, the compute thread writes them, and then what is in them is. */
+/** As a stage comes to it that begins the step: where so many sums are due, the compute thread writes them. */
 function write(
   files: MemoFiles,
   step: number,
   count: number,
   isDue = (count: number) => count > 0,
 ): StepPart {
-  const memo = new StepMemo();
+  const memo = new StepMemo(files);
+  memo.forgetFrom(step);
   let sums = new Float32Array(0);
   for (let at = 0; at < count; at += 1) {
     sums = Float32Array.of(step, at);
-    const last = worked(100 * step + at);
-    const due = { step, link: LINK, count: at + 1, size: sums.length, crossingBytes: 8 };
-    const isWritten = files.makeRoom(due) && isDue(at + 1);
-    if (isWritten) writeHeaderLast(files.sumsFile(due), [new Uint8Array(sums.buffer)]);
-    memo.add(step, at, last, memo.nextNote(), LINK);
-    const part = memo.at(step);
-    if (part !== null && isWritten) files.write(part);
+    const place = isDue(at + 1) ? files.place(due(step, at + 1)) : null;
+    if (place !== null) writeHeaderLast(place.file, [new Uint8Array(sums.buffer)]);
+    const part = memo.add(step, at, worked(100 * step + at), memo.nextNote(), LINK);
+    if (part !== null) place?.done(part);
   }
   const part = memo.at(step);
   if (part === null) throw new Error("nothing was added");
   return { ...part, sums };
+}
+
+function due(step: number, count: number): SumsToKeep {
+  return { step, link: LINK, count, size: 2, crossingBytes: 64 };
+}
+
+function placed(files: MemoFiles, sums: SumsToKeep): SumsPlace {
+  const place = files.place(sums);
+  if (place === null) throw new Error("it has no room");
+  return place;
 }
 
 const name = (turn: number, each: number): string => join(folder, `sums-${turn}-${each}`);
@@ -98,8 +115,7 @@ it("a process that goes on with them does not write over the newest first", asyn
   write(new MemoFiles(folder, KEY), 7, 3);
   const next = new MemoFiles(folder, KEY);
   const [part] = await next.read();
-  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
-  writeFileSync(next.sumsFile(due).path, "unfinished");
+  writeFileSync(placed(next, due(7, 4)).file.path, "unfinished");
   expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
 });
 
@@ -118,9 +134,30 @@ it("sums of another way are not taken for those of micro-batches that lie there 
   write(files, 7, 4);
   write(files, 7, 3, () => false);
   // A kill: the compute thread has written them, and this thread nothing yet.
-  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
-  writeHeaderLast(files.sumsFile(due), [new Uint8Array(8)]);
+  writeHeaderLast(placed(files, due(7, 4)).file, [new Uint8Array(8)]);
   expect(await new MemoFiles(folder, KEY).read()).toEqual([]);
+});
+
+it("until sums are known to be written, those before them are not written over", async () => {
+  const files = new MemoFiles(folder, KEY);
+  const part = write(files, 7, 3);
+  // Two jobs that were given and failed.
+  for (const count of [4, 5]) writeFileSync(placed(files, due(7, count)).file.path, "unfinished");
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
+});
+
+it("what goes another way from a step on is gone, of that step and of a later one", async () => {
+  const files = new MemoFiles(folder, KEY);
+  const six = write(files, 6, 2);
+  const seven = write(files, 7, 2);
+  files.forgetFrom(8);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([six, seven]);
+  files.forgetFrom(7);
+  expect(readdirSync(folder).sort()).toEqual(["sums-0-0", "sums-0-1", "worked-0-0", "worked-0-1"]);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([six]);
+  write(files, 7, 2);
+  new MemoFiles(folder, KEY).forgetFrom(6);
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 it("a process that goes on with them writes what is new only", async () => {
@@ -128,12 +165,12 @@ it("a process that goes on with them writes what is new only", async () => {
   const next = new MemoFiles(folder, KEY);
   const [part] = await next.read();
   if (part === undefined) throw new Error("nothing was read");
-  const due = { step: 7, link: LINK, count: 4, size: 2, crossingBytes: 8 };
   const sums = Float32Array.of(7, 9);
   const longer = { ...part, worked: [...part.worked, worked(4)], sums };
   rmSync(join(folder, "worked-1-0"));
-  writeHeaderLast(next.sumsFile(due), [new Uint8Array(sums.buffer)]);
-  next.write(longer);
+  const place = placed(next, due(7, 4));
+  writeHeaderLast(place.file, [new Uint8Array(sums.buffer)]);
+  place.done(longer);
   expect(
     readdirSync(folder)
       .filter((each) => each.startsWith("worked"))
@@ -153,13 +190,38 @@ it("what another slice, or nobody, has left is nothing", async () => {
   expect(await new MemoFiles(join(folder, "none"), KEY).read()).toEqual([]);
 });
 
-it("a place that cannot be written to is left alone from then on", async () => {
+it("a place that cannot be written to is left alone, and a step that could not be written too", async () => {
   const inFile = join(folder, "file");
   writeFileSync(inFile, "not a folder");
-  const files = new MemoFiles(inFile, KEY);
-  write(files, 7, 2);
-  write(files, 8, 2);
+  write(new MemoFiles(inFile, KEY), 7, 2);
   expect(readdirSync(folder)).toEqual([]);
+  const files = new MemoFiles(folder, KEY);
+  placed(files, due(7, 1)).failed();
+  expect(files.place(due(7, 2))).toBeNull();
+  const part = write(files, 8, 2);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([part]);
+});
+
+it("a step that has no room is not written, and one that has is, beside what was written before", async () => {
+  const files = new MemoFiles(folder, KEY);
+  const before = write(files, 6, 2);
+  const free = statfsSync(folder);
+  const bytes = free.bavail * free.bsize;
+  expect(files.place({ ...due(7, 1), size: bytes })).toBeNull();
+  expect(files.place({ ...due(7, 1), crossingBytes: bytes })).toBeNull();
+  const now = write(files, 7, 2);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([before, now]);
+});
+
+it("where its folder was emptied, a step goes on with all that is in it", async () => {
+  const files = new MemoFiles(folder, KEY);
+  const part = write(files, 7, 3);
+  rmSync(folder, { recursive: true });
+  const longer = { ...part, worked: [...part.worked, worked(4)], sums: Float32Array.of(7, 9) };
+  const place = placed(files, due(7, 4));
+  writeHeaderLast(place.file, [new Uint8Array(longer.sums.buffer)]);
+  place.done(longer);
+  expect(await new MemoFiles(folder, KEY).read()).toEqual([longer]);
 });
 
 it("the head's micro-batches come from no digest, and the tail's have a loss", async () => {
@@ -171,9 +233,8 @@ it("the head's micro-batches come from no digest, and the tail's have a loss", a
     worked: [last],
     sums: new Float32Array(0),
   };
-  const due = { step: 3, link: null, count: 1, size: 0, crossingBytes: 4 };
-  expect(files.makeRoom(due)).toBe(true);
-  writeHeaderLast(files.sumsFile(due), []);
-  files.write(part);
+  const place = placed(files, { step: 3, link: null, count: 1, size: 0, crossingBytes: 4 });
+  writeHeaderLast(place.file, []);
+  place.done(part);
   expect(await files.read()).toEqual([part]);
 });

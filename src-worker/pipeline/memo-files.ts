@@ -1,18 +1,19 @@
 import { randomInt } from "node:crypto";
-import { mkdirSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import { writeHeaderLast } from "../disk/header-last.ts";
-import type { FileHead } from "../disk/header-last.ts";
-import type { KeptSteps, SumsToKeep } from "./remembered-jobs.ts";
+import type { KeptSteps, SumsPlace, SumsToKeep } from "./kept-steps.ts";
 import type { StepPart, Worked } from "./step-memo.ts";
 
 const HEADER_BYTES = 1024;
 /** Of the place's free memory that a step may take. */
 const SPARED = 0.25;
+/** The one under way and the one before. */
+const STEPS = 2;
 
 const count = z.int().nonnegative();
 const header = z.strictObject({
@@ -35,6 +36,25 @@ type Header = z.infer<typeof header>;
 
 const MOST_WAYS = 2 ** 47;
 
+/** A step in a file name: of two that follow each other, each has its own. */
+type Turn = 0 | 1;
+const TURNS: readonly Turn[] = [0, 1];
+
+const turnOf = (step: number): Turn => (step % 2 === 0 ? 0 : 1);
+
+/** What lies in the files of one turn. */
+interface Written {
+  /** "unknown": a process before may have left something. */
+  readonly step: number | "nothing" | "unknown";
+  readonly way: number;
+  /** Micro-batches. */
+  readonly worked: number;
+  /** Of the two files of sums, the one that is not written over next. */
+  readonly newest: Turn;
+}
+
+const UNKNOWN: Written = { step: "unknown", way: 0, worked: 0, newest: 0 };
+
 /**
  * What a stage has done of the step under way, in a file system that lies in memory: when its process is killed, the
  * next one goes on with the micro-batch after the last whose sums were written. One file for each micro-batch of two
@@ -44,16 +64,10 @@ const MOST_WAYS = 2 ** 47;
 export class MemoFiles implements KeptSteps {
   readonly #folder: string;
   readonly #key: string;
-  /** After a failure nothing more is written; what cannot be kept is computed again. */
-  #isFull = false;
+  /** A step that could not be written: nothing more of it is. What cannot be kept is computed again. */
+  #failedAt = -1;
   #hadRoomAt = -1;
-  /** Of the two files of a step's sums, by the step's turn, the one that was written last. */
-  readonly #newest = [0, 0];
-  /** The step of those sums, by its turn; null: not known. */
-  readonly #stepOf: (number | null)[] = [null, null];
-  readonly #ways = [0, 0];
-  /** Micro-batches that are there, by the step's turn. */
-  readonly #worked = [0, 0];
+  readonly #written: [Written, Written] = [UNKNOWN, UNKNOWN];
 
   /** @param key which slice of which run */
   constructor(folder: string, key: string) {
@@ -64,17 +78,15 @@ export class MemoFiles implements KeptSteps {
   /** Steps of which all is there, the oldest first. */
   async read(): Promise<StepPart[]> {
     const parts: StepPart[] = [];
-    for (const turn of [0, 1]) {
+    for (const turn of TURNS) {
       const sums = await Promise.all(
-        [0, 1].map(async (each) => ({ each, found: await this.#read(`sums-${turn}-${each}`) })),
+        TURNS.map(async (each) => ({ each, found: await this.#read(`sums-${turn}-${each}`) })),
       );
       for (const { each, found } of sums.sort(newestFirst)) {
         const part = found === null ? null : await this.#part(found.header, found.arrays[0] ?? null);
-        if (part === null) continue;
-        this.#newest[turn] = each;
-        this.#stepOf[turn] = part.step;
-        this.#ways[turn] = found?.header.way ?? 0;
-        this.#worked[turn] = part.worked.length;
+        if (found === null || part === null) continue;
+        const { step, worked } = part;
+        this.#written[turn] = { step, way: found.header.way, worked: worked.length, newest: each };
         parts.push(part);
         break;
       }
@@ -82,37 +94,58 @@ export class MemoFiles implements KeptSteps {
     return parts.sort((a, b) => a.step - b.step);
   }
 
-  makeRoom({ step, count: at, size, crossingBytes }: SumsToKeep): boolean {
-    if (this.#isFull) return false;
+  place(sums: SumsToKeep): SumsPlace | null {
+    if (this.#failedAt === sums.step) return null;
+    const { step, link, count: at, size } = sums;
     try {
-      if (at === 1) this.#beginAnew(step);
-      if (this.#hadRoomAt !== step) this.#mustHaveRoom(size * Float32Array.BYTES_PER_ELEMENT + crossingBytes);
-      this.#hadRoomAt = step;
-      return true;
+      if (!this.#hasRoom(sums)) return null;
+      const turn = turnOf(step);
+      if (this.#written[turn].step !== step) this.#beginAnew(step);
+      const other = this.#written[turn].newest === 0 ? 1 : 0;
+      const head = { ...this.#bare(step), at, link, sizes: [size] };
+      return {
+        file: { path: join(this.#folder, `sums-${turn}-${other}`), header: block(head) },
+        done: (part) => this.#write(part, other),
+        failed: () => this.#failed(step),
+      };
     } catch {
-      this.failed();
-      return false;
+      this.#failed(step);
+      return null;
     }
   }
 
-  sumsFile({ step, link, count, size }: SumsToKeep): FileHead {
-    const head = { ...this.#bare(step), at: count, link, sizes: [size] };
-    const turn = step % 2;
-    const each = 1 - (this.#newest[turn] ?? 0);
-    this.#newest[turn] = each;
-    this.#stepOf[turn] = step;
-    return { path: join(this.#folder, `sums-${turn}-${each}`), header: block(head) };
+  forgetFrom(step: number): void {
+    try {
+      this.#removeFrom(step);
+    } catch {
+      this.#failed(step);
+    }
   }
 
-  write({ step, worked }: StepPart): void {
-    if (this.#isFull) return;
-    const turn = step % 2;
+  #removeFrom(step: number): void {
+    for (const turn of TURNS) {
+      const before = this.#written[turn];
+      if (before.step === "nothing" || (before.step !== "unknown" && before.step < step)) continue;
+      this.#remove(turn);
+      this.#written[turn] = { ...before, step: "nothing" };
+    }
+  }
+
+  #remove(turn: Turn): void {
+    const names = namesIn(this.#folder).filter((name) => name.split("-")[1] === String(turn));
+    // Sums first: without them nobody believes the others.
+    for (const name of names.sort()) rmSync(join(this.#folder, name), { force: true });
+  }
+
+  #write({ step, worked }: StepPart, newest: Turn): void {
+    const turn = turnOf(step);
+    const before = this.#written[turn];
+    if (before.step !== step) return;
     try {
-      for (let at = this.#worked[turn] ?? 0; at < worked.length; at++)
-        this.#writeOne(step, at, worked[at] as Worked);
-      this.#worked[turn] = worked.length;
+      for (let at = before.worked; at < worked.length; at++) this.#writeOne(step, at, worked[at] as Worked);
+      this.#written[turn] = { ...before, worked: worked.length, newest };
     } catch {
-      this.failed();
+      this.#failed(step);
     }
   }
 
@@ -121,39 +154,53 @@ export class MemoFiles implements KeptSteps {
     // A loss that is no number ends the step, and has no place in JSON.
     const head = { ...this.#bare(step), at, x, dy, loss, sizes: arrays.map((each) => each?.length ?? null) };
     const payload = arrays.flatMap((each) => (each === null ? [] : [bytesOf(each)]));
-    writeHeaderLast({ path: join(this.#folder, `worked-${step % 2}-${at}`), header: block(head) }, payload);
+    writeHeaderLast(
+      { path: join(this.#folder, `worked-${turnOf(step)}-${at}`), header: block(head) },
+      payload,
+    );
   }
 
-  failed(): void {
-    this.#isFull = true;
-    rmSync(this.#folder, { recursive: true, force: true });
+  #failed(step: number): void {
+    this.#failedAt = step;
+    let left: Written["step"] = "nothing";
+    try {
+      rmSync(this.#folder, { recursive: true, force: true });
+    } catch {
+      // What cannot be removed now may be when it is to be forgotten.
+      left = "unknown";
+    }
+    for (const turn of TURNS) this.#written[turn] = { ...UNKNOWN, step: left };
   }
 
   #beginAnew(step: number): void {
-    const turn = step % 2;
-    this.#ways[turn] = randomInt(MOST_WAYS);
-    this.#worked[turn] = 0;
-    const before = this.#stepOf[turn] ?? null;
-    if (before !== null && before !== step) return;
-    for (const each of [0, 1]) rmSync(join(this.#folder, `sums-${turn}-${each}`), { force: true });
+    this.#removeFrom(step);
+    const turn = turnOf(step);
+    this.#written[turn] = { ...this.#written[turn], step, way: randomInt(MOST_WAYS), worked: 0 };
   }
 
   #bare(step: number): Omit<Header, "at" | "sizes"> {
-    const way = this.#ways[step % 2] ?? 0;
+    const { way } = this.#written[turnOf(step)];
     return { key: this.#key, step, way, link: null, x: null, dy: null, loss: null };
   }
 
-  #mustHaveRoom(once: number): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+  /** For two steps. What has begun may go on: it has taken a part of what is asked for. */
+  #hasRoom({ step, size, crossingBytes }: SumsToKeep): boolean {
+    // Whoever has put the states beside it on the disk has removed it with them.
+    if (mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined)
+      for (const turn of TURNS) this.#written[turn] = { ...this.#written[turn], worked: 0 };
+    if (this.#hadRoomAt === step) return true;
     const { bavail, bsize } = statfsSync(this.#folder);
-    if (4 * once > SPARED * bavail * bsize) throw new Error("there is no room for it");
+    const needed = STEPS * (2 * size * Float32Array.BYTES_PER_ELEMENT + crossingBytes);
+    if (needed > SPARED * bavail * bsize) return false;
+    this.#hadRoomAt = step;
+    return true;
   }
 
   async #part(of: Header, sums: Activations | null): Promise<StepPart | null> {
     if (sums === null) return null;
     const worked: Worked[] = [];
     for (let at = 0; at < of.at; at++) {
-      const found = await this.#read(`worked-${of.step % 2}-${at}`);
+      const found = await this.#read(`worked-${turnOf(of.step)}-${at}`);
       if (found === null || found.header.step !== of.step || found.header.at !== at) return null;
       if (found.header.way !== of.way) return null;
       const { x, dy, loss } = found.header;
@@ -194,6 +241,10 @@ interface Read {
 function newestFirst({ found: a }: { found: Read | null }, { found: b }: { found: Read | null }): number {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
   return b.header.step - a.header.step || b.header.at - a.header.at;
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 function block(head: Header): Uint8Array {

@@ -113,7 +113,7 @@ it("where the first of two steps goes another way, the second is computed with t
   await stage.backward(0, 40, 8);
   stage.generation(7, LINK);
   stage.arithmetic.parameter = 1;
-  await wholeStep(stage, 7, 1);
+  await wholeStep(stage, 7, { offset: 1 });
   const other = stage.arithmetic.parameter;
   stage.arithmetic.passes = [];
   expect(await stage.forward(0, 30, 8)).toBe(30 * other);
@@ -163,7 +163,7 @@ it("of a stage whose steps are too large nothing is remembered or held", async (
   memo.begin(7, LINK, false);
   const y = Float32Array.of(1);
   const worked = { x: "x", y, dy: "dy", dx: null, loss: null };
-  expect(memo.add(7, 0, worked, memo.nextNote(), LINK)).toBe(false);
+  expect(memo.add(7, 0, worked, memo.nextNote(), LINK)).toBeNull();
   expect([memo.isOff, memo.holds(y), memo.parts.length]).toEqual([true, false, 0]);
 });
 

@@ -1,11 +1,11 @@
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
-import type { Compute, Computed } from "../compute/compute.ts";
+import type { Compute } from "../compute/compute.ts";
 import { release } from "../compute/compute-call.ts";
-import type { FileHead } from "../disk/header-last.ts";
 import { giveJob, runJob } from "../stage/stage-job.ts";
 import type { JobAnswer } from "../stage/stage-job.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import type { Crossing } from "../stage/tensor-message.ts";
+import type { KeptSteps, SumsPlace } from "./kept-steps.ts";
 import type { TensorJob } from "./pipeline-event.ts";
 import type { StepMemo, StepPart, Worked } from "./step-memo.ts";
 import { WritingPace } from "./writing-pace.ts";
@@ -24,26 +24,6 @@ export interface JobPorts {
   readonly files: () => KeptSteps | null;
 }
 
-export interface SumsToKeep extends Pick<StepPart, "step" | "link"> {
-  /** Of micro-batches that are in them. */
-  readonly count: number;
-  /** In values. */
-  readonly size: number;
-  /** What one micro-batch sends to both neighbours. */
-  readonly crossingBytes: number;
-}
-
-export interface KeptSteps {
-  /** For the sums and for their last micro-batch. With the first of a step, what was there of the same step goes. */
-  makeRoom(sums: SumsToKeep): boolean;
-  /** Where they are written. */
-  sumsFile(sums: SumsToKeep): FileHead;
-  /** The micro-batches that are in the sums, when those were written. */
-  write(part: StepPart): void;
-  /** The sums could not be written. */
-  failed(): void;
-}
-
 export interface Done extends JobAnswer {
   /** Resolves when it is remembered; the next job may begin before. */
   readonly noted: Promise<void>;
@@ -52,12 +32,11 @@ export interface Done extends JobAnswer {
 /** The sums after a micro-batch. */
 interface NotedSums {
   readonly id: number;
-  readonly files: KeptSteps | null;
-  /** Where they are to be written; null: nowhere this time. */
-  readonly file: FileHead | null;
+  /** Null: they are not written this time. */
+  readonly place: SumsPlace | null;
 }
 
-type Written = Promise<Computed<"writeSums">> | null;
+type Written = Promise<SumsPlace | null>;
 
 /** A step that was worked on before, as far as it goes the same way again. */
 interface Replay {
@@ -111,16 +90,21 @@ export class RememberedJobs {
     const sums = isRemembered && job.kind !== "forward" ? this.#nextSums(job) : null;
     const { answered } = await giveJob(compute, job, samples, sums?.id);
     if (!isRemembered) return { done: answered.then((answer) => ({ ...answer, noted: Promise.resolve() })) };
-    return { done: this.#done(job, answered, sums, this.#write(sums?.file ?? null)) };
+    const written = this.#write(sums?.place ?? null);
+    // Told where it is noted.
+    written.catch(() => undefined);
+    return { done: this.#done(job, answered, sums, written) };
   }
 
-  /** Asked for before the next job begins, so that nothing else is in them. */
-  #write(file: FileHead | null): Written {
-    if (file === null) return null;
+  /** Asked for before the next job begins, so that nothing else is in them. Null: they are not written. */
+  async #write(place: SumsPlace | null): Written {
+    if (place === null) return null;
     this.#pace.begins();
-    const written = this.#ports.compute.call("writeSums", { file });
-    written.catch(() => undefined);
-    return written;
+    const { answer, ms } = await this.#ports.compute.call("writeSums", { file: place.file });
+    this.#pace.took(ms);
+    if (answer.isWritten) return place;
+    place.failed();
+    return null;
   }
 
   async #done(
@@ -230,21 +214,19 @@ export class RememberedJobs {
 
   /** Null: the micro-batch is not the one that is to be remembered next. */
   #nextSums({ step, microBatch }: TensorJob<Crossing>): NotedSums | null {
-    const { memo, boundaryBytes } = this.#ports;
+    const { memo, boundaryBytes, microBatches, files } = this.#ports;
     if (microBatch !== this.#next) return null;
     this.#next = microBatch + 1;
     const id = memo.nextNote();
-    const crossingBytes = boundaryBytes.in + boundaryBytes.out;
+    const place = this.#pace.isDue ? files() : null;
     const kept = {
       step,
       link: this.#linkOf(step),
       count: microBatch + 1,
       size: memo.sumCount,
-      crossingBytes,
+      crossingBytes: microBatches * (boundaryBytes.in + boundaryBytes.out),
     };
-    const place = this.#ports.files();
-    const files = place?.makeRoom(kept) === true ? place : null;
-    return { id, files, file: files !== null && this.#pace.isDue ? files.sumsFile(kept) : null };
+    return { id, place: place?.place(kept) ?? null };
   }
 
   #linkOf(step: number): string | null {
@@ -267,16 +249,10 @@ export class RememberedJobs {
         : { x: forward?.x ?? null, y: forward?.y ?? null, dy: digest, dx, loss };
     const noted = (async (): Promise<void> => {
       await this.#noting;
-      if (written !== null) {
-        const { answer, ms } = await written;
-        this.#pace.took(ms);
-        if (!answer.isWritten) sums?.files?.failed();
-      }
-      if (sums !== null) {
-        if (memo.add(step, microBatch, worked, sums.id, this.#linkOf(step))) {
-          const part = memo.at(step);
-          if (part !== null && sums.file !== null) sums.files?.write(part);
-        }
+      const place = await written;
+      if (sums !== null && !this.#isOver) {
+        const part = memo.add(step, microBatch, worked, sums.id, this.#linkOf(step));
+        if (part !== null) place?.done(part);
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
     })();

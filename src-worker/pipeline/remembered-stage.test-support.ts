@@ -8,6 +8,7 @@ import type { MemoFiles } from "./memo-files.ts";
 import { RememberedJobs } from "./remembered-jobs.ts";
 import type { Done } from "./remembered-jobs.ts";
 import { StepMemo } from "./step-memo.ts";
+import type { StepPart } from "./step-memo.ts";
 
 export const MICRO_BATCHES = 4;
 export const LINK = "a".repeat(64);
@@ -29,8 +30,10 @@ class Arithmetic {
   parameter = 1;
   sum = 0;
   passes: string[] = [];
-  /** What the file of the sums waits for. */
+  /** What the file of the sums waits for, and how long writing it takes. */
   writing: Promise<void> = Promise.resolve();
+  writingMs = 0;
+  passMs = 1;
   readonly noted = new Map<number, number>();
   readonly #kept = new Map<number, number>();
 
@@ -49,7 +52,7 @@ class Arithmetic {
         const x = request.x?.[0] ?? request.data.tokens?.[0] ?? 0;
         this.passes.push(`forward ${microBatch}`);
         this.#kept.set(microBatch, x);
-        return answered({ output: Float32Array.of(x * this.parameter) });
+        return { answer: { output: Float32Array.of(x * this.parameter) }, ms: this.passMs };
       }
       case "backward": {
         this.passes.push(`backward ${microBatch}`);
@@ -72,7 +75,7 @@ class Arithmetic {
         const sums = new Uint8Array(Float32Array.of(this.sum).buffer);
         await this.writing;
         writeHeaderLast(request.file, [sums]);
-        return answered({ isWritten: true });
+        return { answer: { isWritten: true }, ms: this.writingMs };
       }
     }
     throw new Error(`nobody asks for ${name} here`);
@@ -88,16 +91,20 @@ function tensor(value: number): Crossing {
 }
 
 interface StageOptions {
+  /** Where it begins. */
+  readonly step?: number;
   /** Its micro-batches come from the run's samples; the numbers stay the same. */
   readonly isHead?: boolean;
   /** Where its steps outlive it. */
   readonly files?: MemoFiles | null;
+  /** What another process has left there. */
+  readonly left?: readonly StepPart[];
 }
 
 /** A stage that gives gradients back, through as many generations as a test needs. */
 export class RememberedStage {
   readonly arithmetic = new Arithmetic();
-  readonly memo = new StepMemo();
+  readonly memo: StepMemo;
   /** What the forward of a micro-batch waits for. */
   readonly samples = new Map<number, Promise<void>>();
   readonly #options: StageOptions;
@@ -105,8 +112,10 @@ export class RememberedStage {
 
   constructor(options: StageOptions = {}) {
     this.#options = options;
+    this.memo = new StepMemo(options.files);
     this.memo.limit(1e6, 1);
-    this.jobs = this.generation(7, LINK);
+    this.memo.restore(options.left ?? []);
+    this.jobs = this.generation(options.step ?? 7, LINK);
   }
 
   generation(step: number, link: string, hasInputs = false): RememberedJobs {
@@ -170,10 +179,15 @@ export function outputOf({ answer }: Done): Activations | null {
   return "output" in answer ? answer.output : null;
 }
 
-export async function wholeStep(stage: RememberedStage, step: number, offset = 0): Promise<void> {
+/** `offset`, `gradient`: of what comes, so that it goes another way. */
+export async function wholeStep(
+  stage: RememberedStage,
+  step: number,
+  { offset = 0, gradient = 20 } = {},
+): Promise<void> {
   for (let m = 0; m < MICRO_BATCHES; m += 1) {
     await stage.forward(m, 10 + m + offset, step);
-    await stage.backward(m, 20 + m, step);
+    await stage.backward(m, gradient + m, step);
   }
   stage.step(step);
 }

@@ -1,5 +1,6 @@
 import type { Activations } from "../compute/compute-call.ts";
 import { release } from "../compute/compute-call.ts";
+import type { KeptSteps } from "./kept-steps.ts";
 
 /** One micro-batch, from the first pass to the last one on this stage. Digests are those under which tensors came. */
 export interface Worked {
@@ -43,7 +44,7 @@ let lastNote = 0;
 /**
  * What this stage has done of the step under way and of the one before, so that a pipeline that begins a step anew
  * does not compute it again: the same inputs to the same parameters give the same outputs, and those are here.
- * Holds the arrays it is given until it forgets them.
+ * Holds the arrays it is given until it forgets them; what it forgets, `kept` does.
  */
 export class StepMemo {
   #mostBytes = MEMO_BYTES;
@@ -55,6 +56,11 @@ export class StepMemo {
   readonly #held = new Set<Activations>();
   #isOff = false;
   #begun = { step: -1, times: 0 };
+  readonly #kept: Pick<KeptSteps, "forgetFrom"> | null;
+
+  constructor(kept: Pick<KeptSteps, "forgetFrom"> | null = null) {
+    this.#kept = kept;
+  }
 
   /** So much may it hold from now on; it is held twice where it outlives the process. `sumCount`: values in a step's sums. */
   limit(bytes: number, sumCount: number): void {
@@ -85,10 +91,9 @@ export class StepMemo {
     return this.#sumCount * Float32Array.BYTES_PER_ELEMENT;
   }
 
-  /** What another process has left of the same stage. */
+  /** What another process has left of the same stage, where nothing is remembered yet. */
   restore(parts: readonly StepPart[]): void {
-    this.clear();
-    for (const part of parts) this.#put(part);
+    this.#keep([...parts]);
   }
 
   /** Micro-batches of which the compute thread should keep what it has of them. */
@@ -106,7 +111,8 @@ export class StepMemo {
     this.#begun = { step, times: this.#begun.step === step ? this.#begun.times + 1 : 1 };
     if (this.#begun.times > MOST_BEGINNINGS) return this.clear();
     const first = this.#parts.findIndex((part) => part.step === step && part.link === link);
-    this.#keep(first === -1 ? [] : this.#parts.slice(first));
+    if (first === -1) return this.forgetFrom(0);
+    this.#keep(this.#parts.slice(first));
   }
 
   at(step: number): StepPart | null {
@@ -129,12 +135,16 @@ export class StepMemo {
     return pass;
   }
 
-  /** Its sums are those after it; false: it is not remembered, since one before it is not, or it has no room. */
-  add(step: number, microBatch: number, worked: Worked, sums: number, link: string | null): boolean {
+  /**
+   * Its sums are those after it; gives the step with it. Null: it is not remembered, since one before it is not, or
+   * it has no room.
+   */
+  add(step: number, microBatch: number, worked: Worked, sums: number, link: string | null): StepPart | null {
     const before = this.at(step);
-    if (this.isOff || microBatch !== (before?.worked.length ?? 0)) return false;
+    if (this.isOff || microBatch !== (before?.worked.length ?? 0)) return null;
     const all = [...(before?.worked ?? []), worked];
-    return this.#put({ step, link: before?.link ?? link, worked: all, sums });
+    const part = { step, link: before?.link ?? link, worked: all, sums };
+    return this.#put(part) ? part : null;
   }
 
   /** The parameters of this step are known by their chain now. */
@@ -145,6 +155,7 @@ export class StepMemo {
   /** This step went another way this time, and so does everything after it. */
   forgetFrom(step: number): void {
     this.#keep(this.#parts.filter((part) => part.step < step));
+    this.#kept?.forgetFrom(step);
   }
 
   /** Whether somebody else may give the array's memory back. */
@@ -154,8 +165,7 @@ export class StepMemo {
 
   /** What is still being sent is not given back, but left. */
   clear(): void {
-    this.#parts = [];
-    this.#held.clear();
+    this.forgetFrom(0);
     this.#sent.passes.clear();
   }
 
@@ -169,6 +179,7 @@ export class StepMemo {
     }
     const before = new Set(this.#held);
     this.#keep(parts);
+    this.#kept?.forgetFrom(part.step + 1);
     // By now all that was made of it has been sent.
     for (const array of before) if (!this.#held.has(array)) release(array);
     return true;
