@@ -259,6 +259,21 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     "not-its-micro-batch",
   ],
   [
+    "sends a second gradient that differs from the first",
+    2,
+    tampering((message, payload) => [
+      [message, payload],
+      withValues(message, floats(payload).fill(message.pass === "backward" ? 1 : 0)),
+    ]),
+    "two-gradients",
+  ],
+  [
+    "sends activations that differ from those that it has sent before",
+    0,
+    tampering((message, payload) => [[message, payload], withValues(message, floats(payload).fill(1))]),
+    "two-activations",
+  ],
+  [
     "says that it has sent on what it keeps",
     0,
     (node) => {

@@ -31,6 +31,21 @@ function killWhenCounted(stage: number, step: number): void {
   });
 }
 
+/** Of each replica's part of each step, how many micro-batches it has counted, and how many are vouched for. */
+async function parts(): Promise<{ counted: number[][]; vouched: number[][] }> {
+  for (const { runner } of fleet.nodes) await runner?.quiet();
+  const all = [...fleet.shares].flatMap(([step, stages]) =>
+    stages.flat().map(({ replica, microBatches }) => ({ step, replica, microBatches })),
+  );
+  return {
+    counted: all.map(({ microBatches }) => [microBatches.length]),
+    vouched: all.map(({ step, replica }) => {
+      const node = fleet.nodes.find(({ key }) => key === replica);
+      return node?.receipts.filter(({ body }) => body.step === step).map(vouchedMicroBatches) ?? [];
+    }),
+  };
+}
+
 describe("three stages of two replicas with fewer bits on their links", () => {
   it("train: the loss falls as with all bits, at equal tokens", async () => {
     const steps = 20;
@@ -70,13 +85,32 @@ describe("three stages of two replicas with fewer bits on their links", () => {
     killWhenCounted(1, 1);
     killWhenCounted(0, 2);
     await fleet.train(4);
-    for (const { runner } of fleet.nodes) await runner?.quiet();
-    for (const [step, stages] of fleet.shares)
-      for (const { replica, microBatches } of stages.flat()) {
-        const node = fleet.nodes.find(({ key }) => key === replica);
-        const receipts = node?.receipts.filter(({ body }) => body.step === step) ?? [];
-        expect(receipts.map(vouchedMicroBatches), `step ${step}`).toEqual([microBatches.length]);
+    const { counted, vouched } = await parts();
+    expect(vouched).toEqual(counted);
+  });
+
+  it("send the same bytes again on a link that could carry more or fewer bits: all is vouched for", async () => {
+    const spec = tinyRun({ steps: 4, codecs: { ...both("int8b64"), near: "f32" } });
+    fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+    let turn = 0;
+    fleet.watchers.push((node, { type }) => {
+      if (type !== "counted" || node.stage !== 1) return;
+      turn += 1;
+      for (const other of fleet.nodes.filter(({ stage }) => stage !== 1)) {
+        for (const [one, peer] of [
+          [node, other],
+          [other, node],
+        ] as const)
+          if (turn % 2 === 0) one.far.delete(peer.key);
+          else one.far.add(peer.key);
+        fleet.relink(node, other);
       }
+    });
+    await fleet.train(4);
+    expect(turn).toBe(4 * spec.microBatches);
+    expect(fleet.effects.filter(({ type }) => type === "fenced")).toEqual([]);
+    const { counted, vouched } = await parts();
+    expect(vouched).toEqual(counted);
   });
 
   it("carry the values as they are between computers that are near each other, where the run says so", async () => {

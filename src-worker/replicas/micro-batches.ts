@@ -1,8 +1,15 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
 import type { Crossed } from "./used-work.ts";
+
+/** How a tensor came: the same one has other bytes in another codec. */
+interface Came {
+  readonly sha256: string;
+  readonly codec: CodecName;
+}
 
 /** A micro-batch that the book has given to this replica. */
 interface Cell {
@@ -10,7 +17,7 @@ interface Cell {
   from: SessionKey | null;
   /** From when it came until it is worked on. */
   x: Tensor | null;
-  xSha256: string | null;
+  xCame: Came | null;
   /** Who sent it: perhaps somebody who was lost since. */
   xFrom: SessionKey | null;
   phase: "coming" | "waiting" | "running" | "forwarded" | "worked";
@@ -20,9 +27,9 @@ interface Cell {
   y: Activations | null;
   ySha256: string | null;
   dy: Tensor | null;
-  /** Of the gradient that came last, which may be one that was done again. */
-  dySha256: string | null;
-  /** Who has sent a gradient last. */
+  /** The first gradient of who has answered last: that one may have done it again. */
+  dyCame: Came | null;
+  /** Who has it now, or had it, and has sent a gradient. */
   answeredBy: SessionKey | null;
   dx: Activations | null;
   dxSha256: string | null;
@@ -72,7 +79,7 @@ export class MicroBatches {
   readonly #cells = new Map<number, Cell>();
   readonly #fenced = new Set<SessionKey>();
   /** What came and was not given (yet), by micro-batch and sender. */
-  readonly #copies = new Map<number, Map<SessionKey, Tensor>>();
+  readonly #copies = new Map<number, Map<SessionKey, { readonly x: Tensor; readonly came: Came }>>();
   #forwards: number[] = [];
   #backwards: number[] = [];
 
@@ -99,24 +106,24 @@ export class MicroBatches {
     for (const at of microBatches) {
       const cell = this.#cells.get(at);
       if (cell?.phase !== "worked") continue;
-      const { from, xSha256, xFrom, y, dx, dySha256 } = cell;
+      const { from, xCame, xFrom, y, dx, dyCame } = cell;
       const next = cell.to ?? cell.heldBy;
       const isSent = cell.to !== null;
       all.set(at, {
         previous:
-          from === null || xSha256 === null || dx === null
+          from === null || xCame === null || dx === null
             ? null
             : {
                 peer: from,
-                taken: xFrom === from ? xSha256 : HAD_ALREADY,
+                taken: xFrom === from ? xCame.sha256 : HAD_ALREADY,
                 given: cell.dxSha256 ?? digestOf("backward", at, from, dx),
               },
         next:
-          next === null || y === null || dySha256 === null || cell.answeredBy !== next
+          next === null || y === null || dyCame === null || cell.answeredBy !== next
             ? null
             : {
                 peer: next,
-                taken: dySha256,
+                taken: dyCame.sha256,
                 given: isSent ? (cell.ySha256 ?? digestOf("forward", at, next, y)) : HAD_ALREADY,
               },
       });
@@ -170,23 +177,34 @@ export class MicroBatches {
     const isOther = cell.from !== from;
     cell.from = from;
     const copies = this.#copies.get(microBatch);
-    const x = copies?.get(from);
-    if (x !== undefined && cell.phase === "coming") {
+    const copy = copies?.get(from);
+    if (copy !== undefined && cell.phase === "coming") {
       copies?.delete(from);
-      this.#take(microBatch, cell, from, x);
+      this.#take(microBatch, cell, from, copy.x, copy.came);
     } else if (isOther) this.#sendBack(microBatch, cell, from);
   }
 
   /** From the stage before. */
-  arrived(from: SessionKey, microBatch: number, x: Tensor): void {
+  arrived(from: SessionKey, microBatch: number, x: Tensor, codec: CodecName): void {
     if (this.#fenced.has(from)) return;
     const cell = this.#cells.get(microBatch);
+    const came = { sha256: x.sha256, codec };
+    const copy = this.#copies.get(microBatch)?.get(from);
+    const before = cell?.xFrom === from ? cell.xCame : copy?.came;
+    if (isOther(came, before))
+      return this.#ports.accuse(
+        from,
+        microBatch,
+        "two-activations",
+        `Two different tensors of micro-batch ${microBatch} came from it.`,
+      );
     if (cell?.from === from) {
-      if (cell.phase === "coming") this.#take(microBatch, cell, from, x);
-      return;
+      if (cell.phase === "coming") this.#take(microBatch, cell, from, x, came);
+    } else if (copy === undefined) {
+      const copies = this.#copies.get(microBatch);
+      if (copies === undefined) this.#copies.set(microBatch, new Map([[from, { x, came }]]));
+      else copies.set(from, { x, came });
     }
-    const copies = this.#copies.get(microBatch) ?? new Map<SessionKey, Tensor>();
-    if (!copies.has(from)) this.#copies.set(microBatch, copies.set(from, x));
   }
 
   /**
@@ -204,8 +222,11 @@ export class MicroBatches {
         );
   }
 
-  /** From the stage behind. */
-  returned(from: SessionKey, microBatch: number, dy: Tensor): void {
+  /**
+   * From the stage behind. What is vouched for is what is used, or what another replica gave that had to do it again;
+   * the same once more is nothing new.
+   */
+  returned(from: SessionKey, microBatch: number, dy: Tensor, codec: CodecName): void {
     const cell = this.#cells.get(microBatch);
     if (cell === undefined || this.#fenced.has(from)) return;
     if (from !== (cell.to ?? cell.heldBy)) {
@@ -217,8 +238,19 @@ export class MicroBatches {
       );
       return;
     }
+    const came = { sha256: dy.sha256, codec };
+    if (cell.answeredBy === from) {
+      if (isOther(came, cell.dyCame))
+        this.#ports.accuse(
+          from,
+          microBatch,
+          "two-gradients",
+          `Two different gradients of micro-batch ${microBatch} came from it.`,
+        );
+      return;
+    }
     cell.answeredBy = from;
-    cell.dySha256 = dy.sha256;
+    cell.dyCame = came;
     if (cell.dy !== null) return;
     cell.dy = dy;
     if (cell.to !== null) this.#ports.answered(from);
@@ -293,7 +325,7 @@ export class MicroBatches {
     const cell: Cell = {
       from,
       x: null,
-      xSha256: null,
+      xCame: null,
       xFrom: null,
       phase: "coming",
       // Who was fenced has nothing.
@@ -302,7 +334,7 @@ export class MicroBatches {
       y: null,
       ySha256: null,
       dy: null,
-      dySha256: null,
+      dyCame: null,
       answeredBy: null,
       dx: null,
       dxSha256: null,
@@ -311,9 +343,9 @@ export class MicroBatches {
     return cell;
   }
 
-  #take(microBatch: number, cell: Cell, from: SessionKey, x: Tensor): void {
+  #take(microBatch: number, cell: Cell, from: SessionKey, x: Tensor, came: Came): void {
     cell.x = x;
-    cell.xSha256 = x.sha256;
+    cell.xCame = came;
     cell.xFrom = from;
     this.#ready(microBatch, cell);
   }
@@ -343,4 +375,12 @@ export class MicroBatches {
   #sendBack(microBatch: number, cell: Cell, to: SessionKey): void {
     if (cell.dx !== null) cell.dxSha256 = this.#ports.sendBackward(microBatch, to, cell.dx);
   }
+}
+
+/**
+ * SECURITY: a process does no micro-batch of a step twice, rounds it to the same bytes each time, and has a key of
+ * its own: of two different ones in the same codec, it has made one up.
+ */
+function isOther(came: Came, before: Came | null | undefined): boolean {
+  return before?.codec === came.codec && before.sha256 !== came.sha256;
 }

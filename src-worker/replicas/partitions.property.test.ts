@@ -197,12 +197,12 @@ class World {
       choose: () => next.choose((to) => !this.#isCut(key, to) && this.nodes.get(to)?.isDead === false),
       sendForward: (microBatch, to) => {
         next.sent(to);
-        peer(to, (other) => other.batches.arrived(key, microBatch, tensor(digest)));
+        peer(to, (other) => other.batches.arrived(key, microBatch, tensor(digest), "f32"));
         return digest;
       },
       digestOf: () => digest,
       sendBackward: (microBatch, to) => {
-        peer(to, (other) => other.batches.returned(key, microBatch, tensor(digest)));
+        peer(to, (other) => other.batches.returned(key, microBatch, tensor(digest), "f32"));
         return digest;
       },
       routed: (microBatch, to) => this.#say(node, { type: "routed", ...of(microBatch), to }),

@@ -60,6 +60,7 @@ function overheard(node: FleetNode, link: Link): Link {
         return async (message: PeerMessage, payload = new Uint8Array(0)): Promise<void> => {
           for (const sent of node.sends(message, payload, target.remoteKey)) await target.send(...sent);
         };
+      if (name === "isNear") return !node.far.has(target.remoteKey);
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === "function" ? value.bind(target) : value;
     },
@@ -75,6 +76,8 @@ export class FleetNode {
   readonly cut: (() => void)[] = [];
   /** Peers of which it hears nothing. */
   readonly quiet = new Set<SessionKey>();
+  /** Peers that are not of its home. */
+  readonly far = new Set<SessionKey>();
   /** Passes worked on, as `call step/microBatch`. */
   readonly jobs: string[] = [];
   /** Passes that its compute thread had at once, at most. */

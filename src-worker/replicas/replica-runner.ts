@@ -84,6 +84,8 @@ export class ReplicaRunner {
   #early: Early[] = [];
   /** In the class `exact`: the gradient of each micro-batch, which are added in the order of their numbers. */
   readonly #gradients = new Map<number, Activations>();
+  /** In which each tensor of the step was sent, by what it is and to whom. */
+  readonly #codecs = new Map<string, CodecName>();
   /** Jobs on the compute thread, which works on the first. */
   #given = 0;
   /** What the last of them took. */
@@ -285,6 +287,7 @@ export class ReplicaRunner {
     this.#window.stepped();
     this.#round.clear();
     this.#gradients.clear();
+    this.#codecs.clear();
     this.#evaluations = [];
   }
 
@@ -478,17 +481,17 @@ export class ReplicaRunner {
   }
 
   #takeIn(from: SessionKey, side: Side, meta: TensorMeta, input: Tensor): void {
-    const { pass, microBatch } = meta;
+    const { pass, microBatch, codec } = meta;
     if (pass === "backward") {
       if (meta.load !== undefined) this.#hearLoad(from, meta.load);
       this.#window.returned(microBatch);
-      this.#batches.returned(from, microBatch, input);
+      this.#batches.returned(from, microBatch, input, codec);
       return this.#round.answered();
     }
     if (side !== "previous") return;
     if (pass === "forward") {
       this.#load.took(from);
-      this.#batches.arrived(from, microBatch, input);
+      this.#batches.arrived(from, microBatch, input, codec);
       return this.#tellLoad();
     }
     if (this.#evaluations.length < this.#ports.spec.evaluationMicroBatches * 2)
@@ -550,7 +553,10 @@ export class ReplicaRunner {
     return digest;
   }
 
-  /** As it travels to this peer. */
+  /**
+   * As it travels to this peer: again as the first time, whatever link there is now. Both vouch for these bytes, and
+   * one of them may have come before.
+   */
   #encoded(
     pass: "forward" | "backward" | "evaluate",
     microBatch: number,
@@ -559,7 +565,10 @@ export class ReplicaRunner {
   ): { readonly payload: Uint8Array; readonly codec: CodecName; readonly step: number } {
     const { stage, spec, web } = this.#ports;
     const step = this.#step ?? 0;
-    const codec = codecOf(spec, pass, web.link(to)?.isNear ?? false);
+    const link = web.link(to);
+    const name = `${pass} ${microBatch} ${to}`;
+    const codec = this.#codecs.get(name) ?? codecOf(spec, pass, link?.isNear ?? false);
+    if (link !== null) this.#codecs.set(name, codec);
     const place = { pass, step, microBatch, stage: stage.index };
     return { payload: encodedTensor(spec.seed, place, codec, values), codec, step };
   }
