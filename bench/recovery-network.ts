@@ -133,7 +133,7 @@ export class ReplicaNetwork {
     this.#orchestrator.host.watch({
       changed: () => {
         const now = this.#orchestrator.host.view().redone ?? NOTHING;
-        // A pipeline that is formed anew counts from nothing, as an orchestrator does that starts again.
+        // An orchestrator that starts again counts from nothing.
         if (now.byLostStages < this.#redoneNow.byLostStages || now.byOthers < this.#redoneNow.byOthers)
           this.#redoneBefore = this.redone();
         this.#redoneNow = now;

@@ -38,7 +38,10 @@ export const stageReplicas = z.strictObject({
   loading: z.int().nonnegative(),
 });
 
-/** Micro-batches done again after losses: by the stages that lost a replica, and by anybody else. */
+/**
+ * Micro-batches done again after losses since the orchestrator started: by the stages that lost a replica, and by
+ * anybody else, as when a stage has lost all of its own and the others do the step again with it.
+ */
 export const redoneWork = z.strictObject({
   byLostStages: z.int().nonnegative(),
   byOthers: z.int().nonnegative(),

@@ -14,6 +14,7 @@ import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.
 import { fillTeam, tellMembers } from "../replicas/team.ts";
 import { canHold, place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
+import { givenUp, plus, redoneFrom } from "./redone.ts";
 
 /** A stored point can be this much newer than the snapshots behind it: they are written in the background. */
 const SNAPSHOT_LAG_STEPS = 2;
@@ -81,6 +82,8 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
       state.mostReplicas > 1 && hasSpare(state, holders)
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
+    redone: redoneFrom(state, resumeStep),
+    givenUp: null,
     wouldLose: 0,
     wouldResume: null,
     knownStep: known,
@@ -224,10 +227,12 @@ export function interrupt(
   if (state.phase !== "training" && state.phase !== "forming") return form(state, at, effects);
   const wasTraining = state.phase === "training";
   const members = [...teamMembers(state).keys()];
+  const run = state.team?.run ?? null;
   const stopped: NetworkState = {
     ...state,
     phase: "waiting",
     team: null,
+    ...(run !== null && { givenUp: givenUp(run), redone: plus(state.redone, run.redone) }),
     stages: state.stages.map((stage) => ({ ...stage, ready: false })),
     pace: [],
     interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? at.now) : state.interruptedAt,

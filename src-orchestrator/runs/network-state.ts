@@ -11,9 +11,10 @@ import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PutAside } from "../../src-protocol/operator.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import type { Checkpoint, StageCheckpoints } from "../stores/checkpoints.ts";
-import type { Share } from "../replicas/replica-run.ts";
+import type { Redone, Share } from "../replicas/replica-run.ts";
 import type { Team } from "../replicas/team.ts";
 import type { Candidate } from "./placement.ts";
+import type { GivenUp } from "./redone.ts";
 
 export interface SavedStep {
   readonly step: number;
@@ -36,6 +37,10 @@ export interface NetworkState {
   readonly mostReplicas: number;
   /** The replicas of the current generation; null: it has none, or there is no generation. */
   readonly team: Team | null;
+  /** Micro-batches done again in the generations before this one, and when it began. */
+  readonly redone: Redone;
+  /** By the last generation with replicas; null: there was none, or another one has begun since. */
+  readonly givenUp: GivenUp | null;
   /** Number of the current (or last) pipeline; messages of another one are dropped. */
   readonly generation: number;
   readonly nodes: ReadonlyMap<SessionKey, NetworkNode>;
@@ -353,6 +358,8 @@ export function startNetwork(
     network: replicas.network,
     mostReplicas: replicas.most,
     team: null,
+    redone: { byLostStages: 0, byOthers: 0 },
+    givenUp: null,
     generation: remembered.generation,
     nodes: new Map(),
     gone: new Map(),

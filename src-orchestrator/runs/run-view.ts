@@ -5,6 +5,7 @@ import { tokensPerSecond } from "./progress.ts";
 import type { NetworkNode, NetworkState } from "./network-state.ts";
 import { replicaCounts } from "../replicas/team.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
+import { redoneInAll } from "./redone.ts";
 import { gigabytes } from "./reserve.ts";
 import type { StageFacts } from "./stage-facts.ts";
 
@@ -12,6 +13,7 @@ import type { StageFacts } from "./stage-facts.ts";
 export function runView(state: NetworkState, facts: readonly StageFacts[], block: number): RunView {
   const { run, team } = state;
   const countries = byCountry(state);
+  const redone = redoneInAll(state);
   const counts = team === null ? [] : replicaCounts(state);
   return {
     runId: run.runId,
@@ -43,7 +45,7 @@ export function runView(state: NetworkState, facts: readonly StageFacts[], block
             },
       ...(counts[index] !== undefined && { replicas: counts[index] }),
     })),
-    ...(team?.run && { redone: team.run.redone }),
+    ...(redone !== null && { redone }),
     keptStep: keptStep(state),
     nodes: state.nodes.size,
     ...(countries.length > 0 && { countries }),
