@@ -48,6 +48,7 @@ export function statusText(state: DaemonState, now: number): string {
   if (limits.uploadMbit !== null || limits.downloadMbit !== null)
     lines.push(`Line:      ${trafficText(state.traffic)}`);
   lines.push(`Earnings:  ${pending(state)}`);
+  if (state.node.refused !== undefined) lines.push(`Refused:   ${state.node.refused}`);
   lines.push(...chainLines(state));
   return lines.join("\n");
 }
@@ -131,6 +132,7 @@ export function earningsText(state: DaemonState, now = Date.now()): string {
     `Pays to:   ${earnings.payoutColdkey}`,
   ];
   if (state.node.unpaid !== undefined) lines.push(`Now:       ${state.node.unpaid}`);
+  if (state.node.refused !== undefined) lines.push(`Refused:   ${state.node.refused}`);
   if (earnings.later !== null)
     lines.push(
       `Later:     ${amount(earnings.later.amountRao, state)} of it can be claimed from block ${earnings.later.fromBlock} on`,

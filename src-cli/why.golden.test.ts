@@ -18,7 +18,7 @@ import { workingState } from "../src-protocol/working-state.test-support.ts";
 import { headline } from "../src-renderer/home/headline.ts";
 import { whyRows } from "../src-renderer/home/why-rows.ts";
 import { TOOLS } from "./mcp-tools.ts";
-import { statusText } from "./answers.ts";
+import { earningsText, statusText } from "./answers.ts";
 
 /** All surfaces read the zone of this computer, so the golden text is of one. */
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -138,6 +138,15 @@ const CASES: Record<string, Case> = {
       node: {
         ...working.node,
         unpaid: "This work is not paid: only computers of the same owner could vouch for it.",
+      },
+    },
+  },
+  "working, and receipts are refused": {
+    state: {
+      node: {
+        ...working.node,
+        refused:
+          "The network has refused 3 receipts since it paid one: their steps were not finished by all slices (not-finished).",
       },
     },
   },
@@ -299,6 +308,13 @@ test("who has loaded its slice is said to work when all have, and nowhere before
   expect(trayView({ kind: "connected" }, state, now).icon).toBe("waiting");
   const begun = { ...state, ...run("training", "Training: step 21.") };
   expect(statusText(begun, now)).toMatch(/^Working: [\s\S]*Training slice 2 of 3\.[\s\S]*are at work/);
+});
+
+test("what was refused is told in status, why and with what was earned", () => {
+  const { state, now } = stateOf(CASES["working, and receipts are refused"] as Case);
+  const refused = /^(Refused: {3})?The network has refused 3 receipts since it paid one: /m;
+  for (const text of [statusText(state, now), whyText(why(state, now)), earningsText(state, now)])
+    expect(text).toMatch(refused);
 });
 
 test("who was put aside is not said to work, and reads why in status and why", () => {

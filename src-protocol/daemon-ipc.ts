@@ -31,6 +31,8 @@ export const workerToDaemon = z.discriminatedUnion("type", [
     loading: loadingProgress.nullable(),
     /** Why its work of just now is not paid, or only in part; absent: it is. */
     unpaid: z.string().max(400).optional(),
+    /** What of its receipts the network has refused since it paid one, and why; absent: nothing. */
+    refused: z.string().max(400).optional(),
   }),
   /** Its links as they are now; every few seconds while it has a stage, and when one changes. */
   z.strictObject({ type: z.literal("links"), status: linkStatus }),

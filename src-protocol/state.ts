@@ -22,6 +22,8 @@ export const nodeState = z.strictObject({
   loading: loadingProgress.nullable(),
   /** Why its work of just now is not paid, or only in part, in sentences; absent: it is. */
   unpaid: z.string().optional(),
+  /** What of its receipts the network has refused since it paid one, and why, in a sentence; absent: nothing. */
+  refused: z.string().optional(),
   hotkey: ss58Address,
 });
 

@@ -148,6 +148,7 @@ export function why(state: WhyState & Pick<DaemonState, "problem">, now: number,
     override: override === null ? null : overrideText(override, now, zone),
     notes: [
       ...(problem === null ? [] : [heard(problem.message)]),
+      ...(node.refused === undefined ? [] : [heard(node.refused)]),
       ...policy.missing.map(({ text }) => text),
       ...(policy.awake.text === "" ? [] : [policy.awake.text]),
     ],

@@ -234,13 +234,13 @@ export class TrainingWorker {
       case "receiptsStored": {
         const { outbox } = this.#parts;
         const { stored, refused } = instruction;
-        const before = this.#refused.unpaid;
+        const { unpaid, refused: told } = this.#refused;
         this.#inBackground(outbox.stored(stored));
         this.#inBackground(outbox.answered(refused.map(({ id }) => id)));
         const isNews = refused.filter(({ id, code }) => code !== "not-counted" || !this.#doubtful.has(id));
         for (const id of [...stored, ...refused.map((each) => each.id)]) this.#doubtful.delete(id);
         this.#refused.answered({ ...instruction, refused: isNews });
-        if (this.#refused.unpaid !== before) this.#tellPhase();
+        if (this.#refused.unpaid !== unpaid || this.#refused.refused !== told) this.#tellPhase();
         return;
       }
       case "receiptsSafe":
@@ -601,8 +601,13 @@ export class TrainingWorker {
   }
 
   #tellPhase(): void {
-    const { unpaid } = this.#refused;
-    if (this.#said !== null) this.#parts.onPhase({ ...this.#said, ...(unpaid !== null && { unpaid }) });
+    const { unpaid, refused } = this.#refused;
+    if (this.#said === null) return;
+    this.#parts.onPhase({
+      ...this.#said,
+      ...(unpaid !== null && { unpaid }),
+      ...(refused !== null && { refused }),
+    });
   }
 }
 

@@ -24,6 +24,7 @@ export function Earnings() {
   const earnings = useDashboard(({ state }) => state?.earnings ?? null);
   const chain = useDashboard(({ state }) => state?.chain ?? null);
   const unpaid = useDashboard(({ state }) => state?.node.unpaid ?? null);
+  const refused = useDashboard(({ state }) => state?.node.refused ?? null);
   const now = useNow(60_000);
   if (earnings === null || chain === null) return null;
   const unit = unitOf(earnings.asset);
@@ -55,6 +56,11 @@ export function Earnings() {
           {unpaid !== null && (
             <p className={controls["hint"]}>
               <Heard text={unpaid} />
+            </p>
+          )}
+          {refused !== null && (
+            <p className={controls["hint"]}>
+              <Heard text={refused} />
             </p>
           )}
           {earnings.later !== null && (

@@ -11,7 +11,7 @@ it("K2: receipts that are refused for good are told to their owner with the reas
       /^1 receipt will not be paid: only computers of the same owner .*own-counter-signature/,
     ),
     expect.stringMatching(/^10 receipts will not be paid/),
-    "1 receipt will not be paid: wrong-flops (wrong-flops).",
+    "1 receipt will not be paid: the network has found a fault in what they say (wrong-flops).",
   ]);
 });
 
@@ -36,4 +36,25 @@ it("that nobody can vouch for the work on a model in one slice is known from its
   expect(receipts.unpaid).toMatch(/^This work is not paid: the whole model is one slice/);
   receipts.assigned(3);
   expect(receipts.unpaid).toBeNull();
+});
+
+it("what was refused since a receipt was paid stays known, with the newest reason, until one is paid again", () => {
+  const receipts = new RefusedReceipts(() => {});
+  const of = (...codes: string[]) => codes.map((code) => ({ code }));
+  expect(receipts.refused).toBeNull();
+  receipts.answered({ stored: [], refused: of("not-counted") });
+  receipts.answered({ stored: ["id"], refused: of("not-finished", "wrong-flops") });
+  expect(receipts.refused).toBe(
+    "The network has refused 3 receipts since it paid one: the network has found a fault in what they say (wrong-flops).",
+  );
+  receipts.answered({ stored: [], refused: of("own-counter-signature") });
+  expect(receipts.refused, "that stands in `unpaid`").toMatch(/^The network has refused 3 receipts/);
+  receipts.answered({ stored: ["id"], refused: [] });
+  expect(receipts.refused).toBeNull();
+  receipts.answered({ stored: [], refused: of("not-finished") });
+  expect(receipts.refused).toBe(
+    "The network has refused 1 receipt since it paid one: their steps were not finished by all slices (not-finished).",
+  );
+  receipts.assigned(1);
+  expect(receipts.refused, "no receipt of a model in one slice is paid").toBeNull();
 });
