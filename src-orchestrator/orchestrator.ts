@@ -159,6 +159,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onLink: (step, stage, link) => record.add(step, stage, link),
       ownerOf: (hotkey) => ownerOf(store, hotkey),
       onPutAside: (news) => options.onLine?.(putAsideLine(news)),
+      onQuestion: (detail) => options.onLine?.(detail),
       replicas: { network, most: options.replicas ?? USUAL_REPLICAS, isAsking: served !== null },
     });
     const ledger = new Ledger(store, {

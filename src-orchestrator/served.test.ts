@@ -29,6 +29,7 @@ import { delegate, hotkey } from "./test-support/keys.test-support.ts";
 import { openOrchestrator } from "./orchestrator.test-support.ts";
 import type { Orchestrator, OrchestratorOptions } from "./orchestrator.ts";
 import { KEY_FILE } from "./control/tls-identity.ts";
+import { storeRow } from "./stores/run-store.ts";
 
 const SERVED: ServedNetwork = {
   name: "Kitchen",
@@ -242,6 +243,26 @@ describe("a served network", () => {
       const view = orchestrator.host.view();
       return view.phase === "training" && view.redone !== undefined;
     }
+  });
+
+  test("asks its operator before a run begins again from nothing, and does so on its word alone", async () => {
+    const { run } = orchestrator.host;
+    const point = { step: 40, at: clock, loss: 2, heldOutLoss: null, tokensPerSecond: null };
+    storeRow(orchestrator.store, run.runId, { kind: "point", point });
+    await orchestrator.close();
+    const lines: string[] = [];
+    await serve({ open: true }, { onLine: (line) => lines.push(line) });
+    const net = new FakeNet();
+    for (const number of [1, 2, 3]) net.node(orchestrator.url, number);
+    await until("the operator is asked", () => lines.length > 0);
+    const { question, run: view } = await operator.status();
+    expect(question).toEqual({ resumeStep: 0, lostSteps: 40 });
+    expect(view).toMatchObject({ phase: "waiting", detail: lines[0] });
+    expect(lines[0]).toContain("to go on from step 0, 40 steps would be lost");
+    expect(await operator.goBack(0)).toEqual(question);
+    await until("they train", () => orchestrator.host.view().phase === "training");
+    expect((await operator.status()).question).toBeUndefined();
+    net.close();
   });
 
   test("keeps who came in when the invitation is revoked, and throws them out when that is wanted", async () => {

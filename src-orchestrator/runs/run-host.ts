@@ -63,6 +63,7 @@ export class RunHost {
   private readonly onLink: (step: number, stage: number, link: string) => void;
   private readonly ownerOf: (hotkey: Ss58Address) => Ss58Address;
   private readonly onPutAside: (news: PutAside) => void;
+  private readonly onQuestion: (detail: string) => void;
   private state: NetworkState;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
@@ -91,6 +92,8 @@ export class RunHost {
     ownerOf?: (hotkey: Ss58Address) => Ss58Address;
     /** A replica was put aside. */
     onPutAside?: (news: PutAside) => void;
+    /** The run stands still until its operator has decided. */
+    onQuestion?: (detail: string) => void;
     /** How many computers may hold one stage, and of which network; left out: one. */
     replicas?: { readonly network: string; readonly most: number; readonly isAsking?: boolean };
   }) {
@@ -105,6 +108,7 @@ export class RunHost {
     this.onLink = options.onLink ?? (() => undefined);
     this.ownerOf = options.ownerOf ?? ((hotkey) => hotkey);
     this.onPutAside = options.onPutAside ?? (() => undefined);
+    this.onQuestion = options.onQuestion ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
     this.state = startNetwork(options.run, needs, options.remembered, options.steady(), {
@@ -220,6 +224,8 @@ export class RunHost {
     if (state !== before) this.noteLink(event, before);
     this.carryOut(effects);
     this.setWake();
+    if (state.wouldResume !== null && state.wouldResume !== before.wouldResume)
+      this.onQuestion(this.view().detail);
     if (state.stages !== before.stages || state.team !== before.team) this.nameNeighbours();
     if (state !== before) for (const watcher of this.watchers) watcher.changed();
   }
