@@ -237,6 +237,10 @@ describe("dialling", () => {
     const seen = (await heard).map(([, payload]) => [payload.byteLength, payload[0], payload.at(-1)]);
     expect(seen).toEqual(sizes.map((size, i) => [size, i + 1, i + 1]));
     expect(a.stats.bytesSent - before).toBeGreaterThan(sizes.reduce((sum, size) => sum + size));
+    const back = collect(a, 1);
+    await b.send(tensor(0), new Uint8Array(40_000));
+    await back;
+    expect([a.isOwn, b.isOwn]).toEqual([true, true]);
   });
 
   test("what lies there when its sender closes is still heard, and then nothing is left of it", async () => {
