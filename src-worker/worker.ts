@@ -357,11 +357,11 @@ export class TrainingWorker {
     if (signal.aborted) return;
     const loading = [
       this.#parts.peers.connect(assign.previous, assign.next, signal),
-      this.#loader.load({ ...assign, spec, keepInputs: memo.sentCount > 0 }, signal),
+      memo.loaded((keepInputs) => this.#loader.load({ ...assign, spec, keepInputs }, signal)),
     ] as const;
     // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
-    const [links, { info, memory, link, hasInputs, sparedBytes }] = await Promise.all(loading);
+    const [links, { info, memory, link, sparedBytes }] = await Promise.all(loading);
     memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes, sumCountOf(info));
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
@@ -382,7 +382,6 @@ export class TrainingWorker {
       compute,
       samples,
       memo,
-      hasInputs,
       files: () => (states.keeps ? files : null),
       save: (step, receipts) => this.#save(assign, step, { memory, chain, period }, receipts),
       report: (report) => this.#report(report),

@@ -93,7 +93,6 @@ function runPipeline({
     compute: { call: call as unknown as Compute["call"] },
     samples,
     memo,
-    hasInputs: true,
     files: () => null,
     save: () =>
       Promise.resolve({ digest: "0".repeat(64), link: "0".repeat(64), stateSha256: null, onDisk: [] }),

@@ -72,8 +72,6 @@ export interface RunnerPorts {
   readonly samples: Samples;
   /** What the stage has done of this step in generations before. */
   readonly memo: StepMemo;
-  /** See `StepMemo.begin`. */
-  readonly hasInputs: boolean;
   readonly files: JobPorts["files"];
   /** Puts receipts on disk, then the snapshot of `step` where that is due; the parameters stand still until it resolves. */
   readonly save: (step: TakenStep, receipts: readonly SignedReceipt[]) => Promise<SavedSnapshotState>;
@@ -104,7 +102,7 @@ export class PipelineRunner {
     const { spec, stage, links, signer, network, compute, samples, memo, files } = ports;
     this.#ports = ports;
     this.#linked = { step: ports.resumeStep, link: ports.link };
-    memo.begin(ports.resumeStep, ports.link, ports.hasInputs);
+    memo.begin(ports.resumeStep, ports.link);
     this.#jobs = new RememberedJobs({
       compute,
       samples,

@@ -40,7 +40,7 @@ it("what was on its way and is answered again is still there when its gradient i
   const stage = new RememberedStage({ files });
   for (const m of [0, 1]) await stage.forward(m, 10 + m);
   await stage.backward(0, 20);
-  stage.generation(7, LINK, true);
+  await stage.generation(7, LINK, true);
   await stage.forward(0, 10);
   await stage.backward(0, 20);
   const sent = await stage.giveForward(1, 11);
@@ -70,7 +70,7 @@ it("after trouble of its own and a kill, nothing is left of a later step of anot
   const troubled = await aheadOfOthers();
   troubled.jobs.forget();
   troubled.arithmetic.parameter = 1;
-  troubled.generation(6, LINK);
+  await troubled.generation(6, LINK);
   await wholeStep(troubled, 6, { gradient: 50 });
   const head = await headAt(6);
   await wholeStep(head, 6, { gradient: 50 });
@@ -108,7 +108,7 @@ it("a step that goes on another way after a kill leaves nothing of a later one f
 it("a step that was computed after all leaves nothing of itself beside what follows on it", async () => {
   const other = await aheadOfOthers();
   other.arithmetic.parameter = 1;
-  other.generation(6, LINK);
+  await other.generation(6, LINK);
   await wholeStep(other, 6, { gradient: 50 });
   await beginSeven(other);
   const head = await headAt(6);

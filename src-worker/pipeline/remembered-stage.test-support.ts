@@ -115,14 +115,27 @@ export class RememberedStage {
     this.memo = new StepMemo(options.files);
     this.memo.limit(1e6, 1);
     this.memo.restore(options.left ?? []);
-    this.jobs = this.generation(options.step ?? 7, LINK);
+    this.jobs = this.#begun(options.step ?? 7, LINK);
   }
 
-  generation(step: number, link: string, hasInputs = false): RememberedJobs {
+  async generation(step: number, link: string, hasInputs = false): Promise<void> {
+    await this.load(hasInputs);
+    this.jobs = this.#begun(step, link);
+  }
+
+  /** Gives whether it was asked to keep what is under way. */
+  async load(hasInputs: boolean): Promise<boolean> {
+    const { isAsked } = await this.memo.loaded(async (keepInputs) => {
+      this.arithmetic.reset(hasInputs);
+      return { isAsked: keepInputs, hasInputs };
+    });
+    return isAsked;
+  }
+
+  #begun(step: number, link: string): RememberedJobs {
     const { isHead = false, files = null } = this.#options;
-    this.arithmetic.reset(hasInputs);
-    this.memo.begin(step, link, hasInputs);
-    this.jobs = new RememberedJobs({
+    this.memo.begin(step, link);
+    return new RememberedJobs({
       compute: this.arithmetic.compute,
       samples: async ({ microBatch }) => {
         await this.samples.get(microBatch);
@@ -134,7 +147,6 @@ export class RememberedStage {
       boundaryBytes: { in: 4, out: 4 },
       files: () => files,
     });
-    return this.jobs;
   }
 
   async forward(microBatch: number, value: number, step = 7): Promise<number | undefined> {

@@ -96,20 +96,30 @@ export class StepMemo {
     this.#keep([...parts]);
   }
 
-  /** Micro-batches of which the compute thread should keep what it has of them. */
+  /** Micro-batches of which the compute thread has what their gradients will need. */
   get sentCount(): number {
     return this.#sent.passes.size;
   }
 
   /**
-   * A generation begins at this state: what was worked from another one is forgotten. `hasInputs`: the compute
-   * thread has the parameters that it had, and what it kept of the micro-batches that were under way.
+   * `load` brings the compute thread to a state, and says whether it has the parameters that it had and what it kept
+   * of the micro-batches under way. What it has not is not counted on again, whatever comes of this beginning.
    */
-  begin(step: number, link: string, hasInputs: boolean): void {
+  async loaded<T extends { readonly hasInputs: boolean }>(
+    load: (keepInputs: boolean) => Promise<T>,
+  ): Promise<T> {
+    const loaded = await load(this.sentCount > 0);
+    if (!loaded.hasInputs) this.#sent.passes.clear();
+    return loaded;
+  }
+
+  /** A generation begins at this state: what was worked from another one is forgotten. */
+  begin(step: number, link: string): void {
     this.#isOff = false;
-    if (!hasInputs) this.#sent.passes.clear();
     this.#begun = { step, times: this.#begun.step === step ? this.#begun.times + 1 : 1 };
-    if (this.#begun.times > MOST_BEGINNINGS) return this.clear();
+    // What was restored, or worked before, may be more than there is room for by now.
+    const isTooMuch = this.isOff || this.#parts.some((part) => !this.#hasRoom(part));
+    if (isTooMuch || this.#begun.times > MOST_BEGINNINGS) return this.clear();
     const first = this.#parts.findIndex((part) => part.step === step && part.link === link);
     if (first === -1) return this.forgetFrom(0);
     this.#keep(this.#parts.slice(first));
@@ -172,7 +182,7 @@ export class StepMemo {
   #put(part: StepPart): boolean {
     const others = this.#parts.filter(({ step }) => step < part.step && step > part.step - STEPS);
     const parts = [...others, part];
-    if (STEPS * (bytesOf(part) + this.#sumBytes) > this.#mostBytes) {
+    if (!this.#hasRoom(part)) {
       this.clear();
       this.#isOff = true;
       return false;
@@ -183,6 +193,10 @@ export class StepMemo {
     // By now all that was made of it has been sent.
     for (const array of before) if (!this.#held.has(array)) release(array);
     return true;
+  }
+
+  #hasRoom(part: StepPart): boolean {
+    return STEPS * (bytesOf(part) + this.#sumBytes) <= this.#mostBytes;
   }
 
   #keep(parts: StepPart[]): void {
