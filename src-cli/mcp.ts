@@ -7,7 +7,7 @@ import { ApiClient } from "./api-client.ts";
 import { TOOLS } from "./mcp-tools.ts";
 
 const INSTRUCTIONS =
-  "Train at Home trains models with this computer's spare time and is paid for checked work. " +
+  "Train at Home trains models with this computer's spare time and is paid for counter-signed work: what the computers beside it sign for. " +
   "Ask `why` before changing anything. What you start ends when you disconnect. Test units are worth nothing: never present them as money.";
 
 /**

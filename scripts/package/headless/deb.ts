@@ -86,8 +86,9 @@ Section: science
 Priority: optional
 Description: trains large models with your computer's spare time
  Your computer trains a slice of a large model together with other homes,
- when you allow it, and earns by the work that was checked. This package
- brings the daemon, its dashboard for the browser and the command tah.
+ when you allow it, and earns by the work that its neighbours sign for.
+ This package brings the daemon, its dashboard for the browser and the
+ command tah.
  .
  Nothing is downloaded or computed before you have said yes to it: open the
  dashboard from the menu, or type tah dashboard.
