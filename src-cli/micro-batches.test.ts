@@ -1,20 +1,10 @@
 import { expect, it } from "vitest";
 import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { dealtInto, MODEL_SIZES } from "../src-protocol/run-size.ts";
-import { microBatchText, microBatchesFor, reachOf } from "./micro-batches.ts";
+import { microBatchText, microBatchesFor } from "./micro-batches.ts";
 import type { SizedRun } from "./micro-batches.ts";
 
-const at = (...hosts: readonly string[]) => reachOf(hosts.map((host) => ({ host })));
 const run: SizedRun = { size: "default", stages: 3, arithmetic: "fast", codecs: readCodecs("auto") };
-
-it("what lies between a network's computers is read from where they reach it", () => {
-  expect(at("127.0.0.1")).toBe("computer");
-  expect(at("localhost", "::1")).toBe("computer");
-  expect(at("192.168.1.5", "10.0.0.2", "fd00::1")).toBe("lan");
-  expect(at("192.168.1.5", "127.0.0.1")).toBe("home");
-  expect(at("172.32.0.1")).toBe("home");
-  expect(at("kitchen.example.org")).toBe("home");
-});
 
 it("steps are dealt for the lines, and as usual where there are none", () => {
   expect(microBatchesFor(run, "home")).toBe(8);

@@ -1,4 +1,3 @@
-import { BlockList, isIP } from "node:net";
 import { stagesOf } from "../src-engine/stages.ts";
 import { LINES, USUAL_COMPUTER, chooseMicroBatches, estimateStep } from "../src-engine/step-estimate.ts";
 import type { StepEstimate } from "../src-engine/step-estimate.ts";
@@ -8,39 +7,10 @@ import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { MODEL_SIZES } from "../src-protocol/run-size.ts";
 import type { Dealt, ModelSize } from "../src-protocol/run-size.ts";
-
-/** What a served network lies between; `computer`: nobody but this one can come. */
-export type Reach = keyof typeof LINES | "computer";
+import type { Reach } from "./network-reach.ts";
 
 /** A network may come to have one computer for each slice, or more: neither is to be bad. */
 const REPLICAS = [1, 2] as const;
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8);
-LOOPBACK.addAddress("::1", "ipv6");
-const PRIVATE = new BlockList();
-for (const [net, bits] of [
-  ["10.0.0.0", 8],
-  ["172.16.0.0", 12],
-  ["192.168.0.0", 16],
-  ["169.254.0.0", 16],
-] as const)
-  PRIVATE.addSubnet(net, bits);
-PRIVATE.addSubnet("fc00::", 7, "ipv6");
-PRIVATE.addSubnet("fe80::", 10, "ipv6");
-
-/** By the addresses at which others reach the network; a name may be anywhere. */
-export function reachOf(addresses: readonly { readonly host: string }[]): Reach {
-  const all = (list: BlockList, named: readonly string[]): boolean =>
-    addresses.every(({ host }) => named.includes(host) || isIn(list, host));
-  if (all(LOOPBACK, ["localhost"])) return "computer";
-  return all(PRIVATE, []) ? "lan" : "home";
-}
-
-function isIn(list: BlockList, host: string): boolean {
-  const family = isIP(host);
-  return family !== 0 && list.check(host, family === 6 ? "ipv6" : "ipv4");
-}
 
 /** A run of a size that is built in, as it will be planned. */
 export interface SizedRun {

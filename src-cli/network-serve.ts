@@ -5,7 +5,9 @@ import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { AS_THEY_ARE, AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
+import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
@@ -14,8 +16,11 @@ import type { RunFile } from "../src-protocol/run-file.ts";
 import { MODEL_SIZES, dealtInto } from "../src-protocol/run-size.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
+import { codecText } from "./codec-text.ts";
 import { sayProgress } from "./data-text.ts";
 import type { SizedRun } from "./micro-batches.ts";
+import { reachOf } from "./network-reach.ts";
+import type { Reach } from "./network-reach.ts";
 import { invitationText, inviteText } from "./network-text.ts";
 import { setPayLimit } from "./served-pay.ts";
 import type { ServedPay } from "./served-pay.ts";
@@ -77,13 +82,15 @@ export async function serveNetwork(
   progress(`Starting the network of ${options.home}.`);
   const { pay, home } = options;
   if (pay !== null) await setPayLimit(home, pay);
+  const reach = reachOf(served.addresses);
+  const asked = await askedRun(options, reach, progress);
   const words = place.concat(
     "--served",
     JSON.stringify(served),
     pay === null
       ? []
       : ["--payer", JSON.stringify(pay.payer), "--rao-per-teraflop", String(pay.raoPerTeraflop)],
-    await runWords(options, served, progress),
+    asked.words,
   );
   const child = fork(SERVE_SCRIPT, words, { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
   let askedAt: number | null = null;
@@ -103,10 +110,12 @@ export async function serveNetwork(
       case "listening":
         if (shown) return json ? undefined : say("The orchestrator is back.");
         shown = true;
-        return void firstWords(options, served, message, { say, json }).catch((error: unknown) => {
-          failure = error instanceof Failure ? error : new Failure("internal", String(error));
-          child.kill("SIGTERM");
-        });
+        return void firstWords(options, { ...asked, reach }, message, { say, json }).catch(
+          (error: unknown) => {
+            failure = error instanceof Failure ? error : new Failure("internal", String(error));
+            child.kill("SIGTERM");
+          },
+        );
       case "reading":
         return json ? undefined : say(loadingText(message.progress));
       case "trouble":
@@ -127,7 +136,7 @@ export async function serveNetwork(
 
 async function firstWords(
   options: ServeOptions,
-  served: ServedNetwork,
+  { arithmetic, reach }: AskedRun & { readonly reach: Reach },
   { url, log }: { url: string; log: string },
   { say, json }: { say: (text: string) => void; json: boolean },
 ): Promise<void> {
@@ -146,12 +155,14 @@ async function firstWords(
     return;
   }
   say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
-  const sized = sizedRun(options);
+  const { codecs } = status;
+  const sized = sizedRun(options, codecs ?? AS_THEY_ARE);
   if (sized !== null && status.dealt !== undefined) {
-    const { microBatchText, reachOf } = await import("./micro-batches.ts");
-    const begun = { ...sized, codecs: status.codecs ?? AS_THEY_ARE };
-    say(`A step: ${microBatchText(begun, status.dealt, reachOf(served.addresses))}`);
+    const { microBatchText } = await import("./micro-batches.ts");
+    say(`A step: ${microBatchText(sized, status.dealt, reach)}`);
   }
+  const run = codecs === undefined ? { arithmetic } : { arithmetic, codecs };
+  say(`Values between slices: ${codecText(run, options.codec, reach)}`);
   if (made !== null) say(`\n${inviteText(made)}`);
   else if (line !== null)
     say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
@@ -212,30 +223,33 @@ function ownAddresses(host: string): string[] {
 }
 
 /** Null: the model is the operator's own. */
-function sizedRun({ model, stages, fast, codec }: ServeOptions): SizedRun | null {
+function sizedRun({ model, stages, fast }: ServeOptions, codecs: LinkCodecs): SizedRun | null {
   if (!Object.hasOwn(MODEL_SIZES, model)) return null;
   return {
     size: model as ModelSize,
     stages: stages ?? USUAL_STAGES,
     arithmetic: fast ? "fast" : DEFAULT_ARITHMETIC.strangers,
-    codecs: readCodecs(codec),
+    codecs,
   };
 }
 
-/** What is trained: a model that is built in, or a file that is planned here. */
-async function runWords(
-  options: ServeOptions,
-  { addresses }: ServedNetwork,
-  say: (text: string) => void,
-): Promise<string[]> {
+/** What is to be trained, for the child that serves it. */
+interface AskedRun {
+  readonly words: readonly string[];
+  readonly arithmetic: Arithmetic;
+}
+
+/** A model that is built in, or a file that is planned here. */
+async function askedRun(options: ServeOptions, reach: Reach, say: (text: string) => void): Promise<AskedRun> {
   const { home, data, model, stages, steps, fast, codec, microBatches } = options;
-  const codecs = readCodecs(codec);
-  const sized = sizedRun(options);
+  const isAlone = reach === "computer";
+  const codecs = readCodecs(codec, isAlone);
+  const sized = sizedRun(options, codecs);
   if (sized !== null) {
-    const { microBatchesFor, reachOf } = await import("./micro-batches.ts");
+    const { microBatchesFor } = await import("./micro-batches.ts");
     if (microBatches !== null) dealtInto(microBatches, MODEL_SIZES[sized.size]);
-    const chosen = microBatches === null ? microBatchesFor(sized, reachOf(addresses)) : null;
-    return [
+    const chosen = microBatches === null ? microBatchesFor(sized, reach) : null;
+    const words = [
       "--model",
       model,
       ...(data === null ? [] : ["--data", resolve(data)]),
@@ -244,9 +258,11 @@ async function runWords(
       ...(fast ? [] : [`--${DEFAULT_ARITHMETIC.strangers}`]),
       "--codec",
       codec,
+      ...(isAlone ? ["--chosen-codec", "f32"] : []),
       ...(microBatches === null ? [] : ["--micro-batches", String(microBatches)]),
       ...(chosen === null ? [] : ["--chosen-micro-batches", String(chosen)]),
     ];
+    return { words, arithmetic: sized.arithmetic };
   }
   if (!existsSync(model))
     throw new Failure(
@@ -298,7 +314,7 @@ async function runWords(
   opened?.close();
   for (const note of notes) say(note);
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
-  return ["--run", file];
+  return { words: ["--run", file], arithmetic: run.arithmetic };
 }
 
 /** What was served from this file before; null: nothing that can be read. */

@@ -45,8 +45,9 @@ const { values } = parseArgs({
     steps: { type: "string" },
     stages: { type: "string" },
     exact: { type: "boolean" },
+    /** What the operator says of each, and what is best for a run that begins. */
     codec: { type: "string" },
-    /** What the operator says of it, and what is best for a run that begins. */
+    "chosen-codec": { type: "string" },
     "micro-batches": { type: "string" },
     "chosen-micro-batches": { type: "string" },
     /** JSON of what pays claims on a real chain, and for how much work how much. */
@@ -104,7 +105,7 @@ async function serve(): Promise<void> {
           codecs: (plain) =>
             keptCodecs(home, plain, {
               said: codec === AUTO ? null : readCodecs(codec),
-              chosen: readCodecs(AUTO),
+              chosen: readCodecs(values["chosen-codec"] ?? AUTO),
             }),
           microBatches: (usual) =>
             keptMicroBatches(home, usual, {

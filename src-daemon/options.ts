@@ -104,7 +104,8 @@ export function parseOptions(words: readonly string[]): DaemonOptions | null {
     yes: values.yes === true,
     model: modelSize(values.model ?? "default"),
     exact: values.exact === true,
-    codecs: values.codec === undefined ? null : readCodecs(values.codec),
+    // The network is on this computer alone.
+    codecs: values.codec === undefined ? null : readCodecs(values.codec, true),
     runFile: values.run === undefined ? null : path("--run", "file", values.run),
     named:
       values.wallet === undefined && values.hotkey === undefined

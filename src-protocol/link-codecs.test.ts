@@ -11,6 +11,16 @@ it("an operator names one codec for both directions, two, or a third one for sum
     expect(() => readCodecs(wrong)).toThrow(expect.objectContaining({ code: "bad-option" }));
 });
 
+it("auto rounds nothing where all is on one computer, in either class", () => {
+  const alone = readCodecs("auto", true);
+  expect(alone).toEqual({ forward: "f32", backward: "f32" });
+  for (const arithmetic of ["exact", "fast"] as const) {
+    expect(codecsPart(arithmetic, alone)).toEqual({});
+    expect(codecsPart(arithmetic, readCodecs("auto")).codecs?.forward).toBe("int8b64");
+  }
+  expect(readCodecs("f16", true), "what is said holds").toEqual({ forward: "f16", backward: "f16" });
+});
+
 it("each direction has its codec, and tied gradients travel as they are", () => {
   const run = { arithmetic: "fast", codecs: { forward: "int8b64", backward: "f16" } } as const;
   expect(codecOf(run, "forward", false)).toBe("int8b64");

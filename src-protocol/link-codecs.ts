@@ -32,10 +32,10 @@ export type LinkCodecs = z.infer<typeof linkCodecs>;
 export const AS_THEY_ARE: LinkCodecs = { forward: "f32", backward: "f32" };
 
 /**
- * What `auto` means. A codec may stand here once it has passed the gate (`npm run bench -- codec-gate`): with
- * it the loss at equal tokens is that of `f32`, within the gate's bound.
+ * What `auto` means where lines lie between computers. A codec may stand here once it has passed the gate (`npm run
+ * bench -- codec-gate`): with it the loss at equal tokens is that of `f32`, within the gate's bound.
  */
-export const AUTO_CODECS: LinkCodecs = { forward: "int8b64", backward: "int8b64", sums: "int8b64" };
+const AUTO_CODECS: LinkCodecs = { forward: "int8b64", backward: "int8b64", sums: "int8b64" };
 
 type Run = Pick<RunSpec, "arithmetic" | "codecs">;
 
@@ -92,17 +92,25 @@ export function codecsPart(
 /** What an operator says who leaves the choice to the program. */
 export const AUTO = "auto";
 
+/**
+ * What `auto` means. `isAlone`: all of the network's computers are this one, so there is no line that rounding would
+ * spare, in the class `exact` neither: all of its links are alike.
+ */
+export function autoCodecs(isAlone: boolean): LinkCodecs {
+  return isAlone ? AS_THEY_ARE : { ...AUTO_CODECS, near: "f32" };
+}
+
 /** For help texts. */
 export const CODEC_WORDS = `${AUTO}, ${CODEC_NAMES.join(", ")}, two (int8b64/f16: activations/gradients), or three (f16/f16/int8b64: and the sums of replicas)`;
 
 /**
  * What an operator says of links: one codec for both directions, two, or a third one for the sums of replicas;
- * `auto`: what passed the gate, and within one home the values as they are.
+ * `auto`: as `autoCodecs`.
  *
  * @throws Failure `bad-option`
  */
-export function readCodecs(text: string): LinkCodecs {
-  if (text === AUTO) return { ...AUTO_CODECS, near: "f32" };
+export function readCodecs(text: string, isAlone = false): LinkCodecs {
+  if (text === AUTO) return autoCodecs(isAlone);
   const [forward, backward = forward, sums, ...more] = text.split("/");
   const parsed = linkCodecs.safeParse({ forward, backward, ...(sums !== undefined && { sums }) });
   if (parsed.success && more.length === 0) return parsed.data;
