@@ -1,3 +1,4 @@
+import type { Stage } from "../src-engine/stage.ts";
 import { stagesOf } from "../src-engine/stages.ts";
 import { LINES, USUAL_COMPUTER, chooseMicroBatches, estimateStep } from "../src-engine/step-estimate.ts";
 import type { StepEstimate } from "../src-engine/step-estimate.ts";
@@ -5,12 +6,19 @@ import { number, plural } from "../src-protocol/amounts.ts";
 import { codecsPart } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
+import type { RunSpec } from "../src-protocol/model.ts";
 import { MODEL_SIZES } from "../src-protocol/run-size.ts";
 import type { Dealt, ModelSize } from "../src-protocol/run-size.ts";
 import type { Reach } from "./network-reach.ts";
 
 /** A network may come to have one computer for each slice, or more: neither is to be bad. */
 const REPLICAS = [1, 2] as const;
+
+/** A run as far as it says how its steps are best dealt. */
+export interface DealtRun extends Pick<RunSpec, "arithmetic" | "codecs"> {
+  /** For a batch; it throws a Failure for one that cannot be trained. */
+  readonly stagesOf: (batch: number) => readonly Stage[];
+}
 
 /** A run of a size that is built in, as it will be planned. */
 export interface SizedRun {
@@ -20,23 +28,38 @@ export interface SizedRun {
   readonly codecs: LinkCodecs;
 }
 
-/** What a step's sequences are best dealt into; null: as usual, since on one computer there are no lines. */
-export function microBatchesFor(run: SizedRun, reach: Reach): number | null {
-  if (reach === "computer") return null;
-  return chooseMicroBatches(shapeOf(run, MODEL_SIZES[run.size], reach), REPLICAS, cutterOf(run)).microBatches;
+export function builtIn({ size, stages, arithmetic, codecs }: SizedRun): DealtRun {
+  const { model, sequence } = MODEL_SIZES[size];
+  const count = Math.max(1, Math.min(model.blocks, stages));
+  return {
+    arithmetic,
+    ...codecsPart(arithmetic, codecs),
+    stagesOf: (batch) => stagesOf({ model, batch, sequence, stages: count, arithmetic }, null),
+  };
 }
 
-/** One line: how a step is dealt, and how long it will take as far as that can be known. */
-export function microBatchText(run: SizedRun, dealt: Dealt, reach: Reach): string {
+/**
+ * What a step's sequences are best dealt into; null: as usual, since on one computer there are no lines. A model that
+ * would usually take more memory than a small computer has may take that, and no more.
+ */
+export function microBatchesFor(run: DealtRun, usual: Dealt, reach: Reach): number | null {
+  if (reach === "computer") return null;
+  const shape = shapeOf(run, usual, reach);
+  const { memoryBytes } = estimateStep({ ...shape, stages: run.stagesOf(usual.batch), replicas: 1 });
+  const computer = { ...USUAL_COMPUTER, memoryBytes: Math.max(USUAL_COMPUTER.memoryBytes, memoryBytes) };
+  return chooseMicroBatches({ ...shape, computer }, REPLICAS, run.stagesOf).microBatches;
+}
+
+/** One line: how a step is dealt, and how long it will take as far as that can be known. `best`: null: not known. */
+export function microBatchText(run: DealtRun, dealt: Dealt, reach: Reach, best: number | null): string {
   const { batch, microBatches } = dealt;
   const head = `${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")}`;
   if (reach === "computer") return `${head}: as usual on one computer.`;
-  const stages = cutterOf(run)(batch);
+  const stages = run.stagesOf(batch);
   const [alone, two] = REPLICAS.map((replicas) =>
     estimateStep({ ...shapeOf(run, dealt, reach), stages, replicas }),
   );
   if (alone === undefined || two === undefined) return `${head}.`;
-  const best = microBatchesFor(run, reach);
   const better =
     best === null || best === microBatches
       ? ""
@@ -49,15 +72,8 @@ const LINE_TEXT = {
   lan: "a network within a home (0.5 ms)",
 } as const satisfies Record<keyof typeof LINES, string>;
 
-function shapeOf({ arithmetic, codecs }: SizedRun, dealt: Dealt, reach: keyof typeof LINES) {
-  const run = { ...dealt, arithmetic, ...codecsPart(arithmetic, codecs) };
-  return { run, line: LINES[reach], computer: USUAL_COMPUTER };
-}
-
-function cutterOf({ size, stages, arithmetic }: SizedRun) {
-  const { model, sequence } = MODEL_SIZES[size];
-  const count = Math.max(1, Math.min(model.blocks, stages));
-  return (batch: number) => stagesOf({ model, batch, sequence, stages: count, arithmetic }, null);
+function shapeOf(run: DealtRun, dealt: Dealt, reach: keyof typeof LINES) {
+  return { run: { ...run, ...dealt }, line: LINES[reach], computer: USUAL_COMPUTER };
 }
 
 function seconds({ ms }: StepEstimate): string {

@@ -61,7 +61,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .option("--fast", "train in the class fast: not the same bits on every computer (see docs/exact.md)")
     .option(
       "--codec <codec>",
-      `how values travel between stages: ${CODEC_WORDS} (see docs/codecs.md)`,
+      `how values travel between slices: ${CODEC_WORDS}; auto is int8b64, or f32 where only this computer reaches the network (see docs/codecs.md)`,
       "auto",
     )
     .option(

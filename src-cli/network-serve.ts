@@ -5,8 +5,7 @@ import { join, resolve } from "node:path";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
-import type { Arithmetic } from "../src-protocol/arithmetic.ts";
-import { AS_THEY_ARE, AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
+import { AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import { loadingText } from "../src-protocol/loading.ts";
 import { Failure } from "../src-protocol/failure.ts";
@@ -14,11 +13,11 @@ import type { RunSpec } from "../src-protocol/model.ts";
 import { runFile } from "../src-protocol/run-file.ts";
 import type { RunFile } from "../src-protocol/run-file.ts";
 import { MODEL_SIZES, dealtInto } from "../src-protocol/run-size.ts";
-import type { ModelSize } from "../src-protocol/run-size.ts";
+import type { Dealt, ModelSize } from "../src-protocol/run-size.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
 import { codecText } from "./codec-text.ts";
 import { sayProgress } from "./data-text.ts";
-import type { SizedRun } from "./micro-batches.ts";
+import type { DealtRun, SizedRun } from "./micro-batches.ts";
 import { reachOf } from "./network-reach.ts";
 import type { Reach } from "./network-reach.ts";
 import { invitationText, inviteText } from "./network-text.ts";
@@ -29,6 +28,8 @@ import { OperatorClient } from "./operator-client.ts";
 const SERVE_SCRIPT = join(import.meta.dirname, "..", "src-daemon", "network-serve.ts");
 /** Of a run that is built in, as long as nobody says how many. */
 const USUAL_STAGES = 3;
+/** Of a step of a model of one's own, where its file or nobody says otherwise. */
+const USUAL_MICRO_BATCHES = 8;
 const FIRST_INVITATION = { uses: 10, expiresInSeconds: 7 * 86_400 };
 const MOST_ADDRESSES = 4;
 const SECOND_SIGNAL_AFTER_MS = 300;
@@ -136,7 +137,7 @@ export async function serveNetwork(
 
 async function firstWords(
   options: ServeOptions,
-  { arithmetic, reach }: AskedRun & { readonly reach: Reach },
+  { arithmetic, stagesOf, usual, reach }: AskedRun & { readonly reach: Reach },
   { url, log }: { url: string; log: string },
   { say, json }: { say: (text: string) => void; json: boolean },
 ): Promise<void> {
@@ -155,11 +156,12 @@ async function firstWords(
     return;
   }
   say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
-  const { codecs } = status;
-  const sized = sizedRun(options, codecs ?? AS_THEY_ARE);
-  if (sized !== null && status.dealt !== undefined) {
-    const { microBatchText } = await import("./micro-batches.ts");
-    say(`A step: ${microBatchText(sized, status.dealt, reach)}`);
+  const { codecs, dealt } = status;
+  if (dealt !== undefined) {
+    const { microBatchText, microBatchesFor } = await import("./micro-batches.ts");
+    const begun = { arithmetic, stagesOf, ...(codecs !== undefined && { codecs }) };
+    const best = usual === null ? null : microBatchesFor(begun, usual, reach);
+    say(`A step: ${microBatchText(begun, dealt, reach, best)}`);
   }
   const run = codecs === undefined ? { arithmetic } : { arithmetic, codecs };
   say(`Values between slices: ${codecText(run, options.codec, reach)}`);
@@ -234,9 +236,10 @@ function sizedRun({ model, stages, fast }: ServeOptions, codecs: LinkCodecs): Si
 }
 
 /** What is to be trained, for the child that serves it. */
-interface AskedRun {
+interface AskedRun extends Pick<DealtRun, "arithmetic" | "stagesOf"> {
   readonly words: readonly string[];
-  readonly arithmetic: Arithmetic;
+  /** Of which it is known what would be dealt best; null: it was begun as that is, or cannot be dealt otherwise. */
+  readonly usual: Dealt | null;
 }
 
 /** A model that is built in, or a file that is planned here. */
@@ -246,9 +249,11 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
   const codecs = readCodecs(codec, isAlone);
   const sized = sizedRun(options, codecs);
   if (sized !== null) {
-    const { microBatchesFor } = await import("./micro-batches.ts");
-    if (microBatches !== null) dealtInto(microBatches, MODEL_SIZES[sized.size]);
-    const chosen = microBatches === null ? microBatchesFor(sized, reach) : null;
+    const usual = MODEL_SIZES[sized.size];
+    if (microBatches !== null) dealtInto(microBatches, usual);
+    const { builtIn, microBatchesFor } = await import("./micro-batches.ts");
+    const run = builtIn(sized);
+    const chosen = microBatches === null ? microBatchesFor(run, usual, reach) : null;
     const words = [
       "--model",
       model,
@@ -262,7 +267,7 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       ...(microBatches === null ? [] : ["--micro-batches", String(microBatches)]),
       ...(chosen === null ? [] : ["--chosen-micro-batches", String(chosen)]),
     ];
-    return { words, arithmetic: sized.arithmetic };
+    return { words, ...run, usual };
   }
   if (!existsSync(model))
     throw new Failure(
@@ -274,12 +279,14 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       "bad-option",
       "A model of your own needs --data and --steps: what it is trained on, and how long.",
     );
+  const { microBatchesFor } = await import("./micro-batches.ts");
   const { planTraining } = await import("./training-plan.ts");
   const folder = join(home, "run");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, "run.json");
   const {
     run,
+    stages: cut,
     corpusFile,
     modelFiles,
     folder: opened,
@@ -290,7 +297,11 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       data,
       steps,
       stages,
-      microBatches: microBatches ?? 8,
+      microBatches: microBatches ?? USUAL_MICRO_BATCHES,
+      ...(microBatches === null && {
+        deal: (usual: RunSpec, stagesOf: DealtRun["stagesOf"]) =>
+          microBatchesFor({ ...usual, stagesOf }, usual, reach),
+      }),
       learningRate: 3e-4,
       seed: 1,
       batch: null,
@@ -306,7 +317,8 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       train: [],
       arithmetic: fast ? "fast" : WANTED[DEFAULT_ARITHMETIC.strangers],
       codecs,
-      before: codec === AUTO ? runIn(file) : null,
+      before: runIn(file),
+      keepsCodecs: codec === AUTO,
     },
     folder,
     { cache: join(home, "corpus"), onProgress: sayProgress(say) },
@@ -314,7 +326,7 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
   opened?.close();
   for (const note of notes) say(note);
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
-  return { words: ["--run", file], arithmetic: run.arithmetic };
+  return { words: ["--run", file], arithmetic: run.arithmetic, stagesOf: () => cut, usual: null };
 }
 
 /** What was served from this file before; null: nothing that can be read. */

@@ -3,16 +3,12 @@ import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { DataProgress, TrainingData } from "../src-data/gather-data.ts";
 import { prepareApart } from "../src-data/prepared/prepare-apart.ts";
-import { heldOutOffsets, trainingOffsets } from "../src-engine/samples.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import { openModel as openTrainable } from "../src-engine/trainable-model.ts";
 import type { TrainableModel } from "../src-engine/trainable-model.ts";
-import { type Arithmetic, kernelsFor } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
-import { AS_THEY_ARE, codecsPart } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
-import { DEFAULT_OPTIMIZER } from "../src-protocol/model.ts";
 import type { DecoderSpec } from "../src-protocol/decoder.ts";
 import type { OnnxSpec, RunSpec } from "../src-protocol/model.ts";
 import { preparedFolder } from "./prepared-folder.ts";
@@ -25,9 +21,12 @@ import { fixedNotes, rolesOf } from "./model-roles.ts";
 import type { RoleOptions, Roles } from "./model-roles.ts";
 import { lookAt, mustSeeItsText } from "./model-sight.ts";
 import { packedModel } from "./model-weights.ts";
+import { dealt } from "./step-dealing.ts";
+import type { Deal } from "./step-dealing.ts";
 import { trainingArithmetic } from "./training-arithmetic.ts";
 import type { WantedArithmetic } from "./training-arithmetic.ts";
 import { mustFitDisk, mustFitMemory } from "./training-room.ts";
+import { mustBeLongEnough } from "./training-run.ts";
 
 export interface TrainingOptions extends RoleOptions {
   readonly model: string;
@@ -49,8 +48,12 @@ export interface TrainingOptions extends RoleOptions {
   readonly arithmetic?: WantedArithmetic;
   /** Of its links; not given: values travel as they are. */
   readonly codecs?: LinkCodecs;
-  /** A run that goes on in its own codecs, should this be it. */
+  /** A run that goes on as it was begun, should this be it. */
   readonly before?: RunSpec | null;
+  /** In its own codecs, too: nobody has named others. */
+  readonly keepsCodecs?: boolean;
+  /** How the steps of a run that begins are dealt; not given: as `microBatches` says, also where one goes on. */
+  readonly deal?: Deal;
 }
 
 /** What is about to be trained, checked as far as it can be before any process starts. */
@@ -80,6 +83,8 @@ export interface ModelSource extends Pick<TrainingPlan, "packed" | "folder" | "n
   readonly fileBytes: number;
   /** Of its inputs and outputs; null: they are known to be right. */
   readonly roles: Roles | null;
+  /** The same for so many sequences at a time; null: the file, or a person, says how many. */
+  readonly reshaped: ((batch: number) => ModelSource) | null;
 }
 
 const USUAL_STAGES = 3;
@@ -110,7 +115,10 @@ export async function planTraining(
 
 function fileSource(options: TrainingOptions): ModelSource {
   const { bytes, readExternal } = openModel(options.model);
-  const packed = packedModel(bytes, readExternal);
+  return packedSource(packedModel(bytes, readExternal), options);
+}
+
+function packedSource(packed: Uint8Array, options: TrainingOptions): ModelSource {
   const roles = rolesOf(packed, options);
   const { batch, sequence, tokens, scores, sizes, fixed } = roles;
   const { vocabulary, notes: imported } = scoresOf(packed, roles, options);
@@ -134,12 +142,13 @@ function fileSource(options: TrainingOptions): ModelSource {
     folder: null,
     fileBytes: packed.length,
     roles,
+    reshaped: roles.open.batch ? (wanted) => packedSource(packed, { ...options, batch: wanted }) : null,
     notes: [...imported, ...fixedNotes(roles)],
   };
 }
 
 async function planned(
-  source: ModelSource,
+  opened: ModelSource,
   options: TrainingOptions,
   into: string,
   {
@@ -148,10 +157,10 @@ async function planned(
     onProgress,
   }: { cache?: string; signal?: AbortSignal; onProgress?: (progress: DataProgress) => void },
 ): Promise<TrainingPlan> {
-  const { model, batch, sequence, packed, folder, fileBytes } = source;
-  const { vocabulary } = model;
-  const stages = stagesFor(source.trainable, options.stages);
-  const parameterCount = countOnce(stages);
+  const { packed, folder, fileBytes } = opened;
+  const { vocabulary } = opened.model;
+  const cut = stagesFor(opened.trainable, options.stages);
+  const parameterCount = countOnce(cut);
   if (parameterCount === 0)
     throw new Failure(
       "nothing-to-train",
@@ -174,12 +183,8 @@ async function planned(
     ...(onProgress ? { onProgress } : {}),
   });
   const corpusFile = data.file;
-  const { arithmetic, notes: chosen } = trainingArithmetic(
-    source.trainable,
-    stages.length,
-    options.arithmetic,
-  );
-  const run = runOf(options, { model, batch, sequence, stages: stages.length, data, arithmetic });
+  const { arithmetic, notes: chosen } = trainingArithmetic(opened.trainable, cut.length, options.arithmetic);
+  const { run, source, stages } = dealt(opened, cut, options, { data, arithmetic });
   mustBeLongEnough(run, data);
   // Of a folder nobody holds more than a stage; on disk the store has it once, and the workers together.
   const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes);
@@ -224,70 +229,6 @@ function stagesFor(model: TrainableModel, wanted: number | null): readonly Stage
     }
   }
   return cutModel(model, 1);
-}
-
-function runOf(
-  { model: path, steps, microBatches, learningRate, seed, codecs, before = null }: TrainingOptions,
-  {
-    model,
-    batch,
-    sequence,
-    stages,
-    data: { corpus },
-    arithmetic,
-  }: {
-    model: ModelSource["model"];
-    batch: number;
-    sequence: number;
-    stages: number;
-    data: TrainingData;
-    arithmetic: Arithmetic;
-  },
-): RunSpec {
-  const mathematics = {
-    model,
-    stages,
-    batch,
-    sequence,
-    microBatches,
-    optimizer: {
-      ...DEFAULT_OPTIMIZER,
-      learningRate,
-      warmupSteps: Math.min(DEFAULT_OPTIMIZER.warmupSteps, Math.floor(steps / 10)),
-      decaySteps: steps,
-    },
-    seed,
-    corpus,
-  };
-  // What the data's folder is called, and in which parts the tokens are fetched, changes no number.
-  const { name: _, chunks: __, ...tokens } = corpus;
-  const idWith = (coded: Pick<RunSpec, "codecs">): string => {
-    const named = arithmetic === "exact" ? { ...mathematics, arithmetic, ...coded } : mathematics;
-    const digest = createHash("sha256").update(JSON.stringify({ ...named, corpus: tokens }));
-    return `train-${digest.digest("hex").slice(0, 16)}`;
-  };
-  const its = before === null ? null : codecsPart(arithmetic, before.codecs ?? AS_THEY_ARE);
-  const coded = its !== null && idWith(its) === before?.runId ? its : codecsPart(arithmetic, codecs);
-  return {
-    ...mathematics,
-    arithmetic,
-    kernels: kernelsFor(arithmetic, mathematics.model),
-    ...coded,
-    runId: idWith(coded),
-    name: `${basename(path)} on ${corpus.name}`.slice(0, 120),
-    steps,
-    evaluateEverySteps: Math.max(10, Math.ceil(steps / 20)),
-    evaluationMicroBatches: 4,
-    // Some on the way and one at the end: an interruption loses what came after the last.
-    checkpointEverySteps: Math.max(1, Math.min(20, Math.ceil(steps / 5))),
-  };
-}
-
-function mustBeLongEnough({ seed, batch, sequence }: RunSpec, { tokens, corpus }: TrainingData): void {
-  const { trainingTokens } = corpus;
-  const shape = { seed, batch, sequence, corpusTokens: tokens, trainingTokens };
-  trainingOffsets({ ...shape, step: 0, microBatch: 0 });
-  heldOutOffsets({ ...shape, index: 0 });
 }
 
 /** A tied parameter is in several stages. */

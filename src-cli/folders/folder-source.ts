@@ -57,16 +57,18 @@ export async function folderSource(
     },
   });
   const model: DecoderSpec = { ...stored.model, ...patterns, files };
-  return {
+  const shaped = (of: typeof shape): ModelSource => ({
     model,
-    trainable: openTrainable(model, shape, null),
-    ...shape,
+    trainable: openTrainable(model, of, null),
+    ...of,
     packed: null,
     folder,
     fileBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     roles: null,
+    reshaped: options.batch === null ? (batch) => shaped({ ...of, batch }) : null,
     notes: stored.notes,
-  };
+  });
+  return shaped(shape);
 }
 
 /** @throws Failure `bad-option` */
