@@ -9,18 +9,19 @@ import { planRun } from "../src-daemon/runs/run-plan.ts";
 import type { ModelSize } from "../src-protocol/run-size.ts";
 import { childEnvironment } from "../src-daemon/children/child.ts";
 import { memoryFolder, laneFolder, removeMemoryOf } from "../src-daemon/supervision/memory-folder.ts";
-import { startOrchestrator } from "../src-orchestrator/orchestrator.ts";
-import type { Orchestrator } from "../src-orchestrator/orchestrator.ts";
 import { delegate, hotkey } from "../src-orchestrator/test-support/keys.test-support.ts";
 import { workerToDaemon } from "../src-protocol/daemon-ipc.ts";
-import type { DaemonToWorker } from "../src-protocol/daemon-ipc.ts";
+import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { workerBundle } from "../scripts/daemon-bundle.ts";
 import { daemonScript } from "../src-cli/daemon-script.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { OrchestratorProcess } from "./recovery-orchestrator.ts";
+import type { PassTold } from "./recovery-passes.ts";
 import { LinkProxy } from "./recovery-proxy.ts";
+import type { HostSight, Spied } from "./recovery-spy.ts";
 import type { HistoryPoint, RunState } from "../src-protocol/state.ts";
 
 const NETWORK = "recovery";
@@ -31,11 +32,13 @@ const TEXT = Array.from(
 /** What `--import` changes in it is changed in its sources. */
 const WORKER_SOURCES = join(import.meta.dirname, "..", "src-worker", "main.ts");
 const LIAR = join(import.meta.dirname, "recovery-liar.ts");
+const PASSES = join(import.meta.dirname, "recovery-passes.ts");
+const CLOCK = join(import.meta.dirname, "recovery-clock.ts");
 const LOOK_EVERY_MS = 5;
 /** A second of /proc, on every Linux. */
 const CLOCK_TICKS = 100;
-/** For workers that join, and for those that come in their places. */
-const PROXIES_AHEAD = 16;
+/** For workers that join, and whenever one joins again. */
+const PROXIES = 128;
 /** Receipts wait 6 s for signatures that do not come, are stored together, and on a loaded machine are late: that is no loss. */
 const RECEIPTS_WITHIN_MS = 40_000;
 
@@ -62,112 +65,150 @@ export interface NetworkOptions {
   readonly isProxied?: boolean;
   /** Workers that can be made to tell a wrong digest. */
   readonly mayLie?: boolean;
+  /** All its processes have a wall clock that can be set on. */
+  readonly maySleep?: boolean;
+  /** Workers say what they compute. */
+  readonly tellsPasses?: boolean;
   /** Whatever is waited for is given up. */
   readonly signal?: AbortSignal;
 }
 
-/** A model, trained by real workers under a real orchestrator in this process. */
+export interface Work {
+  readonly points: number;
+  readonly step: number;
+  /** Of each stage, as many passes of a micro-batch were given to compute threads until the newest step was finished. */
+  readonly passes: readonly number[];
+}
+
+/** What a network is made of. */
+interface Made {
+  readonly replicas: number;
+  readonly signal: AbortSignal | undefined;
+  readonly folder: string;
+  readonly spec: RunSpec;
+  readonly script: string;
+  /** Loaded into workers before everything else. */
+  readonly imports: readonly string[];
+  readonly laneFolder: string | null;
+  readonly proxies: ReadonlyMap<number, LinkProxy>;
+  /** Says how far the wall clock is ahead; null: nobody sets it. */
+  readonly clockFile: string | null;
+}
+
+/** A model, trained by real workers under a real orchestrator, in processes as the daemon starts them. */
 export class ReplicaNetwork {
-  readonly #folder: string;
+  readonly #made: Made;
   readonly spec: RunSpec;
   readonly corpus = new TextEncoder().encode(TEXT);
-  readonly #replicas: number;
-  #orchestrator: Orchestrator;
+  #orchestrator: OrchestratorProcess | null = null;
+  #sight: HostSight;
+  #broken: string | null = null;
   #workers: Worker[] = [];
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
-  readonly #mayLie: boolean;
-  readonly #script: string;
-  #laneFolder: string | null;
-  readonly #signal: AbortSignal | undefined;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
   #redoneNow = NOTHING;
+  /** Of each stage, what compute threads were given; and what of it was before the newest point. */
+  readonly #passes: number[];
+  #passesThen: readonly number[];
   /** Whoever joins again gets another one. */
-  readonly #opened: LinkProxy[] = [];
-  readonly #free: LinkProxy[] = [];
   readonly #proxies = new Map<SessionKey, LinkProxy>();
   readonly #replaced = new Set<number>();
   #startSeconds = 0;
-  /** How far the wall clock was set on; ms. */
-  readonly #ahead: { ms: number };
+  #aheadMs = 0;
+  #heardReceipts: (lost: number) => void = () => undefined;
 
-  private constructor(
-    folder: string,
-    spec: RunSpec,
-    replicas: number,
-    orchestrator: Orchestrator,
-    ahead: { ms: number },
-    mayLie: boolean,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#signal = signal;
-    this.#mayLie = mayLie;
-    const bundle = workerBundle(daemonScript());
-    // Where it cannot be made the daemon starts its workers from their sources, too.
-    this.#script = mayLie || !existsSync(bundle) ? WORKER_SOURCES : bundle;
-    this.#ahead = ahead;
-    this.#folder = folder;
-    this.#laneFolder = laneFolder(folder);
-    this.spec = spec;
-    this.#replicas = replicas;
-    this.#orchestrator = orchestrator;
-    this.#watch();
+  private constructor(made: Made) {
+    this.#made = made;
+    this.spec = made.spec;
+    const none = Array.from({ length: made.spec.stages }, () => 0);
+    this.#sight = { recoveries: 0, detail: "", redone: null, live: none, stageOf: {} };
+    this.#passes = [...none];
+    this.#passesThen = none;
   }
 
   static async start(options: NetworkOptions): Promise<ReplicaNetwork> {
-    const { stages, replicas, size, arithmetic = "fast", isProxied, mayLie, signal } = options;
+    const { stages, replicas, size, arithmetic = "fast", signal } = options;
+    const { isProxied = false, mayLie = false, maySleep = false, tellsPasses = false } = options;
     const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
     writeFileSync(join(folder, "corpus.txt"), TEXT);
     const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
-    const spec = planRun({ corpus, size, steps: null, workers: stages, arithmetic });
-    const ahead = { ms: 0 };
-    const orchestrator = await opened(folder, spec, replicas, 0, () => Date.now() + ahead.ms);
-    const network = new ReplicaNetwork(folder, spec, replicas, orchestrator, ahead, mayLie === true, signal);
-    if (isProxied === true) await network.#proxy();
+    const bundle = workerBundle(daemonScript());
+    const proxies = isProxied ? await Promise.all(Array.from({ length: PROXIES }, LinkProxy.open)) : [];
+    const network = new ReplicaNetwork({
+      folder,
+      spec: planRun({ corpus, size, steps: null, workers: stages, arithmetic }),
+      replicas,
+      signal,
+      // Where it cannot be made the daemon starts its workers from their sources, too.
+      script: mayLie || !existsSync(bundle) ? WORKER_SOURCES : bundle,
+      imports: [mayLie ? LIAR : [], maySleep ? CLOCK : [], tellsPasses ? PASSES : []].flat(),
+      // Everybody hears of the others at the addresses of proxies, and all that they send passes there, as between homes.
+      laneFolder: isProxied ? null : laneFolder(folder),
+      proxies: new Map(proxies.map((proxy) => [proxy.port, proxy])),
+      clockFile: maySleep ? join(folder, "clock") : null,
+    });
+    network.#setClock(0);
+    await network.#orchestrate(0);
     for (let number = 0; number < stages * replicas; number++) network.#start(number);
     return network;
   }
 
-  #watch(): void {
-    this.#orchestrator.host.watch({
-      changed: () => {
-        const now = this.#orchestrator.host.view().redone ?? NOTHING;
+  async #orchestrate(port: number): Promise<void> {
+    const { folder, replicas, proxies, clockFile } = this.#made;
+    this.#orchestrator = await OrchestratorProcess.start({
+      message: {
+        type: "start",
+        network: NETWORK,
+        folder: join(folder, "network"),
+        host: "127.0.0.1",
+        port,
+        run: this.spec,
+        corpusFile: join(folder, "corpus.txt"),
+        modelFiles: [],
+        raoPerTeraflop: "1",
+        replicas,
+        payouts: [],
+        served: null,
+      },
+      imports: clockFile === null ? [] : [CLOCK],
+      env: { ...this.#clockEnv(), TAH_BENCH_PROXIES: [...proxies.keys()].join() },
+      onSpied: (spied) => this.#spied(spied),
+      onLost: (why) => (this.#broken = why),
+    });
+  }
+
+  #spied(spied: Spied): void {
+    switch (spied.type) {
+      case "spied": {
+        this.#sight = spied;
+        const now = spied.redone ?? NOTHING;
         // An orchestrator that starts again counts from nothing.
         if (now.byLostStages < this.#redoneNow.byLostStages || now.byOthers < this.#redoneNow.byOthers)
           this.#redoneBefore = this.redone();
         this.#redoneNow = now;
-      },
-      point: (point) => {
+        return;
+      }
+      case "spiedPoint": {
+        const { point } = spied;
         // Said again with its held-out loss.
         const last = this.#points.at(-1);
         if (last?.step === point.step && last.at === point.at) return;
         this.#finished.push(performance.now());
         this.#points.push(point);
-      },
-    });
-  }
-
-  /** Everybody hears of the others at the addresses of proxies, and all that they send passes there, as between homes. */
-  async #proxy(): Promise<void> {
-    this.#laneFolder = null;
-    const open = async (): Promise<void> => {
-      const proxy = await LinkProxy.open();
-      this.#opened.push(proxy);
-      this.#free.push(proxy);
-    };
-    await Promise.all(Array.from({ length: PROXIES_AHEAD }, open));
-    const { host } = this.#orchestrator;
-    const join = host.join.bind(host);
-    host.join = (event, connection) => {
-      const proxy = this.#free.shift();
-      if (proxy === undefined) throw new Error("more workers came than proxies were opened");
-      void open();
-      proxy.lead(event.linkAddress.port);
-      this.#proxies.set(event.sessionKey, proxy);
-      const linkAddress = { host: "127.0.0.1", port: proxy.port };
-      join({ ...event, linkAddress, otherAddresses: [] }, connection);
-    };
+        this.#passesThen = [...this.#passes];
+        return;
+      }
+      case "spiedProxy": {
+        const proxy = this.#made.proxies.get(spied.proxy);
+        proxy?.lead(spied.port);
+        if (proxy !== undefined) this.#proxies.set(spied.key, proxy);
+        return;
+      }
+      case "spiedReceipts":
+        return this.#heardReceipts(spied.lost);
+    }
   }
 
   /** By which others reach this worker. */
@@ -177,23 +218,41 @@ export class ReplicaNetwork {
     return proxy;
   }
 
-  /** It ends, and is there again at the same address. */
-  async restartOrchestrator(): Promise<void> {
-    const port = Number(new URL(this.#orchestrator.url).port);
-    await this.#orchestrator.close();
-    this.#orchestrator = await opened(
-      this.#folder,
-      this.spec,
-      this.#replicas,
-      port,
-      () => Date.now() + this.#ahead.ms,
-    );
-    this.#watch();
+  /** Killed, and started again at the same address. */
+  async killOrchestrator(): Promise<void> {
+    const old = this.#orchestrator;
+    if (old === null) return;
+    await old.kill();
+    // Nobody sees what there is now.
+    this.#sight = { ...this.#sight, live: this.#sight.live.map(() => 0), stageOf: {} };
+    await this.#orchestrate(Number(new URL(old.url).port));
   }
 
-  /** What a computer that slept sees when it wakes. */
-  setClockOn(ms: number): void {
-    this.#ahead.ms += ms;
+  get #pids(): number[] {
+    const pids = this.#workers.map(({ pid }) => pid);
+    return this.#orchestrator === null ? pids : [this.#orchestrator.pid, ...pids];
+  }
+
+  /** As a computer that falls asleep does to all of it at once. */
+  stopAll(): void {
+    for (const pid of this.#pids) process.kill(pid, "SIGSTOP");
+  }
+
+  /** So long after, by the wall clock. */
+  wakeAll(ms: number): void {
+    this.#setClock(this.#aheadMs + ms);
+    for (const pid of this.#pids) process.kill(pid, "SIGCONT");
+  }
+
+  #setClock(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
+    const { clockFile } = this.#made;
+    if (clockFile !== null) writeFileSync(clockFile, new Uint8Array(new Float64Array([aheadMs]).buffer));
+  }
+
+  #clockEnv(): Record<string, string> {
+    const { clockFile } = this.#made;
+    return clockFile === null ? {} : { TAH_BENCH_CLOCK: clockFile };
   }
 
   /** When steps were finished, by `performance.now`, and what they came to. */
@@ -214,10 +273,10 @@ export class ReplicaNetwork {
     );
     for (const { child } of this.#workers) child.kill("SIGKILL");
     await Promise.race([Promise.all(ended), wait(5_000)]);
-    await this.#orchestrator.close();
-    for (const proxy of this.#opened) proxy.close();
-    removeMemoryOf(this.#folder);
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    await this.#orchestrator?.end();
+    for (const proxy of this.#made.proxies.values()) proxy.close();
+    removeMemoryOf(this.#made.folder);
+    rmSync(this.#made.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   redone(): NonNullable<RunState["redone"]> {
@@ -229,25 +288,40 @@ export class ReplicaNetwork {
   }
 
   get recoveries(): number {
-    return this.#orchestrator.host.view().recoveries;
+    return this.#sight.recoveries;
   }
 
-  /**
-   * Of what finished steps have counted for somebody, how much has no receipt in the network's books, and had
-   * none: those of some hundred steps ago are added up and deleted. Work that was done again has one, whoever has it.
-   */
+  /** Where the training is. */
+  get work(): Work {
+    return {
+      points: this.#points.length,
+      step: Math.max(0, ...this.#points.map(({ step }) => step)),
+      passes: this.#passesThen,
+    };
+  }
+
+  /** What was done again since then: steps that were finished before, and of each stage passes beyond those of new steps. */
+  workSince(then: Work): { readonly stepsLost: number; readonly passes: readonly number[] } {
+    const now = this.work;
+    const { stages, microBatches } = this.spec;
+    const steps = now.step - then.step;
+    return {
+      stepsLost: now.points - then.points - steps,
+      // The tail goes both ways at once.
+      passes: now.passes.map((passes, stage) => {
+        const each = stage === stages - 1 ? microBatches : 2 * microBatches;
+        return passes - (then.passes[stage] ?? 0) - each * steps;
+      }),
+    };
+  }
+
+  /** Shares of finished steps without a receipt; see the spy. */
   async receiptsLost(): Promise<number> {
-    const { step } = this.#orchestrator.host.view();
     const until = performance.now() + RECEIPTS_WITHIN_MS;
     for (;;) {
-      const row = this.#orchestrator.store.get(
-        `SELECT count(*) AS lost FROM shares s WHERE s.runId = :runId AND s.step < :step AND s.isPaid = 0
-           AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.runId = s.runId AND r.step = s.step AND r.stage = s.stage
-             AND (lower(hex(r.worker)) = s.worker OR NOT EXISTS (SELECT 1 FROM shares o WHERE o.runId = s.runId
-               AND o.step = s.step AND o.stage = s.stage AND o.worker = lower(hex(r.worker)) AND o.generation = s.generation)))`,
-        { runId: this.spec.runId, step },
-      );
-      const lost = Number(row?.["lost"]);
+      const heard = new Promise<number>((resolve) => (this.#heardReceipts = resolve));
+      if (this.#orchestrator !== null) process.kill(this.#orchestrator.pid, "SIGUSR2");
+      const lost = await heard;
       if (lost === 0 || performance.now() > until) return lost;
       await wait(100);
     }
@@ -258,10 +332,7 @@ export class ReplicaNetwork {
     const taken: Worker[] = [];
     for (const stage of stages) {
       const found = this.#workers.find(
-        (worker) =>
-          worker.key !== null &&
-          this.#orchestrator.host.stageOf(worker.key) === stage &&
-          !taken.includes(worker),
+        (worker) => this.#stageOf(worker) === stage && !taken.includes(worker),
       );
       if (found !== undefined) taken.push(found);
     }
@@ -272,6 +343,10 @@ export class ReplicaNetwork {
     for (const { child } of workers) child.kill("SIGCONT");
   }
 
+  #stageOf({ key }: Worker): number | null {
+    return key === null ? null : (this.#sight.stageOf[key] ?? null);
+  }
+
   /** As the daemon does when its owner's rules end its work then. */
   declareEnd({ child }: Worker, inMs: number): void {
     child.send({ type: "ends", inMs } satisfies DaemonToWorker);
@@ -279,12 +354,12 @@ export class ReplicaNetwork {
 
   /** Of each stage the replicas that work. */
   get live(): readonly number[] {
-    return this.#orchestrator.host.view().stages.map(({ replicas }) => replicas?.live ?? 0);
+    return this.#sight.live;
   }
 
   /** What the network says that it does. */
   get detail(): string {
-    return this.#orchestrator.host.view().detail;
+    return this.#sight.detail;
   }
 
   /** As the daemon does: a new process in the same folder. */
@@ -308,7 +383,7 @@ export class ReplicaNetwork {
   /** All replicas of all stages work. */
   async whole(withinMs: number): Promise<void> {
     await this.#until(
-      () => this.live.every((live) => live === this.#replicas),
+      () => this.live.every((live) => live === this.#made.replicas),
       withinMs,
       "a replica did not come back",
     );
@@ -336,12 +411,13 @@ export class ReplicaNetwork {
   async #until(done: () => boolean, withinMs: number, what: string): Promise<void> {
     const until = performance.now() + withinMs;
     while (!done()) {
-      if (this.#signal?.aborted === true)
+      if (this.#made.signal?.aborted === true)
         throw new Failure("recovery-stopped", `It was stopped while it waited: ${what}.`);
       if (performance.now() > until) {
-        const { detail } = this.#orchestrator.host.view();
-        throw new Failure("recovery-stuck", `In ${withinMs / 1000} s ${what}: ${detail}`);
+        throw new Failure("recovery-stuck", `In ${withinMs / 1000} s ${what}: ${this.detail}`);
       }
+      if (this.#broken !== null)
+        throw new Failure("recovery-stuck", `The orchestrator could not go on: ${this.#broken}`);
       await wait(LOOK_EVERY_MS);
     }
   }
@@ -349,22 +425,26 @@ export class ReplicaNetwork {
   /** Anybody of the stage; null: nobody is there. */
   victim(stage: number, which: number): Worker | null {
     const here = this.#workers.filter(
-      ({ key, child }) =>
-        key !== null && child.exitCode === null && this.#orchestrator.host.stageOf(key) === stage,
+      (worker) => worker.child.exitCode === null && this.#stageOf(worker) === stage,
     );
     return here[Math.floor(which * here.length)] ?? null;
   }
 
   #start(number: number): void {
-    const child = fork(this.#script, [], {
-      env: childEnvironment(),
-      execArgv: this.#mayLie ? ["--import", LIAR] : [],
+    const { script, imports, laneFolder } = this.#made;
+    const child = fork(script, [], {
+      env: { ...childEnvironment(), ...this.#clockEnv() },
+      execArgv: imports.flatMap((path) => ["--import", path]),
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
-    const folder = join(this.#folder, `worker-${number}`);
+    const folder = join(this.#made.folder, `worker-${number}`);
     const worker: Worker = { child, pid: child.pid ?? 0, key: null, number, startSeconds: null };
     this.#workers.push(worker);
-    child.on("message", (raw) => {
+    child.on("message", (raw: PassTold | WorkerToDaemon) => {
+      if (raw.type === "passTold") {
+        this.#passes[raw.stage] = (this.#passes[raw.stage] ?? 0) + 1;
+        return;
+      }
       const message = workerToDaemon.parse(raw);
       if (message.type === "phase" && message.phase === "training") this.#trains(worker);
       if (message.type !== "sessionKey") return;
@@ -372,14 +452,20 @@ export class ReplicaNetwork {
       child.send({
         type: "start",
         network: NETWORK,
-        orchestratorUrl: this.#orchestrator.url,
+        orchestratorUrl: this.#orchestrator?.url ?? "",
         access: null,
         folder,
         memoryFolder: memoryFolder(folder),
-        laneFolder: this.#laneFolder,
+        laneFolder,
         localBlobs: null,
         // As long as the daemon's own: an hour that passes at once is within it.
-        delegation: delegate(hotkey(number), message.sessionKey, NETWORK, Date.now(), DELEGATION_MS),
+        delegation: delegate(
+          hotkey(number),
+          message.sessionKey,
+          NETWORK,
+          Date.now() + this.#aheadMs,
+          DELEGATION_MS,
+        ),
         threads: 1,
         memoryBytes: null,
         workersHere: 1,
@@ -400,29 +486,4 @@ function processorSeconds(pid: number): number {
   } catch {
     return 0;
   }
-}
-
-function opened(
-  folder: string,
-  run: RunSpec,
-  replicas: number,
-  port: number,
-  now: () => number,
-): Promise<Orchestrator> {
-  return startOrchestrator({
-    network: NETWORK,
-    netuid: 0,
-    folder: join(folder, "network"),
-    host: "127.0.0.1",
-    port,
-    run,
-    corpusFile: join(folder, "corpus.txt"),
-    modelFiles: [],
-    raoPerTeraflop: 1n,
-    replicas,
-    now,
-    onBroken: (error) => {
-      throw error;
-    },
-  });
 }

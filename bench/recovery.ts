@@ -15,7 +15,8 @@ interface Fault {
     /** It gets a fifth of the processor, for so long. */
     | { readonly type: "slow"; readonly ms: number }
     | { readonly type: "orchestrator" }
-    | { readonly type: "clock"; readonly ms: number }
+    /** All stand still for a moment, and so much later it is by the wall clock. */
+    | { readonly type: "sleep"; readonly ms: number }
     /** Its busiest link, in a way that its ends notice. */
     | { readonly type: "cut" }
     /** One bit of what comes to it next. */
@@ -33,7 +34,7 @@ const FAULTS = {
   "kill tail": { stages: [2], does: { type: "kill" } },
   "kill head and tail": { stages: [0, 2], does: { type: "kill" } },
   "kill a whole stage": { stages: [1, 1], does: { type: "kill" } },
-  "orchestrator starts again": { stages: [], does: { type: "orchestrator" } },
+  "kill the orchestrator": { stages: [], does: { type: "orchestrator" } },
   "stop 4 s": { stages: [1], does: { type: "stop", ms: 4_000 } },
   "stop 10 s": { stages: [1], does: { type: "stop", ms: 10_000 } },
   "stop 60 s": { stages: [1], does: { type: "stop", ms: 60_000 } },
@@ -42,7 +43,7 @@ const FAULTS = {
   "five times slower": { stages: [1], does: { type: "slow", ms: 20_000 } },
   // Of three, so that two agree.
   "wrong digest": { stages: [1], does: { type: "lie" }, replicas: 3 },
-  "an hour passes at once": { stages: [], does: { type: "clock", ms: 3_600_000 } },
+  "an hour asleep": { stages: [], does: { type: "sleep", ms: 3_600_000 } },
 } as const satisfies Record<string, Fault>;
 type FaultName = keyof typeof FAULTS;
 
@@ -53,6 +54,8 @@ const WARM_STEPS = 4;
 const RUNS = 20;
 /** An orchestrator that goes again and again after a few seconds is looked for less and less often (control.ts): that is another fault. */
 const STEADY_MS = 5_000;
+/** Clocks that nobody sets stand still in a sleep: shortly, so that these nearly do. */
+const ASLEEP_MS = 300;
 
 export interface RecoveryRow {
   readonly fault: string;
@@ -62,8 +65,14 @@ export interface RecoveryRow {
   readonly movingAgainMsMax: number;
   /** How often a stage lost a replica. */
   readonly losses: number;
+  /** Steps that were finished and had to be done again. */
+  readonly stepsLost: number;
+  /** Micro-batches that the orchestrator has counted again; one that starts again knows nothing of what was before it. */
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
+  /** Passes of a micro-batch that compute threads were given beyond what the finished steps take, over all generations. */
+  readonly passesAgainByItsStage: number;
+  readonly passesAgainByOthers: number;
   /** Null: it was stopped before. */
   readonly receiptsLost: number | null;
   /** Of all told losses, the largest to training undisturbed in one process: none, in the class exact; nats. */
@@ -108,7 +117,7 @@ export async function benchRecovery(
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   for (const name of chosen) {
     if (stop.signal.aborted) break;
-    const { does, replicas = 2 }: Fault = FAULTS[name];
+    const { stages, does, replicas = 2 }: Fault = FAULTS[name];
     const network = await ReplicaNetwork.start({
       stages: 3,
       replicas,
@@ -116,22 +125,29 @@ export async function benchRecovery(
       arithmetic: "exact",
       isProxied: does.type === "cut" || does.type === "corrupt",
       mayLie: does.type === "lie",
+      maySleep: does.type === "sleep",
+      tellsPasses: true,
       signal: stop.signal,
     });
     const took: number[] = [];
     let began = performance.now();
     let before = network.redone();
-    let { recoveries } = network;
+    let { recoveries, work } = network;
     const measured = (): Omit<RecoveryRow, "receiptsLost" | "lossDifference" | "lossesCompared"> => {
       const after = network.redone();
+      const again = network.workSince(work);
+      const byItsStage = sum(again.passes.filter((_, stage) => stages.includes(stage)));
       return {
         fault: name,
         runs: took.length,
         movingAgainMsP50: Math.round(median(took)),
         movingAgainMsMax: Math.round(Math.max(...took)),
         losses: network.recoveries - recoveries,
+        stepsLost: again.stepsLost,
         redoneByItsStage: after.byLostStages - before.byLostStages,
         redoneByOthers: after.byOthers - before.byOthers,
+        passesAgainByItsStage: byItsStage,
+        passesAgainByOthers: sum(again.passes) - byItsStage,
         secondsPerRun: Math.round((performance.now() - began) / took.length / 100) / 10,
         load: loadavg()[0] ?? 0,
       };
@@ -144,7 +160,8 @@ export async function benchRecovery(
     try {
       await network.whole(STEP_WITHIN_MS);
       await network.steps(WARM_STEPS, STEP_WITHIN_MS);
-      [began, before, recoveries] = [performance.now(), network.redone(), network.recoveries];
+      [began, before] = [performance.now(), network.redone()];
+      ({ recoveries, work } = network);
       for (let run = 1; run <= runs; run++) {
         took.push(await once(network, name, stop.signal));
         const losses = network.recoveries - recoveries;
@@ -153,6 +170,8 @@ export async function benchRecovery(
         );
       }
       await network.whole(STEP_WITHIN_MS);
+      // Passes are told apart by steps of all replicas, that have an end.
+      await network.steps(1, STEP_WITHIN_MS);
       const row = { ...measured(), receiptsLost: await network.receiptsLost() };
       // One process has the processors to itself.
       await network.end();
@@ -186,6 +205,11 @@ async function once(network: ReplicaNetwork, name: FaultName, signal: AbortSigna
   // In the middle of a step, wherever that is.
   await wait(network.stepMs() * (0.2 + 0.5 * Math.random()));
   const victims = network.victims(stages);
+  if (does.type === "sleep") {
+    network.stopAll();
+    // What they had said before is heard.
+    await wait(ASLEEP_MS);
+  }
   const from = network.moves();
   const at = performance.now();
   const over = happens(network, does, victims, signal);
@@ -218,9 +242,9 @@ async function happens(
       }
       return;
     case "orchestrator":
-      return await network.restartOrchestrator();
-    case "clock":
-      return network.setClockOn(does.ms);
+      return await network.killOrchestrator();
+    case "sleep":
+      return network.wakeAll(does.ms);
     case "cut":
       for (const victim of victims) network.proxyOf(victim).cut();
       return;
@@ -231,4 +255,8 @@ async function happens(
       for (const { pid } of victims) process.kill(pid, "SIGUSR2");
       return;
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
 }
