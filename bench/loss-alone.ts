@@ -20,7 +20,9 @@ export class LossAlone {
   }
 
   /** The largest difference of all that was told, also of a step that was told twice; nats. */
-  async differenceOf(points: readonly Told[], signal?: AbortSignal): Promise<number> {
+  async differenceOf(told: readonly Told[], signal?: AbortSignal): Promise<number> {
+    // More may be told meanwhile.
+    const points = [...told];
     const last = Math.max(0, ...points.map(({ step }) => step));
     while (this.#losses.size < last) {
       signal?.throwIfAborted();
