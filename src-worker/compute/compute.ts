@@ -30,10 +30,17 @@ export class Compute {
   readonly #watch = new CallWatch();
   readonly #timer: NodeJS.Timeout;
 
-  /** @param now milliseconds of a clock that nobody sets */
-  constructor(options: ComputeOptions, now: () => number = () => performance.now()) {
+  /**
+   * @param now milliseconds of a clock that nobody sets
+   * @param thread what the thread runs
+   */
+  constructor(
+    options: ComputeOptions,
+    now: () => number = () => performance.now(),
+    thread: URL = new URL("./compute-thread.ts", import.meta.url),
+  ) {
     this.#isResident = keepsParameters(options.executionProvider);
-    this.#thread = new Worker(new URL("./compute-thread.ts", import.meta.url), {
+    this.#thread = new Worker(thread, {
       workerData: options,
       // A thread's own process.env is a copy that native code does not see: telemetry would stay on.
       env: SHARE_ENV,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { randomStream } from "../../src-engine/random.ts";
 import { KERNELS } from "../../src-protocol/arithmetic.ts";
+import { failureBody } from "../../src-protocol/failure.ts";
 import { DEFAULT_MODEL, DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { StageSpec } from "./compute-call.ts";
 import type { Compute } from "./compute.ts";
@@ -48,11 +49,16 @@ export async function exactAnswer(compute: Pick<Compute, "call">, steps = 2): Pr
   return hash.digest("hex");
 }
 
-/** Whether this computer, as `compute` uses it, gives the bits that all others in the class give. */
+/**
+ * Whether this computer, as `compute` uses it, gives the bits that all others in the class give.
+ *
+ * @throws Failure `compute-lost`: with this compute thread nothing is found out any more, nor done
+ */
 export async function holdsExact(compute: Pick<Compute, "call">): Promise<boolean> {
   try {
     return (await exactAnswer(compute)) === EXACT_ANSWER;
-  } catch {
+  } catch (error) {
+    if (failureBody(error).code === "compute-lost") throw error;
     // A provider that cannot even run it does not hold the class; training says why, if it comes to that.
     return false;
   }
