@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { TensorMeta } from "../../src-protocol/peer.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { ReceiptChain } from "../../src-protocol/receipt.ts";
+import { ReceiptChain, receiptText } from "../../src-protocol/receipt.ts";
 import type { ReceiptBody } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
@@ -11,6 +11,7 @@ import type { Link } from "../links/index.ts";
 import { memoryLinks } from "../links/index.ts";
 import { PipelineRunner } from "./pipeline-runner.ts";
 import { StepMemo } from "./step-memo.ts";
+import type { StepPart } from "./step-memo.ts";
 import { noSamples } from "../stage/stage-samples.ts";
 import type { Samples } from "../stage/stage-samples.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
@@ -129,6 +130,23 @@ async function send(
   await new Promise(setImmediate);
 }
 
+/** As neighbours that have nothing against them. */
+function signReceipts(): void {
+  for (const [peer, signer] of [
+    [peers.previous, before],
+    [peers.next, after],
+  ] as const)
+    peer.onMessage((message) => {
+      if (message.type !== "receipt" || signer === undefined) return;
+      const text = receiptText(message.body);
+      void peer.send({
+        type: "counterSignature",
+        receiptId: sha256(text),
+        signature: signer.sign(text),
+      });
+    });
+}
+
 const part = (index: number, value = 0): [Partial<TensorMeta>, Float32Array<ArrayBuffer>] => [
   { pass: "tie", microBatch: index },
   new Float32Array(index === 0 ? 2 ** 22 : 3).fill(value),
@@ -232,6 +250,28 @@ it("a part that comes twice, or a whole that does, is trouble, told once", async
   for (const index of [0, 1, 0, 0]) await send("next", ...part(index));
   await expect.poll(troubles).toEqual(["out-of-order"]);
   expect(calls).toEqual(["forward", "backward", "tie"]);
+});
+
+it("a step that was remembered and turns out to be of another history is trouble before anybody takes it", async () => {
+  const digest = sha256(new Uint8Array(8));
+  const worked = { x: digest, y: new Float32Array(2), dy: digest, dx: new Float32Array(2), loss: null };
+  const of = (step: number, link: string): StepPart => ({
+    step,
+    link,
+    worked: [worked],
+    sums: new Float32Array(1),
+  });
+  const memo = new StepMemo();
+  memo.restore([of(7, HEX), of(8, "1".repeat(64))]);
+  runPipeline({ memo });
+  signReceipts();
+  await send("previous", {});
+  await send("next", { pass: "backward" });
+  for (const from of ["next", "previous"] as const)
+    for (const index of [0, 1]) await send(from, ...part(index));
+  await expect.poll(troubles, { timeout: 5_000 }).toEqual(["other-history"]);
+  expect(calls).toEqual(["setGradients", "tie", "tie", "optimise"]);
+  expect(memo.parts.map(({ step }) => step)).toEqual([7]);
 });
 
 it("what is remembered while the job before it is still computed is sent after what that gives", async () => {

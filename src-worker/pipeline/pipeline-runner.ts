@@ -323,7 +323,10 @@ export class PipelineRunner {
     if (this.#stopped) return;
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
     this.#linked = { step, link: this.#saved.link };
-    this.#ports.memo.linked(step, this.#saved.link);
+    if (!this.#ports.memo.linked(step, this.#saved.link)) {
+      // Its neighbours may have answers of it by now, but no parameters of anybody have them before this is saved.
+      throw new Failure("other-history", `What was remembered of step ${step} is of another history.`);
+    }
     this.#receipts.linked(step, this.#saved.link);
     this.#feed({ type: "saved" });
   }

@@ -157,9 +157,15 @@ export class StepMemo {
     return this.#put(part) ? part : null;
   }
 
-  /** The parameters of this step are known by their chain now. */
-  linked(step: number, link: string): void {
+  /** The parameters of this step are known by their chain now. False: what is remembered of it is of other ones. */
+  linked(step: number, link: string): boolean {
+    const known = this.at(step)?.link ?? link;
+    if (known !== link) {
+      this.forgetFrom(step);
+      return false;
+    }
     this.#parts = this.#parts.map((part) => (part.step === step ? { ...part, link } : part));
+    return true;
   }
 
   /** This step went another way this time, and so does everything after it. */
