@@ -109,6 +109,7 @@ export class PipelineRunner {
       memo,
       linkAt: (step) => (this.#linked.step === step ? this.#linked.link : null),
       microBatches: spec.microBatches,
+      sharesSums: stage.tiedSums[stage.index]?.some((sums) => sums > 0) === true,
       boundaryBytes: stage.boundaryBytes,
       files,
     });
@@ -324,7 +325,7 @@ export class PipelineRunner {
     this.#saved = await this.#ports.save({ step, squaredNorm: this.#squaredNorm }, receipts);
     this.#linked = { step, link: this.#saved.link };
     if (!this.#ports.memo.linked(step, this.#saved.link)) {
-      // Its neighbours may have answers of it by now, but no parameters of anybody have them before this is saved.
+      // Neighbours may have taken the step with it by now, but it counts only when this stage has taken it too.
       throw new Failure("other-history", `What was remembered of step ${step} is of another history.`);
     }
     this.#receipts.linked(step, this.#saved.link);

@@ -130,6 +130,18 @@ it("where the first of two steps goes another way, the second is computed with t
   expect(stage.arithmetic.passes).toEqual(["forward 0"]);
 });
 
+it("where other stages add to its sums, a step that goes the same way says nothing of the next one's parameters", async () => {
+  const stage = new RememberedStage({ sharesSums: true });
+  await wholeStep(stage, 7);
+  await stage.forward(0, 30, 8);
+  await stage.backward(0, 40, 8);
+  await stage.generation(7, LINK);
+  await wholeStep(stage, 7);
+  expect(stage.arithmetic.passes).toEqual([]);
+  stage.arithmetic.parameter = 5;
+  expect(await stage.forward(0, 30, 8)).toBe(30 * 5);
+});
+
 it("after trouble of its own it begins as if it were the first time, and so it does after many beginnings", async () => {
   const troubled = await workedTwo();
   troubled.jobs.forget();

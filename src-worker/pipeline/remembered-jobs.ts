@@ -18,6 +18,8 @@ export interface JobPorts {
   readonly linkAt: (step: number) => string | null;
   /** Of a step. */
   readonly microBatches: number;
+  /** Some of its sums get those of other stages before the optimiser step: see `StageInfo.ties`. */
+  readonly sharesSums: boolean;
   /** See `StageInfo`. */
   readonly boundaryBytes: StageInfo["boundaryBytes"];
   /** Where steps outlive the process; null: there is no such place. */
@@ -131,8 +133,8 @@ export class RememberedJobs {
   /** All of its micro-batches are in the sums: the optimiser step follows. */
   finished(step: number): void {
     this.#replay = null;
-    // What followed on another way is not what follows now.
-    if (!this.#isSameWay) this.#ports.memo.forgetFrom(step + 1);
+    // What followed on another way is not what follows now, and no input says which way the sums of others went.
+    if (!this.#isSameWay || this.#ports.sharesSums) this.#ports.memo.forgetFrom(step + 1);
   }
 
   /** Something went wrong that doing the same again would repeat. Nothing is remembered from here on. */

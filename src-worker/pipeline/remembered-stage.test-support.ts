@@ -95,6 +95,7 @@ interface StageOptions {
   readonly step?: number;
   /** Its micro-batches come from the run's samples; the numbers stay the same. */
   readonly isHead?: boolean;
+  readonly sharesSums?: boolean;
   /** Where its steps outlive it. */
   readonly files?: MemoFiles | null;
   /** What another process has left there. */
@@ -133,7 +134,7 @@ export class RememberedStage {
   }
 
   #begun(step: number, link: string): RememberedJobs {
-    const { isHead = false, files = null } = this.#options;
+    const { isHead = false, sharesSums = false, files = null } = this.#options;
     this.memo.begin(step, link);
     return new RememberedJobs({
       compute: this.arithmetic.compute,
@@ -144,6 +145,7 @@ export class RememberedStage {
       memo: this.memo,
       linkAt: (at) => (at === step ? link : null),
       microBatches: MICRO_BATCHES,
+      sharesSums,
       boundaryBytes: { in: 4, out: 4 },
       files: () => files,
     });
