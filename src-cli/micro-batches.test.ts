@@ -26,7 +26,7 @@ it("an operator reads how a step is dealt, how long it will take, and what would
     /^16 micro-batches of 2 sequences: .* 8 would suit them better \(--micro-batches 8, which begins the run anew\)\.$/,
   );
   expect(microBatchText(builtIn(run), MODEL_SIZES.default, "computer", null)).toBe(
-    "8 micro-batches of 4 sequences: as usual on one computer.",
+    "8 micro-batches of 4 sequences.",
   );
 });
 

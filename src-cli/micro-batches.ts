@@ -54,7 +54,7 @@ export function microBatchesFor(run: DealtRun, usual: Dealt, reach: Reach): numb
 export function microBatchText(run: DealtRun, dealt: Dealt, reach: Reach, best: number | null): string {
   const { batch, microBatches } = dealt;
   const head = `${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")}`;
-  if (reach === "computer") return `${head}: as usual on one computer.`;
+  if (reach === "computer") return `${head}.`;
   const stages = run.stagesOf(batch);
   const [alone, two] = REPLICAS.map((replicas) =>
     estimateStep({ ...shapeOf(run, dealt, reach), stages, replicas }),

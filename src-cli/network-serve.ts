@@ -20,7 +20,7 @@ import { sayProgress } from "./data-text.ts";
 import type { DealtRun, SizedRun } from "./micro-batches.ts";
 import { reachOf } from "./network-reach.ts";
 import type { Reach } from "./network-reach.ts";
-import { invitationText, inviteText } from "./network-text.ts";
+import { invitationText, inviteText, reachText } from "./network-text.ts";
 import { setPayLimit } from "./served-pay.ts";
 import type { ServedPay } from "./served-pay.ts";
 import { OperatorClient } from "./operator-client.ts";
@@ -156,19 +156,22 @@ async function firstWords(
     return;
   }
   say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
+  const who = reachText(reach, Number(new URL(url).port || "443"));
+  if (who !== null) say(who);
+  say(status.run.detail);
   const { codecs, dealt } = status;
   if (dealt !== undefined) {
     const { microBatchText, microBatchesFor } = await import("./micro-batches.ts");
     const begun = { arithmetic, stagesOf, ...(codecs !== undefined && { codecs }) };
     const best = usual === null ? null : microBatchesFor(begun, usual, reach);
-    say(`A step: ${microBatchText(begun, dealt, reach, best)}`);
+    say(`Steps have ${microBatchText(begun, dealt, reach, best)}`);
   }
   const run = codecs === undefined ? { arithmetic } : { arithmetic, codecs };
-  say(`Values between slices: ${codecText(run, options.codec, reach)}`);
+  say(`Values between slices travel ${codecText(run, options.codec, reach)}`);
   if (made !== null) say(`\n${inviteText(made)}`);
   else if (line !== null)
     say(`\n${invitationText(line)}\nAnybody who has this line, or the address, can come in.`);
-  else say("Earlier invitations are still good.");
+  else say("Earlier invitations are still good; each names the addresses that held when it was made.");
   if (options.page) say(`\nEverybody may look at ${url}/ (with a certificate of your own: --cert).`);
   say(
     `\nIn another terminal: \`tah network status${at}\`, and \`invite\`, \`invites\`, \`revoke\` likewise.`,

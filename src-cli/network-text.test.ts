@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ss58Address } from "../src-protocol/keys.ts";
 import { createSessionSigner } from "../src-protocol/signing.ts";
-import { goBackText, ownerLines, putAsideLine } from "./network-text.ts";
+import { goBackText, ownerLines, putAsideLine, reachText } from "./network-text.ts";
 
 const hotkey = ss58Address.parse("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
 const computer = (stage: number | null, receipts: number) => ({
@@ -42,4 +42,10 @@ test("who is to decide whether work is given up reads how much, and what to do",
   );
   expect(goBackText(question, true)).toBe("The run goes on from step 512: 1,900 steps are given up.");
   expect(goBackText(null, false)).toBe("The run loses nothing and waits for no decision.");
+});
+
+test("an operator reads who can come to the network's address, and what others need", () => {
+  expect(reachText("computer", 7440)).toMatch(/^Only this computer reaches that address\. .*--address\.$/);
+  expect(reachText("lan", 7440)).toMatch(/7440 and 7441 \(TCP\), and 7441 to 7445 \(UDP\)\.$/);
+  expect(reachText("home", 7440)).toBeNull();
 });

@@ -10,6 +10,22 @@ import { decimals, number, plural, size } from "../src-protocol/amounts.ts";
 import { payText } from "../src-protocol/payouts.ts";
 import type { PayoutsAnswer } from "../src-protocol/payouts.ts";
 import { formatTao } from "../src-protocol/units.ts";
+import type { Reach } from "./network-reach.ts";
+
+/** Who can come at all, where that is not everybody; null: nothing stands in others' way that is known here. */
+export function reachText(reach: Reach, port: number): string | null {
+  switch (reach) {
+    case "computer":
+      return "Only this computer reaches that address. So that others can come, leave --host out, or say --address.";
+    case "lan":
+      return (
+        "Only computers of your home reach that address. For others say --address with the name or address that your router has outside, " +
+        `and let it pass on the ports ${port} and ${port + 1} (TCP), and ${port + 1} to ${port + 5} (UDP).`
+      );
+    case "home":
+      return null;
+  }
+}
 
 /** A line to send, and the same for a camera. */
 export function invitationText(line: string): string {
@@ -20,7 +36,7 @@ export function inviteText({ id, uses, expiresAt, invitation }: InviteAnswer): s
   const until = expiresAt === null ? "for ever" : `until ${dateTime(expiresAt * 1000)}`;
   return (
     `${invitationText(invitation)}\nInvitation ${id} lets in ${plural(uses, "person", "people")}, each with all their computers, ${until}. ` +
-    "Send the line to nobody else; it is not shown again."
+    "They paste the line in Train at Home under Network, or say `tah join LINE`. Send it to nobody else; it is not shown again."
   );
 }
 
