@@ -76,6 +76,19 @@ describe("tah status of links", () => {
           dialMs: 900,
           why: "Both routers change ports for every destination.",
         },
+        {
+          peer: sessionKey.parse("cd".repeat(32)),
+          side: "own",
+          kind: "direct",
+          transport: "tls",
+          roundTripMs: 24,
+          sentAs: "int8b64",
+          receivedAs: "int8b64",
+          mbitUp: 2,
+          mbitDown: 2,
+          dialMs: null,
+          why: null,
+        },
       ],
       reach: { state: "relayed", detail: "" },
       hyperdhtOff: null,
@@ -84,6 +97,7 @@ describe("tah status of links", () => {
       [
         "Links:     Slice before mine: through the network's relay, encrypted end to end, 84 ms, 3.4 Mbit/s up, 13 Mbit/s down, 8 bits (int8b64) sent, 16 bits (f16) received",
         "             Both routers change ports for every destination.",
+        "           Same slice as mine: direct, 24 ms, 2 Mbit/s up, 2 Mbit/s down, 8 bits (int8b64) both ways",
       ].join("\n"),
     );
   });

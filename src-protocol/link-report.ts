@@ -23,15 +23,15 @@ const MOST_MS = 86_400_000;
 /** One open link of a worker, as its owner may see it. */
 export const linkReport = z.strictObject({
   peer: sessionKey,
-  /** Which neighbour of the pipeline it leads to. */
-  side: z.enum(["previous", "next"]),
+  /** Which neighbour of the pipeline it leads to, or `own`: another computer of the same slice. */
+  side: z.enum(["previous", "own", "next"]),
   ...linkPath.shape,
   /** Of the last heartbeat that was answered; null before the first. */
   roundTripMs: z.number().nonnegative().max(MOST_MS).nullable(),
   /** Mean of the last few seconds, Mbit/s of frames: what was used, not what there is. */
   mbitUp: mbit,
   mbitDown: mbit,
-  /** How the last tensor each way was encoded: activations go to `next`, gradients to `previous`. Null: none yet. */
+  /** How the last tensor each way was encoded: activations go to `next`, gradients to `previous`, sums to `own`. Null: none yet. */
   sentAs: codecName.nullable(),
   receivedAs: codecName.nullable(),
   /** How long finding this path took; null on the side that was dialled. */
@@ -51,9 +51,12 @@ export const linkReach = z.strictObject({
 });
 export type LinkReach = z.infer<typeof linkReach>;
 
+/** Of so many a worker tells. */
+export const MOST_LINKS = 16;
+
 /** Everything about links that a worker tells its daemon (IPC) and its orchestrator (control). */
 export const linkStatus = z.strictObject({
-  links: z.array(linkReport).max(16),
+  links: z.array(linkReport).max(MOST_LINKS),
   reach: linkReach,
   /** Set while HyperDHT is not used on this computer, with the reason: it crashed too often. */
   hyperdhtOff: sentence.nullable(),

@@ -14,8 +14,14 @@ export const LINK_WORDS = {
   relayed: phrase("through the network's relay, encrypted end to end"),
 } as const satisfies Record<LinkKind, string>;
 
+const SIDES = {
+  previous: phrase("Slice before mine"),
+  own: phrase("Same slice as mine"),
+  next: phrase("Slice after mine"),
+} as const satisfies Record<LinkReport["side"], string>;
+
 export function neighbourName({ side }: Pick<LinkReport, "side">): string {
-  return side === "previous" ? say("Slice before mine") : say("Slice after mine");
+  return say(SIDES[side]);
 }
 
 /** "24 ms"; a dash before the first heartbeat was answered. */

@@ -208,7 +208,7 @@ async function start(
   });
   const desk = new LinkDesk({
     station,
-    peers: { reports: () => [...peers.reports(), ...web.reports()].slice(0, 16) },
+    peers: { reports: () => [...peers.reports(), ...web.reports()] },
     tell,
     report: (status) => toOrchestrator.send({ type: "links", status }),
   });

@@ -24,7 +24,9 @@ export function LinkList({ network: { links, kind } }: { network: NetworkView })
         <h2 id="links-title" className={controls["cardTitle"]}>
           <Word is="link">{say("Links")}</Word>
         </h2>
-        <p className={controls["hint"]}>{say("to the slices before and after yours")}</p>
+        <p className={controls["hint"]}>
+          {say("to the slices before and after yours, and to whoever shares yours")}
+        </p>
       </div>
       {notices.map((text) => (
         <p key={text} className={styles["notice"]}>

@@ -5,6 +5,7 @@ export type { LinkClock } from "./link-clock.ts";
 export type { Relays } from "./dialling/dial-plan.ts";
 export { Arrivals } from "./arrivals.ts";
 export { LinkDesk } from "./link-desk.ts";
+export { LinkMeter } from "./link-meter.ts";
 export { LinkStation } from "./link-station.ts";
 export { LaneFolder } from "./lanes/lanes.ts";
 export { dialable, otherAddresses } from "./own-addresses.ts";

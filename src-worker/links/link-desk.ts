@@ -1,5 +1,6 @@
 import type { WorkerToDaemon } from "../../src-protocol/daemon-ipc.ts";
-import type { LinkReach, LinkStatus } from "../../src-protocol/link-report.ts";
+import { MOST_LINKS } from "../../src-protocol/link-report.ts";
+import type { LinkReach, LinkReport, LinkStatus } from "../../src-protocol/link-report.ts";
 import type { LinkStation } from "./link-station.ts";
 import type { Peers } from "./peers.ts";
 
@@ -48,7 +49,8 @@ export class LinkDesk {
 
   look(now: number): void {
     const { peers, station, tell, report } = this.#ports;
-    const links = peers.reports();
+    const all = peers.reports();
+    const links = inTurns(all);
     const status: LinkStatus = { links, reach: this.#reach, hyperdhtOff: station.hyperdhtOff };
     // Who is linked to whom and how; the figures change all the time.
     const kinds = links.map(({ peer, side, kind, transport, why }) => [peer, side, kind, transport, why]);
@@ -56,10 +58,24 @@ export class LinkDesk {
     if (links.length > 0 || said !== this.#said) tell({ type: "links", status });
     const isDue = said !== this.#said || (links.length > 0 && now - this.#saidAt >= REPEAT_MS);
     this.#said = said;
-    if (isDue && report(status)) this.#saidAt = now;
+    // Networks of earlier versions know of no links within a slice, and would take them for no message.
+    const neighbours = all.filter(({ side }) => side !== "own").slice(0, MOST_LINKS);
+    if (isDue && report({ ...status, links: neighbours })) this.#saidAt = now;
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
+}
+
+/** Of more links than are told of, as many to each side, in the order that they have. */
+function inTurns(links: readonly LinkReport[]): LinkReport[] {
+  const sides = new Map<LinkReport["side"], number>();
+  const placed = links.map((link) => {
+    const place = sides.get(link.side) ?? 0;
+    sides.set(link.side, place + 1);
+    return { link, place };
+  });
+  const shown = new Set(placed.toSorted((a, b) => a.place - b.place).slice(0, MOST_LINKS));
+  return placed.flatMap((each) => (shown.has(each) ? [each.link] : []));
 }

@@ -9,9 +9,10 @@ import { Arrivals, memoryLinks } from "../links/index.ts";
 import type { Link, Relays } from "../links/index.ts";
 import { ReplicaWeb } from "./replica-web.ts";
 
-const [DIALS, DIALLED] = [1, 2].map(
-  (seed) => createSessionSigner(new Uint8Array(32).fill(seed)).publicKey,
-) as [SessionKey, SessionKey];
+// Within a stage the one with the lower key dials.
+const [DIALS, DIALLED] = [1, 2]
+  .map((seed) => createSessionSigner(new Uint8Array(32).fill(seed)).publicKey)
+  .toSorted() as [SessionKey, SessionKey];
 
 const DIRECT: LinkPath = { kind: "direct", transport: "tls" };
 const RELAYED: LinkPath = { kind: "relayed", transport: "tls" };
@@ -151,5 +152,21 @@ describe("the link between two replicas", () => {
     await pair.clock.advance(61_000);
     expect(pair.dialler.link(DIALLED)?.path.kind).toBe("direct");
     expect(await pair.heard()).toBe(true);
+  });
+
+  it("is reported with its rate, also where the two share a slice and it carries their sums", async () => {
+    const pair = new Pair();
+    pair.dialler.update({ previous: [], own: [peer(DIALLED)], next: [] });
+    pair.other.update({ previous: [], own: [peer(DIALS)], next: [] });
+    await pair.clock.advance(500);
+    expect(await pair.heard()).toBe(true);
+    await pair.clock.advance(500);
+    for (const web of [pair.dialler, pair.other]) {
+      const [report, ...others] = web.reports();
+      expect(others).toEqual([]);
+      expect(report).toMatchObject({ side: "own", kind: "direct", why: null });
+    }
+    expect(pair.dialler.reports()[0]?.mbitUp).toBeGreaterThan(0);
+    expect(pair.other.reports()[0]?.mbitDown).toBeGreaterThan(0);
   });
 });

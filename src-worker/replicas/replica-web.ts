@@ -2,7 +2,7 @@ import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { LinkReport } from "../../src-protocol/link-report.ts";
 import { Throttle } from "../limits/throttle.ts";
-import { systemClock } from "../links/index.ts";
+import { LinkMeter, systemClock } from "../links/index.ts";
 import type { Link, LinkClock, LinkStation, Relays } from "../links/index.ts";
 import type { Web } from "./replica-ports.ts";
 
@@ -29,8 +29,10 @@ interface Peer {
   address: PeerAddress;
   /** The one of the two that dials. */
   readonly dials: boolean;
-  side: LinkReport["side"] | null;
+  side: LinkReport["side"];
   link: Link | null;
+  /** Of that link. */
+  meter: LinkMeter;
   readonly abort: AbortController;
   /** Another way to it is looked for while there is a link. */
   isDialled: boolean;
@@ -94,13 +96,13 @@ export class ReplicaWeb implements Web {
     const { previous, own, next } = members;
     const wanted = new Map<SessionKey, readonly [ReplicaPeer, Peer["side"]]>([
       ...previous.map((peer) => [peer.sessionKey, [peer, "previous"]] as const),
-      ...own.map((peer) => [peer.sessionKey, [peer, null]] as const),
+      ...own.map((peer) => [peer.sessionKey, [peer, "own"]] as const),
       ...next.map((peer) => [peer.sessionKey, [peer, "next"]] as const),
     ]);
     this.#station.name(new Set(wanted.keys()));
     for (const [key, peer] of this.#peers) if (!wanted.has(key)) this.#drop(key, peer);
     for (const [key, [{ live: _live, ...address }, side]] of wanted) {
-      const dials = side === "next" || (side === null && this.#own < key);
+      const dials = side === "next" || (side === "own" && this.#own < key);
       const known = this.#peers.get(key);
       if (known !== undefined && known.dials === dials) {
         known.address = address;
@@ -113,6 +115,7 @@ export class ReplicaWeb implements Web {
         dials,
         side,
         link: null,
+        meter: new LinkMeter(),
         abort: new AbortController(),
         isDialled: false,
         betterAt: Infinity,
@@ -147,8 +150,8 @@ export class ReplicaWeb implements Web {
   }
 
   reports(): LinkReport[] {
-    return [...this.#peers].flatMap(([key, { link, side }]) =>
-      link === null || side === null
+    return [...this.#peers].flatMap(([key, { link, side, meter }]) =>
+      link === null
         ? []
         : [
             {
@@ -158,10 +161,9 @@ export class ReplicaWeb implements Web {
               roundTripMs: link.stats.roundTripMs,
               sentAs: link.stats.sentAs,
               receivedAs: link.stats.receivedAs,
-              mbitUp: 0,
-              mbitDown: 0,
+              ...meter.rates,
               dialMs: null,
-              why: "",
+              why: null,
             },
           ],
     );
@@ -186,6 +188,7 @@ export class ReplicaWeb implements Web {
     this.#lobby = this.#lobby.filter((other) => other !== link);
     const old = peer.link;
     peer.link = link;
+    peer.meter = new LinkMeter();
     old?.close("you have dialled again");
     peer.betterPauseMs = BETTER_MS;
     peer.betterAt = this.#clock.now() + BETTER_MS;
@@ -249,6 +252,7 @@ export class ReplicaWeb implements Web {
     for (const [key, peer] of this.#peers) {
       const { link } = peer;
       if (link === null) continue;
+      peer.meter.look(link.stats, this.#clock.now());
       if (link.silentMs > ASK_AFTER_MS) link.ask();
       if (!peer.dials || peer.isDialled) continue;
       if (link.silentMs > QUIET_MS) void this.#dialBeside(key, peer, "at once");
