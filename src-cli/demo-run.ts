@@ -65,6 +65,16 @@ export async function followDemo(
   return progress.result(state, points);
 }
 
+/** Where a stage has replicas, a lost one's part is done again by its stage alone; null: it was so. */
+export function brokenPromise({ redone }: Pick<DemoResult, "redone">): Failure | null {
+  const count = redone?.byOthers ?? 0;
+  if (count === 0) return null;
+  return new Failure(
+    "demo-redone",
+    `${count} micro-batches were done again by stages that had lost nobody: only the killed neighbour's stage should repeat its part. Please report this with the figures above.`,
+  );
+}
+
 class Progress {
   readonly #daemon: DaemonProcess;
   readonly #options: DemoOptions;

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { brokenPromise } from "./demo-run.ts";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 let folder: string;
@@ -39,6 +40,32 @@ it("the demo trains through the loss of a neighbour, prints its figures and leav
   expect(figures.parametersSha256).toMatch(/^[0-9a-f]{64}$/);
   expect(readdirSync(folder)).toEqual([]);
 }, 240_000);
+
+it("with two computers for each stage the killed one's stage alone repeats its part, and goes on at once", async () => {
+  const { code, out, error } = await demo(
+    "--steps",
+    "80",
+    "--replicas",
+    "2",
+    "--kill",
+    "--json",
+    "--model",
+    "tiny",
+  );
+  expect({ code, error: code === 0 ? "" : error }).toEqual({ code: 0, error: "" });
+  const figures = JSON.parse(out.trim().split("\n").at(-1) ?? "");
+  expect(figures).toMatchObject({ steps: 80, stages: 3, redone: { byOthers: 0 } });
+  expect(figures.movingAgainMs).toBeGreaterThan(0);
+  expect(figures.lossLast).toBeLessThan(figures.lossFirst);
+  expect(readdirSync(folder)).toEqual([]);
+}, 240_000);
+
+it("the demo has failed when others than the lost one's stage did something again", () => {
+  expect(brokenPromise({ redone: { byLostStages: 4, byOthers: 0 } })).toBeNull();
+  expect(brokenPromise({ redone: { byLostStages: 4, byOthers: 3 } })?.message).toMatch(
+    /^3 micro-batches were done again by stages that had lost nobody/,
+  );
+});
 
 it("the demo refuses what it does not understand", async () => {
   expect(await demo("--stepz", "3")).toEqual({

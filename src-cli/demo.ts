@@ -10,7 +10,7 @@ import { endDaemon } from "./daemon-end.ts";
 import { DaemonProcess } from "./daemon-process.ts";
 import { finalParameters } from "./demo-parameters.ts";
 import type { FinalParameters } from "./demo-parameters.ts";
-import { followDemo } from "./demo-run.ts";
+import { brokenPromise, followDemo } from "./demo-run.ts";
 import type { DemoResult } from "./demo-run.ts";
 
 /**
@@ -21,7 +21,8 @@ const HELP = `The whole product for a minute: trains, shows the figures, and lea
 
   --steps N   how many steps to train (default 60)
   --exact     train in the class exact: with or without --kill, on every computer, the same bits
-  --kill      kill one neighbour half-way, to see the network recover
+  --kill      kill one neighbour half-way, to see the network recover; with --replicas, ends with 1 when
+              others than its stage had to do anything again
   --replicas N  train with N computers for each of the three stages (1 to 5, default 1)
   --codec C   how values travel between stages: ${CODEC_WORDS}; default f32
   --json      print the figures as one line of JSON
@@ -41,7 +42,10 @@ async function demo(words: readonly string[]): Promise<number> {
   try {
     const result = await runDemo(options);
     process.stdout.write(`${options.json ? JSON.stringify(result) : summary(result)}\n`);
-    return 0;
+    const broken = options.replicas > 1 ? brokenPromise(result) : null;
+    if (broken === null) return 0;
+    process.stderr.write(`${broken.message}\n`);
+    return 1;
   } catch (error) {
     process.stderr.write(`${failureBody(error).message}\n`);
     return 1;
