@@ -39,6 +39,29 @@ it.runIf(CAN_FILL_A_DISK)(
 );
 
 it.runIf(CAN_FILL_A_DISK)(
+  "where the disk and the file system in memory are both full, the states in memory stay for the next process",
+  () => {
+    const [said, still] = onFullDisk(
+      600_000,
+      `const { writeFileSync } = await import("node:fs");
+       const { StoredStates } = await import(${at("stored-states.ts")});
+       const { tinyRun } = await import(${at("..", "tiny-run.test-support.ts")});
+       const stage = { spec: tinyRun(), stage: 1 };
+       const open = () => StoredStates.open(disk + "/home", disk + "/memory", () => {});
+       const states = await open();
+       await states.hold(stage, true, () => true);
+       const keep = (step) => states.keep(stage, step, new SharedArrayBuffer(100_000), "ab".repeat(32));
+       await keep(1);
+       await keep(2);
+       try { for (;;) writeFileSync(disk + "/of-others", Buffer.alloc(4096), { flag: "a" }); } catch {}
+       print(await keep(3).then(() => null, ({ code }) => code));
+       print((await open()).restorable().flatMap(({ steps }) => steps.map(({ step }) => step)));`,
+    );
+    expect([said, still]).toEqual(["disk-full", [1, 2]]);
+  },
+);
+
+it.runIf(CAN_FILL_A_DISK)(
   "a file system in memory that others have filled: the states there go to the disk, and come back a minute after it has room",
   () => {
     const [kept, onDisk, inMemory, again] = onFullDisk(

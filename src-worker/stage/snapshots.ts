@@ -190,6 +190,8 @@ export class Snapshots {
       const isHere = own !== null && snapshotDigest(own.header) === snapshotDigest(slot.header);
       // What was put here later is the state that counts.
       if (isHere || (own !== null && own.writtenAt > slot.writtenAt)) continue;
+      // Somebody has emptied the place.
+      if (!(await exists(slot.path))) continue;
       const path = this.#placeFor(runId, stage, step, slot.writtenAt);
       try {
         await copyWithDate(slot.path, path, async () => {
@@ -425,7 +427,11 @@ export class Snapshots {
 
   async #setAside(path: string, error: unknown): Promise<void> {
     this.#slots.delete(path);
-    if (this.#on === "memory") return await rm(path, { force: true });
+    if (this.#on === "memory") {
+      // One that could not be read may be whole.
+      if (error instanceof Failure) await rm(path, { force: true });
+      return;
+    }
     const kept = await unusedName(`${path}.corrupt`);
     await rename(path, kept);
     const { code, message } = failureBody(error);

@@ -189,6 +189,19 @@ describe("a worker that has more than what the network goes on from", () => {
   });
 });
 
+it("of what is in memory alone, the state before takes no place on the disk from the newest", async () => {
+  let digest = "";
+  for (const step of [1, 2, 3, 4]) ({ digest } = await states.save(stage, step, memoryOf(step)));
+  const memory = await load({ resumeStep: 4, resumeDigest: digest });
+  for (const step of [5, 6]) {
+    loader.overwriting();
+    memory.fill(step);
+    loader.parametersAt({ step, link: null, digest: `${step}`.repeat(64) });
+  }
+  await loader.toDisk();
+  expect(snapshots.restorable()[0]?.steps.map(({ step }) => step)).toEqual([2, 4, 5, 6]);
+});
+
 it("what is in memory alone is put on the disk before it is given up", async () => {
   const memory = await load({});
   for (const step of [1, 2]) {

@@ -139,7 +139,8 @@ export class StageLoader {
   /** What is in this process's memory alone goes to the disk; it must not change meanwhile. */
   async #lastingStates(): Promise<void> {
     const { states } = this.#ports;
-    for (const { of, at, memory } of this.#inMemory())
+    // The newest last: it takes the place of the state that is needed least.
+    for (const { of, at, memory } of this.#inMemory().toReversed())
       if (at.step > 0 && at.digest !== null && !states.has(of, at.step, at.digest))
         await states.save(of, at.step, memory, at.link ?? undefined);
   }

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -126,4 +135,19 @@ it("of two states of the same step, the later one stays and is offered", async (
   const later = await states.disk.save(stage, 11, memoryOf(8), LINK);
   await states.release();
   expect(states.restorable()[0]?.steps.at(-1)).toEqual({ step: 11, digest: later.digest });
+});
+
+it("a state in memory that cannot be read now is not offered, and is there when it can be", async () => {
+  await inMemory(9);
+  await inMemory(10);
+  const name = namesIn("memory").find((each) => each.endsWith("slot-1.snapshot")) ?? "";
+  const path = join(folder, "memory", name);
+  // As where a process may open no more files.
+  renameSync(path, `${path}.elsewhere`);
+  symlinkSync(path, path);
+  await begin();
+  expect([steps(), lstatSync(path).isSymbolicLink()]).toEqual([[9], true]);
+  renameSync(`${path}.elsewhere`, path);
+  await begin();
+  expect(steps()).toEqual([9, 10]);
 });

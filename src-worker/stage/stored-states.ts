@@ -154,7 +154,8 @@ export class StoredStates {
       // It is full, or was emptied. What lies there goes to the disk, and this state too: one step back stays possible.
       this.#full = { askAt: this.#now() + ASK_AGAIN_MS };
       this.#keeps = false;
-      await this.release().catch(() => this.#memory?.clear());
+      // What the disk has no room for stays where it is.
+      await this.release().catch(() => undefined);
       return (await this.disk.save(stage, step, memory, link)).digest;
     }
   }
