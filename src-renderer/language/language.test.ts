@@ -45,3 +45,22 @@ test("a pause is heard with its end", () => {
     "Wartet auf einen weiteren Computer: 2 von 3, die es braucht, sind da.",
   );
 });
+
+test("a run that fails again and again says in German too how often, why, and when it is tried next", () => {
+  const known: Readonly<Record<string, string>> = german;
+  const hear = hearing({
+    messages: Object.keys(known),
+    say: (message, values) => filled(known[message] ?? message, values, "de-DE"),
+    locale: "de-DE",
+  });
+  expect(
+    hear(
+      "8 tries in a row have finished no step: the next one is at 15:00:21 UTC, or when a computer comes or goes. Slice 1 had trouble: link-closed. (8 times in a row)",
+    ),
+  ).toBe(
+    "8 Versuche hintereinander haben keinen Schritt beendet: der nächste ist um 15:00:21 UTC, oder wenn ein Computer kommt oder geht. Scheibe 1 hatte Schwierigkeiten: link-closed. (8-mal hintereinander)",
+  );
+  expect(hear("The computers are about to form a pipeline. Slice 2 had trouble: link-closed.")).toBe(
+    "Die Computer finden sich gleich zusammen. Scheibe 2 hatte Schwierigkeiten: link-closed.",
+  );
+});
