@@ -9,6 +9,15 @@ import { TEST_NETWORK } from "./control/orchestrator.test-support.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
+interface WorkerOptions {
+  readonly url: string;
+  readonly folder: string;
+  /** Outlives the process as memory does; left out: there is none. */
+  readonly memoryFolder?: string | undefined;
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly threads?: number;
+}
+
 /** A worker as the daemon starts it: a process of its own. */
 export class WorkerProcess {
   readonly child: ChildProcess;
@@ -16,7 +25,7 @@ export class WorkerProcess {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   readonly said: WorkerToDaemon[] = [];
 
-  constructor(options: { url: string; folder: string; environment?: NodeJS.ProcessEnv; threads?: number }) {
+  constructor(options: WorkerOptions) {
     this.child = fork(MAIN, [], {
       env: { ...process.env, ...options.environment },
       execArgv: [],
@@ -48,7 +57,7 @@ export class WorkerProcess {
 
 function startMessage(
   key: SessionKey,
-  { url, folder, threads }: { url: string; folder: string; threads?: number },
+  { url, folder, memoryFolder, threads }: WorkerOptions,
 ): DaemonToWorker {
   return {
     type: "start",
@@ -56,7 +65,7 @@ function startMessage(
     orchestratorUrl: url,
     access: null,
     folder,
-    memoryFolder: null,
+    memoryFolder: memoryFolder ?? null,
     laneFolder: null,
     localBlobs: null,
     threads: threads ?? 1,

@@ -36,8 +36,12 @@ async function begin(spec: RunSpec, stopAt: number): Promise<void> {
   url = await orchestrator.listen();
 }
 
-function startWorker(name: string, environment: NodeJS.ProcessEnv = {}): WorkerProcess {
-  const worker = new WorkerProcess({ url, folder: join(folder, name), environment });
+function startWorker(
+  name: string,
+  environment: NodeJS.ProcessEnv = {},
+  memoryFolder?: string,
+): WorkerProcess {
+  const worker = new WorkerProcess({ url, folder: join(folder, name), memoryFolder, environment });
   workers.push(worker);
   return worker;
 }
@@ -158,6 +162,31 @@ describe("three stages in three processes", () => {
     expect(orchestrator.resumedAt.at(-1)).toBeGreaterThanOrEqual(at - 1);
     await expectSameBits(spec, weights);
     await orchestrator.until(() => orchestrator.receipts.size === STEPS * spec.stages);
+  });
+
+  it("go on within a step, with the same bits, when each is killed in turn and what lies in memory is left", async () => {
+    const spec = tinyRun({ steps: STEPS, microBatches: 8, digestEverySteps: 4 });
+    await begin(spec, STEPS);
+    const memoryOf = (name: string): string => join(folder, `memory-${name}`);
+    const names = new Map(["a", "b", "c"].map((name) => [startWorker(name, {}, memoryOf(name)), name]));
+    let weights: ReadonlyMap<string, Float32Array> = new Map();
+    await trainSingle({
+      spec,
+      corpus: TINY_CORPUS,
+      steps: STEPS,
+      threads: 1,
+      onStep: (_, now) => (weights = now()),
+    });
+    for (const stage of [0, 1, 2]) {
+      await orchestrator.until(finished(4 * (stage + 1)));
+      const killed = await holderOf(stage);
+      const name = names.get(killed) ?? "";
+      await killed.kill();
+      expect(filesUnder(join(memoryOf(name), "under-way")).length).toBeGreaterThan(0);
+      names.set(startWorker(name, {}, memoryOf(name)), name);
+    }
+    await orchestrator.until(finished(STEPS));
+    await expectSameBits(spec, weights);
   });
 
   it("go on from a checkpoint in the orchestrator's store when a disk is lost and a slot is damaged", async () => {
