@@ -52,6 +52,8 @@ export interface CheckpointFile {
 
 /** So many steps are done again whenever a pipeline is formed anew: what was granted and not finished by all. */
 const DONE_AGAIN = 2;
+/** And so much of work where states go to the disk now and then: as much as may be lost with the power. */
+const DONE_AGAIN_MS = 600_000;
 
 interface Slot {
   readonly path: string;
@@ -246,6 +248,10 @@ export class Snapshots {
   async keepAhead(runId: string, stage: number, step: number, from: Snapshots = this): Promise<void> {
     const newest = from.#slotsOf(runId, stage).find(({ path }) => path !== from.#uploading);
     if (newest === undefined || newest.header.step <= step + DONE_AGAIN) return;
+    const past = [this, from]
+      .flatMap((each) => each.#slotsOf(runId, stage))
+      .filter(({ header, writtenAt }) => header.step <= step && writtenAt < newest.writtenAt);
+    if (past.some(({ writtenAt }) => newest.writtenAt - writtenAt <= DONE_AGAIN_MS)) return;
     const folder = this.#folderOf(runId, stage);
     if (!(await isKeptAside(folder, newest.path))) await this.#keepAside(newest, from);
   }

@@ -180,8 +180,10 @@ describe("a worker that has more than what the network goes on from", () => {
   });
 
   it("keeps its newest state when it goes back to an older one of its own", async () => {
-    const { digest } = await save(64);
+    const { path, digest } = await save(64);
     for (const step of [96, 99, 100]) await save(step);
+    const anHourAgo = new Date(Date.now() - HOUR_MS);
+    utimesSync(path, anHourAgo, anHourAgo);
     await begin(null);
     expect((await load({ resumeStep: 64, resumeDigest: digest }))[0]).toBe(64);
     for (const step of [65, 66, 67]) await save(step);

@@ -85,7 +85,7 @@ describe.each([
   it("of many such histories the newest of the last two stay", async () => {
     for (const newest of [100, 90, 80, 70]) {
       await put(newest);
-      await put(51);
+      await put(newest - 50);
       // An hour apart, as file systems tell it.
       const at = new Date(Date.now() - newest * 3_600_000);
       utimesSync(pathOf(`aside-${newest}.snapshot`), at, at);
@@ -99,12 +99,26 @@ describe.each([
     expect(asides()).toEqual([]);
   });
 
+  it.each([
+    [11, "is kept", ["aside-100.snapshot"]],
+    [9, "is done again, as after a power cut", []],
+  ])("work of %i minutes since the state that is gone back to %s", async (minutes, __, kept) => {
+    await onDisk(64);
+    const name = namesIn("disk").find((each) => each.endsWith(".snapshot")) ?? "";
+    const at = new Date(Date.now() - minutes * 60_000);
+    utimesSync(join(folder, "disk", name), at, at);
+    await begin();
+    for (const step of [98, 99, 100]) await put(step);
+    for (const step of [65, 66, 67, 68]) await put(step);
+    expect(asides()).toEqual(kept);
+  });
+
   it("a kept state of a time to come, before the clock was set back, hides no other one", async () => {
     await put(100);
     await put(51);
     utimesSync(pathOf("aside-100.snapshot"), new Date("2100-01-01"), new Date("2100-01-01"));
     await put(80);
-    await put(51);
+    await put(41);
     expect(asides()).toEqual(["aside-100.snapshot", "aside-80.snapshot"]);
   });
 });
