@@ -82,8 +82,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
       state.mostReplicas > 1 && hasSpare(state, holders)
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
         : null,
-    redone: redoneFrom(state, resumeStep),
-    givenUp: null,
+    ...redoneFrom(state, resumeStep),
     wouldLose: 0,
     wouldResume: null,
     knownStep: known,

@@ -39,7 +39,7 @@ export interface NetworkState {
   readonly team: Team | null;
   /** Micro-batches done again in the generations before this one, and when it began. */
   readonly redone: Redone;
-  /** By the last generation with replicas; null: there was none, or another one has begun since. */
+  /** By the last generation with replicas, as far as it was not begun again; null: none was given up. */
   readonly givenUp: GivenUp | null;
   /** Number of the current (or last) pipeline; messages of another one are dropped. */
   readonly generation: number;

@@ -45,11 +45,17 @@ describe("a stage whose replicas are all lost in a step", () => {
   it("lets nobody do again what all have the state of", () => {
     const redone = { byLostStages: 1, byOthers: 0 };
     const givenUp = { step: 3, counted: [2, 2, 2], lost: new Set([1]) };
-    expect(redoneFrom({ redone, givenUp, run }, 4)).toEqual(redone);
-    expect(redoneFrom({ redone, givenUp: null, run }, 0)).toEqual(redone);
-    expect(redoneFrom({ redone, givenUp, run }, 3), "its sums were taken").toEqual({
-      byLostStages: 3,
-      byOthers: 4,
-    });
+    expect(redoneFrom({ redone, givenUp, run }, 4).redone).toEqual(redone);
+    expect(redoneFrom({ redone, givenUp: null, run }, 0)).toEqual({ redone, givenUp: null });
+  });
+
+  it("is counted once, and further back where the next pipeline, too, cannot go on from there", () => {
+    const givenUp = { step: 3, counted: [2, 2, 2], lost: new Set([1]) };
+    const first = redoneFrom({ redone: { byLostStages: 0, byOthers: 0 }, givenUp, run }, 3);
+    expect(first.redone, "its sums were taken").toEqual({ byLostStages: 2, byOthers: 4 });
+    expect(redoneFrom({ ...first, run }, 3).redone).toEqual(first.redone);
+    const second = redoneFrom({ ...first, run }, 2);
+    expect(second.redone, "a finished step").toEqual({ byLostStages: 2 + 2, byOthers: 4 + 2 * 2 });
+    expect(redoneFrom({ ...second, run }, 3).redone).toEqual(second.redone);
   });
 });

@@ -18,18 +18,22 @@ export function givenUp({ book }: ReplicaRun): GivenUp {
   };
 }
 
-/** And what of it is done again by a generation that goes on from this step: of finished ones, all. */
+/**
+ * What of it is done again by a generation that goes on from this step: of finished ones, all. The next one may have to
+ * go further back.
+ */
 export function redoneFrom(
   { givenUp: open, redone, run }: Pick<NetworkState, "givenUp" | "redone" | "run">,
   resumeStep: number,
-): Redone {
-  if (open === null || resumeStep > open.step) return redone;
+): Pick<NetworkState, "givenUp" | "redone"> {
+  if (open === null || resumeStep > open.step) return { givenUp: open, redone };
   const finished = (open.step - resumeStep) * run.microBatches;
   let { byLostStages, byOthers } = redone;
   for (const [stage, count] of open.counted.entries())
     if (open.lost.has(stage)) byLostStages += count + finished;
     else byOthers += count + finished;
-  return { byLostStages, byOthers };
+  const left = { ...open, step: resumeStep, counted: open.counted.map(() => 0) };
+  return { givenUp: left, redone: { byLostStages, byOthers } };
 }
 
 /** In all generations since the orchestrator started; null: none of them had replicas. */
