@@ -118,10 +118,16 @@ function fileSource(options: TrainingOptions): ModelSource {
   return packedSource(packedModel(bytes, readExternal), options);
 }
 
-function packedSource(packed: Uint8Array, options: TrainingOptions): ModelSource {
+/** `seen`: what its scores are, where that was looked at before: weights of gigabytes are read for it. */
+function packedSource(
+  packed: Uint8Array,
+  options: TrainingOptions,
+  seen: ReturnType<typeof scoresOf> | null = null,
+): ModelSource {
   const roles = rolesOf(packed, options);
   const { batch, sequence, tokens, scores, sizes, fixed } = roles;
-  const { vocabulary, notes: imported } = scoresOf(packed, roles, options);
+  const found = seen ?? scoresOf(packed, roles, options);
+  const { vocabulary } = found;
   const model: OnnxSpec = {
     kind: "onnx",
     file: { sha256: createHash("sha256").update(packed).digest("hex"), bytes: packed.length },
@@ -142,8 +148,10 @@ function packedSource(packed: Uint8Array, options: TrainingOptions): ModelSource
     folder: null,
     fileBytes: packed.length,
     roles,
-    reshaped: roles.open.batch ? (wanted) => packedSource(packed, { ...options, batch: wanted }) : null,
-    notes: [...imported, ...fixedNotes(roles)],
+    reshaped: roles.open.batch
+      ? (wanted) => packedSource(packed, { ...options, batch: wanted }, found)
+      : null,
+    notes: [...found.notes, ...fixedNotes(roles)],
   };
 }
 
