@@ -19,5 +19,5 @@ function resident(pid: number, proc: string): number | null {
 
 export function memoryLimitText(used: number, allowed: number): string {
   const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
-  return `It held ${mb(used)} of memory and you allow it ${mb(allowed)}, so it was ended. Allow more (\`tah rules set memory=4GB\`), or let the run be cut into more stages.`;
+  return `It held ${mb(used)} of memory and you allow it ${mb(allowed)}, so it was ended. Allow more (\`tah rules set memory=4GB\`), or let the run be cut into more slices.`;
 }

@@ -80,4 +80,21 @@ describe("who has no slice while others train is told why", () => {
     expect(reasons(4)).toEqual([expect.stringMatching(/^The smallest slice needs 1\.00 GB of memory/)]);
     for (const number of [0, 1, 2]) expect(reasons(number)).toEqual([]);
   });
+
+  it("could not load its slice, which another one was given instead", () => {
+    const fleet = new Fleet(testRun(), 4);
+    for (const { number } of fleet.computers) fleet.join(number);
+    fleet.computers.forEach((one) => one.outbox.splice(0));
+    const bad = fleet.computer(1).session as SessionKey;
+    const { generation } = fleet.state;
+    fleet.say(bad, { type: "trouble", generation, code: "graph-refused", message: "" });
+    fleet.tick(5_000);
+    expect(fleet.state.stages.map(({ holder }) => holder)).not.toContain(bad);
+    const last = fleet.sent.findLast(({ to }) => to === bad)?.message;
+    expect(last).toMatchObject({
+      type: "halt",
+      reason:
+        "In reserve: computers that were near trouble less often than this one (1) go first. It takes over where one is lost, and earns nothing meanwhile.",
+    });
+  });
 });

@@ -29,7 +29,7 @@ export function tellReserve(state: NetworkState, effects: Effect[]): NetworkStat
 const MEANWHILE = "It takes over where one is lost, and earns nothing meanwhile.";
 
 function reserveText(
-  node: Pick<NetworkNode, "memoryBytes">,
+  node: Pick<NetworkNode, "memoryBytes" | "failures">,
   { needs, mostReplicas, team }: NetworkState,
 ): string {
   const fitting = needs.filter((bytes) => canHold(node, bytes)).length;
@@ -38,6 +38,8 @@ function reserveText(
       `The smallest slice needs ${gigabytes(Math.min(...needs))} of memory, and this computer may give ${gigabytes(node.memoryBytes * TRAINING_SHARE)}: ` +
       `three quarters of the ${gigabytes(node.memoryBytes)} that it has or its owner allows. It earns nothing meanwhile.`
     );
+  if (team === null && node.failures > 0)
+    return `In reserve: computers that were near trouble less often than this one (${node.failures}) go first. ${MEANWHILE}`;
   const isAll = fitting === needs.length;
   if (team === null)
     return isAll

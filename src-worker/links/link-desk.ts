@@ -41,7 +41,7 @@ export class LinkDesk {
         ? "and not by way of the network's relay either"
         : `and the relay is refused because ${relayRefusal}`;
     const udp = hyperdhtOff === null ? "" : ` UDP is not used: ${hyperdhtOff}`;
-    return `Others cannot reach this computer (TCP port ${address.port}), ${relay}. It is given a stage that nobody has to dial, or waits. Let the port through your router or firewall, or allow UDP.${udp}`.slice(
+    return `Others cannot reach this computer (TCP port ${address.port}), ${relay}. It is given a slice that nobody has to dial, or waits. Let the port through your router or firewall, or allow UDP.${udp}`.slice(
       0,
       400,
     );
