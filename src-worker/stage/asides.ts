@@ -24,9 +24,9 @@ export async function isKeptAside(folder: string, path: string): Promise<boolean
 
 /**
  * Takes the state of `step` out of its place, wherever that is, and keeps it in `folder`; of all that was kept so,
- * the newest stay. Rejects with what `node:fs` says, and then it is where it was.
+ * the newest stay. Gives its path there. Rejects with what `node:fs` says, and then it is where it was.
  */
-export async function keepAside(folder: string, path: string, step: number): Promise<void> {
+export async function keepAside(folder: string, path: string, step: number): Promise<string> {
   const old = (await asidesIn(folder)).sort((a, b) => b.at - a.at).slice(ASIDE_LIMIT - 1);
   const kept = await unusedName(join(folder, `aside-${step}.snapshot`));
   if (dirname(path) === folder) await rename(path, kept);
@@ -35,6 +35,7 @@ export async function keepAside(folder: string, path: string, step: number): Pro
     await rm(path, { force: true });
   }
   for (const { name } of old) await rm(join(folder, name), { force: true });
+  return kept;
 }
 
 async function asidesIn(folder: string): Promise<Aside[]> {

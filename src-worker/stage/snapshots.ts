@@ -233,12 +233,12 @@ export class Snapshots {
   }
 
   /**
-   * Takes the stage's newest state out of its slot and keeps it: what is loaded next may be of another
+   * Takes the stage's newest state out of its slot and keeps it: what is loaded next, of `step`, may be of another
    * history, and would be written over it.
    */
-  async keepNewest({ spec, stage }: StageOfRun): Promise<void> {
+  async keepNewest({ spec, stage }: StageOfRun, step: number): Promise<void> {
     const [newest] = this.#slotsOf(spec.runId, stage);
-    if (newest !== undefined) await this.#keepAside(newest, this);
+    if (newest !== undefined) await this.#keepAside(newest, this, step);
   }
 
   /**
@@ -253,14 +253,27 @@ export class Snapshots {
       .filter(({ header, writtenAt }) => header.step <= step && writtenAt < newest.writtenAt);
     if (past.some(({ writtenAt }) => newest.writtenAt - writtenAt <= DONE_AGAIN_MS)) return;
     const folder = this.#folderOf(runId, stage);
-    if (!(await isKeptAside(folder, newest.path))) await this.#keepAside(newest, from);
+    if (!(await isKeptAside(folder, newest.path))) await this.#keepAside(newest, from, step);
   }
 
-  async #keepAside({ path, header: { runId, stage, step } }: Slot, from: Snapshots): Promise<void> {
+  /** `goesOnAt`: where the network goes on. */
+  async #keepAside(
+    { path, header: { runId, stage, step } }: Slot,
+    from: Snapshots,
+    goesOnAt: number,
+  ): Promise<void> {
     const folder = this.#folderOf(runId, stage);
     try {
-      await keepAside(folder, path, step);
+      const kept = await keepAside(folder, path, step);
       from.#slots.delete(path);
+      if (step <= goesOnAt) return;
+      this.#report(
+        new Failure(
+          "state-kept",
+          `This computer had come to step ${step}, further than the network, which goes on at step ${goesOnAt}. ` +
+            `Its own state is kept: ${kept}.`,
+        ),
+      );
     } catch (error) {
       throw diskFailure(error, folder);
     }

@@ -271,11 +271,11 @@ export class StageLoader {
       const most = SNAPSHOT_HEADER_BYTES + memory.byteLength;
       const path = await checkpoints.file(checkpointSha256, most, signal);
       const link = await restoreCheckpointFile(path, request, resumeStep, memory);
-      await states.keepNewest(request);
+      await states.keepNewest(request, resumeStep);
       return { seed: null, link };
     }
     if (resumeStep === 0) {
-      await states.keepNewest(request);
+      await states.keepNewest(request, resumeStep);
       return { seed: spec.seed, link: null };
     }
     throw new Failure(

@@ -21,16 +21,21 @@ const LINK = "ab".repeat(32);
 
 let folder: string;
 let states: StoredStates;
+/** What its owner is told. */
+let told: string[];
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-stored-"));
+  told = [];
   await begin();
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** As a process begins: after a kill, too. */
 async function begin(): Promise<void> {
-  states = await StoredStates.open(join(folder, "disk"), join(folder, "memory"), () => undefined);
+  states = await StoredStates.open(join(folder, "disk"), join(folder, "memory"), ({ message }) =>
+    told.push(message),
+  );
   await states.hold(stage, true, () => true);
 }
 
@@ -68,6 +73,9 @@ describe.each([
     for (const step of [97, 98, 99, 100]) await put(step);
     for (const step of [51, 52, 53, 54, 55]) await put(step);
     expect(asides()).toEqual(["aside-100.snapshot"]);
+    expect(told).toEqual([
+      `This computer had come to step 100, further than the network, which goes on at step 51. Its own state is kept: ${pathOf("aside-100.snapshot")}.`,
+    ]);
     expect(readFileSync(pathOf("aside-100.snapshot")).subarray(-4).readFloatLE()).toBe(100);
     expect(steps().filter((step) => step > 55)).toEqual([]);
   });

@@ -191,12 +191,12 @@ export class StoredStates {
     return this.#all().some((place) => place.digestOf(stage, step) === digest);
   }
 
-  /** Takes the stage's newest state out of its place and keeps it on the disk: another history comes. */
-  async keepNewest(stage: StageOfRun): Promise<void> {
+  /** Takes the stage's newest state out of its place and keeps it on the disk: another history comes, at `step`. */
+  async keepNewest(stage: StageOfRun, step: number): Promise<void> {
     const { keeps } = this;
     await this.release();
     this.#keeps = keeps;
-    await this.disk.keepNewest(stage);
+    await this.disk.keepNewest(stage, step);
   }
 
   /** Where a state is looked for first. */
