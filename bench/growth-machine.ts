@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
+import { memoryOf } from "../src-daemon/supervision/memory-folder.ts";
 import { innermost } from "./inner-process.ts";
 
 /** One process of a network, by what it is for. */
@@ -45,20 +46,58 @@ function field(text: string, name: string): number {
 }
 
 const BYTES_PER_BLOCK = 512;
+const IN_MEMORY = "in memory";
+const TENTHS = 10;
 
-/** Bytes on disk below `folder`, by kind of file: what differs only by a number or a digest is summed. */
-export function filesOf(folder: string): Map<string, number> {
+/** Bytes below a data folder, and of its processes in the file system in memory, by kind of file: what differs only by a number or a digest is summed. */
+export function filesOf(home: string): Map<string, number> {
   const found = new Map<string, number>();
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const bytes = (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BYTES_PER_BLOCK;
-    const kind = relative(folder, path)
+  const add = (folder: string, path: string, bytes: number): void => {
+    const kind = join(folder, path)
       .replaceAll(/[0-9a-f]{16,}/g, "*")
       .replaceAll(/(?<![a-z])[0-9a-f]{2}(?=\/)|(?<![a-z0-9])\d+/g, "N");
     found.set(kind, (found.get(kind) ?? 0) + bytes);
-  }
+  };
+  for (const [path, bytes] of bytesBelow(home)) add("", path, bytes);
+  for (const [folder, of] of memoryOf(home))
+    for (const [path, bytes] of bytesBelow(folder)) add(join(IN_MEMORY, relative(home, of)), path, bytes);
   return found;
+}
+
+/** Files come and go meanwhile. */
+function bytesBelow(folder: string): [string, number][] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    if (!entry.isFile()) return [];
+    const path = join(entry.parentPath, entry.name);
+    const bytes = (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BYTES_PER_BLOCK;
+    return [[relative(folder, path), bytes]];
+  });
+}
+
+/** How a value grows that goes up and down by itself, as memory between two collections does: by the lowest of each tenth of the time. */
+export interface Trend {
+  readonly slope: number;
+  /** Three times the slope's standard error: a slope within it may be none. */
+  readonly doubt: number;
+  /** From the first tenth to the last. */
+  readonly rise: number;
+}
+
+export function trendOf(points: readonly (readonly [number, number])[]): Trend {
+  const each = Math.ceil(points.length / TENTHS);
+  const lows = Array.from({ length: TENTHS }, (_, i) => points.slice(i * each, (i + 1) * each)).flatMap(
+    (part) => part.toSorted((a, b) => a[1] - b[1]).slice(0, 1),
+  );
+  const [first, last] = [lows[0], lows.at(-1)];
+  if (lows.length < 3 || first === undefined || last === undefined)
+    return { slope: 0, doubt: Infinity, rise: 0 };
+  const middle = (of: 0 | 1): number => lows.reduce((sum, low) => sum + low[of], 0) / lows.length;
+  const [x, y] = [middle(0), middle(1)];
+  const its = slope(lows);
+  const left = lows.reduce((sum, low) => sum + (low[1] - y - its * (low[0] - x)) ** 2, 0);
+  const spread = lows.reduce((sum, low) => sum + (low[0] - x) ** 2, 0);
+  const doubt = spread === 0 ? Infinity : 3 * Math.sqrt(left / (lows.length - 2) / spread);
+  return { slope: its, doubt, rise: last[1] - first[1] };
 }
 
 /** Of points (x, y), by least squares; 0 for less than two. */

@@ -13,10 +13,41 @@ import type { BenchOptions, Progress } from "./bench.ts";
 import { STEPS_PER_DAY, bookGrowth } from "./growth-book.ts";
 import type { BookGrowth } from "./growth-book.ts";
 import { lookAtCopy } from "./growth-ledger.ts";
-import { filesOf, processesOf, slope, useOf } from "./growth-machine.ts";
+import { filesOf, processesOf, slope, trendOf, useOf } from "./growth-machine.ts";
 
 /** What is promised, of one computer that trains all day. */
-const PROMISED = { ledgerBytesPerDay: 5e6, writtenBytesPerSecond: 1e6 };
+const PROMISED = {
+  ledgerBytesPerDay: 5e6,
+  writtenBytesPerSecond: 1e6,
+  /** All that is no ledger, on the disk and in memory, after 30 days. */
+  otherFilesBytes: 1e9,
+  /** Of each process, in 30 days. */
+  rssBytes: 256e6,
+};
+/** What a short time cannot tell from a beginning: a process that has grown by less than this share of what it has. */
+const TELLING_RISE = 0.05;
+const WORTH_A_LINE_BYTES = 1e6;
+/** In its own promise. */
+const LEDGER = /orchestrator\.db/;
+/**
+ * Files that grow until they are begun anew, or are a few of one size: the most that all of the kind may come to. What is
+ * not named here has no such end.
+ */
+const MOST_BYTES: readonly (readonly [RegExp, number])[] = [
+  // Two of 12 MB (run-record.ts).
+  [/record.*\.jsonl$/, 26e6],
+  // 4,096 that are answered and 8,192 that are not, of each worker (receipt-outbox.ts).
+  [/receipts\.jsonl$/, 90e6],
+  // Two states of each worker, on the disk and in memory, and three while one is written.
+  [/snapshots|slot-|state/, 200e6],
+  // SQLite begins its log anew after 4 MB; so many signatures are kept in two files (signature-log.ts).
+  [/history\.db-wal$/, 8e6],
+  [/signatures\.jsonl$/, 5e6],
+  // Text, and checkpoints of which the newest are kept.
+  [/blobs/, 250e6],
+  // What is remembered of two steps (memo-files.ts), and lanes that are written over.
+  [/under-way|lanes/, 256e6],
+];
 const DAY_SECONDS = 86_400;
 const DAYS = 30;
 
@@ -44,8 +75,12 @@ interface ProcessGrowth {
   readonly part: string;
   readonly process: string;
   readonly rssMegabytes: number;
-  /** Of the last two thirds of the time, by least squares. */
+  /** Of the last two thirds of the time, by least squares over the lowest of each tenth. */
   readonly rssMegabytesPer1000Steps: number;
+  /** As if it went on so; and how far that may be from the truth: a few minutes tell little of 30 days. */
+  readonly rssMegabytesIn30Days: number;
+  readonly rssDoubt: number;
+  readonly rssRise: number;
   readonly writtenBytesPerSecond: number;
 }
 
@@ -105,7 +140,9 @@ export async function benchGrowth(
     book,
     parts: found.map(({ part }) => part),
     processes: found.flatMap(({ processes }) => processes),
-    files: found.flatMap(({ files }) => files),
+    files: found.flatMap(({ files }) =>
+      files.filter(({ bytes, bytesPer1000Steps }) => bytesPer1000Steps !== 0 || bytes > WORTH_A_LINE_BYTES),
+    ),
     tables: found.flatMap(({ tables }) => tables),
     promises: [...(book === null ? [] : bookPromises(book)), ...found.flatMap(promises)],
   };
@@ -179,16 +216,23 @@ async function measured(name: PartName, seconds: number, progress: Progress): Pr
         isClean: from.ledger.isClean && ledger.isClean,
         load: loadavg()[0] ?? 0,
       },
-      processes: processes.map((one, index) => ({
-        part: name,
-        process: one.name,
-        rssMegabytes: rounded((last[index]?.rssBytes ?? 0) * 1e-6),
-        rssMegabytesPer1000Steps: rounded(slope(rss[index] ?? []) * 1e-3),
-        writtenBytesPerSecond: Math.round(rates[index] ?? 0),
-      })),
-      files: [...kinds]
-        .map(([file, points]) => grown(file, points.at(-1)?.[1] ?? 0, Math.round(slope(points) * 1000)))
-        .filter(({ bytesPer1000Steps }) => bytesPer1000Steps !== 0),
+      processes: processes.map((one, index) => {
+        const trend = trendOf(rss[index] ?? []);
+        const in30Days = (bytesPerStep: number): number => rounded(bytesPerStep * stepsPerDay * DAYS * 1e-6);
+        return {
+          part: name,
+          process: one.name,
+          rssMegabytes: rounded((last[index]?.rssBytes ?? 0) * 1e-6),
+          rssMegabytesPer1000Steps: rounded(trend.slope * 1e-3),
+          rssMegabytesIn30Days: in30Days(trend.slope),
+          rssDoubt: in30Days(trend.doubt),
+          rssRise: rounded(trend.rise * 1e-6),
+          writtenBytesPerSecond: Math.round(rates[index] ?? 0),
+        };
+      }),
+      files: [...kinds].map(([file, points]) =>
+        grown(file, Math.max(...points.map(([, bytes]) => bytes)), Math.round(slope(points) * 1000)),
+      ),
       tables: [...ledger.tables]
         .map(([table, bytes]) => grown(table, bytes, per1000(from.ledger.tables.get(table) ?? 0, bytes)))
         .filter(({ bytesPer1000Steps }) => bytesPer1000Steps !== 0),
@@ -204,8 +248,26 @@ async function claimed(client: ApiClient): Promise<void> {
   await client.call("earnings.claim", {}).catch(() => null);
 }
 
-function promises({ part }: Measured): GrowthResult["promises"] {
+function promises({ part, files, processes }: Measured): GrowthResult["promises"] {
+  const others = files.filter(({ what }) => !LEDGER.test(what));
+  const bytes = others.reduce((sum, file) => sum + bytesIn30Days(file, part), 0);
+  const tooLarge = others.filter((file) => file.bytes > (mostOf(file) ?? Infinity));
+  const growing = processes.filter(isGrowing);
   return [
+    {
+      promise: `${part.part}: all other files at most ${PROMISED.otherFilesBytes * 1e-6} MB after 30 days, and none larger than its kind ends at`,
+      found: [`${rounded(bytes * 1e-6)} MB`, ...tooLarge.map(({ what }) => `too large: ${what}`)].join(", "),
+      isKept: bytes <= PROMISED.otherFilesBytes && tooLarge.length === 0,
+    },
+    {
+      promise: `${part.part}: no process grows by more than ${PROMISED.rssBytes * 1e-6} MB in 30 days that can be told from nothing`,
+      found: (growing.length === 0 ? processes : growing)
+        .map(
+          (one) => `${one.process} ${one.rssMegabytesIn30Days} ± ${one.rssDoubt} MB, so far ${one.rssRise}`,
+        )
+        .join("; "),
+      isKept: growing.length === 0,
+    },
     {
       promise: `${part.part}: the ledger is as it was booked`,
       found: part.isClean ? "clean" : "not clean",
@@ -221,6 +283,23 @@ function promises({ part }: Measured): GrowthResult["promises"] {
           },
         ]),
   ];
+}
+
+function isGrowing(one: ProcessGrowth): boolean {
+  const least = (one.rssMegabytesIn30Days - one.rssDoubt) * 1e6;
+  return least > PROMISED.rssBytes && one.rssRise > TELLING_RISE * one.rssMegabytes;
+}
+
+/** Null: a kind that ends nowhere. */
+function mostOf({ what }: Growth): number | null {
+  return MOST_BYTES.find(([kind]) => kind.test(what))?.[1] ?? null;
+}
+
+/** At the pace of the default model at most: the tiny one makes many times as many steps. */
+function bytesIn30Days(file: Growth, { stepsPerDay }: PartGrowth): number {
+  const steps = Math.min(stepsPerDay, STEPS_PER_DAY) * DAYS;
+  const then = file.bytes + (Math.max(0, file.bytesPer1000Steps) / 1000) * steps;
+  return Math.min(then, mostOf(file) ?? Infinity);
 }
 
 function bookPromises({ bytesPerStep, curveBytesOfADay, isClean }: BookGrowth): GrowthResult["promises"] {

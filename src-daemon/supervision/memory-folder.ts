@@ -110,14 +110,26 @@ export function leaveMemoryFolder(path: string): void {
 
 /** Whatever workers of data folders in `folder` have there: they have ended, and nobody comes back for it. */
 export function removeMemoryOf(folder: string, shared: Shared | null = ofThisSystem()): void {
-  if (shared === null) return;
-  const own = join(shared.place, `train-at-home-${shared.uid}`);
-  for (const name of existsSync(own) ? namesIn(own) : []) {
-    const path = join(own, name);
-    if (ownerOf(`${path}.json`)?.folder.startsWith(join(folder, sep)) !== true) continue;
+  for (const path of memoryOf(folder, shared).keys()) {
     rmSync(path, { recursive: true, force: true });
     rmSync(`${path}.json`, { force: true });
   }
+}
+
+/** Folders in memory, each with the one in `folder` that it is of. */
+export function memoryOf(
+  folder: string,
+  shared: Shared | null = ofThisSystem(),
+): ReadonlyMap<string, string> {
+  if (shared === null) return new Map();
+  const own = join(shared.place, `train-at-home-${shared.uid}`);
+  return new Map(
+    [...(existsSync(own) ? namesIn(own) : [])].flatMap((name) => {
+      const path = join(own, name);
+      const of = ownerOf(`${path}.json`)?.folder;
+      return of?.startsWith(join(folder, sep)) === true ? [[path, of]] : [];
+    }),
+  );
 }
 
 function ofThisSystem(): Shared | null {
