@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CORPUS_CHUNK_BYTES } from "../src-protocol/corpus-chunks.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { parametersSha256 } from "../src-protocol/parameters-digest.ts";
+import { runDigest } from "../src-protocol/run-digest.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import { memoryCorpus } from "./corpus/corpus-reader.ts";
+import { MemoFiles } from "./pipeline/memo-files.ts";
 import { OfflineRun } from "./replay/offline-run.ts";
 import { TestOrchestrator } from "./control/orchestrator.test-support.ts";
 import { WorkerProcess } from "./processes.test-support.ts";
@@ -165,8 +167,8 @@ describe("three stages in three processes", () => {
   });
 
   it("go on within a step, with the same bits, when each is killed in turn and what lies in memory is left", async () => {
-    const spec = tinyRun({ steps: STEPS, microBatches: 8, digestEverySteps: 4 });
-    await begin(spec, STEPS);
+    const spec = tinyRun({ steps: STEPS, microBatches: 8, sequence: 32, digestEverySteps: 4 });
+    await begin(spec, 1);
     const memoryOf = (name: string): string => join(folder, `memory-${name}`);
     const names = new Map(["a", "b", "c"].map((name) => [startWorker(name, {}, memoryOf(name)), name]));
     let weights: ReadonlyMap<string, Float32Array> = new Map();
@@ -177,14 +179,38 @@ describe("three stages in three processes", () => {
       threads: 1,
       onStep: (_, now) => (weights = now()),
     });
+    let step = 1;
     for (const stage of [0, 1, 2]) {
-      await orchestrator.until(finished(4 * (stage + 1)));
+      await orchestrator.until(() => [0, 1, 2].every((each) => orchestrator.savedOf(each) >= step));
       const killed = await holderOf(stage);
       const name = names.get(killed) ?? "";
+      const place = join(memoryOf(name), "under-way");
+      const isBegun = async (at: number): Promise<boolean> => {
+        const parts = await new MemoFiles(place, `${runDigest(spec)}/${stage}`).read();
+        return parts.some((part) => part.step === at && part.link !== null);
+      };
+      let writtenAt: number | null = null;
+      // Sums are not written in every step; a process that stands still does not end the step before it is killed.
+      for (; writtenAt === null; step += 1) {
+        orchestrator.allowUpTo(step + 1);
+        while (writtenAt === null && !finished(step + 1)()) {
+          if (await isBegun(step)) {
+            killed.child.kill("SIGSTOP");
+            await afterMs(20);
+            if ((await isBegun(step)) && orchestrator.savedOf(stage) === step)
+              writtenAt = firstWrittenAt(place, step);
+            else killed.child.kill("SIGCONT");
+          }
+          await afterMs(5);
+        }
+      }
       await killed.kill();
-      expect(filesUnder(join(memoryOf(name), "under-way")).length).toBeGreaterThan(0);
       names.set(startWorker(name, {}, memoryOf(name)), name);
+      await orchestrator.until(finished(step));
+      // Nothing of it was worked on anew.
+      expect(firstWrittenAt(place, step - 1)).toBe(writtenAt);
     }
+    orchestrator.allowUpTo(STEPS);
     await orchestrator.until(finished(STEPS));
     await expectSameBits(spec, weights);
   });
@@ -295,6 +321,15 @@ describe("a worker process", () => {
     expect(readFileSync(join(folder, "a"), "utf8")).toBe("a file where the folder should be");
   });
 });
+
+/** When the step's first micro-batch was written down. */
+function firstWrittenAt(place: string, step: number): number {
+  return statSync(join(place, `worked-${step % 2}-0`)).mtimeMs;
+}
+
+async function afterMs(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 function slotsUnder(path: string): string[] {
   return filesUnder(path)
