@@ -10,7 +10,7 @@ interface Fault {
   /** Whose first replica it happens to; a stage that is named twice gives two. */
   readonly stages: readonly number[];
   readonly does:
-    | { readonly type: "kill" }
+    | { readonly type: "kill"; readonly isStartedAgain?: boolean }
     | { readonly type: "stop"; readonly ms: number }
     /** It gets a fifth of the processor, for so long. */
     | { readonly type: "slow"; readonly ms: number }
@@ -33,7 +33,10 @@ const FAULTS = {
   "kill middle": { stages: [1], does: { type: "kill" } },
   "kill tail": { stages: [2], does: { type: "kill" } },
   "kill head and tail": { stages: [0, 2], does: { type: "kill" } },
-  "kill a whole stage": { stages: [1, 1], does: { type: "kill" } },
+  // As the daemon of each does: it starts another process at once.
+  "kill a whole stage": { stages: [1, 1], does: { type: "kill", isStartedAgain: true } },
+  // Nobody comes in their place until the others go on, with what they have.
+  "a whole stage gone": { stages: [1, 1], does: { type: "kill" } },
   "kill the orchestrator": { stages: [], does: { type: "orchestrator" } },
   "stop 4 s": { stages: [1], does: { type: "stop", ms: 4_000 } },
   "stop 10 s": { stages: [1], does: { type: "stop", ms: 10_000 } },
@@ -212,10 +215,14 @@ async function once(network: ReplicaNetwork, name: FaultName, signal: AbortSigna
   }
   const from = network.moves();
   const at = performance.now();
-  const over = happens(network, does, victims, signal);
+  const replace = async (): Promise<void> => {
+    for (const victim of victims) await network.replace(victim);
+  };
+  const isStartedAgain = does.type === "kill" && does.isStartedAgain === true;
+  const over = happens(network, does, victims, signal).then(isStartedAgain ? replace : undefined);
   const moved = network.movedSince(from, STEP_WITHIN_MS).then(() => performance.now() - at);
   const [ms] = await Promise.all([moved, over]);
-  if (does.type === "kill") for (const victim of victims) await network.replace(victim);
+  if (does.type === "kill" && !isStartedAgain) await replace();
   return ms;
 }
 
