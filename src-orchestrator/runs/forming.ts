@@ -64,9 +64,9 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   const lost = known - resumeStep;
   if (lost > SNAPSHOT_LAG_STEPS) {
     const first = hasStrangers ? state.strangersAfter : state.settleUntil;
-    const sinceStart = isOwnerAway(state)
-      ? state.openedAt + patienceMs(state.knownStep - resumeStep, null)
-      : 0;
+    const ofBefore = state.knownStep - resumeStep;
+    const isEarly = ofBefore > SNAPSHOT_LAG_STEPS && isOwnerAway(state);
+    const sinceStart = isEarly ? state.openedAt + patienceMs(ofBefore) : 0;
     const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep));
     if (now < until) return { ...state, wouldLose: lost, settleUntil: until };
     const isAgreed = state.mayResume !== null && resumeStep >= state.mayResume;
@@ -158,23 +158,25 @@ function isMuch({ run }: NetworkState, lost: number, resumeStep: number): boolea
   return lost > (resumeStep === 0 ? MUCH_STEPS : run.checkpointEverySteps);
 }
 
-/** How long owners of lost steps are waited for: they may have much to read from their disks, or come back to life. */
-function patienceMs(lostSteps: number, stepMs: number | null): number {
-  const perStep = Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity);
-  return Math.min(LONGEST_WAIT_MS, SETTLE_MS + perStep * Math.max(0, lostSteps));
+/** How long after the start owners of lost steps are waited for: they may have much to read from their disks. */
+function patienceMs(lostSteps: number): number {
+  return Math.min(LONGEST_WAIT_MS, SETTLE_MS + WAIT_PER_STEP_MS * lostSteps);
 }
 
-/** Until when those who have gone and would bring more steps back are waited for; 0: nobody would. */
+/**
+ * Until when those who have gone and would bring more steps back are waited for: no longer than it takes to do them
+ * again. 0: nobody would bring any.
+ */
 function goneUntil(state: NetworkState, resumeStep: number): number {
   const { gone, nodes } = state;
   const all = new Map([...[...gone].map(([key, { node }]) => [key, node] as const), ...nodes]);
   const back = placed({ ...state, nodes: all }, candidates({ ...state, nodes: all }));
   if (back === null || back.resumeStep <= resumeStep + SNAPSHOT_LAG_STEPS) return 0;
   const awaited = back.holders.flatMap((key) => (nodes.has(key) ? [] : (gone.get(key) ?? [])));
-  return Math.max(
-    0,
-    ...awaited.map(({ at, stepMs }) => at + patienceMs(back.resumeStep - resumeStep, stepMs)),
-  );
+  const againMs = (stepMs: number | null): number =>
+    (back.resumeStep - resumeStep) * Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity);
+  const times = awaited.map(({ at, stepMs }) => at + Math.min(LONGEST_WAIT_MS, againMs(stepMs)));
+  return Math.max(0, ...times);
 }
 
 /** Somebody whose work was found good before is not there, and could bring what the others lack. */

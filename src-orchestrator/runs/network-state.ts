@@ -327,7 +327,7 @@ export interface Remembered {
 export const SETTLE_MS = 3_000;
 /** And how long before strangers may take a stage when work of those who were there would be lost. */
 export const STRANGERS_AFTER_MS = 20_000;
-/** Longer for each step that would be lost, while who could bring it is not there: no longer than to do it again. */
+/** Longer for each step that would be lost, while who could bring it is not there. */
 export const WAIT_PER_STEP_MS = 1_000;
 export const LONGEST_WAIT_MS = 600_000;
 
