@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { explain } from "../src-protocol/reason-text.ts";
 import type { Decision } from "../src-protocol/policy.ts";
+import { workingState } from "../src-protocol/working-state.test-support.ts";
 import * as electron from "./electron-double/electron.ts";
 import { CHANNEL } from "./channel.ts";
 import { prepareShell } from "./shell.ts";
@@ -27,7 +28,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const { run: workingRun } = someState();
+const { run } = workingState();
+/** Its own slice is ready, and others load theirs. */
+const forming = run && { ...run, phase: "forming", detail: "2 of 3 slices are loaded." };
 const BUSY: Decision = { action: "pause", reasons: ["in-use"], nextChange: null };
 
 describe("the window", () => {
@@ -178,7 +181,7 @@ describe("the tray", () => {
   it.each([
     ["working", {}],
     ["waiting", { decision: BUSY }],
-    ["waiting", { run: { ...workingRun, phase: "forming", detail: "2 of 3 slices are loaded." } }],
+    ["waiting", { run: forming }],
     [
       "paused",
       {
