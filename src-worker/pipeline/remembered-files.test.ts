@@ -115,3 +115,16 @@ it("a step that was computed after all leaves nothing of itself beside what foll
   await wholeStep(head, 6);
   expect(await head.forward(0, 10, 7)).toBe(10 * head.arithmetic.parameter);
 });
+
+it("while sums are written down no others are, so that the file of those before them stays whole", async () => {
+  const stage = new RememberedStage({ files: new MemoFiles(folder, KEY) });
+  for (const m of [0, 1, 2]) await stage.forward(m, 10 + m);
+  const writing = Promise.withResolvers<void>();
+  stage.arithmetic.writing = writing.promise;
+  const given = [await stage.giveBackward(0, 20), await stage.giveBackward(1, 21)];
+  expect(stage.arithmetic.written).toHaveLength(1);
+  writing.resolve();
+  await Promise.all(given.map(({ noted }) => noted));
+  await stage.backward(2, 22);
+  expect(new Set(stage.arithmetic.written).size).toBe(2);
+});

@@ -65,6 +65,8 @@ export class RememberedJobs {
   /** The micro-batch that is to be remembered next; null: of this step none is any more. */
   #next: number | null = null;
   readonly #pace = new WritingPace();
+  /** One at a time: of two files the other one stays whole. */
+  #isWriting = false;
   /** One after another: what is being written must not be given back. */
   #noting: Promise<void> = Promise.resolve();
   /** One after another: what is asked of the compute thread is asked in the order of the jobs. */
@@ -102,6 +104,7 @@ export class RememberedJobs {
   async #write(place: SumsPlace | null): Written {
     if (place === null) return null;
     this.#pace.begins();
+    this.#isWriting = true;
     const { answer, ms } = await this.#ports.compute.call("writeSums", { file: place.file });
     this.#pace.took(ms);
     if (answer.isWritten) return place;
@@ -220,7 +223,7 @@ export class RememberedJobs {
     if (microBatch !== this.#next) return null;
     this.#next = microBatch + 1;
     const id = memo.nextNote();
-    const place = this.#pace.isDue ? files() : null;
+    const place = this.#pace.isDue && !this.#isWriting ? files() : null;
     const kept = {
       step,
       link: this.#linkOf(step),
@@ -255,6 +258,7 @@ export class RememberedJobs {
       if (sums !== null && !this.#isOver) {
         const part = memo.add(step, microBatch, worked, sums.id, this.#linkOf(step));
         if (part !== null) place?.done(part);
+        if (sums.place !== null) this.#isWriting = false;
       }
       for (const each of [worked.y, dx]) if (each !== null) this.#held.delete(each);
     })();

@@ -33,6 +33,8 @@ class Arithmetic {
   /** What the file of the sums waits for, and how long writing it takes. */
   writing: Promise<void> = Promise.resolve();
   writingMs = 0;
+  /** Files of sums, in the order in which they were begun. */
+  readonly written: string[] = [];
   passMs = 1;
   readonly noted = new Map<number, number>();
   readonly #kept = new Map<number, number>();
@@ -72,6 +74,7 @@ class Arithmetic {
         this.sum = request.values[0] ?? Number.NaN;
         return answered(null);
       case "writeSums": {
+        this.written.push(request.file.path);
         const sums = new Uint8Array(Float32Array.of(this.sum).buffer);
         await this.writing;
         writeHeaderLast(request.file, [sums]);
