@@ -1,3 +1,4 @@
+import { MOST_REPLICAS } from "../src-protocol/control.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
 import { chainsGoodput } from "./simulation/chains.ts";
 import { simulateChurn } from "./simulation/churn.ts";
@@ -12,6 +13,10 @@ const LOAD_MS = 90_000;
 export interface SimulateResult extends ChurnResult {
   readonly seed: number;
   readonly nodes: number;
+  /** The same where a stage may have as many computers as the product allows at most (`--replicas`). */
+  readonly mostReplicas: number;
+  readonly placementGoodputWithMost: number;
+  readonly syncGoodputWithMost: number;
   /** The same homes in fixed chains. */
   readonly fixedChainsGoodput: number;
   readonly seconds: number;
@@ -27,7 +32,7 @@ export async function benchSimulate(
   const until = 72 * HOUR;
   const homes = stays(nodes, until, seed);
   progress(`${homes.length} stays of ${nodes} computers`);
-  const result = simulateChurn(homes, {
+  const options = {
     runs: 8,
     stages: STAGES,
     until,
@@ -37,10 +42,12 @@ export async function benchSimulate(
     linkMs: 250,
     steps: 3,
     seed,
-  });
+  };
+  const result = simulateChurn(homes, options);
   progress(
-    `goodput ${result.goodput.toFixed(3)}, in steps of sync ${result.syncGoodput.toFixed(3)}; now the same homes in fixed chains`,
+    `what placement leaves ${result.placementGoodput.toFixed(3)}, in steps of sync ${result.syncGoodput.toFixed(3)}; now up to ${MOST_REPLICAS} a stage, and the same homes in fixed chains`,
   );
+  const wide = simulateChurn(homes, { ...options, most: MOST_REPLICAS });
   const fixedChainsGoodput = chainsGoodput(homes, {
     stages: STAGES,
     until,
@@ -48,5 +55,14 @@ export async function benchSimulate(
     settledAfter: HOUR,
   });
   const seconds = Math.round((performance.now() - began) / 100) / 10;
-  return { seed, nodes, ...result, fixedChainsGoodput, seconds };
+  return {
+    seed,
+    nodes,
+    ...result,
+    mostReplicas: MOST_REPLICAS,
+    placementGoodputWithMost: wide.placementGoodput,
+    syncGoodputWithMost: wide.syncGoodput,
+    fixedChainsGoodput,
+    seconds,
+  };
 }

@@ -1,4 +1,6 @@
-import { moveFor, stageFor } from "../../src-orchestrator/replicas/replica-placement.ts";
+import { USUAL_REPLICAS } from "../../src-orchestrator/orchestrator.ts";
+import { endingAt, handOverMs } from "../../src-orchestrator/replicas/leaving.ts";
+import { coverFor, moveFor, stageFor } from "../../src-orchestrator/replicas/replica-placement.ts";
 import type { Placed, Pools } from "../../src-orchestrator/replicas/replica-placement.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -25,6 +27,8 @@ export interface ChurnOptions {
   readonly linkMs: number;
   /** Steps that are simulated in detail. */
   readonly steps: number;
+  /** Computers that a stage may have; left out: as many as in the product. */
+  readonly most?: number;
   readonly seed: number;
 }
 
@@ -34,31 +38,43 @@ export interface ChurnResult {
   readonly departuresPerHour: number;
   readonly joins: number;
   readonly moves: number;
+  /** Of these, to a stage of which everybody would have ended soon. */
+  readonly covers: number;
+  /** Who has said when they end, and handed over before. */
+  readonly handedOver: number;
   readonly placementMsMean: number;
   readonly placementMsMax: number;
   /** Time in which a stage of a run had nobody, of the time of all runs. */
   readonly uncovered: number;
-  /** Share of what all computers could have done: what loads, and what waits for a poorer stage. */
+  /** Share of what all computers could have done: what has no place, what has handed over, what loads, and what waits for a poorer stage. */
+  readonly reserve: number;
+  readonly leaving: number;
   readonly loading: number;
   readonly imbalance: number;
   /** Work of steps that was lost with who had done it, of all work. */
   readonly wasted: number;
-  /** Of what all computers could have done: what the poorest stages could do, without what was lost. */
-  readonly goodput: number;
+  /**
+   * Of what all computers could have done: what the poorest stages could do, without what was lost with those who
+   * went. That is what placement leaves: no step is done in it.
+   */
+  readonly placementGoodput: number;
   /**
    * Of what the poorest stage could do, a step of `sync` does so much, which fills and is emptied, and does
    * again what was lost: the mean of those that were simulated.
    */
   readonly syncEfficiency: number;
-  /** Of what all computers could have done, in such steps. */
+  /** Of what all computers could have done, in such steps: what training comes to, with book and routing. */
   readonly syncGoodput: number;
 }
 
 interface Worker {
   readonly stay: Stay;
-  run: number;
+  /** Null: every stage has as many as it may. */
+  run: number | null;
   stage: number;
   isLive: boolean;
+  /** Since when it gets nothing new, as its end is near. */
+  leavesSince: number | null;
   /** Since when it works on its stage. */
   liveSince: number;
   /** How often it was given a stage. */
@@ -68,6 +84,7 @@ interface Worker {
 type Happening =
   | { readonly type: "comes"; readonly stay: Stay }
   | { readonly type: "loaded"; readonly worker: Worker; readonly given: number }
+  | { readonly type: "ends"; readonly worker: Worker }
   | { readonly type: "goes"; readonly worker: Worker }
   | { readonly type: "closed" }
   | { readonly type: "watch"; readonly run: number };
@@ -75,6 +92,7 @@ type Happening =
 const MINUTE = 60_000;
 /** About as long as a step takes: when one is closed, a computer may move. */
 const STEP_MS = 8 * MINUTE;
+const USUAL = { hop: null, phase: null, step: STEP_MS };
 /** What rounding leaves of a stage that has nobody. */
 const NOBODY = 1e-6;
 const SETTLED_AFTER = 60 * MINUTE;
@@ -95,9 +113,11 @@ class Churn {
   readonly #options: ChurnOptions;
   readonly #queue = new EventQueue<Happening>();
   readonly #runs: Map<SessionKey, Worker>[];
+  readonly #reserve = new Set<Worker>();
   readonly #watched: Watched[] = [];
   /** Of each run: of those who work, by stage; and of those who load. */
-  readonly #speeds: { readonly live: number[]; loading: number }[];
+  readonly #speeds: { readonly live: number[]; loading: number; leaving: number }[];
+  #reserveSpeed = 0;
   readonly #flops: readonly number[];
   #now = 0;
   #online = 0;
@@ -105,11 +125,16 @@ class Churn {
   #fewest = Infinity;
   #joins = 0;
   #moves = 0;
+  #covers = 0;
+  #handedOver = 0;
   #departures = 0;
+  #placements = 0;
   #placementMs = 0;
   #placementMsMax = 0;
   /** In computers of median speed times ms. */
   #able = 0;
+  #reserved = 0;
+  #leaving = 0;
   #loading = 0;
   #poorest = 0;
   #wasted = 0;
@@ -121,6 +146,7 @@ class Churn {
     this.#speeds = this.#runs.map(() => ({
       live: Array.from({ length: options.stages }, () => 0),
       loading: 0,
+      leaving: 0,
     }));
     this.#flops = Array.from({ length: options.stages }, () => 1);
   }
@@ -145,13 +171,17 @@ class Churn {
       departuresPerHour: this.#departures / (measured / (60 * MINUTE)),
       joins: this.#joins,
       moves: this.#moves,
-      placementMsMean: this.#placementMs / this.#joins,
+      covers: this.#covers,
+      handedOver: this.#handedOver,
+      placementMsMean: this.#placementMs / this.#placements,
       placementMsMax: this.#placementMsMax,
       uncovered: this.#uncoveredMs / (measured * runs),
+      reserve: this.#reserved / this.#able,
+      leaving: this.#leaving / this.#able,
       loading: this.#loading / this.#able,
-      imbalance: 1 - (this.#poorest + this.#loading) / this.#able,
+      imbalance: 1 - (this.#poorest + this.#loading + this.#leaving + this.#reserved) / this.#able,
       wasted: this.#wasted / this.#able,
-      goodput: (this.#poorest - this.#wasted) / this.#able,
+      placementGoodput: (this.#poorest - this.#wasted) / this.#able,
       syncEfficiency,
       syncGoodput: (this.#poorest * syncEfficiency) / this.#able,
     };
@@ -165,9 +195,12 @@ class Churn {
     if (ms === 0 || from < SETTLED_AFTER) return;
     this.#most = Math.max(this.#most, this.#online);
     this.#fewest = Math.min(this.#fewest, this.#online);
-    for (const { live, loading } of this.#speeds) {
+    this.#able += this.#reserveSpeed * ms;
+    this.#reserved += this.#reserveSpeed * ms;
+    for (const { live, loading, leaving } of this.#speeds) {
       const least = Math.max(0, Math.min(...live));
-      this.#able += (live.reduce((sum, speed) => sum + speed, 0) + loading) * ms;
+      this.#able += (live.reduce((sum, speed) => sum + speed, 0) + loading + leaving) * ms;
+      this.#leaving += leaving * ms;
       this.#loading += loading * ms;
       this.#poorest += least * this.#options.stages * ms;
       if (least < NOBODY) this.#uncoveredMs += ms;
@@ -180,55 +213,133 @@ class Churn {
         return this.#comes(event.stay);
       case "loaded": {
         const { worker, given } = event;
-        if (worker.given !== given || !this.#runs[worker.run]?.has(worker.stay.key)) return;
+        const { run, leavesSince } = worker;
+        if (run === null || worker.given !== given || !this.#runs[run]?.has(worker.stay.key)) return;
+        if (leavesSince !== null) return;
         this.#count(worker, -1);
         worker.isLive = true;
         worker.liveSince = this.#now;
         this.#count(worker, 1);
-        return this.#saw(worker.run, { at: this.#now, type: "comes", node: nodeOf(worker) });
+        return this.#saw(run, { at: this.#now, type: "comes", node: nodeOf(worker) });
       }
+      case "ends":
+        return this.#ends(event.worker);
       case "goes":
         return this.#goes(event.worker);
       case "closed":
         for (const run of this.#runs.keys()) this.#balance(run);
+        // Somebody may have come to its stage who stays longer.
+        for (const members of this.#runs)
+          for (const worker of members.values())
+            if ((worker.stay.declaredEnd ?? Infinity) - handOverMs({ usual: USUAL }) <= this.#now)
+              this.#ends(worker);
         return;
       case "watch": {
-        const nodes = [...(this.#runs[event.run]?.values() ?? [])].filter(({ isLive }) => isLive).map(nodeOf);
+        const nodes = [...(this.#runs[event.run]?.values() ?? [])].filter(isWorking).map(nodeOf);
         this.#watched.push({ run: event.run, from: this.#now, nodes, changes: [] });
       }
     }
   }
 
-  /** The run that has the least, and in it the stage that placement says. */
   #comes(stay: Stay): void {
-    const began = performance.now();
-    const speeds = this.#speeds.map(({ live, loading }) => live.reduce((sum, speed) => sum + speed, loading));
-    const run = speeds.indexOf(Math.min(...speeds));
-    const pools = this.#pools(run);
-    const stage = stageFor({ owner: stay.owner, canHold: () => true }, pools) ?? 0;
-    const ms = performance.now() - began;
-    this.#placementMs += ms;
-    this.#placementMsMax = Math.max(this.#placementMsMax, ms);
+    const worker: Worker = {
+      stay,
+      run: null,
+      stage: 0,
+      isLive: false,
+      liveSince: this.#now,
+      leavesSince: null,
+      given: 0,
+    };
     this.#joins += 1;
     this.#online += 1;
-    const worker = { stay, run, stage, isLive: false, liveSince: this.#now, given: 0 };
-    this.#runs[run]?.set(stay.key, worker);
-    this.#count(worker, 1);
-    this.#queue.push(this.#now + this.#options.loadMs, { type: "loaded", worker, given: 0 });
+    this.#reserve.add(worker);
+    this.#reserveSpeed += stay.speed;
+    this.#place(worker);
+    if (stay.declaredEnd !== null)
+      this.#queue.push(Math.max(this.#now, stay.declaredEnd - handOverMs({ usual: USUAL })), {
+        type: "ends",
+        worker,
+      });
     this.#queue.push(stay.to, { type: "goes", worker });
   }
 
+  /** The run that has the least and has room, and in it the stage that placement says. */
+  #place(worker: Worker): void {
+    const { stay } = worker;
+    const began = performance.now();
+    const speeds = this.#speeds.map(({ live, loading }) => live.reduce((sum, speed) => sum + speed, loading));
+    const poorestFirst = [...speeds.keys()].toSorted((a, b) => (speeds[a] ?? 0) - (speeds[b] ?? 0));
+    let found: { readonly run: number; readonly stage: number } | null = null;
+    for (const run of poorestFirst) {
+      const stage = stageFor({ owner: stay.owner, canHold: () => true }, this.#pools(run));
+      if (stage !== null) found = { run, stage };
+      if (found !== null) break;
+    }
+    const ms = performance.now() - began;
+    this.#placementMs += ms;
+    this.#placements += 1;
+    this.#placementMsMax = Math.max(this.#placementMsMax, ms);
+    if (found === null) return;
+    this.#reserve.delete(worker);
+    this.#reserveSpeed -= stay.speed;
+    worker.run = found.run;
+    worker.stage = found.stage;
+    this.#runs[found.run]?.set(stay.key, worker);
+    this.#count(worker, 1);
+    const { given } = worker;
+    this.#queue.push(this.#now + this.#options.loadMs, { type: "loaded", worker, given });
+  }
+
   #goes(worker: Worker): void {
-    this.#runs[worker.run]?.delete(worker.stay.key);
-    this.#count(worker, -1);
     this.#online -= 1;
     if (this.#now >= SETTLED_AFTER) this.#departures += 1;
-    this.#leaves(worker);
+    if (worker.run === null) {
+      this.#reserve.delete(worker);
+      this.#reserveSpeed -= worker.stay.speed;
+      return;
+    }
+    this.#runs[worker.run]?.delete(worker.stay.key);
+    this.#count(worker, -1);
+    this.#leaves(worker, worker.run);
+    // There is room.
+    const [waiting] = this.#reserve;
+    if (waiting !== undefined) this.#place(waiting);
+  }
+
+  /** Its owner has said that it ends soon: as the product decides, it gets nothing new, and has no part in the next step. */
+  #ends(worker: Worker): void {
+    const { run, stay } = worker;
+    const members = run === null ? undefined : this.#runs[run];
+    if (run === null || members?.has(stay.key) !== true || worker.leavesSince !== null) return;
+    const { leaving } = endingAt(
+      {
+        usual: USUAL,
+        ends: new Map(
+          [...members].flatMap(([key, { stay: its }]) =>
+            its.declaredEnd === null ? [] : [[key, its.declaredEnd]],
+          ),
+        ),
+        members: new Map(
+          [...members].map(([key, each]) => [
+            key,
+            { stage: each.stage, phase: isWorking(each) ? "live" : "warm" },
+          ]),
+        ),
+      },
+      this.#now,
+    );
+    if (!leaving.has(stay.key)) return;
+    this.#count(worker, -1);
+    worker.leavesSince = this.#now;
+    this.#count(worker, 1);
+    if (!worker.isLive) return;
+    this.#handedOver += 1;
+    this.#saw(run, { at: this.#now, type: "leaves", key: stay.key });
   }
 
   /** What it has done of the step is done again by others. */
-  #leaves(worker: Worker): void {
-    const { run, stay, isLive, liveSince } = worker;
+  #leaves({ stay, isLive, liveSince, leavesSince }: Worker, run: number): void {
     if (!isLive) return;
     this.#saw(run, { at: this.#now, type: "goes", key: stay.key });
     const capacity = Math.min(...(this.#speeds[run]?.live ?? []));
@@ -236,17 +347,22 @@ class Churn {
       60 * MINUTE,
       (this.#options.microBatches * this.#options.workMs) / Math.max(0.1, capacity),
     );
-    const done = Math.min(this.#now % stepMs, this.#now - liveSince);
-    if (this.#now >= SETTLED_AFTER) this.#wasted += done * stay.speed;
+    const worked = (leavesSince ?? this.#now) - Math.max(liveSince, this.#now - (this.#now % stepMs));
+    // Who has handed over in a step before this has nothing in this one.
+    if (this.#now >= SETTLED_AFTER) this.#wasted += Math.max(0, worked) * stay.speed;
   }
 
   /** In a step that has just been closed, so that nothing is lost, as the product does. */
   #balance(run: number): void {
-    const move = moveFor(this.#pools(run), () => true);
+    const pools = this.#pools(run);
+    const cover = coverFor(pools, () => true);
+    const move = cover ?? moveFor(pools, () => true);
     const worker = move === null ? undefined : this.#runs[run]?.get(move.key);
     if (move === null || worker === undefined) return;
     this.#moves += 1;
-    this.#saw(run, { at: this.#now, type: "goes", key: move.key });
+    if (cover !== null) this.#covers += 1;
+    // A step that is watched began at another time than this: what it has is finished.
+    this.#saw(run, { at: this.#now, type: "leaves", key: move.key });
     this.#count(worker, -1);
     worker.stage = move.to;
     worker.isLive = false;
@@ -260,24 +376,28 @@ class Churn {
       if (watched.run === run) watched.changes.push({ ...change, at: change.at - watched.from });
   }
 
-  #count({ run, stage, stay, isLive }: Worker, sign: 1 | -1): void {
-    const speeds = this.#speeds[run];
+  #count({ run, stage, stay, isLive, leavesSince }: Worker, sign: 1 | -1): void {
+    const speeds = run === null ? undefined : this.#speeds[run];
     if (speeds === undefined) return;
-    if (isLive) speeds.live[stage] = (speeds.live[stage] ?? 0) + sign * stay.speed;
+    if (leavesSince !== null) speeds.leaving += sign * stay.speed;
+    else if (isLive) speeds.live[stage] = (speeds.live[stage] ?? 0) + sign * stay.speed;
     else speeds.loading += sign * stay.speed;
   }
 
   #pools(run: number): Pools {
-    const members = [...(this.#runs[run]?.values() ?? [])].map(({ stay, stage, isLive, given }): Placed => ({
-      key: stay.key,
-      owner: stay.owner,
-      stage,
-      // Nobody knows it before it has worked.
-      speed: isLive || given > 0 ? stay.speed : null,
-      endsAt: stay.declaredEnd,
-      isLive,
-    }));
-    return { flops: this.#flops, members, most: Infinity, now: this.#now };
+    const members = [...(this.#runs[run]?.values() ?? [])].map((worker): Placed => {
+      const { stay, stage, isLive, given } = worker;
+      return {
+        key: stay.key,
+        owner: stay.owner,
+        stage,
+        // Nobody knows it before it has worked.
+        speed: isLive || given > 0 ? stay.speed : null,
+        endsAt: stay.declaredEnd,
+        isLive: isWorking(worker),
+      };
+    });
+    return { flops: this.#flops, members, most: this.#options.most ?? USUAL_REPLICAS, now: this.#now };
   }
 
   #syncEfficiency(): number {
@@ -293,6 +413,11 @@ class Churn {
     }
     return taken === 0 ? 0 : ideal / taken;
   }
+}
+
+/** It has part in the next step. */
+function isWorking({ isLive, leavesSince }: Worker): boolean {
+  return isLive && leavesSince === null;
 }
 
 function nodeOf({ stay, stage }: Worker): StepNode {
@@ -318,7 +443,7 @@ function idealMs(
     left -= least * (until - at);
     at = until;
     if (change?.type === "comes") there.set(change.node.key, change.node);
-    else if (change?.type === "goes") there.delete(change.key);
+    else if (change !== null) there.delete(change.key);
   }
   return at;
 }

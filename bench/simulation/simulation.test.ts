@@ -68,5 +68,5 @@ it("placement makes more of what homes can do than fixed chains, and leaves no s
   expect(result).toMatchObject({ uncovered: 0 });
   expect(result.wasted).toBeLessThan(0.02);
   expect(result.imbalance).toBeLessThan(0.25);
-  expect(result.goodput).toBeGreaterThan(chains);
+  expect(result.syncGoodput).toBeGreaterThan(chains);
 });

@@ -24,6 +24,8 @@ export interface StepNode {
 
 export type Change = { readonly at: number } & (
   | { readonly type: "comes"; readonly node: StepNode }
+  /** It finishes what it has, and gets nothing more. */
+  | { readonly type: "leaves"; readonly key: SessionKey }
   | { readonly type: "goes"; readonly key: SessionKey }
 );
 
@@ -66,6 +68,7 @@ interface Worker extends StepNode {
   readonly backwards: number[];
   isBusy: boolean;
   isGone: boolean;
+  isLeaving: boolean;
   isAsking: boolean;
   /** What it has to do is not what it has told. */
   hasNews: boolean;
@@ -175,6 +178,7 @@ class Step {
       backwards: [],
       isBusy: false,
       isGone: false,
+      isLeaving: false,
       isAsking: false,
       hasNews: false,
       inFlight: 0,
@@ -196,7 +200,7 @@ class Step {
   /** Everybody hears who is at the next stage. */
   #admit(): void {
     for (let stage = 0; stage + 1 < this.#options.stages; stage++) {
-      const keys = this.#keysOf(stage + 1);
+      const keys = this.#keysOf(stage + 1).filter((key) => this.#workers.get(key)?.isLeaving === false);
       for (const worker of this.#workers.values()) if (worker.stage === stage) worker.next.admit(keys);
     }
   }
@@ -230,6 +234,11 @@ class Step {
     }
     const worker = this.#workers.get(change.key);
     if (worker === undefined || worker.isGone) return;
+    if (change.type === "leaves") {
+      worker.isLeaving = true;
+      worker.isAsking = false;
+      return this.#admit();
+    }
     worker.isGone = true;
     this.#lost += 1;
     this.#admit();
@@ -321,7 +330,7 @@ class Step {
 
   /** As the product's heads do: one in hand while another one is worked on, and not too many on their way. */
   #ask(worker: Worker): void {
-    if (worker.isGone || worker.forwards.length > 0) return;
+    if (worker.isGone || worker.isLeaving || worker.forwards.length > 0) return;
     if (worker.inFlight > worker.window.most(worker.load.workMs)) return;
     worker.isAsking = true;
     this.#tell({ type: "lease", by: worker.key });

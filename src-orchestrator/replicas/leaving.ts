@@ -1,5 +1,5 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import type { ReplicaRun } from "./replica-run.ts";
+import type { Member, ReplicaRun } from "./replica-run.ts";
 
 /**
  * Whose owner has said when it ends: it hands over before. Some time ahead it gets nothing new, finishes what
@@ -17,10 +17,14 @@ export function handOverMs({ usual }: Pick<ReplicaRun, "usual">): number {
   return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (usual.step ?? 0) * STEPS_AHEAD));
 }
 
+type Ends = Pick<ReplicaRun, "ends" | "usual"> & {
+  readonly members: ReadonlyMap<SessionKey, Pick<Member, "stage" | "phase">>;
+};
+
 const NOBODY: Pick<ReplicaRun, "nearEnd" | "leaving"> = { nearEnd: new Set(), leaving: new Set() };
 
 /** Keys whose end is near, and of them those that get nothing new. */
-export function endingAt(run: ReplicaRun, now: number): Pick<ReplicaRun, "nearEnd" | "leaving"> {
+export function endingAt(run: Ends, now: number): Pick<ReplicaRun, "nearEnd" | "leaving"> {
   if (run.ends.size === 0) return NOBODY;
   const ahead = handOverMs(run);
   const nearEnd = new Set<SessionKey>();
@@ -35,7 +39,7 @@ export function endingAt(run: ReplicaRun, now: number): Pick<ReplicaRun, "nearEn
 }
 
 /** Another one of the stage works, and stays longer than that. */
-function isReplaced({ members, ends }: ReplicaRun, key: SessionKey, stage: number, end: number): boolean {
+function isReplaced({ members, ends }: Ends, key: SessionKey, stage: number, end: number): boolean {
   return [...members].some(
     ([other, member]) =>
       other !== key &&
