@@ -1,4 +1,3 @@
-import { MOST_REPLICAS } from "../src-protocol/control.ts";
 import type { BenchOptions, Progress } from "./bench.ts";
 import { chainsGoodput } from "./simulation/chains.ts";
 import { simulateChurn } from "./simulation/churn.ts";
@@ -13,10 +12,6 @@ const LOAD_MS = 90_000;
 export interface SimulateResult extends ChurnResult {
   readonly seed: number;
   readonly nodes: number;
-  /** The same where a stage may have as many computers as the product allows at most (`--replicas`). */
-  readonly mostReplicas: number;
-  readonly placementGoodputWithMost: number;
-  readonly syncGoodputWithMost: number;
   /** The same homes in fixed chains. */
   readonly fixedChainsGoodput: number;
   readonly seconds: number;
@@ -45,9 +40,8 @@ export async function benchSimulate(
   };
   const result = simulateChurn(homes, options);
   progress(
-    `what placement leaves ${result.placementGoodput.toFixed(3)}, in steps of sync ${result.syncGoodput.toFixed(3)}; now up to ${MOST_REPLICAS} a stage, and the same homes in fixed chains`,
+    `what placement leaves ${result.placementGoodput.toFixed(3)}, in steps of sync ${result.syncGoodput.toFixed(3)}; now the same homes in fixed chains`,
   );
-  const wide = simulateChurn(homes, { ...options, most: MOST_REPLICAS });
   const fixedChainsGoodput = chainsGoodput(homes, {
     stages: STAGES,
     until,
@@ -59,9 +53,6 @@ export async function benchSimulate(
     seed,
     nodes,
     ...result,
-    mostReplicas: MOST_REPLICAS,
-    placementGoodputWithMost: wide.placementGoodput,
-    syncGoodputWithMost: wide.syncGoodput,
     fixedChainsGoodput,
     seconds,
   };

@@ -93,7 +93,7 @@ export interface Orchestrator {
 
 const COLLECT_EVERY_MS = 5 * 60_000;
 /** Of one stage: each has a link to all of its own and of the neighbouring stages. */
-export const USUAL_REPLICAS = 32;
+export const USUAL_REPLICAS = 48;
 
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;

@@ -27,8 +27,6 @@ export interface ChurnOptions {
   readonly linkMs: number;
   /** Steps that are simulated in detail. */
   readonly steps: number;
-  /** Computers that a stage may have; left out: as many as in the product. */
-  readonly most?: number;
   readonly seed: number;
 }
 
@@ -397,7 +395,7 @@ class Churn {
         isLive: isWorking(worker),
       };
     });
-    return { flops: this.#flops, members, most: this.#options.most ?? USUAL_REPLICAS, now: this.#now };
+    return { flops: this.#flops, members, most: USUAL_REPLICAS, now: this.#now };
   }
 
   #syncEfficiency(): number {

@@ -1,3 +1,4 @@
+import { MOST_REPLICAS } from "../../src-protocol/control.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 
 /**
@@ -70,19 +71,37 @@ export interface Move {
  * The one computer whose move from a rich stage to the poorest makes the poorer of the two richest; null:
  * no two stages differ by more than `RICH_RATIO`, or no move helps. The stage that it leaves keeps
  * somebody who works and whose end is not near.
+ *
+ * Where the poorest has as many as it may, one changes places with its slowest: it comes first, so that the stage has
+ * one too many for as long as that takes, and the slowest goes where there is room.
  */
-export function moveFor(pools: Pools, canHold: (key: SessionKey, stage: number) => boolean): Move | null {
-  const { members, flops, most, now } = pools;
+export function moveFor(pools: Pools, canHold: CanHold): Move | null {
+  const { most } = pools;
   const capacities = capacitiesOf(pools);
   const counts = countsOf(pools);
-  const open = [...capacities.keys()].filter((stage) => (counts[stage] ?? 0) < most);
-  const [to] = open.toSorted((a, b) => (capacities[a] ?? 0) - (capacities[b] ?? 0) || a - b);
-  if (to === undefined) return null;
+  const over = counts.findIndex((count) => count > most);
+  if (over !== -1) return slowestFrom(over, pools, canHold);
+  const poorestFirst = [...capacities.keys()].toSorted(
+    (a, b) => (capacities[a] ?? 0) - (capacities[b] ?? 0) || a - b,
+  );
+  const [poorest] = poorestFirst;
+  if (poorest === undefined) return null;
+  const isFull = (stage: number): boolean => (counts[stage] ?? 0) >= most;
+  const open = poorestFirst.find((stage) => !isFull(stage));
+  if (poorest === open) return moveTo(poorest, 0, pools, canHold);
+  const change = most < MOST_REPLICAS ? changeAt(poorest, pools, canHold) : null;
+  return change ?? (open === undefined ? null : moveTo(open, 0, pools, canHold));
+}
+
+type CanHold = (key: SessionKey, stage: number) => boolean;
+
+/** @param losing what `to` gives up for it: micro-batches a millisecond */
+function moveTo(to: number, losing: number, pools: Pools, canHold: CanHold): Move | null {
+  const { members, flops, now } = pools;
+  const capacities = capacitiesOf(pools);
   const poor = capacities[to] ?? 0;
   const usual = usualSpeed(members);
-  const staying = flops.map(() => 0);
-  for (const member of members)
-    if (stays(member, now)) staying[member.stage] = (staying[member.stage] ?? 0) + 1;
+  const staying = stayingOf(pools);
   let best: { readonly member: Placed; readonly poorer: number; readonly isNear: boolean } | null = null;
   for (const member of members) {
     const { stage, isLive, key, owner } = member;
@@ -90,13 +109,59 @@ export function moveFor(pools: Pools, canHold: (key: SessionKey, stage: number) 
     if (stage === to || !isLive || rich <= poor * RICH_RATIO || !canHold(key, to)) continue;
     if ((staying[stage] ?? 0) - Number(stays(member, now)) < 1) continue;
     const work = (member.speed ?? usual) * shareLeft(member, now);
-    const poorer = Math.min(rich - work / (flops[stage] ?? 1), poor + work / (flops[to] ?? 1));
+    const poorer = Math.min(rich - work / (flops[stage] ?? 1), poor - losing + work / (flops[to] ?? 1));
     if (poorer <= poor * LEAST_GAIN) continue;
     const isNear = isNearOwn(owner, to, members, key);
     const isBetter = best === null || (best.isNear !== isNear ? best.isNear : poorer > best.poorer);
     if (isBetter) best = { member, poorer, isNear };
   }
   return best === null ? null : { key: best.member.key, to };
+}
+
+/** The first half: a faster one for a stage that is full. */
+function changeAt(to: number, pools: Pools, canHold: CanHold): Move | null {
+  const slowest = slowestOf(to, pools);
+  if (slowest === null) return null;
+  const { members, flops, now } = pools;
+  const losing = ((slowest.speed ?? usualSpeed(members)) * shareLeft(slowest, now)) / (flops[to] ?? 1);
+  const move = moveTo(to, losing, pools, canHold);
+  const from = members.find(({ key }) => key === move?.key)?.stage;
+  // It must have somewhere to go then.
+  return from !== undefined && canHold(slowest.key, from) ? move : null;
+}
+
+/** The second half: all of the stage work, one of them too many. */
+function slowestFrom(stage: number, pools: Pools, canHold: CanHold): Move | null {
+  const { members, most } = pools;
+  if (members.filter((member) => member.stage === stage && member.isLive).length <= most) return null;
+  const slowest = slowestOf(stage, pools);
+  if (slowest === null) return null;
+  const capacities = capacitiesOf(pools);
+  const counts = countsOf(pools);
+  const [to] = [...capacities.keys()]
+    .filter((at) => at !== stage && (counts[at] ?? 0) < most && canHold(slowest.key, at))
+    .toSorted((a, b) => (capacities[a] ?? 0) - (capacities[b] ?? 0) || a - b);
+  return to === undefined ? null : { key: slowest.key, to };
+}
+
+/** Of those who work there and can be spared, who will do least; null: nobody can. */
+function slowestOf(stage: number, pools: Pools): Placed | null {
+  const { members, now } = pools;
+  const usual = usualSpeed(members);
+  const staying = stayingOf(pools)[stage] ?? 0;
+  const work = (member: Placed): number => (member.speed ?? usual) * shareLeft(member, now);
+  const [slowest] = members
+    .filter((member) => member.stage === stage && member.isLive && staying - Number(stays(member, now)) >= 1)
+    .toSorted((a, b) => work(a) - work(b) || (a.key < b.key ? -1 : 1));
+  return slowest ?? null;
+}
+
+/** How many of each stage work and do not end soon. */
+function stayingOf({ members, flops, now }: Pools): number[] {
+  const staying = flops.map(() => 0);
+  for (const member of members)
+    if (stays(member, now)) staying[member.stage] = (staying[member.stage] ?? 0) + 1;
+  return staying;
 }
 
 /** So long before the last computer of a stage ends, another one is there: it has a state to load. */
@@ -106,7 +171,7 @@ const COVER_MS = 10 * 60_000;
  * A stage of which everybody ends soon gets somebody who stays, from a stage that keeps another one who
  * does: the richest. Null: no stage is in danger, or nobody can be spared.
  */
-export function coverFor(pools: Pools, canHold: (key: SessionKey, stage: number) => boolean): Move | null {
+export function coverFor(pools: Pools, canHold: CanHold): Move | null {
   const { members, flops, most, now } = pools;
   const counts = countsOf(pools);
   const capacities = capacitiesOf(pools);
