@@ -18,6 +18,6 @@ export function withPutAside(
 
 /** For the log; a code may come from the computer itself. */
 export function putAsideLine({ hotkey, sessionKey, stage, step, code, times }: PutAside): string {
-  const often = times > 1 ? `, for the ${times}th time` : "";
+  const often = times > 1 ? `, ${times} times now` : "";
   return `put aside: ${hotkey} (computer ${sessionKey.slice(0, 8)}), slice ${stage + 1}, step ${step + 1}: ${code}${often}`;
 }
