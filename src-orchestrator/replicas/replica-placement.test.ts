@@ -99,20 +99,25 @@ describe("a poorest stage that has as many as it may", () => {
   const slow = { speed: 1 };
   const full = [member(1, 0), member(2, 0), member(3, 1, slow), member(4, 1, { speed: 2 }), member(5, 2)];
   const two = { most: 2 };
+  const changed = (
+    members: readonly Placed[],
+    whose: (each: Placed) => boolean,
+    change: Partial<Placed>,
+  ): Placed[] => members.map((each) => (whose(each) ? Object.assign({}, each, change) : each));
 
   it("gets a faster one first, and then gives its slowest away to where there is room", () => {
     expect(moveFor(pools(full, two), anywhere)).toEqual({ key: "node-1", to: 1 });
-    const coming = full.map((each) => (each.key === "node-1" ? { ...each, stage: 1, isLive: false } : each));
+    const coming = changed(full, ({ key }) => key === "node-1", { stage: 1, isLive: false });
     expect(moveFor(pools(coming, two), anywhere), "while it loads").toBeNull();
-    const there = coming.map((each) => ({ ...each, isLive: true }));
+    const there = changed(coming, () => true, { isLive: true });
     expect(moveFor(pools(there, two), anywhere)).toEqual({ key: "node-3", to: 0 });
-    const changed = there.map((each) => (each.key === "node-3" ? { ...each, stage: 0 } : each));
-    expect(moveFor(pools(changed, two), anywhere)).toBeNull();
+    const after = changed(there, ({ key }) => key === "node-3", { stage: 0 });
+    expect(moveFor(pools(after, two), anywhere)).toBeNull();
   });
 
   it("keeps what it has where its slowest could go nowhere, or nobody else works there and stays", () => {
     expect(moveFor(pools(full, two), (key) => key !== "node-3")).toBeNull();
-    const ending = full.map((each) => (each.stage === 1 ? { ...each, endsAt: NOW + HORIZON_MS / 2 } : each));
+    const ending = changed(full, ({ stage }) => stage === 1, { endsAt: NOW + HORIZON_MS / 2 });
     expect(moveFor(pools(ending, two), anywhere)).toBeNull();
   });
 });
