@@ -27,7 +27,7 @@ describe("a compute thread that hangs", () => {
       answers,
     };
     now = 0;
-    compute = new Compute(options, () => now, new URL("./hanging-thread.fixture.ts", import.meta.url));
+    compute = new Compute(options, () => now, new URL("./hung-thread.fixture.ts", import.meta.url));
   }
 
   function pass(seconds: number): void {

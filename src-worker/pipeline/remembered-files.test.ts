@@ -78,6 +78,14 @@ it("after trouble of its own and a kill, nothing is left of a later step of anot
   expect(await head.forward(0, 10, 7)).toBe(10 * troubled.arithmetic.parameter);
 });
 
+/** Of step 6, what comes after its first micro-batch, from another neighbour than in `wholeStep`. */
+async function restAnotherWay(head: Awaited<ReturnType<typeof headAt>>): Promise<void> {
+  for (const m of [1, 2, 3]) {
+    await head.forward(m, 10 + m, 6);
+    await head.backward(m, 50 + m, 6);
+  }
+}
+
 it("a step that goes on another way after a kill leaves nothing of a later one for the next process", async () => {
   const slow = await headAt(6);
   slow.arithmetic.writingMs = 1;
@@ -87,19 +95,13 @@ it("a step that goes on another way after a kill leaves nothing of a later one f
   const other = await headAt(6);
   await other.forward(0, 10, 6);
   await other.backward(0, 20, 6);
-  for (const m of [1, 2, 3]) {
-    await other.forward(m, 10 + m, 6);
-    await other.backward(m, 50 + m, 6);
-  }
+  await restAnotherWay(other);
   expect(other.arithmetic.passes).not.toContain("backward 0");
   other.step(6);
   const head = await headAt(6);
   await head.forward(0, 10, 6);
   await head.backward(0, 20, 6);
-  for (const m of [1, 2, 3]) {
-    await head.forward(m, 10 + m, 6);
-    await head.backward(m, 50 + m, 6);
-  }
+  await restAnotherWay(head);
   expect(head.arithmetic.passes).toEqual([]);
   head.step(6);
   expect(await head.forward(0, 10, 7)).toBe(10 * other.arithmetic.parameter);
