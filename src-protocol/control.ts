@@ -11,7 +11,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 12;
+export const CONTROL_PROTOCOL = 13;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -121,8 +121,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     bytes: z.int().nonnegative().max(MOST_BLOB_BYTES),
   }),
-  /** Stage loaded, links open, at `resumeStep`. */
-  z.strictObject({ type: z.literal("ready"), generation }),
+  /** Stage loaded, links open, at `resumeStep`; of replicas, `step` says of which step they have the state. */
+  z.strictObject({ type: z.literal("ready"), generation, step: step.optional() }),
   /** The optimiser step was taken: the stage is now at `step`. `loss` (nats per token, mean of the step) from the tail only. */
   z.strictObject({
     type: z.literal("stepped"),

@@ -450,7 +450,7 @@ export class TrainingWorker {
     web.onUnlinked = (key) => runner.unlinked(key);
     if (this.#members !== null) runner.instruct(this.#members);
     for (const held of web.links) runner.linked(held);
-    this.#report({ type: "ready", generation });
+    this.#report({ type: "ready", generation, ...(!joins && { step: resumeStep }) });
     if (joins)
       this.#phase(
         "loading",

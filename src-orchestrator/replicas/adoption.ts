@@ -63,7 +63,41 @@ export function adopted(
   if (member.phase !== "adopting") return run;
   const isInTime = step === run.step && mayJoin(run) && !run.book.fenced.has(key);
   // It is told to take over the state of the next step.
-  if (!isInTime) return withMember(run, key, { ...member, phase: "warm" });
+  return isInTime
+    ? joined(run, key, member, now, effects)
+    : withMember(run, key, { ...member, phase: "warm" });
+}
+
+/**
+ * It is loaded. Who was told to load the state of this very step, since it had that, works on it at once; everybody
+ * else takes the state over from those who work.
+ */
+export function warm(
+  run: ReplicaRun,
+  key: SessionKey,
+  step: number | null,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
+  const member = run.members.get(key);
+  if (member?.phase !== "loading") return run;
+  const { resumes, ...others } = member;
+  const isThere = step === resumes && step === run.step && !run.book.fenced.has(key);
+  if (!isThere || !mayJoin(run) || !mayTakeOver(run, key))
+    return withMember(run, key, { ...others, phase: "warm" });
+  const { generation } = run.signs;
+  effects.push({ type: "send", to: key, message: { type: "open", generation, step } });
+  return joined(run, key, others, now, effects);
+}
+
+/** It has part in the step under way. */
+function joined(
+  run: ReplicaRun,
+  key: SessionKey,
+  member: Member,
+  now: number,
+  effects: ReplicaEffect[],
+): ReplicaRun {
   const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
   effects.push({ type: "members" });
   return withMember(ask({ ...run, book }, [key], now, effects), key, { ...member, phase: "live" });

@@ -33,6 +33,8 @@ export class Homes {
   #later: Sent[] = [];
   /** What the wall clock shows; Unix milliseconds. */
   date = 0;
+  /** Nobody answers what is said from now on. */
+  deaf = false;
   /** They get what is said to them, and say nothing. */
   readonly mute = new Set<SessionKey>();
   /** Nothing of these steps and later is done. */
@@ -58,7 +60,7 @@ export class Homes {
       for (const effect of effects)
         if (effect.type === "send") {
           this.sent.push(effect);
-          if (this.mute.has(effect.to)) continue;
+          if (this.deaf || this.mute.has(effect.to)) continue;
           queue.push(
             ...this.#answers(effect).map((message) => ({ type: "message", sessionKey: effect.to, message })),
           );
@@ -115,6 +117,24 @@ export class Homes {
       this.dispatch({ type: "message", sessionKey, message: { type: "ask", generation } });
   }
 
+  /** What a stage has lost is sent again to who holds it now, by those who kept it, and done again there. */
+  again(stage: number): void {
+    const { generation, step, team } = this.state;
+    const stages = team?.run?.book.stages ?? [];
+    const [to] = stages[stage]?.live ?? [];
+    for (const [microBatch, { owner }] of (stages[stage]?.cells ?? []).entries()) {
+      const before = stages[stage - 1]?.cells[microBatch]?.owner;
+      const after = stages[stage + 1]?.cells[microBatch]?.owner;
+      if (owner !== null || to === undefined || !before) continue;
+      const of = { generation, step, microBatch };
+      const say = (sessionKey: SessionKey, message: RunMessage): void =>
+        this.dispatch({ type: "message", sessionKey, message });
+      say(before, { type: "routed", ...of, to });
+      if (after) say(to, { type: "routed", ...of, to: after });
+      say(to, { type: "counted", ...of, loss: 2 });
+    }
+  }
+
   stageOf(key: SessionKey): number | undefined {
     return this.#stages.get(key);
   }
@@ -129,7 +149,7 @@ export class Homes {
     switch (message.type) {
       case "assign":
         this.#stages.set(to, message.stage);
-        return [{ type: "ready", generation }];
+        return [{ type: "ready", generation, ...(message.joins === false && { step: message.resumeStep }) }];
       case "adopt":
         return [{ type: "adopted", generation, step: message.step }];
       case "open":
@@ -197,6 +217,14 @@ export class Homes {
     }
     for (const key of chain.toReversed())
       say(key, { type: "counted", generation, step, microBatch, loss: 2 });
+  }
+}
+
+/** Steps that take so long, until so many are finished. */
+export async function trainedSlowly(homes: Homes, steps: number, stepMs: number): Promise<void> {
+  for (let step = homes.state.step + 1; step <= steps; step++) {
+    await trained(homes, step);
+    homes.tick(stepMs);
   }
 }
 

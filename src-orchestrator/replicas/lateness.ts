@@ -94,8 +94,10 @@ export function microBatchMs({ paces, members, stages }: ReplicaRun, key: Sessio
 function placeOf({ stages }: StepBook, microBatch: number): Pick<Hop, "by" | "after"> | null {
   let before: SessionKey | null = null;
   let open: SessionKey | null = null;
-  for (const { cells } of stages) {
+  for (const { cells, live } of stages) {
     const { owner = null, isCounted = false } = cells[microBatch] ?? {};
+    // Nobody can send it on, or do it, before somebody holds that stage again.
+    if (owner === null && live.size === 0) return null;
     // Whoever has it at the stage before has to send it on, perhaps again.
     if (owner === null) return before === null ? null : { by: before, after: null };
     // Everybody from here on has counted it: the one before has to take the gradient.

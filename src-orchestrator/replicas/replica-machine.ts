@@ -3,7 +3,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import { applyToStep, openStep, ownerAt } from "../routing/step-book.ts";
 import type { StepEffect, StepEvent } from "../routing/step-book.ts";
 import { judgeAccusation } from "./accusation.ts";
-import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver } from "./adoption.ts";
+import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver, warm } from "./adoption.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
 import { answeredBy, ask, heardFrom, lookAround, nextLook, stoodStill, toAsk } from "./liveness.ts";
@@ -106,11 +106,10 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
         faults: 0,
         notBefore: 0,
         since: now,
+        ...(event.resumes !== undefined && { resumes: event.resumes }),
       });
-    case "warm": {
-      const member = run.members.get(event.key);
-      return member?.phase === "loading" ? withMember(run, event.key, { ...member, phase: "warm" }) : run;
-    }
+    case "warm":
+      return warm(run, event.key, event.step ?? null, now, effects);
     case "gone":
       return gone(run, event.key, event.code, now, effects);
     case "ends": {

@@ -149,6 +149,8 @@ export interface Member {
   readonly since: number;
   /** Who was named first to give it that, the last time. */
   readonly giver?: SessionKey;
+  /** It was told to load the state of this step from its own disk, and has part in that step then. */
+  readonly resumes?: number;
 }
 
 export type ReplicaMessage = Extract<
@@ -170,9 +172,15 @@ export type ReplicaMessage = Extract<
 
 export type ReplicaEvent = { readonly now: number } & (
   | { readonly type: "begin" }
-  | { readonly type: "added"; readonly key: SessionKey; readonly stage: number }
-  /** Its graphs are loaded. */
-  | { readonly type: "warm"; readonly key: SessionKey }
+  /** `resumes`: see `Member`. */
+  | {
+      readonly type: "added";
+      readonly key: SessionKey;
+      readonly stage: number;
+      readonly resumes?: number;
+    }
+  /** Its graphs are loaded. `step`: of the state that it has; left out: it has none. */
+  | { readonly type: "warm"; readonly key: SessionKey; readonly step?: number }
   | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
   /** `at`: by the same clock as `now`; null: no end is known. */
   | { readonly type: "ends"; readonly key: SessionKey; readonly at: number | null }
@@ -208,7 +216,7 @@ export type ReplicaEffect =
   /** A stage that had lost a replica works again, so long after the loss. */
   | { readonly type: "moving"; readonly ms: number }
   | { readonly type: "evaluated"; readonly step: number; readonly loss: number }
-  /** Nobody has the stage's state any more, or nobody knows which is right. */
+  /** Nobody holds the stage any more, or nobody knows which of its states is right. */
   | { readonly type: "ended"; readonly stage: number; readonly code: string };
 
 export interface ReplicaOutcome {

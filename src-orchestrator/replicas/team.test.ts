@@ -4,7 +4,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
-import { Homes, run, trained } from "./homes.test-support.ts";
+import { Homes, run, trained, trainedSlowly } from "./homes.test-support.ts";
 
 describe("a run whose stages may have two replicas", () => {
   it("gives whoever comes the stage with the fewest, and goes on without a holder that leaves", async () => {
@@ -53,8 +53,9 @@ describe("a run whose stages may have two replicas", () => {
     await trained(homes, 2);
     const [last, ...others] = keys.filter((key) => homes.stageOf(key) === 1) as [SessionKey, ...SessionKey[]];
     for (const key of others) homes.leave(key);
-    const gone = { type: "left", sessionKey: last, cause: "closed", now: 1e6, date: 0 } as const;
-    const { state, effects } = apply(gone, homes.state);
+    homes.leave(last);
+    const late = { type: "tick", now: homes.now + 10_000, date: 0 } as const;
+    const { state, effects } = apply(late, homes.state);
     const told = effects.flatMap((each) =>
       each.type === "send" && each.message.type === "members" && each.message.generation === state.generation
         ? [
@@ -85,10 +86,15 @@ describe("a run whose stages may have two replicas", () => {
   });
 
   describe("whose stage has lost its last replica, and with it steps that nobody else has", () => {
-    async function bereft(): Promise<{ homes: Homes; restorable: Restorable[]; generation: number }> {
+    async function bereft(): Promise<{
+      homes: Homes;
+      restorable: Restorable[];
+      generation: number;
+      stage: number;
+    }> {
       const homes = new Homes();
       for (let i = 0; i < 4; i++) homes.join();
-      await trained(homes, 3);
+      await trainedSlowly(homes, 3, 1_500);
       const { generation, stages, nodes } = homes.state;
       const alone = [0, 1, 2].find(
         (stage) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === stage).length === 1,
@@ -97,11 +103,59 @@ describe("a run whose stages may have two replicas", () => {
       const claims = [...(nodes.get(last)?.claims ?? [])];
       homes.leave(last);
       const restorable = claims.map(([stage, steps]) => ({ runId: run.runId, stage, steps: [...steps] }));
-      return { homes, restorable, generation };
+      return { homes, restorable, generation, stage: alone ?? 0 };
     }
 
-    it("waits for it, though there are computers enough, and goes on with all of them when it is back", async () => {
+    it("stands by for a moment, and goes on in the same step as soon as one is there that has its state", async () => {
+      const { homes, restorable, generation, stage } = await bereft();
+      expect(homes.state).toMatchObject({ phase: "training", generation });
+      expect(homes.sent.filter(({ message }) => message.type === "halt")).toEqual([]);
+      expect(runView(homes.state, [], 0).detail).toContain(`Slice ${stage + 1} has lost its computers`);
+      const back = homes.join({ restorable });
+      const assign = homes.sent.findLast(({ to, message }) => to === back && message.type === "assign");
+      const digest = homes.state.stages[stage]?.saves.get(3);
+      expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: 3, resumeDigest: digest });
+      expect(homes.state.stages[stage]?.holder).toBe(back);
+      expect(runView(homes.state, [], 0).detail).toBe("Training: step 4.");
+      await trained(homes, 5);
+      expect(homes.state).toMatchObject({ generation, step: 5, phase: "training" });
+    });
+
+    it("does not give it to who has another state, or only says to have this one", async () => {
+      const { homes, restorable, generation, stage } = await bereft();
+      const other = restorable.map((each) => ({
+        ...each,
+        steps: each.steps.map(({ step }) => ({ step, digest: "0".repeat(64) })),
+      }));
+      const stranger = homes.join({ restorable: other });
+      expect(homes.stageOf(stranger)).toBe(stage);
+      homes.dispatch({
+        type: "message",
+        sessionKey: stranger,
+        message: { type: "ready", generation, step: 3 },
+      });
+      expect(homes.state.team?.run?.members.get(stranger)?.phase).toBe("warm");
+      expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
+    });
+
+    it("tells nobody a second time to load what it could not load", async () => {
+      const { homes, restorable, generation, stage } = await bereft();
+      const told = (to: SessionKey): unknown[] =>
+        homes.sent.filter((sent) => sent.to === to && sent.message.type === "assign");
+      homes.deaf = true;
+      const back = homes.join({ restorable });
+      const message = { type: "trouble", generation, code: "snapshot-damaged", message: "It is damaged." };
+      homes.dispatch({ type: "message", sessionKey: back, message });
+      expect(told(back).map((each) => (each as { message: { joins: boolean } }).message.joins)).toEqual([
+        false,
+        true,
+      ]);
+      expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
+    });
+
+    it("waits longer for it where much would be lost, though there are computers enough, and goes on with all of them when it is back", async () => {
       const { homes, restorable, generation } = await bereft();
+      homes.tick((nextWake(homes.state) ?? 0) - homes.now);
       expect(homes.state).toMatchObject({ phase: "waiting", wouldLose: 3, generation });
       expect(runView(homes.state, [], 0).detail).toContain("without it, 3 steps would be lost");
       homes.join({ restorable });
@@ -110,6 +164,7 @@ describe("a run whose stages may have two replicas", () => {
 
     it("goes on without it when it stays away, and says what that costs", async () => {
       const { homes, generation } = await bereft();
+      homes.tick((nextWake(homes.state) ?? 0) - homes.now);
       homes.tick((nextWake(homes.state) ?? 0) - homes.now);
       expect(homes.state).toMatchObject({ generation: generation + 1, resumeStep: 0 });
       expect(

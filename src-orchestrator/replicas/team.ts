@@ -5,7 +5,7 @@ import { microBatchMs } from "./lateness.ts";
 import { coverFor, moveFor, stageFor } from "./replica-placement.ts";
 import type { Placed, Pools } from "./replica-placement.ts";
 import { teamMembers, withClaims, withStage } from "../runs/network-state.ts";
-import type { Effect, Moment, NetworkNode, NetworkState } from "../runs/network-state.ts";
+import type { Effect, Moment, NetworkNode, NetworkState, SavedStep } from "../runs/network-state.ts";
 import { finishSteps, saved } from "../runs/progress.ts";
 import { withPutAside } from "./put-aside.ts";
 import { applyToReplicas, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
@@ -24,6 +24,17 @@ export interface Team {
   readonly movedAt: number;
   /** After which step that was last considered. */
   readonly weighedStep: number;
+  /** Stages that nobody holds since a moment ago. */
+  readonly bare: ReadonlyMap<number, Bare>;
+}
+
+/** Its computers have gone in this step, and one of them may be back in a moment: the others keep what they have done. */
+interface Bare {
+  readonly step: number;
+  /** Why the last one was fenced. */
+  readonly code: string;
+  /** So long one is waited for, by `Moment.now`. */
+  readonly until: number;
 }
 
 interface Extra {
@@ -33,6 +44,12 @@ interface Extra {
 
 /** Until a node that was moved has loaded and works, and those near it were measured anew, nobody else moves. */
 const MOVE_EVERY_MS = 60_000;
+
+/** For who was started again: as long as a step takes, which all others would do again without it, within these limits. */
+const SHORTEST_BARE_MS = 2_000;
+const LONGEST_BARE_MS = 10_000;
+/** Its state is read from its disk. */
+const RESUME_STALL_MS = 30_000;
 
 /** States that a node can go back to. */
 const MOST_CLAIMS = 16;
@@ -64,13 +81,12 @@ export function replicaCounts(state: NetworkState): { readonly live: number; rea
 
 /** Every node without a stage gets the one that can do least, of those that it has the memory for. */
 export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): NetworkState {
-  const { team } = before;
-  if (team === null || before.phase === "finished" || before.phase === "waiting") return before;
-  const members = teamMembers(before);
-  const pools = { ...poolsOf(before, at), members: [...poolsOf(before, at).members] };
-  let state = before;
+  if (before.team === null || before.phase === "finished" || before.phase === "waiting") return before;
+  let state = bringBack(before, at, effects);
+  const members = teamMembers(state);
+  const pools = { ...poolsOf(state, at), members: [...poolsOf(state, at).members] };
   const added: [SessionKey, number][] = [];
-  for (const node of before.nodes.values()) {
+  for (const node of state.nodes.values()) {
     if (members.has(node.sessionKey)) continue;
     const fits = (at: number): boolean => canHold(node, before.needs[at] ?? 0);
     const stage = stageFor({ owner: node.owner, canHold: fits }, pools);
@@ -91,14 +107,102 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
   );
 }
 
+/** Who has the state of a stage that nobody holds goes on with it, in the step under way. */
+function bringBack(before: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+  let state = before;
+  for (const stage of before.team?.bare.keys() ?? [])
+    for (const node of before.nodes.values()) {
+      const run = state.team?.run ?? null;
+      if (run === null || !mayResume(run, node.sessionKey, stage)) continue;
+      const held = stateOfNow(state, node, stage);
+      if (held === null || !canHold(node, state.needs[stage] ?? 0)) continue;
+      const { sessionKey: key } = node;
+      state = given(state, node, stage, effects, held);
+      state = inTeam(state, { type: "added", key, stage, resumes: held.step }, at, effects).state;
+      state = withEnd(state, key, at, effects);
+    }
+  return state;
+}
+
+/** It could not load the state that it says it has: it is not told to again. */
+export function distrusted(state: NetworkState, key: SessionKey): NetworkState {
+  const { stage, resumes } = state.team?.run?.members.get(key) ?? {};
+  if (stage === undefined || resumes === undefined) return state;
+  return withClaims(state, key, stage, (claims) => claims.filter(({ step }) => step !== resumes));
+}
+
+/** It has no part in this step, and gets ready for this stage at most. */
+function mayResume({ members, book, step }: ReplicaRun, key: SessionKey, stage: number): boolean {
+  const member = members.get(key);
+  if (member === undefined) return true;
+  const isIdle = member.phase === "loading" || member.phase === "warm";
+  return member.stage === stage && isIdle && member.resumes !== step && !book.fenced.has(key);
+}
+
+/** What it says it has of the stage, where that is what all have agreed on after the last step; null: it is not. */
+function stateOfNow(
+  { stages, step }: NetworkState,
+  { claims }: NetworkNode,
+  stage: number,
+): SavedStep | null {
+  const known = stages[stage]?.saves.get(step);
+  return claims.get(stage)?.find((each) => each.step === step && each.digest === known) ?? null;
+}
+
+/** A stage has lost its last replica: whether one that has its state is waited for, while all others stand by. */
+function stoodBy(
+  state: NetworkState,
+  { stage, code }: { readonly stage: number; readonly code: string },
+  { now }: Moment,
+): NetworkState | null {
+  const { team, gone } = state;
+  const run = team?.run ?? null;
+  // What has been taken is not done again by one stage alone: the others' work of that step is forgotten.
+  if (team === null || run === null || run.book.isTaken || !isBare(run, stage)) return null;
+  if (![...gone.values()].some(({ node }) => stateOfNow(state, node, stage) !== null)) return null;
+  const waitMs = Math.min(LONGEST_BARE_MS, Math.max(SHORTEST_BARE_MS, run.usual.step ?? 0));
+  const bare = new Map(team.bare).set(stage, { step: run.step, code, until: now + waitMs });
+  return withStage({ ...state, team: { ...team, bare } }, stage, { holder: null });
+}
+
+function isBare({ book }: ReplicaRun, stage: number): boolean {
+  return book.stages[stage]?.live.size === 0;
+}
+
+/** Stages that nobody holds, while all others stand by. */
+export function bareStages({ team }: NetworkState): number[] {
+  return team === null ? [] : bareUntil(team).map(({ stage }) => stage);
+}
+
+/** Until when each stage that nobody holds is waited for. */
+function bareUntil(team: Team): { readonly stage: number; readonly code: string; readonly until: number }[] {
+  const { run } = team;
+  if (run === null) return [];
+  return [...team.bare].flatMap(([stage, { code, until }]) => {
+    if (!isBare(run, stage)) return [];
+    const loading = [...run.members.values()].flatMap((member) =>
+      member.stage === stage && member.phase === "loading" && member.resumes === run.step
+        ? [member.since + RESUME_STALL_MS]
+        : [],
+    );
+    return [{ stage, code, until: Math.max(until, ...loading) }];
+  });
+}
+
 /** What its owner has said of its end, before it was a member. */
 function withEnd(state: NetworkState, key: SessionKey, moment: Moment, effects: Effect[]): NetworkState {
   const at = state.nodes.get(key)?.endsAt ?? null;
   return at === null ? state : inTeam(state, { type: "ends", key, at }, moment, effects).state;
 }
 
-/** The node is told to load the stage, and to take its state over from a replica. */
-function given(state: NetworkState, node: NetworkNode, stage: number, effects: Effect[]): NetworkState {
+/** The node is told to load the stage, and to take its state over from a replica, or from its own disk (`held`). */
+function given(
+  state: NetworkState,
+  node: NetworkNode,
+  stage: number,
+  effects: Effect[],
+  held: SavedStep | null = null,
+): NetworkState {
   const { sessionKey, hotkey } = node;
   const { generation } = state;
   effects.push(
@@ -112,11 +216,11 @@ function given(state: NetworkState, node: NetworkNode, stage: number, effects: E
         run: state.run,
         stage,
         resumeStep: state.step,
-        resumeDigest: null,
+        resumeDigest: held?.digest ?? null,
         checkpointSha256: null,
         previous: null,
         next: null,
-        joins: true,
+        joins: held === null,
       },
     },
   );
@@ -206,12 +310,18 @@ export function beginTeam(state: NetworkState, at: Moment, effects: Effect[]): T
   return inTeam(next, { type: "begin" }, at, effects);
 }
 
-/** A node beside the holders is ready. */
-export function warmed(state: NetworkState, key: SessionKey, at: Moment, effects: Effect[]): TeamOutcome {
+/** A node beside the holders is ready. `step`: of the state that it has; null: it has none. */
+export function warmed(
+  state: NetworkState,
+  key: SessionKey,
+  step: number | null,
+  at: Moment,
+  effects: Effect[],
+): TeamOutcome {
   const extra = state.team?.extras.get(key);
   if (extra !== undefined)
     return { state: withExtra(state, key, { ...extra, isWarm: true }), evaluated: [], ended: null };
-  return inTeam(state, { type: "warm", key }, at, effects);
+  return inTeam(state, { type: "warm", key, ...(step !== null && { step }) }, at, effects);
 }
 
 /** A node has gone or cannot go on: another replica takes its place, where there is one. */
@@ -246,7 +356,10 @@ function withLiveHolder(state: NetworkState, index: number): NetworkState {
 
 export function nextTeamWake({ team }: NetworkState): number | null {
   const run = team?.run ?? null;
-  return run === null ? null : nextReplicaWake(run);
+  if (team === null || run === null) return null;
+  const times = [...bareUntil(team).map(({ until }) => until), nextReplicaWake(run) ?? Infinity];
+  const next = Math.min(...times);
+  return next === Infinity ? null : next;
 }
 
 /** Feeds the replicas' machine, and takes over into the network's state what it says. */
@@ -264,11 +377,29 @@ export function inTeam(
   let ended: TeamNews["ended"] = null;
   for (const effect of outcome.effects) {
     if (effect.type === "evaluated") evaluated.push(effect);
-    else if (effect.type === "ended") ended ??= effect;
-    else state = taken(state, effect, at, effects);
+    else if (effect.type !== "ended") state = taken(state, effect, at, effects);
+    else {
+      const waiting = stoodBy(state, effect, at);
+      if (waiting === null) ended ??= effect;
+      else state = waiting;
+    }
   }
   for (const index of state.stages.keys()) state = withLiveHolder(state, index);
-  return { state, evaluated, ended };
+  return { state: withoutPast(state), evaluated, ended: ended ?? tooLong(state, at) };
+}
+
+/** Nobody has come in time for a stage that nobody holds. */
+function tooLong({ team }: NetworkState, { now }: Moment): TeamNews["ended"] {
+  return (team === null ? undefined : bareUntil(team).find(({ until }) => now >= until)) ?? null;
+}
+
+/** In the next step others may hold the stage: who comes is one of them. */
+function withoutPast(state: NetworkState): NetworkState {
+  const { team } = state;
+  if (team === null || team.run === null) return state;
+  const { step } = team.run;
+  const bare = new Map([...team.bare].filter((each) => each[1].step === step));
+  return bare.size === team.bare.size ? state : { ...state, team: { ...team, bare } };
 }
 
 function taken(

@@ -80,7 +80,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     phase: "forming",
     team:
       state.mostReplicas > 1 && hasSpare(state, holders)
-        ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep }
+        ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep, bare: new Map() }
         : null,
     ...redoneFrom(state, resumeStep),
     wouldLose: 0,

@@ -4,6 +4,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import {
   balanceTeam,
   beginTeam,
+  distrusted,
   fillTeam,
   inTeam,
   leaveTeam,
@@ -380,7 +381,7 @@ function heardInTeam(
   switch (message.type) {
     case "ready":
       if (stageOf(state, sender) !== null && !isBegun) return null;
-      return follow(warmed(state, sender, at, effects), at, effects);
+      return follow(warmed(state, sender, message.step ?? null, at, effects), at, effects);
     case "loading":
       if (stageOf(state, sender) !== null && !isBegun) return null;
       return follow(inTeam(state, { type: "message", key: sender, message }, at, effects), at, effects);
@@ -396,7 +397,7 @@ function heardInTeam(
       return follow(inTeam(state, { type: "message", key: sender, message }, at, effects), at, effects);
     case "trouble": {
       if (stageOf(state, sender) !== null && !isBegun) return null;
-      const left = leaveTeam(state, sender, message.code, at, effects);
+      const left = leaveTeam(distrusted(state, sender), sender, message.code, at, effects);
       const doubted = blameOnly(left.state, sender);
       const next = follow({ ...left, state: doubted }, at, effects);
       return next.team === null ? next : fillTeam(next, at, effects);

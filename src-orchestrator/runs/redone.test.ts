@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { Homes, run, trained } from "../replicas/homes.test-support.ts";
+import { Homes, run, trained, trainedSlowly } from "../replicas/homes.test-support.ts";
 import { redoneFrom } from "./redone.ts";
 import { runView } from "./run-view.ts";
 
@@ -10,7 +10,7 @@ const shown = ({ state }: Homes) => runView(state, [], 0).redone;
 async function killed(): Promise<{ homes: Homes; restorable: { stage: number; steps: unknown[] }[] }> {
   const homes = new Homes();
   const keys = Array.from({ length: 6 }, () => homes.join());
-  await trained(homes, 3);
+  await trainedSlowly(homes, 3, 1_500);
   const stage1 = keys.filter((key) => homes.stageOf(key) === 1);
   expect(stage1).toHaveLength(2);
   const claims = [...(homes.state.nodes.get(stage1[0] as SessionKey)?.claims ?? [])];
@@ -23,8 +23,19 @@ async function killed(): Promise<{ homes: Homes; restorable: { stage: number; st
 }
 
 describe("a stage whose replicas are all lost in a step", () => {
-  it("makes the others do the step again, and that is counted, with what its own had to do again", async () => {
+  it("does its own part again, when one of them is back, and nobody else repeats anything", async () => {
     const { homes, restorable } = await killed();
+    const { generation } = homes.state;
+    homes.join({ restorable: restorable as never });
+    homes.again(1);
+    await trained(homes, 6);
+    expect(homes.state).toMatchObject({ generation, step: 6 });
+    expect(shown(homes)).toEqual({ byLostStages: 2, byOthers: 0 });
+  });
+
+  it("makes the others do the step again when none is back soon, and that is counted, with what its own had to do again", async () => {
+    const { homes, restorable } = await killed();
+    homes.tick(2_100);
     expect(homes.state.phase).toBe("waiting");
     expect(shown(homes), "of the two micro-batches, its own part").toEqual({ byLostStages: 2, byOthers: 0 });
     homes.join({ restorable: restorable as never });
@@ -37,6 +48,7 @@ describe("a stage whose replicas are all lost in a step", () => {
 
   it("makes all do finished steps again, too, where nobody has its states", async () => {
     const { homes } = await killed();
+    homes.tick(10_000);
     for (let i = 0; i < 30 && homes.state.phase === "waiting"; i++) homes.tick(30_000);
     expect(homes.state.resumeStep).toBe(0);
     expect(shown(homes)).toEqual({ byLostStages: 2 + 3 * 2, byOthers: 4 + 3 * 2 * 2 });

@@ -3,7 +3,7 @@ import type { Country, CountryCount } from "../../src-protocol/countries.ts";
 import { tokensPerStep } from "./network-state.ts";
 import { tokensPerSecond } from "./progress.ts";
 import type { NetworkNode, NetworkState } from "./network-state.ts";
-import { replicaCounts } from "../replicas/team.ts";
+import { bareStages, replicaCounts } from "../replicas/team.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
 import { redoneInAll } from "./redone.ts";
 import { gigabytes } from "./reserve.ts";
@@ -111,10 +111,14 @@ function phaseDetail(state: NetworkState): string {
       const from = step === 0 ? "" : `, to go on from step ${step}`;
       return `${ready} of ${stages.length} slices are loaded${from}.${told}`;
     }
-    case "training":
+    case "training": {
+      const bare = bareStages(state);
+      if (bare.length > 0)
+        return `Slice ${(bare[0] ?? 0) + 1} has lost its computers: one that has its work is waited for.`;
       return run.steps === null
         ? `Training: step ${step + 1}.`
         : `Training: step ${Math.min(step + 1, run.steps)} of ${run.steps}.`;
+    }
     case "finished":
       return `All ${run.steps ?? step} steps are done.`;
   }
