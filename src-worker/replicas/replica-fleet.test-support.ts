@@ -119,6 +119,8 @@ export class Fleet {
   readonly shares = new Map<number, readonly (readonly Share[])[]>();
   /** Hears what every node says. */
   readonly watchers: ((node: FleetNode, report: Report) => void)[] = [];
+  /** A stage that has lost its last node waits for one; else that is an error. */
+  mayStandBy = false;
   /** Called with every step that is over. */
   onStep: (step: number) => void = () => undefined;
   run: ReplicaRun;
@@ -213,6 +215,15 @@ export class Fleet {
     return node;
   }
 
+  /** A node of a stage that has none is started again, with the state that was on its disk: of the step under way. */
+  async resume(dead: FleetNode): Promise<FleetNode> {
+    const { step } = this.run;
+    const node = await this.start(dead.stage, step, dead);
+    this.tell({ type: "added", key: node.key, stage: node.stage, resumes: step });
+    this.tell({ type: "warm", key: node.key, step });
+    return node;
+  }
+
   /** The move that placement wants now, done: the node leaves its stage, and takes another one over. */
   async balance(): Promise<FleetNode | null> {
     const members = [...this.run.members].map(([key, { stage, phase }]) => ({
@@ -231,17 +242,18 @@ export class Fleet {
     return await this.join(move.to);
   }
 
-  async start(stage: number, step: number | null): Promise<FleetNode> {
+  /** `before`: whose state it has; null: its own, or none yet. */
+  async start(stage: number, step: number | null, before: FleetNode | null = null): Promise<FleetNode> {
     this.#starting += 1;
     try {
-      return await this.#start(stage, step);
+      return await this.#start(stage, step, before);
     } finally {
       this.#starting -= 1;
       this.#drain();
     }
   }
 
-  async #start(stage: number, step: number | null): Promise<FleetNode> {
+  async #start(stage: number, step: number | null, before: FleetNode | null): Promise<FleetNode> {
     const { spec } = this;
     const node = new FleetNode(this.nodes.length + 1, stage);
     const own = await computeFor(`${spec.arithmetic} ${stage}`);
@@ -250,8 +262,17 @@ export class Fleet {
     node.info = info;
     node.memory = new SharedArrayBuffer(stageBytes(info));
     const { memory } = node;
-    await own.load({ memory, seed: step === null ? null : spec.seed, recompute: "full" });
-    let chain = new StageChain(spec, stage, step ?? 0, null, { isShared: true });
+    await own.load({
+      memory,
+      seed: step === null || before !== null ? null : spec.seed,
+      recompute: "full",
+    });
+    if (before !== null) {
+      new Uint8Array(memory).set(new Uint8Array(before.memory));
+      await own.upload();
+    }
+    const link = before === null ? null : (this.run.agreed[stage]?.link ?? null);
+    let chain = new StageChain(spec, stage, step ?? 0, link, { isShared: true });
     let last: Promise<unknown> = Promise.resolve();
     let given = 0;
     const call = ((name: string, request: never) => {
@@ -451,6 +472,7 @@ export class Fleet {
         this.heldOut.set(effect.step, effect.loss);
         return;
       case "ended":
+        if (this.mayStandBy && effect.code !== "results-differ") return;
         throw new Error(`stage ${effect.stage} ended: ${effect.code}`);
     }
   }

@@ -135,6 +135,44 @@ describe("three stages of three replicas each", () => {
     },
   );
 
+  it.each(["head", "middle", "tail"])(
+    "do nothing twice when every %s is lost and one comes back, but on its stage, which then gives a newcomer the state",
+    async (name) => {
+      const stage = ["head", "middle", "tail"].indexOf(name);
+      fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+      fleet.mayStandBy = true;
+      const back = killWhenCounted(fleet, stage, 2).then(async (lost) => {
+        const other = fleet.nodes.find((node) => node.stage === stage && !node.isDead);
+        if (other !== undefined) fleet.kill(other);
+        await fleet.still();
+        expect(fleet.run.book.stages[stage]?.live.size).toBe(0);
+        expect(fleet.run.step).toBe(2);
+        const node = await fleet.resume(lost);
+        await fleet.join(stage);
+        return node;
+      });
+      await fleet.train(5, () => fleet.run.book.stages[stage]?.live.size === 2, STEPS);
+      const node = await back;
+      expect(fleet.run.book.stages[stage]?.live).toContain(node.key);
+      expectAsAlone(fleet, 5);
+      expect(fleet.run.redone.byOthers).toBe(0);
+      const others = fleet.nodes.filter((each) => each.stage !== stage);
+      expect(others.flatMap(({ jobs }) => jobs)).toHaveLength(
+        new Set(others.flatMap((each) => each.jobs.map((job) => `${each.stage} ${job}`))).size,
+      );
+      for (const { shares } of fleet.nodes) await shares?.settle(5_000);
+      const shares = [...fleet.shares.entries()].flatMap(([step, stages]) =>
+        stages.flat().map((share) => ({ step, ...share })),
+      );
+      for (const { step, replica, microBatches } of shares) {
+        const its = fleet.nodes.find(({ key }) => key === replica);
+        const all = [...(its?.receipts ?? []), ...(its?.isDead === true ? its.kept.values() : [])];
+        const own = all.filter(({ body }) => body.step === step);
+        expect(own.map((each) => vouchedMicroBatches(each))).toEqual([microBatches.length]);
+      }
+    },
+  );
+
   it("send nothing more to a peer of which nothing is heard while another one answers", async () => {
     fleet = await Fleet.open(spec, TINY_CORPUS, [1, 2, 1]);
     const [head, quiet] = fleet.nodes;
