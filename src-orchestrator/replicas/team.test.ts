@@ -86,6 +86,8 @@ describe("a run whose stages may have two replicas", () => {
   });
 
   describe("whose stage has lost its last replica, and with it steps that nobody else has", () => {
+    const LOST = 6;
+
     async function bereft(): Promise<{
       homes: Homes;
       restorable: Restorable[];
@@ -94,7 +96,7 @@ describe("a run whose stages may have two replicas", () => {
     }> {
       const homes = new Homes();
       for (let i = 0; i < 4; i++) homes.join();
-      await trainedSlowly(homes, 3, 1_500);
+      await trainedSlowly(homes, LOST, 1_500);
       const { generation, stages, nodes } = homes.state;
       const alone = [0, 1, 2].find(
         (stage) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === stage).length === 1,
@@ -113,12 +115,12 @@ describe("a run whose stages may have two replicas", () => {
       expect(runView(homes.state, [], 0).detail).toContain(`Slice ${stage + 1} has lost its computers`);
       const back = homes.join({ restorable });
       const assign = homes.sent.findLast(({ to, message }) => to === back && message.type === "assign");
-      const digest = homes.state.stages[stage]?.saves.get(3);
-      expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: 3, resumeDigest: digest });
+      const digest = homes.state.stages[stage]?.saves.get(LOST);
+      expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: LOST, resumeDigest: digest });
       expect(homes.state.stages[stage]?.holder).toBe(back);
-      expect(runView(homes.state, [], 0).detail).toBe("Training: step 4.");
-      await trained(homes, 5);
-      expect(homes.state).toMatchObject({ generation, step: 5, phase: "training" });
+      expect(runView(homes.state, [], 0).detail).toBe("Training: step 7.");
+      await trained(homes, 8);
+      expect(homes.state).toMatchObject({ generation, step: 8, phase: "training" });
     });
 
     it("does not give it to who has another state, or only says to have this one", async () => {
@@ -132,7 +134,7 @@ describe("a run whose stages may have two replicas", () => {
       homes.dispatch({
         type: "message",
         sessionKey: stranger,
-        message: { type: "ready", generation, step: 3 },
+        message: { type: "ready", generation, step: LOST },
       });
       expect(homes.state.team?.run?.members.get(stranger)?.phase).toBe("warm");
       expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
@@ -156,10 +158,10 @@ describe("a run whose stages may have two replicas", () => {
     it("waits longer for it where much would be lost, though there are computers enough, and goes on with all of them when it is back", async () => {
       const { homes, restorable, generation } = await bereft();
       homes.tick((nextWake(homes.state) ?? 0) - homes.now);
-      expect(homes.state).toMatchObject({ phase: "waiting", wouldLose: 3, generation });
-      expect(runView(homes.state, [], 0).detail).toContain("without it, 3 steps would be lost");
+      expect(homes.state).toMatchObject({ phase: "waiting", wouldLose: LOST, generation });
+      expect(runView(homes.state, [], 0).detail).toContain("without it, 6 steps would be lost");
       homes.join({ restorable });
-      expect(homes.state).toMatchObject({ generation: generation + 1, resumeStep: 3, wouldLose: 0 });
+      expect(homes.state).toMatchObject({ generation: generation + 1, resumeStep: LOST, wouldLose: 0 });
     });
 
     it("goes on without it when it stays away, and says what that costs", async () => {

@@ -46,7 +46,7 @@ interface Extra {
 const MOVE_EVERY_MS = 60_000;
 
 /** For who was started again: as long as a step takes, which all others would do again without it, within these limits. */
-const SHORTEST_BARE_MS = 2_000;
+const SHORTEST_BARE_MS = 4_000;
 const LONGEST_BARE_MS = 10_000;
 /** Its state is read from its disk. */
 const RESUME_STALL_MS = 30_000;

@@ -6,16 +6,16 @@ import { runView } from "./run-view.ts";
 
 const shown = ({ state }: Homes) => runView(state, [], 0).redone;
 
-/** All of stage 1 are killed when every stage has counted all of step 3, and nobody has its sums. */
+/** All of stage 1 are killed when every stage has counted all of step 6, and nobody has its sums. */
 async function killed(): Promise<{ homes: Homes; restorable: { stage: number; steps: unknown[] }[] }> {
   const homes = new Homes();
   const keys = Array.from({ length: 6 }, () => homes.join());
-  await trainedSlowly(homes, 3, 1_500);
+  await trainedSlowly(homes, 6, 1_500);
   const stage1 = keys.filter((key) => homes.stageOf(key) === 1);
   expect(stage1).toHaveLength(2);
   const claims = [...(homes.state.nodes.get(stage1[0] as SessionKey)?.claims ?? [])];
   for (const key of stage1) homes.mute.add(key);
-  await trained(homes, 4);
+  await trained(homes, 7);
   expect(homes.state.team?.run?.book.isCommitted).toBe(true);
   for (const key of stage1) homes.leave(key);
   const restorable = claims.map(([stage, steps]) => ({ runId: run.runId, stage, steps: [...steps] }));
@@ -28,21 +28,21 @@ describe("a stage whose replicas are all lost in a step", () => {
     const { generation } = homes.state;
     homes.join({ restorable: restorable as never });
     homes.again(1);
-    await trained(homes, 6);
-    expect(homes.state).toMatchObject({ generation, step: 6 });
+    await trained(homes, 9);
+    expect(homes.state).toMatchObject({ generation, step: 9 });
     expect(shown(homes)).toEqual({ byLostStages: 2, byOthers: 0 });
   });
 
   it("makes the others do the step again when none is back soon, and that is counted, with what its own had to do again", async () => {
     const { homes, restorable } = await killed();
-    homes.tick(2_100);
+    homes.tick(4_100);
     expect(homes.state.phase).toBe("waiting");
     expect(shown(homes), "of the two micro-batches, its own part").toEqual({ byLostStages: 2, byOthers: 0 });
     homes.join({ restorable: restorable as never });
-    expect(homes.state).toMatchObject({ resumeStep: 3, phase: "training" });
+    expect(homes.state).toMatchObject({ resumeStep: 6, phase: "training" });
     expect(shown(homes), "and those of the two other stages").toEqual({ byLostStages: 2, byOthers: 4 });
-    await trained(homes, 6);
-    expect(homes.state.step).toBe(6);
+    await trained(homes, 9);
+    expect(homes.state.step).toBe(9);
     expect(shown(homes)).toEqual({ byLostStages: 2, byOthers: 4 });
   });
 
@@ -51,7 +51,7 @@ describe("a stage whose replicas are all lost in a step", () => {
     homes.tick(10_000);
     for (let i = 0; i < 30 && homes.state.phase === "waiting"; i++) homes.tick(30_000);
     expect(homes.state.resumeStep).toBe(0);
-    expect(shown(homes)).toEqual({ byLostStages: 2 + 3 * 2, byOthers: 4 + 3 * 2 * 2 });
+    expect(shown(homes)).toEqual({ byLostStages: 2 + 6 * 2, byOthers: 4 + 6 * 2 * 2 });
   });
 
   it("lets nobody do again what all have the state of", () => {
