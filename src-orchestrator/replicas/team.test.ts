@@ -125,9 +125,10 @@ describe("a run whose stages may have two replicas", () => {
 
     it("does not give it to who has another state, or only says to have this one", async () => {
       const { homes, restorable, generation, stage } = await bereft();
-      const other = restorable.map((each) => ({
-        ...each,
-        steps: each.steps.map(({ step }) => ({ step, digest: "0".repeat(64) })),
+      const other = restorable.map(({ runId, steps }) => ({
+        runId,
+        stage,
+        steps: steps.map(({ step }) => ({ step, digest: "0".repeat(64) })),
       }));
       const stranger = homes.join({ restorable: other });
       expect(homes.stageOf(stranger)).toBe(stage);

@@ -161,15 +161,13 @@ describe("three stages of three replicas each", () => {
         new Set(others.flatMap((each) => each.jobs.map((job) => `${each.stage} ${job}`))).size,
       );
       for (const { shares } of fleet.nodes) await shares?.settle(5_000);
-      const shares = [...fleet.shares.entries()].flatMap(([step, stages]) =>
-        stages.flat().map((share) => ({ step, ...share })),
-      );
-      for (const { step, replica, microBatches } of shares) {
-        const its = fleet.nodes.find(({ key }) => key === replica);
-        const all = [...(its?.receipts ?? []), ...(its?.isDead === true ? its.kept.values() : [])];
-        const own = all.filter(({ body }) => body.step === step);
-        expect(own.map((each) => vouchedMicroBatches(each))).toEqual([microBatches.length]);
-      }
+      for (const [step, stages] of fleet.shares)
+        for (const { replica, microBatches } of stages.flat()) {
+          const its = fleet.nodes.find(({ key }) => key === replica);
+          const all = [...(its?.receipts ?? []), ...(its?.isDead === true ? its.kept.values() : [])];
+          const own = all.filter(({ body }) => body.step === step);
+          expect(own.map((each) => vouchedMicroBatches(each))).toEqual([microBatches.length]);
+        }
     },
   );
 
