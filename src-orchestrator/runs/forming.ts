@@ -4,6 +4,7 @@ import { modelFilesOf } from "../../src-protocol/model.ts";
 import {
   bankSaves,
   candidates,
+  LONGEST_RETURN_MS,
   LONGEST_WAIT_MS,
   SETTLE_MS,
   teamMembers,
@@ -12,6 +13,7 @@ import {
 } from "./network-state.ts";
 import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { fillTeam, tellMembers } from "../replicas/team.ts";
+import { stepMs } from "./progress.ts";
 import { canHold, place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
 import { givenUp, plus, redoneFrom } from "./redone.ts";
@@ -56,22 +58,26 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
   const able = candidates(banked);
   const placement = placed(banked, able);
-  if (placement === null) return state;
+  if (placement === null) return state.shortSince === null ? state : { ...state, shortSince: null };
   const { holders, resumeStep } = placement;
   const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
   // Where it went back on purpose, nothing is missed.
   const known = state.ceiling === null ? Math.max(state.knownStep, state.step) : state.knownStep;
   const lost = known - resumeStep;
-  if (lost > SNAPSHOT_LAG_STEPS) {
+  const shortSince = lost > SNAPSHOT_LAG_STEPS ? (state.shortSince ?? now) : null;
+  if (shortSince !== null) {
     const first = hasStrangers ? state.strangersAfter : state.settleUntil;
     const ofBefore = state.knownStep - resumeStep;
     const isEarly = ofBefore > SNAPSHOT_LAG_STEPS && isOwnerAway(state);
-    const sinceStart = isEarly ? state.openedAt + patienceMs(ofBefore) : 0;
-    const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep));
-    if (now < until) return { ...state, wouldLose: lost, settleUntil: until };
+    const sinceStart = isEarly ? returnedBy(state.openedAt, patienceMs(ofBefore), shortSince) : 0;
+    const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep, shortSince));
+    if (now < until) {
+      const waitsUntil = at.date + until - now;
+      return { ...state, shortSince, wouldLose: lost, settleUntil: until, waitsUntil };
+    }
     const isAgreed = state.mayResume !== null && resumeStep >= state.mayResume;
     if (state.isAsking && !isAgreed && isMuch(state, lost, resumeStep))
-      return { ...state, wouldLose: lost, wouldResume: resumeStep, settleUntil: 0 };
+      return { ...state, shortSince, wouldLose: lost, wouldResume: resumeStep, settleUntil: 0 };
   }
   const generation = state.generation + 1;
   const members = holders.flatMap((key) => state.nodes.get(key) ?? []);
@@ -83,6 +89,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep, bare: new Map() }
         : null,
     ...redoneFrom(state, resumeStep),
+    shortSince: null,
     wouldLose: 0,
     wouldResume: null,
     knownStep: known,
@@ -164,18 +171,29 @@ function patienceMs(lostSteps: number): number {
 }
 
 /**
+ * Who was not there in time, while nobody could begin without it, is given as long again from when that was possible:
+ * where all have gone, they come back one after another.
+ */
+function returnedBy(at: number, waitMs: number, shortSince: number, againMs = waitMs): number {
+  return shortSince > at + waitMs ? shortSince + againMs : at + waitMs;
+}
+
+/**
  * Until when those who have gone and would bring more steps back are waited for: no longer than it takes to do them
  * again. 0: nobody would bring any.
  */
-function goneUntil(state: NetworkState, resumeStep: number): number {
+function goneUntil(state: NetworkState, resumeStep: number, shortSince: number): number {
   const { gone, nodes } = state;
   const all = new Map([...[...gone].map(([key, { node }]) => [key, node] as const), ...nodes]);
   const back = placed({ ...state, nodes: all }, candidates({ ...state, nodes: all }));
   if (back === null || back.resumeStep <= resumeStep + SNAPSHOT_LAG_STEPS) return 0;
   const awaited = back.holders.flatMap((key) => (nodes.has(key) ? [] : (gone.get(key) ?? [])));
-  const againMs = (stepMs: number | null): number =>
-    (back.resumeStep - resumeStep) * Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity);
-  const times = awaited.map(({ at, stepMs }) => at + Math.min(LONGEST_WAIT_MS, againMs(stepMs)));
+  const steps = back.resumeStep - resumeStep;
+  const times = awaited.map(({ at, stepMs }) => {
+    const soonMs = Math.min(LONGEST_WAIT_MS, steps * Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity));
+    const returnMs = Math.min(LONGEST_RETURN_MS, steps * (stepMs ?? WAIT_PER_STEP_MS));
+    return returnedBy(at, soonMs, shortSince, returnMs);
+  });
   return Math.max(0, ...times);
 }
 
@@ -236,6 +254,8 @@ export function interrupt(
     ...(run !== null && { givenUp: givenUp(run), redone: plus(state.redone, run.redone) }),
     stages: state.stages.map((stage) => ({ ...stage, ready: false })),
     pace: [],
+    stepMs: stepMs(state) ?? state.stepMs,
+    shortSince: null,
     interruptedAt: unexpected && wasTraining ? (state.interruptedAt ?? at.now) : state.interruptedAt,
     formAfter: delayMs === 0 ? 0 : at.now + delayMs,
   };

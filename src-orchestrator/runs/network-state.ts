@@ -96,8 +96,14 @@ export interface NetworkState {
   readonly strangersAfter: number;
   /** Above `step` where the run had to go back; 0 as soon as a step has been finished after it. */
   readonly knownStep: number;
+  /** What a step took before training stopped, ms; null: none was measured. */
+  readonly stepMs: number | null;
+  /** Since when there are computers for all stages, and none has the newest work; null: there are not, or one has. */
+  readonly shortSince: number | null;
   /** What it now waits for: so many steps would be lost without it. 0: it does not wait. */
   readonly wouldLose: number;
+  /** How long it does, by the wall clock, for people. */
+  readonly waitsUntil: number;
   /** Its operator decides whether much of its work is given up; no: it is, when nobody brings it back in time. */
   readonly isAsking: boolean;
   /** What its operator is asked now: whether to go on from this step; null: nothing. */
@@ -330,6 +336,8 @@ export const STRANGERS_AFTER_MS = 20_000;
 /** Longer for each step that would be lost, while who could bring it is not there. */
 export const WAIT_PER_STEP_MS = 1_000;
 export const LONGEST_WAIT_MS = 600_000;
+/** When all had gone, and come back one after another: in the evening, say. */
+export const LONGEST_RETURN_MS = 3_600_000;
 
 export function startNetwork(
   run: RunSpec,
@@ -403,7 +411,10 @@ export function startNetwork(
     settleUntil: now + SETTLE_MS,
     strangersAfter: remembered.trusted.length === 0 ? 0 : now + STRANGERS_AFTER_MS,
     knownStep: step,
+    stepMs: null,
+    shortSince: null,
     wouldLose: 0,
+    waitsUntil: 0,
     isAsking: replicas.isAsking ?? false,
     wouldResume: null,
     mayResume: null,

@@ -276,6 +276,36 @@ describe("a node is lost", () => {
     expect(holders(fleet)).toContain(session(fleet, 1));
   });
 
+  describe("when all have gone for the night, and come back one after another", () => {
+    /** All but `last`, who held the middle slice, are there again. */
+    function evening(): { fleet: Fleet; last: number } {
+      const fleet = training(4, { steps: null, checkpointEverySteps: 1000 });
+      run(fleet, 40);
+      const all = [0, 1, 2, 3];
+      const last = all.find((index) => session(fleet, index) === holders(fleet)[1]) ?? 0;
+      const others = all.filter((index) => index !== last);
+      for (const index of [...others, last]) fleet.leave(index);
+      fleet.tick(10 * 3_600_000);
+      for (const index of others) fleet.join(index);
+      return { fleet, last };
+    }
+
+    test("the last one with the newest work is waited for as long as that takes to do again, from when the others could begin", () => {
+      const { fleet, last } = evening();
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldLose: 40 });
+      fleet.tick(3_900);
+      expect(fleet.state.phase).toBe("waiting");
+      fleet.join(last);
+      expect(resumed(fleet)).toBe(40);
+    });
+
+    test("and no longer", () => {
+      const { fleet } = evening();
+      fleet.tick(4_100);
+      expect(resumed(fleet)).toBe(0);
+    });
+  });
+
   describe("and much would be given up", () => {
     function asking(steps: number, checkpointEverySteps: number): Fleet {
       const fleet = training(4, { steps: null, checkpointEverySteps });

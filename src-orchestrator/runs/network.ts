@@ -206,7 +206,22 @@ function joined(event: NetworkEvent & { type: "joined" }, state: NetworkState): 
   const nodes = new Map(state.nodes).set(sessionKey, node);
   const isStart = state.arrivals === 0 && state.mostReplicas > 1 && state.trusted.size > state.stages.length;
   const formAfter = isStart ? Math.max(state.formAfter, event.now + TOGETHER_MS) : state.formAfter;
-  return { ...state, arrivals: state.arrivals + 1, formAfter, nodes };
+  const gone = new Map([...state.gone].filter(([, before]) => !isBack(before.node, node)));
+  return { ...state, arrivals: state.arrivals + 1, formAfter, nodes, gone };
+}
+
+/** It has brought back, by whatever session, all that the other one had when it went. */
+function isBack(gone: NetworkNode, node: NetworkNode): boolean {
+  return (
+    gone.hotkey === node.hotkey &&
+    [...gone.claims].every(([stage, steps]) => {
+      const newest = steps.reduce<SavedStep | null>((a, b) => (a === null || b.step > a.step ? b : a), null);
+      const held = node.claims.get(stage) ?? [];
+      return (
+        newest === null || held.some(({ step, digest }) => step === newest.step && digest === newest.digest)
+      );
+    })
+  );
 }
 
 /**
@@ -324,7 +339,7 @@ function withGone(state: NetworkState, key: SessionKey, at: number): NetworkStat
   const index = stageOf(state, key);
   const node = (index === null ? state : bankSaves(state, index)).nodes.get(key);
   if (node === undefined || node.claims.size === 0) return state.gone;
-  const gone = new Map(state.gone).set(key, { node, at, stepMs: stepMs(state) });
+  const gone = new Map(state.gone).set(key, { node, at, stepMs: stepMs(state) ?? state.stepMs });
   return new Map([...gone].slice(-MOST_GONE));
 }
 

@@ -98,7 +98,7 @@ function phaseDetail(state: NetworkState): string {
       if (state.wouldResume !== null)
         return `No computer that is here has the newest work: to go on from step ${state.wouldResume}, ${steps(state.wouldLose)} would be lost. This network's operator decides.`;
       if (state.wouldLose > 0)
-        return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost.`;
+        return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost. It is waited for until ${utc(state.waitsUntil)} UTC.`;
       return tooLarge(state) ?? nextTry(state) ?? "The computers are about to form a pipeline.";
     }
     case "forming": {
@@ -127,8 +127,7 @@ function phaseDetail(state: NetworkState): string {
 /** When it is tried again what has come to nothing so often; null: soon. */
 function nextTry({ fruitless, formAfter, nextTry: date }: NetworkState): string | null {
   if (date === null || formAfter === 0) return null;
-  const time = new Date(date).toISOString().slice(11, 19);
-  return `${fruitless} tries in a row have finished no step: the next one is at ${time} UTC, or when a computer comes or goes.`;
+  return `${fruitless} tries in a row have finished no step: the next one is at ${utc(date)} UTC, or when a computer comes or goes.`;
 }
 
 /** Why there are nodes enough, and still no pipeline: they lack the memory. Null: they do not. */
@@ -150,6 +149,10 @@ function tooLarge({ needs, nodes }: NetworkState): string | null {
   return lacking === undefined
     ? null
     : `Another computer is needed for a slice of ${gigabytes(lacking)}: those with so much memory hold other slices.`;
+}
+
+function utc(date: number): string {
+  return new Date(date).toISOString().slice(11, 19);
 }
 
 function steps(count: number): string {
