@@ -49,7 +49,7 @@ const MOVE_EVERY_MS = 60_000;
 const SHORTEST_BARE_MS = 4_000;
 const LONGEST_BARE_MS = 10_000;
 /** Its state is read from its disk. */
-const RESUME_STALL_MS = 30_000;
+const RESUME_STALL_MS = 60_000;
 
 /** States that a node can go back to. */
 const MOST_CLAIMS = 16;
