@@ -123,6 +123,15 @@ describe("a run whose stages may have two replicas", () => {
       expect(homes.state).toMatchObject({ generation, step: 8, phase: "training" });
     });
 
+    it("does not wait for who has left on purpose", async () => {
+      const homes = new Homes();
+      for (let i = 0; i < 4; i++) homes.join();
+      await trainedSlowly(homes, LOST, 1_500);
+      for (const { publicKey } of homes.signers)
+        homes.dispatch({ type: "left", sessionKey: publicKey, cause: "drained" });
+      expect(homes.state.phase).toBe("waiting");
+    });
+
     it("does not give it to who has another state, or only says to have this one", async () => {
       const { homes, restorable, generation, stage } = await bereft();
       const other = restorable.map(({ runId, steps }) => ({

@@ -159,6 +159,7 @@ function stoodBy(
   const run = team?.run ?? null;
   // What has been taken is not done again by one stage alone: the others' work of that step is forgotten.
   if (team === null || run === null || run.book.isTaken || !isBare(run, stage)) return null;
+  if (isPlanned(code)) return null;
   if (![...gone.values()].some(({ node }) => stateOfNow(state, node, stage) !== null)) return null;
   const waitMs = Math.min(LONGEST_BARE_MS, Math.max(SHORTEST_BARE_MS, run.usual.step ?? 0));
   const bare = new Map(team.bare).set(stage, { step: run.step, code, until: now + waitMs });

@@ -135,28 +135,37 @@ describe("three stages of three replicas each", () => {
     },
   );
 
-  it.each(["head", "middle", "tail"])(
-    "do nothing twice when every %s is lost and one comes back, but on its stage, which then gives a newcomer the state",
-    async (name) => {
-      const stage = ["head", "middle", "tail"].indexOf(name);
+  it.each([
+    ["head", [0]],
+    ["middle", [1]],
+    ["tail", [2]],
+    ["middle and tail", [1, 2]],
+  ] as const)(
+    "do nothing twice when every %s is lost and one of each comes back, but on their stages, which then give newcomers the state",
+    async (_, stages) => {
+      const [first] = stages;
       fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
       fleet.mayStandBy = true;
-      const back = killWhenCounted(fleet, stage, 2).then(async (lost) => {
-        const other = fleet.nodes.find((node) => node.stage === stage && !node.isDead);
-        if (other !== undefined) fleet.kill(other);
+      const back = killWhenCounted(fleet, first, 2).then(async () => {
+        const lost = fleet.nodes.filter(({ stage }) => stages.some((each) => each === stage));
+        for (const node of lost) if (!node.isDead) fleet.kill(node);
         await fleet.still();
-        expect(fleet.run.book.stages[stage]?.live.size).toBe(0);
         expect(fleet.run.step).toBe(2);
-        const node = await fleet.resume(lost);
-        await fleet.join(stage);
-        return node;
+        const nodes: FleetNode[] = [];
+        for (const stage of stages) {
+          expect(fleet.run.book.stages[stage]?.live.size).toBe(0);
+          const dead = lost.find((node) => node.stage === stage);
+          if (dead !== undefined) nodes.push(await fleet.resume(dead));
+          await fleet.join(stage);
+        }
+        return nodes;
       });
-      await fleet.train(5, () => fleet.run.book.stages[stage]?.live.size === 2, STEPS);
-      const node = await back;
-      expect(fleet.run.book.stages[stage]?.live).toContain(node.key);
+      const areTwo = (): boolean => stages.every((stage) => fleet.run.book.stages[stage]?.live.size === 2);
+      await fleet.train(5, areTwo, STEPS);
+      for (const { key, stage } of await back) expect(fleet.run.book.stages[stage]?.live).toContain(key);
       expectAsAlone(fleet, 5);
       expect(fleet.run.redone.byOthers).toBe(0);
-      const others = fleet.nodes.filter((each) => each.stage !== stage);
+      const others = fleet.nodes.filter(({ stage }) => stages.every((each) => each !== stage));
       expect(others.flatMap(({ jobs }) => jobs)).toHaveLength(
         new Set(others.flatMap((each) => each.jobs.map((job) => `${each.stage} ${job}`))).size,
       );
