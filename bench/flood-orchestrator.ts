@@ -60,6 +60,7 @@ export async function startFlooded(): Promise<Flooded> {
     type: "start",
     network: TEST_NETWORK,
     folder: join(folder, "network"),
+    memoryFolder: null,
     host: HOST,
     port: 0,
     run: testRun({ steps: null, corpus }),

@@ -123,7 +123,7 @@ export class ReplicaNetwork {
     this.#made = made;
     this.spec = made.spec;
     const none = Array.from({ length: made.spec.stages }, () => 0);
-    this.#sight = { recoveries: 0, detail: "", redone: null, live: none, stageOf: {} };
+    this.#sight = { generation: 0, recoveries: 0, detail: "", redone: null, live: none, stageOf: {} };
     this.#passes = [...none];
     this.#passesThen = none;
   }
@@ -162,6 +162,7 @@ export class ReplicaNetwork {
         type: "start",
         network: NETWORK,
         folder: join(folder, "network"),
+        memoryFolder: memoryFolder(join(folder, "network")),
         host: "127.0.0.1",
         port,
         run: this.spec,
@@ -285,6 +286,11 @@ export class ReplicaNetwork {
       byLostStages: before.byLostStages + now.byLostStages,
       byOthers: before.byOthers + now.byOthers,
     };
+  }
+
+  /** Counts how often all began anew. */
+  get generation(): number {
+    return this.#sight.generation;
   }
 
   get recoveries(): number {

@@ -21,6 +21,7 @@ export type Spied =
 
 export interface HostSight extends Pick<RunState, "recoveries" | "detail"> {
   readonly redone: RunState["redone"] | null;
+  readonly generation: number;
   /** Of each stage the replicas that work. */
   readonly live: readonly number[];
   readonly stageOf: Readonly<Record<SessionKey, number>>;
@@ -37,18 +38,18 @@ const tell = (spied: Spied): void => {
 let host: RunHost | null = null;
 const { join, dispatch } = RunHost.prototype;
 
-RunHost.prototype.join = function (this: RunHost, event, connection): void {
-  if (!isProxied) return join.call(this, event, connection);
+RunHost.prototype.join = function (this: RunHost, event, connection, lane): void {
+  if (!isProxied) return join.call(this, event, connection, lane);
   const proxy = proxies.shift();
   if (proxy === undefined) throw new Error("more workers came than proxies were opened");
   tell({ type: "spiedProxy", key: event.sessionKey, proxy, port: event.linkAddress.port });
   const linkAddress = { host: "127.0.0.1", port: proxy };
-  return join.call(this, { ...event, linkAddress, otherAddresses: [] }, connection);
+  return join.call(this, { ...event, linkAddress, otherAddresses: [] }, connection, lane);
 };
 
-RunHost.prototype.dispatch = function (this: RunHost, happening): void {
+RunHost.prototype.dispatch = function (this: RunHost, ...happening): void {
   if (host === null) watch(this);
-  dispatch.call(this, happening);
+  dispatch.apply(this, happening);
 };
 
 function watch(its: RunHost): void {
@@ -71,7 +72,8 @@ function soon(): void {
     const keys = [...host["connections"].keys()];
     const stageOf = Object.fromEntries(keys.map((key) => [key, host?.stageOf(key) ?? -1]));
     const live = stages.map(({ replicas }) => replicas?.live ?? 0);
-    const sight: HostSight = { recoveries, detail, redone, live, stageOf };
+    const { generation } = host.pipeline();
+    const sight: HostSight = { generation, recoveries, detail, redone, live, stageOf };
     const text = JSON.stringify(sight);
     if (text === said) return;
     said = text;

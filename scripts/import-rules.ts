@@ -77,7 +77,7 @@ const ORCHESTRATOR_DOORS: Record<string, readonly string[]> = {
   replicas: ["replica-run", "team"],
   routing: ["step-book"],
   runs: ["network-state", "placement", "progress", "run-host"],
-  stores: ["blobs", "checkpoints", "run-store", "store"],
+  stores: ["blobs", "checkpoints", "journal-file", "run-store", "store"],
 };
 const FAMILIES: Record<string, Record<string, readonly string[]>> = {
   "src-daemon": DOORS,

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { RECEIPTS_PER_MESSAGE } from "../src-protocol/control.ts";
+import { RECEIPTS_PER_MESSAGE, isCounted } from "../src-protocol/control.ts";
 import type { DaemonToOrchestrator, OrchestratorToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { receiptText } from "../src-protocol/receipt.ts";
 import { sha256 } from "../src-protocol/signing.ts";
@@ -49,6 +49,7 @@ function startMessage(folder: string, change: Partial<RunSpec> = {}, port = 0): 
     type: "start",
     network: TEST_NETWORK,
     folder: join(folder, "network"),
+    memoryFolder: null,
     host: "127.0.0.1",
     port,
     run: corpusRun(change),
@@ -103,11 +104,15 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
   const all = net.receipts.map((one) => one.receipt);
   for (let at = 0; at < all.length; at += RECEIPTS_PER_MESSAGE)
     sender.send({ type: "receipts", receipts: all.slice(at, at + RECEIPTS_PER_MESSAGE) });
-  await until("all are answered", () => {
-    const answers = sender.heard.flatMap((message) =>
+  // A step that is under way is not finished: its receipts wait, and are earned when it is.
+  const reached = ((await (await fetch(`${second.url}/v1/run`)).json()) as { step: number }).step;
+  const done = all.filter(({ body }) => body.step < reached).map(({ body }) => sha256(receiptText(body)));
+  await until("all of finished steps are answered", () => {
+    const answered = sender.heard.flatMap((message) =>
       message.type === "receiptsStored" ? [...message.stored, ...message.refused.map(({ id }) => id)] : [],
     );
-    return answers.length === all.length;
+    const answers = new Set(answered);
+    return done.every((id) => answers.has(id));
   });
   const credited = new Map<string, ReceiptRow>();
   for (const row of (await Promise.all([0, 1, 2].map(receiptsOf))).flat()) {
@@ -115,8 +120,6 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
     expect(credited.has(key), `${key} is paid once`).toBe(false);
     credited.set(key, row);
   }
-  // A step whose end was not on disk is not finished: the nodes go back before it, and earn it again.
-  const reached = ((await (await fetch(`${second.url}/v1/run`)).json()) as { step: number }).step;
   const unpaid = all.filter((one) => !sender.stored.has(sha256(receiptText(one.body))));
   expect(unpaid.filter(({ body }) => body.step < reached)).toEqual([]);
   for (const number of [0, 1, 2]) {
@@ -128,6 +131,53 @@ test("killed while receipts arrive, it has every receipt it acknowledged and pay
     expect(BigInt(account.accruedRao)).toBe(rows.reduce((sum, row) => sum + BigInt(row.amountRao), 0n));
   }
   again.close();
+});
+
+test("killed while it trains, it goes on with who was there: nobody is given anything anew, and what was not heard is said again", async () => {
+  const folder = temporaryFolder();
+  const net = new FakeNet();
+  const change = { steps: null };
+  const first = await listening(folder, change);
+  for (const number of [0, 1, 2, 3]) net.node(first.url, number);
+  const stepOf = async (url: string) =>
+    ((await (await fetch(`${url}/v1/run`)).json()) as { step: number }).step;
+  await until("some steps", async () => (await stepOf(first.url)) >= 3);
+  first.process.kill("SIGKILL");
+  await first.exit;
+  const reached = Math.max(...net.receipts.map(({ receipt: { body } }) => body.step));
+  const before = net.nodes.map((node) => ({ node, heard: node.heard.filter(isCounted).length }));
+  const second = await listening(folder, change);
+  const again = new FakeNet();
+  const back = before.map(({ node, heard }, number) => {
+    const { signer, disk, lane, assignment } = node;
+    const next = again.node(second.url, number, { signer, disk, before: { lane, heard } });
+    next.assignment = assignment;
+    return next;
+  });
+  await until("all are welcome", () => back.every(({ lane }) => lane !== ""));
+  // What it had said when it was killed and what was not heard of it is said again by both sides.
+  for (const [at, { node }] of before.entries()) {
+    const welcome = back[at]?.heard.find((message) => message.type === "welcome");
+    expect(welcome).toMatchObject({ lane: node.lane });
+    const unheard = node.said.filter(isCounted).slice(welcome?.type === "welcome" ? welcome.heard : 0);
+    for (const message of unheard) back[at]?.send(message);
+  }
+  await until("it goes on", async () => (await stepOf(second.url)) > reached + 3);
+  expect(back.flatMap(({ heard }) => heard).filter(({ type }) => type === "assign")).toEqual([]);
+
+  // One that is gone meanwhile is not waited for as long as a second: the spare one takes its place.
+  second.process.kill("SIGKILL");
+  await second.exit;
+  const third = await listening(folder, change);
+  const gone = back.find(({ assignment }) => assignment?.stage === 1);
+  const last = new FakeNet();
+  for (const [number, { signer, disk }] of back.entries())
+    if (back[number] !== gone) last.node(third.url, number, { signer, disk });
+  const stepThen = await stepOf(third.url);
+  await until("the others go on", async () => (await stepOf(third.url)) > stepThen + 3);
+  net.close();
+  again.close();
+  last.close();
 });
 
 test("it starts again where it was and says so", async () => {

@@ -11,13 +11,18 @@ import type { Orchestrator } from "./orchestrator.ts";
 const EMBEDDED_NETUID = 0;
 
 let orchestrator: Orchestrator | null = null;
+let isAlone = false;
 let state: "idle" | "started" | "ending" = "idle";
 
 // Ctrl-C reaches the whole process group; the daemon decides when this one ends.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => void stop());
 // The daemon is gone: nobody is left to serve. What was acknowledged is on disk.
-process.on("disconnect", () => process.exit(0));
+process.on("disconnect", () => {
+  // The nodes of a network on this computer are gone with it; others would go on.
+  if (isAlone) orchestrator?.host.close();
+  process.exit(0);
+});
 process.on("uncaughtException", (error) => fail(error));
 process.on("unhandledRejection", (error) => fail(error));
 process.on("message", (value) => {
@@ -57,12 +62,14 @@ async function start(message: DaemonToOrchestrator & { type: "start" }): Promise
         `The run's description is not valid: ${run.error.issues[0]?.message ?? "unknown form"}.`,
       );
     }
-    const { network, folder, host, port, corpusFile, modelFiles, payouts, served } = message;
+    isAlone = message.served === null;
+    const { network, folder, memoryFolder, host, port, corpusFile, modelFiles, payouts, served } = message;
     const raoPerTeraflop = BigInt(message.raoPerTeraflop);
     orchestrator = await startOrchestrator({
       network,
       netuid: EMBEDDED_NETUID,
       folder,
+      memoryFolder,
       host,
       port,
       run: run.data,

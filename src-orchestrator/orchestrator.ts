@@ -37,6 +37,7 @@ import { putAsideLine } from "./replicas/put-aside.ts";
 import type { RelayProcess } from "./relay/index.ts";
 import { RunHost } from "./runs/run-host.ts";
 import { RunRecord } from "./runs/run-record.ts";
+import { JournalFile } from "./stores/journal-file.ts";
 import { takeFiles } from "./stores/run-files.ts";
 import type { RunFiles } from "./stores/run-files.ts";
 import {
@@ -44,6 +45,7 @@ import {
   identify,
   keepRun,
   knownNetwork,
+  newestGeneration,
   referencedBlobs,
   remember,
 } from "./stores/run-store.ts";
@@ -52,12 +54,15 @@ import { stageFacts } from "./runs/stage-facts.ts";
 import { storageFailure } from "./stores/storage-failure.ts";
 import { Strangers } from "./control/strangers.ts";
 import { BLOBS_FOLDER, Store } from "./stores/store.ts";
+import { VERSION } from "./version.ts";
 
 export interface OrchestratorOptions extends RunFiles {
   readonly network: string;
   /** Bittensor's number of the subnet; 0: none. */
   readonly netuid: number;
   readonly folder: string;
+  /** In a file system that lies in memory, where there is one; null: there is none. */
+  readonly memoryFolder?: string | null;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
@@ -91,6 +96,8 @@ export interface Orchestrator {
   close(): Promise<void>;
 }
 
+/** What happens to the run, until it is closed in order: see `RunJournal`. */
+const JOURNAL_FILE = "journal";
 const COLLECT_EVERY_MS = 5 * 60_000;
 /** Of one stage: each has a link to all of its own and of the neighbouring stages. */
 export const USUAL_REPLICAS = 48;
@@ -161,7 +168,16 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       onPutAside: (news) => options.onLine?.(putAsideLine(news)),
       onQuestion: (detail) => options.onLine?.(detail),
       replicas: { network, most: options.replicas ?? USUAL_REPLICAS, isAsking: served !== null },
+      journal: {
+        file: new JournalFile(join(options.memoryFolder ?? folder, JOURNAL_FILE)),
+        version: VERSION,
+        genesis,
+        life,
+        stored: () => newestGeneration(store, run.runId),
+      },
     });
+    for (const [sha256, bytes] of lengths)
+      if (bytes === null && host.namesCheckpoint(sha256)) host.dispatch({ type: "checkpointLost", sha256 });
     const ledger = new Ledger(store, {
       network,
       run,
@@ -253,7 +269,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       clearInterval(collector);
       clearInterval(keeper);
       stopBlocks();
-      host.close();
+      host.stop();
       throw error;
     });
     const desk = await OperatorDesk.open(folder, {
@@ -271,6 +287,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       },
       now,
     });
+    host.open();
     let closing: Promise<void> | null = null;
     const closeAll = async (): Promise<void> => {
       await desk.close();

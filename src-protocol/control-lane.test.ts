@@ -6,7 +6,7 @@ test("wherever connections break, each message is heard once and in its order", 
   const step = fc.constantFrom("say", "say", "hear", "hear", "acknowledge", "break");
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const [said, heard] = [new ControlLane(), new ControlLane()];
+      const [said, heard] = [new ControlLane("a"), new ControlLane("a")];
       const all: string[] = [];
       const arrived: string[] = [];
       let road: string[] = [];
@@ -37,7 +37,7 @@ test("wherever connections break, each message is heard once and in its order", 
 });
 
 test("a count that cannot be is no beginning, and neither is a lane that had to drop something", () => {
-  const lane = new ControlLane();
+  const lane = new ControlLane("a");
   lane.said("one");
   expect([lane.acknowledge(2), lane.acknowledge(1), lane.acknowledge(0)]).toEqual([false, true, false]);
   for (let count = 0; count < 200; count++) lane.said("x".repeat(1_000));

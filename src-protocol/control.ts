@@ -59,6 +59,8 @@ const heard = z
   .int()
   .nonnegative()
   .max(2 ** 48);
+/** Names what both sides count: see `ControlLane`. */
+const lane = z.string().regex(/^[0-9a-f]{16}$/);
 
 /** Where a worker takes links from its peers. */
 export const linkAddress = z.strictObject({
@@ -104,7 +106,8 @@ export const nodeMessage = z.discriminatedUnion("type", [
     endsInMs: endsInMs.optional(),
     /** Where it stands, for the network's public page; absent: its owner has not said it. */
     country: country.optional(),
-    /** The connection before this one broke, and the node has heard so much on it: it would go on from there. */
+    /** The connection before this one broke, and the node has heard so much on its lane: it would go on from there. */
+    lane: lane.optional(),
     heard: heard.optional(),
   }),
   z.strictObject({ type: z.literal("proof"), signature: ed25519Signature }),
@@ -250,9 +253,14 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
   }),
   /**
    * `links`: what the network offers to nodes that cannot dial each other directly. `heard`: it goes on
-   * from the connection before, on which so much was heard of the node; absent: everything begins anew.
+   * on the lane of before, on which so much was heard of the node; absent: everything begins anew, on this lane.
    */
-  z.strictObject({ type: z.literal("welcome"), links: linkServices.optional(), heard: heard.optional() }),
+  z.strictObject({
+    type: z.literal("welcome"),
+    links: linkServices.optional(),
+    lane,
+    heard: heard.optional(),
+  }),
   z.strictObject({ type: z.literal("refused"), code: z.string().max(64), message: z.string().max(2000) }),
   z.strictObject({ type: z.literal("heartbeat"), heard: heard.optional() }),
   z.strictObject({
@@ -404,6 +412,7 @@ const UNCOUNTED: ReadonlySet<(NodeMessage | OrchestratorMessage)["type"]> = new 
   // These are said again anyway, until they are answered or out of date.
   "receipts",
   "receiptsStored",
+  "receiptsSafe",
   "loading",
   "links",
 ]);

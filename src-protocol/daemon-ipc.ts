@@ -129,6 +129,8 @@ export const daemonToOrchestrator = z.discriminatedUnion("type", [
     network: z.string(),
     /** `orchestrator.db` and `blobs/` live here. */
     folder: z.string(),
+    /** In a file system that lies in memory: what happens to the run, which outlives the process; null: it lies in `folder`. */
+    memoryFolder: z.string().nullable(),
     host: z.string(),
     /** 0: any free port. */
     port: z.int().min(0).max(65_535),

@@ -28,6 +28,7 @@ export async function serveNetwork(folder: string, port = 0): Promise<ServedNetw
       type: "start",
       network: "served",
       folder: join(folder, "network"),
+      memoryFolder: null,
       host: "127.0.0.1",
       port,
       run: planRun({ corpus, size: "tiny", steps: null, workers: 2 }),

@@ -39,6 +39,7 @@ export interface OrchestratorPorts extends ProcessPorts {
 /** The embedded network's orchestrator: one process, started again when it ends by itself. */
 export class OrchestratorProcess {
   readonly #settings: OrchestratorSettings;
+  readonly #memoryFolder: string | null;
   readonly #ports: OrchestratorPorts;
   readonly #child: KeptChild;
   #url: string | null = null;
@@ -47,8 +48,10 @@ export class OrchestratorProcess {
   #firstAnswer: PromiseWithResolvers<string> | null = null;
   #startTimer: NodeJS.Timeout | null = null;
 
-  constructor(settings: OrchestratorSettings, ports: OrchestratorPorts) {
+  /** `memoryFolder`: of its own, in a file system that lies in memory; null: there is none. */
+  constructor(settings: OrchestratorSettings, ports: OrchestratorPorts, memoryFolder: string | null = null) {
     this.#settings = settings;
+    this.#memoryFolder = memoryFolder;
     this.#port = settings.port ?? 0;
     this.#ports = ports;
     this.#child = new KeptChild(
@@ -98,7 +101,14 @@ export class OrchestratorProcess {
 
   #state(state: KeptState): void {
     if (state.kind === "running") {
-      const start = { type: "start", host: "127.0.0.1", served: null, ...this.#settings, port: this.#port };
+      const start = {
+        type: "start",
+        host: "127.0.0.1",
+        served: null,
+        memoryFolder: this.#memoryFolder,
+        ...this.#settings,
+        port: this.#port,
+      };
       this.#child.send(daemonToOrchestrator.parse(start));
       return;
     }

@@ -96,13 +96,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#orchestrator =
-      options.network.kind === "remote"
-        ? null
-        : new OrchestratorProcess(options.network.orchestrator, {
-            ...this.#ports("orchestrator", ORCHESTRATOR),
-            onUrl: (url) => this.#networkAt(url),
-            onNote: (text) => options.events.onNote(text),
-          });
+      options.network.kind === "remote" ? null : this.#orchestratorOf(options.network.orchestrator);
     this.#line = new OwnerLine({
       give: (name, limits) => this.#workers.find(({ member }) => member.name === name)?.limit(limits),
       onState: (state) => options.events.onTraffic(state),
@@ -205,9 +199,9 @@ export class Supervisor {
     this.#ending = true;
     clearInterval(this.#memoryWatch);
     await Promise.all(this.#workers.map((worker) => worker.stop(reason)));
-    for (const folder of this.#inMemory) leaveMemoryFolder(folder);
     if (this.#laneFolder !== null) leaveLaneFolder(this.#laneFolder);
     await this.#orchestrator?.stop(reason);
+    for (const folder of this.#inMemory) leaveMemoryFolder(folder);
   }
 
   /** By which the network knows this computer's own worker of now; null: there is none. */
@@ -238,12 +232,26 @@ export class Supervisor {
     for (const worker of this.#workers) worker.networkAt(url);
   }
 
+  #memoryOf(folder: string): string | null {
+    const inMemory = memoryFolder(folder);
+    if (inMemory !== null) this.#inMemory.push(inMemory);
+    return inMemory;
+  }
+
+  #orchestratorOf(settings: OrchestratorSettings): OrchestratorProcess {
+    const ports = {
+      ...this.#ports("orchestrator", ORCHESTRATOR),
+      onUrl: (url: string | null) => this.#networkAt(url),
+      onNote: (text: string) => this.#options.events.onNote(text),
+    };
+    return new OrchestratorProcess(settings, ports, this.#memoryOf(settings.folder));
+  }
+
   #worker(member: Member): WorkerProcess {
     const { events, worker } = this.#options;
     // What the network on this computer keeps may be read where it lies.
     const { localBlobs } = worker;
-    const inMemory = memoryFolder(member.folder);
-    if (inMemory !== null) this.#inMemory.push(inMemory);
+    const inMemory = this.#memoryOf(member.folder);
     const sandbox = {
       read: localBlobs === undefined ? [] : [localBlobs],
       write: [member.folder, inMemory, this.#laneFolder].filter((path) => path !== null),

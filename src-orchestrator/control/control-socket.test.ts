@@ -92,7 +92,7 @@ test("a node that comes by another connection goes on where it was: nobody leave
   const again = net.node(orchestrator.url, net.nodes.indexOf(head), {
     signer: head.signer,
     disk: head.disk,
-    heard,
+    before: { lane: head.lane, heard },
   });
   again.assignment = head.assignment;
   await until("it goes on", () => orchestrator.host.view().step > step + 2);
@@ -116,9 +116,26 @@ test("who says it heard what was never said begins anew", async () => {
   const { orchestrator, net } = await openOrchestrator({ steps: null });
   const first = net.node(orchestrator.url, 0);
   await until("joined", () => orchestrator.host.view().nodes === 1);
-  const again = net.node(orchestrator.url, 0, { signer: first.signer, heard: 99 });
+  await until("welcome", () => first.lane !== "");
+  const again = net.node(orchestrator.url, 0, {
+    signer: first.signer,
+    before: { lane: first.lane, heard: 99 },
+  });
   expect(await refusal(first)).toBe("session-replaced");
   await until("welcome", () => again.heard.some(({ type }) => type === "welcome"));
+  expect(again.heard.find(({ type }) => type === "welcome")).not.toHaveProperty("heard");
+  expect(again.lane).not.toBe(first.lane);
+});
+
+test("who has not heard the welcome before this one does not go on from there", async () => {
+  const { orchestrator, net } = await openOrchestrator({ steps: null });
+  const first = net.node(orchestrator.url, 0);
+  await until("welcome", () => first.lane !== "");
+  const again = net.node(orchestrator.url, 0, {
+    signer: first.signer,
+    before: { lane: "0".repeat(16), heard: 0 },
+  });
+  await until("welcome", () => again.lane !== "");
   expect(again.heard.find(({ type }) => type === "welcome")).not.toHaveProperty("heard");
 });
 

@@ -7,13 +7,11 @@ import {
   HEARTBEAT_MS,
   RECEIPTS_PER_MESSAGE,
   TOO_BUSY,
-  isCounted,
   proofText,
 } from "../../src-protocol/control.ts";
 import type { NodeMessage, OrchestratorMessage } from "../../src-protocol/control.ts";
-import { ControlLane } from "../../src-protocol/control-lane.ts";
 import { Failure, failureBody } from "../../src-protocol/failure.ts";
-import type { Ss58Address } from "../../src-protocol/keys.ts";
+import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { LinkServices } from "../../src-protocol/link-services.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
@@ -96,6 +94,15 @@ const EARLY_RECEIPTS = 128;
 
 type Hello = NodeMessage & { type: "hello" };
 
+/**
+ * SECURITY: only for who has proved the same session key, on the hotkey that it came with. False: there is no going
+ * on from the connection before, if there was one.
+ */
+function resumes(host: RunHost, { lane, heard, delegation }: Hello): boolean {
+  const { sessionKey, hotkey } = delegation.body;
+  return lane !== undefined && heard !== undefined && host.resumes(sessionKey, hotkey, lane, heard);
+}
+
 /** One node's connection: who it is, that it lives, and what it says to the run. */
 export class ControlSocket implements NodeConnection {
   private readonly socket: WebSocket;
@@ -108,10 +115,7 @@ export class ControlSocket implements NodeConnection {
   private proved = false;
   private joined = false;
   private gone = false;
-  /** The same node's next connection goes on from here: what this one heard still counts. */
-  private isHandedOver = false;
   private isAsked = false;
-  private lane = new ControlLane();
   private lastHeard: number;
   private lastCheck: number;
   private waiting = 0;
@@ -136,13 +140,15 @@ export class ControlSocket implements NodeConnection {
   }
 
   send(message: OrchestratorMessage): void {
+    this.say(JSON.stringify(message));
+  }
+
+  say(text: string): void {
     if (this.socket.readyState !== this.socket.OPEN) return;
     if (this.socket.bufferedAmount > UNREAD_LIMIT_BYTES) {
       this.socket.terminate();
       return;
     }
-    const text = JSON.stringify(message);
-    if (isCounted(message)) this.lane.said(text);
     this.socket.send(text);
   }
 
@@ -164,8 +170,8 @@ export class ControlSocket implements NodeConnection {
     this.ports.host.dispatch({ type: "alive", sessionKey: key });
   }
 
-  private sayHeard(): void {
-    this.send({ type: "heartbeat", heard: this.lane.heard });
+  private sayHeard(key: SessionKey): void {
+    this.send({ type: "heartbeat", heard: this.ports.host.heard(key) });
   }
 
   get hotkey(): Ss58Address | null {
@@ -208,7 +214,6 @@ export class ControlSocket implements NodeConnection {
     this.lastHeard = this.ports.steady();
     try {
       const message = readNodeMessage(messageText(data, isBinary));
-      if (isCounted(message) && this.lane.hears() && this.joined) this.sayHeard();
       if (this.joined) this.hear(message);
       else this.greet(message);
     } catch (error) {
@@ -267,24 +272,31 @@ export class ControlSocket implements NodeConnection {
     const { sessionKey, hotkey } = delegation.body;
     this.caller.proved();
     const before = live.get(sessionKey);
-    const isSame = before?.handOver(this, hello) === true;
-    if (!isSame) before?.replaced();
+    const isSame = resumes(host, hello);
+    if (isSame) before?.handedOver();
+    else {
+      before?.replaced();
+      // It may also have been there before this process was.
+      host.forget(sessionKey);
+    }
     live.set(sessionKey, this);
     this.joined = true;
     this.lastCheck = steady();
     const { heartbeatMs, deadAfterMs } = this.ports.times;
     this.timers.push(
-      setInterval(() => this.sayHeard(), heartbeatMs),
+      setInterval(() => this.sayHeard(sessionKey), heartbeatMs),
       setInterval(() => this.checkLife(), deadAfterMs / LOOKS_BEFORE_DEAD),
     );
     const { links } = this.ports;
+    const lane = isSame && hello.lane !== undefined ? hello.lane : randomBytes(8).toString("hex");
     this.send({
       type: "welcome",
       ...(links !== null && { links }),
-      ...(isSame && { heard: this.lane.heard }),
+      lane,
+      ...(isSame && { heard: host.heard(sessionKey) }),
     });
     if (isSame) {
-      for (const text of this.lane.unheard) this.socket.send(text);
+      for (const text of host.unheard(sessionKey)) this.say(text);
       return host.goOn({ type: "moved", sessionKey, linkAddress, otherAddresses }, this);
     }
     const { memoryBytes } = capabilities;
@@ -301,30 +313,24 @@ export class ControlSocket implements NodeConnection {
         ...(country !== undefined && { country }),
       },
       this,
+      lane,
     );
   }
 
   /**
    * The node has lost this connection without leaving: an address or a router's table has changed, and
-   * the end of this one is not heard yet. SECURITY: only for who has proved the same session key, on the
-   * hotkey that it came with. False: there is no going on from here.
+   * the end of this one is not heard yet. What waits here for the disk does not count, and is said again.
    */
-  private handOver(next: ControlSocket, { heard, delegation }: Hello): boolean {
-    const isSame = this.joined && !this.gone && this.hotkey === delegation.body.hotkey;
-    if (!isSame || heard === undefined || !this.lane.acknowledge(heard)) return false;
-    next.lane = this.lane;
-    next.order = this.order;
-    this.lane = new ControlLane();
-    this.isHandedOver = true;
+  private handedOver(): void {
     this.end();
     this.socket.terminate();
-    return true;
   }
 
   private hear(message: NodeMessage): void {
     switch (message.type) {
       case "heartbeat":
-        if (message.heard !== undefined) this.lane.acknowledge(message.heard);
+        if (message.heard !== undefined && this.hello !== null)
+          this.ports.host.acknowledged(this.hello.delegation.body.sessionKey, message.heard);
         return;
       case "receipts":
         this.store(message.receipts);
@@ -351,9 +357,10 @@ export class ControlSocket implements NodeConnection {
     if (message.type === "checkpoint") {
       const due = host.checkpointDue(key, message);
       // A checkpoint counts when its bytes are here, not when somebody says so.
-      if (due === null || !(await holdsCheckpoint(due, message))) return;
+      const isHere = due !== null && (await holdsCheckpoint(due, message));
+      if (!isHere) return this.gone ? undefined : host.heardOnly(key);
     }
-    if (!this.gone || this.isHandedOver) host.dispatch({ type: "message", sessionKey: key, message });
+    if (!this.gone) host.dispatch({ type: "message", sessionKey: key, message });
   }
 
   private store(receipts: readonly SignedReceipt[]): void {

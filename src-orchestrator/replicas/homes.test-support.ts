@@ -29,6 +29,8 @@ export class Homes {
   readonly signers: SessionSigner[] = [];
   readonly sent: Sent[] = [];
   readonly effects: Effect[] = [];
+  /** What has happened, in its order. */
+  readonly events: NetworkEvent[] = [];
   readonly #stages = new Map<SessionKey, number>();
   #later: Sent[] = [];
   /** What the wall clock shows; Unix milliseconds. */
@@ -51,10 +53,9 @@ export class Homes {
     const queue: Record<string, unknown>[] = [event];
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       this.#now += 1;
-      const { state, effects } = apply(
-        { ...next, now: this.#now, date: this.date } as unknown as NetworkEvent,
-        this.state,
-      );
+      const timed = { ...next, now: this.#now, date: this.date } as unknown as NetworkEvent;
+      this.events.push(timed);
+      const { state, effects } = apply(timed, this.state);
       this.state = state;
       this.effects.push(...effects);
       for (const effect of effects)

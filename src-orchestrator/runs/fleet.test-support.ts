@@ -110,6 +110,8 @@ export class Fleet {
 
   /** Other states are in memory alone. */
   diskEverySteps = 1;
+  /** What has happened, in its order. */
+  readonly events: NetworkEvent[] = [];
   readonly rows: Row[] = [];
   readonly sent: Extract<Effect, { type: "send" }>[] = [];
   /** What the head was asked to do and has not done. */
@@ -145,6 +147,7 @@ export class Fleet {
   }
 
   dispatch(event: NetworkEvent): readonly Effect[] {
+    this.events.push(event);
     const { state, effects } = apply(event, this.state);
     this.state = state;
     for (const effect of effects) {

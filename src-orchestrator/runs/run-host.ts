@@ -7,18 +7,14 @@ import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
 import { memberStageOf, stageOf, startNetwork, teamMembers } from "./network-state.ts";
-import { apply, nextWake } from "./network.ts";
+import { nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
 import type { CheckpointMessage } from "./progress.ts";
-import type {
-  Effect,
-  Moment,
-  NetworkEvent,
-  NetworkNode,
-  NetworkState,
-  Remembered,
-  Row,
-} from "./network-state.ts";
+import type { Moment, NetworkEvent, NetworkNode, NetworkState, Remembered, Row } from "./network-state.ts";
+import { RunJournal } from "./run-journal.ts";
+import type { JournalPorts } from "./run-journal.ts";
+import { RunMemory } from "./run-memory.ts";
+import type { Happened, Outcome } from "./run-memory.ts";
 import { runView } from "./run-view.ts";
 import type { StageFacts } from "./stage-facts.ts";
 import { storeRow } from "../stores/run-store.ts";
@@ -28,7 +24,7 @@ export type { StageFacts };
 
 /** A live connection to a node, as far as the run needs it. */
 export interface NodeConnection {
-  send(message: OrchestratorMessage): void;
+  say(text: string): void;
   /** Tells the host that the node is `alive` as soon as it answers. */
   ask(): void;
 }
@@ -45,6 +41,13 @@ export interface Watcher {
   changed(): void;
   point(point: HistoryPoint): void;
 }
+
+/** How long those who were there when the process before this one was killed are waited for, and a quarter of its absence. */
+const GRACE_MS = 3_000;
+/** More of them need longer to be let in. */
+const GRACE_PER_NODE_MS = 2;
+/** The journal says so often how late it is, and is tried again where it could not be written. */
+const BEAT_MS = 5_000;
 
 /** The living run: holds the pure network's state, carries out what it asks for, and wakes it in time. */
 export class RunHost {
@@ -64,7 +67,17 @@ export class RunHost {
   private readonly ownerOf: (hotkey: Ss58Address) => Ss58Address;
   private readonly onPutAside: (news: PutAside) => void;
   private readonly onQuestion: (detail: string) => void;
-  private state: NetworkState;
+  private readonly memory: RunMemory;
+  private readonly journal: RunJournal | null;
+  private readonly beat: NodeJS.Timeout;
+  /** Of the network's clock before that of this process. */
+  private aheadMs = 0;
+  /** The network's clock stands still there: see `awaited`. */
+  private heldAt: number | null = null;
+  /** Nodes of before this process that are not back. That we were away makes nobody late, so nothing is late meanwhile. */
+  private readonly awaited = new Set<SessionKey>();
+  private graceMs = 0;
+  private grace: NodeJS.Timeout | undefined;
   private wake: NodeJS.Timeout | null = null;
   private closed = false;
   private neighboursTold: ((pairs: readonly NeighbourPair[]) => void) | null = null;
@@ -96,6 +109,8 @@ export class RunHost {
     onQuestion?: (detail: string) => void;
     /** How many computers may hold one stage, and of which network; left out: one. */
     replicas?: { readonly network: string; readonly most: number; readonly isAsking?: boolean };
+    /** Left out: a killed process takes with it what it knows. */
+    journal?: JournalPorts;
   }) {
     this.store = options.store;
     this.run = options.run;
@@ -111,15 +126,99 @@ export class RunHost {
     this.onQuestion = options.onQuestion ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
-    this.state = startNetwork(options.run, needs, options.remembered, options.steady(), {
+    const fresh = startNetwork(options.run, needs, options.remembered, options.steady(), {
       network: "",
       most: 1,
       ...options.replicas,
       flops: options.facts.map(({ flops }) => flops),
       tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
     });
+    this.journal = options.journal === undefined ? null : new RunJournal(options.journal, fresh);
+    this.memory = this.restored() ?? this.begun(fresh);
+    this.beginJournal();
+    this.beat = setInterval(() => this.beats(), BEAT_MS).unref();
     this.onCheckpoints(this.complete());
     this.setWake();
+  }
+
+  private get state(): NetworkState {
+    return this.memory.state;
+  }
+
+  /** The network's clock. */
+  private clock(): number {
+    return this.heldAt ?? this.steady() + this.aheadMs;
+  }
+
+  private begun(state: NetworkState): RunMemory {
+    const kept = { state, lanes: new Map(), now: this.steady(), date: this.date() };
+    return new RunMemory(kept, (message) => this.textOf(message));
+  }
+
+  /** All as it was when the process before this one was killed; null: nothing is known of that. */
+  private restored(): RunMemory | null {
+    const found = this.journal?.restore(this.date(), (message) => this.textOf(message)) ?? null;
+    if (found === null) return null;
+    const { memory, rows } = found;
+    if (!this.storesNow(rows)) return null;
+    this.heldAt = memory.now;
+    for (const key of memory.state.nodes.keys()) this.awaited.add(key);
+    this.graceMs = GRACE_MS + Math.abs(this.date() - memory.date) / 4 + this.awaited.size * GRACE_PER_NODE_MS;
+    return memory;
+  }
+
+  /** Rows that may be there already; false: the store takes them not. */
+  private storesNow(rows: readonly Row[]): boolean {
+    let isStored = false;
+    const write = (): void => {
+      for (const row of rows) storeRow(this.store, this.run.runId, row);
+      isStored = true;
+    };
+    this.store.write(write, rows.length).catch(() => {});
+    this.store.flush();
+    return isStored;
+  }
+
+  /** Whoever was there before this process was can come back from now on. */
+  open(): void {
+    for (const { hotkey, owner } of this.nodes()) if (this.ownerOf(hotkey) !== owner) this.bound(hotkey);
+    if (this.heldAt === null) return;
+    this.grace = setTimeout(() => {
+      for (const sessionKey of this.awaited) this.forget(sessionKey);
+      this.goOnWith(null);
+    }, this.graceMs);
+    this.grace.unref();
+    this.goOnWith(null);
+  }
+
+  /** It is back, or was waited for long enough: when that is true of all, time goes on. */
+  private goOnWith(key: SessionKey | null): void {
+    if (key !== null) this.awaited.delete(key);
+    if (this.heldAt === null || this.awaited.size > 0) return;
+    this.aheadMs = this.heldAt - this.steady();
+    this.heldAt = null;
+    clearTimeout(this.grace);
+    this.setWake();
+  }
+
+  private beginJournal(): void {
+    if (this.journal === null) return;
+    // What the journal says no more has to be there.
+    this.store.flush();
+    if (!this.store.isBroken) this.journal.begin(this.memory);
+  }
+
+  private beats(): void {
+    this.happens({ type: "beat", now: this.clock(), date: this.date() });
+    if (this.journal?.isOpen === false) this.beginJournal();
+  }
+
+  /** Written down before anything is done. */
+  private happens(happened: Happened): Outcome {
+    this.journal?.note(happened);
+    const outcome = this.memory.take(happened);
+    if (outcome.untold !== null) this.sayHeard(outcome.untold);
+    return outcome;
   }
 
   view(): RunView {
@@ -145,7 +244,7 @@ export class RunHost {
   /** The pipeline at work, or the last one, and how long ago it began to train. */
   pipeline(): { readonly generation: number; readonly elapsedMs: number } {
     const { generation, startedAt } = this.state;
-    return { generation, elapsedMs: this.steady() - startedAt };
+    return { generation, elapsedMs: this.clock() - startedAt };
   }
 
   /**
@@ -192,9 +291,55 @@ export class RunHost {
     return () => this.watchers.delete(watcher);
   }
 
-  join(event: Happening<"joined">, connection: NodeConnection): void {
+  /** `lane`: the name of what is said and heard from now on. */
+  join(event: Happening<"joined">, connection: NodeConnection, lane: string): void {
     this.connections.set(event.sessionKey, connection);
-    this.dispatch({ ...event, owner: this.ownerOf(event.hotkey) });
+    this.dispatch({ ...event, owner: this.ownerOf(event.hotkey) }, lane);
+  }
+
+  /**
+   * Whether the node goes on from where its last connection was, of which it has heard so much. True: then what it
+   * has not heard is to be said again, and it says again what we have not.
+   */
+  resumes(key: SessionKey, hotkey: Ss58Address, lane: string, heard: number): boolean {
+    const its = this.memory.lanes.get(key);
+    if (its?.id !== lane || this.state.nodes.get(key)?.hotkey !== hotkey) return false;
+    const mayBe = its.mayAcknowledge(heard);
+    if (mayBe) this.acknowledged(key, heard);
+    return mayBe;
+  }
+
+  /** Said to the node, and not heard by it as far as we know. */
+  unheard(key: SessionKey): readonly string[] {
+    return this.memory.lanes.get(key)?.unheard ?? [];
+  }
+
+  /** It has heard so much of what was said to it. */
+  acknowledged(key: SessionKey, count: number): void {
+    const lane = this.memory.lanes.get(key);
+    if (lane?.mayAcknowledge(count) === true && lane.acknowledged !== count)
+      this.happens({ type: "acknowledged", key, count });
+  }
+
+  /** A message of it came to nothing. */
+  heardOnly(key: SessionKey): void {
+    this.happens({ type: "heard", key });
+  }
+
+  /** So much of what the node said counts, and is not to be said again. */
+  heard(key: SessionKey): number {
+    return this.memory.lanes.get(key)?.heard ?? 0;
+  }
+
+  private sayHeard(key: SessionKey): void {
+    const message: OrchestratorMessage = { type: "heartbeat", heard: this.heard(key) };
+    this.connections.get(key)?.say(JSON.stringify(message));
+  }
+
+  /** There is no going on with it. */
+  forget(sessionKey: SessionKey): void {
+    this.connections.delete(sessionKey);
+    if (this.state.nodes.has(sessionKey)) this.dispatch({ type: "left", sessionKey, cause: "closed" });
   }
 
   /** Its payout address has changed. */
@@ -215,14 +360,17 @@ export class RunHost {
     this.dispatch(event);
   }
 
-  dispatch(happening: Happening): void {
+  dispatch(happening: Happening, lane?: string): void {
     if (this.closed) return;
-    const event: NetworkEvent = { ...happening, now: this.steady(), date: this.date() };
+    const event: NetworkEvent = { ...happening, now: this.clock(), date: this.date() };
     const before = this.state;
-    const { state, effects } = apply(event, before);
-    this.state = state;
+    const outcome = this.happens({ type: "event", event, ...(lane !== undefined && { lane }) });
+    const { state } = this;
     if (state !== before) this.noteLink(event, before);
-    this.carryOut(effects);
+    this.carryOut(outcome);
+    if (this.journal?.isFull === true) this.beginJournal();
+    if (event.type === "joined" || event.type === "moved" || event.type === "left")
+      this.goOnWith(event.sessionKey);
     this.setWake();
     if (state.wouldResume !== null && state.wouldResume !== before.wouldResume)
       this.onQuestion(this.view().detail);
@@ -250,9 +398,19 @@ export class RunHost {
     this.neighboursTold(pairs);
   }
 
-  close(): void {
+  /** Nothing happens any more; a process after this one may go on. */
+  stop(): void {
     this.closed = true;
+    clearInterval(this.beat);
+    clearTimeout(this.grace);
     if (this.wake !== null) clearTimeout(this.wake);
+    this.journal?.close();
+  }
+
+  /** Nobody goes on from here. */
+  close(): void {
+    this.stop();
+    this.journal?.remove();
   }
 
   private noteLink(event: NetworkEvent, before: NetworkState): void {
@@ -261,7 +419,7 @@ export class RunHost {
     if (stage !== null) this.onLink(event.message.step, stage, event.message.link);
   }
 
-  private carryOut(effects: readonly Effect[]): void {
+  private carryOut({ effects, said }: Pick<Outcome, "effects" | "said">): void {
     const rows = effects.flatMap((effect) => (effect.type === "store" ? [effect.row] : []));
     if (rows.length > 0) {
       const { runId } = this.run;
@@ -277,8 +435,12 @@ export class RunHost {
       if (effect.type === "link") this.onLink(effect.step, effect.stage, effect.link);
       if (effect.type === "putAside") this.onPutAside(effect.news);
       if (effect.type === "ask") this.connections.get(effect.to)?.ask();
-      if (effect.type === "send") this.connections.get(effect.to)?.send(this.committed(effect.message));
     }
+    for (const { to, text } of said) this.connections.get(to)?.say(text);
+  }
+
+  private textOf(message: OrchestratorMessage): string {
+    return JSON.stringify(this.committed(message));
   }
 
   /** An assignment says what the chunks of its files are known by. */
@@ -315,8 +477,8 @@ export class RunHost {
     if (this.wake !== null) clearTimeout(this.wake);
     this.wake = null;
     const at = nextWake(this.state);
-    if (at === null || this.closed) return;
-    this.wake = setTimeout(() => this.dispatch({ type: "tick" }), Math.max(1, at - this.steady()));
+    if (at === null || this.closed || this.heldAt !== null) return;
+    this.wake = setTimeout(() => this.dispatch({ type: "tick" }), Math.max(1, at - this.clock()));
     this.wake.unref();
   }
 }

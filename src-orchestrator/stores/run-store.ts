@@ -209,14 +209,31 @@ function storeShares(
   });
 }
 
-/** Writes what the network wants remembered; inside `store.write` only. */
+/** Of the newest generation of a run: its number, and how many steps it has finished; 0 and 0: none was formed. */
+export function newestGeneration(
+  store: Store,
+  runId: string,
+): { readonly newest: number; readonly finishedStep: number } {
+  const row = store.get(
+    "SELECT generation, finishedStep FROM generations WHERE runId = :runId ORDER BY generation DESC LIMIT 1",
+    { runId },
+  );
+  return row === null
+    ? { newest: 0, finishedStep: 0 }
+    : { newest: numberOf(row.generation), finishedStep: numberOf(row.finishedStep) };
+}
+
+/**
+ * Writes what the network wants remembered; inside `store.write` only. Rows that are written again, in their order
+ * and to the last of them, change nothing.
+ */
 export function storeRow(store: Store, runId: string, row: Row): void {
   switch (row.kind) {
     case "generation": {
       const { generation, resumeStep, isShared, at } = row;
       store.run(
         `INSERT INTO generations (runId, generation, resumeStep, isShared, at)
-         VALUES (:runId, :generation, :resumeStep, :isShared, :at)`,
+         VALUES (:runId, :generation, :resumeStep, :isShared, :at) ON CONFLICT DO NOTHING`,
         {
           runId,
           generation,
@@ -226,13 +243,10 @@ export function storeRow(store: Store, runId: string, row: Row): void {
         },
       );
       for (const [stage, { sessionKey, hotkey }] of row.holders.entries()) {
-        store.run("INSERT INTO assignments VALUES (:sessionKey, :runId, :generation, :stage, :hotkey)", {
-          sessionKey,
-          runId,
-          generation,
-          stage,
-          hotkey,
-        });
+        store.run(
+          "INSERT OR REPLACE INTO assignments VALUES (:sessionKey, :runId, :generation, :stage, :hotkey)",
+          { sessionKey, runId, generation, stage, hotkey },
+        );
       }
       return;
     }

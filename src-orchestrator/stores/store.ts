@@ -134,6 +134,11 @@ export class Store {
     return this.write(work, rows);
   }
 
+  /** A commit has failed: nothing is stored any more. */
+  get isBroken(): boolean {
+    return this.broken !== null;
+  }
+
   /** Called after every commit, before anybody is told of it. */
   onCommit(listener: () => void): void {
     this.commitListeners.push(listener);

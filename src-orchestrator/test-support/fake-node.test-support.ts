@@ -96,8 +96,8 @@ export interface FakeNodeOptions {
   readonly disk?: Map<number, Map<number, string>>;
   readonly delegation?: Delegation;
   readonly signer?: SessionSigner;
-  /** So much it has heard by a connection before this one. */
-  readonly heard?: number;
+  /** So much it has heard by a connection before this one, on that lane. */
+  readonly before?: { readonly lane: string; readonly heard: number };
   /** What it says instead of a hello and a proof. */
   readonly greeting?: (nonce: string) => unknown[];
 }
@@ -111,6 +111,8 @@ export class FakeNode {
   /** Ids of receipts that the orchestrator says are on its disk. */
   readonly stored = new Set<string>();
   assignment: Assignment | null = null;
+  /** What it was welcomed to. */
+  lane = "";
   closeCode: number | null = null;
   /** What it does instead of training. */
   onGrant: ((grant: Grant) => void) | null = null;
@@ -169,6 +171,7 @@ export class FakeNode {
       case "challenge":
         return this.greet(message, options);
       case "welcome":
+        this.lane = message.lane;
         this.pulse = setInterval(() => this.send({ type: "heartbeat" }), 100);
         return undefined;
       case "assign":
@@ -203,7 +206,7 @@ export class FakeNode {
           stage,
           steps: [...steps].map(([step, digest]) => ({ step, digest })),
         })),
-        ...(options.heard !== undefined && { heard: options.heard }),
+        ...options.before,
       },
       { type: "proof", signature: this.signer.sign(proofText(network, nonce, this.channel)) },
     ];

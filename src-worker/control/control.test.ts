@@ -15,6 +15,7 @@ import type { Instruction } from "./control.ts";
 
 const signer = createSessionSigner(new Uint8Array(32).fill(9));
 const nonce = "cd".repeat(32);
+const lane = "01".repeat(8);
 
 let server: WebSocketServer;
 let control: Control | null;
@@ -105,7 +106,7 @@ it("waits for the challenge, says who it is and proves that it holds the session
 it("takes another connection when this one does not answer, says again what was not heard, and hears nothing twice", async () => {
   connect();
   const first = await arrival();
-  say(first, { type: "welcome" });
+  say(first, { type: "welcome", lane });
   say(first, { type: "halt", generation: 1, reason: "one" });
   await vi.waitFor(() => expect(instructions).toHaveLength(1));
   control?.send({ type: "ready", generation: 1 });
@@ -116,9 +117,9 @@ it("takes another connection when this one does not answer, says again what was 
   const heard = hear(second, 4);
   say(second, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "n", nonce });
   expect(control?.send({ type: "ready", generation: 3 })).toBe(false);
-  say(second, { type: "welcome", heard: 1 });
+  say(second, { type: "welcome", lane, heard: 1 });
   const [hello, , ...again] = await heard;
-  expect(hello).toMatchObject({ type: "hello", heard: 1 });
+  expect(hello).toMatchObject({ type: "hello", lane, heard: 1 });
   expect(again).toEqual([
     { type: "ready", generation: 2 },
     { type: "ready", generation: 3 },
@@ -128,13 +129,13 @@ it("takes another connection when this one does not answer, says again what was 
 it("does not say again to an orchestrator that begins anew", async () => {
   connect();
   const first = await arrival();
-  say(first, { type: "welcome" });
+  say(first, { type: "welcome", lane });
   await vi.waitFor(() => expect(control?.send({ type: "ready", generation: 1 })).toBe(true));
   first.terminate();
   const second = await arrival();
   const heard = hear(second, 3);
   say(second, { type: "challenge", protocol: CONTROL_PROTOCOL, network: "n", nonce });
-  say(second, { type: "welcome" });
+  say(second, { type: "welcome", lane });
   await vi.waitFor(() => expect(control?.send({ type: "ready", generation: 9 })).toBe(true));
   expect((await heard)[2]).toEqual({ type: "ready", generation: 9 });
 });
@@ -173,7 +174,7 @@ it("passes instructions on and drops a connection that speaks nonsense", async (
     byteRelay: null,
     refusal: "full",
   };
-  say(socket, { type: "welcome", links });
+  say(socket, { type: "welcome", lane, links });
   say(socket, { type: "halt", generation: 3, reason: "a stage was lost" });
   socket.send('{"type":"sing"}');
   await once(socket, "close");

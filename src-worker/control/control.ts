@@ -34,6 +34,11 @@ import type { OrchestratorRoute } from "./orchestrator-route.ts";
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5_000;
+/**
+ * A try comes after such a part of the time for which it has been away: one that is started again is found before it
+ * gives up who was there.
+ */
+const RETRY_PART = 1 / 8;
 /** A connection that lasted this long, and twice as long as it was waited for, was a good one: the next retry is quick again. */
 const STEADY_MS = 3_000;
 /** A refusal may be about the moment; this many in a row are about us. */
@@ -99,7 +104,8 @@ export class Control {
   /** Of the connection of now: see `proofText`. */
   #channel = LOOPBACK_CHANNEL;
   #welcomed = false;
-  #retryMs = FIRST_RETRY_MS;
+  /** Since when there is no good one. */
+  #awaySince = performance.now();
   #lastHeard = 0;
   #welcomedAt = 0;
   #refusals = 0;
@@ -232,17 +238,21 @@ export class Control {
   }
 
   #retry(why: string): void {
-    const steadyMs = Math.max(STEADY_MS, 2 * this.#retryMs);
-    if (this.#welcomed && performance.now() - this.#welcomedAt > steadyMs) {
-      this.#retryMs = FIRST_RETRY_MS;
+    const now = performance.now();
+    const waitedMs = this.#retryMs(this.#welcomedAt);
+    if (this.#welcomed && now - this.#welcomedAt > Math.max(STEADY_MS, 2 * waitedMs)) {
+      this.#awaySince = now;
       this.#refusals = 0;
     }
     this.#socket = null;
     this.#welcomed = false;
     if (this.#closed) return;
     this.#options.onConnection(false, why);
-    this.#timer = setTimeout(() => this.#connect(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+    this.#timer = setTimeout(() => this.#connect(), this.#retryMs(now));
+  }
+
+  #retryMs(now: number): number {
+    return Math.min(LAST_RETRY_MS, Math.max(FIRST_RETRY_MS, (now - this.#awaySince) * RETRY_PART));
   }
 
   /** True when that was enough: nothing is tried any more. */
@@ -299,7 +309,7 @@ export class Control {
         this.#welcomedAt = performance.now();
         this.#doubted?.terminate();
         this.#doubted = null;
-        this.#goOn(message.heard);
+        if (!this.#goOn(message)) return this.reconnect();
         this.#options.onServices?.(message.links ?? null);
         return this.#options.onConnection(true, "");
       case "refused":
@@ -327,11 +337,20 @@ export class Control {
     }
   }
 
-  /** @param heard of what we have said; undefined: everything begins anew */
-  #goOn(heard: number | undefined): void {
+  /** False: it would go on from where nobody has been, so the next connection says nothing of before. */
+  #goOn({ lane: id, heard }: Extract<OrchestratorMessage, { type: "welcome" }>): boolean {
     const lane = this.#lane;
-    if (heard === undefined || lane === null || !lane.acknowledge(heard)) this.#lane = new ControlLane();
-    else for (const text of lane.unheard) this.#put(text);
+    if (heard === undefined) {
+      this.#lane = new ControlLane(id);
+      return true;
+    }
+    if (lane?.id !== id || !lane.acknowledge(heard)) {
+      this.#lane = null;
+      this.#welcomed = false;
+      return false;
+    }
+    for (const text of lane.unheard) this.#put(text);
+    return true;
   }
 
   #answerChallenge({ network, nonce }: Extract<OrchestratorMessage, { type: "challenge" }>): void {
@@ -358,7 +377,7 @@ export class Control {
       restorable: restorable(),
       ...(endsInMs !== null && { endsInMs }),
       ...(country !== null && { country }),
-      ...(this.#lane?.isWhole === true && { heard: this.#lane.heard }),
+      ...(this.#lane?.isWhole === true && { lane: this.#lane.id, heard: this.#lane.heard }),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
   }

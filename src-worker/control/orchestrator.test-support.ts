@@ -21,6 +21,7 @@ import { serveBlob } from "../loading/chunk-server.test-support.ts";
 
 export const TEST_NETWORK = "test-network";
 const NONCE = "ab".repeat(32);
+const LANE = "ab".repeat(8);
 
 interface Member {
   readonly socket: WebSocket;
@@ -136,7 +137,7 @@ export class TestOrchestrator {
     );
     const member = { socket, key, address: hello.linkAddress, steps, stage: null, isReady: false, saved: 0 };
     this.#members.add(member);
-    say(socket, { type: "welcome" });
+    say(socket, { type: "welcome", lane: LANE });
     this.#form();
     return member;
   }
