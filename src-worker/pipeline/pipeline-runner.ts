@@ -90,7 +90,8 @@ export class PipelineRunner {
   #squaredNorm = 0;
   #saved: SavedSnapshotState | null = null;
   #stopped = false;
-  readonly #stop = Promise.withResolvers<void>();
+  /** Of the step that is saved now. Not a promise of the whole generation: what has waited for one is held until it resolves. */
+  #endReceipts: () => void = () => undefined;
   readonly #underWay: UnderWay;
   readonly #jobs: RememberedJobs;
   /** The job that was given last; what it gives is told before what the next one gives. */
@@ -147,7 +148,7 @@ export class PipelineRunner {
   stop(): void {
     this.#stopped = true;
     this.#underWay.stopped();
-    this.#stop.resolve();
+    this.#endReceipts();
   }
 
   /** Resolves when nothing touches the stage's memory any more. */
@@ -314,11 +315,10 @@ export class PipelineRunner {
   /** Receipts of a step reach the disk before its snapshot: a step that was kept was also earned. */
   async #save(step: number): Promise<void> {
     const limit = Promise.withResolvers<void>();
+    this.#endReceipts = limit.resolve;
+    if (this.#stopped) limit.resolve();
     const endWait = afterAwake(RECEIPTS_WITHIN_MS, limit.resolve);
-    const receipts = await this.#receipts.collect(
-      step - 1,
-      Promise.race([limit.promise, this.#stop.promise]),
-    );
+    const receipts = await this.#receipts.collect(step - 1, limit.promise);
     endWait();
     // Halted in between: the step has no snapshot, so it will be worked again and earned then.
     if (this.#stopped) return;
