@@ -50,7 +50,7 @@ const WORKER_DOORS: Record<string, readonly string[]> = {
   control: ["control", "orchestrator-route"],
   corpus: ["corpus-reader"],
   disk: ["dated-file", "digest", "disk-failure", "header-last"],
-  limits: ["throttle"],
+  limits: ["collected-heap", "throttle"],
   links: ["index"],
   loading: ["blob-cache", "blob-exchange", "chunk-download", "persistently"],
   pipeline: ["awake-timer", "pipeline-event", "pipeline-runner", "receipts"],

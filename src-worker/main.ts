@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { setPriority, totalmem } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import { daemonToWorker } from "../src-protocol/daemon-ipc.ts";
 import type { DaemonToWorker, WorkerToDaemon } from "../src-protocol/daemon-ipc.ts";
 import { failureBody } from "../src-protocol/failure.ts";
@@ -17,6 +16,7 @@ import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { BegunStage } from "./stage/begun-stage.ts";
 import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
+import { collectRegularly, markHeapLessOften } from "./limits/collected-heap.ts";
 import { watchStandstill } from "./limits/standstill.ts";
 import { Throttle } from "./limits/throttle.ts";
 import {
@@ -60,6 +60,7 @@ async function main(): Promise<void> {
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
   lowerPriority();
+  collectRegularly();
   const signer = createSessionSigner();
   const throttle = new Throttle();
   const end = new DeclaredEnd(() => performance.now());
@@ -257,16 +258,6 @@ function fail(error: unknown): void {
     void (code === "compute-lost" ? process.kill(process.pid, "SIGKILL") : process.exit(1));
   setTimeout(exit, 200);
   process.send?.({ type: "failed", code, message } satisfies WorkerToDaemon, undefined, undefined, exit);
-}
-
-/**
- * This heap is small (25 MB) and its tensors lie outside of it, freed by hand; V8 counts both, and so marked the
- * whole heap once or twice a second for nothing: three workers' V8 helpers took 29 to 49 ms of a step, and take 12.
- * Said when all is loaded and not at the start: compiled code is kept for V8's flags, Node's own is for none, and
- * compiling that again takes each thread 35 ms.
- */
-function markHeapLessOften(): void {
-  setFlagsFromString("--heap-growing-percent=300");
 }
 
 function lowerPriority(): void {

@@ -3,6 +3,7 @@ import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { failureBody } from "../../src-protocol/failure.ts";
+import { collectRegularly } from "../limits/collected-heap.ts";
 import type {
   ComputeAnswer,
   ComputeCall,
@@ -16,6 +17,7 @@ import { StageCompute } from "./stage-compute.ts";
 /** The thread that ONNX Runtime may block. Calls are answered one by one, in order. */
 async function serve(port: MessagePort, options: ComputeOptions): Promise<void> {
   lowerPriority(options.niceness);
+  collectRegularly();
   let compute: Promise<StageCompute> | null = null;
   let last: Promise<void> = Promise.resolve();
   port.on("message", (request: ComputeRequest) => {
