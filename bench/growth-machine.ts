@@ -47,7 +47,6 @@ function field(text: string, name: string): number {
 
 const BYTES_PER_BLOCK = 512;
 const IN_MEMORY = "in memory";
-const TENTHS = 10;
 
 /** Bytes below a data folder, and of its processes in the file system in memory, by kind of file: what differs only by a number or a digest is summed. */
 export function filesOf(home: string): Map<string, number> {
@@ -72,39 +71,4 @@ function bytesBelow(folder: string): [string, number][] {
     const bytes = (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * BYTES_PER_BLOCK;
     return [[relative(folder, path), bytes]];
   });
-}
-
-/** How a value grows that goes up and down by itself, as memory between two collections does: by the lowest of each tenth of the time. */
-export interface Trend {
-  readonly slope: number;
-  /** Three times the slope's standard error: a slope within it may be none. */
-  readonly doubt: number;
-  /** From the first tenth to the last. */
-  readonly rise: number;
-}
-
-export function trendOf(points: readonly (readonly [number, number])[]): Trend {
-  const each = Math.ceil(points.length / TENTHS);
-  const lows = Array.from({ length: TENTHS }, (_, i) => points.slice(i * each, (i + 1) * each)).flatMap(
-    (part) => part.toSorted((a, b) => a[1] - b[1]).slice(0, 1),
-  );
-  const [first, last] = [lows[0], lows.at(-1)];
-  if (lows.length < 3 || first === undefined || last === undefined)
-    return { slope: 0, doubt: Infinity, rise: 0 };
-  const middle = (of: 0 | 1): number => lows.reduce((sum, low) => sum + low[of], 0) / lows.length;
-  const [x, y] = [middle(0), middle(1)];
-  const its = slope(lows);
-  const left = lows.reduce((sum, low) => sum + (low[1] - y - its * (low[0] - x)) ** 2, 0);
-  const spread = lows.reduce((sum, low) => sum + (low[0] - x) ** 2, 0);
-  const doubt = spread === 0 ? Infinity : 3 * Math.sqrt(left / (lows.length - 2) / spread);
-  return { slope: its, doubt, rise: last[1] - first[1] };
-}
-
-/** Of points (x, y), by least squares; 0 for less than two. */
-export function slope(points: readonly (readonly [number, number])[]): number {
-  const mean = (of: 0 | 1): number => points.reduce((sum, point) => sum + point[of], 0) / points.length;
-  const [x, y] = [mean(0), mean(1)];
-  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
-  const common = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
-  return spread === 0 || points.length < 2 ? 0 : common / spread;
 }
