@@ -36,10 +36,37 @@ test("wherever connections break, each message is heard once and in its order", 
   );
 });
 
-test("a count that cannot be is no beginning, and neither is a lane that had to drop something", () => {
+test("a count that cannot be is no beginning, and neither is one of which too much has come since", () => {
   const lane = new ControlLane("a");
   lane.said("one");
   expect([lane.acknowledge(2), lane.acknowledge(1), lane.acknowledge(0)]).toEqual([false, true, false]);
-  for (let count = 0; count < 200; count++) lane.said("x".repeat(1_000));
-  expect([lane.isWhole, lane.unheard.length, lane.acknowledge(1)]).toEqual([false, 0, false]);
+  for (const length of [1_000, 1]) {
+    for (let count = 0; count < 2_000; count++) lane.said("x".repeat(length));
+    const kept = [lane.unheard.length, lane.unheard.join("").length];
+    expect(Math.max(...kept)).toBeLessThan(140_000);
+    expect(Math.min(...kept)).toBeGreaterThan(60);
+    expect(lane.unheard.length).toBeLessThan(1_100);
+    expect(lane.acknowledge(1)).toBe(false);
+  }
+  // Who has heard all meanwhile is not held to that.
+  expect(lane.acknowledge(4_001)).toBe(true);
+  lane.said("two");
+  expect([...lane.unheard]).toEqual(["two"]);
+  expect(lane.acknowledge(4_002)).toBe(true);
+});
+
+test("one that is longer than what is kept is not kept", () => {
+  const lane = new ControlLane("a");
+  lane.said("x".repeat(1_000_000));
+  expect([lane.unheard, lane.acknowledge(0), lane.acknowledge(1)]).toEqual([[], false, true]);
+});
+
+test("as data and back it is the same", () => {
+  const lane = new ControlLane("a");
+  for (const text of ["one", "two", "three"]) lane.said(text);
+  lane.hears();
+  lane.acknowledge(1);
+  const back = ControlLane.from(structuredClone(lane.toKept()));
+  expect([back.id, back.heard, [...back.unheard]]).toEqual(["a", 1, ["two", "three"]]);
+  expect([back.acknowledge(4), back.acknowledge(2), back.unheard]).toEqual([false, true, ["three"]]);
 });

@@ -1,4 +1,4 @@
-/** More is not kept: the connection after this one then begins anew, as if the node had just come. */
+/** Older ones are not kept: a connection that has not heard those begins anew, as if the node had just come. */
 const MOST_MESSAGES = 1_024;
 /** SECURITY: a node that never says what it has heard must not have much kept for it. */
 const MOST_KEPT_CHARS = 128 * 1024;
@@ -8,9 +8,8 @@ const TOLD_AT_LEAST = 64;
 export interface KeptLane {
   readonly id: string;
   readonly heard: number;
-  readonly acknowledged: number;
-  readonly kept: readonly string[];
-  readonly isWhole: boolean;
+  readonly said: number;
+  readonly unheard: readonly string[];
 }
 
 /**
@@ -21,10 +20,10 @@ export interface KeptLane {
 export class ControlLane {
   /** Both sides count the same, which begins with the welcome that named it. */
   readonly id: string;
+  /** The last of what was said. */
   #kept: string[] = [];
   #keptChars = 0;
-  #acknowledged = 0;
-  #isWhole = true;
+  #said = 0;
   /** Messages of the other side. */
   heard = 0;
 
@@ -32,19 +31,17 @@ export class ControlLane {
     this.id = id;
   }
 
-  static from({ id, heard, acknowledged, kept, isWhole }: KeptLane): ControlLane {
+  static from({ id, heard, said, unheard }: KeptLane): ControlLane {
     const lane = new ControlLane(id);
     lane.heard = heard;
-    lane.#acknowledged = acknowledged;
-    lane.#kept = [...kept];
-    lane.#keptChars = kept.reduce((sum, text) => sum + text.length, 0);
-    lane.#isWhole = isWhole;
+    lane.#said = said;
+    lane.#kept = [...unheard];
+    lane.#keptChars = unheard.reduce((sum, text) => sum + text.length, 0);
     return lane;
   }
 
   toKept(): KeptLane {
-    const { id, heard } = this;
-    return { id, heard, acknowledged: this.#acknowledged, kept: [...this.#kept], isWhole: this.#isWhole };
+    return { id: this.id, heard: this.heard, said: this.#said, unheard: [...this.#kept] };
   }
 
   /** One more is heard. True: so much was heard that the other side should be told before the next heartbeat. */
@@ -54,30 +51,26 @@ export class ControlLane {
   }
 
   said(text: string): void {
-    if (!this.#isWhole) return;
+    this.#said += 1;
     this.#kept.push(text);
     this.#keptChars += text.length;
-    if (this.#kept.length <= MOST_MESSAGES && this.#keptChars <= MOST_KEPT_CHARS) return;
-    this.#isWhole = false;
-    this.#kept = [];
+    if (this.#kept.length > MOST_MESSAGES || this.#keptChars > MOST_KEPT_CHARS) this.#forgetOldest();
   }
 
-  /** False: the other side cannot have heard so many, or too much was to be kept. */
-  mayAcknowledge(count: number): boolean {
-    const fresh = count - this.#acknowledged;
-    return this.#isWhole && fresh >= 0 && fresh <= this.#kept.length;
-  }
-
-  /** The other side has heard the first `count` of all. False: see `mayAcknowledge`. */
+  /** The other side has heard the first `count` of all. False: it cannot have, or what came next is not kept any more. */
   acknowledge(count: number): boolean {
     if (!this.mayAcknowledge(count)) return false;
-    for (const text of this.#kept.splice(0, count - this.#acknowledged)) this.#keptChars -= text.length;
-    this.#acknowledged = count;
+    this.#forget(count - this.acknowledged);
     return true;
   }
 
+  mayAcknowledge(count: number): boolean {
+    return count >= this.acknowledged && count <= this.#said;
+  }
+
+  /** So many of all were heard, or are not kept. */
   get acknowledged(): number {
-    return this.#acknowledged;
+    return this.#said - this.#kept.length;
   }
 
   /** Not heard by the other side yet, as far as we know. */
@@ -85,8 +78,17 @@ export class ControlLane {
     return this.#kept;
   }
 
-  /** Nothing is missing: the next connection may go on from here. */
-  get isWhole(): boolean {
-    return this.#isWhole;
+  /** Half of them at once: whoever is behind stays so. */
+  #forgetOldest(): void {
+    const isMuch = (messages: number, chars: number): boolean =>
+      messages > MOST_MESSAGES / 2 || chars > MOST_KEPT_CHARS / 2;
+    let count = 0;
+    for (let chars = this.#keptChars; isMuch(this.#kept.length - count, chars); count++)
+      chars -= this.#kept[count]?.length ?? chars;
+    this.#forget(count);
+  }
+
+  #forget(count: number): void {
+    for (const text of this.#kept.splice(0, count)) this.#keptChars -= text.length;
   }
 }

@@ -46,6 +46,10 @@ export interface Watcher {
 const GRACE_MS = 3_000;
 /** More of them need longer to be let in. */
 const GRACE_PER_NODE_MS = 2;
+/** What was done since the journal was begun is done again by the process after this one, before it answers anybody. */
+const MOST_AGAIN_MS = 500;
+/** To begin it takes this part of that at most. */
+const BEGINS_AT_MOST = 1 / 8;
 /** The journal says so often how late it is, and is tried again where it could not be written. */
 const BEAT_MS = 5_000;
 
@@ -70,6 +74,9 @@ export class RunHost {
   private readonly memory: RunMemory;
   private readonly journal: RunJournal | null;
   private readonly beat: NodeJS.Timeout;
+  /** Since the journal was begun, and how long that took. */
+  private workMs = 0;
+  private beginMs = 0;
   /** Of the network's clock before that of this process. */
   private aheadMs = 0;
   /** The network's clock stands still there: see `awaited`. */
@@ -203,9 +210,18 @@ export class RunHost {
 
   private beginJournal(): void {
     if (this.journal === null) return;
+    const from = this.steady();
     // What the journal says no more has to be there.
     this.store.flush();
     if (!this.store.isBroken) this.journal.begin(this.memory);
+    this.workMs = 0;
+    this.beginMs = this.steady() - from;
+  }
+
+  private get isJournalDue(): boolean {
+    if (this.journal?.isOpen !== true) return false;
+    const isLong = this.workMs > MOST_AGAIN_MS && this.beginMs < this.workMs * BEGINS_AT_MOST;
+    return isLong || this.journal.isFull;
   }
 
   private beats(): void {
@@ -216,7 +232,9 @@ export class RunHost {
   /** Written down before anything is done. */
   private happens(happened: Happened): Outcome {
     this.journal?.note(happened);
+    const from = this.steady();
     const outcome = this.memory.take(happened);
+    this.workMs += this.steady() - from;
     if (outcome.untold !== null) this.sayHeard(outcome.untold);
     return outcome;
   }
@@ -368,7 +386,7 @@ export class RunHost {
     const { state } = this;
     if (state !== before) this.noteLink(event, before);
     this.carryOut(outcome);
-    if (this.journal?.isFull === true) this.beginJournal();
+    if (this.isJournalDue) this.beginJournal();
     if (event.type === "joined" || event.type === "moved" || event.type === "left")
       this.goOnWith(event.sessionKey);
     this.setWake();

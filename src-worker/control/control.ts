@@ -377,7 +377,7 @@ export class Control {
       restorable: restorable(),
       ...(endsInMs !== null && { endsInMs }),
       ...(country !== null && { country }),
-      ...(this.#lane?.isWhole === true && { lane: this.#lane.id, heard: this.#lane.heard }),
+      ...(this.#lane !== null && { lane: this.#lane.id, heard: this.#lane.heard }),
     });
     this.#write({ type: "proof", signature: signer.sign(proofText(network, nonce, this.#channel)) });
   }
