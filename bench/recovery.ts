@@ -55,7 +55,7 @@ const SLICE_MS = 20;
 const STEP_WITHIN_MS = 180_000;
 const WARM_STEPS = 4;
 const RUNS = 20;
-/** An orchestrator that goes again and again after a few seconds is looked for less and less often (control.ts): that is another fault. */
+/** A connection that has lasted is looked for at once when it is gone (control.ts). */
 const STEADY_MS = 5_000;
 /** Clocks that nobody sets stand still in a sleep: shortly, so that these nearly do. */
 const ASLEEP_MS = 300;
@@ -70,7 +70,7 @@ export interface RecoveryRow {
   readonly losses: number;
   /** Steps that were finished and had to be done again. */
   readonly stepsLost: number;
-  /** Micro-batches that the orchestrator has counted again; one that starts again knows nothing of what was before it. */
+  /** Micro-batches that the orchestrator has counted again; one that begins anew knows nothing of what was before it. */
   readonly redoneByItsStage: number;
   readonly redoneByOthers: number;
   /** Passes of a micro-batch that compute threads were given beyond what the finished steps take, over all generations. */
