@@ -1,14 +1,14 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { Homes, trained, run as homesRun } from "../replicas/homes.test-support.ts";
 import { JournalFile } from "../stores/journal-file.ts";
 import { identify, keepRun, newestGeneration, remember } from "../stores/run-store.ts";
 import { Store } from "../stores/store.ts";
 import { temporaryFolder } from "../test-support/folder.test-support.ts";
-import { Fleet, testRun } from "./fleet.test-support.ts";
+import { Fleet, testHotkey, testKey, testRun } from "./fleet.test-support.ts";
 import type { NetworkEvent } from "./network-state.ts";
 import { RunHost } from "./run-host.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
@@ -274,4 +274,59 @@ test("killed again before anybody is back, it knows all the same", async () => {
   expect(second.known).toEqual(known);
   const third = await Process.start(second.left(), homesRun, { ...time });
   expect(third.known).toEqual(known);
+});
+
+test("until all who were there are back it is no later, and who is not back in time has left", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const { folder, time } = await killed();
+    const at = { now: 5, date: time.date + 800 };
+    const { host } = await Process.start(folder, homesRun, at);
+    host.open();
+    const { elapsedMs, generation } = host.pipeline();
+    const keys = host.nodes().map(({ sessionKey }) => sessionKey);
+    const linkAddress = { host: "h", port: 1 };
+    const back = (sessionKey: SessionKey): void =>
+      host.goOn(
+        { type: "moved", sessionKey, linkAddress, otherAddresses: [] },
+        {
+          say: () => undefined,
+          ask: () => undefined,
+        },
+      );
+    for (const key of keys.slice(0, 4)) back(key);
+    at.now += 2_000;
+    vi.advanceTimersByTime(2_000);
+    back(keys[4] ?? ("" as never));
+    expect(host.nodes()).toHaveLength(6);
+    expect(host.pipeline()).toEqual({ generation, elapsedMs });
+    at.now += 2_000;
+    vi.advanceTimersByTime(2_000);
+    expect(host.nodes().map(({ sessionKey }) => sessionKey)).toEqual(keys.slice(0, 5));
+    at.now += 70;
+    expect(host.pipeline()).toEqual({ generation, elapsedMs: elapsedMs + 70 });
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a process that comes in the place of the only one of its hotkey says that that one is gone", async () => {
+  const { folder, time } = await killed();
+  const one = await Process.start(folder, homesRun, { ...time });
+  const joining = (number: number, hotkey: number): void =>
+    one.happens({
+      type: "joined",
+      sessionKey: testKey(number),
+      hotkey: testHotkey(hotkey),
+      linkAddress: { host: "h", port: 1 },
+      memoryBytes: 1e9,
+      restorable: [],
+      now: time.now,
+      date: time.date,
+    });
+  joining(101, 2);
+  expect(one.host.view().nodes).toBe(6);
+  // Of two, any could be the one that it stands for.
+  joining(102, 1);
+  expect(one.host.view().nodes).toBe(7);
 });

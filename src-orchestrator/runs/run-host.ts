@@ -311,6 +311,11 @@ export class RunHost {
 
   /** `lane`: the name of what is said and heard from now on. */
   join(event: Happening<"joined">, connection: NodeConnection, lane: string): void {
+    // While we were away its process has ended, and this is the one after it: that one does not come back.
+    const [before, ...others] = [...this.awaited].filter(
+      (key) => this.state.nodes.get(key)?.hotkey === event.hotkey,
+    );
+    if (before !== undefined && others.length === 0) this.forget(before);
     this.connections.set(event.sessionKey, connection);
     this.dispatch({ ...event, owner: this.ownerOf(event.hotkey) }, lane);
   }
