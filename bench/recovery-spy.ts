@@ -1,5 +1,6 @@
 import type { RunState, HistoryPoint } from "../src-protocol/state.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
+import { microBatchesOf } from "../src-protocol/micro-batch-set.ts";
 import { RunHost } from "../src-orchestrator/runs/run-host.ts";
 
 /**
@@ -85,15 +86,37 @@ process.on("SIGUSR2", () => tell({ type: "spiedReceipts", lost: host === null ? 
 
 /**
  * Of what finished steps have counted for somebody, how much has no receipt in the network's books, and had
- * none: those of some hundred steps ago are added up and deleted. Work that was done again has one, whoever has it.
+ * none: those of some hundred steps ago are added up and deleted. Work is paid once, however often it was redone,
+ * whoever did it: nothing is lost where each of its micro-batches has a receipt.
  */
 function lost(of: RunHost): number {
-  const row = of["store"].get(
-    `SELECT count(*) AS lost FROM shares s WHERE s.runId = :runId AND s.step < :step AND s.isPaid = 0
-       AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.runId = s.runId AND r.step = s.step AND r.stage = s.stage
-         AND (lower(hex(r.worker)) = s.worker OR NOT EXISTS (SELECT 1 FROM shares o WHERE o.runId = s.runId
-           AND o.step = s.step AND o.stage = s.stage AND o.worker = lower(hex(r.worker)) AND o.generation = s.generation)))`,
-    { runId: of["run"].runId, step: of.view().step },
+  const { runId } = of["run"];
+  const { step } = of.view();
+  const shares = of["store"].all(
+    "SELECT step, stage, worker, microBatches, isPaid FROM shares WHERE runId = :runId AND step < :step",
+    { runId, step },
   );
-  return Number(row?.["lost"]);
+  const paid = new Map<string, Set<number>>();
+  const pay = (place: string, set: string): void => {
+    const known = paid.get(place) ?? new Set();
+    paid.set(place, known);
+    for (const microBatch of microBatchesOf(set)) known.add(microBatch);
+  };
+  const receipts = of["store"].all(
+    "SELECT step, stage, share FROM receipts WHERE runId = :runId AND share IS NOT NULL",
+    { runId },
+  );
+  for (const row of receipts) {
+    const { share } = JSON.parse(String(row["share"])) as {
+      readonly share: { readonly microBatches: string };
+    };
+    pay(`${String(row["step"])}/${String(row["stage"])}`, share.microBatches);
+  }
+  for (const row of shares)
+    if (row["isPaid"] === 1)
+      pay(`${String(row["step"])}/${String(row["stage"])}`, String(row["microBatches"]));
+  return shares.filter((row) => {
+    const known = paid.get(`${String(row["step"])}/${String(row["stage"])}`);
+    return microBatchesOf(String(row["microBatches"])).some((microBatch) => known?.has(microBatch) !== true);
+  }).length;
 }
