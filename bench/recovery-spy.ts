@@ -82,16 +82,21 @@ function soon(): void {
   });
 }
 
-process.on("SIGUSR2", () => tell({ type: "spiedReceipts", lost: host === null ? 0 : lost(host) }));
+/** Receipts of steps that are finished later are always on their way. */
+let below: number | null = null;
+
+process.on("SIGUSR2", () => {
+  below ??= host?.view().step ?? null;
+  tell({ type: "spiedReceipts", lost: host === null || below === null ? 0 : lost(host, below) });
+});
 
 /**
- * Of what finished steps have counted for somebody, how much has no receipt in the network's books, and had
+ * Of what the steps before this one have counted for somebody, how much has no receipt in the network's books, and had
  * none: those of some hundred steps ago are added up and deleted. Work is paid once, however often it was redone,
  * whoever did it: nothing is lost where each of its micro-batches has a receipt.
  */
-function lost(of: RunHost): number {
+function lost(of: RunHost, step: number): number {
   const { runId } = of["run"];
-  const { step } = of.view();
   const shares = of["store"].all(
     "SELECT step, stage, worker, microBatches, isPaid FROM shares WHERE runId = :runId AND step < :step",
     { runId, step },
