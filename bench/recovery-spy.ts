@@ -118,7 +118,7 @@ function lost(of: RunHost, step: number): number {
     pay(`${String(row["step"])}/${String(row["stage"])}`, share.microBatches);
   }
   for (const row of shares)
-    if (row["isPaid"] === 1)
+    if (Number(row["isPaid"]) === 1)
       pay(`${String(row["step"])}/${String(row["stage"])}`, String(row["microBatches"]));
   return shares.filter((row) => {
     const known = paid.get(`${String(row["step"])}/${String(row["stage"])}`);
