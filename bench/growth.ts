@@ -49,6 +49,8 @@ const MOST_BYTES: readonly (readonly [RegExp, number])[] = [
   [/blobs/, 250e6],
   // What is remembered of two steps (memo-files.ts), and lanes that are written over.
   [/under-way|lanes/, 256e6],
+  // Begun anew after 4,096 records or 1 MB, beside the one before it (journal-file.ts).
+  [/network\/journal/, 8e6],
 ];
 const DAY_SECONDS = 86_400;
 const DAYS = 30;
