@@ -75,7 +75,7 @@ const ORCHESTRATOR_DOORS: Record<string, readonly string[]> = {
   ledger: ["index"],
   relay: [],
   replicas: ["replica-run", "team"],
-  routing: ["step-book"],
+  routing: ["cells", "step-book"],
   runs: ["network-state", "placement", "progress", "run-host"],
   stores: ["blobs", "checkpoints", "journal-file", "run-store", "store"],
 };

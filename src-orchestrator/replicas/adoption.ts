@@ -23,10 +23,11 @@ export function adopt(before: ReplicaRun, now: number, effects: ReplicaEffect[])
   for (const [key, member] of before.members) {
     const { stage, phase, notBefore } = member;
     const agreed = run.agreed[stage] ?? null;
-    const from = giversFor(run, key, stage);
     const isReady =
       phase === "warm" && notBefore <= now && !run.book.fenced.has(key) && mayTakeOver(run, key);
-    if (!isReady || agreed === null || agreed.step !== run.step || from.length === 0) continue;
+    if (!isReady || agreed === null || agreed.step !== run.step) continue;
+    const from = giversFor(run, key, stage);
+    if (from.length === 0) continue;
     const { step, link, stateSha256 } = agreed;
     const { generation } = run.signs;
     effects.push({

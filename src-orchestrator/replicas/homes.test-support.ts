@@ -6,6 +6,8 @@ import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { NOTHING, testHotkey, testRun } from "../runs/fleet.test-support.ts";
 import { startNetwork } from "../runs/network-state.ts";
 import type { Effect, NetworkEvent, NetworkState, RunMessage } from "../runs/network-state.ts";
+import { allCells, openCells } from "../routing/cells.ts";
+import { ownerAt } from "../routing/step-book.ts";
 import { apply } from "../runs/network.ts";
 
 export const run = testRun({ evaluateEverySteps: 1_000_000_000, steps: null });
@@ -121,11 +123,12 @@ export class Homes {
   /** What a stage has lost is sent again to who holds it now, by those who kept it, and done again there. */
   again(stage: number): void {
     const { generation, step, team } = this.state;
-    const stages = team?.run?.book.stages ?? [];
-    const [to] = stages[stage]?.live ?? [];
-    for (const [microBatch, { owner }] of (stages[stage]?.cells ?? []).entries()) {
-      const before = stages[stage - 1]?.cells[microBatch]?.owner;
-      const after = stages[stage + 1]?.cells[microBatch]?.owner;
+    const book = team?.run?.book;
+    const [to] = book?.stages[stage]?.live ?? [];
+    const cells = allCells(book?.stages[stage]?.cells ?? openCells(0));
+    for (const [microBatch, { owner }] of cells.entries()) {
+      const before = book && ownerAt(book, stage - 1, microBatch);
+      const after = book && ownerAt(book, stage + 1, microBatch);
       if (owner !== null || to === undefined || !before) continue;
       const of = { generation, step, microBatch };
       const say = (sessionKey: SessionKey, message: RunMessage): void =>

@@ -1,5 +1,8 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { OPEN, cellAt, changedCells } from "../routing/cells.ts";
+import { ownerAt } from "../routing/step-book.ts";
 import type { StepBook } from "../routing/step-book.ts";
+import { entriesOf, valueAt, withValue } from "./by-micro-batch.ts";
 import type { Hop, Pace, ReplicaRun } from "./replica-run.ts";
 
 /**
@@ -50,30 +53,47 @@ function phasePatienceMs({ usual }: ReplicaRun): number {
   return usual.phase === null ? FIRST_PHASE_MS : Math.max(SHORTEST_PHASE_MS, usual.phase * USUAL_TIMES);
 }
 
-/** Where each micro-batch is now; when that has changed, it is since `now`. */
-export function hopsAt(run: ReplicaRun, now: number): ReplicaRun {
-  if (run.book.isCommitted) return run.hops.size === 0 ? run : { ...run, hops: new Map() };
-  const hops = new Map<number, Hop>();
+/**
+ * Where each micro-batch is now; when that has changed, it is since `now`. `before`: the book when that was asked
+ * last. A step has thousands of micro-batches, so only those that something was told of are looked at.
+ */
+export function hopsAt(run: ReplicaRun, before: StepBook, now: number): ReplicaRun {
+  if (run.book.isCommitted) return run.hops.length === 0 ? run : { ...run, hops: [] };
+  if (run.book === before) return run;
+  let { hops } = run;
   const paces = new Map(run.paces);
   let { hop: usual } = run.usual;
-  const count = run.book.stages[0]?.cells.length ?? 0;
-  for (let microBatch = 0; microBatch < count; microBatch++) {
+  for (const microBatch of toPlace(run.book, before)) {
     const place = placeOf(run.book, microBatch);
-    const before = run.hops.get(microBatch);
-    if (before !== undefined && (before.by !== place?.by || before.after !== place.after)) {
-      usual = averaged(usual, now - before.since);
-      if (run.members.get(before.by)?.phase === "live")
-        paces.set(before.by, passed(paces.get(before.by), before.since, now));
+    const last = valueAt(hops, microBatch);
+    if (last !== undefined && (last.by !== place?.by || last.after !== place.after)) {
+      usual = averaged(usual, now - last.since);
+      if (run.members.get(last.by)?.phase === "live")
+        paces.set(last.by, passed(paces.get(last.by), last.since, now));
     }
-    if (place === null) continue;
-    const isSame = before?.by === place.by && before.after === place.after;
-    hops.set(microBatch, {
-      ...place,
-      since: isSame ? before.since : now,
-      late: before?.late ?? 0,
-    });
+    if (place === null) {
+      if (last !== undefined) hops = withValue(hops, microBatch, null);
+      continue;
+    }
+    if (last?.by !== place.by || last.after !== place.after)
+      hops = withValue(hops, microBatch, { ...place, since: now, late: last?.late ?? 0 });
   }
   return { ...run, hops, paces, usual: { ...run.usual, hop: usual } };
+}
+
+/** Micro-batches that may be elsewhere than they were; in the order of their numbers. */
+function toPlace(book: StepBook, before: StepBook): Iterable<number> {
+  const isBare = ({ stages }: StepBook, stage: number): boolean => stages[stage]?.live.size === 0;
+  const isOther =
+    book.step !== before.step ||
+    before.isCommitted ||
+    book.stages.some((_, stage) => isBare(book, stage) !== isBare(before, stage));
+  if (isOther) return Array.from({ length: book.stages[0]?.cells.count ?? 0 }, (_, microBatch) => microBatch);
+  const changed = book.stages.flatMap(({ cells }, stage) => {
+    const its = before.stages[stage]?.cells;
+    return its === undefined ? [] : [...changedCells(its, cells)];
+  });
+  return new Set(changed.toSorted((a, b) => a - b));
 }
 
 /** One after another: what waited behind the pass before was not being worked on. */
@@ -95,7 +115,7 @@ function placeOf({ stages }: StepBook, microBatch: number): Pick<Hop, "by" | "af
   let before: SessionKey | null = null;
   let open: SessionKey | null = null;
   for (const { cells, live } of stages) {
-    const { owner = null, isCounted = false } = cells[microBatch] ?? {};
+    const { owner, isCounted } = cellAt(cells, microBatch) ?? OPEN;
     // Nobody can send it on, or do it, before somebody holds that stage again.
     if (owner === null && live.size === 0) return null;
     // Whoever has it at the stage before has to send it on, perhaps again.
@@ -113,7 +133,8 @@ export function lateAt(run: ReplicaRun): number | null {
   if (run.evaluation !== null && run.evaluation.waiting.length === 0)
     return run.evaluation.since + evaluationPatienceMs(run);
   if (run.book.isCommitted) return run.isHeld ? null : run.phaseSince + phasePatienceMs(run);
-  const at = Math.min(...[...run.hops.values()].map(({ by, since }) => lateWith(run, by, since)));
+  let at = Infinity;
+  for (const [, { by, since }] of entriesOf(run.hops)) at = Math.min(at, lateWith(run, by, since));
   return Number.isFinite(at) ? at : null;
 }
 
@@ -135,7 +156,7 @@ export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
     });
   }
   const late: Waiting[] = [];
-  for (const [microBatch, { by, after, since, late: times }] of run.hops)
+  for (const [microBatch, { by, after, since, late: times }] of entriesOf(run.hops))
     if (now >= lateWith(run, by, since))
       late.push({ microBatch, by, giver: after ?? giverTo(run, by, microBatch), isAgain: times % 2 === 1 });
   const named = new Map<SessionKey, number[]>();
@@ -161,7 +182,7 @@ interface Waiting {
 
 function giverTo({ book, members }: ReplicaRun, by: SessionKey, microBatch: number): SessionKey | null {
   const stage = members.get(by)?.stage ?? 0;
-  return book.stages[stage - 1]?.cells[microBatch]?.owner ?? null;
+  return ownerAt(book, stage - 1, microBatch);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { entriesOf } from "./by-micro-batch.ts";
 import type { ReplicaEffect, ReplicaRun } from "./replica-run.ts";
 
 /**
@@ -137,9 +138,15 @@ export function lookAround(run: ReplicaRun, now: number): Look {
 function looksOf(run: ReplicaRun): (readonly [SessionKey, number, number])[] {
   const waiting = [...waitedFor(run)];
   const asked = waiting.map(([key]) => askedSince(run.lives.get(key) ?? UNKNOWN) ?? Infinity);
+  // With the second that was asked there are several.
+  let first = Infinity;
+  let second = Infinity;
+  for (const each of asked) {
+    second = Math.min(second, Math.max(first, each));
+    first = Math.min(first, each);
+  }
   return waiting.map(([key, since], at) => {
-    const until = (asked[at] ?? Infinity) + AT_ONCE_MS;
-    const many = asked.filter((each) => each <= until && each < Infinity).length > 1;
+    const many = second < Infinity && second <= (asked[at] ?? Infinity) + AT_ONCE_MS;
     return [key, since, many ? LONGER_FOR_MANY : 1] as const;
   });
 }
@@ -175,7 +182,7 @@ function waitedFor(run: ReplicaRun): ReadonlyMap<SessionKey, number> {
   if (evaluation !== null && evaluation.waiting.length === 0)
     for (const [key, { phase }] of members) if (phase === "live") wait(key, evaluation.since);
   if (!book.isCommitted) {
-    for (const { by, after, since } of run.hops.values()) {
+    for (const [, { by, after, since }] of entriesOf(run.hops)) {
       wait(by, since);
       if (after !== null) wait(after, since);
     }

@@ -1,4 +1,15 @@
+import type { SessionKey } from "../../src-protocol/keys.ts";
+import { ownerAt } from "../routing/step-book.ts";
+import { valueAt, withValue } from "./by-micro-batch.ts";
+import type { ByMicroBatch } from "./by-micro-batch.ts";
 import type { Evaluation, ReplicaMessage, ReplicaRun } from "./replica-run.ts";
+
+/** As each tail has told it that has counted the micro-batch. */
+export type Losses = ByMicroBatch<ReadonlyMap<SessionKey, number>>;
+
+export function withLoss(losses: Losses, microBatch: number, tail: SessionKey, loss: number): Losses {
+  return withValue(losses, microBatch, new Map(valueAt(losses, microBatch)).set(tail, loss));
+}
 
 /** The held-out loss, each micro-batch of which a head is asked for. */
 export function evaluationOf(count: number, now: number): Evaluation {
@@ -32,9 +43,12 @@ export function measured(
 }
 
 /** Of the step, as those have told it who count; null: one of them is no number. */
-export function lossOf({ book: { stages }, losses, run }: ReplicaRun): number | null {
-  const tail = stages.at(-1)?.cells ?? [];
-  const loss = mean(run.microBatches, (i) => losses.get(`${i}/${tail[i]?.owner ?? ""}`));
+export function lossOf({ book, losses, run }: ReplicaRun): number | null {
+  const tail = book.stages.length - 1;
+  const loss = mean(run.microBatches, (i) => {
+    const owner = ownerAt(book, tail, i);
+    return owner === null ? undefined : valueAt(losses, i)?.get(owner);
+  });
   return Number.isFinite(loss) ? loss : null;
 }
 

@@ -1,13 +1,15 @@
 import { shardCount } from "../../src-protocol/sum-shards.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { applyToStep, openStep, ownerAt } from "../routing/step-book.ts";
-import type { StepEffect, StepEvent } from "../routing/step-book.ts";
+import { firstOpen, openCells } from "../routing/cells.ts";
+import { applyToStep, cellOf, openStep, ownerAt } from "../routing/step-book.ts";
+import type { StepBook, StepEffect, StepEvent } from "../routing/step-book.ts";
 import { judgeAccusation } from "./accusation.ts";
 import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver, warm } from "./adoption.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
+import { valueAt, withValue } from "./by-micro-batch.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
 import { answeredBy, ask, heardFrom, lookAround, nextLook, stoodStill, toAsk } from "./liveness.ts";
-import { again, evaluationOf, lossOf, measured } from "./losses.ts";
+import { again, evaluationOf, lossOf, measured, withLoss } from "./losses.ts";
 import { isSameSet, liveKeys, paused, pauseMs, withMember, without } from "./members.ts";
 import type {
   Agreed,
@@ -62,8 +64,8 @@ export function replicaRun(options: {
     asking: new Set(),
     evaluation: null,
     evaluatedStep: options.evaluatedStep,
-    losses: new Map(),
-    hops: new Map(),
+    losses: [],
+    hops: [],
     accused: new Map(),
     round: 0,
     ...NO_SUMS,
@@ -87,7 +89,7 @@ export function replicaRun(options: {
 
 export function applyToReplicas(event: ReplicaEvent, run: ReplicaRun): ReplicaOutcome {
   const effects: ReplicaEffect[] = [];
-  const next = settle(handle(event, run, effects), event.now, effects);
+  const next = settle(handle(event, run, effects), run.book, event.now, effects);
   return { run: next, effects };
 }
 
@@ -137,13 +139,13 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
 }
 
 /** What follows from what is true now, whatever changed it. */
-function settle(before: ReplicaRun, now: number, effects: ReplicaEffect[]): ReplicaRun {
+function settle(before: ReplicaRun, book: StepBook, now: number, effects: ReplicaEffect[]): ReplicaRun {
   const ending = { ...before, ...endingAt(before, now) };
   if (!isSameSet(ending.leaving, before.leaving)) effects.push({ type: "members" });
   let run = adopt(ending, now, effects);
   run = release(run, now, effects);
   run = lease(run, now, effects);
-  return hopsAt(run, now);
+  return hopsAt(run, book, now);
 }
 
 /** When a `tick` would change something; null: nothing waits. */
@@ -190,11 +192,11 @@ function heard(
       const { step, microBatch, loss } = message;
       const losses =
         stage === run.stages - 1 && loss !== null && step === run.step
-          ? new Map(run.losses).set(`${microBatch}/${key}`, loss)
+          ? withLoss(run.losses, microBatch, key, loss)
           : run.losses;
       // It may have been on its way when the step was over.
       if (step < run.step) return run;
-      const cell = run.book.stages[stage]?.cells[microBatch];
+      const cell = cellOf(run.book, stage, microBatch);
       const isAgain = cell?.isCounted === true && step === run.step;
       const redone = isAgain ? { ...run.redone, byOthers: run.redone.byOthers + 1 } : run.redone;
       const event = { type: "counted", step, stage, microBatch, by: key } as const;
@@ -418,8 +420,8 @@ function open(before: ReplicaRun, step: number, now: number, effects: ReplicaEff
     step,
     book: openStep(step, isLast ? 0 : microBatches, live),
     evaluation: isDue ? evaluationOf(count, now) : null,
-    losses: new Map(),
-    hops: new Map(),
+    losses: [],
+    hops: [],
     accused: new Map(),
     ...NO_SUMS,
     disputed: new Map(),
@@ -441,7 +443,8 @@ function leaseTo(run: ReplicaRun, key: SessionKey, now: number, effects: Replica
   const { evaluation, step } = run;
   const [microBatch, ...waiting] = evaluation?.waiting ?? [];
   if (evaluation === null || microBatch === undefined) {
-    const isOpen = run.book.stages[0]?.cells.some(({ owner }) => owner === null) === true;
+    const head = run.book.stages[0];
+    const isOpen = head !== undefined && firstOpen(head.cells) !== null;
     return isOpen ? book(run, { type: "lease", by: key }, now, effects) : run;
   }
   const { generation } = run.signs;
@@ -470,7 +473,7 @@ function release(run: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
     return { live: keys, shards: shardCount(keys.length), isRecount };
   });
   for (const [stage, order] of orders.entries()) {
-    const sums = sharesOf(run.book.stages[stage]?.cells ?? []);
+    const sums = sharesOf(run.book.stages[stage]?.cells ?? openCells(0));
     const message = { generation, step: run.step, round, sums, ...order, live: [...order.live] };
     for (const key of order.live)
       effects.push({ type: "send", to: key, message: { type: "commit", ...message } });
@@ -569,10 +572,10 @@ function tick(before: ReplicaRun, now: number, effects: ReplicaEffect[]): Replic
   for (const { replica, code, microBatches, accusers } of whoIsLate(before, now)) {
     const accused = new Map(run.accused);
     for (const key of accusers) accused.set(key, new Set([...(accused.get(key) ?? []), replica]));
-    const hops = new Map(run.hops);
+    let { hops } = run;
     for (const at of microBatches) {
-      const hop = hops.get(at);
-      if (hop !== undefined) hops.set(at, { ...hop, late: hop.late + 1 });
+      const hop = valueAt(hops, at);
+      if (hop !== undefined) hops = withValue(hops, at, { ...hop, late: hop.late + 1 });
     }
     run = fence({ ...run, hops, accused }, replica, code, now, effects);
   }

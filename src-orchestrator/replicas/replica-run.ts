@@ -3,7 +3,9 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { RunMessage } from "../runs/network-state.ts";
 import type { StepBook } from "../routing/step-book.ts";
+import type { ByMicroBatch } from "./by-micro-batch.ts";
 import type { Life } from "./liveness.ts";
+import type { Losses } from "./losses.ts";
 
 /**
  * Training with any number of replicas of each stage, as data; `replica-machine.ts` makes the next one. It
@@ -25,10 +27,10 @@ export interface ReplicaRun {
   readonly evaluation: Evaluation | null;
   /** Highest step whose held-out loss is known. */
   readonly evaluatedStep: number;
-  /** Losses by micro-batch and tail. */
-  readonly losses: ReadonlyMap<string, number>;
-  /** By micro-batch: where it is, since when, and how often it was late there. */
-  readonly hops: ReadonlyMap<number, Hop>;
+  /** What the tails have told of the step. */
+  readonly losses: Losses;
+  /** Where each micro-batch is, since when, and how often it was late there. */
+  readonly hops: ByMicroBatch<Hop>;
   /** Whom each has accused in this step on nothing but its word. */
   readonly accused: ReadonlyMap<SessionKey, ReadonlySet<SessionKey>>;
   /** How often the sums of this step were asked for; it counts on through the steps. */

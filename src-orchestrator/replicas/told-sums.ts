@@ -2,6 +2,8 @@ import { sumText } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import { addersOf } from "../../src-protocol/sum-shards.ts";
+import { ownedCells } from "../routing/cells.ts";
+import type { Cells } from "../routing/cells.ts";
 import type { ReplicaMessage, ReplicaRun, SumOrder } from "./replica-run.ts";
 
 /** What a replica's word that it has the whole sum comes to. */
@@ -69,15 +71,8 @@ export function judgeSums(
 }
 
 /** Of a stage's micro-batches, each owner's, in the order of their keys: so the sums are added. */
-export function sharesOf(
-  cells: ReplicaRun["book"]["stages"][number]["cells"],
-): { replica: SessionKey; microBatches: number[] }[] {
-  const sums = new Map<SessionKey, number[]>();
-  for (const [microBatch, { owner }] of cells.entries())
-    if (owner !== null) sums.set(owner, [...(sums.get(owner) ?? []), microBatch]);
-  return [...sums]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([replica, microBatches]) => ({ replica, microBatches }));
+export function sharesOf(cells: Cells): { replica: SessionKey; microBatches: number[] }[] {
+  return [...ownedCells(cells)].map(([replica, microBatches]) => ({ replica, microBatches }));
 }
 
 /**

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { applyToStep, openStep } from "./step-book.ts";
+import { allCells, firstOpen } from "./cells.ts";
+import { applyToStep, cellOf, openStep, ownerAt } from "./step-book.ts";
 import type { StepBook, StepEffect, StepEvent } from "./step-book.ts";
 
 const M = 5;
@@ -66,7 +67,7 @@ class Toy {
       }
       case 3:
         // It says it has counted what is another's.
-        if (this.book.stages[stage]?.cells[pick % M]?.owner === replica) return;
+        if (ownerAt(this.book, stage, pick % M) === replica) return;
         this.feed({ type: "counted", step: 7, stage, microBatch: pick % M, by: replica });
         this.feed({ type: "joined", stage, replica: key(stage, this.#arrivals++) });
         return;
@@ -85,15 +86,15 @@ class Toy {
 
   #leases(): (() => void)[] {
     const head = this.book.stages[0];
-    if (head?.cells.every(({ owner }) => owner !== null) !== false) return [];
+    if (head === undefined || firstOpen(head.cells) === null) return [];
     return [...head.live].map((by) => () => this.feed({ type: "lease", by }));
   }
 
   /** Whoever owns a micro-batch sends it on, to an owner where there is none. */
   #routes(pick: number): (() => void)[] {
     return this.book.stages.slice(1).flatMap(({ cells, live }, before) =>
-      cells.flatMap(({ owner }, microBatch) => {
-        const by = this.book.stages[before]?.cells[microBatch]?.owner ?? null;
+      allCells(cells).flatMap(({ owner }, microBatch) => {
+        const by = ownerAt(this.book, before, microBatch);
         const to = [...live][pick % Math.max(1, live.size)];
         if (owner !== null || by === null || to === undefined) return [];
         return [
@@ -111,7 +112,7 @@ class Toy {
     return this.#work.flatMap((work) => {
       const { stage, microBatch, at } = work;
       const isLast = stage === this.#stages - 1;
-      const hasGradient = isLast || this.book.stages[stage + 1]?.cells[microBatch]?.isCounted === true;
+      const hasGradient = isLast || cellOf(this.book, stage + 1, microBatch)?.isCounted === true;
       if (!hasGradient || this.#dead.has(at)) return [];
       return [
         () => {
@@ -211,7 +212,7 @@ describe("a step over many replicas", () => {
       { type: "fenced", replica: tail, code: "link-lost" },
       { type: "redo", stage: 1, microBatch: 0, input: head },
     ]);
-    expect(book.stages[2]?.cells[0]).toMatchObject({ owner: key(2, 1), isCounted: true });
+    expect(cellOf(book, 2, 0)).toMatchObject({ owner: key(2, 1), isCounted: true });
   });
 
   it("gives the lease of a head that is lost to another one", () => {
@@ -257,7 +258,7 @@ describe("a step over many replicas", () => {
     ];
     const { told, book } = run([leased, routed, counted(1, tail), lost, ...again]);
     expect(told.at(-1)).toEqual({ type: "given", to: tail, microBatch: 0, from: key(0, 2), heldBy: null });
-    expect(book.stages[1]?.cells[0]).toEqual({ owner: tail, isCounted: true });
+    expect(cellOf(book, 1, 0)).toEqual({ owner: tail, isCounted: true });
   });
 
   it("takes the optimiser step when everybody on every stage has all sums", () => {

@@ -1,4 +1,6 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { OPEN, cellAt, firstOpen, openCells, ownedCells, withCell as withCellOf } from "./cells.ts";
+import type { Cell, Cells } from "./cells.ts";
 
 /**
  * Who does what of one step, where every stage may have many replicas: a pure machine. A micro-batch
@@ -9,17 +11,10 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
  * results compared.
  */
 
-interface Cell {
-  /** Null: nobody yet, or the one before was fenced. */
-  readonly owner: SessionKey | null;
-  /** Its gradient is in the owner's sum. */
-  readonly isCounted: boolean;
-}
-
 export interface StageBook {
   /** Replicas that may work in this step. */
   readonly live: ReadonlySet<SessionKey>;
-  readonly cells: readonly Cell[];
+  readonly cells: Cells;
   /** Since the commit: who has the sums of all, and could take the optimiser step. */
   readonly summed: ReadonlySet<SessionKey>;
   /** After the optimiser step: digests of the parameters. */
@@ -117,7 +112,7 @@ export function openStep(
     step,
     stages: replicas.map((live) => ({
       live: new Set(live),
-      cells: Array.from({ length: microBatches }, () => OPEN),
+      cells: openCells(microBatches),
       summed: new Set<SessionKey>(),
       results: new Map<SessionKey, string>(),
     })),
@@ -126,8 +121,6 @@ export function openStep(
     isTaken: false,
   };
 }
-
-const OPEN: Cell = { owner: null, isCounted: false };
 
 export function applyToStep(event: StepEvent, book: StepBook): StepOutcome {
   switch (event.type) {
@@ -158,15 +151,15 @@ function unchanged(book: StepBook): StepOutcome {
 
 function lease({ by }: Of<"lease">, book: StepBook): StepOutcome {
   const head = book.stages[0];
-  const microBatch = head?.cells.findIndex(({ owner }) => owner === null) ?? -1;
-  if (head?.live.has(by) !== true || microBatch === -1) return unchanged(book);
+  const microBatch = head === undefined ? null : firstOpen(head.cells);
+  if (head?.live.has(by) !== true || microBatch === null) return unchanged(book);
   const next = withCell(book, 0, microBatch, { ...OPEN, owner: by });
   return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
 }
 
 function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
-  const sender = book.stages[stage - 1]?.cells[microBatch];
-  const cell = book.stages[stage]?.cells[microBatch];
+  const sender = cellOf(book, stage - 1, microBatch);
+  const cell = cellOf(book, stage, microBatch);
   if (book.fenced.has(by) || sender === undefined || cell === undefined) return unchanged(book);
   // SECURITY: only what one owns can be sent on; a second lease of the same work is nobody's.
   if (sender.owner !== by) return fence(book, by, "not-its-micro-batch");
@@ -181,7 +174,7 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
 }
 
 function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
-  const cell = book.stages[stage]?.cells[microBatch];
+  const cell = cellOf(book, stage, microBatch);
   if (book.fenced.has(by) || book.stages[stage]?.live.has(by) !== true) return unchanged(book);
   if (step !== book.step) return fence(book, by, "other-step");
   // Nobody works on what it was not told is its own.
@@ -192,15 +185,10 @@ function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook)
 }
 
 function commit(book: StepBook): StepOutcome {
-  const isWhole = book.stages.every(({ cells }) => cells.every(({ isCounted }) => isCounted));
+  const isWhole = book.stages.every(({ cells }) => cells.counted === cells.count);
   if (!isWhole || book.isCommitted) return unchanged(book);
-  const sums = book.stages.map(({ cells }) => {
-    const sum = new Map<SessionKey, readonly number[]>();
-    for (const [microBatch, { owner }] of cells.entries())
-      if (owner !== null) sum.set(owner, [...(sum.get(owner) ?? []), microBatch]);
-    // Everybody adds in the same order.
-    return new Map([...sum].sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
+  // Everybody adds in the same order.
+  const sums = book.stages.map(({ cells }) => ownedCells(cells));
   return { book: { ...book, isCommitted: true }, effects: [{ type: "commit", sums }] };
 }
 
@@ -208,7 +196,7 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   const index = book.stages.findIndex(({ live }) => live.has(replica));
   const stage = book.stages[index];
   if (stage === undefined) return unchanged(book);
-  const owned = stage.cells.flatMap(({ owner }, microBatch) => (owner === replica ? [microBatch] : []));
+  const owned = ownedCells(stage.cells).get(replica) ?? [];
   const live = without(stage.live, replica);
   const results = new Map([...stage.results].filter(([key]) => key !== replica));
   const left: StageBook = { cells: stage.cells, live, results, summed: without(stage.summed, replica) };
@@ -240,8 +228,13 @@ function redo(book: StepBook, stage: number, microBatch: number): StepEffect {
   return { type: "redo", stage, microBatch, input: ownerAt(book, stage - 1, microBatch) };
 }
 
-export function ownerAt({ stages }: StepBook, stage: number, microBatch: number): SessionKey | null {
-  return stages[stage]?.cells[microBatch]?.owner ?? null;
+export function ownerAt(book: StepBook, stage: number, microBatch: number): SessionKey | null {
+  return cellOf(book, stage, microBatch)?.owner ?? null;
+}
+
+export function cellOf({ stages }: StepBook, stage: number, microBatch: number): Cell | undefined {
+  const cells = stages[stage]?.cells;
+  return cells === undefined ? undefined : cellAt(cells, microBatch);
 }
 
 /** Who was fenced comes back with the next step. */
@@ -307,9 +300,8 @@ function close(stage: number): (book: StepBook) => StepOutcome {
 
 function withCell(book: StepBook, stage: number, microBatch: number, cell: Cell): StepBook {
   const here = book.stages[stage];
-  if (here?.cells[microBatch] === undefined) return book;
-  // A copy at once: a step may have thousands of micro-batches, and each is told of several times.
-  const cells = here.cells.with(microBatch, cell);
+  if (here === undefined) return book;
+  const cells = withCellOf(here.cells, microBatch, cell);
   return { ...book, stages: book.stages.with(stage, { ...here, cells }) };
 }
 

@@ -13,7 +13,7 @@ export interface GivenUp {
 export function givenUp({ book }: ReplicaRun): GivenUp {
   return {
     step: book.step,
-    counted: book.stages.map(({ cells }) => cells.filter(({ isCounted }) => isCounted).length),
+    counted: book.stages.map(({ cells }) => cells.counted),
     lost: new Set(book.stages.flatMap(({ live }, stage) => (live.size === 0 ? [stage] : []))),
   };
 }

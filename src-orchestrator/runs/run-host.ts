@@ -53,6 +53,9 @@ const BEGINS_AT_MOST = 1 / 8;
 /** The journal says so often how late it is, and is tried again where it could not be written. */
 const BEAT_MS = 5_000;
 
+/** When something is due is found out so often at most: what waits for that is a moment late. */
+const WAKE_EVERY_MS = 10;
+
 /** The living run: holds the pure network's state, carries out what it asks for, and wakes it in time. */
 export class RunHost {
   readonly run: RunSpec;
@@ -86,9 +89,11 @@ export class RunHost {
   private graceMs = 0;
   private grace: NodeJS.Timeout | undefined;
   private wake: NodeJS.Timeout | null = null;
+  private wakeSetAt = -Infinity;
+  private wakeLater: NodeJS.Timeout | null = null;
   private closed = false;
   private neighboursTold: ((pairs: readonly NeighbourPair[]) => void) | null = null;
-  private neighboursSaid = "";
+  private neighboursSaid: string | null = null;
 
   constructor(options: {
     store: Store;
@@ -410,14 +415,15 @@ export class RunHost {
   private nameNeighbours(): void {
     if (this.neighboursTold === null) return;
     const members = [...teamMembers(this.state)];
+    // Of hundreds there are ten thousand pairs, and who has part in a run changes seldom.
+    const said = members.join();
+    if (said === this.neighboursSaid) return;
+    this.neighboursSaid = said;
     const pairs = members.flatMap(([key, index]) =>
       members.flatMap(([other, at]): NeighbourPair[] =>
         at === index + 1 || (at === index && key < other) ? [[key, other]] : [],
       ),
     );
-    const said = JSON.stringify(pairs);
-    if (said === this.neighboursSaid) return;
-    this.neighboursSaid = said;
     this.neighboursTold(pairs);
   }
 
@@ -427,6 +433,7 @@ export class RunHost {
     clearInterval(this.beat);
     clearTimeout(this.grace);
     if (this.wake !== null) clearTimeout(this.wake);
+    if (this.wakeLater !== null) clearTimeout(this.wakeLater);
     this.journal?.close();
   }
 
@@ -496,7 +503,17 @@ export class RunHost {
     if (forgotten.length > 0) this.onForgotten(forgotten);
   }
 
+  /** When something is due takes as long to find out as there is under way: many messages at once are one time. */
   private setWake(): void {
+    const tooSoonMs = this.wakeSetAt + WAKE_EVERY_MS - this.steady();
+    if (tooSoonMs > 0) {
+      this.wakeLater ??= setTimeout(() => {
+        this.wakeLater = null;
+        this.setWake();
+      }, tooSoonMs).unref();
+      return;
+    }
+    this.wakeSetAt = this.steady();
     if (this.wake !== null) clearTimeout(this.wake);
     this.wake = null;
     const at = nextWake(this.state);

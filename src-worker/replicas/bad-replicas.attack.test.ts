@@ -1,4 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { allCells, openCells } from "../../src-orchestrator/routing/cells.ts";
+import type { Cell } from "../../src-orchestrator/routing/cells.ts";
 import { sumText } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
@@ -101,6 +103,9 @@ interface Owners {
   readonly there: SessionKey | null;
 }
 
+/** The book's, of a stage. */
+const cellsOf = (stage: number): Cell[] => allCells(fleet.run.book.stages[stage]?.cells ?? openCells(0));
+
 /** Beside a tensor, sends it once more under the number of a micro-batch that is chosen by who owns it. */
 const misdirecting =
   (pass: "forward" | "backward", isChosen: (owners: Owners, to: SessionKey, own: SessionKey) => boolean) =>
@@ -108,15 +113,15 @@ const misdirecting =
     let isSent = false;
     node.sends = (message, payload, to) => {
       const sent = [message, payload] as const;
-      const { step, stages } = fleet.run.book;
+      const { step } = fleet.run.book;
       if (isSent || message.type !== "tensor" || message.pass !== pass || message.step !== step)
         return [sent];
-      const ownerOn = (stage: number, at: number) => stages[stage]?.cells[at]?.owner ?? null;
+      const ownerOn = (stage: number, at: number) => cellsOf(stage)[at]?.owner ?? null;
       const there = pass === "forward" ? node.stage + 1 : node.stage - 1;
-      const microBatch = stages[0]?.cells.findIndex((_, at) =>
+      const microBatch = cellsOf(0).findIndex((_, at) =>
         isChosen({ here: ownerOn(node.stage, at), there: ownerOn(there, at) }, to, node.key),
       );
-      if (microBatch === undefined || microBatch < 0 || !isNow(step)) return [sent];
+      if (microBatch < 0 || !isNow(step)) return [sent];
       isSent = true;
       return [sent, [{ ...message, microBatch }, payload]];
     };
@@ -174,7 +179,7 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     0,
     (node) => {
       node.says = (report) => {
-        const microBatch = fleet.run.book.stages[0]?.cells.findIndex(({ owner }) => owner !== node.key) ?? -1;
+        const microBatch = cellsOf(0).findIndex(({ owner }) => owner !== node.key);
         return report.type === "routed" && microBatch >= 0 && isNow(report.step)
           ? [report, { ...report, microBatch }]
           : [report];
@@ -187,8 +192,8 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     1,
     (node) => {
       node.says = (report) => {
-        const { step, stages } = fleet.run.book;
-        const other = stages[1]?.cells.findIndex(({ owner }) => owner !== null && owner !== node.key) ?? -1;
+        const { step } = fleet.run.book;
+        const other = cellsOf(1).findIndex(({ owner }) => owner !== null && owner !== node.key);
         return report.type === "counted" && report.step === step && other >= 0 && isNow(step)
           ? [report, { ...report, microBatch: other }]
           : [report];
@@ -202,13 +207,13 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     (node) => {
       node.sends = (message, payload, to) => {
         const sent = [message, payload] as const;
-        const { step, stages } = fleet.run.book;
+        const { step } = fleet.run.book;
         if (message.type !== "tensor" || message.pass !== "forward" || message.step !== step) return [sent];
         // To who has it from its owner.
-        const other = stages[1]?.cells.findIndex(
-          ({ owner }, at) => owner === to && stages[0]?.cells[at]?.owner !== node.key,
+        const other = cellsOf(1).findIndex(
+          ({ owner }, at) => owner === to && cellsOf(0)[at]?.owner !== node.key,
         );
-        if (other === undefined || other < 0 || !isNow(step)) return [sent];
+        if (other < 0 || !isNow(step)) return [sent];
         return [sent, [{ ...message, microBatch: other }, payload]];
       };
     },
@@ -246,7 +251,7 @@ const ATTACKS: [what: string, stage: number, attack: (node: FleetNode) => void, 
     0,
     copying((message, payload) => {
       const own = fleet.nodes.find(({ stage }) => stage === 0)?.key;
-      const cells = fleet.run.book.stages[0]?.cells ?? [];
+      const cells = cellsOf(0);
       const other = cells.findIndex(({ owner }) => owner !== null && owner !== own);
       return other < 0 ? null : withValues({ ...message, microBatch: other }, floats(payload).fill(1));
     }),
