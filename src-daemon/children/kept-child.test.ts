@@ -179,3 +179,11 @@ it("every child is told to leave ONNX Runtime's telemetry off", () => {
   );
   expect(childEnvironment({}, "linux")).toHaveProperty("MALLOC_TOP_PAD_", "16777216");
 });
+
+it.each([
+  [undefined, "glibc.malloc.hugetlb=1"],
+  ["glibc.malloc.check=1", "glibc.malloc.hugetlb=1:glibc.malloc.check=1"],
+  ["glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"],
+])("every child on Linux asks for large pages, unless its user has said %s", (said, told) => {
+  expect(childEnvironment({ GLIBC_TUNABLES: said }, "linux")).toHaveProperty("GLIBC_TUNABLES", told);
+});
