@@ -56,7 +56,7 @@ const WORKER_DOORS: Record<string, readonly string[]> = {
   pipeline: ["awake-timer", "pipeline-event", "pipeline-runner", "receipts"],
   replay: [],
   replicas: [],
-  routing: ["head-window", "route"],
+  routing: ["head-window", "route", "work-order"],
   stage: [
     "coded-tensor",
     "given-ahead",

@@ -11,7 +11,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 13;
+export const CONTROL_PROTOCOL = 14;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -322,10 +322,12 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     pass: z.enum(["forward", "evaluate"]),
     /** A lost head had sent it to this replica of the next stage, which needs it not again. */
     heldBy: sessionKey.nullable(),
+    /** A lost one had counted it: nobody waits for it before the end of the step. */
+    isAgain: z.literal(true).optional(),
   }),
   /**
    * The micro-batch is this node's to work on, as this replica of the stage before gives it: what anybody else sends is
-   * nobody's. Said again when another one gives it, since the one before was lost. `heldBy`: as in `lease`.
+   * nobody's. Said again when another one gives it, since the one before was lost. `heldBy`, `isAgain`: as in `lease`.
    */
   z.strictObject({
     type: z.literal("yours"),
@@ -334,6 +336,7 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
     microBatch,
     from: sessionKey,
     heldBy: sessionKey.nullable(),
+    isAgain: z.literal(true).optional(),
   }),
   /** Nothing of this replica counts in the step. */
   z.strictObject({

@@ -128,7 +128,7 @@ export const ORCHESTRATOR_MESSAGES: OneOfEach<OrchestratorMessage> = {
   adopt: { type: "adopt", ...at, stateSha256: HEX, link: HEX, from: [key] },
   open: { type: "open", ...at },
   lease: { type: "lease", ...at, microBatch: 0, pass: "forward", heldBy: null },
-  yours: { type: "yours", ...at, microBatch: 0, from: key, heldBy: key },
+  yours: { type: "yours", ...at, microBatch: 0, from: key, heldBy: key, isAgain: true },
   fenced: {
     type: "fenced",
     ...at,

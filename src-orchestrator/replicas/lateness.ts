@@ -1,6 +1,6 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { OPEN, cellAt, changedCells } from "../routing/cells.ts";
-import { ownerAt } from "../routing/step-book.ts";
+import { cellOf, ownerAt } from "../routing/step-book.ts";
 import type { StepBook } from "../routing/step-book.ts";
 import { entriesOf, valueAt, withValue } from "./by-micro-batch.ts";
 import type { Hop, Pace, ReplicaRun } from "./replica-run.ts";
@@ -67,7 +67,8 @@ export function hopsAt(run: ReplicaRun, before: StepBook, now: number): ReplicaR
     const place = placeOf(run.book, microBatch);
     const last = valueAt(hops, microBatch);
     if (last !== undefined && (last.by !== place?.by || last.after !== place.after)) {
-      usual = averaged(usual, now - last.since);
+      // What nobody waits for lies until there is time for it.
+      if (!isAgainAt(run, last.by, microBatch)) usual = averaged(usual, now - last.since);
       if (run.members.get(last.by)?.phase === "live")
         paces.set(last.by, passed(paces.get(last.by), last.since, now));
     }
@@ -79,6 +80,11 @@ export function hopsAt(run: ReplicaRun, before: StepBook, now: number): ReplicaR
       hops = withValue(hops, microBatch, { ...place, since: now, late: last?.late ?? 0 });
   }
   return { ...run, hops, paces, usual: { ...run.usual, hop: usual } };
+}
+
+function isAgainAt({ book, members }: ReplicaRun, by: SessionKey, microBatch: number): boolean {
+  const stage = members.get(by)?.stage;
+  return stage !== undefined && cellOf(book, stage, microBatch)?.isAgain === true;
 }
 
 /** Micro-batches that may be elsewhere than they were; in the order of their numbers. */

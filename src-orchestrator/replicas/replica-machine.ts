@@ -308,17 +308,26 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
           microBatch: effect.microBatch,
           pass: "forward",
           heldBy,
+          ...(effect.isAgain && { isAgain: true }),
         },
       });
       return { ...run, asking: without(run.asking, effect.to) };
     }
     case "given": {
-      const { to, microBatch, from, heldBy } = effect;
+      const { to, microBatch, from, heldBy, isAgain } = effect;
       const { generation } = run.signs;
       effects.push({
         type: "send",
         to,
-        message: { type: "yours", generation, step: run.step, microBatch, from, heldBy },
+        message: {
+          type: "yours",
+          generation,
+          step: run.step,
+          microBatch,
+          from,
+          heldBy,
+          ...(isAgain && { isAgain }),
+        },
       });
       return run;
     }

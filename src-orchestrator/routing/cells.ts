@@ -6,6 +6,8 @@ export interface Cell {
   readonly owner: SessionKey | null;
   /** Its gradient is in the owner's sum. */
   readonly isCounted: boolean;
+  /** One that is fenced had counted it: so the neighbours have all they need of it, and nobody waits for it. */
+  readonly isAgain: boolean;
 }
 
 /**
@@ -21,19 +23,20 @@ export interface Cells {
 
 interface Part {
   readonly cells: readonly Cell[];
-  /** Of these nobody owns so many. */
+  /** Of these nobody owns so many; and of those, so many are not to be done again. */
   readonly open: number;
+  readonly fresh: number;
 }
 
 /** About the square root of how many there are in large steps: as many parts as there are in each. */
 const PART = 128;
 
-export const OPEN: Cell = { owner: null, isCounted: false };
+export const OPEN: Cell = { owner: null, isCounted: false, isAgain: false };
 
 export function openCells(count: number): Cells {
   const parts = Array.from({ length: Math.ceil(count / PART) }, (_, part): Part => {
     const open = Math.min(PART, count - part * PART);
-    return { cells: Array.from({ length: open }, () => OPEN), open };
+    return { cells: Array.from({ length: open }, () => OPEN), open, fresh: open };
   });
   return { count, counted: 0, parts };
 }
@@ -47,15 +50,25 @@ export function withCell(cells: Cells, microBatch: number, cell: Cell): Cells {
   const part = cells.parts[at];
   const before = part?.cells[microBatch % PART];
   if (part === undefined || before === undefined) return cells;
-  const open = part.open + Number(cell.owner === null) - Number(before.owner === null);
-  const parts = cells.parts.with(at, { cells: part.cells.with(microBatch % PART, cell), open });
+  const open = part.open + Number(isOpen(cell)) - Number(isOpen(before));
+  const fresh = part.fresh + Number(isFresh(cell)) - Number(isFresh(before));
+  const parts = cells.parts.with(at, { cells: part.cells.with(microBatch % PART, cell), open, fresh });
   return { ...cells, counted: cells.counted + Number(cell.isCounted) - Number(before.isCounted), parts };
 }
 
-/** The lowest micro-batch that nobody owns. */
+function isOpen({ owner }: Cell): boolean {
+  return owner === null;
+}
+
+function isFresh(cell: Cell): boolean {
+  return isOpen(cell) && !cell.isAgain;
+}
+
+/** The lowest micro-batch that nobody owns; those that nobody waits for come last. */
 export function firstOpen({ parts }: Cells): number | null {
-  const part = parts.findIndex(({ open }) => open > 0);
-  const at = parts[part]?.cells.findIndex(({ owner }) => owner === null) ?? -1;
+  const fresh = parts.findIndex((each) => each.fresh > 0);
+  const part = fresh === -1 ? parts.findIndex(({ open }) => open > 0) : fresh;
+  const at = parts[part]?.cells.findIndex(fresh === -1 ? isOpen : isFresh) ?? -1;
   return at === -1 ? null : part * PART + at;
 }
 

@@ -177,8 +177,9 @@ describe("a step over many replicas", () => {
       [key(0, 1), key(0, 2)],
       [key(1, 1), key(1, 2), key(1, 3)],
     ],
+    microBatches = 1,
   ) => {
-    let book = openStep(7, 1, replicas);
+    let book = openStep(7, microBatches, replicas);
     const told: StepEffect[] = [];
     for (const event of events) {
       const outcome = applyToStep(event, book);
@@ -218,7 +219,19 @@ describe("a step over many replicas", () => {
   it("gives the lease of a head that is lost to another one", () => {
     const lost = { type: "lost", replica: head, code: "too-late" } as const;
     const { told } = run([leased, lost, { type: "lease", by: key(0, 2) }]);
-    expect(told.at(-1)).toEqual({ type: "leased", to: key(0, 2), microBatch: 0 });
+    expect(told.at(-1)).toEqual({ type: "leased", to: key(0, 2), microBatch: 0, isAgain: false });
+  });
+
+  it("says of what a lost one had counted that nobody waits for it, and leases what somebody waits for before", () => {
+    const done = [leased, routed, counted(1, tail), counted(0, head)];
+    const lost = (replica: SessionKey): StepEvent => ({ type: "lost", replica, code: "closed" });
+    const behind = run([...done, lost(tail), { ...routed, to: key(1, 2) }]);
+    expect(behind.told.at(-1)).toMatchObject({ type: "given", to: key(1, 2), isAgain: true });
+    const leases = Array.from({ length: M }, (): StepEvent => ({ type: "lease", by: key(0, 2) }));
+    const { told } = run([...done, lost(head), ...leases], undefined, M);
+    const given = told.flatMap((each) => (each.type === "leased" && each.to === key(0, 2) ? [each] : []));
+    expect(given.map(({ microBatch }) => microBatch)).toEqual([1, 2, 3, 4, 0]);
+    expect(given.map(({ isAgain }) => isAgain)).toEqual([false, false, false, false, true]);
   });
 
   it.each([
@@ -241,7 +254,7 @@ describe("a step over many replicas", () => {
     const three = [[head, key(0, 2)], [tail, key(1, 2)], [key(2, 1)]];
     const through: StepEvent = { type: "routed", stage: 2, microBatch: 0, by: tail, to: key(2, 1) };
     const lost: StepEvent = { type: "lost", replica: tail, code: "closed" };
-    const given = { type: "given", microBatch: 0 } as const;
+    const given = { type: "given", microBatch: 0, isAgain: false } as const;
     const { told } = run([leased, routed, through, lost, { ...routed, to: key(1, 2) }], three);
     expect(told.filter(({ type }) => type === "given")).toEqual([
       { ...given, to: tail, from: head, heldBy: null },
@@ -257,8 +270,9 @@ describe("a step over many replicas", () => {
       { ...routed, by: key(0, 2) },
     ];
     const { told, book } = run([leased, routed, counted(1, tail), lost, ...again]);
-    expect(told.at(-1)).toEqual({ type: "given", to: tail, microBatch: 0, from: key(0, 2), heldBy: null });
-    expect(cellOf(book, 1, 0)).toEqual({ owner: tail, isCounted: true });
+    const given = { type: "given", to: tail, microBatch: 0, from: key(0, 2), heldBy: null, isAgain: false };
+    expect(told.at(-1)).toEqual(given);
+    expect(cellOf(book, 1, 0)).toEqual({ owner: tail, isCounted: true, isAgain: false });
   });
 
   it("takes the optimiser step when everybody on every stage has all sums", () => {

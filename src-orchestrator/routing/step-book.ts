@@ -58,7 +58,13 @@ export type StepEvent =
   | { readonly type: "result"; readonly stage: number; readonly by: SessionKey; readonly digest: string };
 
 export type StepEffect =
-  | { readonly type: "leased"; readonly to: SessionKey; readonly microBatch: number }
+  /** `isAgain`: as its cell says. */
+  | {
+      readonly type: "leased";
+      readonly to: SessionKey;
+      readonly microBatch: number;
+      readonly isAgain: boolean;
+    }
   /**
    * The micro-batch is `to`'s to work on, as `from` gives it. `heldBy`: whoever has it at the stage behind already,
    * from a lost one.
@@ -69,6 +75,7 @@ export type StepEffect =
       readonly microBatch: number;
       readonly from: SessionKey;
       readonly heldBy: SessionKey | null;
+      readonly isAgain: boolean;
     }
   | { readonly type: "fenced"; readonly replica: SessionKey; readonly code: string }
   /**
@@ -153,8 +160,9 @@ function lease({ by }: Of<"lease">, book: StepBook): StepOutcome {
   const head = book.stages[0];
   const microBatch = head === undefined ? null : firstOpen(head.cells);
   if (head?.live.has(by) !== true || microBatch === null) return unchanged(book);
-  const next = withCell(book, 0, microBatch, { ...OPEN, owner: by });
-  return { book: next, effects: [{ type: "leased", to: by, microBatch }] };
+  const cell = { ...(cellAt(head.cells, microBatch) ?? OPEN), owner: by };
+  const next = withCell(book, 0, microBatch, cell);
+  return { book: next, effects: [{ type: "leased", to: by, microBatch, isAgain: cell.isAgain }] };
 }
 
 function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): StepOutcome {
@@ -168,9 +176,10 @@ function routed({ stage, microBatch, by, to }: Of<"routed">, book: StepBook): St
   // It hears that it has to be another one.
   if (book.stages[stage]?.live.has(to) !== true) return { book, effects: [redo(book, stage, microBatch)] };
   const heldBy = ownerAt(book, stage + 1, microBatch);
-  const given: StepEffect = { type: "given", to, microBatch, from: by, heldBy };
+  const { isAgain } = cell;
+  const given: StepEffect = { type: "given", to, microBatch, from: by, heldBy, isAgain };
   if (cell.owner === to) return { book, effects: [given] };
-  return { book: withCell(book, stage, microBatch, { ...OPEN, owner: to }), effects: [given] };
+  return { book: withCell(book, stage, microBatch, { ...cell, owner: to }), effects: [given] };
 }
 
 function counted({ step, stage, microBatch, by }: Of<"counted">, book: StepBook): StepOutcome {
@@ -209,7 +218,10 @@ function fence(book: StepBook, replica: SessionKey, code: string): StepOutcome {
   // Others have the whole sum already, and take their step with it.
   if (book.isTaken) return then({ book: fencedBook, effects }, close(index));
   if (owned.length === 0) return then({ book: fencedBook, effects }, take);
-  const open = owned.reduce((next, microBatch) => withCell(next, index, microBatch, OPEN), fencedBook);
+  const open = owned.reduce((next, microBatch) => {
+    const { isCounted, isAgain } = cellAt(stage.cells, microBatch) ?? OPEN;
+    return withCell(next, index, microBatch, { ...OPEN, isAgain: isCounted || isAgain });
+  }, fencedBook);
   if (book.isCommitted) effects.push({ type: "reopened", stage: index });
   // The head's are leased again, by whoever asks.
   for (const microBatch of owned) effects.push(redo(open, index, microBatch));

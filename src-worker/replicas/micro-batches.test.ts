@@ -21,6 +21,7 @@ function made(): Made {
   const accused: [SessionKey, string][] = [];
   const batches = new MicroBatches({
     isTail: false,
+    lastFrom: () => Infinity,
     choose: () => (sentTo.includes(first) ? second : first),
     routed: () => undefined,
     sendForward: (_, to) => {
@@ -42,7 +43,7 @@ function made(): Made {
 function worked(): Made {
   const its = made();
   const { batches } = its;
-  batches.leased(0, null);
+  batches.leased(0, null, false);
   for (const turn of ["forward", "backward"]) {
     const job = batches.next();
     if (job === null) throw new Error(`nothing to do ${turn}`);
@@ -108,7 +109,7 @@ describe("the micro-batches of a step", () => {
     const send = (name: string, codec: "f32" | "int8b64" = "f32") =>
       batches.arrived(first, 0, tensor(name), codec);
     for (const each of order(
-      () => batches.given(0, first, null),
+      () => batches.given(0, first, null, false),
       () => send("activations"),
     ))
       each();

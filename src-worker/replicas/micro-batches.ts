@@ -3,6 +3,7 @@ import type { CodecName } from "../../src-protocol/link-codecs.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Tensor } from "../stage/tensor-message.ts";
+import { WorkOrder } from "../routing/work-order.ts";
 import type { Crossed } from "./used-work.ts";
 
 /** How a tensor came: the same one has other bytes in another codec. */
@@ -21,6 +22,8 @@ interface Cell {
   /** Who sent it: perhaps somebody who was lost since. */
   xFrom: SessionKey | null;
   phase: "coming" | "waiting" | "running" | "forwarded" | "worked";
+  /** A lost replica of ours had counted it: nobody waits for it before the end of the step. */
+  isAgain: boolean;
   /** Who of the next stage has it already: a lost replica of ours had sent it there. */
   heldBy: SessionKey | null;
   to: SessionKey | null;
@@ -44,6 +47,8 @@ export type MicroBatchJob =
 
 export interface MicroBatchPorts {
   readonly isTail: boolean;
+  /** From this number on micro-batches are the last of the step. */
+  readonly lastFrom: () => number;
   /** Where a micro-batch goes; null: nobody can be reached now. */
   readonly choose: () => SessionKey | null;
   /** That it goes to `to`. */
@@ -80,11 +85,11 @@ export class MicroBatches {
   readonly #fenced = new Set<SessionKey>();
   /** What came and was not given (yet), by micro-batch and sender. */
   readonly #copies = new Map<number, Map<SessionKey, { readonly x: Tensor; readonly came: Came }>>();
-  #forwards: number[] = [];
-  #backwards: number[] = [];
+  readonly #order: WorkOrder;
 
   constructor(ports: MicroBatchPorts) {
     this.#ports = ports;
+    this.#order = new WorkOrder(ports.lastFrom);
   }
 
   /** Begun and not done. */
@@ -94,9 +99,14 @@ export class MicroBatches {
     return count;
   }
 
-  /** For each pass. */
+  /** For each pass, without what nobody waits for. */
   get waiting(): { readonly forward: number; readonly backward: number } {
-    return { forward: this.#forwards.length, backward: this.#backwards.length };
+    return this.#order.waiting;
+  }
+
+  /** For the pass forward, with what nobody waits for. */
+  get forwards(): number {
+    return this.#order.forwards;
   }
 
   /** What has crossed the borders for these micro-batches, and with whom: of those that were worked on. */
@@ -144,36 +154,30 @@ export class MicroBatches {
     this.#cells.clear();
     this.#copies.clear();
     this.#fenced.clear();
-    this.#forwards = [];
-    this.#backwards = [];
+    this.#order.clear();
   }
 
-  /** Gradients go first: they set memory and peers free. */
   next(): MicroBatchJob | null {
-    const back = this.#backwards.shift();
-    const gradient = back === undefined ? undefined : this.#cells.get(back);
-    if (back !== undefined && gradient?.dy) {
-      gradient.phase = "running";
-      return { kind: "backward", microBatch: back, input: gradient.dy };
-    }
-    const microBatch = this.#forwards.shift();
-    const cell = microBatch === undefined ? undefined : this.#cells.get(microBatch);
-    if (microBatch === undefined || cell === undefined) return null;
+    const work = this.#order.next();
+    const cell = work === null ? undefined : this.#cells.get(work.microBatch);
+    if (work === null || cell === undefined) return null;
+    const { pass, microBatch } = work;
     cell.phase = "running";
+    if (pass === "backward") return cell.dy && { kind: "backward", microBatch, input: cell.dy };
     const input = cell.x;
     cell.x = null;
     return { kind: this.#ports.isTail ? "tail" : "forward", microBatch, input };
   }
 
   /** At the head. */
-  leased(microBatch: number, heldBy: SessionKey | null): void {
-    if (!this.#cells.has(microBatch)) this.#ready(microBatch, this.#add(microBatch, null, heldBy));
+  leased(microBatch: number, heldBy: SessionKey | null, isAgain: boolean): void {
+    if (!this.#cells.has(microBatch)) this.#ready(microBatch, this.#add(microBatch, null, heldBy, isAgain));
   }
 
   /** The book gives it to this replica, from that one: perhaps another one than before, which was lost. */
-  given(microBatch: number, from: SessionKey, heldBy: SessionKey | null): void {
+  given(microBatch: number, from: SessionKey, heldBy: SessionKey | null, isAgain: boolean): void {
     const before = this.#cells.get(microBatch);
-    const cell = before ?? this.#add(microBatch, from, heldBy);
+    const cell = before ?? this.#add(microBatch, from, heldBy, isAgain);
     const isOther = cell.from !== from;
     cell.from = from;
     const copies = this.#copies.get(microBatch);
@@ -254,7 +258,7 @@ export class MicroBatches {
     if (cell.dy !== null) return;
     cell.dy = dy;
     if (cell.to !== null) this.#ports.answered(from);
-    if (cell.phase === "forwarded") this.#backwards.push(microBatch);
+    if (cell.phase === "forwarded") this.#order.add("backward", microBatch, cell.isAgain);
   }
 
   /** A replica of the stage before does a lost one's work again, and needs what we have sent to that. */
@@ -282,7 +286,7 @@ export class MicroBatches {
     if (job.kind === "forward") {
       cell.phase = "forwarded";
       cell.y = output;
-      if (cell.dy !== null) this.#backwards.push(job.microBatch);
+      if (cell.dy !== null) this.#order.add("backward", job.microBatch, cell.isAgain);
       else if (cell.heldBy !== null) this.#want(job.microBatch, cell.heldBy);
       else this.#route(job.microBatch, cell);
       return;
@@ -321,9 +325,10 @@ export class MicroBatches {
       if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell);
   }
 
-  #add(microBatch: number, from: SessionKey | null, heldBy: SessionKey | null): Cell {
+  #add(microBatch: number, from: SessionKey | null, heldBy: SessionKey | null, isAgain: boolean): Cell {
     const cell: Cell = {
       from,
+      isAgain,
       x: null,
       xCame: null,
       xFrom: null,
@@ -352,7 +357,7 @@ export class MicroBatches {
 
   #ready(microBatch: number, cell: Cell): void {
     cell.phase = "waiting";
-    this.#forwards.push(microBatch);
+    this.#order.add("forward", microBatch, cell.isAgain);
   }
 
   #route(microBatch: number, cell: Cell): void {

@@ -193,6 +193,7 @@ class World {
     const digest = `${stage}`;
     const peer = (to: SessionKey, does: (other: Node) => void): void => this.#toPeer(node, to, does);
     const batches = new MicroBatches({
+      lastFrom: () => MICRO_BATCHES - 1,
       isTail: stage === stages - 1,
       choose: () => next.choose((to) => !this.#isCut(key, to) && this.nodes.get(to)?.isDead === false),
       sendForward: (microBatch, to) => {
@@ -301,8 +302,10 @@ class World {
     if (message.type === "commit") this.commits = new Map([...this.commits, [to, message]]);
     this.#toNode(to, (node) => {
       if (!node.isLive) return;
-      if (message.type === "lease") node.batches.leased(message.microBatch, message.heldBy);
-      if (message.type === "yours") node.batches.given(message.microBatch, message.from, message.heldBy);
+      if (message.type === "lease")
+        node.batches.leased(message.microBatch, message.heldBy, message.isAgain ?? false);
+      if (message.type === "yours")
+        node.batches.given(message.microBatch, message.from, message.heldBy, message.isAgain ?? false);
       // Nobody has sent anything that the book did not give.
       if (message.type === "commit") node.batches.committed();
       if (message.type === "fenced") this.#fenced(node, message);

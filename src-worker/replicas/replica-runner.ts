@@ -21,6 +21,7 @@ import type { MicroBatchJob } from "./micro-batches.ts";
 import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
+import { lastFrom } from "../routing/work-order.ts";
 import { joined } from "./coded-sum.ts";
 import type { ReplicaPorts } from "./replica-ports.ts";
 import { SumRound } from "./sum-round.ts";
@@ -133,6 +134,7 @@ export class ReplicaRunner {
     });
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
+      lastFrom: () => lastFrom(spec.microBatches, stage.stages, this.#members?.own.length ?? 1),
       choose: () => this.#chosen(),
       sendForward: (microBatch, to, y) => this.#sendForward(microBatch, to, y),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
@@ -200,8 +202,7 @@ export class ReplicaRunner {
         this.#leased(instruction);
         break;
       case "yours":
-        if (this.#isLive && instruction.step === this.#step)
-          this.#batches.given(instruction.microBatch, instruction.from, instruction.heldBy);
+        this.#yours(instruction);
         break;
       case "fenced":
         this.#fenced(instruction);
@@ -291,11 +292,15 @@ export class ReplicaRunner {
     this.#evaluations = [];
   }
 
-  #leased({ step, microBatch, pass, heldBy }: Of<"lease">): void {
+  #leased({ step, microBatch, pass, heldBy, isAgain }: Of<"lease">): void {
     this.#isAsking = false;
     if (!this.#isLive || step !== this.#step) return;
     if (pass === "evaluate") this.#evaluations.push({ microBatch, input: null });
-    else this.#batches.leased(microBatch, heldBy);
+    else this.#batches.leased(microBatch, heldBy, isAgain ?? false);
+  }
+
+  #yours({ step, microBatch, from, heldBy, isAgain }: Of<"yours">): void {
+    if (this.#isLive && step === this.#step) this.#batches.given(microBatch, from, heldBy, isAgain ?? false);
   }
 
   #fenced({ step, replica, code }: Of<"fenced">): void {
@@ -344,7 +349,7 @@ export class ReplicaRunner {
     const { stage, generation, report } = this.#ports;
     if (this.#stopped || !this.#isOpen || this.#isTaking || !stage.isHead || this.#isAsking) return;
     const ahead = Math.max(0, this.#given - 1);
-    if (ahead + this.#batches.waiting.forward + this.#evaluations.length > 0) return;
+    if (ahead + this.#batches.forwards + this.#evaluations.length > 0) return;
     if (this.#batches.inFlight > this.#window.most(this.#load.workMs)) return;
     this.#isAsking = true;
     report({ type: "ask", generation });
