@@ -1,11 +1,12 @@
-import { applyToStep, openStep } from "../../src-orchestrator/routing/step-book.ts";
+import { applyToStep, cellOf, openStep } from "../../src-orchestrator/routing/step-book.ts";
 import type { StepBook, StepEffect, StepEvent } from "../../src-orchestrator/routing/step-book.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { NextReplicas } from "../../src-worker/replicas/next-replicas.ts";
 import type { ReplicaLoad } from "../../src-protocol/peer.ts";
 import { OwnLoad } from "../../src-worker/replicas/own-load.ts";
-import type { Pass, Waiting } from "../../src-worker/replicas/own-load.ts";
+import type { Pass } from "../../src-worker/replicas/own-load.ts";
 import { HeadWindow } from "../../src-worker/routing/head-window.ts";
+import { WorkOrder, lastFrom } from "../../src-worker/routing/work-order.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { Random } from "./random.ts";
 
@@ -64,8 +65,7 @@ interface Worker extends StepNode {
   /** The pass that it works on. */
   ends: (ms: number | null) => void;
   readonly window: HeadWindow;
-  readonly forwards: number[];
-  readonly backwards: number[];
+  readonly order: WorkOrder;
   isBusy: boolean;
   isGone: boolean;
   isLeaving: boolean;
@@ -115,6 +115,8 @@ class Step {
   readonly #queue = new EventQueue<Happening>();
   readonly #workers = new Map<SessionKey, Worker>();
   readonly #cells: Cell[][];
+  /** Of each stage, those who work on it. */
+  #replicas: number[] = [];
   #book: StepBook;
   #now = 0;
   #redone = 0;
@@ -163,7 +165,7 @@ class Step {
 
   #worker(node: StepNode): Worker {
     const now = (): number => this.#now;
-    const { random, stages, workMs } = this.#options;
+    const { random, stages, microBatches, workMs } = this.#options;
     const load = new OwnLoad(now);
     // As after the steps before.
     for (const pass of ["forward", "backward"] as const)
@@ -174,8 +176,7 @@ class Step {
       load,
       ends: () => undefined,
       window: new HeadWindow(now, stages * ON_THE_WAY),
-      forwards: [],
-      backwards: [],
+      order: new WorkOrder(() => lastFrom(microBatches, stages, this.#replicas[node.stage] ?? 1)),
       isBusy: false,
       isGone: false,
       isLeaving: false,
@@ -191,6 +192,10 @@ class Step {
       this.#queue.push(this.#now + this.#options.random.next() * LOOK_MS, { type: "looks", worker });
   }
 
+  #isAgain(stage: number, microBatch: number): boolean {
+    return cellOf(this.#book, stage, microBatch)?.isAgain === true;
+  }
+
   #keysOf(stage: number): SessionKey[] {
     return [...this.#workers.values()]
       .filter((each) => each.stage === stage && !each.isGone)
@@ -199,6 +204,7 @@ class Step {
 
   /** Everybody hears who is at the next stage. */
   #admit(): void {
+    this.#replicas = Array.from({ length: this.#options.stages }, (_, stage) => this.#keysOf(stage).length);
     for (let stage = 0; stage + 1 < this.#options.stages; stage++) {
       const keys = this.#keysOf(stage + 1).filter((key) => this.#workers.get(key)?.isLeaving === false);
       for (const worker of this.#workers.values()) if (worker.stage === stage) worker.next.admit(keys);
@@ -302,7 +308,7 @@ class Step {
     if (cell.owner !== null && cell.owner !== worker) return;
     cell.owner = worker;
     worker.inFlight += 1;
-    worker.forwards.push(microBatch);
+    worker.order.add("forward", microBatch, this.#isAgain(worker.stage, microBatch));
     if (from !== null) worker.load.took(from);
     worker.hasNews = true;
     this.#pump(worker);
@@ -310,14 +316,13 @@ class Step {
 
   #pump(worker: Worker): void {
     if (worker.isBusy || worker.isGone) return;
-    const back = worker.backwards.shift();
-    const microBatch = back ?? worker.forwards.shift();
+    const work = worker.order.next();
     if (worker.stage === 0) this.#ask(worker);
-    if (microBatch === undefined) return;
+    if (work === null) return;
+    const { pass, microBatch } = work;
     worker.isBusy = true;
     const { workMs, stages } = this.#options;
-    const isBack = back !== undefined || worker.stage === stages - 1;
-    const pass = back === undefined ? "forward" : "backward";
+    const isBack = pass === "backward" || worker.stage === stages - 1;
     const share = shareOf(pass, worker.stage === stages - 1);
     worker.ends = worker.load.begins(pass);
     this.#queue.push(this.#now + (workMs * share) / worker.speed, {
@@ -330,7 +335,7 @@ class Step {
 
   /** As the product's heads do: one in hand while another one is worked on, and not too many on their way. */
   #ask(worker: Worker): void {
-    if (worker.isGone || worker.isLeaving || worker.forwards.length > 0) return;
+    if (worker.isGone || worker.isLeaving || worker.order.forwards > 0) return;
     if (worker.inFlight > worker.window.most(worker.load.workMs)) return;
     worker.isAsking = true;
     this.#tell({ type: "lease", by: worker.key });
@@ -366,7 +371,7 @@ class Step {
   #return(stage: number, microBatch: number, worker: Worker): void {
     const owner = this.#cell(stage, microBatch).owner?.key;
     if (owner === undefined) return;
-    const load = worker.load.of(owner, waitingOf(worker));
+    const load = worker.load.of(owner, worker.order.waiting);
     this.#queue.push(this.#now + this.#options.linkMs, {
       type: "returns",
       stage,
@@ -385,7 +390,7 @@ class Step {
     owner.window.returned(microBatch);
     if (!cell.hasOutput || cell.isDone || cell.isQueuedBack) return;
     cell.isQueuedBack = true;
-    owner.backwards.push(microBatch);
+    owner.order.add("backward", microBatch, this.#isAgain(stage, microBatch));
     this.#pump(owner);
   }
 
@@ -398,7 +403,7 @@ class Step {
     const senders = [...this.#workers.values()].filter(
       ({ stage, isGone }) => stage === worker.stage - 1 && !isGone,
     );
-    const to = senders.map((sender) => [sender, worker.load.of(sender.key, waitingOf(worker))] as const);
+    const to = senders.map((sender) => [sender, worker.load.of(sender.key, worker.order.waiting)] as const);
     this.#queue.push(this.#now + this.#options.linkMs, { type: "tells", from: worker.key, to });
   }
 
@@ -419,10 +424,6 @@ class Step {
     });
     this.#cell(stage, microBatch).owner = at;
   }
-}
-
-function waitingOf({ forwards, backwards }: Worker): Waiting {
-  return { forward: forwards.length, backward: backwards.length };
 }
 
 /** Of the work on a micro-batch; the tail does both ways at once. */
