@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { WRITTEN_TYPES } from "./folders/written-type.ts";
 import type { WrittenType } from "./folders/written-type.ts";
 import { Failure } from "../src-protocol/failure.ts";
+import { MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
 
 const MOST_COMPUTERS = 1000;
 /** The daemon's own worker, and the neighbours that it starts at most. */
@@ -74,7 +75,7 @@ export function addModelCommands(program: Command, say: (text: string) => void):
       "tokens of a sequence (default: as the file fixes it, else 128)",
       whole(2, 131_072),
     )
-    .option("--micro-batches <count>", "micro-batches of a step", whole(1, 4096), 8)
+    .option("--micro-batches <count>", "micro-batches of a step", whole(1, MOST_MICRO_BATCHES), 8)
     .option("--learning-rate <number>", "the highest, after the warm-up", positive, 3e-4)
     .option("--seed <number>", "which data is drawn when", whole(0, 2 ** 31 - 1), 1)
     .option("--size <name=number...>", "sizes of other dimensions that the file leaves open")

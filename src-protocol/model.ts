@@ -8,7 +8,7 @@ import { linkCodecs } from "./link-codecs.ts";
 /** Limits of numbers that come from outside. */
 export const MOST_STEPS = 2_000_000_000;
 export const MOST_STAGES = 1024;
-export const MOST_MICRO_BATCHES = 4096;
+export const MOST_MICRO_BATCHES = 16_384;
 /** Generations of a million lives of an orchestrator. */
 export const MOST_GENERATIONS = 1_000_000_000_000;
 
