@@ -32,26 +32,30 @@ const WORTH_A_LINE_BYTES = 1e6;
 /** In its own promise. */
 const LEDGER = /orchestrator\.db/;
 /**
- * Files that grow until they are begun anew, or are a few of one size: the most that all of the kind may come to. What is
- * not named here has no such end.
+ * Files that grow until they are begun anew, or are a few of one size: the most that all of the kind may come to, of
+ * each worker where each has its own. What is not named here has no such end. A stage of the default model has a state of 11 MB.
  */
-const MOST_BYTES: readonly (readonly [RegExp, number])[] = [
+const MOST_BYTES: readonly (readonly [kind: RegExp, bytes: number])[] = [
   // Two of 12 MB (run-record.ts).
   [/record.*\.jsonl$/, 26e6],
-  // 4,096 that are answered and 8,192 that are not, of each worker (receipt-outbox.ts).
-  [/receipts\.jsonl$/, 90e6],
-  // Two states of each worker, on the disk and in memory, and three while one is written.
-  [/snapshots|slot-|state/, 200e6],
+  // 4,096 that are answered and 8,192 that are not, of 1.5 kB (receipt-outbox.ts).
+  [/receipts\.jsonl$/, 19e6],
+  // Three states in memory; four on the disk and one that is being uploaded (snapshots.ts).
+  [/in memory\/.*slot-/, 35e6],
+  [/snapshots|slot-|state/, 58e6],
   // SQLite begins its log anew after 4 MB; so many signatures are kept in two files (signature-log.ts).
   [/history\.db-wal$/, 8e6],
   [/signatures\.jsonl$/, 5e6],
-  // Text, and checkpoints of which the newest are kept.
-  [/blobs/, 250e6],
+  // Text, three checkpoints of each stage (checkpoints.ts), and the one that is being made.
+  [/blobs/, 150e6],
   // What is remembered of two steps (memo-files.ts), and lanes that are written over.
-  [/under-way|lanes/, 256e6],
+  [/under-way|lanes/, 45e6],
   // Begun anew after 4,096 records or 1 MB, beside the one before it (journal-file.ts).
   [/network\/journal/, 8e6],
 ];
+/** A kind that is summed over all workers but the first. */
+const OF_NEIGHBOURS = /(^|\/)neighbours\/N\//;
+const STAGES = 3;
 const DAY_SECONDS = 86_400;
 const DAYS = 30;
 
@@ -282,7 +286,7 @@ async function claimed(client: ApiClient): Promise<void> {
 function promises({ part, files, processes }: Measured): GrowthResult["promises"] {
   const others = files.filter(({ what }) => !LEDGER.test(what));
   const bytes = others.reduce((sum, file) => sum + bytesIn30Days(file, part), 0);
-  const tooLarge = others.filter((file) => file.bytes > (mostOf(file) ?? Infinity));
+  const tooLarge = others.filter((file) => file.bytes > mostOf(file));
   return [
     {
       promise: `${part.part}: all other files at most ${PROMISED.otherFilesBytes * 1e-6} MB after 30 days, and none larger than its kind ends at`,
@@ -327,16 +331,18 @@ function memoryPromise(part: string, processes: readonly ProcessGrowth[]): Growt
   };
 }
 
-/** Null: a kind that ends nowhere. */
-function mostOf({ what }: Growth): number | null {
-  return MOST_BYTES.find(([kind]) => kind.test(what))?.[1] ?? null;
+/** Infinity: a kind that ends nowhere. */
+function mostOf({ what, part }: Growth): number {
+  const most = MOST_BYTES.find(([kind]) => kind.test(what))?.[1] ?? Infinity;
+  const workers = OF_NEIGHBOURS.test(what) ? STAGES * PARTS[part as PartName].replicas - 1 : 1;
+  return most * workers;
 }
 
 /** At the pace of the default model at most: the tiny one makes many times as many steps. */
 function bytesIn30Days(file: Growth, { stepsPerDay }: PartGrowth): number {
   const steps = Math.min(stepsPerDay, STEPS_PER_DAY) * DAYS;
   const then = file.bytes + (Math.max(0, file.bytesPer1000Steps) / 1000) * steps;
-  return Math.min(then, mostOf(file) ?? Infinity);
+  return Math.min(then, mostOf(file));
 }
 
 function bookPromises({ bytesPerStep, curveBytesOfADay, isClean }: BookGrowth): GrowthResult["promises"] {
