@@ -40,6 +40,17 @@ test("who is to decide whether work is given up reads how much, and what to do",
     "Wait for the computers that have step 2,412, or give 1,900 steps up with `tah network go-back --yes`. " +
       "What those computers have is kept on their disks either way.",
   );
+  const awaited = [
+    {
+      sessionKey: createSessionSigner().publicKey,
+      hotkey,
+      stage: 1,
+      goneAt: Date.UTC(2026, 10, 30, 18, 40),
+    },
+  ];
+  expect(goBackText({ ...question, awaited }, false)).toMatch(
+    /either way\.\nThey are:\n {2}5\w+ {2}slice 2, gone since 2026-11-30 18:40 UTC$/,
+  );
   expect(goBackText(question, true)).toBe("The run goes on from step 512: 1,900 steps are given up.");
   expect(goBackText(null, false)).toBe("The run loses nothing and waits for no decision.");
 });

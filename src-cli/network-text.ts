@@ -1,6 +1,6 @@
 import { renderUnicodeCompact } from "uqr";
+import type { GoBackQuestion } from "../src-protocol/go-back.ts";
 import type {
-  GoBackAnswer,
   InvitationsAnswer,
   InviteAnswer,
   OperatorStatus,
@@ -10,7 +10,9 @@ import { decimals, number, plural, size } from "../src-protocol/amounts.ts";
 import { payText } from "../src-protocol/payouts.ts";
 import type { PayoutsAnswer } from "../src-protocol/payouts.ts";
 import { formatTao } from "../src-protocol/units.ts";
+import { dateTime } from "./date-time.ts";
 import type { Reach } from "./network-reach.ts";
+import { questionText } from "./question-text.ts";
 
 /** Who can come at all, where that is not everybody; null: nothing stands in others' way that is known here. */
 export function reachText(reach: Reach, port: number): string | null {
@@ -95,15 +97,8 @@ function waitingText({ due }: PayoutsAnswer, pay: string): string {
   return [head, ...rows].join("\n");
 }
 
-function questionText({ resumeStep, lostSteps }: GoBackAnswer): string {
-  return (
-    `Wait for the computers that have step ${number(resumeStep + lostSteps)}, or give ${plural(lostSteps, "step", "steps")} up ` +
-    "with `tah network go-back --yes`. What those computers have is kept on their disks either way."
-  );
-}
-
 /** @param isDone it was agreed to */
-export function goBackText(question: GoBackAnswer | null, isDone: boolean): string {
+export function goBackText(question: GoBackQuestion | null, isDone: boolean): string {
   if (question === null) return "The run loses nothing and waits for no decision.";
   if (!isDone) return questionText(question);
   const { resumeStep, lostSteps } = question;
@@ -120,7 +115,7 @@ export function networkStatusText(status: OperatorStatus): string {
     `Network:  ${name}${open ? ", open to anybody" : ""}; ${addresses.join(", ")}`,
     `Run:      ${run.name}: step ${number(run.step)}${run.steps === null ? "" : ` of ${number(run.steps)}`}${loss}${speed}`,
     `          ${run.detail}`,
-    ...(status.question === undefined ? [] : [`          ${questionText(status.question)}`]),
+    ...(status.question === undefined ? [] : [questionText(status.question).replaceAll(/^/gm, "          ")]),
     ...(dealt === undefined ? [] : [`          ${stepText(dealt, run)}`]),
     `Links:    ${kinds.length === 0 ? "none in use" : kinds.join(", ")}`,
     `Nodes:    ${plural(run.nodes, "computer")} of ${plural(owners.length, "owner")}`,
@@ -160,8 +155,4 @@ export function putAsideLine(one: NonNullable<OperatorStatus["putAside"]>[number
   const { hotkey, sessionKey, stage, step, code, at, times } = one;
   const often = times === 1 ? "" : `, ${number(times)} times`;
   return `  ${hotkey}  ${sessionKey.slice(0, 8)}  slice ${stage + 1}, step ${number(step + 1)}: ${code}${often}, ${dateTime(at)}`;
-}
-
-function dateTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

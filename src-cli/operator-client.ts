@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureSchema } from "../src-protocol/failure.ts";
+import { goBackQuestion } from "../src-protocol/go-back.ts";
 import { auditReport } from "../src-protocol/ledger-audit.ts";
 import {
-  goBackAnswer,
   invitationsAnswer,
   inviteAnswer,
   openInvitationAnswer,
@@ -68,7 +68,7 @@ export class OperatorClient {
   }
 
   goBack(resumeStep: number) {
-    return this.#ask("/go-back", goBackAnswer, { resumeStep });
+    return this.#ask("/go-back", goBackQuestion, { resumeStep });
   }
 
   async #ask<Schema extends z.ZodType>(

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { runView } from "./api.ts";
+import { goBackQuestion } from "./go-back.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
 import { linkCodecs } from "./link-codecs.ts";
 import { LINK_KINDS, linkReport } from "./link-report.ts";
@@ -85,17 +86,6 @@ export const putAside = z.strictObject({
 export type PutAside = z.infer<typeof putAside>;
 
 /** `GET /status`. One owner may have several computers, each with its own receipts. */
-const question = z.strictObject({
-  /** Newest step that all slices can be brought back to by who is there. */
-  resumeStep: z.int().nonnegative(),
-  lostSteps: z.int().positive(),
-});
-
-/** `POST /go-back`: what is given up, as it was read in the status. */
-export const goBackRequest = z.strictObject({ resumeStep: question.shape.resumeStep });
-export const goBackAnswer = question;
-export type GoBackAnswer = z.infer<typeof goBackAnswer>;
-
 export const operatorStatus = z.strictObject({
   network: z.string(),
   name: z.string(),
@@ -105,7 +95,7 @@ export const operatorStatus = z.strictObject({
   addresses: z.array(z.string()),
   run: runView,
   /** The run stands still until the operator says whether this much work is given up; left out: it does not. */
-  question: question.optional(),
+  question: goBackQuestion.optional(),
   /** How a step's sequences are dealt. */
   dealt: z.strictObject({ batch: z.int().positive(), microBatches: z.int().positive() }).optional(),
   /** How the values of its links travel; left out: as they are. */

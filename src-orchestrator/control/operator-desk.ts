@@ -21,14 +21,10 @@ import {
   payoutFeesRao,
   settle,
 } from "../ledger/index.ts";
-import {
-  goBackRequest,
-  inviteRequest,
-  OPERATOR_FILE_NAME,
-  revokeRequest,
-} from "../../src-protocol/operator.ts";
+import { goBackRequest } from "../../src-protocol/go-back.ts";
+import type { AskedAnswer, GoBackQuestion } from "../../src-protocol/go-back.ts";
+import { inviteRequest, OPERATOR_FILE_NAME, revokeRequest } from "../../src-protocol/operator.ts";
 import type {
-  GoBackAnswer,
   InvitationsAnswer,
   InviteAnswer,
   InviteRequest,
@@ -144,7 +140,13 @@ function servedRoutes(
     const where = addresses.map((address) => addressUrl(address).replace("https://", ""));
     return operatorStatus({ network, name, operator, open, keySha256, addresses: where }, host, store);
   });
-  server.post("/go-back", ({ body }): GoBackAnswer => {
+  server.get("/question", (): AskedAnswer => {
+    const question = host.question();
+    return {
+      asked: question === null ? null : { id: keySha256.slice(0, 16), network: served.name, ...question },
+    };
+  });
+  server.post("/go-back", ({ body }): GoBackQuestion => {
     const { resumeStep } = read(goBackRequest, body);
     const question = host.question();
     if (question === null)
@@ -155,7 +157,7 @@ function servedRoutes(
     if (question.resumeStep < resumeStep)
       throw new Failure(
         "question-changed",
-        `By now the run would go back to step ${question.resumeStep}, not to ${resumeStep}: nothing was changed. Look at \`tah network status\` and decide again.`,
+        `By now the run would go back to step ${question.resumeStep}, not to ${resumeStep}: nothing was changed. Look at what would be lost, and decide again.`,
       );
     host.dispatch({ type: "goBack", resumeStep });
     return question;

@@ -11,7 +11,7 @@ import {
   WAIT_PER_STEP_MS,
   withStage,
 } from "./network-state.ts";
-import type { Effect, Moment, NetworkNode, NetworkState } from "./network-state.ts";
+import type { Effect, GoneNode, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { fillTeam, tellMembers } from "../replicas/team.ts";
 import { stepMs } from "./progress.ts";
 import { canHold, place } from "./placement.ts";
@@ -183,18 +183,40 @@ function returnedBy(at: number, waitMs: number, shortSince: number, againMs = wa
  * again. 0: nobody would bring any.
  */
 function goneUntil(state: NetworkState, resumeStep: number, shortSince: number): number {
-  const { gone, nodes } = state;
-  const all = new Map([...[...gone].map(([key, { node }]) => [key, node] as const), ...nodes]);
-  const back = placed({ ...state, nodes: all }, candidates({ ...state, nodes: all }));
-  if (back === null || back.resumeStep <= resumeStep + SNAPSHOT_LAG_STEPS) return 0;
-  const awaited = back.holders.flatMap((key) => (nodes.has(key) ? [] : (gone.get(key) ?? [])));
-  const steps = back.resumeStep - resumeStep;
-  const times = awaited.map(({ at, stepMs }) => {
+  const { steps, computers } = wouldBring(state, resumeStep);
+  const times = computers.map(({ at, stepMs }) => {
     const soonMs = Math.min(LONGEST_WAIT_MS, steps * Math.min(WAIT_PER_STEP_MS, stepMs ?? Infinity));
     const returnMs = Math.min(LONGEST_RETURN_MS, steps * (stepMs ?? WAIT_PER_STEP_MS));
     return returnedBy(at, soonMs, shortSince, returnMs);
   });
   return Math.max(0, ...times);
+}
+
+export interface AwaitedNode extends GoneNode {
+  readonly stage: number;
+}
+
+/** Who has gone and would bring more steps back than this one, and how many more. */
+function wouldBring(
+  state: NetworkState,
+  resumeStep: number,
+): { readonly steps: number; readonly computers: readonly AwaitedNode[] } {
+  const { gone, nodes } = state;
+  const all = new Map([...[...gone].map(([key, { node }]) => [key, node] as const), ...nodes]);
+  const back = placed({ ...state, nodes: all }, candidates({ ...state, nodes: all }));
+  if (back === null || back.resumeStep <= resumeStep + SNAPSHOT_LAG_STEPS) return { steps: 0, computers: [] };
+  const computers = back.holders.flatMap((key, stage) => {
+    const its = nodes.has(key) ? undefined : gone.get(key);
+    return its === undefined ? [] : [{ ...its, stage }];
+  });
+  return { steps: back.resumeStep - resumeStep, computers };
+}
+
+/** While its operator is asked: who would bring back what is to be given up, as far as that is known. */
+export function awaitedNodes(state: NetworkState): readonly AwaitedNode[] {
+  if (state.wouldResume === null) return [];
+  const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
+  return wouldBring(banked, state.wouldResume).computers;
 }
 
 /** Somebody whose work was found good before is not there, and could bring what the others lack. */

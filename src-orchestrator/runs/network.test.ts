@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { OrchestratorMessage } from "../../src-protocol/control.ts";
-import { Fleet, testKey, testRun } from "./fleet.test-support.ts";
-import { FORMING_LIMIT_MS } from "./forming.ts";
+import { Fleet, testHotkey, testKey, testRun } from "./fleet.test-support.ts";
+import { awaitedNodes, FORMING_LIMIT_MS } from "./forming.ts";
 import { SETTLE_MS, STRANGERS_AFTER_MS, WAIT_PER_STEP_MS } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import type { RunMessage } from "./network-state.ts";
@@ -328,6 +328,16 @@ describe("a node is lost", () => {
       fleet.hearAll();
       run(fleet, 40);
       expect(fleet.state).toMatchObject({ phase: "training", step: 40, mayResume: null });
+    });
+
+    test("the operator is told who would bring it back", () => {
+      const fleet = asking(40, 1000);
+      const [awaited, ...others] = awaitedNodes(fleet.state);
+      expect(others).toEqual([]);
+      expect(awaited).toMatchObject({ stage: 1, node: { hotkey: testHotkey(1) } });
+      expect(fleet.now - (awaited?.at ?? 0), "since when it has gone").toBe(4_000);
+      fleet.dispatch({ type: "goBack", ...fleet.moment(), resumeStep: 0 });
+      expect(awaitedNodes(fleet.state), "nobody is waited for any more").toEqual([]);
     });
 
     test("and not any more when the computer comes back, however late", () => {

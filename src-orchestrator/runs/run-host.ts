@@ -1,11 +1,13 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { OrchestratorMessage } from "../../src-protocol/control.ts";
+import type { GoBackQuestion } from "../../src-protocol/go-back.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { PutAside } from "../../src-protocol/operator.ts";
 import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
+import { awaitedNodes } from "./forming.ts";
 import { memberStageOf, stageOf, startNetwork, teamMembers } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
@@ -249,9 +251,22 @@ export class RunHost {
   }
 
   /** What its operator is asked: whether work is given up; null: nothing. */
-  question(): { readonly resumeStep: number; readonly lostSteps: number } | null {
+  question(): GoBackQuestion | null {
     const { wouldResume, wouldLose } = this.state;
-    return wouldResume === null ? null : { resumeStep: wouldResume, lostSteps: wouldLose };
+    if (wouldResume === null) return null;
+    // By the wall clock, for people: the network's own begins anywhere.
+    const ahead = this.date() - this.clock();
+    const awaited = awaitedNodes(this.state).map(({ node: { sessionKey, hotkey }, stage, at }) => ({
+      sessionKey,
+      hotkey,
+      stage,
+      goneAt: Math.max(0, Math.round(at + ahead)),
+    }));
+    return {
+      resumeStep: wouldResume,
+      lostSteps: wouldLose,
+      ...(awaited.length > 0 && { awaited }),
+    };
   }
 
   /** Live nodes, in the order of their arrival. */
