@@ -21,6 +21,8 @@ const END_WITHIN_MS = 8_000;
 /** A real daemon with a data folder of its own, and a second client of its API. */
 export interface DaemonProcess {
   readonly url: string;
+  /** Its data folder, until it is stopped. */
+  readonly home: string;
   call<Name extends MethodName>(method: Name, params: MethodParams<Name>): Promise<MethodResult<Name>>;
   /** An address that signs one browser in. */
   loginUrl(): Promise<string>;
@@ -60,7 +62,7 @@ export async function startNewDaemon(
     await dashboardAddress(child);
     const { url, token } = apiFile.parse(JSON.parse(readFileSync(join(home, "api.json"), "utf8")));
     const call: DaemonProcess["call"] = (method, params) => ask(url, token, method, params);
-    return { url, call, loginUrl: async () => (await call("session.newLogin", {})).url, stop };
+    return { url, home, call, loginUrl: async () => (await call("session.newLogin", {})).url, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, "..");
 const START_WITHIN_MS = 45_000;
 const TAH = join(ROOT, "src-cli", "tah.ts");
 /** The line that a program gets: of a network that begins to be served, or of one that invites. */
-const withInvitation = z.object({ invitation: z.string() });
+const withInvitation = z.object({ invitation: z.string().nullable() });
 
 /** A network for others, as its operator starts it in a terminal. */
 export interface NetworkProcess {
@@ -20,15 +20,22 @@ export interface NetworkProcess {
   stop(): Promise<void>;
 }
 
-/** `tah network serve` on loopback, with a small model in two slices. Whoever starts it must stop it. */
-export async function serveNetwork(name: string): Promise<NetworkProcess> {
+/**
+ * `tah network serve` on loopback, with a small model. Whoever starts it must stop it.
+ *
+ * @param home its data folder, which is kept; null: one that ends with it
+ */
+export async function serveNetwork(
+  name: string,
+  { home: kept = null, stages = 2 }: { home?: string | null; stages?: number } = {},
+): Promise<NetworkProcess> {
   const folder = mkdtempSync(join(tmpdir(), "tah network "));
   const texts = join(folder, "texts");
   mkdirSync(texts);
   const sentence = "The wind blew over the harbour, and the boats lay still until the morning came. ";
   writeFileSync(join(texts, "harbour.txt"), sentence.repeat(4_000));
-  const home = join(folder, "home");
-  const words = "network serve --json --model tiny --stages 2 --host 127.0.0.1 --port 0 --operator Ada";
+  const home = kept ?? join(folder, "home");
+  const words = `network serve --json --model tiny --stages ${stages} --host 127.0.0.1 --port 0 --operator Ada`;
   const child = spawn(
     process.execPath,
     [TAH, ...words.split(" "), "--home", home, "--data", texts, "--name", name],
@@ -43,10 +50,10 @@ export async function serveNetwork(name: string): Promise<NetworkProcess> {
   const invite = async (): Promise<string> => {
     const asked = [TAH, "network", "invite", "--json", "--uses", "1", "--expires", "1h", "--home", home];
     const { stdout } = await promisify(execFile)(process.execPath, asked, { cwd: ROOT });
-    return withInvitation.parse(JSON.parse(stdout)).invitation;
+    return withInvitation.parse(JSON.parse(stdout)).invitation ?? "";
   };
   let said = "";
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const { promise, resolve, reject } = Promise.withResolvers<string | null>();
   const hear = (data: unknown): void => {
     said += String(data);
     const line = said.split("\n").find((each) => each.startsWith("{") && each.endsWith("}"));
@@ -57,7 +64,9 @@ export async function serveNetwork(name: string): Promise<NetworkProcess> {
   child.once("exit", (code) => reject(new Error(`The network ended with ${code}:\n${said}`)));
   const timer = setTimeout(() => reject(new Error(`No invitation in time:\n${said}`)), START_WITHIN_MS);
   try {
-    return { invitation: await promise.finally(() => clearTimeout(timer)), invite, stop };
+    const said = await promise.finally(() => clearTimeout(timer));
+    // Served before, it has invited before.
+    return { invitation: said ?? (await invite()), invite, stop };
   } catch (error) {
     await stop();
     throw error;

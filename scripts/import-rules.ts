@@ -36,6 +36,7 @@ const DOORS: Record<string, readonly string[]> = {
   forecast: ["forecast"],
   history: ["history-keeper", "history-store"],
   networks: ["membership", "network-session", "reach", "unreachable"],
+  operator: ["ask-desk", "asked-here"],
   payer: [],
   policy: ["policy-keeper", "stored-json", "timers"],
   presence: ["away-share", "presence-store", "sleep-suggestion"],

@@ -39,6 +39,18 @@ describe("tah status", () => {
   });
 });
 
+describe("tah status of who serves a network", () => {
+  it("says that it waits for a decision, and how to give it", () => {
+    const asked = { id: "ab".repeat(8), network: "Maple Street", resumeStep: 512, lostSteps: 1900 };
+    const text = statusText({ ...state(running), asked }, now);
+    expect(text).toContain(
+      "\nDecide:    Maple Street waits for you.\n           Wait for the computers that have",
+    );
+    expect(text).toContain("`tah network go-back --yes`");
+    expect(statusText(state(running), now)).not.toContain("Decide:");
+  });
+});
+
 describe("tah status while files come", () => {
   it("says which file, how much of it, how fast and how long still", () => {
     const loading = {

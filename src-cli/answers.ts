@@ -12,6 +12,7 @@ import type { StateChange } from "../src-protocol/history.ts";
 import { localTime, ownTimeZone } from "../src-protocol/zone.ts";
 import { linksText } from "./links-text.ts";
 import { networkLine } from "./networks.ts";
+import { questionText } from "./question-text.ts";
 
 /** What `tah` prints for a person. The data behind each is what `--json` prints. */
 
@@ -24,6 +25,11 @@ export function statusText(state: DaemonState, now: number): string {
   lines.push(headline);
   if (state.override !== null) lines.push(`           ${overrideText(state.override, now)}`);
   lines.push(`Network:   ${networkLine(network)}`);
+  if (state.asked !== undefined) {
+    const { network: name, ...question } = state.asked;
+    lines.push(`Decide:    ${name} waits for you.`);
+    lines.push(questionText(question).replaceAll(/^/gm, " ".repeat(11)));
+  }
   if (state.problem !== null) lines.push(`Problem:   ${state.problem.message}`);
   const worker = workerText(state, now);
   // Often it is what the first line says.

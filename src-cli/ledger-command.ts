@@ -3,12 +3,11 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { number, plural } from "../src-protocol/amounts.ts";
-import { NETWORK_FOLDER_NAME, dataFolder } from "../src-protocol/data-folder.ts";
+import { NETWORK_FOLDER_NAME, SERVED_FOLDER_NAME, dataFolder } from "../src-protocol/data-folder.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { auditMessage } from "../src-protocol/ledger-audit.ts";
 import type { AuditReport } from "../src-protocol/ledger-audit.ts";
 import { formatTao } from "../src-protocol/units.ts";
-import { SERVED_FOLDER } from "./network-command.ts";
 import { OperatorClient } from "./operator-client.ts";
 
 const AUDIT_SCRIPT = join(import.meta.dirname, "..", "src-orchestrator", "ledger", "audit-main.ts");
@@ -31,7 +30,7 @@ export function addLedgerCommands(program: Command, say: (text: string) => void)
     .action(async (words: { signatures?: true; served?: true; home?: string; json?: true }) => {
       const home = resolve(words.home ?? dataFolder(process.env, process.platform, homedir()));
       const report = await audit(
-        words.served === true ? join(home, SERVED_FOLDER) : home,
+        words.served === true ? join(home, SERVED_FOLDER_NAME) : home,
         words.signatures === true,
       );
       say(words.json === true ? JSON.stringify(report) : auditText(report));

@@ -2,14 +2,12 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
-import { dataFolder } from "../src-protocol/data-folder.ts";
+import { dataFolder, SERVED_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { CODEC_WORDS } from "../src-protocol/link-codecs.ts";
 import { payOptions, servedPay } from "./served-pay.ts";
 import type { PayWords } from "./served-pay.ts";
 import type { ServeOptions } from "./network-serve.ts";
 
-/** Where a network that is served keeps its things, beside what this computer earns in others. */
-export const SERVED_FOLDER = "served";
 const DEFAULT_PORT = 7440;
 
 /** `tah network …`: a network of one's own, for others. */
@@ -200,7 +198,7 @@ function common(command: Command): Command {
 }
 
 function folderOf(home: string | undefined): string {
-  return resolve(home ?? join(dataFolder(process.env, process.platform, homedir()), SERVED_FOLDER));
+  return resolve(home ?? join(dataFolder(process.env, process.platform, homedir()), SERVED_FOLDER_NAME));
 }
 
 function whole(least: number, most: number): (text: string) => number {

@@ -96,6 +96,7 @@ async function assemble(
   const obeyed = obedience(deciding, watching, working, cleanUp);
   // While the first network starts, which may mean reading data for hours, the owner steers that already.
   const heard = deciding.policy.onDecision(obeyed.whileStarting);
+  working.asked.start();
   await membership.start(options.join).catch((error: unknown) => {
     // A client asked us to quit meanwhile: that is no failure.
     if (ending === null) throw error;

@@ -53,6 +53,21 @@ it("trouble is told when it stays, once a day, and not when it is over by the mo
   expect(other.follow(working(), NO_UPDATE, at(9))).toEqual([]);
 });
 
+it("a decision that only its owner can take is told once, in the morning, and not when it is over by then", () => {
+  const asked = { id: "ab".repeat(8), network: "Maple Street", resumeStep: 0, lostSteps: 40 };
+  const asks = () => someState({ asked });
+  const notices = new Notices();
+  expect(notices.follow(asks(), NO_UPDATE, at(23))).toEqual([]);
+  expect(notices.follow(asks(), NO_UPDATE, at(8, 0, 24))).toMatchObject([
+    { title: "Maple Street waits for your decision", action: null },
+  ]);
+  expect(notices.follow(asks(), NO_UPDATE, at(9, 0, 24))).toEqual([]);
+  notices.follow(someState(), NO_UPDATE, at(10, 0, 24));
+  notices.follow(asks(), NO_UPDATE, at(23, 0, 24));
+  notices.follow(someState(), NO_UPDATE, at(2, 0, 25));
+  expect(notices.follow(someState(), NO_UPDATE, at(9, 0, 25))).toEqual([]);
+});
+
 it("an update is told once, with a button that puts it in place", () => {
   const notices = new Notices();
   const ready = { kind: "ready", version: "1.2.3" } as const;

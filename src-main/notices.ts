@@ -30,7 +30,7 @@ interface Work {
 
 /**
  * What is worth telling, from the daemon's states as they come: what a long stretch of work has brought, trouble
- * that does not mend itself, and an update that waits. At night it is kept until the morning. A function of
+ * that does not mend itself, a decision that only they can take, and an update that waits. At night it is kept until the morning. A function of
  * what it is shown and of the times it is shown at.
  */
 export class Notices {
@@ -38,6 +38,8 @@ export class Notices {
   #trouble: { readonly code: string; readonly since: number } | null = null;
   #told = new Map<string, number>();
   #update: string | null = null;
+  /** Told, or waiting to be told. */
+  #isAsked = false;
   /** By kind: a newer one takes the place of an older one that was not told yet. */
   readonly #waiting = new Map<string, Notice>();
 
@@ -46,6 +48,7 @@ export class Notices {
     if (state !== null) {
       this.#followWork(state, now);
       this.#followTrouble(state, now);
+      this.#followQuestion(state);
     }
     if (update.kind === "ready" && update.version !== this.#update) {
       this.#update = update.version;
@@ -79,6 +82,25 @@ export class Notices {
     this.#waiting.set("report", {
       title: say("It worked for {time}", { time: duration(now - since) }),
       body: `${say("{amount} {unit} pending.", { amount: withPoint(formatTao(earned)), unit })} ${situationText(state, now)}`,
+      action: null,
+    });
+  }
+
+  /** A network that is served from here stands still: once for each time that it does. */
+  #followQuestion({ asked }: DaemonState): void {
+    if (asked === undefined) {
+      this.#isAsked = false;
+      this.#waiting.delete("question");
+      return;
+    }
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    this.#waiting.set("question", {
+      title: say("{network} waits for your decision", { network: asked.network }),
+      body: say(
+        "It trains nothing: the computers with its newest work are away. Wait for them, or give up {count, plural, one {# step} other {# steps}}.",
+        { count: asked.lostSteps },
+      ),
       action: null,
     });
   }

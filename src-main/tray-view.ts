@@ -103,6 +103,8 @@ function viewOfWork(
   const reason = `${say(WORDS[tone])}: ${because}`;
   const trouble = problem(state);
   const lines: TrayEntry[] = [...(trouble === null ? [] : [{ text: trouble }]), { text: reason }];
+  if (state.asked !== undefined)
+    lines.push({ text: say("{network} waits for your decision", { network: state.asked.network }) });
   if (state.override !== null) lines.push({ text: overrideText(state.override, now) });
   const today = todayRao === null ? null : todayText(todayRao, state.earnings.asset);
   if (today !== null) lines.push({ text: today });

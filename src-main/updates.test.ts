@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { AppImageUpdater } from "electron-updater";
 import { ElectronHttpExecutor } from "electron-updater/out/electronHttpExecutor.js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { DaemonState } from "../src-protocol/state.ts";
+import { someState } from "./testing/daemon-double.ts";
 import { trayView } from "./tray-view.ts";
 import { checkUpdate, signedText } from "./update-signature.ts";
 import { Updates, type UpdaterPort } from "./updates.ts";
@@ -209,6 +211,13 @@ describe("an update from a server", () => {
     await shell.look();
     expect(shell.state.kind).toBe("ready");
   });
+});
+
+it("the tray says when a network waits for its operator's decision", () => {
+  const lines = (state: DaemonState) => JSON.stringify(trayView({ kind: "connected" }, state, 0).menu);
+  const asked = { id: "ab".repeat(8), network: "Maple Street", resumeStep: 0, lostSteps: 40 };
+  expect(lines(someState({ asked }))).toContain("Maple Street waits for your decision");
+  expect(lines(someState())).not.toContain("decision");
 });
 
 it("the tray offers what is ready, and says what it waits for", () => {

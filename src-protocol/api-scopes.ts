@@ -66,6 +66,7 @@ export const SCOPE_OF: Readonly<Record<MethodName, ApiScope | PersonScope>> = {
   "network.answer": "rules",
   "network.switch": "rules",
   "network.leave": "rules",
+  "network.goBack": "person",
   "evidence.report": "owner",
   "session.newLogin": "owner",
   "session.signOut": "owner",

@@ -4,6 +4,9 @@ export const API_FILE_NAME = "api.json";
 /** Of the embedded network's orchestrator, in the data folder. */
 export const NETWORK_FOLDER_NAME = "network";
 
+/** In the data folder, where nobody says another one: what `tah network serve` keeps. */
+export const SERVED_FOLDER_NAME = "served";
+
 /**
  * The data folder: `TAH_HOME`, else where the platform keeps an application's data. Daemon and
  * clients find each other by it, so there is one such function. `platform` as Node names it.

@@ -5,6 +5,7 @@ import { apiScope } from "./api-scopes.ts";
 import { forecast } from "./forecast.ts";
 import { sleepSuggestion } from "./sleep.ts";
 import { failureSchema } from "./failure.ts";
+import { goBackQuestion, goBackRequest } from "./go-back.ts";
 import { computerHour, stateChange, workedHour } from "./history.ts";
 import { invitationText, knownNetwork, networkId, networkOffer } from "./networks.ts";
 import { otherComputers } from "./own-computers.ts";
@@ -386,6 +387,12 @@ export const METHODS = {
     params: z.strictObject({ network: networkId }),
     result: knownNetworks,
     about: "Leave a network. What was kept of it stays on the disk until its folder is deleted",
+  },
+  "network.goBack": {
+    params: goBackRequest,
+    result: goBackQuestion,
+    about:
+      "As operator of the network that is served from this data folder: give up what it asks about (`asked` in the state), as it was read there",
   },
   "evidence.report": {
     params: z.strictObject({ evidence }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { nodePhase } from "./node-phase.ts";
 import { failureSchema } from "./failure.ts";
+import { askedOperator } from "./go-back.ts";
 import { sha256Hex, ss58Address } from "./keys.ts";
 import { trafficState } from "./line-limits.ts";
 import { loadingProgress } from "./loading.ts";
@@ -155,6 +156,8 @@ export const daemonState = z.strictObject({
   traffic: trafficState,
   network: networkState,
   run: runState.nullable(),
+  /** What the network that is served from this data folder asks its operator; absent: nothing. */
+  asked: askedOperator.optional(),
   earnings: earningsState,
   chain: chainState,
   /** Newest first, at most 50. */

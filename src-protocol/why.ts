@@ -27,7 +27,10 @@ export interface Situation {
   readonly reason: string;
 }
 
-export type WhyState = Pick<DaemonState, "decision" | "override" | "node" | "run" | "network" | "policy">;
+export type WhyState = Pick<
+  DaemonState,
+  "decision" | "override" | "node" | "run" | "network" | "policy" | "asked"
+>;
 
 export function situation(state: Omit<WhyState, "policy">, now: number, zone = ownTimeZone()): Situation {
   const { decision, override, node } = state;
@@ -110,9 +113,14 @@ function when(at: number, now: number, zone: string): string {
 }
 
 /** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
-function missingHomes({ node, run, network }: Omit<WhyState, "policy">): string | null {
+function missingHomes({ node, run, network, asked }: Omit<WhyState, "policy">): string | null {
   if (network.kind !== "remote" || (node.phase !== "waiting" && node.phase !== "training")) return null;
   if (run?.phase !== "waiting") return null;
+  if (asked !== undefined && asked.id === network.id)
+    return say(
+      "for your decision. Without the computers that are away, {count, plural, one {# step} other {# steps}} would be lost.",
+      { count: asked.lostSteps },
+    );
   const detail = heard(run.detail);
   const word = new RegExp(`^${say(WORDS.waiting)}:? `);
   return sentence(detail.replace(word, ""));

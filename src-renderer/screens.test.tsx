@@ -1,8 +1,10 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { DialDrawing } from "./home/dial.tsx";
-import type { Ss58Address } from "../src-protocol/keys.ts";
+import type { FailureBody } from "../src-protocol/failure.ts";
+import type { SessionKey, Ss58Address } from "../src-protocol/keys.ts";
 import { ArrivedTable } from "./earnings/arrived-card.tsx";
+import { Asked } from "./network/asked-card.tsx";
 import { LoadingFigure } from "./network/loading-bar.tsx";
 import { AppSwitches } from "./settings/app-card.tsx";
 import { LineCard } from "./schedule/line-card.tsx";
@@ -31,6 +33,46 @@ test("a failure is announced with its own sentence", () => {
   );
   expect(html).toContain('role="alert"');
   expect(html).toContain("There is nothing to claim.");
+});
+
+test("who is asked reads what would be lost and who would bring it back, and a button gives nothing up at once", () => {
+  const html = (resumeStep: number, isKnown: boolean, failure: FailureBody | null = null) =>
+    renderToStaticMarkup(
+      <Asked
+        asked={{
+          id: "ab".repeat(8),
+          network: "Maple Street",
+          resumeStep,
+          lostSteps: 1900,
+          ...(isKnown && {
+            awaited: [
+              {
+                sessionKey: "ab".repeat(32) as SessionKey,
+                hotkey: "5".repeat(48) as Ss58Address,
+                stage: 1,
+                goneAt: Date.UTC(2026, 10, 30, 18, 40),
+              },
+            ],
+          }),
+        }}
+        own={null}
+        now={Date.UTC(2026, 10, 30, 20)}
+        isBusy={false}
+        failure={failure}
+        onGoBack={() => {
+          throw new Error("nothing was agreed to");
+        }}
+      />,
+    );
+  const known = html(512, true);
+  expect(known).toContain("Maple Street waits for your decision");
+  expect(known).toContain("go on without them from step 512: then 1,900 steps are lost.");
+  expect(known).toMatch(/Slice 2<.*gone since/);
+  expect(known).toContain("Go back to step 512 …");
+  const unknown = html(0, false);
+  expect(unknown).toContain("begin again without them: then all 1,900 steps are lost.");
+  expect(unknown).toContain("The network cannot tell which computers have it.");
+  expect(html(0, false, { code: "question-changed", message: "By now." })).toContain('role="alert"');
 });
 
 test("a download shows how far it is as a bar and in words", () => {

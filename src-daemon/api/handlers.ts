@@ -16,6 +16,7 @@ import { suggestSleep } from "../presence/sleep-suggestion.ts";
 import type { Handlers } from "./api-calls.ts";
 import type { HistoryKeeper } from "../history/history-keeper.ts";
 import type { Membership } from "../networks/membership.ts";
+import type { AskedHere } from "../operator/asked-here.ts";
 import type { Asked, PolicyKeeper } from "../policy/policy-keeper.ts";
 import type { Providers } from "../providers/providers.ts";
 import type { ModelWriter } from "../runs/model-writer.ts";
@@ -43,6 +44,7 @@ export interface HandlerPorts {
     Membership,
     "session" | "begin" | "retry" | "list" | "look" | "offer" | "join" | "answer" | "switchTo" | "leave"
   >;
+  readonly asked: Pick<AskedHere, "goBack">;
   readonly providers: Pick<Providers, "report" | "again">;
   readonly history: Pick<HistoryKeeper, "hours" | "inAllRao" | "computer" | "changes">;
   readonly writer: Pick<ModelWriter, "write">;
@@ -200,6 +202,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     },
     "network.switch": async ({ network }) => ({ networks: await membership.switchTo(network) }),
     "network.leave": async ({ network }) => ({ networks: await membership.leave(network) }),
+    "network.goBack": ({ resumeStep }) => ports.asked.goBack(resumeStep),
     "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),
     "session.newLogin": () => ({ url: ports.loginUrl() }),
     "session.signOut": () => {

@@ -11,7 +11,12 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { API_FILE_NAME, NETWORK_FOLDER_NAME, dataFolder } from "../../src-protocol/data-folder.ts";
+import {
+  API_FILE_NAME,
+  NETWORK_FOLDER_NAME,
+  SERVED_FOLDER_NAME,
+  dataFolder,
+} from "../../src-protocol/data-folder.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { NetworkId } from "../../src-protocol/networks.ts";
 
@@ -33,6 +38,8 @@ export interface Home {
   readonly wallets: string;
   readonly worker: string;
   readonly network: string;
+  /** Of the orchestrator of `tah network serve`, where that keeps its things beside the daemon's. */
+  readonly servedNetwork: string;
   readonly corpus: string;
   readonly claims: string;
   /** Which networks were joined. */
@@ -74,6 +81,7 @@ export function openHome(folder: string, room = ROOM): Home {
     wallets: join(path, "wallets"),
     worker: join(path, "worker"),
     network,
+    servedNetwork: join(path, SERVED_FOLDER_NAME, NETWORK_FOLDER_NAME),
     corpus: join(path, "corpus"),
     claims: join(path, "claims"),
     networksFile: join(path, "networks.json"),

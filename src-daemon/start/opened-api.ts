@@ -50,7 +50,7 @@ export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: 
   const { home, log, setUp, firstYes } = parts.ground;
   const { policy } = parts.deciding;
   const { live, history, presence } = parts.watching;
-  const { membership, providers, writer, points } = parts.working;
+  const { membership, providers, asked, writer, points } = parts.working;
   const memory = readBrowserMemory(home.browserFile);
   let { browsers, port } = memory;
   const signIn = new SignIn({
@@ -80,6 +80,7 @@ export async function openApi(parts: ApiParts, options: DaemonOptions, cleanUp: 
     agents,
     presence,
     membership,
+    asked,
     providers,
     history,
     prices: {

@@ -5,6 +5,7 @@ import { Membership } from "../networks/membership.ts";
 import { NetworkSession } from "../networks/network-session.ts";
 import type { SessionPorts } from "../networks/network-session.ts";
 import type { NetworksStore } from "../networks/networks-store.ts";
+import { AskedHere } from "../operator/asked-here.ts";
 import { remotePlan } from "../networks/remote-plan.ts";
 import type { DaemonOptions } from "../options.ts";
 import { commandRunner } from "../children/run-command.ts";
@@ -26,6 +27,8 @@ import type { Watching } from "./watching.ts";
 export interface Working {
   readonly membership: Membership;
   readonly providers: Providers;
+  /** What the network that is served from this data folder asks its operator. */
+  readonly asked: AskedHere;
   readonly writer: ModelWriter;
   /** Told each finished step of the run. */
   readonly points: Set<(point: HistoryPoint) => void>;
@@ -97,5 +100,11 @@ export function prepareWork(
     now: Date.now,
   });
   cleanUp.add(() => providers.stop());
-  return { membership, providers, writer, points };
+  const asked = new AskedHere({
+    networkFolder: home.servedNetwork,
+    tell: (question) => live.asked(question),
+    onNote: (text) => live.note("network", text),
+  });
+  cleanUp.add(() => asked.stop());
+  return { membership, providers, asked, writer, points };
 }

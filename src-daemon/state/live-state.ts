@@ -1,5 +1,6 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { FailureBody } from "../../src-protocol/failure.ts";
+import type { AskedOperator } from "../../src-protocol/go-back.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import type { LoadingProgress } from "../../src-protocol/loading.ts";
 import { explain } from "../../src-protocol/reason-text.ts";
@@ -91,6 +92,16 @@ export class LiveState {
   /** The networks that are remembered, and an invitation that waits for a yes. */
   known(known: DaemonState["network"]["known"], offer: DaemonState["network"]["offer"]): void {
     this.#change((state) => ({ ...state, network: { ...state.network, known, offer } }));
+  }
+
+  /** What the network that is served from here asks its operator; null: nothing. */
+  asked(asked: AskedOperator | null): void {
+    this.#change((state) => {
+      const next = { ...state };
+      if (asked === null) delete next.asked;
+      else next.asked = asked;
+      return next;
+    });
   }
 
   links(links: DaemonState["network"]["links"]): void {

@@ -65,6 +65,12 @@ test("in a joined network it says which homes it waits for, and that the network
   const { word, reason } = state({ ...waiting, network: remote });
   expect([word, reason]).toEqual(["Waiting", "For 1 more computer: slice 2 is looking for a home."]);
   const away = { since: now, nextTryAt: now + 8_000, why: "nothing answers there" };
+  const id = "ab".repeat(8);
+  const asked = { id, network: "Maple Street", resumeStep: 0, lostSteps: 40 };
+  expect(state({ ...waiting, network: { ...remote, id }, asked }).reason, "its operator sits here").toBe(
+    "For your decision. Without the computers that are away, 40 steps would be lost.",
+  );
+  expect(state({ ...waiting, network: remote, asked }).reason, "of another network").toMatch(/^For 1 more/);
   const lost = state({ ...waiting, network: { ...remote, away } });
   expect(lost.reason).toMatch(/^Cannot reach Maple Street at https:.* since .*; tries again in 8 s\.$/);
 });

@@ -16,7 +16,7 @@ export interface Headline {
 
 /** State, reason and next change: what the top line always tells. */
 export function headline(
-  state: Pick<DaemonState, "decision" | "override" | "node" | "run" | "network">,
+  state: Pick<DaemonState, "decision" | "override" | "node" | "run" | "network" | "asked">,
   now: number,
 ): Headline {
   const { node, run } = state;

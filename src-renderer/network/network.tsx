@@ -1,5 +1,6 @@
 import layout from "../parts/layout.module.css";
 import { ActiveNetwork } from "./active-network.tsx";
+import { AskedCard } from "./asked-card.tsx";
 import { getBridge } from "../bridge/bridge.ts";
 import { useDashboard } from "../bridge/dashboard.ts";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -32,6 +33,7 @@ export function Network() {
     );
   return (
     <div className={layout["stack"]}>
+      <AskedCard />
       <div className={layout["pair"]}>
         <ActiveNetwork network={network} />
         <JoinCard />
