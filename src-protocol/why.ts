@@ -1,5 +1,5 @@
 import { heard, phrase, say } from "./say.ts";
-import { NO_SLICE_YET } from "./node-phase.ts";
+import { NEWEST_WORK_AWAY, NO_SLICE_YET } from "./node-phase.ts";
 import { networkWait } from "./network-text.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
 import { allOf, decidingReasons, explain, momentText } from "./reason-text.ts";
@@ -112,10 +112,13 @@ function when(at: number, now: number, zone: string): string {
   return /^\d/.test(text) ? say("about {text}", { text }) : text;
 }
 
-/** Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. */
+/**
+ * Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. In a network on this
+ * computer alone that is a neighbour with the newest work; whatever else it waits for there is on its way.
+ */
 function missingHomes({ node, run, network, asked }: Omit<WhyState, "policy">): string | null {
-  if (network.kind !== "remote" || (node.phase !== "waiting" && node.phase !== "training")) return null;
-  if (run?.phase !== "waiting") return null;
+  if (run?.phase !== "waiting" || (node.phase !== "waiting" && node.phase !== "training")) return null;
+  if (network.kind !== "remote" && !run.detail.startsWith(NEWEST_WORK_AWAY)) return null;
   if (asked !== undefined && asked.id === network.id)
     return say(
       "for your decision. Without the computers that are away, {count, plural, one {# step} other {# steps}} would be lost.",

@@ -1,5 +1,6 @@
 import type { RunView } from "../../src-protocol/api.ts";
 import type { Country, CountryCount } from "../../src-protocol/countries.ts";
+import { NEWEST_WORK_AWAY } from "../../src-protocol/node-phase.ts";
 import { tokensPerStep } from "./network-state.ts";
 import { tokensPerSecond } from "./progress.ts";
 import type { NetworkNode, NetworkState } from "./network-state.ts";
@@ -98,7 +99,7 @@ function phaseDetail(state: NetworkState): string {
       if (state.wouldResume !== null)
         return `No computer that is here has the newest work: to go on from step ${state.wouldResume}, ${steps(state.wouldLose)} would be lost. This network's operator decides.`;
       if (state.wouldLose > 0)
-        return `Waiting for a computer that has the newest work: without it, ${steps(state.wouldLose)} would be lost. It is waited for until ${utc(state.waitsUntil)} UTC.`;
+        return `${NEWEST_WORK_AWAY}: without it, ${steps(state.wouldLose)} would be lost. It is waited for until ${utc(state.waitsUntil)} UTC.`;
       return tooLarge(state) ?? nextTry(state) ?? "The computers are about to form a pipeline.";
     }
     case "forming": {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { NO_SLICE_YET } from "../../src-protocol/node-phase.ts";
 import type { DaemonState } from "../../src-protocol/state.ts";
 import { workingState } from "../../src-protocol/working-state.test-support.ts";
 import { headline } from "./headline.ts";
@@ -52,6 +53,22 @@ test("a failed worker is called stopped, and no slice is claimed", () => {
     null,
     "The model could not be loaded.",
   ]);
+});
+
+test("on this computer alone it says that newer work is waited for, and how much would be lost", () => {
+  const { run } = workingState();
+  if (run === null) throw new Error("no run");
+  const detail =
+    "Waiting for a computer that has the newest work: without it, 40 steps would be lost. It is waited for until 18:40:00 UTC.";
+  const waiting = (text: string) =>
+    state({ node: phase("waiting", NO_SLICE_YET), run: { ...run, phase: "waiting", detail: text } });
+  expect(waiting(detail)).toMatchObject({
+    word: "Waiting",
+    reason: expect.stringMatching(/^For a computer/),
+  });
+  expect(waiting("Waiting for 1 more computer: slice 1 is looking for a home.").word, "is on its way").toBe(
+    "Getting ready",
+  );
 });
 
 test("in a joined network it says which homes it waits for, and that the network cannot be reached", () => {
