@@ -46,7 +46,7 @@ export const USUAL_COMPUTER: Computer = { flopsPerSecond: 1e11, memoryBytes: 2e9
  * What a micro-batch costs a stage besides its operations: two calls of the runtime (1 ms measured, 2.5 in the
  * class exact), and messages that are framed, hashed, encrypted and booked.
  */
-const MICRO_BATCH_MS = 2;
+export const MICRO_BATCH_MS = 2;
 /** Up to so many replicas each sends its sum to all others; more send less than three times their sum. */
 const MOST_WHOLE_SUMS = 4;
 const MOST_TIMES_SENT = 3;

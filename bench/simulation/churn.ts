@@ -24,6 +24,8 @@ export interface ChurnOptions {
   /** Of each step, and of a micro-batch on the median computer. */
   readonly microBatches: number;
   readonly workMs: number;
+  /** What a micro-batch costs besides, whatever the computer. */
+  readonly eachMs: number;
   readonly linkMs: number;
   /** Steps that are simulated in detail. */
   readonly steps: number;
@@ -399,12 +401,12 @@ class Churn {
   }
 
   #syncEfficiency(): number {
-    const { seed, stages, microBatches, workMs, linkMs } = this.#options;
+    const { seed, stages, microBatches, workMs, eachMs, linkMs } = this.#options;
     const random = new Random(seed + 1);
     let ideal = 0;
     let taken = 0;
     for (const { nodes, changes } of this.#watched) {
-      const { ms } = simulateStep({ stages, microBatches, nodes, changes, workMs, linkMs, random });
+      const { ms } = simulateStep({ stages, microBatches, nodes, changes, workMs, eachMs, linkMs, random });
       if (ms === null) continue;
       taken += ms;
       ideal += idealMs(nodes, changes, stages, microBatches * workMs);

@@ -18,7 +18,7 @@ function pool(stages: number, perStage: number, random: Random): StepNode[] {
 }
 
 describe("a step in homes of very different speeds", () => {
-  const options = { stages: 8, microBatches: 192, changes: [], workMs: 2_000, linkMs: 250 };
+  const options = { stages: 8, microBatches: 192, changes: [], workMs: 2_000, eachMs: 2, linkMs: 250 };
 
   it("takes little longer than its poorest stage has to work", () => {
     const random = new Random(3);
@@ -60,6 +60,7 @@ it("placement makes more of what homes can do than fixed chains, and leaves no s
     loadMs: 90_000,
     microBatches: 512,
     workMs: 2_000,
+    eachMs: 2,
     linkMs: 250,
     steps: 4,
     seed: 7,

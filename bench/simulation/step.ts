@@ -38,6 +38,8 @@ export interface StepOptions {
   readonly changes: readonly Change[];
   /** Of a micro-batch on the median computer, there and back; ms. */
   readonly workMs: number;
+  /** What a micro-batch costs besides, whatever the computer; ms. */
+  readonly eachMs: number;
   /** One way, with what is sent; ms. */
   readonly linkMs: number;
   readonly random: Random;
@@ -165,11 +167,10 @@ class Step {
 
   #worker(node: StepNode): Worker {
     const now = (): number => this.#now;
-    const { random, stages, microBatches, workMs } = this.#options;
+    const { random, stages, microBatches } = this.#options;
     const load = new OwnLoad(now);
     // As after the steps before.
-    for (const pass of ["forward", "backward"] as const)
-      load.begins(pass)((workMs * shareOf(pass, node.stage === stages - 1)) / node.speed);
+    for (const pass of ["forward", "backward"] as const) load.begins(pass)(this.#passMs(node, pass));
     return {
       ...node,
       next: new NextReplicas(now, random.next),
@@ -190,6 +191,11 @@ class Step {
     this.#pump(worker);
     if (worker.stage > 0)
       this.#queue.push(this.#now + this.#options.random.next() * LOOK_MS, { type: "looks", worker });
+  }
+
+  #passMs({ stage, speed }: StepNode, pass: Pass): number {
+    const { stages, workMs, eachMs } = this.#options;
+    return shareOf(pass, stage === stages - 1) * (workMs / speed + eachMs);
   }
 
   #isAgain(stage: number, microBatch: number): boolean {
@@ -321,11 +327,10 @@ class Step {
     if (work === null) return;
     const { pass, microBatch } = work;
     worker.isBusy = true;
-    const { workMs, stages } = this.#options;
+    const { stages } = this.#options;
     const isBack = pass === "backward" || worker.stage === stages - 1;
-    const share = shareOf(pass, worker.stage === stages - 1);
     worker.ends = worker.load.begins(pass);
-    this.#queue.push(this.#now + (workMs * share) / worker.speed, {
+    this.#queue.push(this.#now + this.#passMs(worker, pass), {
       type: "ends",
       by: worker,
       microBatch,
