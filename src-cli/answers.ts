@@ -6,6 +6,7 @@ import type { Forecast } from "../src-protocol/forecast.ts";
 import { windowsText } from "../src-protocol/settled-pay.ts";
 import type { SettledPay } from "../src-protocol/settled-pay.ts";
 import { assetWord, formatTao } from "../src-protocol/units.ts";
+import { byOwnClock } from "../src-protocol/own-clock.ts";
 import { overrideText, situationText, workerText } from "../src-protocol/why.ts";
 import { explain, momentText } from "../src-protocol/reason-text.ts";
 import type { StateChange } from "../src-protocol/history.ts";
@@ -38,7 +39,9 @@ export function statusText(state: DaemonState, now: number): string {
     const of = run.steps === null ? "" : ` of ${run.steps}`;
     const speed = run.tokensPerSecond === null ? "" : `, ${Math.round(run.tokensPerSecond)} tokens a second`;
     lines.push(`Training:  ${run.name}`);
-    lines.push(`           step ${run.step}${of}${speed}.${working ? ` ${run.detail}` : ""}`);
+    lines.push(
+      `           step ${run.step}${of}${speed}.${working ? ` ${byOwnClock(run.detail, now)}` : ""}`,
+    );
     lines.push(`Loss:      ${number(run.loss)}, held out ${number(run.heldOutLoss)}`);
     const again = run.step - (run.keptStep ?? run.step);
     if (again > STEPS_APART)

@@ -1,6 +1,7 @@
 import { heard, phrase, say } from "./say.ts";
 import { NEWEST_WORK_AWAY, NO_SLICE_YET } from "./node-phase.ts";
 import { networkWait } from "./network-text.ts";
+import { byOwnClock } from "./own-clock.ts";
 import { type Decision, type Override, REASONS, type ReasonCode } from "./policy.ts";
 import { allOf, decidingReasons, explain, momentText } from "./reason-text.ts";
 import type { DaemonState } from "./state.ts";
@@ -45,7 +46,7 @@ export function situation(state: Omit<WhyState, "policy">, now: number, zone = o
   }
   const wait = networkWait(state.network, now, zone);
   if (wait !== null) return { tone: "waiting", reason: afterWord(wait) };
-  const homes = missingHomes(state);
+  const homes = missingHomes(state, now, zone);
   if (homes !== null) return { tone: "waiting", reason: homes };
   if (node.phase === "waiting" && state.run?.phase === "finished")
     return { tone: "waiting", reason: lower(sentence(heard(state.run.detail))) };
@@ -116,7 +117,11 @@ function when(at: number, now: number, zone: string): string {
  * Nothing is wrong here, and nothing gets ready here: it is other homes that are waited for. In a network on this
  * computer alone that is a neighbour with the newest work; whatever else it waits for there is on its way.
  */
-function missingHomes({ node, run, network, asked }: Omit<WhyState, "policy">): string | null {
+function missingHomes(
+  { node, run, network, asked }: Omit<WhyState, "policy">,
+  now: number,
+  zone: string,
+): string | null {
   if (run?.phase !== "waiting" || (node.phase !== "waiting" && node.phase !== "training")) return null;
   if (network.kind !== "remote" && !run.detail.startsWith(NEWEST_WORK_AWAY)) return null;
   if (asked !== undefined && asked.id === network.id)
@@ -124,7 +129,7 @@ function missingHomes({ node, run, network, asked }: Omit<WhyState, "policy">): 
       "for your decision. Without the computers that are away, {count, plural, one {# step} other {# steps}} would be lost.",
       { count: asked.lostSteps },
     );
-  const detail = heard(run.detail);
+  const detail = byOwnClock(heard(run.detail), now, zone);
   const word = new RegExp(`^${say(WORDS.waiting)}:? `);
   return sentence(detail.replace(word, ""));
 }

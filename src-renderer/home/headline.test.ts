@@ -64,7 +64,7 @@ test("on this computer alone it says that newer work is waited for, and how much
     state({ node: phase("waiting", NO_SLICE_YET), run: { ...run, phase: "waiting", detail: text } });
   expect(waiting(detail)).toMatchObject({
     word: "Waiting",
-    reason: expect.stringMatching(/^For a computer/),
+    reason: expect.stringMatching(/^For a computer that has the newest work: .* until \d\d:40\.$/),
   });
   expect(waiting("Waiting for 1 more computer: slice 1 is looking for a home.").word, "is on its way").toBe(
     "Getting ready",

@@ -5,7 +5,7 @@ import { Word } from "../parts/word.tsx";
 import { rough } from "../parts/format.ts";
 import styles from "./tower.module.css";
 import { TowerList } from "./tower-list.tsx";
-import { Heard } from "../parts/heard.tsx";
+import { RunDetail } from "../parts/run-detail.tsx";
 
 /** The whole model as a tower of slices, mine lit. */
 export function Tower() {
@@ -33,7 +33,7 @@ export function Tower() {
           <TowerList run={run} isResting={isResting} />
           {run.phase !== "training" && !isResting && isOpen && (
             <p className={styles["detail"]}>
-              <Heard text={run.detail} />
+              <RunDetail text={run.detail} />
             </p>
           )}
           <p className={styles["more"]}>

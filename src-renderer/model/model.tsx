@@ -11,7 +11,7 @@ import { LossChart } from "../home/loss-chart.tsx";
 import { choicesText, shapeText } from "./model-text.ts";
 import styles from "./model.module.css";
 import { WritesCard } from "./writes-card.tsx";
-import { Heard } from "../parts/heard.tsx";
+import { RunDetail } from "../parts/run-detail.tsx";
 import { Word } from "../parts/word.tsx";
 
 /** What is trained, for whom, and how far is it? */
@@ -98,7 +98,7 @@ export function Model() {
           </p>
           {run.phase !== "training" && !isResting && (
             <p className={styles["detail"]}>
-              <Heard text={run.detail} />
+              <RunDetail text={run.detail} />
             </p>
           )}
         </section>
