@@ -74,7 +74,8 @@ export interface NetworkOptions {
 }
 
 export interface Work {
-  readonly points: number;
+  /** Steps that were finished once more. */
+  readonly repeated: number;
   readonly step: number;
   /** Of each stage, as many passes of a micro-batch were given to compute threads until the newest step was finished. */
   readonly passes: readonly number[];
@@ -106,6 +107,8 @@ export class ReplicaNetwork {
   #workers: Worker[] = [];
   #finished: number[] = [];
   #points: HistoryPoint[] = [];
+  #newest = 0;
+  #repeated = 0;
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
   #redoneNow = NOTHING;
@@ -196,6 +199,9 @@ export class ReplicaNetwork {
         // Said again with its held-out loss.
         const last = this.#points.at(-1);
         if (last?.step === point.step && last.at === point.at) return;
+        // One that the orchestrator was killed over is not told here; one that was lost is told again.
+        if (point.step <= this.#newest) this.#repeated += 1;
+        this.#newest = Math.max(this.#newest, point.step);
         this.#finished.push(performance.now());
         this.#points.push(point);
         this.#passesThen = [...this.#passes];
@@ -300,8 +306,8 @@ export class ReplicaNetwork {
   /** Where the training is. */
   get work(): Work {
     return {
-      points: this.#points.length,
-      step: Math.max(0, ...this.#points.map(({ step }) => step)),
+      repeated: this.#repeated,
+      step: this.#newest,
       passes: this.#passesThen,
     };
   }
@@ -312,7 +318,7 @@ export class ReplicaNetwork {
     const { stages, microBatches } = this.spec;
     const steps = now.step - then.step;
     return {
-      stepsLost: now.points - then.points - steps,
+      stepsLost: now.repeated - then.repeated,
       // The tail goes both ways at once.
       passes: now.passes.map((passes, stage) => {
         const each = stage === stages - 1 ? microBatches : 2 * microBatches;
