@@ -340,7 +340,7 @@ class Step {
 
   /** As the product's heads do: one in hand while another one is worked on, and not too many on their way. */
   #ask(worker: Worker): void {
-    if (worker.isGone || worker.isLeaving || worker.order.forwards > 0) return;
+    if (worker.isGone || worker.isLeaving || worker.order.waiting.forward > 0) return;
     if (worker.inFlight > worker.window.most(worker.load.workMs)) return;
     worker.isAsking = true;
     this.#tell({ type: "lease", by: worker.key });

@@ -99,14 +99,9 @@ export class MicroBatches {
     return count;
   }
 
-  /** For each pass, without what nobody waits for. */
+  /** For each pass, with what nobody waits for. */
   get waiting(): { readonly forward: number; readonly backward: number } {
     return this.#order.waiting;
-  }
-
-  /** For the pass forward, with what nobody waits for. */
-  get forwards(): number {
-    return this.#order.forwards;
   }
 
   /** What has crossed the borders for these micro-batches, and with whom: of those that were worked on. */

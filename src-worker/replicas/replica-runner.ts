@@ -349,7 +349,7 @@ export class ReplicaRunner {
     const { stage, generation, report } = this.#ports;
     if (this.#stopped || !this.#isOpen || this.#isTaking || !stage.isHead || this.#isAsking) return;
     const ahead = Math.max(0, this.#given - 1);
-    if (ahead + this.#batches.forwards + this.#evaluations.length > 0) return;
+    if (ahead + this.#batches.waiting.forward + this.#evaluations.length > 0) return;
     if (this.#batches.inFlight > this.#window.most(this.#load.workMs)) return;
     this.#isAsking = true;
     report({ type: "ask", generation });

@@ -42,15 +42,14 @@ describe("what a replica works on next", () => {
     expect(order(8, work)).toEqual(["backward 3", "forward 2", "backward 1", "forward 0", "forward 9"]);
   });
 
-  it("says what waits without that, as others are told, and with it, as a head asks for more", () => {
+  it("says all that waits, also that: who has much of it is given less of the new", () => {
     const work = new WorkOrder(() => Infinity);
     work.add("forward", 0, true);
     work.add("forward", 1, false);
     work.add("backward", 2, true);
-    expect(work.waiting).toEqual({ forward: 1, backward: 0 });
-    expect(work.forwards).toBe(2);
+    expect(work.waiting).toEqual({ forward: 2, backward: 1 });
     work.clear();
-    expect([work.next(), work.forwards]).toEqual([null, 0]);
+    expect([work.next(), work.waiting]).toEqual([null, { forward: 0, backward: 0 }]);
   });
 });
 

@@ -33,14 +33,15 @@ export class WorkOrder {
     this.#lastFrom = lastFrom;
   }
 
-  /** For each pass, without what nobody waits for. */
+  /**
+   * For each pass, with what nobody waits for: its senders are to know of all, so that who has much of a lost replica's
+   * work gets less of the new, and a step's end waits for nobody's heap.
+   */
   get waiting(): { readonly forward: number; readonly backward: number } {
-    return { forward: this.#forwards.length, backward: this.#backwards.length };
-  }
-
-  /** For the pass forward, with what nobody waits for. */
-  get forwards(): number {
-    return this.#forwards.length + this.#forwardsAgain.length;
+    return {
+      forward: this.#forwards.length + this.#forwardsAgain.length,
+      backward: this.#backwards.length + this.#backwardsAgain.length,
+    };
   }
 
   /** `isAgain`: nobody waits for it. */
