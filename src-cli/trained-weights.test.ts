@@ -10,7 +10,8 @@ import { runDigest } from "../src-protocol/run-digest.ts";
 import { KERNELS } from "../src-protocol/arithmetic.ts";
 import { sha256 } from "../src-protocol/signing.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../src-protocol/snapshot.ts";
-import type { SnapshotHeader } from "../src-protocol/snapshot.ts";
+import type { NewSnapshotHeader } from "../src-protocol/snapshot.ts";
+import { StateSample } from "../src-protocol/state-sample.ts";
 import { readTrainedWeights } from "./trained-weights.ts";
 
 const run: RunSpec = {
@@ -45,17 +46,18 @@ beforeEach(() => {
 });
 
 /** Parameters, then two moments. */
-function snapshot(stage: number, values: number[], change: Partial<SnapshotHeader> = {}): Buffer {
+function snapshot(stage: number, values: number[], change: Partial<NewSnapshotHeader> = {}): Buffer {
   const payload = Buffer.from(
     Float32Array.from([...values, ...values.map(() => 7), ...values.map(() => 8)]).buffer,
   );
-  const header: SnapshotHeader = {
-    schema: "train-at-home/snapshot/v1",
+  const header: NewSnapshotHeader = {
+    schema: "train-at-home/snapshot/v2",
     runId: run.runId,
     runSha256: runDigest(run),
     stage,
     step: 4,
     payloadBytes: payload.length,
+    sampleSha256: new StateSample(payload.length).update(payload).digest(),
     payloadCrc32: crc32(payload),
     ...change,
   };

@@ -174,13 +174,14 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
   "why an orchestrator refuses": ofSchema(failureSchema, { code: "x", message: "y" }),
   "lists of chunks": ofSchema(chunkList, { bytes: 10, chunkBytes: 2 ** 20, sha256: [HEX] }),
   "heads of snapshots": ofSchema(snapshotHeader, {
-    schema: "train-at-home/snapshot/v1",
+    schema: "train-at-home/snapshot/v2",
     runId: "r",
     runSha256: HEX,
     stage: 0,
     step: 1,
     payloadBytes: 4,
     payloadCrc32: 1,
+    sampleSha256: HEX,
     link: HEX,
   }),
   "ranges of a file": {

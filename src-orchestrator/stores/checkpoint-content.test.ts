@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { DEFAULT_MODEL } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES, snapshotDigest } from "../../src-protocol/snapshot.ts";
-import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import type { NewSnapshotHeader, SnapshotHeader } from "../../src-protocol/snapshot.ts";
 import { StateDigest } from "../../src-protocol/state-digest.ts";
+import { StateSample } from "../../src-protocol/state-sample.ts";
 import { isCheckpointOf } from "./checkpoint-content.ts";
 import { testRun } from "../runs/fleet.test-support.ts";
 import { stageFacts } from "../runs/stage-facts.ts";
@@ -14,19 +15,20 @@ const parameterCount = stageFacts(run, null)[1]?.parameterCount ?? 0;
 const place = { run, stage: 1, step: 4, parameterCount, digest: "", stateSha256: null };
 
 function snapshot(
-  change: Partial<SnapshotHeader> = {},
+  change: Partial<NewSnapshotHeader> = {},
   edit: (values: Float32Array) => void = () => undefined,
 ): Buffer {
   const values = Float32Array.from({ length: parameterCount * 3 }, (_, i) => i / 1000);
   edit(values);
   const payload = Buffer.from(values.buffer);
-  const header: SnapshotHeader = {
-    schema: "train-at-home/snapshot/v1",
+  const header: NewSnapshotHeader = {
+    schema: "train-at-home/snapshot/v2",
     runId: run.runId,
     runSha256: runDigest(run),
     stage: 1,
     step: 4,
     payloadBytes: payload.length,
+    sampleSha256: new StateSample(payload.length).update(payload).digest(),
     payloadCrc32: crc32(payload),
     ...change,
   };
@@ -55,6 +57,17 @@ describe("a checkpoint", () => {
     expect(await holds(snapshot(), size)).toBe(true);
   });
 
+  test("of an earlier version of the program is one", async () => {
+    const block = snapshot().toString("utf8", 0, SNAPSHOT_HEADER_BYTES);
+    const { sampleSha256: _, ...now } = JSON.parse(block) as NewSnapshotHeader;
+    const earlier = JSON.stringify({ ...now, schema: "train-at-home/snapshot/v1" });
+    const head = Buffer.from(earlier.padEnd(SNAPSHOT_HEADER_BYTES));
+    const bytes = Buffer.concat([head, snapshot().subarray(SNAPSHOT_HEADER_BYTES)]);
+    expect(await holds(bytes)).toBe(true);
+    bytes.writeFloatLE(7, bytes.length - 4);
+    expect(await holds(bytes)).toBe(false);
+  });
+
   test("is that of a stage whose whole state is known by its digest, and no other one", async () => {
     const bytes = snapshot();
     const stateSha256 = new StateDigest().update(bytes.subarray(SNAPSHOT_HEADER_BYTES)).digest();
@@ -73,6 +86,8 @@ describe("a checkpoint", () => {
     ["of another run", snapshot({ runSha256: "0".repeat(64) })],
     ["of another length", snapshot({ payloadBytes: 12 })],
     ["with another checksum", snapshot({ payloadCrc32: 1 })],
+    ["without a checksum, as it lies in memory", snapshot({ payloadCrc32: null })],
+    ["with another sample", snapshot({ sampleSha256: "0".repeat(64) })],
     ["cut short", snapshot().subarray(0, -4)],
     ["cut within a value", snapshot().subarray(0, -1)],
     ["with something after it", Buffer.concat([snapshot(), Buffer.alloc(4)])],

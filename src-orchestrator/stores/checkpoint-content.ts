@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { StateDigest } from "../../src-protocol/state-digest.ts";
+import { StateSample } from "../../src-protocol/state-sample.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import {
   SNAPSHOT_HEADER_BYTES,
@@ -17,7 +18,7 @@ export interface CheckpointPlace {
   readonly parameterCount: number;
   /** `snapshotDigest` of the state that the stage has saved. */
   readonly digest: string;
-  /** Of the whole state; null: it is not known, and its checksum has to do. */
+  /** Of the whole state; null: it is not known, and its sample and checksum have to do. */
   readonly stateSha256: string | null;
 }
 
@@ -35,6 +36,7 @@ export async function isCheckpointOf(
   let rest: Uint8Array = new Uint8Array();
   let header: SnapshotHeader | null = null;
   const state = new StateDigest();
+  const sample = new StateSample(total * FLOAT_BYTES);
   let sum = 0;
   let start = 0;
   for await (const chunk of bytes) {
@@ -56,10 +58,12 @@ export async function isCheckpointOf(
     const values = new Float32Array(payload.buffer);
     sum = crc32(payload, sum);
     state.update(payload);
+    sample.update(payload);
     if (start + values.length > total || !isSoundState(values, start, total)) return false;
     start += values.length;
   }
   const isIt = place.stateSha256 === null || place.stateSha256 === state.digest();
+  if (header !== null && "sampleSha256" in header && header.sampleSha256 !== sample.digest()) return false;
   return isIt && start === total && rest.length === 0 && header?.payloadCrc32 === sum;
 }
 

@@ -1,4 +1,4 @@
-import { access, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { access, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** File systems and clocks differ by less. */
@@ -14,11 +14,16 @@ export function ageMs(mtimeMs: number): number {
 }
 
 /** Whole or not at all. `before` it takes its place. */
-export async function copyWithDate(from: string, to: string, before?: () => Promise<void>): Promise<void> {
+export async function copyWithDate(
+  from: string,
+  to: string,
+  copy: (from: string, to: string) => Promise<void>,
+  before?: () => Promise<void>,
+): Promise<void> {
   const temporary = `${to}.writing`;
   try {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-    await copyFile(from, temporary);
+    await copy(from, temporary);
     const { atime, mtime } = await stat(from);
     await utimes(temporary, atime, mtime);
     await before?.();

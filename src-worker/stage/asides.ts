@@ -1,6 +1,7 @@
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ageMs, copyWithDate, unusedName } from "../disk/dated-file.ts";
+import { copyToDisk } from "./snapshot-file.ts";
 
 /** Newest states of other histories that are kept for each stage. */
 const ASIDE_LIMIT = 2;
@@ -31,7 +32,7 @@ export async function keepAside(folder: string, path: string, step: number): Pro
   const kept = await unusedName(join(folder, `aside-${step}.snapshot`));
   if (dirname(path) === folder) await rename(path, kept);
   else {
-    await copyWithDate(path, kept);
+    await copyWithDate(path, kept, copyToDisk);
     await rm(path, { force: true });
   }
   for (const { name } of old) await rm(join(folder, name), { force: true });

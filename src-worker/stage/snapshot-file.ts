@@ -1,20 +1,26 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { copyFile, open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { Failure } from "../../src-protocol/failure.ts";
-import { SNAPSHOT_HEADER_BYTES, snapshotHeader } from "../../src-protocol/snapshot.ts";
-import type { SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import { SNAPSHOT_HEADER_BYTES, snapshotDigest, snapshotHeader } from "../../src-protocol/snapshot.ts";
+import type { NewSnapshotHeader, SnapshotHeader } from "../../src-protocol/snapshot.ts";
+import { StateSample, stateSample } from "../../src-protocol/state-sample.ts";
 
-/** Small enough that summing one piece never delays a heartbeat or a tensor noticeably. */
+/** Small enough that summing or copying one piece never delays a heartbeat or a tensor noticeably. */
 const PIECE_BYTES = 4 * 1024 * 1024;
-/** Of what lies in memory: what was just summed is still in the processor's cache when it is copied. */
-const CACHED_BYTES = 512 * 1024;
 
 /** Stands in the header's place while the file is being written. */
 const UNFINISHED = "unfinished";
 
-export type SnapshotName = Omit<SnapshotHeader, "schema" | "payloadBytes" | "payloadCrc32">;
+export type SnapshotName = Pick<SnapshotHeader, "runId" | "runSha256" | "stage" | "step" | "link">;
+
+/**
+ * Where a file lies. On a disk it has a checksum. In a file system that lies in memory it has none: a process
+ * that is killed at any moment leaves what it has written in the order in which it has written it, with its header
+ * last, and a power cut leaves nothing. Decayed memory is not found there, as little as in the process's own.
+ */
+export type Place = "disk" | "memory";
 
 /**
  * Writes a file piece by piece; the payload must not change meanwhile. Over an existing one it writes
@@ -26,7 +32,8 @@ export async function writeSnapshotFile(
   name: SnapshotName,
   payload: SharedArrayBuffer,
   target: "new" | "existing",
-): Promise<SnapshotHeader> {
+  place: Place,
+): Promise<NewSnapshotHeader> {
   const file = await open(path, target === "new" ? "w" : "r+", 0o600);
   try {
     // First, so that a file cut short by a kill says so.
@@ -35,10 +42,10 @@ export async function writeSnapshotFile(
     let sum = 0;
     for (let offset = 0; offset < payload.byteLength; offset += PIECE_BYTES) {
       const piece = new Uint8Array(payload, offset, Math.min(PIECE_BYTES, payload.byteLength - offset));
-      sum = crc32(piece, sum);
+      if (place === "disk") sum = crc32(piece, sum);
       await writeWhole(file, piece, SNAPSHOT_HEADER_BYTES + offset);
     }
-    const header = headerOf(name, payload, sum);
+    const header = { ...snapshotHeaderOf(name, payload), payloadCrc32: place === "disk" ? sum : null };
     await writeWhole(file, headerBlock(JSON.stringify(header)), 0);
     return header;
   } finally {
@@ -52,19 +59,17 @@ export async function copySnapshotFile(
   name: SnapshotName,
   payload: SharedArrayBuffer,
   target: "new" | "existing",
-): Promise<SnapshotHeader> {
+): Promise<NewSnapshotHeader> {
   const file = openSync(path, target === "new" ? "w" : "r+", 0o600);
   try {
     copyWhole(file, headerBlock(UNFINISHED), 0);
     if (target === "existing") ftruncateSync(file, SNAPSHOT_HEADER_BYTES + payload.byteLength);
-    let sum = 0;
-    for (let offset = 0; offset < payload.byteLength; offset += CACHED_BYTES) {
-      if (offset > 0 && offset % PIECE_BYTES === 0) await new Promise(setImmediate);
-      const piece = new Uint8Array(payload, offset, Math.min(CACHED_BYTES, payload.byteLength - offset));
-      sum = crc32(piece, sum);
+    for (let offset = 0; offset < payload.byteLength; offset += PIECE_BYTES) {
+      if (offset > 0) await new Promise(setImmediate);
+      const piece = new Uint8Array(payload, offset, Math.min(PIECE_BYTES, payload.byteLength - offset));
       copyWhole(file, piece, SNAPSHOT_HEADER_BYTES + offset);
     }
-    const header = headerOf(name, payload, sum);
+    const header = snapshotHeaderOf(name, payload);
     copyWhole(file, headerBlock(JSON.stringify(header)), 0);
     return header;
   } finally {
@@ -72,25 +77,43 @@ export async function copySnapshotFile(
   }
 }
 
-/** Of the file that would be written; the payload must not change meanwhile. */
-export async function snapshotHeaderOf(
-  name: SnapshotName,
-  payload: SharedArrayBuffer,
-): Promise<SnapshotHeader> {
-  let sum = 0;
-  for (let offset = 0; offset < payload.byteLength; offset += PIECE_BYTES) {
-    if (offset > 0) await new Promise(setImmediate);
-    sum = crc32(new Uint8Array(payload, offset, Math.min(PIECE_BYTES, payload.byteLength - offset)), sum);
+/**
+ * Copies a file from memory to a disk, where it gets a checksum. What cannot be read is copied as it is: whoever
+ * reads the copy finds that out.
+ */
+export async function copyToDisk(from: string, to: string): Promise<void> {
+  const source = await openSource(from);
+  try {
+    const header = await readSnapshotHeader(source).catch(() => null);
+    if (header === null || header.payloadCrc32 !== null) return await copyFile(from, to);
+    const file = await open(to, "w", 0o600);
+    try {
+      await writeWhole(file, headerBlock(UNFINISHED), 0);
+      let payloadCrc32 = 0;
+      const scratch = new Uint8Array(Math.min(PIECE_BYTES, header.payloadBytes));
+      for (let offset = 0; offset < header.payloadBytes; offset += PIECE_BYTES) {
+        const piece = scratch.subarray(0, header.payloadBytes - offset);
+        await source.read(piece, SNAPSHOT_HEADER_BYTES + offset);
+        payloadCrc32 = crc32(piece, payloadCrc32);
+        await writeWhole(file, piece, SNAPSHOT_HEADER_BYTES + offset);
+      }
+      await writeWhole(file, headerBlock(JSON.stringify({ ...header, payloadCrc32 })), 0);
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await source.close();
   }
-  return headerOf(name, payload, sum);
 }
 
-function headerOf(name: SnapshotName, payload: SharedArrayBuffer, payloadCrc32: number): SnapshotHeader {
+/** Of the file that would be written, in memory; the payload must not change meanwhile. */
+export function snapshotHeaderOf(name: SnapshotName, payload: SharedArrayBuffer): NewSnapshotHeader {
   return {
-    schema: "train-at-home/snapshot/v1",
+    schema: "train-at-home/snapshot/v2",
     ...name,
     payloadBytes: payload.byteLength,
-    payloadCrc32,
+    sampleSha256: stateSample(payload),
+    payloadCrc32: null,
   };
 }
 
@@ -139,19 +162,32 @@ export async function readSnapshotPayload(
   source: SnapshotSource,
   header: SnapshotHeader,
   into: SharedArrayBuffer | null,
+  place: Place,
 ): Promise<void> {
   if (into !== null && into.byteLength !== header.payloadBytes)
     throw corrupt("it belongs to a stage of another size");
+  if (place === "disk" && header.payloadCrc32 === null) throw corrupt("it has no checksum");
   let sum = 0;
+  const sample = new StateSample(header.payloadBytes);
   const scratch = into === null ? new Uint8Array(Math.min(PIECE_BYTES, header.payloadBytes)) : null;
   for (let offset = 0; offset < header.payloadBytes; offset += PIECE_BYTES) {
     const length = Math.min(PIECE_BYTES, header.payloadBytes - offset);
     const piece = into === null ? scratch?.subarray(0, length) : new Uint8Array(into, offset, length);
     if (piece === undefined) break;
     await source.read(piece, SNAPSHOT_HEADER_BYTES + offset);
-    sum = crc32(piece, sum);
+    if (header.payloadCrc32 !== null) sum = crc32(piece, sum);
+    sample.update(piece);
   }
-  if (sum !== header.payloadCrc32) throw corrupt("its content does not match its checksum");
+  const isWhole = header.payloadCrc32 === null || sum === header.payloadCrc32;
+  if (!isWhole) throw corrupt("its content does not match its checksum");
+  if ("sampleSha256" in header && sample.digest() !== header.sampleSha256)
+    throw corrupt("its content is not what its header says");
+  // The process before may still be there, and take the place for a later step.
+  if (
+    header.payloadCrc32 === null &&
+    snapshotDigest(await readSnapshotHeader(source)) !== snapshotDigest(header)
+  )
+    throw corrupt("it was written over while it was read");
 }
 
 function corrupt(what: string): Failure {

@@ -1,10 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Failure } from "../../src-protocol/failure.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
-import { copySnapshotFile, writeSnapshotFile } from "./snapshot-file.ts";
+import { snapshotDigest } from "../../src-protocol/snapshot.ts";
+import { copySnapshotFile, copyToDisk, writeSnapshotFile } from "./snapshot-file.ts";
 import { restoreCheckpointFile, Snapshots } from "./snapshots.ts";
 import { tinyRun } from "../tiny-run.test-support.ts";
 
@@ -38,7 +40,7 @@ function files(): string[] {
 }
 
 it.each([0, 12, 512 * 1024, 9 * 1024 * 1024 + 4])(
-  "of %i bytes, a file in memory is the same as one on a disk, new and written over",
+  "of %i bytes, a file in memory is the same as one on a disk but for its checksum, new and written over",
   async (bytes) => {
     const name = { runId: "r", runSha256: sha256("run"), stage: 1, step: 7 };
     for (const [target, value] of [
@@ -48,11 +50,19 @@ it.each([0, 12, 512 * 1024, 9 * 1024 * 1024 + 4])(
       const payload = new SharedArrayBuffer(bytes);
       new Uint8Array(payload).fill(value);
       const [disk, memory] = [join(folder, "disk"), join(folder, "memory")];
-      const header = await writeSnapshotFile(disk, name, payload, target);
-      expect(await copySnapshotFile(memory, name, payload, target)).toEqual(header);
-      expect(readFileSync(memory).equals(readFileSync(disk))).toBe(true);
+      const [large, copied] = [join(folder, "large"), join(folder, "copied")];
+      const header = await writeSnapshotFile(disk, name, payload, target, "disk");
+      expect(header.payloadCrc32).toBe(crc32(new Uint8Array(payload)));
+      const bare = { ...header, payloadCrc32: null };
+      expect(await writeSnapshotFile(large, name, payload, target, "memory")).toEqual(bare);
+      expect(await copySnapshotFile(memory, name, payload, target)).toEqual(bare);
+      expect(snapshotDigest(bare)).toBe(snapshotDigest(header));
+      expect(readFileSync(memory).equals(readFileSync(large))).toBe(true);
+      await copyToDisk(memory, copied);
+      expect(readFileSync(copied).equals(readFileSync(disk))).toBe(true);
       writeFileSync(disk, "longer", { flag: "a" });
       writeFileSync(memory, "longer", { flag: "a" });
+      writeFileSync(large, "longer", { flag: "a" });
     }
   },
 );

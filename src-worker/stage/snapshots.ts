@@ -15,13 +15,14 @@ import { diskFailure } from "../disk/disk-failure.ts";
 import { isKeptAside, keepAside } from "./asides.ts";
 import {
   copySnapshotFile,
+  copyToDisk,
   openSource,
   readSnapshotHeader,
   readSnapshotPayload,
   snapshotHeaderOf,
   writeSnapshotFile,
 } from "./snapshot-file.ts";
-import type { SnapshotName, SnapshotSource } from "./snapshot-file.ts";
+import type { Place, SnapshotName, SnapshotSource } from "./snapshot-file.ts";
 
 /** The pipeline's stages are never more than one snapshot apart: the last two are never written over. */
 const NEWEST = 2;
@@ -74,7 +75,7 @@ export interface SavedSnapshot {
  */
 export class Snapshots {
   readonly #folder: string;
-  readonly #on: keyof typeof SLOTS;
+  readonly #on: Place;
   readonly #report: (failure: Failure) => void;
   /** Verified, by path. */
   readonly #slots = new Map<string, Slot>();
@@ -83,7 +84,7 @@ export class Snapshots {
   /** A slot that is being uploaded, and stays as it is until then. */
   #uploading: string | null = null;
 
-  private constructor(folder: string, report: (failure: Failure) => void, on: keyof typeof SLOTS) {
+  private constructor(folder: string, report: (failure: Failure) => void, on: Place) {
     this.#folder = folder;
     this.#report = report;
     this.#on = on;
@@ -93,7 +94,7 @@ export class Snapshots {
   static async open(
     folder: string,
     report: (failure: Failure) => void,
-    on: keyof typeof SLOTS = "disk",
+    on: Place = "disk",
   ): Promise<Snapshots> {
     const snapshots = new Snapshots(folder, report, on);
     try {
@@ -154,16 +155,6 @@ export class Snapshots {
     }
   }
 
-  /** `snapshotDigest` of the file that `save` would write; `memory` must not change until the promise settles. */
-  async digestInMemory(
-    stage: StageOfRun,
-    step: number,
-    memory: SharedArrayBuffer,
-    link: string,
-  ): Promise<string> {
-    return snapshotDigest(await snapshotHeaderOf(nameOf(stage, step, link), memory));
-  }
-
   /** `snapshotDigest` of the slot of `step`; null when there is none. */
   digestOf({ spec, stage }: StageOfRun, step: number): string | null {
     const slot = this.#slot(spec.runId, stage, step);
@@ -196,7 +187,7 @@ export class Snapshots {
       if (!(await exists(slot.path))) continue;
       const path = this.#placeFor(runId, stage, step, slot.writtenAt);
       try {
-        await copyWithDate(slot.path, path, async () => {
+        await copyWithDate(slot.path, path, copyToDisk, async () => {
           if (!this.#slots.has(path) && !this.#unfinished.has(path)) await this.#setAsideUnknown(path);
         });
       } catch (error) {
@@ -289,7 +280,7 @@ export class Snapshots {
     try {
       const source = await openSource(slot.path);
       try {
-        await restoreFrom(source, { spec, stage }, step, memory);
+        await restoreFrom(source, { spec, stage }, step, memory, this.#on);
       } finally {
         await source.close();
       }
@@ -323,7 +314,7 @@ export class Snapshots {
       if (isCopy) await copyFile(path, copy, constants.COPYFILE_FICLONE);
       const source = await openSource(copy);
       try {
-        await readSnapshotPayload(source, await readSnapshotHeader(source), null);
+        await readSnapshotPayload(source, await readSnapshotHeader(source), null, this.#on);
       } finally {
         await source.close();
       }
@@ -387,23 +378,30 @@ export class Snapshots {
     return first?.path ?? known.at(-1)?.path ?? join(folder, "slot-0.snapshot");
   }
 
-  /** A small state in memory is copied at once, which spares the way to another thread and back. */
-  #writerOf({ byteLength }: SharedArrayBuffer): typeof writeSnapshotFile {
-    return this.#on === "memory" && byteLength <= AT_ONCE_BYTES ? copySnapshotFile : writeSnapshotFile;
-  }
-
   async #overwrite(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
     this.#unfinished.add(path);
-    const header = await this.#writerOf(memory)(path, name, memory, "existing");
+    const header = await this.#write(path, name, memory, "existing");
     this.#unfinished.delete(path);
     return header;
+  }
+
+  /** A small state in memory is copied at once, which spares the way to another thread and back. */
+  #write(
+    path: string,
+    name: SnapshotName,
+    memory: SharedArrayBuffer,
+    target: "new" | "existing",
+  ): Promise<SnapshotHeader> {
+    return this.#on === "memory" && memory.byteLength <= AT_ONCE_BYTES
+      ? copySnapshotFile(path, name, memory, target)
+      : writeSnapshotFile(path, name, memory, target, this.#on);
   }
 
   async #create(path: string, name: SnapshotName, memory: SharedArrayBuffer): Promise<SnapshotHeader> {
     const temporary = `${path}.writing`;
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const header = await this.#writerOf(memory)(temporary, name, memory, "new");
+      const header = await this.#write(temporary, name, memory, "new");
       await this.#setAsideUnknown(path);
       await rename(temporary, path);
       return header;
@@ -418,7 +416,7 @@ export class Snapshots {
       const source = await openSource(path);
       try {
         const header = await readSnapshotHeader(source);
-        await readSnapshotPayload(source, header, null);
+        await readSnapshotPayload(source, header, null, this.#on);
         const isSlot = Number(SLOT.exec(basename(path))?.[1]) < SLOTS[this.#on];
         if (!isSlot || dirname(path) !== this.#folderOf(header.runId, header.stage)) {
           throw new Failure("snapshot-foreign", "A stored snapshot lies in the place of another one.");
@@ -463,6 +461,11 @@ export class Snapshots {
   }
 }
 
+/** `snapshotDigest` of the file that `save` would write. */
+export function digestToBe(stage: StageOfRun, step: number, memory: SharedArrayBuffer, link: string): string {
+  return snapshotDigest(snapshotHeaderOf(nameOf(stage, step, link), memory));
+}
+
 /**
  * Fills `memory` from a checkpoint, a piece at a time; gives the chain's link there, null where it says none.
  * Rejects with `snapshot-corrupt` or `snapshot-foreign`.
@@ -477,7 +480,7 @@ export async function restoreCheckpointFile(
     throw diskFailure(error, path);
   });
   try {
-    return (await restoreFrom(source, stage, step, memory)).link ?? null;
+    return (await restoreFrom(source, stage, step, memory, "disk")).link ?? null;
   } finally {
     await source.close();
   }
@@ -488,6 +491,7 @@ async function restoreFrom(
   { spec, stage }: StageOfRun,
   step: number,
   memory: SharedArrayBuffer,
+  place: Place,
 ): Promise<SnapshotHeader> {
   const header = await readSnapshotHeader(source);
   if (header.runSha256 !== runDigest(spec) || header.stage !== stage || header.step !== step) {
@@ -497,7 +501,7 @@ async function restoreFrom(
         `and not of this run's stage ${stage} at step ${step}.`,
     );
   }
-  await readSnapshotPayload(source, header, memory);
+  await readSnapshotPayload(source, header, memory, place);
   const state = new Float32Array(memory);
   if (!isSoundState(state, 0, state.length)) {
     throw new Failure(

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import type { Restorable } from "../../src-protocol/control.ts";
 import type { Failure } from "../../src-protocol/failure.ts";
-import { RESTORABLE_LIMIT, Snapshots } from "./snapshots.ts";
+import { RESTORABLE_LIMIT, Snapshots, digestToBe } from "./snapshots.ts";
 import type { SavedSnapshot, StageOfRun } from "./snapshots.ts";
 
 /**
@@ -146,8 +146,7 @@ export class StoredStates {
   async keep(stage: StageOfRun, step: number, memory: SharedArrayBuffer, link: string): Promise<string> {
     await this.#keepAhead(stage, step);
     await this.#askAgain(memory.byteLength);
-    if (!this.#keeps || this.#memory === null)
-      return await this.disk.digestInMemory(stage, step, memory, link);
+    if (!this.#keeps || this.#memory === null) return digestToBe(stage, step, memory, link);
     try {
       return (await this.#memory.save(stage, step, memory, link)).digest;
     } catch {
