@@ -3,7 +3,7 @@ import { Failure, failureBody } from "../../../src-protocol/failure.ts";
 import { encodeMessage } from "../../../src-protocol/frame.ts";
 import type { SessionKey } from "../../../src-protocol/keys.ts";
 import type { LinkPath } from "../../../src-protocol/link-report.ts";
-import { isBlobMessage } from "../../../src-protocol/peer.ts";
+import { isBlobMessage, PAYLOAD_LIMIT_BYTES } from "../../../src-protocol/peer.ts";
 import type { PeerMessage, StageMessage, UpkeepMessage } from "../../../src-protocol/peer.ts";
 import type { Throttle } from "../../limits/throttle.ts";
 import type { LinkClock } from "../link-clock.ts";
@@ -16,10 +16,10 @@ export const RESUME_WITHIN_MS = 6_000;
 const NO_PAYLOAD = new Uint8Array(0);
 /** Within so long the peer is told what has come, for all of it at once. */
 export const SAID_WITHIN_MS = 250;
-/** Of what the peer keeps until it is told: more is said at once. */
-const MOST_UNSAID_BYTES = 1024 * 1024;
+/** Of what the peer keeps until it is told: more is said at once. Each word costs both ends about a millisecond. */
+const MOST_UNSAID_BYTES = 4 * 1024 * 1024;
 /** What a message counts for beside its payload. */
-const MESSAGE_BYTES = 16 * 1024;
+const MESSAGE_BYTES = 64 * 1024;
 
 type Resume = Extract<UpkeepMessage, { type: "resume" }>;
 
@@ -151,8 +151,7 @@ export class SessionLink implements Link {
       if (this.#carrier === null) throw closedFailure("its path broke");
       return await this.#carrier.send(message, payload);
     }
-    // What no path would take must not be counted.
-    encodeMessage(message, payload);
+    mustBeSendable(message, payload);
     await new Promise<void>((resolve, reject) => {
       const lane = payload.byteLength > 0 ? this.#tensors : this.#notes;
       try {
@@ -305,6 +304,11 @@ export class SessionLink implements Link {
     for (const handler of this.#closeHandlers) handler(reason);
     this.#closeHandlers = [];
   }
+}
+
+/** What no path would take must not be counted. A tensor's meta is always short: to encode it twice costs more than to look. */
+function mustBeSendable(message: PeerMessage, payload: Uint8Array): void {
+  if (message.type !== "tensor" || payload.byteLength > PAYLOAD_LIMIT_BYTES) encodeMessage(message, payload);
 }
 
 function closedFailure(reason: string): Failure {
