@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { dealtInto, MODEL_SIZES } from "../src-protocol/run-size.ts";
-import { builtIn, microBatchText, microBatchesFor } from "./micro-batches.ts";
+import { builtIn, expected, microBatchText, microBatchesFor } from "./micro-batches.ts";
 import type { SizedRun } from "./micro-batches.ts";
 import type { Reach } from "./network-reach.ts";
 
@@ -9,7 +9,7 @@ const run: SizedRun = { size: "default", stages: 3, arithmetic: "fast", codecs: 
 
 it("steps are dealt for the lines, and as usual where there are none", () => {
   const best = (change: Partial<SizedRun>, reach: Reach) =>
-    microBatchesFor(builtIn({ ...run, ...change }), MODEL_SIZES[change.size ?? run.size], reach);
+    microBatchesFor(builtIn({ ...run, ...change }), MODEL_SIZES[change.size ?? run.size], reach, null);
   expect(best({}, "home")).toBe(8);
   expect(best({ codecs: readCodecs("f32") }, "home")).toBe(16);
   expect(best({ arithmetic: "exact" }, "home")).toBe(4);
@@ -19,13 +19,15 @@ it("steps are dealt for the lines, and as usual where there are none", () => {
 
 it("an operator reads how a step is dealt, how long it will take, and what would be better", () => {
   const best = dealtInto(8, MODEL_SIZES.default);
-  expect(microBatchText(builtIn(run), best, "home", 8)).toBe(
+  expect(microBatchText(builtIn(run), best, "home", { best: 8, computers: null })).toBe(
     "8 micro-batches of 4 sequences: over home lines (20 Mbit/s up, 30 ms) a step takes about 1.2 s with one computer for each slice (the busiest computes 21 % of it), and 1.2 s with two.",
   );
-  expect(microBatchText(builtIn(run), dealtInto(16, MODEL_SIZES.default), "home", 8)).toMatch(
+  expect(
+    microBatchText(builtIn(run), dealtInto(16, MODEL_SIZES.default), "home", { best: 8, computers: null }),
+  ).toMatch(
     /^16 micro-batches of 2 sequences: .* 8 would suit them better \(--micro-batches 8, which begins the run anew\)\.$/,
   );
-  expect(microBatchText(builtIn(run), MODEL_SIZES.default, "computer", null)).toBe(
+  expect(microBatchText(builtIn(run), MODEL_SIZES.default, "computer", { best: null, computers: null })).toBe(
     "8 micro-batches of 4 sequences.",
   );
 });
@@ -33,6 +35,27 @@ it("an operator reads how a step is dealt, how long it will take, and what would
 it("a step's sequences come out even, or it is said which numbers do", () => {
   expect(dealtInto(16, MODEL_SIZES.default)).toEqual({ batch: 2, microBatches: 16 });
   expect(() => dealtInto(5, MODEL_SIZES.default)).toThrow(
-    "A step has 32 sequences, which do not come out even in 5 micro-batches: --micro-batches is 1, 2, 4, 8, 16, 32.",
+    "A step has 32 sequences, which do not come out even in 5 micro-batches: --micro-batches is 1, 2, 4, 8, 16, 32, or more than 32 of 4 for a larger step.",
   );
+  expect(dealtInto(4096, MODEL_SIZES.default), "more are a larger step").toEqual({
+    batch: 4,
+    microBatches: 4096,
+  });
+});
+
+it("an operator who expects many computers gets larger steps, and reads what they will be spent on", () => {
+  const best = microBatchesFor(builtIn(run), MODEL_SIZES.default, "home", 60) ?? 0;
+  expect(best).toBeGreaterThan(1_000);
+  const text = microBatchText(builtIn(run), dealtInto(best, MODEL_SIZES.default), "home", {
+    best,
+    computers: 60,
+  });
+  expect(text).toMatch(
+    /^\d,\d{3} micro-batches of 4 sequences: over home lines \(20 Mbit\/s up, 30 ms\) a step takes about \d+ s with 60 computers, 20 for each slice \(the busiest computes \d+ % of it; [\d.]+ s are to fill and to empty the slices, [\d.]+ s for sums, [\d.]+ s for what is done again for those who leave\)\.$/,
+  );
+  expect(
+    microBatchText(builtIn(run), dealtInto(best, MODEL_SIZES.default), "home", { best, computers: 200 }),
+  ).toMatch(/ 56 of them find no place: a slice has 48 at most\. More slices \(--stages\) have more\.$/);
+  expect(expected(builtIn(run), MODEL_SIZES.default, "home", 60)).toMatchObject({ replicas: 20 });
+  expect(expected(builtIn(run), MODEL_SIZES.default, "home", null)).toBeNull();
 });

@@ -1,8 +1,11 @@
 import type { Stage } from "../src-engine/stage.ts";
 import { stagesOf } from "../src-engine/stages.ts";
+import { chooseForMany, estimateMany } from "../src-engine/many-computers.ts";
+import type { ManyEstimate } from "../src-engine/many-computers.ts";
 import { LINES, USUAL_COMPUTER, chooseMicroBatches, estimateStep } from "../src-engine/step-estimate.ts";
 import type { StepEstimate } from "../src-engine/step-estimate.ts";
 import { number, plural } from "../src-protocol/amounts.ts";
+import { USUAL_REPLICAS } from "../src-protocol/control.ts";
 import { codecsPart } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
@@ -40,18 +43,44 @@ export function builtIn({ size, stages, arithmetic, codecs }: SizedRun): DealtRu
 
 /**
  * What a step's sequences are best dealt into; null: as usual, since on one computer there are no lines. A model that
- * would usually take more memory than a small computer has may take that, and no more.
+ * would usually take more memory than a small computer has may take that, and no more. `computers`: that are expected,
+ * for which a step may be larger; null: nobody has said.
  */
-export function microBatchesFor(run: DealtRun, usual: Dealt, reach: Reach): number | null {
+export function microBatchesFor(
+  run: DealtRun,
+  usual: Dealt,
+  reach: Reach,
+  computers: number | null,
+): number | null {
   if (reach === "computer") return null;
   const shape = shapeOf(run, usual, reach);
   const { memoryBytes } = estimateStep({ ...shape, stages: run.stagesOf(usual.batch), replicas: 1 });
   const computer = { ...USUAL_COMPUTER, memoryBytes: Math.max(USUAL_COMPUTER.memoryBytes, memoryBytes) };
-  return chooseMicroBatches({ ...shape, computer }, REPLICAS, run.stagesOf).microBatches;
+  const choice =
+    computers === null
+      ? chooseMicroBatches({ ...shape, computer }, REPLICAS, run.stagesOf)
+      : chooseForMany({ ...shape, computer }, computers, run.stagesOf);
+  return choice.microBatches;
 }
 
-/** One line: how a step is dealt, and how long it will take as far as that can be known. `best`: null: not known. */
-export function microBatchText(run: DealtRun, dealt: Dealt, reach: Reach, best: number | null): string {
+/** What a step comes to with so many computers; null: on one computer, or nobody has said how many. */
+export function expected(
+  run: DealtRun,
+  dealt: Dealt,
+  reach: Reach,
+  computers: number | null,
+): ManyEstimate | null {
+  if (reach === "computer" || computers === null) return null;
+  return estimateMany({ ...shapeOf(run, dealt, reach), stages: run.stagesOf(dealt.batch) }, computers);
+}
+
+/** How a step is dealt, and how long it will take as far as that can be known. `best`: null: not known. */
+export function microBatchText(
+  run: DealtRun,
+  dealt: Dealt,
+  reach: Reach,
+  { best, computers }: { readonly best: number | null; readonly computers: number | null },
+): string {
   const { batch, microBatches } = dealt;
   const head = `${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")}`;
   if (reach === "computer") return `${head}.`;
@@ -59,11 +88,14 @@ export function microBatchText(run: DealtRun, dealt: Dealt, reach: Reach, best: 
   const [alone, two] = REPLICAS.map((replicas) =>
     estimateStep({ ...shapeOf(run, dealt, reach), stages, replicas }),
   );
+  const many = expected(run, dealt, reach, computers);
   if (alone === undefined || two === undefined) return `${head}.`;
   const better =
     best === null || best === microBatches
       ? ""
       : ` ${number(best)} would suit them better (--micro-batches ${best}, which begins the run anew).`;
+  if (many !== null && computers !== null)
+    return `${head}: over ${LINE_TEXT[reach]} a step takes about ${seconds(many)} with ${plural(computers, "computer")}, ${number(many.replicas)} for each slice (the busiest computes ${percent(many.busy)} of it; ${seconds({ ms: many.bubbleMs })} are to fill and to empty the slices, ${seconds({ ms: many.sumMs })} for sums, ${seconds({ ms: many.lostMs })} for what is done again for those who leave).${roomText(computers, stages.length)}${better}`;
   return `${head}: over ${LINE_TEXT[reach]} a step takes about ${seconds(alone)} with one computer for each slice (the busiest computes ${percent(alone.busy)} of it), and ${seconds(two)} with two.${better}`;
 }
 
@@ -76,7 +108,15 @@ function shapeOf(run: DealtRun, dealt: Dealt, reach: keyof typeof LINES) {
   return { run: { ...run, ...dealt }, line: LINES[reach], computer: USUAL_COMPUTER };
 }
 
-function seconds({ ms }: StepEstimate): string {
+/** Who comes beyond what all slices may have waits for a place. */
+function roomText(computers: number, stages: number): string {
+  const room = stages * USUAL_REPLICAS;
+  return computers <= room
+    ? ""
+    : ` ${number(computers - room)} of them find no place: a slice has ${number(USUAL_REPLICAS)} at most. More slices (--stages) have more.`;
+}
+
+function seconds({ ms }: Pick<StepEstimate, "ms">): string {
   return `${(ms / 1000).toFixed(ms < 9_950 ? 1 : 0)} s`;
 }
 

@@ -4,6 +4,7 @@ import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
 import { dataFolder, SERVED_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { CODEC_WORDS } from "../src-protocol/link-codecs.ts";
+import { MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
 import { payOptions, servedPay } from "./served-pay.ts";
 import type { PayWords } from "./served-pay.ts";
 import type { ServeOptions } from "./network-serve.ts";
@@ -65,7 +66,12 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
     .option(
       "--micro-batches <count>",
       "micro-batches of a step (default: as many as suit the lines between homes; a run keeps what it was begun with)",
-      whole(1, 4096),
+      whole(1, MOST_MICRO_BATCHES),
+    )
+    .option(
+      "--computers <count>",
+      "computers that you expect at once: a run that begins gets steps so large that all of them have work (default: planned for one or two for each slice)",
+      whole(1, 1_000_000),
     )
     .action(async ({ json, home, ...words }: ServeWords & Common) => {
       const { serveNetwork } = await import("./network-serve.ts");
@@ -89,6 +95,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           fast: words.fast === true,
           codec: words.codec,
           microBatches: words.microBatches ?? null,
+          computers: words.computers ?? null,
           pay: servedPay(words),
         },
         { say, json: json === true },
@@ -181,6 +188,7 @@ type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "mo
     fast?: true;
     codec: string;
     microBatches?: number;
+    computers?: number;
   };
 
 async function tools(home: string | undefined) {

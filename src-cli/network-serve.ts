@@ -62,6 +62,8 @@ export interface ServeOptions {
   readonly codec: string;
   /** Of a step; null: as many as suit its lines, or as the run was begun with. */
   readonly microBatches: number | null;
+  /** That are expected at once: steps are made for so many; null: nobody has said. */
+  readonly computers: number | null;
   /** Null: it counts test units. */
   readonly pay: ServedPay | null;
 }
@@ -150,21 +152,29 @@ async function firstWords(
     row.revokedAt === null && row.used < row.uses && (row.expiresAt === null || row.expiresAt * 1000 > now);
   const made = options.open || invitations.some(isOpen) ? null : await client.invite(FIRST_INVITATION);
   const line = options.open ? (await client.openInvitation()).invitation : (made?.invitation ?? null);
+  const { codecs, dealt } = status;
+  const begun = { arithmetic, stagesOf, ...(codecs !== undefined && { codecs }) };
+  const { computers } = options;
   if (json) {
     const { network, keySha256, addresses } = status;
-    say(JSON.stringify({ url, network, keySha256, addresses, log, invitation: line }));
+    const step =
+      dealt === undefined
+        ? null
+        : {
+            ...dealt,
+            expected: (await import("./micro-batches.ts")).expected(begun, dealt, reach, computers),
+          };
+    say(JSON.stringify({ url, network, keySha256, addresses, log, invitation: line, step }));
     return;
   }
   say(`${status.name} is served at ${status.addresses.join(", ")} (${status.run.name}).`);
   const who = reachText(reach, Number(new URL(url).port || "443"));
   if (who !== null) say(who);
   say(status.run.detail);
-  const { codecs, dealt } = status;
   if (dealt !== undefined) {
     const { microBatchText, microBatchesFor } = await import("./micro-batches.ts");
-    const begun = { arithmetic, stagesOf, ...(codecs !== undefined && { codecs }) };
-    const best = usual === null ? null : microBatchesFor(begun, usual, reach);
-    say(`Steps have ${microBatchText(begun, dealt, reach, best)}`);
+    const best = usual === null ? null : microBatchesFor(begun, usual, reach, computers);
+    say(`Steps have ${microBatchText(begun, dealt, reach, { best, computers })}`);
   }
   const run = codecs === undefined ? { arithmetic } : { arithmetic, codecs };
   say(`Values between slices travel ${codecText(run, options.codec, reach)}`);
@@ -247,7 +257,7 @@ interface AskedRun extends Pick<DealtRun, "arithmetic" | "stagesOf"> {
 
 /** A model that is built in, or a file that is planned here. */
 async function askedRun(options: ServeOptions, reach: Reach, say: (text: string) => void): Promise<AskedRun> {
-  const { home, data, model, stages, steps, fast, codec, microBatches } = options;
+  const { home, data, model, stages, steps, fast, codec, microBatches, computers } = options;
   const isAlone = reach === "computer";
   const codecs = readCodecs(codec, isAlone);
   const sized = sizedRun(options, codecs);
@@ -256,7 +266,7 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
     if (microBatches !== null) dealtInto(microBatches, usual);
     const { builtIn, microBatchesFor } = await import("./micro-batches.ts");
     const run = builtIn(sized);
-    const chosen = microBatches === null ? microBatchesFor(run, usual, reach) : null;
+    const chosen = microBatches === null ? microBatchesFor(run, usual, reach, computers) : null;
     const words = [
       "--model",
       model,
@@ -303,7 +313,7 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       microBatches: microBatches ?? USUAL_MICRO_BATCHES,
       ...(microBatches === null && {
         deal: (usual: RunSpec, stagesOf: DealtRun["stagesOf"]) =>
-          microBatchesFor({ ...usual, stagesOf }, usual, reach),
+          microBatchesFor({ ...usual, stagesOf }, usual, reach, computers),
       }),
       learningRate: 3e-4,
       seed: 1,

@@ -188,6 +188,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     fast: false,
     codec: "f32",
     microBatches: null,
+    computers: null,
     pay: null,
   };
   expect(servedOf(options).addresses).toEqual([{ host: "127.0.0.1", port: null }]);

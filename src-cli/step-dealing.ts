@@ -3,6 +3,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { dealtInto } from "../src-protocol/run-size.ts";
 import type { Dealt } from "../src-protocol/run-size.ts";
 import type { ModelSource, TrainingOptions } from "./training-plan.ts";
 import { runOf } from "./training-run.ts";
@@ -55,5 +56,5 @@ export function dealt(
   if (source.reshaped === null) return usual;
   const chosen = deal(usual.run, (batch) => shaped(batch).stages);
   if (chosen === null || chosen === microBatches) return usual;
-  return into({ batch: (source.batch * microBatches) / chosen, microBatches: chosen });
+  return into(dealtInto(chosen, { batch: source.batch, microBatches }));
 }

@@ -153,19 +153,39 @@ export function chooseMicroBatches(
   replicas: readonly number[],
   stagesOf: (batch: number) => StepShape["stages"],
 ): MicroBatchChoice {
+  const sequences = shape.run.batch * shape.run.microBatches;
+  const candidates = divisorsOf(sequences).map((microBatches) => ({
+    batch: sequences / microBatches,
+    microBatches,
+  }));
+  const found = leastWorse(shape, candidates, stagesOf, (step) =>
+    replicas.map((count) => estimateStep({ ...step, replicas: count })),
+  );
+  return { ...found, estimates: found.estimates.slice(0, replicas.length) };
+}
+
+/**
+ * Of these, which have fewest micro-batches first, the first whose sequences take about as little time as with the best,
+ * with the line to oneself and with a busy one, in each of the cases that `estimatesOf` gives.
+ *
+ * @throws Failure as `chooseMicroBatches`
+ */
+export function leastWorse<Estimate extends Pick<StepEstimate, "ms" | "memoryBytes">>(
+  shape: Omit<StepShape, "stages" | "replicas">,
+  candidates: readonly Pick<RunSpec, "batch" | "microBatches">[],
+  stagesOf: (batch: number) => StepShape["stages"],
+  estimatesOf: (step: Omit<StepShape, "replicas">) => readonly Estimate[],
+  asGood = AS_GOOD,
+): Pick<RunSpec, "batch" | "microBatches"> & { readonly estimates: readonly Estimate[] } {
   const { run, computer, line }: { run: StepShape["run"]; computer: Computer; line: Line } = shape;
   const lines = line.busy === undefined ? [line] : [line, { ...line, ...line.busy }];
-  const sequences = run.batch * run.microBatches;
   let failure: Failure | null = null;
-  const choices: MicroBatchChoice[] = [];
-  for (const microBatches of divisorsOf(sequences)) {
-    const batch = sequences / microBatches;
+  const choices: { batch: number; microBatches: number; estimates: Estimate[] }[] = [];
+  for (const { batch, microBatches } of candidates) {
     try {
       const stages = stagesOf(batch);
       const its = { ...run, batch, microBatches };
-      const estimates = lines.flatMap((each) =>
-        replicas.map((count) => estimateStep({ ...shape, line: each, run: its, stages, replicas: count })),
-      );
+      const estimates = lines.flatMap((each) => estimatesOf({ ...shape, line: each, run: its, stages }));
       if (estimates.every(({ memoryBytes }) => memoryBytes <= computer.memoryBytes))
         choices.push({ batch, microBatches, estimates });
     } catch (error) {
@@ -173,14 +193,14 @@ export function chooseMicroBatches(
       failure = error;
     }
   }
-  const best = (choices[0]?.estimates ?? []).map((_, i) =>
-    Math.min(...choices.map(({ estimates }) => estimates[i]?.ms ?? Infinity)),
-  );
-  const worse = ({ estimates }: MicroBatchChoice): number =>
-    Math.max(...estimates.map(({ ms }, i) => ms / (best[i] ?? ms)));
-  const least = Math.min(...choices.map(worse));
-  const found = choices.find((choice) => worse(choice) <= least * AS_GOOD);
-  if (found !== undefined) return { ...found, estimates: found.estimates.slice(0, replicas.length) };
+  const msEach = ({ batch, microBatches, estimates }: (typeof choices)[number]): number[] =>
+    estimates.map(({ ms }) => ms / (batch * microBatches));
+  const times = choices.map(msEach);
+  const best = (times[0] ?? []).map((_, i) => Math.min(...times.map((each) => each[i] ?? Infinity)));
+  const worse = times.map((each) => Math.max(...each.map((ms, i) => ms / (best[i] ?? ms))));
+  const least = Math.min(...worse);
+  const found = choices.find((_, i) => (worse[i] ?? Infinity) <= least * asGood);
+  if (found !== undefined) return found;
   throw (
     failure ??
     new Failure(
@@ -191,7 +211,7 @@ export function chooseMicroBatches(
 }
 
 /** From the smallest. */
-function divisorsOf(count: number): number[] {
+export function divisorsOf(count: number): number[] {
   const small: number[] = [];
   for (let each = 1; each * each <= count; each++) if (count % each === 0) small.push(each);
   return [...new Set([...small, ...small.toReversed().map((each) => count / each)])];

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { USUAL_REPLICAS } from "../src-protocol/control.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { Ss58Address } from "../src-protocol/keys.ts";
@@ -99,8 +100,6 @@ export interface Orchestrator {
 /** What happens to the run, until it is closed in order: see `RunJournal`. */
 const JOURNAL_FILE = "journal";
 const COLLECT_EVERY_MS = 5 * 60_000;
-/** Of one stage: each has a link to all of its own and of the neighbouring stages. */
-export const USUAL_REPLICAS = 48;
 
 /** Receipts that were stored are kept by their workers until they are in the database itself. */
 const SAFE_EVERY_MS = 10_000;

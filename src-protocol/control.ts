@@ -52,8 +52,10 @@ const microBatch = z
 const round = z.int().nonnegative().max(MOST_ROUNDS);
 /** Nats per token: whatever a float32 holds. */
 const loss = z.number().min(-3.5e38).max(3.5e38);
-/** Of one stage. */
+/** Of one stage: each has a link to all of its own and of the neighbouring stages. */
 export const MOST_REPLICAS = 64;
+/** As long as nobody asks for another number. */
+export const USUAL_REPLICAS = 48;
 /** Messages of the other side that have come since the session began; see `ControlLane`. */
 const heard = z
   .int()

@@ -22,17 +22,19 @@ export type ModelSize = keyof typeof MODEL_SIZES;
 export type Dealt = Pick<RunSpec, "batch" | "microBatches">;
 
 /**
- * The sequences of a step in so many micro-batches.
+ * The sequences of a step in so many micro-batches; more of these than it has sequences are a larger step, of
+ * micro-batches as usual.
  *
  * @throws Failure `bad-option` when they do not come out even
  */
 export function dealtInto(microBatches: number, { batch, microBatches: usual }: Dealt): Dealt {
   const sequences = batch * usual;
+  if (microBatches > sequences) return { batch, microBatches };
   if (microBatches >= 1 && sequences % microBatches === 0)
     return { batch: sequences / microBatches, microBatches };
   const even = Array.from({ length: sequences }, (_, i) => i + 1).filter((each) => sequences % each === 0);
   throw new Failure(
     "bad-option",
-    `A step has ${sequences} sequences, which do not come out even in ${microBatches} micro-batches: --micro-batches is ${even.join(", ")}.`,
+    `A step has ${sequences} sequences, which do not come out even in ${microBatches} micro-batches: --micro-batches is ${even.join(", ")}, or more than ${sequences} of ${batch} for a larger step.`,
   );
 }

@@ -1,7 +1,7 @@
-import { USUAL_REPLICAS } from "../../src-orchestrator/orchestrator.ts";
 import { endingAt, handOverMs } from "../../src-orchestrator/replicas/leaving.ts";
 import { coverFor, moveFor, stageFor } from "../../src-orchestrator/replicas/replica-placement.ts";
 import type { Placed, Pools } from "../../src-orchestrator/replicas/replica-placement.ts";
+import { USUAL_REPLICAS } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { Stay } from "./homes.ts";

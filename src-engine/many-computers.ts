@@ -1,0 +1,95 @@
+import { USUAL_REPLICAS } from "../src-protocol/control.ts";
+import { MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
+import { divisorsOf, estimateStep, leastWorse } from "./step-estimate.ts";
+import type { StepEstimate, StepShape } from "./step-estimate.ts";
+
+/**
+ * How large a step is best where many computers share each stage. A step of few micro-batches leaves them waiting while
+ * it fills and is emptied, and for its sums; the longer it is, the more is done again for those who leave in it.
+ */
+
+/**
+ * A step is filled and emptied in as many round trips as this where replicas are unequal: some of the last micro-batches
+ * go through slow ones. In simulation (`bench/simulation`, speeds lognormal with a sigma of 0.5) 2.3 to 3.
+ */
+const ROUND_TRIPS = 3;
+/** Of a home's computer, that it leaves without a word: what the homes of the simulation do. */
+const LEAVES_PER_MS = 0.15 / 3_600_000;
+/**
+ * Who leaves has worked half of the step, on average; but all wait for the stage that has lost most, and most for
+ * those who leave at its end.
+ */
+const LOST_OF_STEP = 1.5;
+/**
+ * What was sent is kept until the step ends. The fastest computers do about three times what the average one does, and at
+ * times only half of those who are expected are there.
+ */
+const KEPT_TIMES = 6;
+/** A step may take so much longer than the best for its sequences: the fewer it has, the more is learned from each. */
+const AS_GOOD_SMALLER = 1.05;
+
+export interface ManyEstimate extends StepEstimate {
+  /** In which is done again what was lost with those who left, of `ms`. */
+  readonly lostMs: number;
+  readonly replicas: number;
+}
+
+/** As `estimateStep`, over home lines that come and go: each stage's computers are unequal, and some leave in the step. */
+export function estimateMany(shape: Omit<StepShape, "replicas">, computers: number): ManyEstimate {
+  const { run, stages } = shape;
+  const replicas = Math.min(USUAL_REPLICAS, Math.max(1, Math.floor(computers / stages.length)));
+  const equal = estimateStep({ ...shape, replicas });
+  const more = replicas === 1 ? 0 : (ROUND_TRIPS - 1) * equal.bubbleMs;
+  const undisturbedMs = equal.ms + more;
+  // Where a stage has one computer, all begin the step anew.
+  const lostOfStep = replicas === 1 ? stages.length / 2 : LOST_OF_STEP;
+  const lostMs = LEAVES_PER_MS * lostOfStep * undisturbedMs * undisturbedMs;
+  const ms = undisturbedMs + lostMs;
+  const border = Math.max(...stages.map(({ boundaryBytes }) => boundaryBytes.in + boundaryBytes.out));
+  const keptBytes = replicas === 1 ? 0 : Math.ceil(run.microBatches / replicas) * KEPT_TIMES * border;
+  return {
+    ...equal,
+    ms,
+    bubbleMs: equal.bubbleMs + more,
+    busy: (equal.busy * equal.ms) / ms,
+    memoryBytes: equal.memoryBytes + keptBytes,
+    lostMs,
+    replicas,
+  };
+}
+
+export interface SizeChoice {
+  readonly batch: number;
+  readonly microBatches: number;
+  /** With the line to oneself. */
+  readonly estimate: ManyEstimate;
+}
+
+/**
+ * How many micro-batches a step has for so many computers: the usual sequences dealt otherwise, or a larger step, of
+ * micro-batches as usual. Of steps in which a sequence takes about as little time as in the best, it is the smallest.
+ *
+ * @throws Failure as `chooseMicroBatches`
+ */
+export function chooseForMany(
+  shape: Omit<StepShape, "stages" | "replicas">,
+  computers: number,
+  stagesOf: (batch: number) => StepShape["stages"],
+): SizeChoice {
+  const { batch, microBatches } = shape.run;
+  const sequences = batch * microBatches;
+  const dealt = divisorsOf(sequences).map((count) => ({ batch: sequences / count, microBatches: count }));
+  const larger: typeof dealt = [];
+  for (let count = 2 * sequences; count <= MOST_MICRO_BATCHES; count *= 2)
+    larger.push({ batch, microBatches: count });
+  const found = leastWorse(
+    shape,
+    [...dealt, ...larger],
+    stagesOf,
+    (step) => [estimateMany(step, computers)],
+    AS_GOOD_SMALLER,
+  );
+  const [estimate] = found.estimates;
+  if (estimate === undefined) throw new RangeError("there is no line");
+  return { batch: found.batch, microBatches: found.microBatches, estimate };
+}
