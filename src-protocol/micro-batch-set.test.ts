@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { NODE_MESSAGE_LIMIT_BYTES } from "./control.ts";
-import { isWithin, microBatchesOf, microBatchSet, overlaps, setOfMicroBatches } from "./micro-batch-set.ts";
+import {
+  areApartWithin,
+  isWithin,
+  microBatchesOf,
+  microBatchSet,
+  overlaps,
+  overlapsAny,
+  setOfMicroBatches,
+} from "./micro-batch-set.ts";
 
 const all = (count: number, every = 1): number[] => Array.from({ length: count }, (_, i) => i * every);
 
@@ -35,6 +43,21 @@ test("what one of 31 replicas has done of the largest step, by all who used it, 
   const peers = parts.map((part) => ["k".repeat(64), part, "t".repeat(64), "g".repeat(64), "s".repeat(128)]);
   const receipt = JSON.stringify([setOfMicroBatches(own), peers, peers]);
   expect(receipt.length).toBeLessThan(0.5 * NODE_MESSAGE_LIMIT_BYTES);
+});
+
+test("one that is too long is refused for that, before anything is made of it", () => {
+  const tooLong = ".1".repeat(30_000);
+  expect(microBatchSet.safeParse(tooLong).error?.issues.map(({ code }) => code)).toEqual(["too_big"]);
+});
+
+test("parts of a whole are told from those that go beyond it or into one another", () => {
+  const sets = (...parts: number[][]): string[] => parts.map(setOfMicroBatches);
+  expect(areApartWithin(sets([0, 9], [1], [16_383]), [0, 1, 9, 16_383])).toBe(true);
+  expect(areApartWithin(sets([0, 9], [1, 2]), [0, 1, 9])).toBe(false);
+  expect(areApartWithin(sets([0, 9], [1, 9]), [0, 1, 9])).toBe(false);
+  expect(areApartWithin([], [])).toBe(true);
+  expect(overlapsAny(setOfMicroBatches([3, 16_383]), sets([0, 9], [16_383]))).toBe(true);
+  expect(overlapsAny(setOfMicroBatches([3, 16_383]), sets([0, 9], [16_382]))).toBe(false);
 });
 
 test("sets are compared by their members", () => {

@@ -10,7 +10,8 @@ import { MOST_MICRO_BATCHES } from "./model.ts";
  */
 export const microBatchSet = z
   .string()
-  .max(MOST_MICRO_BATCHES / 4)
+  // SECURITY: one that is too long is not looked at any further.
+  .max(MOST_MICRO_BATCHES / 4, { abort: true })
   .regex(/^(?:(?:[0-9a-f]{2})*(?:[0-9a-f][1-9a-f]|[1-9a-f]0)|(?:\.[1-9a-z][0-9a-z]{0,2})+)$/)
   .refine((set) => {
     if (!set.startsWith(GAP)) return true;
@@ -65,6 +66,29 @@ export function isWithin(some: MicroBatchSet, all: MicroBatchSet): boolean {
 }
 
 export function overlaps(one: MicroBatchSet, other: MicroBatchSet): boolean {
-  const known = new Set(microBatchesOf(one));
-  return microBatchesOf(other).some((number) => known.has(number));
+  return overlapsAny(one, [other]);
+}
+
+/** With any of the others. One walk over each: there may be dozens, of thousands. */
+export function overlapsAny(one: MicroBatchSet, others: Iterable<MicroBatchSet>): boolean {
+  const known = marked(microBatchesOf(one));
+  for (const other of others) if (microBatchesOf(other).some((number) => known[number] === 1)) return true;
+  return false;
+}
+
+/** All of each part are of the whole, and none is of two parts. One walk over each, too. */
+export function areApartWithin(parts: Iterable<MicroBatchSet>, whole: readonly number[]): boolean {
+  const left = marked(whole);
+  for (const part of parts)
+    for (const number of microBatchesOf(part)) {
+      if (left[number] !== 1) return false;
+      left[number] = 0;
+    }
+  return true;
+}
+
+function marked(numbers: readonly number[]): Uint8Array {
+  const marks = new Uint8Array(MOST_MICRO_BATCHES);
+  for (const number of numbers) marks[number] = 1;
+  return marks;
 }

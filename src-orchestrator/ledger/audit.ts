@@ -2,7 +2,7 @@ import { parseClaimText } from "../../src-protocol/claim.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { ss58Address } from "../../src-protocol/keys.ts";
 import type { AuditFinding, AuditReport } from "../../src-protocol/ledger-audit.ts";
-import { overlaps } from "../../src-protocol/micro-batch-set.ts";
+import { overlapsAny } from "../../src-protocol/micro-batch-set.ts";
 import { receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import { receiptsRoot, sha256, statementId } from "../../src-protocol/signing.ts";
 import { verifySr25519 } from "../../src-protocol/sr25519.ts";
@@ -232,7 +232,7 @@ class Audit {
     if (share !== undefined) {
       const work = `${runId}/${stage}/${step}`;
       const others = this.#shared.get(work) ?? [];
-      if (others.some((set) => overlaps(set, share.microBatches)))
+      if (overlapsAny(share.microBatches, others))
         this.#find("work-paid-twice", where, `Some micro-batch of ${where} is paid to another one, too.`);
       this.#shared.set(work, [...others, share.microBatches]);
     }

@@ -1,7 +1,7 @@
 import { sessionKey, ss58Address } from "../../src-protocol/keys.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import { overlaps } from "../../src-protocol/micro-batch-set.ts";
+import { overlapsAny } from "../../src-protocol/micro-batch-set.ts";
 import { receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256, statementId } from "../../src-protocol/signing.ts";
@@ -291,18 +291,17 @@ export class Ledger {
   private booked(id: string, { runId, stage, step, share }: ReceiptBody): "stored" | "already-paid" | null {
     const rows = this.store.all(OF_STEP, { runId, stage, step });
     if (rows.some((row) => hexOf(row.id) === id)) return "stored";
-    const isTaken = rows.some((row) => {
-      const its = share === undefined ? null : receiptOf(row, this.options.network).body.share;
-      return share === undefined || !its || overlaps(its.microBatches, share.microBatches);
-    });
-    if (isTaken) return "already-paid";
+    if (share === undefined && rows.length > 0) return "already-paid";
     if (share !== undefined) {
+      const shares = rows.map((row) => receiptOf(row, this.options.network).body.share);
+      const known = shares.flatMap((its) => its?.microBatches ?? []);
+      if (known.length < rows.length || overlapsAny(share.microBatches, known)) return "already-paid";
       const paid = this.store.all(
         "SELECT microBatches FROM shares WHERE runId = :runId AND step = :step AND stage = :stage AND isPaid = 1",
         { runId, step, stage },
       );
-      const isPaid = paid.some((row) => overlaps(textOf(row.microBatches), share.microBatches));
-      return isPaid ? "already-paid" : null;
+      const sets = paid.map((row) => textOf(row.microBatches));
+      return overlapsAny(share.microBatches, sets) ? "already-paid" : null;
     }
     const added = this.store.get(
       `SELECT 1 FROM statements WHERE runId = :runId AND stage = :stage AND toStep >= :step AND fromStep <= :step LIMIT 1`,

@@ -1,7 +1,7 @@
 import type { Arithmetic } from "../../src-protocol/arithmetic.ts";
 import type { SessionKey, Ss58Address } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import { isWithin, microBatchesOf, overlaps } from "../../src-protocol/micro-batch-set.ts";
+import { areApartWithin, isWithin, microBatchesOf } from "../../src-protocol/micro-batch-set.ts";
 import type { MicroBatchSet } from "../../src-protocol/micro-batch-set.ts";
 import { NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
 import type { ReceiptShare, SignedReceipt } from "../../src-protocol/receipt.ts";
@@ -94,11 +94,18 @@ function shareRefusal(
   const ofWhole = [body.previous, body.next, body.x, body.dy, body.y, body.dx];
   if ([...ofWhole, previousSignature, nextSignature].some((value) => value !== null)) return "wrong-digests";
   const ends = { previous: body.stage === 0, next: body.stage === run.stages - 1 };
-  for (const [at, peer] of peers.entries()) {
-    if (peer.key === body.worker) return "own-counter-signature";
-    if (ends[peer.side] || !isWithin(peer.microBatches, microBatches)) return "wrong-digests";
-    const before = peers.slice(0, at).filter(({ side }) => side === peer.side);
-    if (before.some((other) => other.key === peer.key || overlaps(other.microBatches, peer.microBatches)))
+  if (peers.some(({ key }) => key === body.worker)) return "own-counter-signature";
+  for (const side of NEIGHBOURS) {
+    const its = peers.filter((peer) => peer.side === side);
+    if (ends[side] && its.length > 0) return "wrong-digests";
+    if (new Set(its.map(({ key }) => key)).size < its.length) return "wrong-digests";
+    // SECURITY: whoever sends it may have no part in the run, so it is little work, however many are named.
+    if (
+      !areApartWithin(
+        its.map((peer) => peer.microBatches),
+        numbers,
+      )
+    )
       return "wrong-digests";
   }
   if (peerSignatures.length !== peers.length) return "wrong-digests";

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkExport } from "../../src-protocol/receipt-check.ts";
-import { receiptText } from "../../src-protocol/receipt.ts";
+import { NODE_MESSAGE_LIMIT_BYTES } from "../../src-protocol/control.ts";
+import { receiptText, signedReceipt } from "../../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
@@ -17,7 +18,7 @@ import { claimable } from "./claims.ts";
 import { evidence } from "./evidence.ts";
 import { Ledger, accruedRao } from "./ledger.ts";
 import { openLedger } from "./open-ledger.ts";
-import { priceRao } from "./receipts.ts";
+import { formRefusal, priceRao } from "./receipts.ts";
 
 /**
  * Three stages of two replicas each that have shared the four micro-batches of each step: on every stage the
@@ -280,6 +281,32 @@ describe("what is not paid", () => {
     expect(await answer({ ...forged, peerSignatures: [null, forged.workerSignature] })).toBe(
       "forged-peer-signature",
     );
+  });
+
+  test("a share of dozens of peers and thousands of micro-batches, which is refused for little more than it takes to read", () => {
+    const many = 16_384;
+    const all = Array.from({ length: many }, (_, at) => at);
+    const run = testRun({ steps: 10_000, microBatches: many });
+    const peers = Array.from({ length: 64 }, (_, at) => ({
+      side: "next" as const,
+      peer: session(100 + at),
+      microBatches: all.slice((at * many) / 64, ((at + 1) * many) / 64),
+      isSilent: true,
+    }));
+    const text = JSON.stringify(shareReceipt(MIDDLE, peers, { stage: 1, step: 0 }, all));
+    expect(text.length).toBeLessThan(NODE_MESSAGE_LIMIT_BYTES);
+    const fastest = (work: () => unknown): number =>
+      Math.min(
+        ...Array.from({ length: 9 }, () => {
+          const from = performance.now();
+          work();
+          return performance.now() - from;
+        }),
+      );
+    const one = signedReceipt.parse(JSON.parse(text));
+    const look = (): unknown => formRefusal(one, TEST_NETWORK, run, [FLOPS, FLOPS, FLOPS]);
+    expect(look()).toBe("no-counter-signature");
+    expect(fastest(look) / fastest(() => signedReceipt.parse(JSON.parse(text)))).toBeLessThan(8);
   });
 
   test("a whole stage's receipt, where the stage has replicas", async () => {
