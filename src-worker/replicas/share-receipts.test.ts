@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { NODE_MESSAGE_LIMIT_BYTES, nodeMessage } from "../../src-protocol/control.ts";
+import { encodeMessage } from "../../src-protocol/frame.ts";
+import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { ReceiptChain, receiptText } from "../../src-protocol/receipt.ts";
+import { MOST_MICRO_BATCHES } from "../../src-protocol/model.ts";
+import { ReceiptChain, receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
 import type { SignedReceipt } from "../../src-protocol/receipt.ts";
 import { createSessionSigner, sha256, verifySession } from "../../src-protocol/signing.ts";
 import { receiptId } from "../pipeline/receipt-outbox.ts";
@@ -257,5 +261,71 @@ describe("a replica's receipt", () => {
     const by = createSessionSigner(new Uint8Array(32).fill(2));
     head.asked(row.at(1).key, { ...changed, workerSignature: by.sign(receiptText(changed.body)) });
     expect(answers).toEqual([]);
+  });
+});
+
+/** One computer did all of the largest step, for so many of each side, who each used what it happened to get. */
+async function longest(
+  next: number,
+  previous: number,
+): Promise<{ receipt: SignedReceipt; requests: number[] }> {
+  const key = (side: number, of: number): SessionKey =>
+    sessionKey.parse((side * 1_000 + of).toString(16).padStart(64, "a"));
+  const border = (side: number, count: number, at: number): Crossed["next"] =>
+    count === 0 ? null : { peer: key(side, ((at * 7_919) % 16_411) % count), taken: LINK, given: LINK };
+  const crossed = new Map(
+    Array.from({ length: MOST_MICRO_BATCHES }, (_, at): [number, Crossed] => [
+      at,
+      { next: border(1, next, at), previous: border(2, previous, at) },
+    ]),
+  );
+  const kept: SignedReceipt[] = [];
+  const requests: number[] = [];
+  const shares = new ShareReceipts({
+    signer: createSessionSigner(new Uint8Array(32).fill(1)),
+    chain: new ReceiptChain(),
+    network: "n".repeat(64),
+    send: (_to, message) => requests.push(encodeMessage(message, new Uint8Array()).length),
+    keep: async (receipt) => void kept.push(receipt),
+    forget: () => undefined,
+    earned: async () => undefined,
+    now: () => 1_700_000_000_000,
+  });
+  const end = shares.counted({ ...place, runId: "r".repeat(64), stage: 1, step: 4 }, LINK, crossed);
+  await seconds(2);
+  await end;
+  const [receipt] = kept;
+  if (receipt === undefined) throw new Error("nothing is kept");
+  return { receipt, requests };
+}
+
+describe("the receipt of a computer that does alone what dozens do beside it", () => {
+  it.each([
+    { next: 31, previous: 31 },
+    { next: 24, previous: 24 },
+    { next: 40, previous: 64 },
+    { next: 64, previous: 1 },
+    { next: 0, previous: 31 },
+  ])("goes into a message, and names peers for all of it: $next behind, $previous before", async (beside) => {
+    const { receipt, requests } = await longest(beside.next, beside.previous);
+    const peers = receipt.body.share?.peers ?? [];
+    expect(requests).toHaveLength(peers.length);
+    const whole = { ...receipt, peerSignatures: peers.map(() => receipt.workerSignature) };
+    const message = JSON.stringify({ type: "receipts", receipts: [whole] });
+    expect(message.length).toBeLessThan(NODE_MESSAGE_LIMIT_BYTES);
+    expect(nodeMessage.safeParse(JSON.parse(message)).success).toBe(true);
+    expect(vouchedMicroBatches(whole)).toBe(MOST_MICRO_BATCHES);
+  });
+
+  it("names as many as go into a message where there are still more", async () => {
+    const { receipt } = await longest(64, 64);
+    const whole = {
+      ...receipt,
+      peerSignatures: receipt.body.share?.peers.map(() => receipt.workerSignature),
+    };
+    expect(JSON.stringify({ type: "receipts", receipts: [whole] }).length).toBeLessThan(
+      NODE_MESSAGE_LIMIT_BYTES,
+    );
+    expect(vouchedMicroBatches(whole)).toBeGreaterThan(0.6 * MOST_MICRO_BATCHES);
   });
 });

@@ -1,7 +1,9 @@
 import { canonicalJson } from "../../src-protocol/canonical.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
-import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
-import { MOST_SHARE_PEERS, NEIGHBOURS, receiptText } from "../../src-protocol/receipt.ts";
+import { NODE_MESSAGE_LIMIT_BYTES } from "../../src-protocol/control.ts";
+import { microBatchesOf, setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
+import { MOST_MICRO_BATCHES } from "../../src-protocol/model.ts";
+import { MOST_SHARE_PEERS, receiptText } from "../../src-protocol/receipt.ts";
 import type {
   Neighbour,
   ReceiptBody,
@@ -55,6 +57,10 @@ const MOST_SLOW = 256;
 /** Of those that nobody has signed; and of steps so far back nothing is paid any more. */
 const MOST_LATE = 256;
 const LATE_STEPS = 2_000;
+/** A receipt is a message, to peers and with their signatures to the network. Of that its lines have what its set and the rest leave. */
+const LINES_BYTES = NODE_MESSAGE_LIMIT_BYTES - MOST_MICRO_BATCHES / 4 - 2_048;
+/** With what is between them. */
+const SIGNATURE_BYTES = 132;
 
 /**
  * The receipts of a replica, over all its generations. It signs one when all of a step is counted and asks those
@@ -303,7 +309,7 @@ function receiptOf({ body, workerSignature, signatures }: Own): SignedReceipt {
   };
 }
 
-/** Who used the work: a line for each peer of each side, those of `next` first where there are too many. */
+/** Who used the work: a line for each peer of each side, as many of them as a receipt can have. */
 function peersOf(crossed: ReadonlyMap<number, Crossed>): ReceiptShare["peers"] {
   const lines = (side: Neighbour): ReceiptShare["peers"] => {
     const parts = new Map<SessionKey, Map<number, Border>>();
@@ -322,5 +328,32 @@ function peersOf(crossed: ReadonlyMap<number, Crossed>): ReceiptShare["peers"] {
         given: tensorsDigest([...borders.values()].map(({ given }) => given)),
       }));
   };
-  return NEIGHBOURS.toReversed().flatMap(lines).slice(0, MOST_SHARE_PEERS);
+  const [previous, next] = [lines("previous"), lines("next")];
+  const all = [...next, ...previous];
+  const first = fitting(all);
+  if (first.size === all.length) return all;
+  // One computer that does what dozens do beside it has long lines. Each side alone may vouch for all of it.
+  const second = fitting([...previous, ...next]);
+  const most = usedOf(second) > usedOf(first) ? second : first;
+  return all.filter((line) => most.has(line));
+}
+
+type Line = ReceiptShare["peers"][number];
+
+/** In this order. */
+function fitting(lines: readonly Line[]): ReadonlySet<Line> {
+  const fits = new Set<Line>();
+  let room = LINES_BYTES;
+  for (const line of lines) {
+    const bytes = JSON.stringify(line).length + SIGNATURE_BYTES;
+    if (bytes > room || fits.size === MOST_SHARE_PEERS) continue;
+    fits.add(line);
+    room -= bytes;
+  }
+  return fits;
+}
+
+/** So many micro-batches somebody of them has used. */
+function usedOf(lines: ReadonlySet<Line>): number {
+  return new Set([...lines].flatMap(({ microBatches }) => microBatchesOf(microBatches))).size;
 }
