@@ -165,7 +165,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       const { client, goBackText } = await tools(home);
       const { question = null } = await client.status();
       const isDone = yes === true && question !== null;
-      if (isDone) await client.goBack(question.resumeStep);
+      if (isDone) await client.goBack(question);
       say(json === true ? JSON.stringify({ question, isDone }) : goBackText(question, isDone));
     });
 }

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { NETWORK_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { Failure, failureSchema } from "../src-protocol/failure.ts";
 import { goBackQuestion } from "../src-protocol/go-back.ts";
+import type { GoBackRequest } from "../src-protocol/go-back.ts";
 import { auditReport } from "../src-protocol/ledger-audit.ts";
 import {
   invitationsAnswer,
@@ -67,8 +68,8 @@ export class OperatorClient {
     return this.#ask("/invitations/revoke", revokeAnswer, { id, evict });
   }
 
-  goBack(resumeStep: number) {
-    return this.#ask("/go-back", goBackQuestion, { resumeStep });
+  goBack({ resumeStep, lostSteps }: GoBackRequest) {
+    return this.#ask("/go-back", goBackQuestion, { resumeStep, lostSteps });
   }
 
   async #ask<Schema extends z.ZodType>(

@@ -177,7 +177,9 @@ describe("a served network", () => {
     await expect(reachNetwork({ ...gone }, hotkey(1).address)).rejects.toMatchObject({
       code: "invitation-revoked",
     });
-    await expect(operator.goBack(0)).rejects.toMatchObject({ code: "nothing-asked" });
+    await expect(operator.goBack({ resumeStep: 0, lostSteps: 40 })).rejects.toMatchObject({
+      code: "nothing-asked",
+    });
     await expect(operator.revoke("nonsense", false)).rejects.toMatchObject({ code: "no-such-invitation" });
     expect(orchestrator.host.view().nodes).toBe(0);
   });
@@ -259,7 +261,7 @@ describe("a served network", () => {
     expect(question).toEqual({ resumeStep: 0, lostSteps: 40 });
     expect(view).toMatchObject({ phase: "waiting", detail: lines[0] });
     expect(lines[0]).toContain("to go on from step 0, 40 steps would be lost");
-    expect(await operator.goBack(0)).toEqual(question);
+    expect(await operator.goBack({ resumeStep: 0, lostSteps: 40 })).toEqual(question);
     await until("they train", () => orchestrator.host.view().phase === "training");
     expect((await operator.status()).question).toBeUndefined();
     net.close();

@@ -22,8 +22,9 @@ export const goBackQuestion = z.strictObject({
 });
 export type GoBackQuestion = z.infer<typeof goBackQuestion>;
 
-/** What is given up, as it was read in the question. */
-export const goBackRequest = z.strictObject({ resumeStep: goBackQuestion.shape.resumeStep });
+/** What is given up, as it was read in the question: by the time that this comes it may be another one. */
+export const goBackRequest = goBackQuestion.pick({ resumeStep: true, lostSteps: true });
+export type GoBackRequest = z.infer<typeof goBackRequest>;
 
 /** What a network asks, and by which name people know it. */
 export const askedOperator = z.strictObject({

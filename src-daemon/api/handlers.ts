@@ -202,7 +202,7 @@ export function makeHandlers(ports: HandlerPorts): Handlers {
     },
     "network.switch": async ({ network }) => ({ networks: await membership.switchTo(network) }),
     "network.leave": async ({ network }) => ({ networks: await membership.leave(network) }),
-    "network.goBack": ({ resumeStep }) => ports.asked.goBack(resumeStep),
+    "network.goBack": (request) => ports.asked.goBack(request),
     "evidence.report": ({ evidence }) => policy.reportEvidence(evidence),
     "session.newLogin": () => ({ url: ports.loginUrl() }),
     "session.signOut": () => {

@@ -19,6 +19,9 @@ const SERVED: ServedNetwork = {
   certificate: null,
 };
 
+/** What is given up of a network that knows of 40 steps. */
+const ALL = { resumeStep: 0, lostSteps: 40 };
+
 const stops: (() => void)[] = [];
 afterEach(() => {
   for (const stop of stops.splice(0)) stop();
@@ -73,19 +76,23 @@ test("what a network that is served from here asks is told, and answered with th
     lostSteps: 40,
   });
 
-  await expect(asked.goBack(20), "agreed to less than it is by now").rejects.toMatchObject({
-    code: "question-changed",
-  });
+  for (const less of [
+    { resumeStep: 20, lostSteps: 40 },
+    { resumeStep: 0, lostSteps: 39 },
+  ])
+    await expect(asked.goBack(less), "agreed to less than it is by now").rejects.toMatchObject({
+      code: "question-changed",
+    });
   expect(told, "it is still asked").toHaveLength(1);
 
-  expect(await asked.goBack(0)).toEqual({ resumeStep: 0, lostSteps: 40 });
+  expect(await asked.goBack(ALL)).toEqual(ALL);
   expect(told[0]).toBeNull();
   expect(notes).toEqual([
     "Kitchen waits for your decision: to go on from step 0, 40 steps would be lost.",
     "You have given up 40 steps: your network goes on from step 0.",
   ]);
   await until("they train", () => orchestrator.host.view().phase === "training");
-  await expect(asked.goBack(0)).rejects.toMatchObject({ code: "nothing-asked" });
+  await expect(asked.goBack(ALL)).rejects.toMatchObject({ code: "nothing-asked" });
 });
 
 test("a network that has ended asks nothing any more, and cannot be answered", async () => {
@@ -93,12 +100,12 @@ test("a network that has ended asks nothing any more, and cannot be answered", a
   const { asked, told } = watched(folder);
   await until("it is told", () => told.length > 0);
   await orchestrator.close();
-  await expect(asked.goBack(0)).rejects.toMatchObject({ code: "network-not-served" });
+  await expect(asked.goBack(ALL)).rejects.toMatchObject({ code: "network-not-served" });
 });
 
 test("where none is served there is nothing to decide", async () => {
   const { asked, told } = watched(temporaryFolder());
-  await expect(asked.goBack(0)).rejects.toMatchObject({ code: "network-not-served" });
+  await expect(asked.goBack(ALL)).rejects.toMatchObject({ code: "network-not-served" });
   expect(told).toEqual([]);
 });
 
@@ -108,5 +115,5 @@ test("a network for this computer alone asks nobody: it goes on with what is the
   await until("they train", () => orchestrator.host.view().phase === "training");
   expect(orchestrator.host.pipeline().generation).toBeGreaterThan(0);
   expect(told).toEqual([]);
-  await expect(asked.goBack(0)).rejects.toMatchObject({ code: "network-not-served" });
+  await expect(asked.goBack(ALL)).rejects.toMatchObject({ code: "network-not-served" });
 });

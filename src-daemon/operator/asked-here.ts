@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { plural } from "../../src-protocol/amounts.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { askedAnswer, goBackQuestion } from "../../src-protocol/go-back.ts";
-import type { AskedOperator, GoBackQuestion } from "../../src-protocol/go-back.ts";
+import type { AskedOperator, GoBackQuestion, GoBackRequest } from "../../src-protocol/go-back.ts";
 import { OPERATOR_FILE_NAME } from "../../src-protocol/operator.ts";
 import { askDesk } from "./ask-desk.ts";
 
@@ -46,11 +46,11 @@ export class AskedHere {
   }
 
   /**
-   * Gives up what comes after this step, as it was asked.
+   * Gives up what comes after this step, and no more than was said to be lost.
    *
    * @throws Failure `network-not-served`, `network-away`, `nothing-asked`, `question-changed`
    */
-  async goBack(resumeStep: number): Promise<GoBackQuestion> {
+  async goBack(request: GoBackRequest): Promise<GoBackQuestion> {
     if (!this.#isServed)
       throw new Failure(
         "network-not-served",
@@ -58,7 +58,7 @@ export class AskedHere {
       );
     const { networkFolder, onNote } = this.#ports;
     try {
-      const given = await askDesk(networkFolder, "/go-back", goBackQuestion, { resumeStep });
+      const given = await askDesk(networkFolder, "/go-back", goBackQuestion, request);
       onNote(
         `You have given up ${steps(given.lostSteps)}: your network goes on from step ${given.resumeStep}.`,
       );

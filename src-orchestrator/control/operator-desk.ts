@@ -4,6 +4,7 @@ import { join } from "node:path";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import { plural } from "../../src-protocol/amounts.ts";
 import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { addressUrl, formatInvitation } from "../../src-protocol/invitation.ts";
@@ -147,17 +148,17 @@ function servedRoutes(
     };
   });
   server.post("/go-back", ({ body }): GoBackQuestion => {
-    const { resumeStep } = read(goBackRequest, body);
+    const { resumeStep, lostSteps } = read(goBackRequest, body);
     const question = host.question();
     if (question === null)
       throw new Failure(
         "nothing-asked",
         "The run loses nothing and waits for no decision: nothing was changed.",
       );
-    if (question.resumeStep < resumeStep)
+    if (question.resumeStep < resumeStep || question.lostSteps > lostSteps)
       throw new Failure(
         "question-changed",
-        `By now the run would go back to step ${question.resumeStep}, not to ${resumeStep}: nothing was changed. Look at what would be lost, and decide again.`,
+        `By now the run would go back to step ${question.resumeStep} and lose ${plural(question.lostSteps, "step", "steps")}: nothing was changed. Look at what would be lost, and decide again.`,
       );
     host.dispatch({ type: "goBack", resumeStep });
     return question;

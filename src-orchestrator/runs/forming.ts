@@ -58,7 +58,11 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
   const able = candidates(banked);
   const placement = placed(banked, able);
-  if (placement === null) return state.shortSince === null ? state : { ...state, shortSince: null };
+  // Nobody can go back before there are enough of them, so nothing is asked, and nothing said of what would be lost.
+  if (placement === null)
+    return state.shortSince === null && state.wouldLose === 0
+      ? state
+      : { ...state, shortSince: null, wouldLose: 0, wouldResume: null };
   const { holders, resumeStep } = placement;
   const hasStrangers = state.trusted.size > 0 && holders.some((key) => able.get(key)?.isTrusted !== true);
   // Where it went back on purpose, nothing is missed.
@@ -71,11 +75,11 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     const isEarly = ofBefore > SNAPSHOT_LAG_STEPS && isOwnerAway(state);
     const sinceStart = isEarly ? returnedBy(state.openedAt, patienceMs(ofBefore), shortSince) : 0;
     const until = Math.max(first, sinceStart, goneUntil(banked, resumeStep, shortSince));
-    if (now < until) {
-      const waitsUntil = at.date + until - now;
-      return { ...state, shortSince, wouldLose: lost, settleUntil: until, waitsUntil };
-    }
     const isAgreed = state.mayResume !== null && resumeStep >= state.mayResume;
+    if (now < until && !isAgreed) {
+      const waitsUntil = at.date + until - now;
+      return { ...state, shortSince, wouldLose: lost, wouldResume: null, settleUntil: until, waitsUntil };
+    }
     if (state.isAsking && !isAgreed && isMuch(state, lost, resumeStep))
       return { ...state, shortSince, wouldLose: lost, wouldResume: resumeStep, settleUntil: 0 };
   }

@@ -142,6 +142,8 @@ export interface GoneNode {
   readonly node: NetworkNode;
   /** When it went, by `Moment.now`. */
   readonly at: number;
+  /** The same by the wall clock, for people. */
+  readonly date: number;
   /** How long a step took then; null: none was measured. */
   readonly stepMs: number | null;
 }

@@ -336,6 +336,12 @@ describe("a node is lost", () => {
       expect(others).toEqual([]);
       expect(awaited).toMatchObject({ stage: 1, node: { hotkey: testHotkey(1) } });
       expect(fleet.now - (awaited?.at ?? 0), "since when it has gone").toBe(4_000);
+      const { date } = fleet.moment();
+      expect(date - (awaited?.date ?? 0), "and by the wall clock").toBe(4_000);
+      // This computer sleeps, or its clock is set: that moves nothing that has been.
+      fleet.clockAhead += 8 * 3_600_000;
+      fleet.tick(5_000);
+      expect(awaitedNodes(fleet.state)[0]?.date).toBe(awaited?.date);
       fleet.dispatch({ type: "goBack", ...fleet.moment(), resumeStep: 0 });
       expect(awaitedNodes(fleet.state), "nobody is waited for any more").toEqual([]);
     });
@@ -346,6 +352,24 @@ describe("a node is lost", () => {
       expect(fleet.state.phase).toBe("waiting");
       fleet.join(1);
       expect(fleet.state).toMatchObject({ phase: "forming", resumeStep: 40, wouldResume: null });
+    });
+
+    test("nor while there are too few to go on at all: what is given up then may be another thing", () => {
+      const fleet = asking(40, 1000);
+      fleet.leave(2);
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldResume: null, wouldLose: 0 });
+      expect(runView(fleet.state, [], 0).detail).toMatch(/^Waiting for 1 more computer/);
+      fleet.join(2);
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldResume: 0, wouldLose: 40 });
+    });
+
+    test("what it agreed to is waited for no more, also when another computer goes before the first step", () => {
+      const fleet = asking(40, 1000);
+      fleet.dispatch({ type: "goBack", ...fleet.moment(), resumeStep: 0 });
+      fleet.leave(2);
+      expect(fleet.state).toMatchObject({ phase: "waiting", wouldLose: 0 });
+      fleet.join(2);
+      expect(fleet.state).toMatchObject({ phase: "forming", resumeStep: 0 });
     });
 
     test("what it agreed to is no word for less", () => {

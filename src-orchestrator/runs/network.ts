@@ -321,7 +321,7 @@ function bound({ hotkey, owner }: NetworkEvent & { type: "bound" }, state: Netwo
 
 function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effects: Effect[]): NetworkState {
   if (!state.nodes.has(event.sessionKey)) return state;
-  const gone = withGone(state, event.sessionKey, event.now);
+  const gone = withGone(state, event.sessionKey, event);
   const nodes = new Map(state.nodes);
   nodes.delete(event.sessionKey);
   if (state.team !== null) return leftTeam(event, { ...state, nodes, gone }, effects);
@@ -335,11 +335,11 @@ function left(event: NetworkEvent & { type: "left" }, state: NetworkState, effec
 }
 
 /** What has been done may be there no more without it: so it is remembered for a while. */
-function withGone(state: NetworkState, key: SessionKey, at: number): NetworkState["gone"] {
+function withGone(state: NetworkState, key: SessionKey, { now: at, date }: Moment): NetworkState["gone"] {
   const index = stageOf(state, key);
   const node = (index === null ? state : bankSaves(state, index)).nodes.get(key);
   if (node === undefined || node.claims.size === 0) return state.gone;
-  const gone = new Map(state.gone).set(key, { node, at, stepMs: stepMs(state) ?? state.stepMs });
+  const gone = new Map(state.gone).set(key, { node, at, date, stepMs: stepMs(state) ?? state.stepMs });
   return new Map([...gone].slice(-MOST_GONE));
 }
 

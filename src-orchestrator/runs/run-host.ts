@@ -254,13 +254,11 @@ export class RunHost {
   question(): GoBackQuestion | null {
     const { wouldResume, wouldLose } = this.state;
     if (wouldResume === null) return null;
-    // By the wall clock, for people: the network's own begins anywhere.
-    const ahead = this.date() - this.clock();
-    const awaited = awaitedNodes(this.state).map(({ node: { sessionKey, hotkey }, stage, at }) => ({
+    const awaited = awaitedNodes(this.state).map(({ node: { sessionKey, hotkey }, stage, date }) => ({
       sessionKey,
       hotkey,
       stage,
-      goneAt: Math.max(0, Math.round(at + ahead)),
+      goneAt: Math.max(0, Math.round(date)),
     }));
     return {
       resumeStep: wouldResume,

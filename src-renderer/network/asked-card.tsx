@@ -1,7 +1,7 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { useState } from "react";
 import type { FailureBody } from "../../src-protocol/failure.ts";
-import type { AskedOperator } from "../../src-protocol/go-back.ts";
+import type { AskedOperator, GoBackRequest } from "../../src-protocol/go-back.ts";
 import type { Ss58Address } from "../../src-protocol/keys.ts";
 import { momentText } from "../../src-protocol/reason-text.ts";
 import { say } from "../../src-protocol/say.ts";
@@ -33,7 +33,7 @@ export function AskedCard() {
       now={now}
       isBusy={busy !== null}
       failure={failure}
-      onGoBack={(resumeStep) => void run("go-back", () => getBridge().call("network.goBack", { resumeStep }))}
+      onGoBack={(request) => void run("go-back", () => getBridge().call("network.goBack", request))}
     />
   );
 }
@@ -45,7 +45,7 @@ export interface AskedProps {
   now: number;
   isBusy: boolean;
   failure: FailureBody | null;
-  onGoBack: (resumeStep: number) => void;
+  onGoBack: (request: GoBackRequest) => void;
 }
 
 export function Asked({ asked, own, now, isBusy, failure, onGoBack }: AskedProps) {
@@ -125,7 +125,7 @@ export function Asked({ asked, own, now, isBusy, failure, onGoBack }: AskedProps
         onKeep={() => setOpen(false)}
         onGiveUp={() => {
           setOpen(false);
-          onGoBack(giving.resumeStep);
+          onGoBack({ resumeStep: giving.resumeStep, lostSteps: giving.lostSteps });
         }}
       />
     </section>
