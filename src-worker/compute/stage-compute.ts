@@ -36,6 +36,7 @@ import type { GraphKind, Runtime } from "./sessions.ts";
 import { stageMemory } from "../stage/stage-memory.ts";
 import type { StageMemory } from "../stage/stage-memory.ts";
 import { StageTensors } from "./stage-tensors.ts";
+import { UncopiedRuns } from "./uncopied-runs.ts";
 
 type Request<C extends keyof ComputeCalls> = ComputeCalls[C]["request"];
 type Answer<C extends keyof ComputeCalls> = ComputeCalls[C]["answer"];
@@ -63,6 +64,9 @@ export class StageCompute {
   readonly #runtime: Runtime;
   readonly #sessions: Sessions;
   readonly #isResident: boolean;
+  /** Graphs on the processor are run so; null: they are not, or it is not known yet. */
+  #uncopied: UncopiedRuns | null = null;
+  readonly #isProcessor: boolean;
   #opened: OpenedStage | null = null;
   #loaded: LoadedStage | null = null;
   readonly #noted = new NotedSums();
@@ -71,6 +75,7 @@ export class StageCompute {
     this.#runtime = runtime;
     this.#sessions = new Sessions(runtime, options);
     this.#isResident = keepsParameters(options.executionProvider);
+    this.#isProcessor = options.executionProvider === "cpu";
   }
 
   async open({ spec, file }: Request<"open">): Promise<Answer<"open">> {
@@ -114,10 +119,14 @@ export class StageCompute {
     } finally {
       files.close();
     }
+    if (this.#isProcessor) this.#uncopied ??= await UncopiedRuns.tried(this.#runtime);
+    const uncopied = this.#uncopied;
     const tensors = await this.#home(info, memory, tables);
     // Made now, so that the first micro-batch does not wait for it.
-    for (const kind of kindsOf(info))
-      await this.#sessions.get(kind, () => graphOf(stage, kind, recompute), staysThere);
+    for (const kind of kindsOf(info)) {
+      const graph = () => graphOf(stage, kind, recompute);
+      await this.#sessions.get(kind, () => uncopied?.prepared(graph()) ?? graph(), staysThere);
+    }
     this.#loaded = { key, info, tensors, kept: new Map() };
     return null;
   }
@@ -330,7 +339,7 @@ export class StageCompute {
 
   async #home(info: StageInfo, memory: StageMemory, tables: readonly Table[]): Promise<ParameterHome> {
     const runtime = this.#runtime;
-    if (!this.#isResident) return new StageTensors(runtime, info, memory, tables);
+    if (!this.#isResident) return new StageTensors(runtime, info, memory, tables, this.#uncopied);
     const prepare: Prepare = (graph, resident) => this.#sessions.prepare(graph, resident);
     return await ResidentTensors.upload(runtime, prepare, info, memory, tables);
   }

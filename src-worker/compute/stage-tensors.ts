@@ -7,6 +7,7 @@ import type { Activations, StageInfo } from "./compute-call.ts";
 import { type ParameterHome, summedOf } from "./parameter-home.ts";
 import type { Table } from "./resident-tensors.ts";
 import type { Runtime } from "./sessions.ts";
+import type { UncopiedRuns } from "./uncopied-runs.ts";
 import type { StageMemory } from "../stage/stage-memory.ts";
 
 type Outputs = InferenceSession.OnnxValueMapType;
@@ -14,9 +15,10 @@ type Outputs = InferenceSession.OnnxValueMapType;
 /** Of one graph. */
 interface Binding {
   readonly own: Readonly<Record<string, Tensor>>;
-  readonly fetches: Readonly<Record<string, Tensor | null>>;
-  /** Outputs that are sums of gradients. */
-  readonly added: readonly string[];
+  /** Outputs that are sums of gradients, where they are. */
+  readonly sums: Readonly<Record<string, Tensor>>;
+  /** Its outputs are written where they are given memory, and nowhere else. */
+  readonly uncopied: UncopiedRuns | null;
 }
 
 /**
@@ -40,9 +42,18 @@ export class StageTensors implements ParameterHome {
   readonly #stored: Readonly<Record<string, Tensor>>;
   readonly #sums: readonly (readonly [name: string, Tensor])[];
   readonly #bindings = new WeakMap<InferenceSession, Binding>();
+  readonly #uncopied: UncopiedRuns | null;
 
-  constructor(runtime: Runtime, info: StageInfo, memory: StageMemory, tables: readonly Table[]) {
+  /** @param uncopied null: every output is copied */
+  constructor(
+    runtime: Runtime,
+    info: StageInfo,
+    memory: StageMemory,
+    tables: readonly Table[],
+    uncopied: UncopiedRuns | null = null,
+  ) {
     this.#info = info;
+    this.#uncopied = uncopied;
     this.memory = memory;
     const wrap = (values: Float32Array | undefined, shape: readonly number[]): Tensor =>
       new runtime.Tensor("float32", values ?? new Float32Array(0), shape);
@@ -64,11 +75,15 @@ export class StageTensors implements ParameterHome {
 
   /** Runs a graph of the stage. Gradients it computes are added to the sums and not among the outputs. */
   async run(session: InferenceSession, feeds: Readonly<Record<string, Tensor>>): Promise<Outputs> {
-    const { own, fetches, added } = this.#bindings.get(session) ?? this.#bind(session);
-    if (added.length === 0) return await session.run({ ...own, ...feeds });
+    const { own, sums, uncopied } = this.#bindings.get(session) ?? this.#bind(session);
+    const added = Object.keys(sums);
     // Before the run: one that fails may have added to some of them already.
-    this.hasGradients = true;
-    const outputs = { ...(await session.run({ ...own, ...feeds }, fetches)) };
+    if (added.length > 0) this.hasGradients = true;
+    const inputs = { ...own, ...feeds };
+    if (uncopied !== null) return await uncopied.run(session, inputs, sums);
+    if (added.length === 0) return await session.run(inputs);
+    const others = session.outputNames.map((name) => [name, null] as const);
+    const outputs = { ...(await session.run(inputs, { ...Object.fromEntries(others), ...sums })) };
     for (const name of added) {
       // The binding gives a copy besides, which nobody needs.
       const copy = outputs[name]?.data;
@@ -82,13 +97,12 @@ export class StageTensors implements ParameterHome {
   #bind(session: InferenceSession): Binding {
     const inputs = new Set(session.inputNames);
     const own = Object.fromEntries(Object.entries(this.#stored).filter(([name]) => inputs.has(name)));
-    const fetches: Record<string, Tensor | null> = Object.fromEntries(
-      session.outputNames.map((name) => [name, null]),
-    );
-    const sums = this.#sums.filter(([name]) => inputs.has(`g_${name}`));
+    const sums: Record<string, Tensor> = {};
     // One memory for both: ONNX Runtime adds in place.
-    for (const [name, sum] of sums) fetches[`d_${name}`] = own[`g_${name}`] = sum;
-    const binding = { own, fetches, added: sums.map(([name]) => `d_${name}`) };
+    for (const [name, sum] of this.#sums)
+      if (inputs.has(`g_${name}`)) sums[`d_${name}`] = own[`g_${name}`] = sum;
+    const uncopied = this.#uncopied?.isFor(session) === true ? this.#uncopied : null;
+    const binding = { own, sums, uncopied };
     this.#bindings.set(session, binding);
     return binding;
   }
