@@ -285,7 +285,7 @@ class Step {
         });
         const sender = input === null ? undefined : this.#workers.get(input);
         if (sender !== undefined && this.#cell(stage - 1, microBatch).hasOutput)
-          this.#send(sender, microBatch);
+          this.#send(sender, microBatch, true);
         return;
       }
       case "commit":
@@ -412,9 +412,11 @@ class Step {
     this.#queue.push(this.#now + this.#options.linkMs, { type: "tells", from: worker.key, to });
   }
 
-  #send(worker: Worker, microBatch: number): void {
+  /** `isHeap`: all of the stage send what a lost one had of theirs. */
+  #send(worker: Worker, microBatch: number, isHeap = false): void {
     const stage = worker.stage + 1;
-    const to = worker.next.choose(() => true);
+    const senders = isHeap ? Math.max(1, this.#replicas[worker.stage] ?? 1) : 1;
+    const to = worker.next.choose(() => true, senders);
     const at = to === null ? undefined : this.#workers.get(to);
     if (to === null || at === undefined) return;
     worker.next.sent(to);

@@ -49,8 +49,8 @@ export interface MicroBatchPorts {
   readonly isTail: boolean;
   /** From this number on micro-batches are the last of the step. */
   readonly lastFrom: () => number;
-  /** Where a micro-batch goes; null: nobody can be reached now. */
-  readonly choose: () => SessionKey | null;
+  /** Where a micro-batch goes; null: nobody can be reached now. `isHeap`: all of our stage send what they have of it. */
+  readonly choose: (isHeap: boolean) => SessionKey | null;
   /** That it goes to `to`. */
   readonly routed: (microBatch: number, to: SessionKey) => void;
   /** Gives the digest under which it was sent. */
@@ -99,7 +99,7 @@ export class MicroBatches {
     return count;
   }
 
-  /** For each pass, with what nobody waits for. */
+  /** For each pass, as senders are told: what nobody waits for counts less. */
   get waiting(): { readonly forward: number; readonly backward: number } {
     return this.#order.waiting;
   }
@@ -283,7 +283,7 @@ export class MicroBatches {
       cell.y = output;
       if (cell.dy !== null) this.#order.add("backward", job.microBatch, cell.isAgain);
       else if (cell.heldBy !== null) this.#want(job.microBatch, cell.heldBy);
-      else this.#route(job.microBatch, cell);
+      else this.#route(job.microBatch, cell, false);
       return;
     }
     cell.phase = "worked";
@@ -299,7 +299,7 @@ export class MicroBatches {
     for (const [microBatch, cell] of this.#cells) {
       if (cell.heldBy !== replica && cell.to !== replica) continue;
       cell.heldBy = cell.to = null;
-      if (cell.y !== null) this.#route(microBatch, cell);
+      if (cell.y !== null) this.#route(microBatch, cell, true);
     }
   }
 
@@ -317,7 +317,7 @@ export class MicroBatches {
   /** Somebody may be there who was not: what could go nowhere is sent on. */
   routeWaiting(): void {
     for (const [microBatch, cell] of this.#cells)
-      if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell);
+      if (cell.y !== null && cell.to === null && cell.heldBy === null) this.#route(microBatch, cell, true);
   }
 
   #add(microBatch: number, from: SessionKey | null, heldBy: SessionKey | null, isAgain: boolean): Cell {
@@ -355,8 +355,8 @@ export class MicroBatches {
     this.#order.add("forward", microBatch, cell.isAgain);
   }
 
-  #route(microBatch: number, cell: Cell): void {
-    const to = this.#ports.choose();
+  #route(microBatch: number, cell: Cell, isHeap: boolean): void {
+    const to = this.#ports.choose(isHeap);
     if (to === null || cell.y === null) return;
     cell.to = to;
     this.#sendOn(microBatch, to, cell, cell.y);

@@ -39,10 +39,15 @@ export class NextReplicas {
       if (!this.#loads.has(key)) this.#loads.set(key, newcomer(key, [...this.#loads.values()], GUESSED_MS));
   }
 
-  /** Where the next micro-batch goes; null: nobody of `reachable` takes one now. */
-  choose(reachable: (key: SessionKey) => boolean): SessionKey | null {
+  /**
+   * Where the next micro-batch goes; null: nobody of `reachable` takes one now. `senders`: where what a lost replica had is
+   * sent again, as many send their part of it at the same moment. All that they know was told before: so each takes the
+   * others' for as much as its own, and tries nobody of whom nothing is known.
+   */
+  choose(reachable: (key: SessionKey) => boolean, senders = 1): SessionKey | null {
     const open = [...this.#loads.values()].filter(({ sessionKey }) => reachable(sessionKey));
-    return route(open, this.#now(), this.#draw);
+    const known = senders === 1 ? open : open.filter(({ sessionKey }) => this.#told.has(sessionKey));
+    return route(known.length === 0 ? open : known, this.#now(), this.#draw, senders);
   }
 
   sent(key: SessionKey): void {

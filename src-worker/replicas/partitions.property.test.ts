@@ -195,7 +195,8 @@ class World {
     const batches = new MicroBatches({
       lastFrom: () => MICRO_BATCHES - 1,
       isTail: stage === stages - 1,
-      choose: () => next.choose((to) => !this.#isCut(key, to) && this.nodes.get(to)?.isDead === false),
+      choose: (isHeap) =>
+        next.choose((to) => !this.#isCut(key, to) && this.nodes.get(to)?.isDead === false, isHeap ? 2 : 1),
       sendForward: (microBatch, to) => {
         next.sent(to);
         peer(to, (other) => other.batches.arrived(key, microBatch, tensor(digest), "f32"));

@@ -135,7 +135,7 @@ export class ReplicaRunner {
     this.#batches = new MicroBatches({
       isTail: stage.isTail,
       lastFrom: () => lastFrom(spec.microBatches, stage.stages, this.#members?.own.length ?? 1),
-      choose: () => this.#chosen(),
+      choose: (isHeap) => this.#chosen(isHeap ? Math.max(1, this.#members?.own.length ?? 1) : 1),
       sendForward: (microBatch, to, y) => this.#sendForward(microBatch, to, y),
       sendBackward: (microBatch, to, dx) => this.#sendTensor("backward", microBatch, to, dx),
       digestOf: (pass, microBatch, to, values) => sha256(this.#encoded(pass, microBatch, to, values).payload),
@@ -259,10 +259,13 @@ export class ReplicaRunner {
   }
 
   /** Where the next micro-batch goes: to somebody who answers, if there is one. */
-  #chosen(): SessionKey | null {
+  #chosen(senders: number): SessionKey | null {
     const { web } = this.#ports;
     const isThere = (key: SessionKey): boolean => web.link(key) !== null;
-    return this.#next.choose((key) => isThere(key) && !web.isQuiet(key)) ?? this.#next.choose(isThere);
+    return (
+      this.#next.choose((key) => isThere(key) && !web.isQuiet(key), senders) ??
+      this.#next.choose(isThere, senders)
+    );
   }
 
   #admit(): void {
@@ -380,7 +383,7 @@ export class ReplicaRunner {
         if (loss !== null) this.#tell({ type: "measured", microBatch, loss });
         return;
       }
-      const to = this.#chosen();
+      const to = this.#chosen(1);
       if (to !== null && answer.output !== null) this.#sendTensor("evaluate", microBatch, to, answer.output);
     });
   }

@@ -52,6 +52,33 @@ function share(loads: readonly ReplicaLoad[], microBatches: number, draw: () => 
   return sent;
 }
 
+/** What a lost replica had, sent again by 30 computers of its stage before at one moment. */
+function heap(loads: readonly ReplicaLoad[], each: number, senders: number): number[] {
+  const draw = drawn();
+  const work = loads.map(({ backlogMs }) => backlogMs);
+  for (let sender = 0; sender < 30; sender++) {
+    let known = loads;
+    for (let i = 0; i < each; i++) {
+      const to = route(known, 0, draw, senders);
+      known = known.map((load) => (load.sessionKey === to ? afterSending(load) : load));
+      const at = loads.findIndex(({ sessionKey }) => sessionKey === to);
+      work[at] = (work[at] ?? 0) + (loads[at]?.workMs ?? 0);
+    }
+  }
+  return work;
+}
+
+it("what a lost replica had is spread over the others, though all send it at once and know the same", () => {
+  const loads = Array.from({ length: 30 }, (_, i) =>
+    load(i, { workMs: 50 * 2 ** (i % 4), backlogMs: i % 5 === 0 ? 0 : 500 }),
+  );
+  // All of them would be done after so long.
+  const speed = loads.reduce((sum, { workMs }) => sum + 1 / workMs, 0);
+  const even = (30 * 20 + loads.reduce((sum, { backlogMs, workMs }) => sum + backlogMs / workMs, 0)) / speed;
+  expect(Math.max(...heap(loads, 20, 1)) / even, "each as if it were alone").toBeGreaterThan(2.5);
+  expect(Math.max(...heap(loads, 20, 30)) / even).toBeLessThan(1.6);
+});
+
 describe("the route of a micro-batch", () => {
   it("gives a node that is five times slower a fifth of the work, not a timeout", () => {
     const sent = share([load(1), load(2, { workMs: 500 })], 600, half);

@@ -31,6 +31,7 @@ const FEW = 8;
 const DRAWN = 4;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
+const HALF = 0.5;
 /** The share of the newest measurement in the average. */
 const NEWEST = 0.2;
 /** Nobody is taken for more than so many times as fast as the best of the others. */
@@ -40,12 +41,13 @@ const MOST_TIMES = 8;
  * When the replica would have done what it has: what it has told, less the time that has passed since, and
  * what this node has sent that was not there yet. When gradients come back says nothing of that: it is as
  * much the time of all stages behind it. `part`: of one more, in [0, 1): a number that is drawn, so that
- * senders who know the same do not all choose the same one.
+ * senders who know the same do not all choose the same one. `senders`: that send as much as this one at the same moment,
+ * of which nothing was told yet.
  */
-export function virtualFinish(load: ReplicaLoad, now: number, part: number): number {
+export function virtualFinish(load: ReplicaLoad, now: number, part: number, senders = 1): number {
   const { workMs, waiting, sent, taken, backlogMs, toldAt, linkMs } = load;
   const unseen = Math.min(waiting, sent - taken);
-  return linkMs + Math.max(0, backlogMs - (now - toldAt)) + (unseen + part) * workMs;
+  return linkMs + Math.max(0, backlogMs - (now - toldAt)) + (unseen + part) * senders * workMs;
 }
 
 /**
@@ -53,13 +55,21 @@ export function virtualFinish(load: ReplicaLoad, now: number, part: number): num
  * d choices"). Null: all are put aside.
  *
  * @param draw a number in [0, 1)
+ * @param senders see `virtualFinish`
  */
-export function route(replicas: readonly ReplicaLoad[], now: number, draw: () => number): SessionKey | null {
+export function route(
+  replicas: readonly ReplicaLoad[],
+  now: number,
+  draw: () => number,
+  senders = 1,
+): SessionKey | null {
   const live = replicas.filter(({ asideUntil }) => asideUntil <= now);
   const compared = live.length <= FEW ? live : someOf(live, draw);
+  // Each sender has few of a heap for each: one too many with a slow computer is one of all of them.
+  const more = senders === 1 ? 0 : HALF;
   let best: { readonly sessionKey: SessionKey; readonly finish: number } | null = null;
   for (const load of compared) {
-    const finish = virtualFinish(load, now, draw());
+    const finish = virtualFinish(load, now, draw() + more, senders);
     if (best === null || finish < best.finish) best = { sessionKey: load.sessionKey, finish };
   }
   return best?.sessionKey ?? null;

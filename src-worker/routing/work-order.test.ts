@@ -42,12 +42,12 @@ describe("what a replica works on next", () => {
     expect(order(8, work)).toEqual(["backward 3", "forward 2", "backward 1", "forward 0", "forward 9"]);
   });
 
-  it("says all that waits, also that: who has much of it is given less of the new", () => {
+  it("says what waits, and counts that for half: who has much of it is given less of the new", () => {
     const work = new WorkOrder(() => Infinity);
     work.add("forward", 0, true);
     work.add("forward", 1, false);
     work.add("backward", 2, true);
-    expect(work.waiting).toEqual({ forward: 2, backward: 1 });
+    expect(work.waiting).toEqual({ forward: 1.5, backward: 0.5 });
     work.clear();
     expect([work.next(), work.waiting]).toEqual([null, { forward: 0, backward: 0 }]);
   });

@@ -10,6 +10,7 @@
 const UNDER_WAY = 4;
 /** And no more than this part of a step. */
 const OF_A_STEP = 1 / 8;
+const AGAIN = 1 / 2;
 
 export interface Work {
   readonly pass: "forward" | "backward";
@@ -34,13 +35,13 @@ export class WorkOrder {
   }
 
   /**
-   * For each pass, with what nobody waits for: its senders are to know of all, so that who has much of a lost replica's
-   * work gets less of the new, and a step's end waits for nobody's heap.
+   * For each pass, as senders are told. What nobody waits for counts half: who has much of a lost replica's work gets less of
+   * the new, so that a step's end waits for nobody's heap; but not so much less that the others' new work waits.
    */
   get waiting(): { readonly forward: number; readonly backward: number } {
     return {
-      forward: this.#forwards.length + this.#forwardsAgain.length,
-      backward: this.#backwards.length + this.#backwardsAgain.length,
+      forward: this.#forwards.length + AGAIN * this.#forwardsAgain.length,
+      backward: this.#backwards.length + AGAIN * this.#backwardsAgain.length,
     };
   }
 
