@@ -37,4 +37,16 @@ describe("what a head has on its way", () => {
     again.returned(1);
     expect(again.most(100)).toBe(15);
   });
+
+  it("goes by no micro-batch that was sent again for one that was lost: the stages behind had done it before", () => {
+    let now = 0;
+    const made = new HeadWindow(() => now, 6);
+    for (const microBatch of [0, 1]) made.sent(microBatch);
+    now = 1_000;
+    made.returned(0);
+    for (const microBatch of [0, 1]) made.sent(microBatch);
+    now = 1_010;
+    for (const microBatch of [0, 1]) made.returned(microBatch);
+    expect(made.most(100)).toBe(30);
+  });
 });

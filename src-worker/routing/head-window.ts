@@ -18,6 +18,7 @@ export class HeadWindow {
   readonly #now: () => number;
   readonly #guess: number;
   readonly #sentAt = new Map<number, number>();
+  readonly #sent = new Set<number>();
   #shortest: Shortest = { before: null, now: null };
 
   /** @param guess what is had on the way until the first has come back */
@@ -26,8 +27,16 @@ export class HeadWindow {
     this.#guess = guess;
   }
 
-  /** To the next stage. */
+  /**
+   * To the next stage. Where that had lost who had it, it comes back as soon as that stage has done it again: the stages
+   * behind have it already, so that is not how long the path is.
+   */
   sent(microBatch: number): void {
+    if (this.#sent.has(microBatch)) {
+      this.#sentAt.delete(microBatch);
+      return;
+    }
+    this.#sent.add(microBatch);
     this.#sentAt.set(microBatch, this.#now());
   }
 
@@ -43,6 +52,7 @@ export class HeadWindow {
   /** A step is over, or begun again. */
   stepped(): void {
     this.#sentAt.clear();
+    this.#sent.clear();
     const { now, before } = this.#shortest;
     this.#shortest = { before: now ?? before, now: null };
   }
