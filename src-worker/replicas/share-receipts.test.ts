@@ -3,12 +3,15 @@ import { NODE_MESSAGE_LIMIT_BYTES, nodeMessage } from "../../src-protocol/contro
 import { encodeMessage } from "../../src-protocol/frame.ts";
 import { sessionKey } from "../../src-protocol/keys.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { setOfMicroBatches } from "../../src-protocol/micro-batch-set.ts";
 import { MOST_MICRO_BATCHES } from "../../src-protocol/model.ts";
 import { ReceiptChain, receiptText, vouchedMicroBatches } from "../../src-protocol/receipt.ts";
-import type { SignedReceipt } from "../../src-protocol/receipt.ts";
-import { createSessionSigner, sha256, verifySession } from "../../src-protocol/signing.ts";
+import type { ReceiptBody, SignedReceipt } from "../../src-protocol/receipt.ts";
+import { createSessionSigner, sha256, tensorsDigest, verifySession } from "../../src-protocol/signing.ts";
+import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { receiptId } from "../pipeline/receipt-outbox.ts";
 import { ShareReceipts } from "./share-receipts.ts";
+import { UsedWork } from "./used-work.ts";
 import type { CounterSignature, Crossed, ReceiptRequest } from "./used-work.ts";
 
 const LINK = sha256("link");
@@ -261,6 +264,90 @@ describe("a replica's receipt", () => {
     const by = createSessionSigner(new Uint8Array(32).fill(2));
     head.asked(row.at(1).key, { ...changed, workerSignature: by.sign(receiptText(changed.body)) });
     expect(answers).toEqual([]);
+  });
+});
+
+describe("a peer that asks again and again for what is not so", () => {
+  /** A tail that has counted all of a step, which may be opened again, and how often it looks something up. */
+  function asked(count: number) {
+    const [signer, peer] = [9, 8].map((seed) => createSessionSigner(new Uint8Array(32).fill(seed))) as [
+      SessionSigner,
+      SessionSigner,
+    ];
+    const all = Array.from({ length: count }, (_, at) => at);
+    const previous = { peer: peer.publicKey, taken: sha256("y"), given: sha256("dx") };
+    let looked = 0;
+    class Counted extends Map<number, Crossed> {
+      override get(at: number): Crossed | undefined {
+        looked += 1;
+        return super.get(at);
+      }
+    }
+    const signedFor: SessionKey[] = [];
+    const used = new UsedWork(signer, "n", (to) => signedFor.push(to));
+    const again = (): void =>
+      used.counted(
+        { ...place, stage: 2, step: 4 },
+        new Counted(all.map((at) => [at, { previous, next: null }])),
+      );
+    again();
+    const ask = (finishedAt: number, by = peer, given = sha256("wrong")): void => {
+      const part = { side: "next", key: signer.publicKey, microBatches: setOfMicroBatches(all) } as const;
+      const share = {
+        microBatches: part.microBatches,
+        peers: [{ ...part, taken: tensorsDigest(all.map(() => previous.given)), given }],
+      };
+      const body: ReceiptBody = {
+        network: "n",
+        runId: "r",
+        stage: 1,
+        step: 4,
+        microBatches: count,
+        flops: 1,
+        link: LINK,
+        previous: null,
+        next: null,
+        x: null,
+        dy: null,
+        y: null,
+        dx: null,
+        tokens: place.tokens * count,
+        worker: by.publicKey,
+        finishedAt,
+        share,
+      };
+      used.asked(peer.publicKey, { type: "receipt", body, workerSignature: by.sign(receiptText(body)) });
+    };
+    const right = tensorsDigest(all.map(() => previous.taken));
+    return { ask, right, count: again, signedFor, looked: () => looked };
+  }
+
+  it("costs no more than one look each, and is looked at no more when the step is opened again", () => {
+    const { ask, right, count, signedFor, looked } = asked(64);
+    for (let at = 0; at < 300; at++) ask(at);
+    expect(looked()).toBe(300 * 64);
+    count();
+    expect(looked()).toBe((300 + 2) * 64);
+    expect(signedFor).toEqual([]);
+    ask(300, undefined, right);
+    expect(signedFor).toHaveLength(1);
+  });
+
+  it("by other computers' names costs one look-up each", () => {
+    const { ask, looked } = asked(64);
+    for (let at = 0; at < 100; at++) ask(at, createSessionSigner(new Uint8Array(32).fill(100 + at)));
+    expect(looked()).toBe(100);
+  });
+
+  it("is not looked at beyond its share, and is again when some time has passed", async () => {
+    const { ask, right, signedFor, looked } = asked(MOST_MICRO_BATCHES);
+    for (let at = 0; at < 70; at++) ask(at);
+    expect(looked()).toBe(64 * MOST_MICRO_BATCHES);
+    ask(70, undefined, right);
+    expect(signedFor).toEqual([]);
+    await seconds(1);
+    ask(70, undefined, right);
+    expect(signedFor).toHaveLength(1);
   });
 });
 

@@ -1,8 +1,10 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { Budget } from "../../src-protocol/budget.ts";
 import { microBatchesOf } from "../../src-protocol/micro-batch-set.ts";
+import { MOST_MICRO_BATCHES } from "../../src-protocol/model.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
-import { MOST_SHARE_PEERS, receiptText } from "../../src-protocol/receipt.ts";
-import type { ReceiptBody } from "../../src-protocol/receipt.ts";
+import { MOST_SHARE_PEERS, receiptKey, receiptText } from "../../src-protocol/receipt.ts";
+import type { ReceiptShare } from "../../src-protocol/receipt.ts";
 import { sha256, tensorsDigest, verifySession } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 
@@ -45,6 +47,17 @@ const KEPT_MICRO_BATCHES = 16_384;
 const LEAST_STEPS = 3;
 /** Requests that wait until this replica has counted their step, too. */
 const WAITING_REQUESTS = 4 * MOST_SHARE_PEERS;
+/** Of the same work: before its step was begun anew, and after that. */
+const OF_THE_SAME = 2;
+/** Micro-batches that one peer may have compared: many times what it does itself. */
+const COMPARED = { perSecond: 16 * MOST_MICRO_BATCHES, burst: 64 * MOST_MICRO_BATCHES };
+
+interface Asked {
+  readonly from: SessionKey;
+  readonly request: ReceiptRequest;
+  /** What it says that we have used. */
+  readonly part: ReceiptShare["peers"][number];
+}
 
 /** What this replica has counted of the last steps, and so can vouch for: who gave it and who took it. */
 export class UsedWork {
@@ -53,7 +66,8 @@ export class UsedWork {
   readonly #send: (to: SessionKey, message: CounterSignature) => void;
   /** By step; what was counted last is last. */
   readonly #steps = new Map<number, readonly Used[]>();
-  #requests: { readonly from: SessionKey; readonly request: ReceiptRequest }[] = [];
+  readonly #compared = new Budget(COMPARED);
+  #requests: Asked[] = [];
 
   constructor(
     signer: SessionSigner,
@@ -93,11 +107,18 @@ export class UsedWork {
       (each) => each.from === from && each.request.workerSignature === workerSignature,
     );
     if (isKnown || body.network !== this.#network || body.share === undefined) return;
+    // On one side of it, once.
+    const [part, ...others] = body.share.peers.filter(({ key }) => key === this.#signer.publicKey);
+    if (part === undefined || others.length > 0) return;
+    // SECURITY: to compare takes longer than to ask. Whoever is refused asks again.
+    if (!this.#compared.take(from, microBatchesOf(part.microBatches).length)) return;
     // SECURITY: what we sign names whose work it was, and that one has signed it.
     if (!verifySession(body.worker, receiptText(body), workerSignature)) return;
-    if (this.#requests.length >= WAITING_REQUESTS) this.#requests.shift();
-    this.#requests.push({ from, request });
-    this.#answer();
+    const asked = { from, request, part };
+    if (!this.#waits(asked)) return;
+    const same = this.#requests.filter((each) => each.from === from && isSameWork(each.request, request));
+    const [oldest] = same.length < OF_THE_SAME ? this.#requests.slice(0, -WAITING_REQUESTS + 1) : same;
+    this.#requests = [...this.#requests.filter((each) => each !== oldest), asked];
   }
 
   #forget(): void {
@@ -113,46 +134,49 @@ export class UsedWork {
   }
 
   #answer(): void {
+    this.#requests = this.#requests.filter((asked) => this.#waits(asked));
+  }
+
+  /** It is answered where it is right; true: it may still turn out to be. */
+  #waits(asked: Asked): boolean {
+    const { from, request } = asked;
+    const { body } = request;
+    const ours = (this.#steps.get(body.step) ?? []).filter(({ place }) => place.runId === body.runId);
+    if (ours.some((each) => this.#isUsed(asked, each))) {
+      const text = receiptText(body);
+      this.#send(from, {
+        type: "counterSignature",
+        receiptId: sha256(text),
+        signature: this.#signer.sign(text),
+      });
+      return false;
+    }
     const newest = [...this.#steps.keys()].at(-1) ?? -1;
-    this.#requests = this.#requests.filter(({ from, request: { body } }) => {
-      const ours = (this.#steps.get(body.step) ?? []).filter(({ place }) => place.runId === body.runId);
-      if (ours.some((each) => this.#isUsed(body, each))) {
-        const text = receiptText(body);
-        this.#send(from, {
-          type: "counterSignature",
-          receiptId: sha256(text),
-          signature: this.#signer.sign(text),
-        });
-        return false;
-      }
-      // It may have heard of the end of the step, or of its beginning anew, before us.
-      return body.step > newest || ours.some(({ isFinal }) => !isFinal);
-    });
+    // It may have heard of the end of the step, or of its beginning anew, before us.
+    return body.step > newest || ours.some(({ isFinal }) => !isFinal);
   }
 
   /** What it names as taken from us and given to us is what we have given and taken. */
-  #isUsed({ worker, stage, share, microBatches, tokens }: ReceiptBody, { place, crossed }: Used): boolean {
+  #isUsed({ request: { body }, part }: Asked, { place, crossed }: Used): boolean {
+    const { worker, stage, microBatches, tokens } = body;
     // SECURITY: of a size that is the run's.
     if (tokens !== place.tokens * microBatches || place.flops === 0) return false;
-    const own = this.#signer.publicKey;
-    const parts = share?.peers.filter(({ key }) => key === own) ?? [];
+    // We are on that side of it, so it is on the other side of us.
+    const isNext = part.side === "next";
+    if (stage !== place.stage + (isNext ? -1 : 1)) return false;
+    const borders: Border[] = [];
+    for (const at of microBatchesOf(part.microBatches)) {
+      const border = crossed.get(at)?.[isNext ? "previous" : "next"] ?? null;
+      if (border === null || border.peer !== worker) return false;
+      borders.push(border);
+    }
     return (
-      parts.length > 0 &&
-      parts.every(({ side, microBatches: of, taken, given }) => {
-        // We are on that side of it, so it is on the other side of us.
-        const isBeside = stage === (side === "next" ? place.stage - 1 : place.stage + 1);
-        const borders = microBatchesOf(of).map(
-          (at) => crossed.get(at)?.[side === "next" ? "previous" : "next"] ?? null,
-        );
-        const known = borders.filter((border) => border !== null);
-        return (
-          isBeside &&
-          known.length === borders.length &&
-          known.every(({ peer }) => peer === worker) &&
-          tensorsDigest(known.map((border) => border.given)) === taken &&
-          tensorsDigest(known.map((border) => border.taken)) === given
-        );
-      })
+      tensorsDigest(borders.map(({ given }) => given)) === part.taken &&
+      tensorsDigest(borders.map(({ taken }) => taken)) === part.given
     );
   }
+}
+
+function isSameWork({ body: one }: ReceiptRequest, { body: other }: ReceiptRequest): boolean {
+  return receiptKey(one) === receiptKey(other);
 }
