@@ -42,3 +42,12 @@ describe("clipping by the global norm", () => {
     expect(() => clipFactor(1, Number.NaN)).toThrow(RangeError);
   });
 });
+
+it("squares are added in their order, whatever their number", () => {
+  for (let size = 0; size <= 20; size++) {
+    const gradient = Float32Array.from({ length: size }, (_, i) => 1 / (i + 3));
+    let sum = 0;
+    for (const value of gradient) sum += value * value;
+    expect(sumOfSquares([gradient])).toBe(sum);
+  }
+});

@@ -16,10 +16,26 @@ export function sumOfSquares(gradients: readonly Float32Array[]): number {
   return total;
 }
 
-/** Its own function, so that V8 compiles this loop once and for every parameter. */
+/**
+ * Its own function, so that V8 compiles this loop once and for every parameter; eight at a time, in their order, which
+ * makes it too long to be put into its caller: there it stayed in the compiler of quick code, at a fifth of the speed.
+ */
 function sumOfOne(gradient: Float32Array): number {
+  const at = (i: number): number => gradient[i] as number;
+  const { length } = gradient;
+  const whole = length - (length % 8);
   let sum = 0;
-  for (let i = 0; i < gradient.length; i++) sum += (gradient[i] as number) * (gradient[i] as number);
+  for (let i = 0; i < whole; i += 8) {
+    sum += at(i) * at(i);
+    sum += at(i + 1) * at(i + 1);
+    sum += at(i + 2) * at(i + 2);
+    sum += at(i + 3) * at(i + 3);
+    sum += at(i + 4) * at(i + 4);
+    sum += at(i + 5) * at(i + 5);
+    sum += at(i + 6) * at(i + 6);
+    sum += at(i + 7) * at(i + 7);
+  }
+  for (let i = whole; i < length; i++) sum += at(i) * at(i);
   return sum;
 }
 
