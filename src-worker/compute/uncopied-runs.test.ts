@@ -71,6 +71,14 @@ it("a binding that copies nothing on its own, or says that it cannot before it h
   expect(await UncopiedRuns.tried(refuses)).toBeNull();
 });
 
+it("a runtime that knows no such output is left alone", async () => {
+  const create = async () => {
+    throw new Error("SequenceEmpty is not known");
+  };
+  const other = { ...runtime, InferenceSession: { create } } as unknown as Runtime;
+  expect(await UncopiedRuns.tried(other)).toBeNull();
+});
+
 it("a graph with something of the output's own name stays as it is", async () => {
   const { uncopied } = await opened();
   const graph = new GraphBuilder(OPERATORS);

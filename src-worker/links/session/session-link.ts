@@ -16,7 +16,7 @@ export const RESUME_WITHIN_MS = 6_000;
 const NO_PAYLOAD = new Uint8Array(0);
 /** Within so long the peer is told what has come, for all of it at once. */
 export const SAID_WITHIN_MS = 250;
-/** Of what the peer keeps until it is told: more is said at once. Each word costs both ends about a millisecond. */
+/** Of what the peer keeps until it is told: more is said at once. */
 const MOST_UNSAID_BYTES = 4 * 1024 * 1024;
 /** What a message counts for beside its payload. */
 const MESSAGE_BYTES = 64 * 1024;
