@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { dealtInto, MODEL_SIZES } from "../src-protocol/run-size.ts";
-import { builtIn, expected, microBatchText, microBatchesFor } from "./micro-batches.ts";
+import { builtIn, dealtFor, expected, microBatchText } from "./micro-batches.ts";
 import type { SizedRun } from "./micro-batches.ts";
 import type { Reach } from "./network-reach.ts";
 
@@ -9,23 +9,23 @@ const run: SizedRun = { size: "default", stages: 3, arithmetic: "fast", codecs: 
 
 it("steps are dealt for the lines, and as usual where there are none", () => {
   const best = (change: Partial<SizedRun>, reach: Reach) =>
-    microBatchesFor(builtIn({ ...run, ...change }), MODEL_SIZES[change.size ?? run.size], reach, null);
-  expect(best({}, "home")).toBe(8);
-  expect(best({ codecs: readCodecs("f32") }, "home")).toBe(16);
-  expect(best({ arithmetic: "exact" }, "home")).toBe(4);
+    dealtFor(builtIn({ ...run, ...change }), MODEL_SIZES[change.size ?? run.size], reach, null);
+  expect(best({}, "home")).toEqual({ batch: 4, microBatches: 8 });
+  expect(best({ codecs: readCodecs("f32") }, "home")).toEqual({ batch: 2, microBatches: 16 });
+  expect(best({ arithmetic: "exact" }, "home")).toEqual({ batch: 8, microBatches: 4 });
   expect(best({}, "computer")).toBeNull();
-  expect(best({ size: "tiny" }, "lan"), "every size can be dealt").toBeGreaterThan(0);
+  expect(best({ size: "tiny" }, "lan"), "every size can be dealt").not.toBeNull();
 });
 
 it("an operator reads how a step is dealt, how long it will take, and what would be better", () => {
   const best = dealtInto(8, MODEL_SIZES.default);
-  expect(microBatchText(builtIn(run), best, "home", { best: 8, computers: null })).toBe(
+  expect(microBatchText(builtIn(run), best, "home", { best, computers: null })).toBe(
     "8 micro-batches of 4 sequences: over home lines (20 Mbit/s up, 30 ms) a step takes about 1.2 s with one computer for each slice (the busiest computes 21 % of it), and 1.2 s with two.",
   );
   expect(
-    microBatchText(builtIn(run), dealtInto(16, MODEL_SIZES.default), "home", { best: 8, computers: null }),
+    microBatchText(builtIn(run), dealtInto(16, MODEL_SIZES.default), "home", { best, computers: null }),
   ).toMatch(
-    /^16 micro-batches of 2 sequences: .* 8 would suit them better \(--micro-batches 8, which begins the run anew\)\.$/,
+    /^16 micro-batches of 2 sequences: .* 8 of 4 would suit them better \(--micro-batches 8 --batch 4, which begins the run anew\)\.$/,
   );
   expect(microBatchText(builtIn(run), MODEL_SIZES.default, "computer", { best: null, computers: null })).toBe(
     "8 micro-batches of 4 sequences.",
@@ -44,18 +44,20 @@ it("a step's sequences come out even, or it is said which numbers do", () => {
 });
 
 it("an operator who expects many computers gets larger steps, and reads what they will be spent on", () => {
-  const best = microBatchesFor(builtIn(run), MODEL_SIZES.default, "home", 60) ?? 0;
-  expect(best).toBeGreaterThan(1_000);
-  const text = microBatchText(builtIn(run), dealtInto(best, MODEL_SIZES.default), "home", {
-    best,
-    computers: 60,
-  });
+  const best = dealtFor(builtIn(run), MODEL_SIZES.default, "home", 60) ?? MODEL_SIZES.default;
+  expect(best.microBatches).toBeGreaterThan(1_000);
+  const text = microBatchText(builtIn(run), best, "home", { best, computers: 60 });
   expect(text).toMatch(
-    /^\d,\d{3} micro-batches of 4 sequences: over home lines \(20 Mbit\/s up, 30 ms\) a step takes about \d+ s with 60 computers, 20 for each slice \(the busiest computes \d+ % of it; [\d.]+ s are to fill and to empty the slices, [\d.]+ s for sums, [\d.]+ s for what is done again for those who leave\)\.$/,
+    /^\d,\d{3} micro-batches of 4 sequences: over home lines \(20 Mbit\/s up, 30 ms\) a step takes about \d+ s with 60 computers, 20 for each slice: \d{3} sequences a second \(the busiest computes \d+ % of it; [\d.]+ s are to fill and to empty the slices, [\d.]+ s for sums, [\d.]+ s for what is done again for those who leave\)\.$/,
   );
-  expect(
-    microBatchText(builtIn(run), dealtInto(best, MODEL_SIZES.default), "home", { best, computers: 200 }),
-  ).toMatch(/ 56 of them find no place: a slice has 48 at most\. More slices \(--stages\) have more\.$/);
+  const without = (stages: number) =>
+    microBatchText(builtIn({ ...run, stages }), best, "home", { best, computers: 200 });
+  expect(without(2)).toMatch(
+    / 104 of them find no place: a slice has 48 at most\. More slices \(--stages\) have more\.$/,
+  );
+  expect(without(3), "its three blocks").toMatch(
+    / 56 of them .* and this model cannot be divided into more than 3 slices\. A larger model \(--model\) can\.$/,
+  );
   expect(expected(builtIn(run), MODEL_SIZES.default, "home", 60)).toMatchObject({ replicas: 20 });
   expect(expected(builtIn(run), MODEL_SIZES.default, "home", null)).toBeNull();
 });

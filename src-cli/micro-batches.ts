@@ -1,7 +1,7 @@
 import type { Stage } from "../src-engine/stage.ts";
 import { stagesOf } from "../src-engine/stages.ts";
 import { chooseForMany, estimateMany } from "../src-engine/many-computers.ts";
-import type { ManyEstimate } from "../src-engine/many-computers.ts";
+import type { ManyEstimate, SizeChoice } from "../src-engine/many-computers.ts";
 import { LINES, USUAL_COMPUTER, chooseMicroBatches, estimateStep } from "../src-engine/step-estimate.ts";
 import type { StepEstimate } from "../src-engine/step-estimate.ts";
 import { number, plural } from "../src-protocol/amounts.ts";
@@ -10,7 +10,7 @@ import { codecsPart } from "../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../src-protocol/link-codecs.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
-import { MODEL_SIZES } from "../src-protocol/run-size.ts";
+import { MODEL_SIZES, isDealtAs } from "../src-protocol/run-size.ts";
 import type { Dealt, ModelSize } from "../src-protocol/run-size.ts";
 import type { Reach } from "./network-reach.ts";
 
@@ -21,6 +21,8 @@ const REPLICAS = [1, 2] as const;
 export interface DealtRun extends Pick<RunSpec, "arithmetic" | "codecs"> {
   /** For a batch; it throws a Failure for one that cannot be trained. */
   readonly stagesOf: (batch: number) => readonly Stage[];
+  /** Slices that its model can be divided into; left out: nobody knows before it is tried. */
+  readonly mostStages?: number;
 }
 
 /** A run of a size that is built in, as it will be planned. */
@@ -33,11 +35,13 @@ export interface SizedRun {
 
 export function builtIn({ size, stages, arithmetic, codecs }: SizedRun): DealtRun {
   const { model, sequence } = MODEL_SIZES[size];
-  const count = Math.max(1, Math.min(model.blocks, stages));
+  const mostStages = Math.max(1, model.blocks);
+  const count = Math.min(mostStages, stages);
   return {
     arithmetic,
     ...codecsPart(arithmetic, codecs),
     stagesOf: (batch) => stagesOf({ model, batch, sequence, stages: count, arithmetic }, null),
+    mostStages,
   };
 }
 
@@ -46,21 +50,33 @@ export function builtIn({ size, stages, arithmetic, codecs }: SizedRun): DealtRu
  * would usually take more memory than a small computer has may take that, and no more. `computers`: that are expected,
  * for which a step may be larger; null: nobody has said.
  */
-export function microBatchesFor(
+export function dealtFor(run: DealtRun, usual: Dealt, reach: Reach, computers: number | null): Dealt | null {
+  if (reach === "computer") return null;
+  if (computers !== null) {
+    const { batch, microBatches } = sizeFor(run, usual, reach, computers);
+    return { batch, microBatches };
+  }
+  const shape = shapeOf(run, usual, reach);
+  const usually = estimateStep({ ...shape, stages: run.stagesOf(usual.batch), replicas: 1 });
+  const { batch, microBatches } = chooseMicroBatches(roomFor(shape, usually), REPLICAS, run.stagesOf);
+  return { batch, microBatches };
+}
+
+/** As `dealtFor`, with what a step comes to. */
+export function sizeFor(
   run: DealtRun,
   usual: Dealt,
-  reach: Reach,
-  computers: number | null,
-): number | null {
-  if (reach === "computer") return null;
+  reach: keyof typeof LINES,
+  computers: number,
+): SizeChoice {
   const shape = shapeOf(run, usual, reach);
-  const { memoryBytes } = estimateStep({ ...shape, stages: run.stagesOf(usual.batch), replicas: 1 });
-  const computer = { ...USUAL_COMPUTER, memoryBytes: Math.max(USUAL_COMPUTER.memoryBytes, memoryBytes) };
-  const choice =
-    computers === null
-      ? chooseMicroBatches({ ...shape, computer }, REPLICAS, run.stagesOf)
-      : chooseForMany({ ...shape, computer }, computers, run.stagesOf);
-  return choice.microBatches;
+  const usually = estimateMany({ ...shape, stages: run.stagesOf(usual.batch) }, computers);
+  return chooseForMany(roomFor(shape, usually), computers, run.stagesOf);
+}
+
+function roomFor(shape: ReturnType<typeof shapeOf>, usually: Pick<StepEstimate, "memoryBytes">) {
+  const memoryBytes = Math.max(USUAL_COMPUTER.memoryBytes, usually.memoryBytes);
+  return { ...shape, computer: { ...USUAL_COMPUTER, memoryBytes } };
 }
 
 /** What a step comes to with so many computers; null: on one computer, or nobody has said how many. */
@@ -79,24 +95,32 @@ export function microBatchText(
   run: DealtRun,
   dealt: Dealt,
   reach: Reach,
-  { best, computers }: { readonly best: number | null; readonly computers: number | null },
+  { best, computers }: { readonly best: Dealt | null; readonly computers: number | null },
 ): string {
-  const { batch, microBatches } = dealt;
-  const head = `${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")}`;
+  const head = dealtText(dealt);
   if (reach === "computer") return `${head}.`;
-  const stages = run.stagesOf(batch);
+  const stages = run.stagesOf(dealt.batch);
   const [alone, two] = REPLICAS.map((replicas) =>
     estimateStep({ ...shapeOf(run, dealt, reach), stages, replicas }),
   );
   const many = expected(run, dealt, reach, computers);
   if (alone === undefined || two === undefined) return `${head}.`;
   const better =
-    best === null || best === microBatches
+    best === null || isDealtAs(best, dealt)
       ? ""
-      : ` ${number(best)} would suit them better (--micro-batches ${best}, which begins the run anew).`;
+      : ` ${number(best.microBatches)} of ${number(best.batch)} would suit them better (${dealtOptions(best)}, which begins the run anew).`;
   if (many !== null && computers !== null)
-    return `${head}: over ${LINE_TEXT[reach]} a step takes about ${seconds(many)} with ${plural(computers, "computer")}, ${number(many.replicas)} for each slice (the busiest computes ${percent(many.busy)} of it; ${seconds({ ms: many.bubbleMs })} are to fill and to empty the slices, ${seconds({ ms: many.sumMs })} for sums, ${seconds({ ms: many.lostMs })} for what is done again for those who leave).${roomText(computers, stages.length)}${better}`;
+    return `${head}: over ${LINE_TEXT[reach]} a step takes about ${seconds(many)} with ${plural(computers, "computer")}, ${number(many.replicas)} for each slice: ${number(Math.round((dealt.batch * dealt.microBatches * 1000) / many.ms))} sequences a second (the busiest computes ${percent(many.busy)} of it; ${seconds({ ms: many.bubbleMs })} are to fill and to empty the slices, ${seconds({ ms: many.sumMs })} for sums, ${seconds({ ms: many.lostMs })} for what is done again for those who leave).${roomText(computers, stages.length, run.mostStages)}${better}`;
   return `${head}: over ${LINE_TEXT[reach]} a step takes about ${seconds(alone)} with one computer for each slice (the busiest computes ${percent(alone.busy)} of it), and ${seconds(two)} with two.${better}`;
+}
+
+export function dealtText({ batch, microBatches }: Dealt): string {
+  return `${plural(microBatches, "micro-batch", "micro-batches")} of ${plural(batch, "sequence")}`;
+}
+
+/** By which `tah network serve` is told so. */
+export function dealtOptions({ batch, microBatches }: Dealt): string {
+  return `--micro-batches ${microBatches} --batch ${batch}`;
 }
 
 const LINE_TEXT = {
@@ -109,17 +133,19 @@ function shapeOf(run: DealtRun, dealt: Dealt, reach: keyof typeof LINES) {
 }
 
 /** Who comes beyond what all slices may have waits for a place. */
-function roomText(computers: number, stages: number): string {
+function roomText(computers: number, stages: number, mostStages = Infinity): string {
   const room = stages * USUAL_REPLICAS;
-  return computers <= room
-    ? ""
-    : ` ${number(computers - room)} of them find no place: a slice has ${number(USUAL_REPLICAS)} at most. More slices (--stages) have more.`;
+  if (computers <= room) return "";
+  const none = ` ${number(computers - room)} of them find no place: a slice has ${number(USUAL_REPLICAS)} at most`;
+  return stages < mostStages
+    ? `${none}. More slices (--stages) have more.`
+    : `${none}, and this model cannot be divided into more than ${plural(stages, "slice")}. A larger model (--model) can.`;
 }
 
-function seconds({ ms }: Pick<StepEstimate, "ms">): string {
+export function seconds({ ms }: Pick<StepEstimate, "ms">): string {
   return `${(ms / 1000).toFixed(ms < 9_950 ? 1 : 0)} s`;
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
 import { dataFolder, SERVED_FOLDER_NAME } from "../src-protocol/data-folder.ts";
 import { CODEC_WORDS } from "../src-protocol/link-codecs.ts";
-import { MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
+import { MOST_BATCH, MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
 import { payOptions, servedPay } from "./served-pay.ts";
 import type { PayWords } from "./served-pay.ts";
 import type { ServeOptions } from "./network-serve.ts";
@@ -69,6 +69,11 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
       whole(1, MOST_MICRO_BATCHES),
     )
     .option(
+      "--batch <count>",
+      "with --micro-batches: sequences of each (default: what divides the usual step, or 4 in a larger one)",
+      whole(1, MOST_BATCH),
+    )
+    .option(
       "--computers <count>",
       "computers that you expect at once: a run that begins gets steps so large that all of them have work (default: planned for one or two for each slice)",
       whole(1, 1_000_000),
@@ -95,6 +100,7 @@ export function addNetworkCommands(program: Command, say: (text: string) => void
           fast: words.fast === true,
           codec: words.codec,
           microBatches: words.microBatches ?? null,
+          batch: words.batch ?? null,
           computers: words.computers ?? null,
           pay: servedPay(words),
         },
@@ -188,6 +194,7 @@ type ServeWords = Pick<ServeOptions, "name" | "operator" | "host" | "port" | "mo
     fast?: true;
     codec: string;
     microBatches?: number;
+    batch?: number;
     computers?: number;
   };
 

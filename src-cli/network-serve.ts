@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
+import { plural } from "../src-protocol/amounts.ts";
 import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import type { ServedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { DEFAULT_ARITHMETIC } from "../src-protocol/arithmetic.ts";
@@ -62,6 +63,8 @@ export interface ServeOptions {
   readonly codec: string;
   /** Of a step; null: as many as suit its lines, or as the run was begun with. */
   readonly microBatches: number | null;
+  /** Sequences of each; null: the usual ones of a step are dealt, or it has more of the usual size. */
+  readonly batch: number | null;
   /** That are expected at once: steps are made for so many; null: nobody has said. */
   readonly computers: number | null;
   /** Null: it counts test units. */
@@ -80,6 +83,8 @@ export async function serveNetwork(
 ): Promise<number> {
   const served = servedOf(options);
   const place = ["--home", options.home, "--host", options.host, "--port", String(options.port)];
+  if (options.batch !== null && options.microBatches === null)
+    throw new Failure("bad-option", "--batch belongs to --micro-batches: give both, or neither.");
   const progress = json ? () => {} : say;
   // A large model takes minutes until the next sentence.
   progress(`Starting the network of ${options.home}.`);
@@ -139,7 +144,7 @@ export async function serveNetwork(
 
 async function firstWords(
   options: ServeOptions,
-  { arithmetic, stagesOf, usual, reach }: AskedRun & { readonly reach: Reach },
+  { arithmetic, stagesOf, mostStages, usual, reach }: AskedRun & { readonly reach: Reach },
   { url, log }: { url: string; log: string },
   { say, json }: { say: (text: string) => void; json: boolean },
 ): Promise<void> {
@@ -153,8 +158,14 @@ async function firstWords(
   const made = options.open || invitations.some(isOpen) ? null : await client.invite(FIRST_INVITATION);
   const line = options.open ? (await client.openInvitation()).invitation : (made?.invitation ?? null);
   const { codecs, dealt } = status;
-  const begun = { arithmetic, stagesOf, ...(codecs !== undefined && { codecs }) };
-  const { computers } = options;
+  const begun = {
+    arithmetic,
+    stagesOf,
+    ...(mostStages !== undefined && { mostStages }),
+    ...(codecs !== undefined && { codecs }),
+  };
+  const { codec, computers } = options;
+  const { sumsShare } = await import("./sums-share.ts");
   if (json) {
     const { network, keySha256, addresses } = status;
     const step =
@@ -163,6 +174,7 @@ async function firstWords(
         : {
             ...dealt,
             expected: (await import("./micro-batches.ts")).expected(begun, dealt, reach, computers),
+            sums: sumsShare(begun, dealt, reach, { usual: usual ?? alike(dealt), codec, computers }),
           };
     say(JSON.stringify({ url, network, keySha256, addresses, log, invitation: line, step }));
     return;
@@ -172,9 +184,11 @@ async function firstWords(
   if (who !== null) say(who);
   say(status.run.detail);
   if (dealt !== undefined) {
-    const { microBatchText, microBatchesFor } = await import("./micro-batches.ts");
-    const best = usual === null ? null : microBatchesFor(begun, usual, reach, computers);
+    const { dealtFor, microBatchText } = await import("./micro-batches.ts");
+    const best = usual === null ? null : dealtFor(begun, usual, reach, computers);
     say(`Steps have ${microBatchText(begun, dealt, reach, { best, computers })}`);
+    const sums = sumsShare(begun, dealt, reach, { usual: usual ?? alike(dealt), codec, computers });
+    if (sums !== null) say(sums.text);
   }
   const run = codecs === undefined ? { arithmetic } : { arithmetic, codecs };
   say(`Values between slices travel ${codecText(run, options.codec, reach)}`);
@@ -249,7 +263,7 @@ function sizedRun({ model, stages, fast }: ServeOptions, codecs: LinkCodecs): Si
 }
 
 /** What is to be trained, for the child that serves it. */
-interface AskedRun extends Pick<DealtRun, "arithmetic" | "stagesOf"> {
+interface AskedRun extends Pick<DealtRun, "arithmetic" | "stagesOf" | "mostStages"> {
   readonly words: readonly string[];
   /** Of which it is known what would be dealt best; null: it was begun as that is, or cannot be dealt otherwise. */
   readonly usual: Dealt | null;
@@ -257,16 +271,27 @@ interface AskedRun extends Pick<DealtRun, "arithmetic" | "stagesOf"> {
 
 /** A model that is built in, or a file that is planned here. */
 async function askedRun(options: ServeOptions, reach: Reach, say: (text: string) => void): Promise<AskedRun> {
-  const { home, data, model, stages, steps, fast, codec, microBatches, computers } = options;
+  const { home, data, model, stages, steps, fast, codec, microBatches, batch, computers } = options;
   const isAlone = reach === "computer";
   const codecs = readCodecs(codec, isAlone);
   const sized = sizedRun(options, codecs);
   if (sized !== null) {
     const usual = MODEL_SIZES[sized.size];
-    if (microBatches !== null) dealtInto(microBatches, usual);
-    const { builtIn, microBatchesFor } = await import("./micro-batches.ts");
+    const said =
+      microBatches === null
+        ? null
+        : batch === null
+          ? dealtInto(microBatches, usual)
+          : { batch, microBatches };
+    const { builtIn, dealtFor } = await import("./micro-batches.ts");
     const run = builtIn(sized);
-    const chosen = microBatches === null ? microBatchesFor(run, usual, reach, computers) : null;
+    const { mostStages } = run;
+    if (mostStages !== undefined && sized.stages > mostStages)
+      say(
+        `--stages ${sized.stages}: this model cannot be divided into more than ${plural(mostStages, "slice")}, so it has as many.`,
+      );
+    if (said !== null) run.stagesOf(said.batch);
+    const chosen = said === null ? dealtFor(run, usual, reach, computers) : null;
     const words = [
       "--model",
       model,
@@ -277,8 +302,8 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       "--codec",
       codec,
       ...(isAlone ? ["--chosen-codec", "f32"] : []),
-      ...(microBatches === null ? [] : ["--micro-batches", String(microBatches)]),
-      ...(chosen === null ? [] : ["--chosen-micro-batches", String(chosen)]),
+      ...(said === null ? [] : ["--dealt", JSON.stringify(said)]),
+      ...(chosen === null ? [] : ["--chosen-dealt", JSON.stringify(chosen)]),
     ];
     return { words, ...run, usual };
   }
@@ -292,7 +317,7 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       "bad-option",
       "A model of your own needs --data and --steps: what it is trained on, and how long.",
     );
-  const { microBatchesFor } = await import("./micro-batches.ts");
+  const { dealtFor } = await import("./micro-batches.ts");
   const { planTraining } = await import("./training-plan.ts");
   const folder = join(home, "run");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -313,11 +338,11 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
       microBatches: microBatches ?? USUAL_MICRO_BATCHES,
       ...(microBatches === null && {
         deal: (usual: RunSpec, stagesOf: DealtRun["stagesOf"]) =>
-          microBatchesFor({ ...usual, stagesOf }, usual, reach, computers),
+          dealtFor({ ...usual, stagesOf }, usual, reach, computers),
       }),
       learningRate: 3e-4,
       seed: 1,
-      batch: null,
+      batch,
       sequence: null,
       sizes: {},
       tokens: null,
@@ -339,7 +364,16 @@ async function askedRun(options: ServeOptions, reach: Reach, say: (text: string)
   opened?.close();
   for (const note of notes) say(note);
   writeFileSync(file, JSON.stringify({ run, corpusFile, modelFiles } satisfies RunFile), { mode: 0o600 });
-  return { words: ["--run", file], arithmetic: run.arithmetic, stagesOf: () => cut, usual: null };
+  const stagesOf = (its: number): typeof cut => {
+    if (its === run.batch) return cut;
+    throw new Failure("bad-option", `Its slices were cut for micro-batches of ${run.batch}.`);
+  };
+  return { words: ["--run", file], arithmetic: run.arithmetic, stagesOf, usual: null };
+}
+
+/** The least step of micro-batches of that size: of one. */
+function alike({ batch }: Dealt): Dealt {
+  return { batch, microBatches: 1 };
 }
 
 /** What was served from this file before; null: nothing that can be read. */

@@ -108,7 +108,7 @@ test("a network is served, invites, survives a kill with its key and invitations
   expect(tah("status")).toMatchObject({ status: 1, data: { error: { code: "network-not-served" } } });
 }, 120_000);
 
-test("a run goes on in the codecs that it was begun in, until its operator names others", async () => {
+test("a run goes on in the codecs and the steps that it was begun in, until its operator names others", async () => {
   const data = join(home, "data");
   mkdirSync(data);
   writeFileSync(join(data, "letters.u16"), new Uint16Array(4_000));
@@ -117,16 +117,22 @@ test("a run goes on in the codecs that it was begun in, until its operator names
     [["--model", "tiny"], "f16"],
     [own, "f32"],
   ] as const) {
-    const runs: { codecs: unknown; run: string }[] = [];
-    for (const codec of [["--codec", first], [], ["--codec", "int8b64"]]) {
-      const { child, ended } = await serve(...model, ...codec);
-      const { codecs, run } = tah("status").data as { codecs?: unknown; run: { runId: string } };
-      runs.push({ codecs: codecs ?? null, run: run.runId });
+    const runs: { codecs: unknown; dealt: unknown; run: string }[] = [];
+    const words = ["--codec", first, "--micro-batches", "6", "--batch", "3"];
+    for (const said of [words, [], ["--codec", "int8b64"]]) {
+      const { child, ended } = await serve(...model, ...said);
+      const { codecs, dealt, run } = tah("status").data as {
+        codecs?: unknown;
+        dealt: unknown;
+        run: { runId: string };
+      };
+      runs.push({ codecs: codecs ?? null, dealt, run: run.runId });
       child.kill("SIGTERM");
       await ended;
     }
     const [begun, again, other] = runs;
     expect(begun?.codecs).toEqual(first === "f32" ? null : { forward: first, backward: first });
+    expect(begun?.dealt).toEqual({ batch: 3, microBatches: 6 });
     expect(again).toEqual(begun);
     expect(other?.codecs).toEqual({ forward: "int8b64", backward: "int8b64" });
     expect(other?.run).not.toBe(begun?.run);
@@ -188,6 +194,7 @@ test("addresses and certificates are looked at before anything starts", () => {
     fast: false,
     codec: "f32",
     microBatches: null,
+    batch: null,
     computers: null,
     pay: null,
   };

@@ -77,7 +77,7 @@ it.each(MODELS)(
     const deal: Deal = ({ batch, microBatches }, stages) => {
       asked.push(batch, microBatches);
       for (const each of [2, 8]) asked.push((stages(each)[1]?.boundaryBytes.in ?? 0) / each);
-      return 16;
+      return { batch: 2, microBatches: 16 };
     };
     const { run, stages, packed } = await planned({ model, deal });
     const [batch, microBatches, small, large] = asked;
@@ -94,16 +94,28 @@ it.each(MODELS)("a run of %s goes on as it was begun", async (_, model) => {
   const { run: usual } = await planned({ model });
   expect(usual).toMatchObject({ batch: 4, microBatches: 8 });
   expect((await planned({ model, deal: never, before: usual })).run).toEqual(usual);
-  const { run: begun } = await planned({ model, deal: () => 2 });
+  const { run: begun } = await planned({ model, deal: () => ({ batch: 16, microBatches: 2 }) });
   expect(begun).toMatchObject({ batch: 16, microBatches: 2 });
   expect((await planned({ model, deal: never, before: begun })).run).toEqual(begun);
   const { run: said } = await planned({ model, microBatches: 3 });
   expect((await planned({ model, deal: never, before: said })).run).toEqual(said);
   const other = { ...begun, runId: "train-other" };
-  expect((await planned({ model, deal: () => 4, before: other })).run, "another run begins").toMatchObject({
+  expect(
+    (await planned({ model, deal: () => ({ batch: 8, microBatches: 4 }), before: other })).run,
+    "another run begins",
+  ).toMatchObject({
     batch: 8,
     microBatches: 4,
   });
+});
+
+it("a step that is larger has micro-batches that are larger, too, where its deal says so", async () => {
+  const deal: Deal = () => ({ batch: 8, microBatches: 64 });
+  const { run, stages, packed } = await planned({ model: ONNX, deal });
+  expect(run).toMatchObject({ batch: 8, microBatches: 64 });
+  expect(stages.map(({ boundaryBytes }) => boundaryBytes)).toEqual(
+    stagesOf(run, packed).map(({ boundaryBytes }) => boundaryBytes),
+  );
 });
 
 it("what says how many sequences it takes at a time is dealt as usual", async () => {

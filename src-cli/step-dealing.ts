@@ -3,7 +3,7 @@ import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
-import { dealtInto } from "../src-protocol/run-size.ts";
+import { isDealtAs } from "../src-protocol/run-size.ts";
 import type { Dealt } from "../src-protocol/run-size.ts";
 import type { ModelSource, TrainingOptions } from "./training-plan.ts";
 import { runOf } from "./training-run.ts";
@@ -12,7 +12,7 @@ import { runOf } from "./training-run.ts";
  * Into how many micro-batches the sequences of a step are dealt; null: as usual. `stagesOf`: for a batch; it throws a
  * Failure for one that cannot be trained.
  */
-export type Deal = (usual: RunSpec, stagesOf: (batch: number) => readonly Stage[]) => number | null;
+export type Deal = (usual: RunSpec, stagesOf: (batch: number) => readonly Stage[]) => Dealt | null;
 
 /** A run whose steps are dealt in a way, with its model and stages as that needs them. */
 interface DealtRun {
@@ -55,6 +55,5 @@ export function dealt(
   }
   if (source.reshaped === null) return usual;
   const chosen = deal(usual.run, (batch) => shaped(batch).stages);
-  if (chosen === null || chosen === microBatches) return usual;
-  return into(dealtInto(chosen, { batch: source.batch, microBatches }));
+  return chosen === null || isDealtAs(chosen, usual.run) ? usual : into(chosen);
 }

@@ -4,8 +4,8 @@ import { servedNetwork } from "../src-protocol/daemon-ipc.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { AUTO, readCodecs } from "../src-protocol/link-codecs.ts";
 import { payerPlan } from "../src-protocol/payer-ipc.ts";
-import { MODEL_SIZES } from "../src-protocol/run-size.ts";
-import type { ModelSize } from "../src-protocol/run-size.ts";
+import { MODEL_SIZES, dealtSteps } from "../src-protocol/run-size.ts";
+import type { Dealt, ModelSize } from "../src-protocol/run-size.ts";
 import { serveToCli } from "../src-protocol/serve-ipc.ts";
 import type { ServeMessage } from "../src-protocol/serve-ipc.ts";
 import { PayerProcess } from "./payer/payer-process.ts";
@@ -19,7 +19,7 @@ import { OrchestratorProcess } from "./supervision/orchestrator-process.ts";
 import { DataReading } from "./runs/data-reading.ts";
 import { runJob } from "./runs/run-job.ts";
 import { keptCodecs } from "./runs/kept-codecs.ts";
-import { keptMicroBatches } from "./runs/kept-micro-batches.ts";
+import { keptDealing } from "./runs/kept-dealing.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -48,8 +48,9 @@ const { values } = parseArgs({
     /** What the operator says of each, and what is best for a run that begins. */
     codec: { type: "string" },
     "chosen-codec": { type: "string" },
-    "micro-batches": { type: "string" },
-    "chosen-micro-batches": { type: "string" },
+    /** JSON of how steps are dealt. */
+    dealt: { type: "string" },
+    "chosen-dealt": { type: "string" },
     /** JSON of what pays claims on a real chain, and for how much work how much. */
     payer: { type: "string" },
     "rao-per-teraflop": { type: "string" },
@@ -107,10 +108,10 @@ async function serve(): Promise<void> {
               said: codec === AUTO ? null : readCodecs(codec),
               chosen: readCodecs(values["chosen-codec"] ?? AUTO),
             }),
-          microBatches: (usual) =>
-            keptMicroBatches(home, usual, {
-              said: numberOrNull(values["micro-batches"]),
-              chosen: numberOrNull(values["chosen-micro-batches"]),
+          dealt: (usual) =>
+            keptDealing(home, usual, {
+              said: dealtOrNull(values.dealt),
+              chosen: dealtOrNull(values["chosen-dealt"]),
             }),
         },
         home.corpus,
@@ -178,8 +179,8 @@ function payerFor(words: string, home: Home, log: Log): PayerProcess {
   );
 }
 
-function numberOrNull(text: string | undefined): number | null {
-  return text === undefined ? null : Number(text);
+function dealtOrNull(text: string | undefined): Dealt | null {
+  return text === undefined ? null : dealtSteps.parse(JSON.parse(text));
 }
 
 function tell(message: ServeMessage, sent: () => void = () => {}): void {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DEFAULT_MODEL, MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
 import { chooseForMany, estimateMany } from "./many-computers.ts";
+import type { SizeChoice } from "./many-computers.ts";
 import { stagesOf } from "./stages.ts";
 import { LINES, USUAL_COMPUTER } from "./step-estimate.ts";
 import type { Computer, StepShape } from "./step-estimate.ts";
@@ -12,6 +13,7 @@ const USUAL = {
   batch: 4,
   microBatches: 8,
 } as const satisfies StepShape["run"];
+const EXACT = { ...USUAL, arithmetic: "exact" } as const;
 const cut = (batch: number) => stagesOf({ model: DEFAULT_MODEL, batch, sequence: 128, stages: STAGES }, null);
 const chosen = (computers: number, computer: Computer = USUAL_COMPUTER, run: StepShape["run"] = USUAL) =>
   chooseForMany({ run, line: LINES.home, computer }, computers, cut);
@@ -58,9 +60,40 @@ describe("a step for many computers", () => {
     expect(estimate.lostMs).toBeGreaterThan(0);
   });
 
-  it("has in the class exact fewer micro-batches for each computer: the gradient of each is sent", () => {
-    const exact = chosen(24, USUAL_COMPUTER, { ...USUAL, arithmetic: "exact" });
+  it("has in the class exact fewer and larger micro-batches: the gradient of each is sent", () => {
+    const exact = chosen(24, USUAL_COMPUTER, EXACT);
     expect(exact.microBatches).toBeLessThan(chosen(24).microBatches);
+    expect(exact.batch).toBeGreaterThan(USUAL.batch);
+    const rate = ({ batch, microBatches, estimate }: SizeChoice) => (batch * microBatches) / estimate.ms;
+    const asUsual = [64, 256, 1_024, 4_096].map((microBatches) => {
+      const shape = { run: { ...EXACT, microBatches }, line: LINES.home, computer: USUAL_COMPUTER };
+      return rate({ ...shape.run, estimate: estimateMany({ ...shape, stages: cut(USUAL.batch) }, 24) });
+    });
+    expect(rate(exact), "several times as fast as with any number of usual ones").toBeGreaterThan(
+      5 * Math.max(...asUsual),
+    );
+  });
+
+  it("has them as usual where one computer has each slice, for then no sum is sent", () => {
+    const { batch, microBatches } = chosen(STAGES);
+    expect(chosen(STAGES, USUAL_COMPUTER, EXACT)).toMatchObject({ batch, microBatches });
+  });
+
+  it("has none that holds a computer or its line so long that a slow one would be taken for a dead one", () => {
+    for (const codecs of [USUAL.codecs, undefined]) {
+      const { batch, estimate } = chosen(60, { ...USUAL_COMPUTER, memoryBytes: 64e9 }, { ...EXACT, codecs });
+      expect(estimate.turnMs).toBeLessThan(2_000);
+      expect(batch).toBe(codecs === undefined ? 16 : 64);
+    }
+  });
+
+  it("needs no more memory than there is with the gradients that are kept in the class exact", () => {
+    const small = { ...USUAL_COMPUTER, memoryBytes: 5e8 };
+    const { batch, microBatches, estimate } = chosen(60, small, EXACT);
+    expect(batch * microBatches).toBeLessThan(8_192);
+    const { parameterCount } = cut(batch)[0] ?? { parameterCount: 0 };
+    expect(estimate.memoryBytes).toBeGreaterThan(2 * 6 * Math.ceil(microBatches / 20) * parameterCount * 4);
+    expect(estimate.memoryBytes).toBeLessThan(small.memoryBytes);
   });
 });
 

@@ -1,6 +1,7 @@
 import { USUAL_REPLICAS } from "../src-protocol/control.ts";
-import { MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
-import { divisorsOf, estimateStep, leastWorse } from "./step-estimate.ts";
+import { Failure } from "../src-protocol/failure.ts";
+import { MOST_BATCH, MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
+import { divisorsOf, estimateStep, gradientsBytes, leastWorse, turnsOf } from "./step-estimate.ts";
 import type { StepEstimate, StepShape } from "./step-estimate.ts";
 
 /**
@@ -25,6 +26,11 @@ const LOST_OF_STEP = 1.5;
  * times only half of those who are expected are there.
  */
 const KEPT_TIMES = 6;
+/**
+ * A micro-batch that is larger than usual takes the usual computer and its line no longer. Whoever is much slower must
+ * not be taken for one that does nothing: before a network knows what is usual, that is after a minute.
+ */
+const LONGEST_TURN_MS = 2_000;
 /** A step may take so much longer than the best for its sequences: the fewer it has, the more is learned from each. */
 const AS_GOOD_SMALLER = 1.05;
 
@@ -36,9 +42,10 @@ export interface ManyEstimate extends StepEstimate {
 
 /** As `estimateStep`, over home lines that come and go: each stage's computers are unequal, and some leave in the step. */
 export function estimateMany(shape: Omit<StepShape, "replicas">, computers: number): ManyEstimate {
-  const { run, stages } = shape;
-  const replicas = Math.min(USUAL_REPLICAS, Math.max(1, Math.floor(computers / stages.length)));
-  const equal = estimateStep({ ...shape, replicas });
+  const { stages } = shape;
+  const replicas = replicasOf(stages.length, computers);
+  const many = { ...shape, replicas };
+  const equal = estimateStep(many);
   const more = replicas === 1 ? 0 : (ROUND_TRIPS - 1) * equal.bubbleMs;
   const undisturbedMs = equal.ms + more;
   // Where a stage has one computer, all begin the step anew.
@@ -46,7 +53,10 @@ export function estimateMany(shape: Omit<StepShape, "replicas">, computers: numb
   const lostMs = LEAVES_PER_MS * lostOfStep * undisturbedMs * undisturbedMs;
   const ms = undisturbedMs + lostMs;
   const border = Math.max(...stages.map(({ boundaryBytes }) => boundaryBytes.in + boundaryBytes.out));
-  const keptBytes = replicas === 1 ? 0 : Math.ceil(run.microBatches / replicas) * KEPT_TIMES * border;
+  const turns = turnsOf(many);
+  const most = KEPT_TIMES * turns;
+  const keptBytes =
+    replicas === 1 ? 0 : most * border + gradientsBytes(many, most) - gradientsBytes(many, turns);
   return {
     ...equal,
     ms,
@@ -58,6 +68,10 @@ export function estimateMany(shape: Omit<StepShape, "replicas">, computers: numb
   };
 }
 
+function replicasOf(stages: number, computers: number): number {
+  return Math.min(USUAL_REPLICAS, Math.max(1, Math.floor(computers / stages)));
+}
+
 export interface SizeChoice {
   readonly batch: number;
   readonly microBatches: number;
@@ -66,8 +80,9 @@ export interface SizeChoice {
 }
 
 /**
- * How many micro-batches a step has for so many computers: the usual sequences dealt otherwise, or a larger step, of
- * micro-batches as usual. Of steps in which a sequence takes about as little time as in the best, it is the smallest.
+ * How a step is dealt for so many computers: the usual sequences dealt otherwise, or a larger step, of micro-batches as
+ * usual. In the class `exact`, where replicas give the gradient of each, they may be larger, too. Of steps in which a
+ * sequence takes about as little time as in the best, it is the smallest.
  *
  * @throws Failure as `chooseMicroBatches`
  */
@@ -77,19 +92,48 @@ export function chooseForMany(
   stagesOf: (batch: number) => StepShape["stages"],
 ): SizeChoice {
   const { batch, microBatches } = shape.run;
+  const known = new Map<number, StepShape["stages"]>();
+  const cut = (its: number): StepShape["stages"] => {
+    const stages = known.get(its) ?? stagesOf(its);
+    known.set(its, stages);
+    return stages;
+  };
   const sequences = batch * microBatches;
   const dealt = divisorsOf(sequences).map((count) => ({ batch: sequences / count, microBatches: count }));
+  const isGivenEach = shape.run.arithmetic === "exact" && replicasOf(cut(batch).length, computers) > 1;
+  const batches = [batch, ...(isGivenEach ? largerBatches(shape, cut) : [])];
   const larger: typeof dealt = [];
-  for (let count = 2 * sequences; count <= MOST_MICRO_BATCHES; count *= 2)
-    larger.push({ batch, microBatches: count });
+  for (let all = 2 * sequences; all <= MOST_MICRO_BATCHES * batch; all *= 2)
+    for (const its of batches)
+      if (all % its === 0 && all / its <= MOST_MICRO_BATCHES)
+        larger.push({ batch: its, microBatches: all / its });
   const found = leastWorse(
     shape,
     [...dealt, ...larger],
-    stagesOf,
+    cut,
     (step) => [estimateMany(step, computers)],
     AS_GOOD_SMALLER,
   );
   const [estimate] = found.estimates;
   if (estimate === undefined) throw new RangeError("there is no line");
   return { batch: found.batch, microBatches: found.microBatches, estimate };
+}
+
+/** From the smallest. */
+function largerBatches(
+  shape: Omit<StepShape, "stages" | "replicas">,
+  stagesOf: (batch: number) => StepShape["stages"],
+): number[] {
+  const found: number[] = [];
+  for (let batch = 2 * shape.run.batch; batch <= MOST_BATCH; batch *= 2) {
+    try {
+      const step = { ...shape, run: { ...shape.run, batch }, stages: stagesOf(batch), replicas: 1 };
+      if (estimateStep(step).turnMs > LONGEST_TURN_MS) break;
+      found.push(batch);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      break;
+    }
+  }
+  return found;
 }

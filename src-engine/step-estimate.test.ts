@@ -68,12 +68,37 @@ it("a step's tokens stay the same, and of choices that are as good the one with 
 
 it("the smallest computer's memory bounds what a micro-batch has, and what fits nowhere is said", () => {
   const computer = { ...USUAL_COMPUTER, memoryBytes: 40e6 };
-  const shape = { run: EXACT, line: LINES.home, computer };
+  const shape = { run: FAST, line: LINES.home, computer };
   const { batch, estimates } = chooseMicroBatches(shape, [2], cut);
   expect(batch).toBeLessThan(16);
   expect(estimates[0]?.memoryBytes).toBeLessThan(40e6);
   const least = { ...shape, computer: { ...computer, memoryBytes: 1e6 } };
   expect(() => chooseMicroBatches(least, [2], cut)).toThrow(/Not even one sequence fits into 0.0 GB/);
+});
+
+it("what replicas send of their gradients hangs on the class, on how many they are, and on what each has counted", () => {
+  const line = { ...LINES.home, latencyMs: 0 };
+  const gradientMs = ((cut(4)[0]?.parameterCount ?? 0) * 4) / (line.bytesPerSecond / 1000);
+  const gradients = (run: StepShape["run"], replicas: number) =>
+    estimateStep({ run, stages: cut(4), line, computer: USUAL_COMPUTER, replicas }).sumMs / gradientMs;
+  expect(gradients(FAST, 1)).toBe(0);
+  expect(gradients(FAST, 4), "its sum, to the three others").toBeCloseTo(3);
+  expect(gradients(FAST, 8), "each shard of it to two who add it up, and one total").toBeCloseTo(3);
+  expect(gradients(EXACT, 4), "each of its two, to the three others").toBeCloseTo(6);
+  const many = { ...EXACT, microBatches: 80 };
+  expect(gradients(many, 8), "each of its ten to two who add them up, and one total").toBeCloseTo(21, 1);
+});
+
+it("in the class exact the gradients of a replica's micro-batches are in its memory", () => {
+  const gradientBytes = (cut(4)[0]?.parameterCount ?? 0) * 4;
+  const bytes = (run: StepShape["run"], replicas: number) =>
+    estimateStep({ run, stages: cut(4), line: LINES.home, computer: USUAL_COMPUTER, replicas }).memoryBytes;
+  const more = (replicas: number, microBatches = 8) =>
+    (bytes({ ...EXACT, microBatches }, replicas) - bytes({ ...FAST, microBatches }, replicas)) /
+    gradientBytes;
+  expect(more(1), "each twice: as it came, and as it is given").toBeCloseTo(16, 1);
+  expect(more(2), "its four twice, and the other's four").toBeCloseTo(12, 1);
+  expect(more(8, 80), "its ten twice, and two shards of all").toBeCloseTo(40, 1);
 });
 
 it("a batch that cannot be cut is no choice, and where none can be, it is said why", () => {

@@ -47,9 +47,9 @@ export const USUAL_COMPUTER: Computer = { flopsPerSecond: 1e11, memoryBytes: 2e9
  * class exact), and messages that are framed, hashed, encrypted and booked.
  */
 export const MICRO_BATCH_MS = 2;
-/** Up to so many replicas each sends its sum to all others; more send less than three times their sum. */
+/** Up to so many replicas each sends its sum to all others; of more each shard has two who add it up, and one gives the total. */
 const MOST_WHOLE_SUMS = 4;
-const MOST_TIMES_SENT = 3;
+const ADDERS = 2;
 
 export interface StepShape {
   readonly run: Pick<RunSpec, "arithmetic" | "codecs" | "batch" | "microBatches">;
@@ -69,6 +69,8 @@ export interface StepEstimate {
   readonly sumMs: number;
   /** The busiest computer computes in so much of `ms`. */
   readonly busy: number;
+  /** In which the slowest computer, or its line, has done with one micro-batch. */
+  readonly turnMs: number;
   /** Of the stage that needs most, with what it keeps of micro-batches under way. */
   readonly memoryBytes: number;
 }
@@ -81,9 +83,10 @@ export interface StepEstimate {
  *
  * `P + 1` is what a pipeline of single holders has under way at most; replicas have as much as keeps them at
  * work. A middle stage's line carries activations on and gradients back. In the class `exact` a replica's sum is
- * the gradient of each of its micro-batches.
+ * the gradient of each of its micro-batches; a total is one gradient in every class.
  */
-export function estimateStep({ run, stages, line, computer, replicas }: StepShape): StepEstimate {
+export function estimateStep(shape: StepShape): StepEstimate {
+  const { run, stages, line, computer, replicas } = shape;
   const { microBatches } = run;
   const isExact = run.arithmetic === "exact";
   const sentMs = (bytes: number): number => (bytes / line.bytesPerSecond) * 1000;
@@ -100,16 +103,17 @@ export function estimateStep({ run, stages, line, computer, replicas }: StepShap
   const all = sum(passes);
   const hops = 2 * (stages.length - 1);
   const roundTrip = all + sum(ups) + hops * line.latencyMs;
-  const turns = Math.ceil(microBatches / replicas);
+  const turns = turnsOf(shape);
   // What a pipeline of single holders has under way is bounded: a long way is not filled by short work.
   const flow = replicas === 1 ? roundTrip / (stages.length + 1) : 0;
-  const apart = (turns - 1) * Math.max(...passes, ...ups, flow);
+  const turnMs = Math.max(...passes, ...ups);
+  const apart = (turns - 1) * Math.max(turnMs, flow);
   // Replicas on one computer's cores are no faster together.
   const together = line.cores === null ? 0 : ((microBatches - 1) * all) / line.cores;
-  const gradients = Math.max(...stages.map(({ parameterCount }) => parameterCount));
-  const sumBytes = CODECS[sumCodecOf(run)].encodedBytes(gradients) * (isExact ? turns : 1);
-  const times = replicas > MOST_WHOLE_SUMS ? MOST_TIMES_SENT : replicas - 1;
-  const sumMs = replicas === 1 ? 0 : sentMs(sumBytes * times) + 2 * line.latencyMs;
+  const given = isExact ? turns : 1;
+  const times = replicas > MOST_WHOLE_SUMS ? ADDERS * given + 1 : (replicas - 1) * given;
+  const gradientBytes = CODECS[sumCodecOf(run)].encodedBytes(mostParameters(stages));
+  const sumMs = replicas === 1 ? 0 : sentMs(gradientBytes * times) + 2 * line.latencyMs;
   const ms = roundTrip + Math.max(apart, together) + sumMs;
   const busiest = Math.max(
     turns * Math.max(...passes),
@@ -120,12 +124,37 @@ export function estimateStep({ run, stages, line, computer, replicas }: StepShap
     bubbleMs: roundTrip - Math.max(...passes),
     sumMs,
     busy: busiest / ms,
-    memoryBytes: Math.max(
-      ...stages.map(
-        ({ memory: { full } }, index) => full.peakBytes + (stages.length - index) * full.keptBytes,
-      ),
-    ),
+    turnMs,
+    memoryBytes:
+      Math.max(
+        ...stages.map(
+          ({ memory: { full } }, index) => full.peakBytes + (stages.length - index) * full.keptBytes,
+        ),
+      ) + gradientsBytes(shape, turns),
   };
+}
+
+/** Micro-batches of a step that a replica counts. */
+export function turnsOf({ run, replicas }: Pick<StepShape, "run" | "replicas">): number {
+  return Math.ceil(run.microBatches / replicas);
+}
+
+/**
+ * In the class `exact`, of a replica that has counted so many micro-batches: their gradients, once as they came and once
+ * as they are given, and what it adds up of the others', who have counted what is usual. Elsewhere it has one sum.
+ */
+export function gradientsBytes(
+  { run, stages, replicas }: Pick<StepShape, "run" | "stages" | "replicas">,
+  counted: number,
+): number {
+  if (run.arithmetic !== "exact") return 0;
+  const own = Math.min(counted, run.microBatches);
+  const added = replicas > MOST_WHOLE_SUMS ? ADDERS * turnsOf({ run, replicas }) : run.microBatches - own;
+  return (2 * own + added) * mostParameters(stages) * Float32Array.BYTES_PER_ELEMENT;
+}
+
+function mostParameters(stages: StepShape["stages"]): number {
+  return Math.max(...stages.map(({ parameterCount }) => parameterCount));
 }
 
 export interface MicroBatchChoice {

@@ -9,6 +9,8 @@ import { linkCodecs } from "./link-codecs.ts";
 export const MOST_STEPS = 2_000_000_000;
 export const MOST_STAGES = 1024;
 export const MOST_MICRO_BATCHES = 16_384;
+/** Sequences of a micro-batch. */
+export const MOST_BATCH = 4_096;
 /** Generations of a million lives of an orchestrator. */
 export const MOST_GENERATIONS = 1_000_000_000_000;
 
@@ -111,7 +113,7 @@ export const runSpec = z.strictObject({
   model: modelSpec,
   stages: z.int().min(1).max(MOST_STAGES),
   /** Sequences per micro-batch. */
-  batch: z.int().min(1).max(4096),
+  batch: z.int().min(1).max(MOST_BATCH),
   /** Tokens per sequence. */
   sequence: z.int().min(2).max(131_072),
   /** Micro-batches per step, `M`. */

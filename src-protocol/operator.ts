@@ -4,6 +4,7 @@ import { goBackQuestion } from "./go-back.ts";
 import { sessionKey, ss58Address } from "./keys.ts";
 import { linkCodecs } from "./link-codecs.ts";
 import { LINK_KINDS, linkReport } from "./link-report.ts";
+import { dealtSteps } from "./run-size.ts";
 
 /**
  * What the operator of a network asks of the orchestrator that serves it: HTTP on this computer's
@@ -97,7 +98,7 @@ export const operatorStatus = z.strictObject({
   /** The run stands still until the operator says whether this much work is given up; left out: it does not. */
   question: goBackQuestion.optional(),
   /** How a step's sequences are dealt. */
-  dealt: z.strictObject({ batch: z.int().positive(), microBatches: z.int().positive() }).optional(),
+  dealt: dealtSteps.optional(),
   /** How the values of its links travel; left out: as they are. */
   codecs: linkCodecs.optional(),
   owners: z.array(z.strictObject({ hotkey: ss58Address, nodes: z.array(node) })),

@@ -1,6 +1,7 @@
+import { z } from "zod";
 import { Failure } from "./failure.ts";
-import { DEFAULT_MODEL } from "./model.ts";
-import type { ModelSpec, RunSpec } from "./model.ts";
+import { DEFAULT_MODEL, MOST_BATCH, MOST_MICRO_BATCHES } from "./model.ts";
+import type { ModelSpec } from "./model.ts";
 
 /**
  * What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. A
@@ -19,7 +20,15 @@ export const MODEL_SIZES = {
 export type ModelSize = keyof typeof MODEL_SIZES;
 
 /** How a step's sequences are dealt. */
-export type Dealt = Pick<RunSpec, "batch" | "microBatches">;
+export const dealtSteps = z.strictObject({
+  batch: z.int().min(1).max(MOST_BATCH),
+  microBatches: z.int().min(1).max(MOST_MICRO_BATCHES),
+});
+export type Dealt = Readonly<z.infer<typeof dealtSteps>>;
+
+export function isDealtAs(one: Dealt, other: Dealt): boolean {
+  return one.batch === other.batch && one.microBatches === other.microBatches;
+}
 
 /**
  * The sequences of a step in so many micro-batches; more of these than it has sequences are a larger step, of

@@ -4,6 +4,7 @@ import { RUN_FILE_LIMIT_BYTES, runFile } from "../../src-protocol/run-file.ts";
 import type { RunFile } from "../../src-protocol/run-file.ts";
 import type { LinkCodecs } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
+import type { Dealt } from "../../src-protocol/run-size.ts";
 import { FREELY, defaultCorpus, ownCorpus } from "./corpus.ts";
 import type { Reading } from "./data-reading.ts";
 import type { DaemonOptions } from "../options.ts";
@@ -21,13 +22,13 @@ export async function runJob(
     steps,
     exact = false,
     codecs = null,
-    microBatches,
+    dealt,
   }: Pick<DaemonOptions, "runFile" | "data" | "model" | "steps"> &
     Partial<Pick<DaemonOptions, "exact">> & {
       /** Of its links; a function: of the run that it would be with values as they are. Null: as they are. */
       readonly codecs?: LinkCodecs | ((plain: RunSpec) => LinkCodecs) | null;
-      /** What a step's sequences are dealt into, of the run that it would be as usual. */
-      readonly microBatches?: (usual: RunSpec) => number;
+      /** How a step's sequences are dealt, of the run that it would be as usual. */
+      readonly dealt?: (usual: RunSpec) => Dealt;
     },
   corpusCache: string,
   workers: number,
@@ -42,7 +43,7 @@ export async function runJob(
   const wanted = { ...plain, ...(asked === null ? {} : { codecs: asked }) };
   const usual = planRun(wanted);
   return {
-    run: microBatches === undefined ? usual : planRun({ ...wanted, microBatches: microBatches(usual) }),
+    run: dealt === undefined ? usual : planRun({ ...wanted, dealt: dealt(usual) }),
     corpusFile: corpus.file,
     modelFiles: [],
   };

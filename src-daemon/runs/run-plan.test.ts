@@ -24,13 +24,13 @@ describe("the embedded network's run", () => {
     expect(new Set(ids).size).toBe(4);
   });
 
-  it("deals the same sequences of a step into other micro-batches, which is another run", () => {
+  it("deals its steps otherwise when it is told to, which is another run", () => {
     const usual = planRun(request);
-    const dealt = planRun({ ...request, microBatches: 2 });
-    expect(dealt.batch * dealt.microBatches).toBe(usual.batch * usual.microBatches);
+    const { batch, microBatches } = usual;
+    const dealt = planRun({ ...request, dealt: { batch: 64, microBatches: 128 } });
+    expect(dealt).toMatchObject({ batch: 64, microBatches: 128 });
     expect(dealt.runId).not.toBe(usual.runId);
-    expect(planRun({ ...request, microBatches: usual.microBatches })).toEqual(usual);
-    expect(() => planRun({ ...request, microBatches: 3 })).toThrow(/do not come out even/);
+    expect(planRun({ ...request, dealt: { batch, microBatches } })).toEqual(usual);
   });
 
   it("has no more stages than there are blocks or workers", () => {

@@ -4,8 +4,8 @@ import { codecsPart } from "../../src-protocol/link-codecs.ts";
 import type { LinkCodecs } from "../../src-protocol/link-codecs.ts";
 import { DEFAULT_OPTIMIZER } from "../../src-protocol/model.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
-import { MODEL_SIZES, dealtInto } from "../../src-protocol/run-size.ts";
-import type { ModelSize } from "../../src-protocol/run-size.ts";
+import { MODEL_SIZES } from "../../src-protocol/run-size.ts";
+import type { Dealt, ModelSize } from "../../src-protocol/run-size.ts";
 
 export const EMBEDDED_NETWORK = "embedded";
 const SEED = 1;
@@ -20,8 +20,8 @@ export interface RunRequest {
   readonly arithmetic?: Arithmetic;
   /** Of its links; not given: values travel as they are. */
   readonly codecs?: LinkCodecs;
-  /** That a step's sequences are dealt into; not given: as usual for the size. */
-  readonly microBatches?: number;
+  /** How a step's sequences are dealt; not given: as usual for the size. */
+  readonly dealt?: Dealt;
 }
 
 /**
@@ -36,10 +36,10 @@ export function planRun({
   workers,
   arithmetic = DEFAULT_ARITHMETIC.ownComputer,
   codecs,
-  microBatches: wanted,
+  dealt = MODEL_SIZES[size],
 }: RunRequest): RunSpec {
   const { model, sequence, checkpointEverySteps } = MODEL_SIZES[size];
-  const { batch, microBatches } = dealtInto(wanted ?? MODEL_SIZES[size].microBatches, MODEL_SIZES[size]);
+  const { batch, microBatches } = dealt;
   const mathematics = {
     model,
     stages: Math.max(1, Math.min(model.blocks, workers)),
