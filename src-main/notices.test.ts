@@ -68,6 +68,28 @@ it("a decision that only its owner can take is told once, in the morning, and no
   expect(notices.follow(someState(), NO_UPDATE, at(9, 0, 25))).toEqual([]);
 });
 
+it("a decision that was not asked for a moment is told no second time; another one is", () => {
+  const asked = { id: "ab".repeat(8), network: "Maple Street", resumeStep: 0, lostSteps: 40 };
+  const notices = new Notices();
+  const follow = (of: typeof asked | null, hour: number, minute = 0) =>
+    notices.follow(someState(of === null ? {} : { asked: of }), NO_UPDATE, at(hour, minute)).length;
+  expect(follow(asked, 12)).toBe(1);
+  expect(follow(null, 12, 1), "as while the daemon is started again").toBe(0);
+  expect(follow(asked, 12, 2)).toBe(0);
+  expect(follow(null, 12, 3)).toBe(0);
+  expect(follow({ ...asked, resumeStep: 20, lostSteps: 20 }, 12, 4)).toBe(1);
+  expect(follow(null, 12, 5)).toBe(0);
+  expect(follow({ ...asked, resumeStep: 20, lostSteps: 20 }, 13)).toBe(1);
+});
+
+it("one that nobody was told of, since it was night, is told when it comes back", () => {
+  const asked = { id: "ab".repeat(8), network: "Maple Street", resumeStep: 0, lostSteps: 40 };
+  const notices = new Notices();
+  notices.follow(someState({ asked }), NO_UPDATE, at(7, 55));
+  notices.follow(someState(), NO_UPDATE, at(7, 58));
+  expect(notices.follow(someState({ asked }), NO_UPDATE, at(8, 1))).toHaveLength(1);
+});
+
 it("an update is told once, with a button that puts it in place", () => {
   const notices = new Notices();
   const ready = { kind: "ready", version: "1.2.3" } as const;

@@ -1,5 +1,7 @@
 import { heard, say } from "../src-protocol/say.ts";
 import { duration, withPoint } from "../src-protocol/amounts.ts";
+import { questionNews } from "../src-protocol/question-news.ts";
+import type { ToldQuestion } from "../src-protocol/question-news.ts";
 import type { DaemonState } from "../src-protocol/state.ts";
 import { formatTao } from "../src-protocol/units.ts";
 import { isWorking, situationText } from "../src-protocol/why.ts";
@@ -39,7 +41,7 @@ export class Notices {
   #told = new Map<string, number>();
   #update: string | null = null;
   /** Told, or waiting to be told. */
-  #isAsked = false;
+  #asked: ToldQuestion | null = null;
   /** By kind: a newer one takes the place of an older one that was not told yet. */
   readonly #waiting = new Map<string, Notice>();
 
@@ -48,7 +50,7 @@ export class Notices {
     if (state !== null) {
       this.#followWork(state, now);
       this.#followTrouble(state, now);
-      this.#followQuestion(state);
+      this.#followQuestion(state, now);
     }
     if (update.kind === "ready" && update.version !== this.#update) {
       this.#update = update.version;
@@ -87,14 +89,12 @@ export class Notices {
   }
 
   /** A network that is served from here stands still: once for each time that it does. */
-  #followQuestion({ asked }: DaemonState): void {
-    if (asked === undefined) {
-      this.#isAsked = false;
-      this.#waiting.delete("question");
-      return;
-    }
-    if (this.#isAsked) return;
-    this.#isAsked = true;
+  #followQuestion({ asked }: DaemonState, now: number): void {
+    const { told, isNews } = questionNews(this.#asked, asked ?? null, now);
+    this.#asked = told;
+    // What its owner has not heard of yet is news when it comes back.
+    if (asked === undefined && this.#waiting.delete("question")) this.#asked = null;
+    if (asked === undefined || !isNews) return;
     this.#waiting.set("question", {
       title: say("{network} waits for your decision", { network: asked.network }),
       body: say(

@@ -1,8 +1,12 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { ServedNetwork } from "../../src-protocol/daemon-ipc.ts";
 import type { AskedOperator } from "../../src-protocol/go-back.ts";
+import { OPERATOR_FILE_NAME } from "../../src-protocol/operator.ts";
+import type { OperatorFile } from "../../src-protocol/operator.ts";
 import { openOrchestrator } from "../../src-orchestrator/orchestrator.test-support.ts";
 import type { Orchestrator } from "../../src-orchestrator/orchestrator.ts";
 import { storeRow } from "../../src-orchestrator/stores/run-store.ts";
@@ -35,6 +39,7 @@ function watched(networkFolder: string) {
     networkFolder,
     tell: (question) => told.unshift(question),
     onNote: (text) => notes.push(text),
+    now: Date.now,
   });
   stops.push(() => asked.stop());
   asked.start();
@@ -116,4 +121,83 @@ test("a network for this computer alone asks nobody: it goes on with what is the
   expect(orchestrator.host.pipeline().generation).toBeGreaterThan(0);
   expect(told).toEqual([]);
   await expect(asked.goBack(ALL)).rejects.toMatchObject({ code: "network-not-served" });
+});
+
+describe("a desk that does not always answer", () => {
+  const ASKED: AskedOperator = { id: "ab".repeat(8), network: "Kitchen", resumeStep: 0, lostSteps: 40 };
+
+  /** A desk whose answers are given here, one a look; null: the line is cut. Nothing looks by itself. */
+  async function desk() {
+    const networkFolder = join(temporaryFolder(), "network");
+    mkdirSync(networkFolder);
+    let answer: { asked: AskedOperator | null } | null = { asked: null };
+    const server = createServer((request, response) => {
+      if (answer === null) request.destroy();
+      else response.setHeader("content-type", "application/json").end(JSON.stringify(answer));
+    });
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    stops.push(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const file = join(networkFolder, OPERATOR_FILE_NAME);
+    const here: OperatorFile = { url: `http://127.0.0.1:${port}`, token: "t", pid: process.pid };
+    writeFileSync(file, JSON.stringify(here));
+    const told: (AskedOperator | null)[] = [];
+    const notes: string[] = [];
+    let now = 0;
+    const asked = new AskedHere({
+      networkFolder,
+      tell: (question) => told.unshift(question),
+      onNote: (text) => notes.push(text),
+      now: () => now,
+    });
+    stops.push(() => asked.stop());
+    return {
+      told,
+      notes,
+      async look(its: AskedOperator | null | "cut", times = 1) {
+        answer = its === "cut" ? null : { asked: its };
+        for (let i = 0; i < times; i++) await asked.look();
+      },
+      pass: (ms: number) => (now += ms),
+      endServing: () => rmSync(file),
+    };
+  }
+
+  test("what it asked last is still asked while it does not answer, and is no news when it does", async () => {
+    const { told, notes, look } = await desk();
+    await look(ASKED);
+    await look("cut", 3);
+    await look({ ...ASKED, lostSteps: 41 });
+    expect(told).toEqual([{ ...ASKED, lostSteps: 41 }, ASKED]);
+    expect(notes).toHaveLength(1);
+  });
+
+  test("nothing is asked any more where it does not answer for long, or nobody serves it", async () => {
+    const gone = await desk();
+    await gone.look(ASKED);
+    await gone.look("cut", 20);
+    expect(gone.told).toEqual([null, ASKED]);
+
+    const ended = await desk();
+    await ended.look(ASKED);
+    ended.endServing();
+    await ended.look("cut");
+    expect(ended.told).toEqual([null, ASKED]);
+  });
+
+  test("a question that comes back is noted again when it is another one, or was gone for long", async () => {
+    const { told, notes, look, pass } = await desk();
+    await look(ASKED);
+    await look(null);
+    await look(ASKED);
+    expect(told, "it cannot be answered in between").toEqual([ASKED, null, ASKED]);
+    expect(notes, "a computer was gone for a moment").toHaveLength(1);
+    await look(null);
+    await look({ ...ASKED, resumeStep: 20, lostSteps: 20 });
+    expect(notes).toHaveLength(2);
+    await look(null);
+    pass(3_600_000);
+    await look({ ...ASKED, resumeStep: 20, lostSteps: 20 });
+    expect(notes).toHaveLength(3);
+  });
 });

@@ -4,11 +4,20 @@ import { isDeepStrictEqual } from "node:util";
 import { plural } from "../../src-protocol/amounts.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import { askedAnswer, goBackQuestion } from "../../src-protocol/go-back.ts";
-import type { AskedOperator, GoBackQuestion, GoBackRequest } from "../../src-protocol/go-back.ts";
+import type {
+  AskedAnswer,
+  AskedOperator,
+  GoBackQuestion,
+  GoBackRequest,
+} from "../../src-protocol/go-back.ts";
 import { OPERATOR_FILE_NAME } from "../../src-protocol/operator.ts";
+import { questionNews } from "../../src-protocol/question-news.ts";
+import type { ToldQuestion } from "../../src-protocol/question-news.ts";
 import { askDesk } from "./ask-desk.ts";
 
 const LOOK_EVERY_MS = 5_000;
+/** One after another that got no answer: what was asked before them is asked still, for half a minute or more. */
+const MOST_MISSED = 6;
 
 export interface AskedPorts {
   /** Of the orchestrator of the network that is served from this data folder, if one is. */
@@ -17,6 +26,7 @@ export interface AskedPorts {
   tell(asked: AskedOperator | null): void;
   /** Something worth a line for a person. */
   onNote(text: string): void;
+  now(): number;
 }
 
 /**
@@ -26,6 +36,8 @@ export interface AskedPorts {
 export class AskedHere {
   readonly #ports: AskedPorts;
   #asked: AskedOperator | null = null;
+  #noted: ToldQuestion | null = null;
+  #missed = 0;
   #timer: NodeJS.Timeout | null = null;
   #looks = 0;
   #stopped = false;
@@ -35,7 +47,7 @@ export class AskedHere {
   }
 
   start(): void {
-    void this.#look().finally(() => {
+    void this.look().finally(() => {
       if (!this.#stopped) this.#timer = setTimeout(() => this.start(), LOOK_EVERY_MS).unref();
     });
   }
@@ -59,13 +71,15 @@ export class AskedHere {
     const { networkFolder, onNote } = this.#ports;
     try {
       const given = await askDesk(networkFolder, "/go-back", goBackQuestion, request);
+      // Should it stand still again, that is another time.
+      this.#noted = null;
       onNote(
         `You have given up ${steps(given.lostSteps)}: your network goes on from step ${given.resumeStep}.`,
       );
       return given;
     } finally {
       // Done or refused: it is another question now, or none.
-      await this.#look();
+      await this.look();
     }
   }
 
@@ -73,13 +87,20 @@ export class AskedHere {
     return existsSync(join(this.#ports.networkFolder, OPERATOR_FILE_NAME));
   }
 
-  async #look(): Promise<void> {
+  /** Looks now; resolves when what was seen is told. */
+  async look(): Promise<void> {
     this.#looks += 1;
     const look = this.#looks;
-    const asked = this.#isServed ? await this.#ask() : null;
+    const answer = this.#isServed ? await this.#ask() : { asked: null };
     // What an earlier look has seen is old by now.
-    if (this.#stopped || look !== this.#looks || isDeepStrictEqual(asked, this.#asked)) return;
-    if (asked !== null && this.#asked === null)
+    if (this.#stopped || look !== this.#looks) return;
+    this.#missed = answer === null ? this.#missed + 1 : 0;
+    if (answer === null && this.#missed < MOST_MISSED) return;
+    const asked = answer?.asked ?? null;
+    if (isDeepStrictEqual(asked, this.#asked)) return;
+    const { told, isNews } = questionNews(this.#noted, asked, this.#ports.now());
+    this.#noted = told;
+    if (asked !== null && isNews)
       this.#ports.onNote(
         `${asked.network} waits for your decision: to go on from step ${asked.resumeStep}, ${steps(asked.lostSteps)} would be lost.`,
       );
@@ -87,11 +108,11 @@ export class AskedHere {
     this.#ports.tell(asked);
   }
 
-  async #ask(): Promise<AskedOperator | null> {
+  /** Null: no answer. It is late or is being started again; or it has ended, or is of a version that asks in another way. */
+  async #ask(): Promise<AskedAnswer | null> {
     try {
-      return (await askDesk(this.#ports.networkFolder, "/question", askedAnswer)).asked;
+      return await askDesk(this.#ports.networkFolder, "/question", askedAnswer);
     } catch {
-      // It has ended, or is of a version that asks in another way: `tah network status` says so.
       return null;
     }
   }

@@ -104,6 +104,7 @@ export function prepareWork(
     networkFolder: home.servedNetwork,
     tell: (question) => live.asked(question),
     onNote: (text) => live.note("network", text),
+    now: Date.now,
   });
   cleanUp.add(() => asked.stop());
   return { membership, providers, asked, writer, points };
