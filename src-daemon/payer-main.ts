@@ -11,6 +11,7 @@ import { chainSigner } from "./wallet/wallet-hotkey.ts";
 import { SignatureLog } from "./wallet/signature-log.ts";
 import { SpendLimits } from "./wallet/spend-limits.ts";
 import { FATAL, Payer } from "./payer/payer.ts";
+import { PayerTrouble } from "./payer/payer-trouble.ts";
 import { PayoutJournal } from "./payer/payout-journal.ts";
 import { deskOf } from "./payer/payout-desk.ts";
 
@@ -58,17 +59,17 @@ async function pay(plan: PayerPlan): Promise<never> {
   const payer = new Payer(plan, { key, desk: deskOf(plan.networkFolder), journal, now: Date.now, note });
   tell({ type: "ready", address: coldkey.address });
   try {
-    for (let [pauseMs, told] = [LOOK_EVERY_MS, ""]; ;) {
+    const trouble = new PayerTrouble();
+    for (let pauseMs = LOOK_EVERY_MS; ;) {
       try {
         await payer.round();
-        [pauseMs, told] = [LOOK_EVERY_MS, ""];
+        pauseMs = LOOK_EVERY_MS;
       } catch (error) {
         const { code, message } = failureBody(error);
         if (FATAL.has(code)) throw error;
         // The orchestrator may be on its way back; of anything else the operator is told once.
-        if (code !== "network-away" && message !== told)
+        if (code !== "network-away" && trouble.isNews(message, performance.now()))
           note(`Claims wait, and training goes on: ${message}`);
-        if (code !== "network-away") told = message;
         pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
       }
       await new Promise((done) => setTimeout(done, pauseMs));
