@@ -34,7 +34,7 @@ export type Job<X> = TensorJob<X> | { readonly kind: "optimise"; readonly step: 
 
 export interface PipelineState<X> {
   readonly plan: PipelinePlan;
-  /** The parameters are those of this step. */
+  /** What is given next is computed with the parameters of this step. */
   readonly step: number;
   readonly forwards: readonly Work<X>[];
   readonly backwards: readonly Work<X>[];
@@ -55,6 +55,8 @@ export interface PipelineState<X> {
   /** Of this step: whether this stage's part was added, and the whole taken over; what came for that. */
   readonly tie: { readonly added: boolean; readonly isDone: boolean; readonly arrived: X | null };
   readonly computeMs: number;
+  /** Of the step before `step`, whose optimiser step is under way; null: none is. */
+  readonly closing: { readonly lossSum: number; readonly computeMs: number } | null;
   /** After trouble nothing more is done: the orchestrator forms a new generation. */
   readonly stopped: boolean;
 }

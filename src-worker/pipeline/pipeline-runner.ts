@@ -228,7 +228,7 @@ export class PipelineRunner {
 
   async #compute(job: Job<Crossing>, before: Promise<void>): Promise<void> {
     try {
-      if (job.kind === "optimise") return await this.#optimise(job.step);
+      if (job.kind === "optimise") return await this.#optimise(job.step, before);
       const { answer, ms, noted } = await this.#jobs.run(job);
       await before;
       this.#noteUse(job);
@@ -243,12 +243,14 @@ export class PipelineRunner {
     }
   }
 
-  async #optimise(step: number): Promise<void> {
+  async #optimise(step: number, before: Promise<void>): Promise<void> {
     const { spec, compute, overwriting } = this.#ports;
-    this.#jobs.finished(step);
-    overwriting();
     const { optimizer, microBatches } = spec;
-    const { answer, ms } = await compute.call("optimise", { optimizer, step, microBatches });
+    const { answer, ms } = await this.#jobs.optimise(step, async () => {
+      overwriting();
+      return await compute.call("optimise", { optimizer, step, microBatches });
+    });
+    await before;
     this.#squaredNorm = answer.squaredNorm;
     this.#feed({ type: "computed", output: null, loss: null, ms });
   }

@@ -20,8 +20,8 @@ class Toy {
   readonly saving = new Set<number>();
   mostInFlight = 0;
   mostGiven = 0;
-  /** Jobs that need all before them done, and were given beside another one. */
-  readonly besides: string[] = [];
+  /** What was given together with an optimiser step or a tie, in order. */
+  readonly together: string[][] = [];
 
   constructor(count: number, hasTies = false) {
     this.stages = Array.from({ length: count }, (_, stage) =>
@@ -55,8 +55,9 @@ class Toy {
       }
     }
     this.mostGiven = Math.max(this.mostGiven, state.running.length);
-    const alone = state.running.find(({ kind }) => kind === "optimise" || kind === "tie");
-    if (alone !== undefined && state.running.length > 1) this.besides.push(nameOf(alone));
+    const isPass = ({ kind }: Job<string>): boolean => kind !== "optimise" && kind !== "tie";
+    if (state.running.length > 1 && !state.running.every(isPass))
+      this.together.push(state.running.map(nameOf));
     const head = this.stages[0];
     if (head !== undefined) this.mostInFlight = Math.max(this.mostInFlight, head.sent - head.finished);
   }
@@ -141,7 +142,14 @@ describe("the sync schedule", () => {
           { type: "evaluated", step: 0, loss: 1 },
         ]);
         expect(toy.mostInFlight).toBeLessThanOrEqual(count + 1);
-        expect([toy.mostGiven, toy.besides]).toEqual([2, []]);
+        expect(toy.mostGiven).toBe(2);
+        // An optimiser step goes with the gradient before it and with what comes first after it, and with nothing else.
+        const end = [
+          `${count === 1 ? "tail" : "(backward|tail)"} 0/${M - 1},optimise 0`,
+          `optimise 0,(forward|tail) 1/0`,
+        ];
+        for (const pair of toy.together)
+          expect(pair.join()).toMatch(new RegExp(`^(${end.join("|")}|.*optimise 1)$`));
       }),
       { numRuns: 60, seed: 5 },
     );
@@ -153,6 +161,7 @@ describe("the sync schedule", () => {
     grant(toy, 1);
     for (let i = 0; i < 2 * M + 1; i++) toy.choices()[0]?.();
     expect(toy.jobs[0]?.at(-1)).toBe(`tail 1/${M - 1}`);
+    expect(toy.stages[0]?.saving).toBe(1);
     expect(toy.stages[0]?.running).toEqual([]);
     toy.feed(0, { type: "saved" });
     expect(toy.jobs[0]?.at(-1)).toBe("optimise 1");
@@ -183,6 +192,23 @@ describe("the sync schedule", () => {
     expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "forward 0/2"]);
     toy.feed(1, { type: "computed", output: "y", loss: null, ms: 20 });
     expect(toy.jobs[1]).toEqual(["forward 0/0", "forward 0/1", "forward 0/2", "forward 0/3"]);
+  });
+
+  it("gives the optimiser step with the last gradient, and the next step's first micro-batch with that", () => {
+    const toy = new Toy(1);
+    grant(toy, 0);
+    grant(toy, 1);
+    const finish = (): unknown => toy.feed(0, { type: "computed", output: null, loss: 1, ms: 1 });
+    const given = (): string[] | undefined => toy.stages[0]?.running.map(nameOf);
+    for (let i = 1; i < M; i++) finish();
+    expect(given()).toEqual([`tail 0/${M - 1}`, "optimise 0"]);
+    expect(toy.stages[0]?.step).toBe(0);
+    finish();
+    expect(given()).toEqual(["optimise 0", "tail 1/0"]);
+    expect(toy.told.filter(({ type }) => type === "stepped")).toEqual([]);
+    finish();
+    expect(given()).toEqual(["tail 1/0", "tail 1/1"]);
+    expect(toy.told.at(-1)).toEqual({ type: "stepped", step: 1, loss: 1, computeMs: M + 1 });
   });
 
   it("gives long jobs one by one, and the first: whoever stops waits for what was given", () => {

@@ -18,7 +18,8 @@ import { mostGiven } from "../stage/given-ahead.ts";
  * early waits; gradients go before new micro-batches, since they set memory and peers free; the
  * head keeps at most `stages + 1` micro-batches in flight; after `M` gradients the optimiser step
  * follows at once, but never before the snapshot of the parameters it overwrites is on disk. Short
- * jobs are given ahead, one while another is computed: so nothing waits for a word between them.
+ * jobs are given ahead, one while another is computed: so nothing waits for a word between them, nor
+ * between the last gradient, the optimiser step and the next step's first micro-batch.
  */
 
 const UNTIED = { added: false, isDone: false, arrived: null };
@@ -40,6 +41,7 @@ export function pipelineAt<X>(plan: PipelinePlan, step: number): PipelineState<X
     evaluation: { count: 0, sum: 0 },
     tie: UNTIED,
     computeMs: 0,
+    closing: null,
     stopped: false,
   };
 }
@@ -61,8 +63,10 @@ function take<X>(event: PipelineEvent<X>, state: PipelineState<X>): Outcome<X> {
       return event.pass === "backward" ? takeGradient(event, state) : takeActivations(event, state);
     case "tied":
       return takeTied(event, state);
-    case "computed":
-      return takeResult(event, state);
+    case "computed": {
+      const outcome = takeResult(event, state);
+      return { ...outcome, state: turned(outcome.state) };
+    }
     case "saved":
       if (state.saving === null) return { state, effects: [] };
       return { state: { ...state, saving: null }, effects: [{ type: "saved", step: state.saving }] };
@@ -222,27 +226,35 @@ function takeResult<X>({ output, loss, ms }: Of<X, "computed">, before: Pipeline
     }
     case "optimise": {
       const step = job.step + 1;
+      const { lossSum, computeMs } = before.closing ?? before;
       const isTail = plan.stage === plan.stages - 1;
-      const meanLoss = isTail ? state.lossSum / plan.microBatches : null;
+      const meanLoss = isTail ? lossSum / plan.microBatches : null;
       return {
-        state: {
-          ...state,
-          step,
-          sent: 0,
-          returned: 0,
-          finished: 0,
-          lossSum: 0,
-          tie: UNTIED,
-          computeMs: 0,
-          saving: step,
-        },
+        state: { ...before, running, lastMs: ms, closing: null, saving: step },
         effects: [
-          { type: "stepped", step, loss: meanLoss, computeMs: state.computeMs },
+          { type: "stepped", step, loss: meanLoss, computeMs: computeMs + ms },
           { type: "save", step },
         ],
       };
     }
   }
+}
+
+/** Where the optimiser step is what the compute thread does now, what is given next belongs to the step after it. */
+function turned<X>(state: PipelineState<X>): PipelineState<X> {
+  if (state.running[0]?.kind !== "optimise" || state.closing !== null) return state;
+  const { step, lossSum, computeMs } = state;
+  return {
+    ...state,
+    step: step + 1,
+    sent: 0,
+    returned: 0,
+    finished: 0,
+    lossSum: 0,
+    tie: UNTIED,
+    computeMs: 0,
+    closing: { lossSum, computeMs },
+  };
 }
 
 function sendTo<X>(
@@ -260,17 +272,20 @@ function startNext<X>(state: PipelineState<X>): Outcome<X> {
     state: { ...state, ...changed, running: [...state.running, job] },
     effects: [{ type: "compute", job }],
   });
-  const isDone = state.finished === plan.microBatches;
-  if (isDone && state.running.length > 0) return { state, effects: [] };
+  const adding = state.running.filter(({ kind }) => kind === "backward" || kind === "tail").length;
+  const isDone = state.finished + adding === plan.microBatches;
   if (isDone && plan.hasTies && !state.tie.isDone) {
     const { added, arrived } = state.tie;
     const isTail = plan.stage === plan.stages - 1;
-    if (arrived === null && (added || !isTail)) return { state, effects: [] };
+    if (state.running.length > 0 || (arrived === null && (added || !isTail))) return { state, effects: [] };
     const work = { pass: "tie", step, microBatch: 0, input: arrived } as const;
     return start({ ...work, kind: "tie", add: !added, set: added || plan.stage === 0 });
   }
   if (isDone) {
-    return state.saving === null ? start({ kind: "optimise", step }) : { state, effects: [] };
+    const isGiven = state.running.some(({ kind }) => kind === "optimise");
+    if (isGiven || state.saving !== null) return { state, effects: [] };
+    const { state: started, effects } = start({ kind: "optimise", step });
+    return { state: turned(started), effects };
   }
   const [gradient, ...otherGradients] = state.backwards;
   if (gradient !== undefined) return start({ ...gradient, kind: "backward" }, { backwards: otherGradients });

@@ -97,13 +97,13 @@ it("a step that goes on another way after a kill leaves nothing of a later one f
   await other.backward(0, 20, 6);
   await restAnotherWay(other);
   expect(other.arithmetic.passes).not.toContain("backward 0");
-  other.step(6);
+  await other.step(6);
   const head = await headAt(6);
   await head.forward(0, 10, 6);
   await head.backward(0, 20, 6);
   await restAnotherWay(head);
   expect(head.arithmetic.passes).toEqual([]);
-  head.step(6);
+  await head.step(6);
   expect(await head.forward(0, 10, 7)).toBe(10 * other.arithmetic.parameter);
 });
 

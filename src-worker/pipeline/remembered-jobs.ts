@@ -78,7 +78,22 @@ export class RememberedJobs {
 
   /** May be called while other jobs are under way: it begins after them, and ends before them if it is remembered. */
   async run(job: TensorJob<Crossing>): Promise<Done> {
-    const given = this.#giving.then(async () => await this.#give(job));
+    return await this.#inTurn(async () => await this.#give(job));
+  }
+
+  /** As `run`, for the optimiser step after all micro-batches of a step. */
+  async optimise<T>(step: number, give: () => Promise<T>): Promise<T> {
+    return await this.#inTurn(async () => {
+      this.#finished(step);
+      const done = give();
+      // Told to whoever waits for it.
+      done.catch(() => undefined);
+      return { done };
+    });
+  }
+
+  async #inTurn<T>(give: () => Promise<{ readonly done: Promise<T> }>): Promise<T> {
+    const given = this.#giving.then(give);
     this.#giving = given.catch(() => undefined);
     return await (
       await given
@@ -133,8 +148,8 @@ export class RememberedJobs {
     return { answer, ms, noted: this.#note(job, { dx: output, loss }, sums, written) };
   }
 
-  /** All of its micro-batches are in the sums: the optimiser step follows. */
-  finished(step: number): void {
+  /** All of its micro-batches were given, or are remembered: the optimiser step follows. */
+  #finished(step: number): void {
     this.#replay = null;
     // What followed on another way is not what follows now, and no input says which way the sums of others went.
     if (!this.#isSameWay || this.#ports.sharesSums) this.#ports.memo.forgetFrom(step + 1);

@@ -180,10 +180,11 @@ export class RememberedStage {
   }
 
   /** As the optimiser does: the sums are used up, the parameter is another one. */
-  step(from: number): void {
-    this.jobs.finished(from);
-    this.arithmetic.parameter += this.arithmetic.sum;
-    this.arithmetic.sum = 0;
+  async step(from: number): Promise<void> {
+    await this.jobs.optimise(from, async () => {
+      this.arithmetic.parameter += this.arithmetic.sum;
+      this.arithmetic.sum = 0;
+    });
   }
 }
 
@@ -206,5 +207,5 @@ export async function wholeStep(
     await stage.forward(m, 10 + m + offset, step);
     await stage.backward(m, gradient + m, step);
   }
-  stage.step(step);
+  await stage.step(step);
 }
