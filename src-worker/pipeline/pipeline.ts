@@ -18,8 +18,8 @@ import { mostGiven } from "../stage/given-ahead.ts";
  * early waits; gradients go before new micro-batches, since they set memory and peers free; the
  * head keeps at most `stages + 1` micro-batches in flight; after `M` gradients the optimiser step
  * follows at once, but never before the snapshot of the parameters it overwrites is on disk. Short
- * jobs are given ahead, one while another is computed: so nothing waits for a word between them, nor
- * between the last gradient, the optimiser step and the next step's first micro-batch.
+ * jobs are given ahead, one while another is computed: so nothing waits for a word between them, nor,
+ * at the head, between the last gradient, the optimiser step and the next step's first micro-batch.
  */
 
 const UNTIED = { added: false, isDone: false, arrived: null };
@@ -283,7 +283,9 @@ function startNext<X>(state: PipelineState<X>): Outcome<X> {
   }
   if (isDone) {
     const isGiven = state.running.some(({ kind }) => kind === "optimise");
-    if (isGiven || state.saving !== null) return { state, effects: [] };
+    // What the last gradient gives to the stage before is what others wait for: its sending gets the processor.
+    const isAwaited = plan.stage > 0 && state.running.length > 0;
+    if (isGiven || isAwaited || state.saving !== null) return { state, effects: [] };
     const { state: started, effects } = start({ kind: "optimise", step });
     return { state: turned(started), effects };
   }
