@@ -209,6 +209,29 @@ describe("the sync schedule", () => {
     expect(toy.told.at(-1)).toEqual({ type: "stepped", step: 1, loss: 1, computeMs: M + 1 });
   });
 
+  it("sends what the last gradient gives before it gives the optimiser step, and after any other job", () => {
+    let state = pipelineAt<string>(planOf(1, 3, false), 0);
+    const feed = (event: PipelineEvent<string>): string[] => {
+      const outcome = applyToPipeline(event, state);
+      state = outcome.state;
+      return outcome.effects.map(({ type }) => type);
+    };
+    const computed = (): string[] => feed({ type: "computed", output: "y", loss: null, ms: 1 });
+    const effects: string[][] = [];
+    for (let microBatch = 0; microBatch < M; microBatch++) {
+      feed({ type: "tensor", pass: "forward", step: 0, microBatch, input: "x" });
+      computed();
+      feed({ type: "tensor", pass: "backward", step: 0, microBatch, input: "dy" });
+      effects.push(computed());
+    }
+    expect(effects.at(-1)).toEqual(["send", "worked", "compute"]);
+    expect(feed({ type: "tensor", pass: "forward", step: 1, microBatch: 0, input: "x" })).toEqual([
+      "compute",
+    ]);
+    expect(feed({ type: "tensor", pass: "forward", step: 1, microBatch: 1, input: "x" })).toEqual([]);
+    expect(computed()).toEqual(["compute", "stepped", "save"]);
+  });
+
   it("gives long jobs one by one, and the first: whoever stops waits for what was given", () => {
     const toy = new Toy(1);
     grant(toy, 0);

@@ -51,8 +51,12 @@ export function applyToPipeline<X>(event: PipelineEvent<X>, state: PipelineState
   const first = take(event, state);
   const second = startNext(first.state);
   const third = startNext(second.state);
-  // The next jobs first: they start while the last one's output is digested and sent.
-  return { state: third.state, effects: [...second.effects, ...third.effects, ...first.effects] };
+  const next = [...second.effects, ...third.effects];
+  const optimises = next.some((effect) => effect.type === "compute" && effect.job.kind === "optimise");
+  // The next jobs first: they start while the last one's output is digested and sent. For an optimiser step nobody waits
+  // yet, but for what its last gradient gives.
+  const effects = optimises ? [...first.effects, ...next] : [...next, ...first.effects];
+  return { state: third.state, effects };
 }
 
 function take<X>(event: PipelineEvent<X>, state: PipelineState<X>): Outcome<X> {
