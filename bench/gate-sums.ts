@@ -46,7 +46,7 @@ export class GateSums {
       isRecount: false,
     };
     for (const { sums } of replicas) sums.begin(order);
-    for (const [i, { sums }] of replicas.entries()) sums.give(own[i] as Activations);
+    for (const [i, { sums }] of replicas.entries()) sums.give([own[i] as Activations]);
     // What adds up a shard first needs all sums of it: its total travels in the second turn.
     for (let turn = 0; turn < 2; turn++)
       for (const from of replicas) for (const to of replicas) if (from !== to) this.#send(from, to, turn);

@@ -51,6 +51,11 @@ export function sumCountOf(stage: Pick<StageInfo, "parameters" | "uses">): numbe
   return summedOf(stage).reduce((sum, { size }) => sum + size, 0);
 }
 
+/** Values of what a stage gives to the others: each of its sums of each tied parameter, one after another. */
+export function tiedCount({ ties, tiedSums }: Pick<StageInfo, "ties" | "tiedSums">, stage: number): number {
+  return ties.reduce((sum, { size }, tie) => sum + size * (tiedSums[stage]?.[tie] ?? 0), 0);
+}
+
 type Summed = Pick<ParameterInfo, "name" | "shape" | "size">;
 
 /**

@@ -6,7 +6,8 @@ import type { Activations } from "../compute/compute-call.ts";
 
 /** Values of a sum as they travel, and as everybody has them who got them: their maker too. */
 export interface CodedSum {
-  readonly values: Activations;
+  /** Its addends, as they were given. */
+  readonly addends: readonly Activations[];
   readonly pieces: readonly SumPiece[];
   /** Of all bytes. */
   readonly sha256: string;
@@ -22,10 +23,32 @@ export interface SumPiece {
 const LARGEST_F16 = 65_504;
 
 /**
- * Pieces of `SUM_PART_VALUES` values, each encoded by itself, to the nearest: what that leaves out is for
- * `RoundingRest`. What `f16` has no room for becomes its largest number. In `f32` it is all the values' own memory.
+ * One addend after another. No piece has values of two of them, so that in `f32` all of it is the addends' own
+ * memory: those of the class `exact` are as many gradients as a replica has counted micro-batches.
  */
-export function codedSum(codec: SumCodec, values: Activations): CodedSum {
+export function codedSum(codec: SumCodec, addends: readonly Activations[]): CodedSum {
+  const coded: Activations[] = [];
+  const pieces: SumPiece[] = [];
+  let from = 0;
+  for (const values of addends) {
+    const { heard, bytes } = codedAddend(codec, values);
+    coded.push(heard);
+    for (const each of bytes) pieces.push({ from: from + each.from, bytes: each.bytes });
+    from += values.length;
+  }
+  const hash = createHash("sha256");
+  for (const { bytes } of pieces) hash.update(bytes);
+  return { addends: coded, pieces, sha256: hash.digest("hex") };
+}
+
+/**
+ * Pieces of `SUM_PART_VALUES` values, each encoded by itself, to the nearest: what that leaves out is for
+ * `RoundingRest`. What `f16` has no room for becomes its largest number.
+ */
+function codedAddend(
+  codec: SumCodec,
+  values: Activations,
+): { readonly heard: Activations; readonly bytes: readonly SumPiece[] } {
   const sent = codec === "f16" ? withinF16(values) : values;
   const heard = codec === "f32" ? values : new Float32Array(values.length);
   const pieces: SumPiece[] = [];
@@ -41,12 +64,10 @@ export function codedSum(codec: SumCodec, values: Activations): CodedSum {
     pieces.push({ from, bytes });
     from = to;
   } while (from < values.length);
-  const hash = createHash("sha256");
-  for (const { bytes } of pieces) hash.update(bytes);
-  return { values: heard, pieces, sha256: hash.digest("hex") };
+  return { heard, bytes: pieces };
 }
 
-/** How long the piece is that begins at `from`, of `length` values in all. */
+/** How long the piece is that begins at `from`, of an addend of `length` values. */
 export function pieceBytes(codec: SumCodec, length: number, from: number): number {
   return CODECS[codec].encodedBytes(Math.min(SUM_PART_VALUES, length - from));
 }
@@ -63,17 +84,4 @@ function withinF16(values: Activations): Activations {
 
 function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** One after another. */
-export function joined(arrays: readonly Activations[]): Activations {
-  const [first] = arrays;
-  if (arrays.length === 1 && first !== undefined) return first;
-  const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    all.set(array, at);
-    at += array.length;
-  }
-  return all;
 }

@@ -21,6 +21,7 @@ import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
+import { tiedCount } from "../compute/parameter-home.ts";
 import { loadRuntime } from "../compute/sessions.ts";
 import { StageCompute } from "../compute/stage-compute.ts";
 import type { Report } from "../control/control.ts";
@@ -34,7 +35,6 @@ import { StageChain } from "../stage/stage-chain.ts";
 import { ReplicaRunner } from "./replica-runner.ts";
 import { ShareReceipts } from "./share-receipts.ts";
 import type { ReplicaInstruction } from "./replica-runner.ts";
-import { tiedCount } from "./tied-sum.ts";
 
 const NETWORK = "fleet";
 const GENERATION = 4;

@@ -6,6 +6,7 @@ import type { PeerMessage, ReplicaLoad, TensorMeta } from "../../src-protocol/pe
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import type { Computed } from "../compute/compute.ts";
+import { tiedCount } from "../compute/parameter-home.ts";
 import type { Instruction, Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
 import { mostGiven } from "../stage/given-ahead.ts";
@@ -22,12 +23,11 @@ import { NextReplicas } from "./next-replicas.ts";
 import { OwnLoad } from "./own-load.ts";
 import { HeadWindow } from "../routing/head-window.ts";
 import { lastFrom } from "../routing/work-order.ts";
-import { joined } from "./coded-sum.ts";
 import type { ReplicaPorts } from "./replica-ports.ts";
 import { SumRound } from "./sum-round.ts";
 import { TieExchange } from "./tie-exchange.ts";
 import type { WantedTie } from "./tie-exchange.ts";
-import { setTied, tiedCount, tiedPart } from "./tied-sum.ts";
+import { setTied, tiedPart } from "./tied-sum.ts";
 import { StateExchange } from "./state-exchange.ts";
 
 export type ReplicaInstruction = Extract<
@@ -600,10 +600,10 @@ export class ReplicaRunner {
     const own = order.sums.find(({ replica }) => replica === signer.publicKey);
     this.#underWay.track(this.#round.vouched(order, own?.microBatches ?? []));
     if (own === undefined) return this.#round.give(null);
-    const values = this.#isExact
-      ? joined(own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0)))
-      : (await compute.call("gradients", { clear: false })).answer.output;
-    if (era === this.#era && this.#round.isOf(order)) this.#round.give(values);
+    const addends = this.#isExact
+      ? own.microBatches.map((at) => this.#gradients.get(at) ?? new Float32Array(0))
+      : [(await compute.call("gradients", { clear: false })).answer.output];
+    if (era === this.#era && this.#round.isOf(order)) this.#round.give(addends);
   }
 
   /** The optimiser step, with everybody's sums. */

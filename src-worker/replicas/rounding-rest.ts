@@ -28,9 +28,16 @@ export class RoundingRest {
     return kept === null ? sum : sum.map((value, i) => value + (kept[i] as number));
   }
 
-  /** Of all values of this replica, `wanted` were to be given, and `given` are. */
-  ofSum(wanted: Activations, given: Activations): void {
-    this.#next = wanted.map((value, i) => value - (given[i] as number));
+  /** Of all values of this replica, `wanted` were to be given, and `given` are, one shard after another. */
+  ofSum(wanted: Activations, given: readonly Activations[]): void {
+    const next = new Float32Array(wanted.length);
+    let from = 0;
+    for (const shard of given) {
+      for (let i = 0; i < shard.length; i++)
+        next[from + i] = (wanted[from + i] as number) - (shard[i] as number);
+      from += shard.length;
+    }
+    this.#next = next;
   }
 
   /** The same of a shard's total, from value `from` on, of `length` in all. */

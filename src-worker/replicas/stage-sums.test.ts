@@ -61,7 +61,7 @@ function replicasOf(
 /** Replicas that give one another what they have until all have all of it, in an order that is drawn. */
 function added(count: number, length: number, isExact: boolean, options: Options = {}): Outcome {
   return exchanged(replicasOf(count, length, isExact, options), length, options.seed, ({ gradients }) =>
-    isExact ? joined(gradients()) : summed(gradients(), length),
+    isExact ? gradients() : [summed(gradients(), length)],
   );
 }
 
@@ -71,7 +71,7 @@ function exchanged(
   replicas: readonly Replica[],
   length: number,
   seed = "any",
-  own: (replica: Replica) => Float32Array<ArrayBuffer>,
+  own: (replica: Replica) => readonly Float32Array<ArrayBuffer>[],
 ): Outcome {
   const draw = randomStream("sums", seed);
   const live = replicas.map((_, at) => key(at));
@@ -121,10 +121,6 @@ function exchanged(
   };
 }
 
-function joined(gradients: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  return Float32Array.from(gradients.flatMap((each) => [...each]));
-}
-
 function summed(gradients: readonly Float32Array[], length: number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length }, (_, i) => {
     let sum = 0;
@@ -159,9 +155,37 @@ describe("the sum of a stage", () => {
   it.each(["f32", "int8b64"] as const)("is whole where a shard needs several messages, as %s", (codec) => {
     const length = SUM_PART_VALUES + 5;
     const ones = new Float32Array(length).fill(1);
-    const { totals } = exchanged(replicasOf(2, length, false, { codec }), length, "any", () => ones);
+    const { totals } = exchanged(replicasOf(2, length, false, { codec }), length, "any", () => [ones]);
     for (const total of totals) expect(total.every((value) => Math.abs(value - 2) < 0.01)).toBe(true);
   });
+
+  it("is whole in the class exact where a gradient needs several messages, one after another", () => {
+    const length = SUM_PART_VALUES + 5;
+    const numbered = ({ microBatches }: Replica) =>
+      microBatches.map((at) => new Float32Array(length).fill(2 ** at));
+    const { totals } = exchanged(replicasOf(2, length, true, { of: 3 }), length, "any", numbered);
+    for (const total of totals) expect(total.every((value) => value === 7)).toBe(true);
+  });
+
+  it.each([1, 6])(
+    "is given from the gradients' own memory: they are not there twice (%i shards)",
+    (shards) => {
+      const [replica] = replicasOf(2, 600, true);
+      if (replica === undefined) throw new Error("no replica");
+      const { sums, microBatches } = replica;
+      const live = Array.from({ length: Math.max(2, shards) }, (_, at) => key(at));
+      const order = { round: 1, sums: [{ replica: key(0), microBatches }], live, shards, isRecount: false };
+      const gradients = replica.gradients();
+      sums.begin(order);
+      sums.give(gradients);
+      const own = new Set(gradients.map(({ buffer }) => buffer));
+      const given = live
+        .slice(1)
+        .flatMap((to) => sums.outgoing(to).filter(({ message }) => message.type === "sum"));
+      expect(given.length).toBeGreaterThanOrEqual(gradients.length);
+      for (const { bytes } of given) expect(own.has(bytes.buffer as ArrayBuffer)).toBe(true);
+    },
+  );
 });
 
 describe("the sum of a stage in fewer bits", () => {
@@ -189,8 +213,9 @@ describe("the sum of a stage in fewer bits", () => {
   });
 
   /** Of 64 values one is large, so that the others are less than half a step of their block. */
-  const uneven = (): Float32Array<ArrayBuffer> =>
-    Float32Array.from({ length: 64 }, (_, i) => (i === 0 ? 100 : 0.1));
+  const uneven = (): Float32Array<ArrayBuffer>[] => [
+    Float32Array.from({ length: 64 }, (_, i) => (i === 0 ? 100 : 0.1)),
+  ];
   const STEPS = 50;
   /** What has come of a small value in all steps, on each replica. */
   function come(count: number, codec: SumCodec, after: (sums: StageSums) => void): number[] {
@@ -237,7 +262,7 @@ describe("the sum of a stage in fewer bits", () => {
   it("as f16 has no infinity: what there is no room for comes with the next steps", () => {
     const replicas = replicasOf(2, 1, false, { codec: "f16" });
     const totals = [100_000, 0, 0].map((value) => {
-      const [total] = exchanged(replicas, 1, "any", () => Float32Array.of(value)).totals;
+      const [total] = exchanged(replicas, 1, "any", () => [Float32Array.of(value)]).totals;
       for (const { sums } of replicas) sums.taken();
       return total?.[0] ?? 0;
     });

@@ -10,7 +10,7 @@ import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { addersOf, shardBounds, sumRoot } from "../../src-protocol/sum-shards.ts";
 import type { Activations } from "../compute/compute-call.ts";
 import { LARGEST_SQUARED_NORM } from "../compute/parameter-home.ts";
-import { codedSum, decodeInto, joined, pieceBytes } from "./coded-sum.ts";
+import { codedSum, decodeInto, pieceBytes } from "./coded-sum.ts";
 import type { CodedSum, SumPiece } from "./coded-sum.ts";
 import { RoundingRest } from "./rounding-rest.ts";
 
@@ -32,7 +32,8 @@ export interface Total extends Signed {
 
 /** Values that come in pieces, in order. */
 interface Coming {
-  readonly values: Activations;
+  /** As far as they are here: memory is taken for one when its first values come. */
+  addends: Activations[];
   has: number;
   /** Of the bytes. */
   hash: Hash;
@@ -98,7 +99,7 @@ export class StageSums {
   /** By maker. */
   readonly #signed = new Map<SessionKey, Signed & { readonly digests: readonly string[] }>();
   /** By shard and maker: what this replica adds. */
-  #parts: Map<SessionKey, Activations>[] = [];
+  #parts: Map<SessionKey, readonly Activations[]>[] = [];
   #totals: (Total | null)[] = [];
   readonly #coming = new Map<string, Coming>();
   #early: Early[] = [];
@@ -127,7 +128,7 @@ export class StageSums {
     this.clear();
     this.#rest.begin();
     this.#order = order;
-    this.#parts = Array.from({ length: order.shards }, () => new Map<SessionKey, Activations>());
+    this.#parts = Array.from({ length: order.shards }, () => new Map<SessionKey, readonly Activations[]>());
     this.#totals = Array.from({ length: order.shards }, () => null);
     if (order.sums.length === 0) for (let shard = 0; shard < order.shards; shard++) this.#add(shard);
     return early.flatMap(({ from, message, payload }) => {
@@ -137,31 +138,36 @@ export class StageSums {
   }
 
   /**
-   * This replica's own: its sum, or in the class `exact` the gradients of its micro-batches, one after another.
+   * This replica's own: its sum, or in the class `exact` the gradients of its micro-batches. They are given from
+   * where they are, and stay as they are until the next step.
    *
    * @throws Failure `gradient-overflow` when nobody would take it
    */
-  give(sum: Activations): void {
+  give(addends: readonly Activations[]): void {
     const order = this.#order;
     if (order === null) return;
     const { own, length, sign, codec } = this.#ports;
-    if (this.#isTooLarge(order, sum))
+    if (this.#isTooLarge(order, addends))
       throw new Failure(
         "gradient-overflow",
         "The gradient of this step is too large to be used, so the parameters stay as they are.",
       );
-    const values = codec === "f32" ? sum : this.#rest.withRest(sum);
+    const values = codec === "f32" ? addends : addends.map((sum) => this.#rest.withRest(sum));
     const shards = Array.from({ length: order.shards }, (_, shard) => {
       const [from, to] = shardBounds(length, order.shards, shard);
-      if (order.shards === 1) return codedSum(codec, values);
-      const count = length === 0 ? 0 : values.length / length;
-      const cut = new Float32Array(count * (to - from));
-      for (let i = 0; i < count; i++)
-        cut.set(values.subarray(i * length + from, i * length + to), i * (to - from));
-      return codedSum(codec, cut);
+      return codedSum(
+        codec,
+        values.map((each) => each.subarray(from, to)),
+      );
     });
     this.#own = shards;
-    if (codec !== "f32") this.#rest.ofSum(values, joined(shards.map((shard) => shard.values)));
+    const [sum] = values;
+    // Only the class `fast` has such codecs, where it is one sum.
+    if (codec !== "f32" && sum !== undefined)
+      this.#rest.ofSum(
+        sum,
+        shards.flatMap((shard) => shard.addends),
+      );
     const digests = shards.map((shard) => shard.sha256);
     const root = sumRoot(digests);
     this.#signed.set(own, {
@@ -171,7 +177,7 @@ export class StageSums {
       signature: sign(order.round, null, root),
     });
     for (const [shard, each] of shards.entries())
-      if (this.#adders(shard).includes(own)) this.#part(shard, own, each.values);
+      if (this.#adders(shard).includes(own)) this.#part(shard, own, each.addends);
   }
 
   /** The optimiser step has the sum. */
@@ -304,13 +310,13 @@ export class StageSums {
     }
     if (this.#totals[shard] !== null || this.#parts[shard]?.has(from) === true) return null;
     const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
-    const length = (end - first) * (this.#ports.isExact ? count : 1);
-    const whole = this.#assembled(`sum ${from} ${shard}`, length, at, payload);
+    const shape = { length: end - first, count: this.#ports.isExact ? count : 1 };
+    const whole = this.#assembled(`sum ${from} ${shard}`, shape, at, payload);
     if (whole instanceof Failure || whole === null) return whole;
-    if (whole.sha256 !== digests[shard] || !isFiniteTensor(whole.values))
+    if (whole.sha256 !== digests[shard] || !whole.addends.every(isFiniteTensor))
       return wrong("Its sum is not what it signed, or holds values that are no numbers.");
-    if (this.#isTooLarge(order, whole.values)) return wrong("Its sum is too large to be used.");
-    this.#part(shard, from, whole.values);
+    if (this.#isTooLarge(order, whole.addends)) return wrong("Its sum is too large to be used.");
+    this.#part(shard, from, whole.addends);
     return null;
   }
 
@@ -324,56 +330,57 @@ export class StageSums {
     if (by === undefined) return null;
     if (known !== null) return known.sha256 === digest ? null : wrong("It sent two different totals.");
     const [first, end] = shardBounds(this.#ports.length, order.shards, shard);
-    const whole = this.#assembled(`total ${shard} ${digest}`, end - first, at, payload);
+    const shape = { length: end - first, count: 1 };
+    const whole = this.#assembled(`total ${shard} ${digest}`, shape, at, payload);
     if (whole instanceof Failure || whole === null) return whole;
-    const isIt = whole.sha256 === digest && isFiniteTensor(whole.values);
+    const [values = new Float32Array(0)] = whole.addends;
+    const isIt = whole.sha256 === digest && isFiniteTensor(values);
     if (!isIt || !this.#ports.isSigned(by, round, shard, digest, signature))
       return wrong("Its total is not what it signed, or holds values that are no numbers.");
-    this.#totals[shard] = { by, values: whole.values, pieces: [], sha256: digest, signature };
+    this.#totals[shard] = { by, values, pieces: [], sha256: digest, signature };
     return null;
   }
 
-  /** Values that come in pieces, with the digest of their bytes; null: they are not all here. */
+  /** So many addends of `length` values that come in pieces, with the digest of their bytes; null: they are not all here. */
   #assembled(
     name: string,
-    length: number,
+    { length, count }: { readonly length: number; readonly count: number },
     at: number,
     payload: Uint8Array<ArrayBuffer>,
-  ): { readonly values: Activations; readonly sha256: string } | Failure | null {
+  ): { readonly addends: readonly Activations[]; readonly sha256: string } | Failure | null {
     const { codec } = this.#ports;
-    const coming = this.#coming.get(name) ?? {
-      values: new Float32Array(length),
-      has: 0,
-      hash: createHash("sha256"),
-    };
+    const coming = this.#coming.get(name) ?? { addends: [], has: 0, hash: createHash("sha256") };
     this.#coming.set(name, coming);
     // Sent again from its beginning, as after a link that was lost.
-    if (at === 0) Object.assign(coming, { has: 0, hash: createHash("sha256") });
-    if (at !== coming.has || payload.byteLength !== pieceBytes(codec, length, at))
+    if (at === 0) Object.assign(coming, { addends: [], has: 0, hash: createHash("sha256") });
+    const from = length === 0 ? 0 : at % length;
+    if (at !== coming.has || payload.byteLength !== pieceBytes(codec, length, from))
       return wrong("A piece of its sum has no place in it.");
-    const end = Math.min(at + SUM_PART_VALUES, length);
-    decodeInto(codec, payload, coming.values.subarray(at, end));
+    if (from === 0) coming.addends.push(new Float32Array(length));
+    const end = Math.min(from + SUM_PART_VALUES, length);
+    const addend = coming.addends.at(-1);
+    if (addend !== undefined) decodeInto(codec, payload, addend.subarray(from, end));
     coming.hash.update(payload);
-    coming.has = end;
-    if (coming.has < length) return null;
+    coming.has += end - from;
+    if (coming.has < length * count) return null;
     this.#coming.delete(name);
-    return { values: coming.values, sha256: coming.hash.digest("hex") };
+    return { addends: coming.addends, sha256: coming.hash.digest("hex") };
   }
 
   /**
    * SECURITY: no optimiser step is taken with a sum that is too large, so whoever makes it so is named by its
    * part: `|Σ parts|² ≤ addends · Σ |addend|²`.
    */
-  #isTooLarge({ sums, shards }: Order, values: Activations): boolean {
+  #isTooLarge({ sums, shards }: Order, values: readonly Activations[]): boolean {
     const { isExact, microBatches } = this.#ports;
     const addends = isExact ? microBatches : sums.length;
     const most = (LARGEST_SQUARED_NORM * microBatches * microBatches) / (addends * sums.length * shards);
-    return sumOfSquares([values]) > most;
+    return sumOfSquares(values) > most;
   }
 
-  #part(shard: number, by: SessionKey, values: Activations): void {
+  #part(shard: number, by: SessionKey, addends: readonly Activations[]): void {
     const parts = this.#parts[shard];
-    parts?.set(by, values);
+    parts?.set(by, addends);
     if (this.#order?.sums.every(({ replica }) => parts?.has(replica)) === true) this.#add(shard);
   }
 
@@ -386,9 +393,8 @@ export class StageSums {
     const size = to - from;
     const total = new Float32Array(size);
     const pieces = order.sums.flatMap(({ replica, microBatches }) => {
-      const values = this.#parts[shard]?.get(replica) ?? new Float32Array(0);
-      if (!isExact) return [{ at: 0, values }];
-      return microBatches.map((at, i) => ({ at, values: values.subarray(i * size, (i + 1) * size) }));
+      const addends = this.#parts[shard]?.get(replica) ?? [];
+      return addends.map((values, i) => ({ at: isExact ? (microBatches[i] ?? 0) : 0, values }));
     });
     if (isExact) pieces.sort((a, b) => a.at - b.at);
     for (const { values } of pieces)
@@ -398,11 +404,12 @@ export class StageSums {
       this.#totals[shard] = { by: own, values: total, pieces: [], sha256: "", signature: "" };
       return;
     }
-    const given = codedSum(codec, total);
+    const { addends, pieces: its, sha256: digest } = codedSum(codec, [total]);
+    const [values = total] = addends;
     if (codec !== "f32" && addersOf({ ...order, isRecount: false }, shard)[0] === own)
-      this.#rest.ofTotal(length, from, total, given.values);
-    const signature = sign(order.round, shard, given.sha256);
-    this.#totals[shard] = { ...given, by: own, signature };
+      this.#rest.ofTotal(length, from, total, values);
+    const signature = sign(order.round, shard, digest);
+    this.#totals[shard] = { by: own, values, pieces: its, sha256: digest, signature };
   }
 }
 

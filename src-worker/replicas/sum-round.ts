@@ -80,9 +80,9 @@ export class SumRound {
     return this.#sums.order === order;
   }
 
-  /** `values`: its own part; null: it has counted nothing. Others get what they have to get from now on. */
-  give(values: Activations | null): void {
-    if (values !== null) this.#sums.give(values);
+  /** `addends`: its own part, see `StageSums`; null: it has counted nothing. Others get what they have to get from now on. */
+  give(addends: readonly Activations[] | null): void {
+    if (addends !== null) this.#sums.give(addends);
     this.#isGiven = true;
     this.#lacks = setInterval(() => this.#tellLacking(), TELL_LACKING_MS).unref();
     this.#share();

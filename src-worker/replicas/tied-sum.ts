@@ -1,16 +1,11 @@
 import type { Activations, StageInfo } from "../compute/compute-call.ts";
-import { sumsOf, summedOf } from "../compute/parameter-home.ts";
+import { sumsOf, summedOf, tiedCount } from "../compute/parameter-home.ts";
 
 /**
  * Gradients of parameters that several stages hold, in the sums of one of them. Everybody adds the places where
  * such a parameter is read from the last stage to the first, as a pipeline of single holders does on their way.
  */
 export type TiedStage = Pick<StageInfo, "index" | "parameters" | "uses" | "ties" | "tiedSums">;
-
-/** Values of what a stage gives to the others: each of its sums of each tied parameter, one after another. */
-export function tiedCount({ ties, tiedSums }: Pick<StageInfo, "ties" | "tiedSums">, stage: number): number {
-  return ties.reduce((sum, { size }, tie) => sum + size * (tiedSums[stage]?.[tie] ?? 0), 0);
-}
 
 /** That, of the stage's whole gradient sum; null: it holds no tied parameter. */
 export function tiedPart(stage: TiedStage, total: Activations): Activations | null {
