@@ -50,7 +50,7 @@ const BENCHMARKS = {
   },
   memory: {
     about:
-      "Peak memory against what was predicted: a stage of 100 M parameters, kept results against recomputed; a folder of 1 GB in three workers",
+      "Peak memory against what was predicted: a stage of 100 M parameters, kept results against recomputed; a folder of 1 GB in three workers; one and two replicas of a stage in both classes (--only replicas)",
     load: async () => (await import("./memory.ts")).benchMemory,
   },
   pipeline: {

@@ -106,8 +106,8 @@ export async function measureFolder(bytes: number, tied: boolean, progress: Prog
 
 function rowOf(stage: Stage, peakBytes: number): StageOfFolder {
   const statedBytes = predictedBytes(
-    { ...stage, restBytes: 0 },
-    chooseRecompute({ ...stage, restBytes: 0 }, process.availableMemory()),
+    { ...stage, arithmetic: "fast", replicaBytes: 0 },
+    chooseRecompute({ ...stage, arithmetic: "fast", replicaBytes: 0 }, process.availableMemory()),
   );
   return {
     stage: stage.index + 1,

@@ -49,7 +49,7 @@ async function step(): Promise<MemoryStage> {
   await compute.call("optimise", { optimizer: DEFAULT_OPTIMIZER, step: 0, microBatches: MICRO_BATCHES });
   const { peakBytes } = info.memory[recompute];
   // One micro-batch is under way here.
-  const predicted = predictedBytes({ ...info, isTail: true, restBytes: 0 }, recompute);
+  const predicted = predictedBytes({ ...info, isTail: true, arithmetic: "fast", replicaBytes: 0 }, recompute);
   return {
     parameters: info.parameterCount,
     predictedBytes: predicted,

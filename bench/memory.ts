@@ -11,6 +11,8 @@ import type { BenchOptions, Progress } from "./bench.ts";
 import { median } from "./median.ts";
 import { measureFolder } from "./memory-folder.ts";
 import type { FolderMemory } from "./memory-folder.ts";
+import { measureReplicas } from "./memory-replicas.ts";
+import type { ReplicasMemory } from "./memory-replicas.ts";
 import type { MemoryCase, MemoryStage } from "./memory-stage.ts";
 
 /** 101 M parameters: two blocks of width 2048. */
@@ -39,12 +41,14 @@ export interface MemoryResult {
   stage: StageMemory | null;
   /** A folder of Hugging Face of 1 GB (BENCH_FOLDER_GB: another size) in three stages, each in a process; Linux only. */
   folder: FolderMemory | null;
+  /** Of a stage of 6.5 M parameters, with one and with two computers, in each class; Linux only. */
+  replicas: readonly ReplicasMemory[] | null;
 }
 
 /** Bytes; beyond 2 GB no process could have read the file at once. */
 const FOLDER_BYTES = Number(process.env["BENCH_FOLDER_GB"] ?? 1) * 1e9;
 
-const PARTS = ["stage", "folder"];
+const PARTS = ["stage", "folder", "replicas"];
 
 /** What training takes in memory, against what is said before it is accepted. */
 export async function benchMemory(
@@ -61,6 +65,7 @@ export async function benchMemory(
       isWanted("folder") && process.platform === "linux"
         ? await measureFolder(FOLDER_BYTES, process.env["BENCH_FOLDER_TIED"] === "1", progress)
         : null,
+    replicas: isWanted("replicas") && process.platform === "linux" ? await measureReplicas(progress) : null,
   };
 }
 

@@ -59,6 +59,8 @@ export interface NetworkOptions {
   readonly stages: number;
   readonly replicas: number;
   readonly size: ModelSize;
+  /** Another model than the size's. */
+  readonly model?: RunSpec["model"];
   /** Left out: fast. */
   readonly arithmetic?: Arithmetic;
   /** Links pass where they can be cut and spoiled. */
@@ -137,11 +139,12 @@ export class ReplicaNetwork {
     const folder = mkdtempSync(join(tmpdir(), "tah-recovery-"));
     writeFileSync(join(folder, "corpus.txt"), TEXT);
     const corpus = { name: "Lines", sha256: sha256(TEXT), bytes: TEXT.length };
+    const planned = planRun({ corpus, size, steps: null, workers: stages, arithmetic });
     const bundle = workerBundle(daemonScript());
     const proxies = isProxied ? await Promise.all(Array.from({ length: PROXIES }, LinkProxy.open)) : [];
     const network = new ReplicaNetwork({
       folder,
-      spec: planRun({ corpus, size, steps: null, workers: stages, arithmetic }),
+      spec: { ...planned, ...(options.model && { model: options.model }) },
       replicas,
       signal,
       // Where it cannot be made the daemon starts its workers from their sources, too.
@@ -432,6 +435,11 @@ export class ReplicaNetwork {
         throw new Failure("recovery-stuck", `The orchestrator could not go on: ${this.#broken}`);
       await wait(LOOK_EVERY_MS);
     }
+  }
+
+  /** Process numbers of those who have the stage. */
+  processesOf(stage: number): number[] {
+    return this.#workers.filter((worker) => this.#stageOf(worker) === stage).map(({ pid }) => pid);
   }
 
   /** Anybody of the stage; null: nobody is there. */

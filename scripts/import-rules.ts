@@ -77,7 +77,7 @@ const ORCHESTRATOR_DOORS: Record<string, readonly string[]> = {
   relay: [],
   replicas: ["replica-run", "team"],
   routing: ["cells", "step-book"],
-  runs: ["network-state", "placement", "progress", "run-host"],
+  runs: ["needs", "network-state", "placement", "progress", "run-host"],
   stores: ["blobs", "checkpoints", "journal-file", "run-store", "store"],
 };
 const FAMILIES: Record<string, Record<string, readonly string[]>> = {

@@ -31,8 +31,8 @@ describe("an operator whose steps are spent on sums", () => {
     );
   });
 
-  it("reads that more computers are no gain, where that is so", () => {
-    expect(told(12)?.text).toContain(", so 12 computers train no faster than 3 would; with --fast");
+  it("reads that more computers are hardly a gain, where that is so", () => {
+    expect(told(12)?.text).toContain(", so 12 computers train hardly faster than 3 would; with --fast");
     expect(told(12)).toMatchObject({ isNoGain: true });
     expect(told(60)).toMatchObject({ isNoGain: false });
   });

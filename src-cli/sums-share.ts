@@ -8,7 +8,7 @@ import type { Reach } from "./network-reach.ts";
 
 /** Of a step: an operator is told what would be better from there on. */
 const MUCH = 1 / 3;
-/** What is little better is no advice. */
+/** What is little better is no advice, and no gain. */
 const WORTH_IT = 1.1;
 
 /** What the same computers would do with other options: a step is made for them as for the run. */
@@ -24,7 +24,7 @@ export interface SumsShare {
   readonly share: number;
   /** Null: nothing that can be said for this run. */
   readonly better: Better | null;
-  /** Whether the first computer of each slice alone would train as much, without any sums. */
+  /** Whether the first computer of each slice alone would train about as much, without any sums. */
   readonly isNoGain: boolean;
   readonly text: string;
 }
@@ -50,7 +50,7 @@ export function sumsShare(
   const rateNow = rate(dealt, now);
   const stages = run.stagesOf(dealt.batch).length;
   const few = sizeFor(run, usual, reach, stages);
-  const isNoGain = rateNow <= rate(few, few.estimate);
+  const isNoGain = rateNow < WORTH_IT * rate(few, few.estimate);
   const others = othersOf(run, codec).map(({ options, ...its }): Better => {
     const { batch, microBatches, estimate } = sizeFor({ ...run, ...its }, usual, reach, computers);
     const times = rate({ batch, microBatches }, estimate) / rateNow;
@@ -94,7 +94,7 @@ function shareText(
       ? "the gradient of every micro-batch is sent, for a result that is the same to the bit"
       : "they are as large as the model";
   const gain =
-    few === null ? "" : `, so ${number(computers)} computers train no faster than ${number(few)} would`;
+    few === null ? "" : `, so ${number(computers)} computers train hardly faster than ${number(few)} would`;
   const helps =
     better === null
       ? "computers whose lines are faster would help"

@@ -195,7 +195,7 @@ async function planned(
   const { run, source, stages } = dealt(opened, cut, options, { data, arithmetic });
   mustBeLongEnough(run, data);
   // Of a folder nobody holds more than a stage; on disk the store has it once, and the workers together.
-  const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes);
+  const memoryBytes = mustFitMemory(stages, packed === null ? 0 : fileBytes, run.arithmetic);
   mustFitDisk(into, {
     parameters: stages.reduce((sum, stage) => sum + stage.parameterCount, 0),
     // A corpus that is read in chunks is read where it lies.

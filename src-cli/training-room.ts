@@ -1,7 +1,10 @@
 import { statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { dirname } from "node:path";
+import { leastKept } from "../src-engine/recompute.ts";
 import type { Stage } from "../src-engine/stage.ts";
+import { trainingBytes } from "../src-engine/training-memory.ts";
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { size } from "../src-protocol/amounts.ts";
 
@@ -21,11 +24,9 @@ const DISK_BYTES_PER_PARAMETER = 12 * 8;
  *
  * @throws Failure `does-not-fit`
  */
-export function mustFitMemory(stages: readonly Stage[], modelBytes: number): number {
+export function mustFitMemory(stages: readonly Stage[], modelBytes: number, arithmetic: Arithmetic): number {
   const needed = stages.reduce(
-    (sum, { memory: { full } }, index) =>
-      // A stage can have as many micro-batches on their way as there are stages after it.
-      sum + full.peakBytes + (stages.length - 1 - index) * full.keptBytes,
+    (sum, stage) => sum + trainingBytes(stage, leastKept(arithmetic)),
     (stages.length * COPIES.worker + COPIES.others) * modelBytes +
       (stages.length + OTHER_PROCESSES) * PROCESS_BYTES,
   );

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { leastKept } from "../src-engine/recompute.ts";
 import { number, plural, size } from "../src-protocol/amounts.ts";
 import { dataLines } from "./data-text.ts";
 import { shownText } from "./model-samples.ts";
@@ -25,7 +26,7 @@ export function planText(
     `Processes: ${plural(stages.length, "worker")}, an orchestrator and a daemon; up to ${size(memoryBytes)} of memory`,
     ...stages.map(
       ({ parameterCount: count, memory, boundaryBytes }, index) =>
-        `           stage ${index + 1}: ${number(count)} parameters, ${size(memory.full.peakBytes)} to train them` +
+        `           stage ${index + 1}: ${number(count)} parameters, ${size(memory[leastKept(run.arithmetic)].peakBytes)} to train them` +
         (boundaryBytes.out > 0 ? `, sends ${size(boundaryBytes.out)} a micro-batch` : ""),
     ),
     `Writes:    ${out}`,

@@ -92,7 +92,7 @@ describe("a step for many computers", () => {
     const { batch, microBatches, estimate } = chosen(60, small, EXACT);
     expect(batch * microBatches).toBeLessThan(8_192);
     const { parameterCount } = cut(batch)[0] ?? { parameterCount: 0 };
-    expect(estimate.memoryBytes).toBeGreaterThan(2 * 6 * Math.ceil(microBatches / 20) * parameterCount * 4);
+    expect(estimate.memoryBytes).toBeGreaterThan(6 * Math.ceil(microBatches / 20) * parameterCount * 4);
     expect(estimate.memoryBytes).toBeLessThan(small.memoryBytes);
   });
 });

@@ -1,7 +1,8 @@
 import { USUAL_REPLICAS } from "../src-protocol/control.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { MOST_BATCH, MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
-import { divisorsOf, estimateStep, gradientsBytes, leastWorse, turnsOf } from "./step-estimate.ts";
+import { mostCounted } from "./replica-memory.ts";
+import { divisorsOf, estimateStep, leastWorse } from "./step-estimate.ts";
 import type { StepEstimate, StepShape } from "./step-estimate.ts";
 
 /**
@@ -21,11 +22,6 @@ const LEAVES_PER_MS = 0.15 / 3_600_000;
  * those who leave at its end.
  */
 const LOST_OF_STEP = 1.5;
-/**
- * What was sent is kept until the step ends. The fastest computers do about three times what the average one does, and at
- * times only half of those who are expected are there.
- */
-const KEPT_TIMES = 6;
 /**
  * A micro-batch that is larger than usual takes the usual computer and its line no longer. Whoever is much slower must
  * not be taken for one that does nothing: before a network knows what is usual, that is after a minute.
@@ -53,10 +49,8 @@ export function estimateMany(shape: Omit<StepShape, "replicas">, computers: numb
   const lostMs = LEAVES_PER_MS * lostOfStep * undisturbedMs * undisturbedMs;
   const ms = undisturbedMs + lostMs;
   const border = Math.max(...stages.map(({ boundaryBytes }) => boundaryBytes.in + boundaryBytes.out));
-  const turns = turnsOf(many);
-  const most = KEPT_TIMES * turns;
-  const keptBytes =
-    replicas === 1 ? 0 : most * border + gradientsBytes(many, most) - gradientsBytes(many, turns);
+  // What was sent is kept until the step ends.
+  const keptBytes = replicas === 1 ? 0 : mostCounted(shape.run, replicas) * border;
   return {
     ...equal,
     ms,

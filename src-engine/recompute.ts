@@ -1,3 +1,4 @@
+import type { Arithmetic } from "../src-protocol/arithmetic.ts";
 import { bytesOf, nodesBehind, producersOf, productFlops } from "./cut-cost.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 import { leastCut } from "./least-cut.ts";
@@ -14,6 +15,14 @@ import type { Tensor } from "./tensor.ts";
  */
 export const RECOMPUTE = ["full", "selective"] as const;
 export type Recompute = (typeof RECOMPUTE)[number];
+
+/**
+ * How little a stage can keep. Where bits count nobody chooses: in GPT-2's stages ONNX Runtime's optimiser makes
+ * other graphs of results that are computed again than of those that are kept.
+ */
+export function leastKept(arithmetic: Arithmetic): Recompute {
+  return arithmetic === "exact" ? "selective" : "full";
+}
 
 /**
  * The results of the forward that `selective` keeps, in the order in which they are computed: of all

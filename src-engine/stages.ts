@@ -45,7 +45,7 @@ function mustTravel({ index, output }: Stage): void {
 }
 
 /** Parameters that several stages hold, in the order of the first that does. */
-export function tiesOf(stages: readonly Stage[]): ParameterInfo[] {
+export function tiesOf(stages: readonly Pick<Stage, "parameters">[]): ParameterInfo[] {
   const seen = new Map<string, { info: ParameterInfo; stages: number }>();
   for (const { parameters } of stages) {
     for (const info of parameters)

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Failure } from "../src-protocol/failure.ts";
 import { DEFAULT_MODEL } from "../src-protocol/model.ts";
+import { replicaBytes, sumValues } from "./replica-memory.ts";
 import { stagesOf } from "./stages.ts";
 import { LINES, USUAL_COMPUTER, chooseMicroBatches, estimateStep } from "./step-estimate.ts";
 import type { Line, StepShape } from "./step-estimate.ts";
@@ -89,16 +90,16 @@ it("what replicas send of their gradients hangs on the class, on how many they a
   expect(gradients(many, 8), "each of its ten to two who add them up, and one total").toBeCloseTo(21, 1);
 });
 
-it("in the class exact the gradients of a replica's micro-batches are in its memory", () => {
-  const gradientBytes = (cut(4)[0]?.parameterCount ?? 0) * 4;
-  const bytes = (run: StepShape["run"], replicas: number) =>
-    estimateStep({ run, stages: cut(4), line: LINES.home, computer: USUAL_COMPUTER, replicas }).memoryBytes;
-  const more = (replicas: number, microBatches = 8) =>
-    (bytes({ ...EXACT, microBatches }, replicas) - bytes({ ...FAST, microBatches }, replicas)) /
-    gradientBytes;
-  expect(more(1), "each twice: as it came, and as it is given").toBeCloseTo(16, 1);
-  expect(more(2), "its four twice, and the other's four").toBeCloseTo(12, 1);
-  expect(more(8, 80), "its ten twice, and two shards of all").toBeCloseTo(40, 1);
+it("what replicas keep beside activations is in a computer's memory, as the network and its worker count it", () => {
+  const stages = cut(4);
+  const estimated = (run: StepShape["run"], replicas: number) =>
+    estimateStep({ run, stages, line: LINES.home, computer: USUAL_COMPUTER, replicas }).memoryBytes;
+  const values = Math.max(...stages.map(sumValues));
+  for (const run of [FAST, EXACT, { ...EXACT, microBatches: 80 }]) {
+    const alone = estimated(run, 1);
+    for (const replicas of [2, 8])
+      expect(estimated(run, replicas) - alone).toBe(replicaBytes({ run, values, tiedValues: 0, replicas }));
+  }
 });
 
 it("a batch that cannot be cut is no choice, and where none can be, it is said why", () => {

@@ -1,8 +1,12 @@
 import { Failure } from "../src-protocol/failure.ts";
 import { codecOf, sumCodecOf } from "../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
+import { shardCount } from "../src-protocol/sum-shards.ts";
 import { CODECS } from "./codecs/codecs.ts";
+import { leastKept } from "./recompute.ts";
+import { ADDERS, replicaBytes, sumValues, tiedValues, usuallyCounted } from "./replica-memory.ts";
 import type { Stage } from "./stage.ts";
+import { trainingBytes } from "./training-memory.ts";
 
 /** What lies between the computers of a run: see docs/codecs.md, "How many micro-batches". */
 export interface Line {
@@ -47,14 +51,11 @@ export const USUAL_COMPUTER: Computer = { flopsPerSecond: 1e11, memoryBytes: 2e9
  * class exact), and messages that are framed, hashed, encrypted and booked.
  */
 export const MICRO_BATCH_MS = 2;
-/** Up to so many replicas each sends its sum to all others; of more each shard has two who add it up, and one gives the total. */
-const MOST_WHOLE_SUMS = 4;
-const ADDERS = 2;
 
 export interface StepShape {
   readonly run: Pick<RunSpec, "arithmetic" | "codecs" | "batch" | "microBatches">;
   /** As they are cut for the run's batch. */
-  readonly stages: readonly Pick<Stage, "flops" | "boundaryBytes" | "memory" | "parameterCount">[];
+  readonly stages: readonly Omit<Stage, "forward" | "backward" | "train">[];
   readonly line: Line;
   readonly computer: Computer;
   /** Of each stage. */
@@ -103,7 +104,7 @@ export function estimateStep(shape: StepShape): StepEstimate {
   const all = sum(passes);
   const hops = 2 * (stages.length - 1);
   const roundTrip = all + sum(ups) + hops * line.latencyMs;
-  const turns = turnsOf(shape);
+  const turns = usuallyCounted(run, replicas);
   // What a pipeline of single holders has under way is bounded: a long way is not filled by short work.
   const flow = replicas === 1 ? roundTrip / (stages.length + 1) : 0;
   const turnMs = Math.max(...passes, ...ups);
@@ -111,7 +112,8 @@ export function estimateStep(shape: StepShape): StepEstimate {
   // Replicas on one computer's cores are no faster together.
   const together = line.cores === null ? 0 : ((microBatches - 1) * all) / line.cores;
   const given = isExact ? turns : 1;
-  const times = replicas > MOST_WHOLE_SUMS ? ADDERS * given + 1 : (replicas - 1) * given;
+  // A sum in shards goes to those who add up each, and one of them gives the total.
+  const times = shardCount(replicas) > 1 ? ADDERS * given + 1 : (replicas - 1) * given;
   const gradientBytes = CODECS[sumCodecOf(run)].encodedBytes(mostParameters(stages));
   const sumMs = replicas === 1 ? 0 : sentMs(gradientBytes * times) + 2 * line.latencyMs;
   const ms = roundTrip + Math.max(apart, together) + sumMs;
@@ -126,31 +128,16 @@ export function estimateStep(shape: StepShape): StepEstimate {
     busy: busiest / ms,
     turnMs,
     memoryBytes:
-      Math.max(
-        ...stages.map(
-          ({ memory: { full } }, index) => full.peakBytes + (stages.length - index) * full.keptBytes,
-        ),
-      ) + gradientsBytes(shape, turns),
+      Math.max(...stages.map((stage) => trainingBytes(stage, leastKept(run.arithmetic)))) +
+      sharedBytes(shape),
   };
 }
 
-/** Micro-batches of a step that a replica counts. */
-export function turnsOf({ run, replicas }: Pick<StepShape, "run" | "replicas">): number {
-  return Math.ceil(run.microBatches / replicas);
-}
-
-/**
- * In the class `exact`, of a replica that has counted so many micro-batches: their gradients, once as they came and once
- * as they are given, and what it adds up of the others', who have counted what is usual. Elsewhere it has one sum.
- */
-export function gradientsBytes(
-  { run, stages, replicas }: Pick<StepShape, "run" | "stages" | "replicas">,
-  counted: number,
-): number {
-  if (run.arithmetic !== "exact") return 0;
-  const own = Math.min(counted, run.microBatches);
-  const added = replicas > MOST_WHOLE_SUMS ? ADDERS * turnsOf({ run, replicas }) : run.microBatches - own;
-  return (2 * own + added) * mostParameters(stages) * Float32Array.BYTES_PER_ELEMENT;
+/** What a computer of each stage keeps as one of so many replicas: nothing more where it has the stage alone. */
+function sharedBytes({ run, stages, replicas }: Pick<StepShape, "run" | "stages" | "replicas">): number {
+  if (replicas === 1) return 0;
+  const values = Math.max(...stages.map(sumValues));
+  return replicaBytes({ run, values, tiedValues: tiedValues(stages), replicas });
 }
 
 function mostParameters(stages: StepShape["stages"]): number {

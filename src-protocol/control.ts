@@ -11,7 +11,7 @@ import { executionProvider } from "./providers.ts";
 import { signedReceipt } from "./receipt.ts";
 
 /** Worker ↔ orchestrator, JSON text over one WebSocket (`/v1/control`). */
-export const CONTROL_PROTOCOL = 15;
+export const CONTROL_PROTOCOL = 16;
 export const HEARTBEAT_MS = 2_000;
 /** A peer or node that has been silent this long is gone: noticed within 6 s, however seldom a watcher looks. */
 export const DEAD_AFTER_MS = 5_500;
@@ -291,6 +291,8 @@ export const orchestratorMessage = z.discriminatedUnion("type", [
      * state of `resumeStep`; `true`: everything but the state, which comes with `adopt`.
      */
     joins: z.boolean().optional(),
+    /** How many computers are to hold the stage, by which its memory is counted. Absent: it has the stage alone. */
+    replicas: z.int().min(1).max(MOST_REPLICAS).optional(),
   }),
   /** Of stages with many replicas: all that this node has to do with, whenever that changes. */
   z.strictObject({

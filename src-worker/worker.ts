@@ -407,7 +407,10 @@ export class TrainingWorker {
     const { run: spec, stage, generation, resumeStep } = assign;
     const { network, signer, compute, web } = this.#parts;
     this.#remembered = null;
-    const { info, memory, link } = await this.#loader.load({ ...assign, spec, joins }, signal);
+    const { info, memory, link } = await this.#loader.load(
+      { ...assign, spec, joins, replicas: assign.replicas ?? 1 },
+      signal,
+    );
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };

@@ -60,7 +60,7 @@ export function networkCard(
     },
     asks: {
       downloadBytes: corpusDownload(run) + modelBytes(host) + stageBytes,
-      memoryBytes: PROGRAM_BYTES + greatest(facts.map(({ memoryBytes }) => memoryBytes)),
+      memoryBytes: PROGRAM_BYTES + greatest(host.needs()),
       bytesPerStep,
       megabitsPerSecond: stepsPerSecond === null ? null : (bytesPerStep * stepsPerSecond * 8) / 1e6,
     },

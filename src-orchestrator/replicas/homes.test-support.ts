@@ -5,7 +5,7 @@ import { createSessionSigner, sha256 } from "../../src-protocol/signing.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
 import { NOTHING, testHotkey, testRun } from "../runs/fleet.test-support.ts";
 import { startNetwork } from "../runs/network-state.ts";
-import type { Effect, NetworkEvent, NetworkState, RunMessage } from "../runs/network-state.ts";
+import type { Effect, NetworkEvent, NetworkState, RunMessage, StageSum } from "../runs/network-state.ts";
 import { allCells, openCells } from "../routing/cells.ts";
 import { ownerAt } from "../routing/step-book.ts";
 import { apply } from "../runs/network.ts";
@@ -46,9 +46,14 @@ export class Homes {
   #now = 10_000;
 
   /** @param known owners whose work was found good before the orchestrator's start */
-  constructor(most = 2, known: readonly Ss58Address[] = [], needs: readonly number[] = [1, 1, 1]) {
+  constructor(
+    most = 2,
+    known: readonly Ss58Address[] = [],
+    needs: readonly number[] = [1, 1, 1],
+    sums?: readonly StageSum[],
+  ) {
     const remembered = { ...NOTHING, trusted: known };
-    this.state = startNetwork(run, needs, remembered, 0, { network: "homes", most });
+    this.state = startNetwork(run, needs, remembered, 0, { network: "homes", most, ...(sums && { sums }) });
   }
 
   dispatch(event: Record<string, unknown>): void {

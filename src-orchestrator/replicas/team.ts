@@ -1,5 +1,6 @@
 import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { replicasHere, sharedNeeds } from "../runs/needs.ts";
 import { canHold } from "../runs/placement.ts";
 import { microBatchMs } from "./lateness.ts";
 import { coverFor, moveFor, stageFor } from "./replica-placement.ts";
@@ -86,9 +87,10 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
   const members = teamMembers(state);
   const pools = { ...poolsOf(state, at), members: [...poolsOf(state, at).members] };
   const added: [SessionKey, number][] = [];
+  const needs = sharedNeeds(before);
   for (const node of state.nodes.values()) {
     if (members.has(node.sessionKey)) continue;
-    const fits = (at: number): boolean => canHold(node, before.needs[at] ?? 0);
+    const fits = (index: number): boolean => canHold(node, needs[index] ?? 0);
     const stage = stageFor({ owner: node.owner, canHold: fits }, pools);
     if (stage === null) continue;
     pools.members.push(placedAs(node, stage, false));
@@ -115,7 +117,7 @@ function bringBack(before: NetworkState, at: Moment, effects: Effect[]): Network
       const run = state.team?.run ?? null;
       if (run === null || !mayResume(run, node.sessionKey, stage)) continue;
       const held = stateOfNow(state, node, stage);
-      if (held === null || !canHold(node, state.needs[stage] ?? 0)) continue;
+      if (held === null || !canHold(node, sharedNeeds(state)[stage] ?? 0)) continue;
       const { sessionKey: key } = node;
       state = given(state, node, stage, effects, held);
       state = inTeam(state, { type: "added", key, stage, resumes: held.step }, at, effects).state;
@@ -222,6 +224,7 @@ function given(
         previous: null,
         next: null,
         joins: held === null,
+        replicas: replicasHere(state),
       },
     },
   );
@@ -245,9 +248,10 @@ export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[])
       nodes.set(key, { ...node, speed: (before.flops[stage] ?? 1) / ms });
   }
   const weighed: NetworkState = { ...before, nodes, team: { ...team, weighedStep: step } };
+  const needs = sharedNeeds(before);
   const fits = (key: SessionKey, stage: number): boolean => {
     const node = nodes.get(key);
-    return node !== undefined && canHold(node, before.needs[stage] ?? 0);
+    return node !== undefined && canHold(node, needs[stage] ?? 0);
   };
   const pools = poolsOf(weighed, at);
   const isSoon = at.now < team.movedAt + MOVE_EVERY_MS;

@@ -13,6 +13,7 @@ import {
 } from "./network-state.ts";
 import type { Effect, GoneNode, Moment, NetworkNode, NetworkState } from "./network-state.ts";
 import { fillTeam, tellMembers } from "../replicas/team.ts";
+import { replicasHere, sharedNeeds } from "./needs.ts";
 import { stepMs } from "./progress.ts";
 import { canHold, place } from "./placement.ts";
 import type { Candidate, Placement } from "./placement.ts";
@@ -57,7 +58,8 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   if (state.phase !== "waiting" || now < state.formAfter) return state;
   const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
   const able = candidates(banked);
-  const placement = placed(banked, able);
+  const shared = sharedPlacement(banked, able);
+  const placement = shared ?? placed(banked, able);
   // Nobody can go back before there are enough of them, so nothing is asked, and nothing said of what would be lost.
   if (placement === null)
     return state.shortSince === null && state.wouldLose === 0
@@ -89,9 +91,9 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
     ...banked,
     phase: "forming",
     team:
-      state.mostReplicas > 1 && hasSpare(state, holders)
-        ? { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep, bare: new Map() }
-        : null,
+      shared === null
+        ? null
+        : { run: null, extras: new Map(), movedAt: -Infinity, weighedStep: resumeStep, bare: new Map() },
     ...redoneFrom(state, resumeStep),
     shortSince: null,
     wouldLose: 0,
@@ -145,7 +147,7 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
         checkpointSha256: own ? null : (state.stages[stage]?.checkpoints.get(resumeStep)?.sha256 ?? null),
         previous: next.team === null ? peerOf(members[stage - 1]) : null,
         next: next.team === null ? peerOf(members[stage + 1]) : null,
-        ...(next.team !== null && { joins: false }),
+        ...(next.team !== null && { joins: false, replicas: replicasHere(next) }),
       },
     });
   }
@@ -154,14 +156,31 @@ export function form(state: NetworkState, at: Moment, effects: Effect[]): Networ
   return fillTeam(next, at, effects);
 }
 
-/** Whether somebody could share a stage with those who hold them. Where nobody can, a plain pipeline is faster. */
-export function hasSpare(
-  { nodes, needs }: Pick<NetworkState, "nodes" | "needs">,
-  holders: readonly (SessionKey | null)[],
-): boolean {
-  return [...nodes.values()].some(
-    (node) => !holders.includes(node.sessionKey) && needs.some((bytes) => canHold(node, bytes)),
+/** Whether the stages would be shared if a pipeline were formed of those who are here. */
+export function mayShare(state: NetworkState): boolean {
+  const banked = state.stages.reduce((next, _, index) => bankSaves(next, index), state);
+  return sharedPlacement(banked, candidates(banked)) !== null;
+}
+
+/**
+ * Who would hold the stages, were they shared: those who have the memory for that. Null: nobody is left to share one
+ * with them, so that a plain pipeline is faster; or only that one keeps the newest steps.
+ */
+function sharedPlacement(state: NetworkState, able: ReadonlyMap<SessionKey, Candidate>): Placement | null {
+  const { nodes, stages, mostReplicas } = state;
+  if (mostReplicas === 1 || nodes.size <= stages.length) return null;
+  const needs = sharedNeeds(state);
+  const open = stages.reduce((next, { holder }, index) => {
+    const node = holder === null ? undefined : nodes.get(holder);
+    const isLeft = node === undefined || canHold(node, needs[index] ?? 0);
+    return isLeft ? next : withStage(next, index, { holder: null });
+  }, state);
+  const shared = placed({ ...open, needs }, able);
+  if (shared === null || shared.resumeStep < (placed(state, able)?.resumeStep ?? 0)) return null;
+  const isShared = [...nodes.values()].some(
+    (node) => !shared.holders.includes(node.sessionKey) && needs.some((bytes) => canHold(node, bytes)),
   );
+  return isShared ? shared : null;
 }
 
 /** More than checkpoints leave open, or (nearly) all that there is. */

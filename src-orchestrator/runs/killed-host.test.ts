@@ -55,6 +55,8 @@ class Process {
         flops: 1,
         parameterCount: 1,
         isTied: false,
+        sumValues: 1,
+        tiedValues: 0,
       })) as never,
       remembered: remember(store, run, life, () => true),
       steady: () => time.now,

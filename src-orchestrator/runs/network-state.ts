@@ -1,3 +1,4 @@
+import type { SharedStage } from "../../src-engine/replica-memory.ts";
 import type { Country } from "../../src-protocol/countries.ts";
 import type {
   LinkAddress,
@@ -24,8 +25,10 @@ export interface SavedStep {
 /** A run and its nodes as data; `apply(event, state)` in `network.ts` makes the next one. */
 export interface NetworkState {
   readonly run: RunSpec;
-  /** Bytes of memory that training takes, by stage. */
+  /** Bytes of memory that training takes of who has the stage alone, by stage: see `needs.ts`. */
   readonly needs: readonly number[];
+  /** What a stage's replicas add up, by stage. */
+  readonly sums: readonly StageSum[];
   /** Of one micro-batch, by stage. */
   readonly flops: readonly number[];
   /** Stages that hold parameters which others hold, too. */
@@ -154,6 +157,9 @@ export interface Proved {
   /** Held out, nats per token. */
   readonly loss: number;
 }
+
+/** See `SharedStage`. */
+export type StageSum = Pick<SharedStage, "values" | "tiedValues">;
 
 /** Digests (`snapshotDigest`) of a stage's saved states, by step. */
 export type Saves = ReadonlyMap<number, string>;
@@ -352,6 +358,8 @@ export function startNetwork(
     /** By stage; left out: all have as much to do. */
     readonly flops?: readonly number[];
     readonly tied?: ReadonlySet<number>;
+    /** By stage; left out: nothing is added up. */
+    readonly sums?: readonly StageSum[];
     /** There is an operator to ask before much work is given up. */
     readonly isAsking?: boolean;
   } = { network: "", most: 1 },
@@ -362,6 +370,7 @@ export function startNetwork(
   return {
     run,
     needs,
+    sums: replicas.sums ?? needs.map(() => ({ values: 0, tiedValues: 0 })),
     tied: replicas.tied ?? new Set(),
     flops: replicas.flops ?? needs.map(() => 1),
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",

@@ -13,7 +13,7 @@ import {
 } from "../replicas/team.ts";
 import type { TeamOutcome } from "../replicas/team.ts";
 import { notReached, withLinks } from "./reach.ts";
-import { form, halt, hasSpare, interrupt, loadDeadlines, loading } from "./forming.ts";
+import { form, halt, interrupt, loadDeadlines, loading, mayShare } from "./forming.ts";
 import { blame } from "./blame.ts";
 import { bankSaves, memberStageOf, stageOf, vacate, withClaims, withStage } from "./network-state.ts";
 import type {
@@ -263,10 +263,9 @@ function welcome(state: NetworkState, key: SessionKey, at: Moment, effects: Effe
  * from the newest step that all have, once. From then on whoever comes joins those who work.
  */
 function admitted(state: NetworkState, at: Moment, effects: Effect[]): NetworkState {
-  const { phase, team, mostReplicas, stages } = state;
-  const isPlain = (phase === "training" || phase === "forming") && team === null && mostReplicas > 1;
-  const holders = stages.map(({ holder }) => holder);
-  if (isPlain && hasSpare(state, holders))
+  const { phase, team } = state;
+  const isPlain = (phase === "training" || phase === "forming") && team === null;
+  if (isPlain && mayShare(state))
     return interrupt(state, at, 0, false, "Another computer takes part.", effects);
   return form(fillTeam(state, at, effects), at, effects);
 }

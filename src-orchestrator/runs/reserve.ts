@@ -1,5 +1,6 @@
 import { teamMembers } from "./network-state.ts";
 import type { Effect, NetworkEvent, NetworkNode, NetworkState } from "./network-state.ts";
+import { needsNow, sharedNeeds } from "./needs.ts";
 import { canHold, TRAINING_SHARE } from "./placement.ts";
 
 /** Only then may somebody have lost a slice, got one, or be there without one for another reason. */
@@ -28,10 +29,9 @@ export function tellReserve(state: NetworkState, effects: Effect[]): NetworkStat
 
 const MEANWHILE = "It takes over where one is lost, and earns nothing meanwhile.";
 
-function reserveText(
-  node: Pick<NetworkNode, "memoryBytes" | "failures">,
-  { needs, mostReplicas, team }: NetworkState,
-): string {
+function reserveText(node: Pick<NetworkNode, "memoryBytes" | "failures">, state: NetworkState): string {
+  const { mostReplicas, team } = state;
+  const needs = needsNow(state);
   const fitting = needs.filter((bytes) => canHold(node, bytes)).length;
   if (fitting === 0)
     return (
@@ -40,6 +40,8 @@ function reserveText(
     );
   if (team === null && node.failures > 0)
     return `In reserve: computers that were near trouble less often than this one (${node.failures}) go first. ${MEANWHILE}`;
+  if (team === null && mostReplicas > 1)
+    return `In reserve: others hold every slice, and sharing one takes ${gigabytes(Math.min(...sharedNeeds(state)))} of memory, which not every computer has that would share it. ${MEANWHILE}`;
   const isAll = fitting === needs.length;
   if (team === null)
     return isAll

@@ -8,6 +8,7 @@ import type { HistoryPoint } from "../../src-protocol/state.ts";
 import { completeCheckpoints } from "../stores/checkpoints.ts";
 import type { CompleteCheckpoint } from "../stores/checkpoints.ts";
 import { awaitedNodes } from "./forming.ts";
+import { sharedNeeds } from "./needs.ts";
 import { memberStageOf, stageOf, startNetwork, teamMembers } from "./network-state.ts";
 import { nextWake } from "./network.ts";
 import { checkpointDue } from "./progress.ts";
@@ -145,6 +146,7 @@ export class RunHost {
       most: 1,
       ...options.replicas,
       flops: options.facts.map(({ flops }) => flops),
+      sums: options.facts.map(({ sumValues: values, tiedValues }) => ({ values, tiedValues })),
       tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
     });
     this.journal = options.journal === undefined ? null : new RunJournal(options.journal, fresh);
@@ -248,6 +250,11 @@ export class RunHost {
 
   view(): RunView {
     return runView(this.state, this.facts, this.block());
+  }
+
+  /** Bytes of memory that each stage takes of a newcomer. */
+  needs(): readonly number[] {
+    return this.state.mostReplicas > 1 ? sharedNeeds(this.state) : this.state.needs;
   }
 
   /** What its operator is asked: whether work is given up; null: nothing. */

@@ -56,8 +56,8 @@ export class RunJournal {
   /** `fresh`: the network as it would begin. */
   constructor(ports: JournalPorts, fresh: NetworkState) {
     this.#ports = ports;
-    const { run, needs, flops, tied, network, mostReplicas, isAsking } = fresh;
-    const asked = [run, needs, flops, [...tied], network, mostReplicas, isAsking];
+    const { run, needs, sums, flops, tied, network, mostReplicas, isAsking } = fresh;
+    const asked = [run, needs, sums, flops, [...tied], network, mostReplicas, isAsking];
     this.#header = JSON.stringify({
       format: FORMAT,
       version: ports.version,

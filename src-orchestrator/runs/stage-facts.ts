@@ -1,4 +1,7 @@
+import { leastKept } from "../../src-engine/recompute.ts";
+import { sumValues, tiedValues } from "../../src-engine/replica-memory.ts";
 import { stagesOf, tiesOf } from "../../src-engine/stages.ts";
+import { trainingBytes } from "../../src-engine/training-memory.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 
 /** What the orchestrator has to know of a stage: what it pays, what it shows, and who can hold it. */
@@ -10,8 +13,11 @@ export interface StageFacts {
   readonly isTied: boolean;
   /** Counted for one micro-batch, forward and backward, without what is computed again. */
   readonly flops: number;
-  /** The most that training it takes, when only its input is kept between forward and backward. */
+  /** The most that training it takes alone, when as little as can be is kept between forward and backward. */
   readonly memoryBytes: number;
+  /** See `SharedStage`: by them its replicas' memory is counted. */
+  readonly sumValues: number;
+  readonly tiedValues: number;
   /** Bytes that go up for one micro-batch, and as many that come down: `y` and `dx`. */
   readonly boundaryBytes: number;
 }
@@ -25,7 +31,9 @@ export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] 
   const seen = new Set<string>();
   const stages = stagesOf(run, file);
   const ties = new Set(tiesOf(stages).map(({ name }) => name));
-  return stages.map(({ parameters, parameterCount, flops, memory, boundaryBytes }) => {
+  const given = tiedValues(stages);
+  return stages.map((stage) => {
+    const { parameters, parameterCount, flops, boundaryBytes } = stage;
     const fresh = parameters.filter(({ name }) => !seen.has(name));
     for (const { name } of fresh) seen.add(name);
     return {
@@ -33,7 +41,9 @@ export function stageFacts(run: RunSpec, file: Uint8Array | null): StageFacts[] 
       isTied: parameters.some(({ name }) => ties.has(name)),
       newParameterCount: fresh.reduce((sum, { size }) => sum + size, 0),
       flops: flops.forward + flops.backward,
-      memoryBytes: memory.full.peakBytes,
+      memoryBytes: trainingBytes(stage, leastKept(run.arithmetic)),
+      sumValues: sumValues(stage),
+      tiedValues: given,
       boundaryBytes: boundaryBytes.in + boundaryBytes.out,
     };
   });

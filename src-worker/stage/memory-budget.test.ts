@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { chooseRecompute, PROGRAM_BYTES, predictedBytes, restBytes } from "./memory-budget.ts";
+import { chooseRecompute, PROGRAM_BYTES, predictedBytes } from "./memory-budget.ts";
 
 const memory = (peakBytes: number, keptBytes: number) => ({
   stateBytes: 0,
@@ -11,7 +11,8 @@ const stage = {
   index: 1,
   stages: 4,
   isTail: false,
-  restBytes: 0,
+  arithmetic: "fast" as const,
+  replicaBytes: 0,
   memory: { full: memory(4e9, 1e7), selective: memory(4.5e9, 3e8) },
 };
 
@@ -41,10 +42,26 @@ it("keeps to what the owner allows, and says so where the stage does not fit int
   );
 });
 
-it("what rounding leaves out of sums in fewer bits is counted, before training takes it", () => {
-  expect(restBytes("f32", 1e8)).toBe(0);
-  const rounded = { ...stage, restBytes: restBytes("int8b64", 1e8) };
-  expect(predictedBytes(rounded, "full") - predictedBytes(stage, "full")).toBe(8e8);
+it("what it keeps as one of its stage's replicas is counted, before training takes it", () => {
+  const shared = { ...stage, replicaBytes: 9 * 1e8 };
+  expect(predictedBytes(shared, "full") - predictedBytes(stage, "full")).toBe(9e8);
   expect(chooseRecompute(stage, 4.5e9)).toBe("full");
-  expect(() => chooseRecompute(rounded, 4.5e9)).toThrow(expect.objectContaining({ code: "stage-too-large" }));
+  expect(() => chooseRecompute(shared, 1e12, 5e9)).toThrow(
+    expect.objectContaining({
+      code: "stage-too-large",
+      message: expect.stringContaining(
+        "needs 5.1 GB of memory while it is trained, and you allow its worker 5.0 GB",
+      ),
+    }),
+  );
+  expect(chooseRecompute(shared, 1e12, 5.1e9)).toBe("full");
+});
+
+it("in the class exact nothing is computed again to save memory, so there is room for all of it or none", () => {
+  const exact = { ...stage, arithmetic: "exact" as const };
+  expect(chooseRecompute(exact, 6e9)).toBe("selective");
+  expect(chooseRecompute(stage, 5e9)).toBe("full");
+  expect(() => chooseRecompute(exact, 5e9)).toThrow(
+    /needs 5.5 GB while it is trained, and this computer has 5.0 GB/,
+  );
 });

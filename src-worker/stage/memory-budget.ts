@@ -1,6 +1,8 @@
+import { leastKept } from "../../src-engine/recompute.ts";
 import type { Recompute } from "../../src-engine/recompute.ts";
+import { trainingBytes } from "../../src-engine/training-memory.ts";
+import type { Arithmetic } from "../../src-protocol/arithmetic.ts";
 import { Failure } from "../../src-protocol/failure.ts";
-import type { SumCodec } from "../../src-protocol/link-codecs.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 
 /**
@@ -13,13 +15,9 @@ export const PROGRAM_BYTES = 150e6;
 const SPARED = 0.5;
 
 interface Sized extends Pick<StageInfo, "memory" | "index" | "stages" | "isTail"> {
-  /** See `restBytes`. */
-  readonly restBytes: number;
-}
-
-/** What rounding left out of a sum of so many values (`RoundingRest`): that of the last step, and of the one that is taken. */
-export function restBytes(codec: SumCodec, values: number): number {
-  return codec === "f32" ? 0 : 2 * values * Float32Array.BYTES_PER_ELEMENT;
+  readonly arithmetic: Arithmetic;
+  /** What it keeps as one of its stage's replicas (`replicaBytes`); 0: it has the stage alone. */
+  readonly replicaBytes: number;
 }
 
 /**
@@ -53,30 +51,23 @@ export function isSpared(bytes: number, availableBytes: number): boolean {
   return bytes <= SPARED * availableBytes;
 }
 
-/**
- * The most memory that training a stage takes, in bytes: the program, what sums in fewer bits left out, the stage
- * with one micro-batch, and what further micro-batches keep. A stage has at most `stages − index + 1` of them under way
- * (the head starts no more); the tail goes back at once.
- */
-export function predictedBytes(
-  { memory, index, stages, isTail, restBytes: rest }: Sized,
-  recompute: Recompute,
-): number {
-  const { peakBytes, keptBytes } = memory[recompute];
-  return PROGRAM_BYTES + rest + peakBytes + (isTail ? 0 : stages - index) * keptBytes;
+/** The most memory that training a stage takes, in bytes: with the program, and what it keeps as a replica. */
+export function predictedBytes(stage: Sized, recompute: Recompute): number {
+  return PROGRAM_BYTES + stage.replicaBytes + trainingBytes(stage, recompute);
 }
 
 /**
  * Keeping the results of products is faster; it is chosen where it leaves half of the memory free and stays
- * within what the owner allows.
+ * within what the owner allows. In the class `exact` there is no choice (`leastKept`), only room or none.
  *
  * @throws Failure `stage-too-large` when the stage does not fit into what is available or allowed
  */
 export function chooseRecompute(stage: Sized, availableBytes: number, allowedBytes = Infinity): Recompute {
   const kept = predictedBytes(stage, "selective");
   if (kept <= SPARED * availableBytes && kept <= allowedBytes) return "selective";
-  const least = predictedBytes(stage, "full");
-  if (least <= availableBytes && least <= allowedBytes) return "full";
+  const recompute = leastKept(stage.arithmetic);
+  const least = predictedBytes(stage, recompute);
+  if (least <= availableBytes && least <= allowedBytes) return recompute;
   const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
   if (least > allowedBytes)
     throw new Failure(

@@ -15,6 +15,7 @@ import type { Stage } from "../../src-engine/stage.ts";
 import { stagesOf } from "../../src-engine/stages.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
 import type { Compute } from "../compute/compute.ts";
+import { PROGRAM_BYTES } from "./memory-budget.ts";
 import { StageLoader } from "./stage-loader.ts";
 import type { LoadRequest } from "./stage-loader.ts";
 import { stageBytes } from "./stage-memory.ts";
@@ -25,7 +26,7 @@ import { tinyRun } from "../tiny-run.test-support.ts";
 /** What a worker loads when it is told to, against its own disk; the compute thread does as it is told. */
 
 const stage = { spec: tinyRun(), stage: 1 };
-const info = openedStage();
+const info = { ...openedStage(), ties: [], tiedSums: [] };
 const HOUR_MS = 3_600_000;
 
 function openedStage(): Stage {
@@ -41,6 +42,8 @@ let now: number;
 let room: number;
 let loader: StageLoader;
 const checkpoints = new Map<string, string>();
+/** What the compute thread was asked for. */
+let called: string[];
 
 function memoryOf(value: number): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(stageBytes(info));
@@ -52,6 +55,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tah-loader-"));
   now = performance.now();
   room = 2 ** 34;
+  called = [];
   await begin(null);
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -69,7 +73,10 @@ async function begin(memoryFolder: string | null): Promise<void> {
 }
 
 function loaderOf(of: StoredStates): StageLoader {
-  const call = async (name: string) => ({ answer: name === "open" ? info : {}, ms: 1 });
+  const call = async (name: string) => {
+    called.push(name);
+    return { answer: name === "open" ? info : {}, ms: 1 };
+  };
   return new StageLoader({
     compute: { call: call as unknown as Compute["call"] },
     states: of,
@@ -352,4 +359,41 @@ it("where memory has no room for it, there is no state before", async () => {
   memory.fill(1);
   expect(loader.keepsLast).toBe(false);
   expect(loader.restorable()).toEqual([]);
+});
+
+describe("a stage that comes to be shared", () => {
+  /** As one of two in the class fast: its own sum, the other's, and both together. */
+  const KEPT = 3 * 4 * info.parameterCount;
+  const resumed = { resumeStep: 4, resumeDigest: "4".repeat(64), joins: false, replicas: 2 };
+  /** It has the stage alone, and has trained four steps. */
+  async function alone(): Promise<void> {
+    const memory = await load({});
+    loader.overwriting();
+    memory.fill(4);
+    loader.parametersAt({ step: 4, link: null, digest: resumed.resumeDigest });
+    called.splice(0);
+  }
+
+  it("goes on where it is, with room for what its replicas keep", async () => {
+    await alone();
+    expect((await load(resumed))[0]).toBe(4);
+    expect(called, "nothing is loaded again").toEqual(["reset"]);
+  });
+
+  it("is refused where there is no room, before any memory is taken", async () => {
+    await alone();
+    room = KEPT;
+    await expect(load(resumed)).rejects.toMatchObject({ code: "stage-too-large" });
+    expect(called, "it was looked at").toEqual(["open"]);
+  });
+
+  it("is counted to the byte with them", async () => {
+    const { peakBytes, keptBytes } = info.memory.full;
+    await begin(null);
+    room = PROGRAM_BYTES + peakBytes + 2 * keptBytes + KEPT - 1;
+    const joining = { ...resumed, joins: true };
+    await expect(load(joining)).rejects.toMatchObject({ code: "stage-too-large" });
+    room += 1;
+    await expect(load(joining)).resolves.toBeDefined();
+  });
 });

@@ -1,16 +1,15 @@
-import type { Recompute } from "../../src-engine/recompute.ts";
+import { replicaBytes } from "../../src-engine/replica-memory.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
-import { sumCodecOf } from "../../src-protocol/link-codecs.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { runDigest } from "../../src-protocol/run-digest.ts";
 import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
 import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { sumCountOf } from "../compute/parameter-home.ts";
-import { chooseRecompute, hasRoomForStates, isSpared, restBytes, sparedBeside } from "./memory-budget.ts";
+import { sumCountOf, tiedCount } from "../compute/parameter-home.ts";
+import { chooseRecompute, hasRoomForStates, isSpared, sparedBeside } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
 import { STATES_IN_MEMORY } from "./stored-states.ts";
@@ -24,6 +23,8 @@ export interface LoadRequest extends StageOfRun {
   readonly checkpointSha256: string | null;
   /** The state comes from another replica: everything else is loaded. */
   readonly joins?: boolean | undefined;
+  /** How many computers are to hold the stage with this one; left out: it has the stage alone. */
+  readonly replicas?: number | undefined;
   /** What the compute thread has of micro-batches under way is wanted, where the state is that of now. */
   readonly keepInputs?: boolean;
 }
@@ -74,6 +75,8 @@ const MISSED_STEPS = 10_000;
 interface Held extends Omit<LoadedStage, "link" | "hasInputs"> {
   readonly key: string;
   readonly of: StageOfRun;
+  /** What was counted for it as one of the stage's replicas. */
+  readonly replicaBytes: number;
   /** The state before, where it has room and states do not lie in memory that outlives the process. */
   last: { readonly memory: SharedArrayBuffer; at: LinkedAt | null } | null;
 }
@@ -164,9 +167,13 @@ export class StageLoader {
     const isThere =
       this.#held?.key === key && this.#at?.step === resumeStep && this.#isResumed(this.#at, request);
     if (this.#held !== null && isThere && request.joins !== true && this.#at !== null) {
-      const { keepInputs = false } = request;
-      await compute.call("reset", { keepInputs });
-      return { ...this.#held, link: this.#at.link, hasInputs: keepInputs };
+      const same = this.#asReplica(this.#held, replicaBytesOf(request, this.#held.info));
+      if (same !== null) {
+        const { keepInputs = false } = request;
+        this.#held = same;
+        await compute.call("reset", { keepInputs });
+        return { ...same, link: this.#at.link, hasInputs: keepInputs };
+      }
     }
     // What others may yet need of it goes with the memory.
     await this.#lastingStates();
@@ -178,11 +185,8 @@ export class StageLoader {
     const heldBytes = (held?.memory.byteLength ?? 0) + (held?.last?.memory.byteLength ?? 0);
     const { states } = this.#ports;
     const available = availableMemory() + heldBytes + states.bytesInMemory;
-    const sized = { ...info, restBytes: restBytes(sumCodecOf(spec), sumCountOf(info)) };
-    const fitting = chooseRecompute(sized, available, memoryBytes);
-    // Not by memory where bits count: in GPT-2's stages ONNX Runtime's optimiser makes other graphs of
-    // results that are computed again than of those that are kept.
-    const recompute: Recompute = spec.arithmetic === "exact" ? "selective" : fitting;
+    const sized = { ...info, arithmetic: spec.arithmetic, replicaBytes: replicaBytesOf(request, info) };
+    const recompute = chooseRecompute(sized, available, memoryBytes);
     const isHeld = held?.key === key;
     const memory = isHeld ? held.memory : new SharedArrayBuffer(stageBytes(info));
     const hasRoom = (count: number): boolean =>
@@ -201,7 +205,8 @@ export class StageLoader {
     const statesBeside = keeps ? STATES_IN_MEMORY : last === null ? 0 : 1;
     const spared = sparedBeside(statesBeside, sized, recompute, available, memoryBytes);
     const sparedBytes = Math.max(0, spared);
-    this.#held = { key, of: { spec, stage }, memory, info, last, sparedBytes };
+    const { replicaBytes: asReplica } = sized;
+    this.#held = { key, of: { spec, stage }, replicaBytes: asReplica, memory, info, last, sparedBytes };
     this.#at = null;
     const { seed, link, isOwn } = await this.#fill(request, this.#held, signal);
     const files = await this.#modelParts(spec, info, seed, signal);
@@ -210,6 +215,14 @@ export class StageLoader {
     const digest = isOwn === true ? request.resumeDigest : null;
     this.#at = request.joins === true ? null : { step: resumeStep, link, digest };
     return { ...this.#held, link, hasInputs: false };
+  }
+
+  /** What is held, as one of its stage's replicas; null: whether there is room for that has to be weighed anew. */
+  #asReplica(held: Held, replicaBytes: number): Held | null {
+    const more = replicaBytes - held.replicaBytes;
+    const sparedBytes = held.sparedBytes - more;
+    if (more > 0 && (sparedBytes < 0 || !isSpared(more, this.#ports.availableMemory()))) return null;
+    return { ...held, replicaBytes, sparedBytes };
   }
 
   /**
@@ -283,4 +296,11 @@ export class StageLoader {
       `This node has no usable snapshot of stage ${stage} at step ${resumeStep}, and the network named no checkpoint.`,
     );
   }
+}
+
+/** What it keeps as one of its stage's replicas. */
+function replicaBytesOf({ spec: run, replicas }: LoadRequest, info: StageInfo): number {
+  if (replicas === undefined) return 0;
+  const tied = info.tiedSums.reduce((sum, _, stage) => sum + tiedCount(info, stage), 0);
+  return replicaBytes({ run, values: sumCountOf(info), tiedValues: tied, replicas });
 }
