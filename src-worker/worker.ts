@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { sumValues } from "../src-engine/replica-memory.ts";
 import { blobFile } from "../src-protocol/blob-file.ts";
 import { DIGEST_BYTES, chunkCount } from "../src-protocol/corpus-chunks.ts";
 import type { CorpusChunks } from "../src-protocol/corpus-chunks.ts";
@@ -16,7 +17,6 @@ import { loadingText } from "../src-protocol/loading.ts";
 import type { SessionSigner } from "../src-protocol/signing.ts";
 import { Blobs } from "./loading/blobs.ts";
 import type { StageInfo } from "./compute/compute-call.ts";
-import { sumCountOf } from "./compute/parameter-home.ts";
 import type { Compute } from "./compute/compute.ts";
 import type { Control, Instruction, Report } from "./control/control.ts";
 import { BlobCache } from "./loading/blob-cache.ts";
@@ -362,7 +362,7 @@ export class TrainingWorker {
     // Both end before the next assignment is loaded, also when one has failed.
     await Promise.allSettled(loading);
     const [links, { info, memory, link, sparedBytes }] = await Promise.all(loading);
-    memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes, sumCountOf(info));
+    memo.limit(this.#parts.compute.isResident ? 0 : sparedBytes, sumValues(info));
     const samples = await this.#samples(spec, info, signal);
     if (signal.aborted) return;
     const { network, signer, compute, states } = this.#parts;

@@ -46,11 +46,6 @@ export function sumsOf({ parameters, uses }: Pick<StageInfo, "parameters" | "use
   return own === -1 ? [] : [own, ...further];
 }
 
-/** Values in all of them. */
-export function sumCountOf(stage: Pick<StageInfo, "parameters" | "uses">): number {
-  return summedOf(stage).reduce((sum, { size }) => sum + size, 0);
-}
-
 /** Values of what a stage gives to the others: each of its sums of each tied parameter, one after another. */
 export function tiedCount({ ties, tiedSums }: Pick<StageInfo, "ties" | "tiedSums">, stage: number): number {
   return ties.reduce((sum, { size }, tie) => sum + size * (tiedSums[stage]?.[tie] ?? 0), 0);

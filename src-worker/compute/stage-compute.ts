@@ -1,5 +1,6 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Recompute } from "../../src-engine/recompute.ts";
+import { sumValues } from "../../src-engine/replica-memory.ts";
 import type { Stage } from "../../src-engine/stage.ts";
 import { cutModel, tiesOf } from "../../src-engine/stages.ts";
 import type { ModelFiles } from "../../src-engine/families/model-files.ts";
@@ -18,14 +19,7 @@ import type {
   StageInfo,
   StageSpec,
 } from "./compute-call.ts";
-import {
-  LARGEST_SQUARED_NORM,
-  keepsParameters,
-  staysThere,
-  sumCountOf,
-  summedOf,
-  sumsOf,
-} from "./parameter-home.ts";
+import { LARGEST_SQUARED_NORM, keepsParameters, staysThere, summedOf, sumsOf } from "./parameter-home.ts";
 import type { ParameterHome } from "./parameter-home.ts";
 import { NotedSums } from "./noted-sums.ts";
 import { OpenFiles } from "./open-files.ts";
@@ -248,7 +242,7 @@ export class StageCompute {
   /** A copy of all of them, in the order of `summedOf`. */
   async #sums(into?: Activations): Promise<Activations> {
     const { info, tensors } = this.#stage();
-    const output = into ?? new Float32Array(sumCountOf(info));
+    const output = into ?? new Float32Array(sumValues(info));
     let offset = 0;
     for (const [index, { size }] of summedOf(info).entries()) {
       output.set(await tensors.gradient(index), offset);
@@ -259,8 +253,8 @@ export class StageCompute {
 
   async #setSums(values: Float32Array): Promise<void> {
     const { info, tensors } = this.#stage();
-    if (values.length !== sumCountOf(info))
-      throw new RangeError(`${values.length} gradients were given for ${sumCountOf(info)} sums`);
+    if (values.length !== sumValues(info))
+      throw new RangeError(`${values.length} gradients were given for ${sumValues(info)} sums`);
     let offset = 0;
     for (const [index, { size }] of summedOf(info).entries()) {
       await tensors.setGradient(index, values.subarray(offset, offset + size));

@@ -1,3 +1,4 @@
+import { sumValues } from "../../src-engine/replica-memory.ts";
 import { sumText } from "../../src-protocol/control.ts";
 import type { Failure } from "../../src-protocol/failure.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
@@ -5,7 +6,6 @@ import { sumCodecOf } from "../../src-protocol/link-codecs.ts";
 import type { PeerMessage } from "../../src-protocol/peer.ts";
 import { verifySession } from "../../src-protocol/signing.ts";
 import type { Activations } from "../compute/compute-call.ts";
-import { sumCountOf } from "../compute/parameter-home.ts";
 import type { Instruction } from "../control/control.ts";
 import { afterAwake } from "../pipeline/awake-timer.ts";
 import type { MicroBatches } from "./micro-batches.ts";
@@ -58,7 +58,7 @@ export class SumRound {
     this.#ports = ports;
     const { spec, stage, signer } = ports;
     this.#sums = new StageSums({
-      length: sumCountOf(stage),
+      length: sumValues(stage),
       isExact: spec.arithmetic === "exact",
       codec: sumCodecOf(spec),
       microBatches: spec.microBatches,

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, it } from "vitest";
+import { sumValues, tiedValues } from "../../src-engine/replica-memory.ts";
+import { stagesOf } from "../../src-engine/stages.ts";
 import { kernelsFor } from "../../src-protocol/arithmetic.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import { parametersSha256 } from "../../src-protocol/parameters-digest.ts";
 import { sha256 } from "../../src-protocol/signing.ts";
+import { tiedCount } from "../compute/parameter-home.ts";
+import { loadRuntime } from "../compute/sessions.ts";
+import { StageCompute } from "../compute/stage-compute.ts";
 import { memoryCorpus } from "../corpus/corpus-reader.ts";
 import { OfflineRun } from "../replay/offline-run.ts";
 import { trainSingle } from "../replay/single.ts";
@@ -173,4 +178,20 @@ it("one that says nothing of what others need has no part in the step", async ()
   };
   await fleet.train(2);
   expect(fencedFor()).toEqual(["wrong-sums"]);
+});
+
+it("a worker counts what replicas keep by the same values as the planner and the network", async () => {
+  const run = tiedRun();
+  const stages = stagesOf(run, FILE);
+  const compute = new StageCompute(await loadRuntime(), {
+    threads: 1,
+    executionProvider: "cpu",
+    niceness: null,
+  });
+  expect(tiedValues(stages)).toBeGreaterThan(0);
+  for (const [index, stage] of stages.entries()) {
+    const info = await compute.open({ spec: { ...run, stage: index }, file: FILE.slice() });
+    expect(sumValues(info)).toBe(sumValues(stage));
+    expect(stages.reduce((sum, _, at) => sum + tiedCount(info, at), 0)).toBe(tiedValues(stages));
+  }
 });

@@ -1,4 +1,4 @@
-import { replicaBytes } from "../../src-engine/replica-memory.ts";
+import { replicaBytes, sumValues } from "../../src-engine/replica-memory.ts";
 import { Failure } from "../../src-protocol/failure.ts";
 import type { DecoderSpec } from "../../src-protocol/decoder.ts";
 import type { Restorable } from "../../src-protocol/control.ts";
@@ -8,7 +8,7 @@ import { SNAPSHOT_HEADER_BYTES } from "../../src-protocol/snapshot.ts";
 import type { NamedBlob } from "../loading/blob-cache.ts";
 import type { StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
-import { sumCountOf, tiedCount } from "../compute/parameter-home.ts";
+import { tiedCount } from "../compute/parameter-home.ts";
 import { chooseRecompute, hasRoomForStates, isSpared, sparedBeside } from "./memory-budget.ts";
 import { restoreCheckpointFile } from "./snapshots.ts";
 import type { StageOfRun } from "./snapshots.ts";
@@ -302,5 +302,5 @@ export class StageLoader {
 function replicaBytesOf({ spec: run, replicas }: LoadRequest, info: StageInfo): number {
   if (replicas === undefined) return 0;
   const tied = info.tiedSums.reduce((sum, _, stage) => sum + tiedCount(info, stage), 0);
-  return replicaBytes({ run, values: sumCountOf(info), tiedValues: tied, replicas });
+  return replicaBytes({ run, values: sumValues(info), tiedValues: tied, replicas });
 }
