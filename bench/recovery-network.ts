@@ -128,7 +128,15 @@ export class ReplicaNetwork {
     this.#made = made;
     this.spec = made.spec;
     const none = Array.from({ length: made.spec.stages }, () => 0);
-    this.#sight = { generation: 0, recoveries: 0, detail: "", redone: null, live: none, stageOf: {} };
+    this.#sight = {
+      generation: 0,
+      recoveries: 0,
+      detail: "",
+      redone: null,
+      live: none,
+      stageOf: {},
+      working: [],
+    };
     this.#passes = [...none];
     this.#passesThen = none;
   }
@@ -360,6 +368,11 @@ export class ReplicaNetwork {
 
   #stageOf({ key }: Worker): number | null {
     return key === null ? null : (this.#sight.stageOf[key] ?? null);
+  }
+
+  /** Whether it has a part in the steps. */
+  works({ key }: Worker): boolean {
+    return key !== null && this.#sight.working.includes(key);
   }
 
   /** As the daemon does when its owner's rules end its work then. */

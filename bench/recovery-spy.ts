@@ -26,6 +26,8 @@ export interface HostSight extends Pick<RunState, "recoveries" | "detail"> {
   /** Of each stage the replicas that work. */
   readonly live: readonly number[];
   readonly stageOf: Readonly<Record<SessionKey, number>>;
+  /** Who has a part in the steps now. */
+  readonly working: readonly SessionKey[];
 }
 
 /** Ports of proxies that nobody has yet; empty: links pass none. */
@@ -74,7 +76,8 @@ function soon(): void {
     const stageOf = Object.fromEntries(keys.map((key) => [key, host?.stageOf(key) ?? -1]));
     const live = stages.map(({ replicas }) => replicas?.live ?? 0);
     const { generation } = host.pipeline();
-    const sight: HostSight = { generation, recoveries, detail, redone, live, stageOf };
+    const working = keys.filter((key) => host?.isLive(key));
+    const sight: HostSight = { generation, recoveries, detail, redone, live, stageOf, working };
     const text = JSON.stringify(sight);
     if (text === said) return;
     said = text;

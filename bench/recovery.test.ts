@@ -3,29 +3,39 @@ import { until } from "../src-orchestrator/test-support/fake-node.test-support.t
 import { LossAlone } from "./loss-alone.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
 
+/** What it costs that one of two computers ends when it said that it would; null: another one moved meanwhile. */
+async function costOfDeclaredEnd() {
+  const network = await ReplicaNetwork.start({ stages: 2, replicas: 2, size: "tiny" });
+  try {
+    await network.whole(60_000);
+    await network.steps(2, 60_000);
+    const [leaving] = network.victims([1]);
+    if (leaving === undefined) throw new Error("nobody has the second stage");
+    network.declareEnd(leaving, 9_000);
+    const hasLeft = (): boolean => network.live[1] === 1 && !network.works(leaving);
+    await until("it has no part in the steps any more", hasLeft, 30_000);
+    // One that was slow until now may have had some done again: that is counted when it is done, so with a step.
+    await network.steps(2, 60_000);
+    const { recoveries, live } = network;
+    const redone = network.redone();
+    process.kill(leaving.pid, "SIGKILL");
+    await network.steps(3, 60_000);
+    if (network.live.join() !== live.join()) return null;
+    return { recoveries: network.recoveries - recoveries, before: redone, after: network.redone() };
+  } finally {
+    await network.end();
+  }
+}
+
 it(
   "a computer that has said when it ends hands over before: its end costs nothing",
   { timeout: 120_000 },
   async () => {
-    const network = await ReplicaNetwork.start({ stages: 2, replicas: 2, size: "tiny" });
-    try {
-      await network.whole(60_000);
-      await network.steps(2, 60_000);
-      const [leaving] = network.victims([1]);
-      if (leaving === undefined) throw new Error("nobody has the second stage");
-      network.declareEnd(leaving, 9_000);
-      await until("it has no part in the steps any more", () => network.live[1] === 1, 30_000);
-      // One that was slow until now may have had some done again: that is counted when it is done, so with a step.
-      await network.steps(2, 60_000);
-      const { recoveries } = network;
-      const redone = network.redone();
-      process.kill(leaving.pid, "SIGKILL");
-      await network.steps(3, 60_000);
-      expect(network.recoveries).toBe(recoveries);
-      expect(network.redone()).toEqual(redone);
-    } finally {
-      await network.end();
-    }
+    // Of three computers that are left one may go to the other slice, where it is needed more by what was measured: that
+    // has a little done again, and then it is looked at once more.
+    let cost = null;
+    for (let times = 0; cost === null && times < 4; times++) cost = await costOfDeclaredEnd();
+    expect(cost).toEqual({ recoveries: 0, before: cost?.after, after: cost?.before });
   },
 );
 
