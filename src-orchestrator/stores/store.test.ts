@@ -1,4 +1,12 @@
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -16,6 +24,18 @@ function codeOf(work: () => unknown): string {
   } catch (error) {
     return error instanceof Failure ? error.code : String(error);
   }
+}
+
+/** Of this process. */
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").flatMap((descriptor) => {
+    try {
+      return [readlinkSync(join("/proc/self/fd", descriptor))];
+    } catch {
+      // The one that the folder was read with.
+      return [];
+    }
+  });
 }
 
 describe("the store", () => {
@@ -45,6 +65,23 @@ describe("the store", () => {
     expect(order).toHaveLength(400);
     expect(await Promise.all(writes)).toEqual(Array.from({ length: 500 }, (_, i) => i));
     expect(order).toEqual([...order].sort((a, b) => a - b));
+    store.close();
+  });
+
+  test.runIf(process.platform === "linux")("what a job could have to undo goes to no file", async () => {
+    const store = Store.open(temporaryFolder(), ignore);
+    const fill = `WITH RECURSIVE accounts (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM accounts WHERE n < 10000)
+      INSERT INTO balances SELECT 'account ' || n, n FROM accounts`;
+    await store.write(() => store.run(fill));
+    // Every page is changed twice in one commit.
+    void store.write(() => store.run("UPDATE balances SET rao = rao + 1"));
+    const opened = await store.write(() => {
+      store.run("UPDATE balances SET rao = rao + 1");
+      return openFiles();
+    });
+    // SQLite's own name for its temporary files.
+    expect(opened.filter((path) => path.includes("etilqs"))).toEqual([]);
+    expect(opened.some((path) => path.endsWith(`${DATABASE_FILE}-wal`))).toBe(true);
     store.close();
   });
 

@@ -266,6 +266,9 @@ function refuseForeign(path: string, existingBytes: number, folder: string): voi
 function prepare(database: DatabaseSync, path: string, existingBytes: number): void {
   // One process only: the lock goes with the process, so a killed one leaves none behind.
   database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 1000; PRAGMA foreign_keys = ON");
+  // What a savepoint could have to undo is otherwise written to a file in the temporary folder: more bytes than the
+  // write-ahead log's own.
+  database.exec("PRAGMA temp_store = MEMORY");
   // Before anything is written: a damaged file stays byte for byte what it was.
   if (existingBytes > 0 && existingBytes <= QUICK_CHECK_LIMIT_BYTES) {
     const finding = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {})[0];
