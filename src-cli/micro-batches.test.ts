@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { Failure } from "../src-protocol/failure.ts";
 import { readCodecs } from "../src-protocol/link-codecs.ts";
 import { dealtInto, MODEL_SIZES } from "../src-protocol/run-size.ts";
 import { builtIn, dealtFor, expected, microBatchText } from "./micro-batches.ts";
@@ -60,4 +61,25 @@ it("an operator who expects many computers gets larger steps, and reads what the
   );
   expect(expected(builtIn(run), MODEL_SIZES.default, "home", 60)).toMatchObject({ replicas: 20 });
   expect(expected(builtIn(run), MODEL_SIZES.default, "home", null)).toBeNull();
+});
+
+it("a model that takes so many sequences at a time and no others gets more micro-batches of them", () => {
+  const usual = MODEL_SIZES.default;
+  const open = builtIn(run);
+  const fixed = {
+    ...open,
+    stagesOf: (batch: number) => {
+      if (batch !== usual.batch)
+        throw new Failure("bad-option", "Its slices take micro-batches of 4 and no others.");
+      return open.stagesOf(batch);
+    },
+  };
+  const { batch, microBatches } = usual;
+  expect(dealtFor(fixed, usual, "home", null), "for few").toEqual({ batch, microBatches });
+  expect(dealtFor(fixed, usual, "home", 60)).toMatchObject({ batch });
+  expect(dealtFor(fixed, usual, "home", 60)?.microBatches).toBeGreaterThan(1_000);
+  const exact = { ...fixed, arithmetic: "exact" as const };
+  expect(dealtFor(exact, usual, "home", 60), "in exact, too, where they would be larger").toMatchObject({
+    batch,
+  });
 });

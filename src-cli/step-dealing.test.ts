@@ -118,7 +118,19 @@ it("a step that is larger has micro-batches that are larger, too, where its deal
   );
 });
 
-it("what says how many sequences it takes at a time is dealt as usual", async () => {
-  const { run } = await planned({ model: ONNX, batch: 2, deal: never });
-  expect(run).toMatchObject({ batch: 2, microBatches: 8 });
+it("what takes so many sequences at a time and no others gets more micro-batches of them, or the usual ones", async () => {
+  const deal: Deal = ({ batch, microBatches }, stages) => {
+    expect({ batch, microBatches, slices: stages(batch).length }).toEqual({
+      batch: 2,
+      microBatches: 8,
+      slices: 2,
+    });
+    expect(() => stages(4)).toThrow("Its slices take micro-batches of 2 and no others.");
+    return { batch, microBatches: 64 };
+  };
+  const { run } = await planned({ model: ONNX, batch: 2, deal });
+  expect(run).toMatchObject({ batch: 2, microBatches: 64 });
+  expect((await planned({ model: ONNX, batch: 2, deal: never, before: run })).run).toEqual(run);
+  const { run: usual } = await planned({ model: ONNX, batch: 2, deal: () => null });
+  expect(usual).toMatchObject({ batch: 2, microBatches: 8 });
 });

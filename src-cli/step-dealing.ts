@@ -2,6 +2,7 @@ import type { TrainingData } from "../src-data/gather-data.ts";
 import type { Stage } from "../src-engine/stage.ts";
 import { cutModel } from "../src-engine/stages.ts";
 import type { Arithmetic } from "../src-protocol/arithmetic.ts";
+import { Failure } from "../src-protocol/failure.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { isDealtAs } from "../src-protocol/run-size.ts";
 import type { Dealt } from "../src-protocol/run-size.ts";
@@ -30,7 +31,9 @@ export function dealt(
 ): DealtRun {
   const { deal, before = null, microBatches } = options;
   const shaped = (batch: number): Omit<DealtRun, "run"> => {
-    if (batch === source.batch || source.reshaped === null) return { source, stages };
+    if (batch === source.batch) return { source, stages };
+    if (source.reshaped === null)
+      throw new Failure("bad-option", `Its slices take micro-batches of ${source.batch} and no others.`);
     const its = source.reshaped(batch);
     return { source: its, stages: cutModel(its.trainable, stages.length) };
   };
@@ -53,7 +56,6 @@ export function dealt(
     const again = into(before);
     if (again.run.runId === before.runId) return again;
   }
-  if (source.reshaped === null) return usual;
   const chosen = deal(usual.run, (batch) => shaped(batch).stages);
   return chosen === null || isDealtAs(chosen, usual.run) ? usual : into(chosen);
 }
