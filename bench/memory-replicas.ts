@@ -69,7 +69,8 @@ async function measure({ arithmetic, replicas }: (typeof CASES)[number]): Promis
     const stages = stagesOf(run, null);
     const stage = stages[STAGE];
     if (stage === undefined) throw new RangeError("there is no such stage");
-    const shared = { run, values: sumValues(stage), tiedValues: tiedValues(stages), replicas };
+    const boundaryBytes = stage.boundaryBytes.in + stage.boundaryBytes.out;
+    const shared = { run, values: sumValues(stage), tiedValues: tiedValues(stages), boundaryBytes, replicas };
     const asReplica = replicas === 1 ? 0 : replicaBytes(shared);
     return {
       arithmetic,

@@ -1,7 +1,6 @@
 import { USUAL_REPLICAS } from "../src-protocol/control.ts";
 import { Failure } from "../src-protocol/failure.ts";
 import { MOST_BATCH, MOST_MICRO_BATCHES } from "../src-protocol/model.ts";
-import { mostCounted } from "./replica-memory.ts";
 import { divisorsOf, estimateStep, leastWorse } from "./step-estimate.ts";
 import type { StepEstimate, StepShape } from "./step-estimate.ts";
 
@@ -48,15 +47,11 @@ export function estimateMany(shape: Omit<StepShape, "replicas">, computers: numb
   const lostOfStep = replicas === 1 ? stages.length / 2 : LOST_OF_STEP;
   const lostMs = LEAVES_PER_MS * lostOfStep * undisturbedMs * undisturbedMs;
   const ms = undisturbedMs + lostMs;
-  const border = Math.max(...stages.map(({ boundaryBytes }) => boundaryBytes.in + boundaryBytes.out));
-  // What was sent is kept until the step ends.
-  const keptBytes = replicas === 1 ? 0 : mostCounted(shape.run, replicas) * border;
   return {
     ...equal,
     ms,
     bubbleMs: equal.bubbleMs + more,
     busy: (equal.busy * equal.ms) / ms,
-    memoryBytes: equal.memoryBytes + keptBytes,
     lostMs,
     replicas,
   };

@@ -13,7 +13,9 @@ const EXACT = { ...FAST, arithmetic: "exact" } as const;
 
 /** In sums of the stage's gradients. */
 function sums(run: SharedStage["run"], replicas: number, more: Partial<SharedStage> = {}): number {
-  return replicaBytes({ run, values: VALUES, tiedValues: 0, replicas, ...more }) / (4 * VALUES);
+  return (
+    replicaBytes({ run, values: VALUES, tiedValues: 0, boundaryBytes: 0, replicas, ...more }) / (4 * VALUES)
+  );
 }
 
 describe("what a replica keeps besides activations", () => {
@@ -41,6 +43,13 @@ describe("what a replica keeps besides activations", () => {
 
   it("is what stages give one another of the parameters that several hold, too", () => {
     expect(sums(FAST, 2, { tiedValues: VALUES / 2 })).toBe(sums(FAST, 2) + 0.5);
+  });
+
+  it("is what it has sent of each micro-batch that it counts, until the step is over", () => {
+    const kept = (run: SharedStage["run"], replicas: number) =>
+      (sums(run, replicas, { boundaryBytes: VALUES }) - sums(run, replicas)) * 4;
+    expect(kept(FAST, 1)).toBe(8);
+    expect(kept({ ...FAST, microBatches: 4_096 }, 32), "six times what is usual").toBe(6 * 128);
   });
 });
 

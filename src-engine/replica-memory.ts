@@ -5,9 +5,9 @@ import type { Stage } from "./stage.ts";
 import { tiesOf } from "./stages.ts";
 
 /**
- * What a replica keeps besides activations, parameters and the sum that its compute thread adds to: the planner, the
- * network that gives out stages and the worker that takes one all ask here. `npm run bench -- memory --only replicas`
- * measures it.
+ * What a replica keeps besides parameters, the sum that its compute thread adds to, and the activations of micro-batches
+ * under way: the planner, the network that gives out stages and the worker that takes one all ask here. `npm run bench --
+ * memory --only replicas` measures it.
  */
 export interface SharedStage {
   readonly run: Pick<RunSpec, "arithmetic" | "codecs" | "microBatches">;
@@ -15,6 +15,8 @@ export interface SharedStage {
   readonly values: number;
   /** Values that stages give one another of parameters which several hold, of all stages together. */
   readonly tiedValues: number;
+  /** `y` and `dx` of one micro-batch: what was sent is kept until the step is over. */
+  readonly boundaryBytes: number;
   /** Computers that hold the stage. */
   readonly replicas: number;
 }
@@ -45,17 +47,18 @@ export function mostCounted(run: Pick<RunSpec, "microBatches">, replicas: number
  * In bytes. In the class `exact` it has a gradient of each micro-batch that it has counted, in `fast` one sum of them,
  * and until the step is taken as much of others as it adds up, and the stage's whole sum.
  */
-export function replicaBytes({ run, values, tiedValues, replicas }: SharedStage): number {
+export function replicaBytes({ run, values, tiedValues, boundaryBytes, replicas }: SharedStage): number {
   const isExact = run.arithmetic === "exact";
   const isCut = shardCount(replicas) > 1;
-  const own = isExact ? mostCounted(run, replicas) : 1;
+  const counted = mostCounted(run, replicas);
+  const own = isExact ? counted : 1;
   const others = (isExact ? run.microBatches : replicas) - own;
   const added = isCut ? (ADDERS * others) / replicas : others;
   // A sum in shards is put together.
   const whole = isCut ? 2 : 1;
   const encoded = sumCodecOf(run) === "f32" ? 0 : ENCODED_SUMS + RESTS;
   const sums = own + added + whole + encoded;
-  return Math.ceil((sums * values + tiedValues) * Float32Array.BYTES_PER_ELEMENT);
+  return Math.ceil((sums * values + tiedValues) * Float32Array.BYTES_PER_ELEMENT) + counted * boundaryBytes;
 }
 
 type Summed = Pick<Stage, "parameters" | "uses">;

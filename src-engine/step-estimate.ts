@@ -137,7 +137,8 @@ export function estimateStep(shape: StepShape): StepEstimate {
 function sharedBytes({ run, stages, replicas }: Pick<StepShape, "run" | "stages" | "replicas">): number {
   if (replicas === 1) return 0;
   const values = Math.max(...stages.map(sumValues));
-  return replicaBytes({ run, values, tiedValues: tiedValues(stages), replicas });
+  const boundaryBytes = Math.max(...stages.map(({ boundaryBytes: { in: dx, out: y } }) => dx + y));
+  return replicaBytes({ run, values, tiedValues: tiedValues(stages), boundaryBytes, replicas });
 }
 
 function mostParameters(stages: StepShape["stages"]): number {

@@ -57,6 +57,7 @@ class Process {
         isTied: false,
         sumValues: 1,
         tiedValues: 0,
+        boundaryBytes: 0,
       })) as never,
       remembered: remember(store, run, life, () => true),
       steady: () => time.now,

@@ -7,7 +7,7 @@ import { teamMembers } from "./network-state.ts";
 
 /** Alone a slice takes 0.4 GB; its sum is 0.1 GB, and who shares it keeps two of them, or three where each has two. */
 const ALONE = [4e8, 4e8, 4e8];
-const SUMS = ALONE.map(() => ({ values: 25e6, tiedValues: 0 }));
+const SUMS = ALONE.map(() => ({ values: 25e6, tiedValues: 0, boundaryBytes: 0 }));
 /** May give 0.45 GB of it, and 1.5. */
 const SMALL = { memoryBytes: 0.6e9 };
 const LARGE = { memoryBytes: 2e9 };

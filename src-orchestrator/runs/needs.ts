@@ -1,6 +1,9 @@
 import { replicaBytes } from "../../src-engine/replica-memory.ts";
 import type { NetworkState } from "./network-state.ts";
 
+/** Of a stage that nothing is known of. */
+const NOTHING = { values: 0, tiedValues: 0, boundaryBytes: 0 };
+
 type Sharing = Pick<NetworkState, "run" | "needs" | "sums" | "nodes" | "mostReplicas">;
 
 /** How many computers are to hold each stage, of those that are here. */
@@ -12,8 +15,7 @@ export function replicasHere({ nodes, needs, mostReplicas }: Sharing): number {
 export function sharedNeeds(state: Sharing): number[] {
   const replicas = replicasHere(state);
   return state.needs.map(
-    (alone, stage) =>
-      alone + replicaBytes({ values: 0, tiedValues: 0, ...state.sums[stage], run: state.run, replicas }),
+    (alone, stage) => alone + replicaBytes({ ...NOTHING, ...state.sums[stage], run: state.run, replicas }),
   );
 }
 

@@ -27,7 +27,7 @@ export interface NetworkState {
   readonly run: RunSpec;
   /** Bytes of memory that training takes of who has the stage alone, by stage: see `needs.ts`. */
   readonly needs: readonly number[];
-  /** What a stage's replicas add up, by stage. */
+  /** What a stage's replicas add up, and keep of what they sent, by stage. */
   readonly sums: readonly StageSum[];
   /** Of one micro-batch, by stage. */
   readonly flops: readonly number[];
@@ -159,7 +159,7 @@ export interface Proved {
 }
 
 /** See `SharedStage`. */
-export type StageSum = Pick<SharedStage, "values" | "tiedValues">;
+export type StageSum = Pick<SharedStage, "values" | "tiedValues" | "boundaryBytes">;
 
 /** Digests (`snapshotDigest`) of a stage's saved states, by step. */
 export type Saves = ReadonlyMap<number, string>;
@@ -370,7 +370,7 @@ export function startNetwork(
   return {
     run,
     needs,
-    sums: replicas.sums ?? needs.map(() => ({ values: 0, tiedValues: 0 })),
+    sums: replicas.sums ?? needs.map(() => ({ values: 0, tiedValues: 0, boundaryBytes: 0 })),
     tied: replicas.tied ?? new Set(),
     flops: replicas.flops ?? needs.map(() => 1),
     phase: run.steps !== null && step >= run.steps && evaluatedStep >= run.steps ? "finished" : "waiting",

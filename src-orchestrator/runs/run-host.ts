@@ -146,7 +146,11 @@ export class RunHost {
       most: 1,
       ...options.replicas,
       flops: options.facts.map(({ flops }) => flops),
-      sums: options.facts.map(({ sumValues: values, tiedValues }) => ({ values, tiedValues })),
+      sums: options.facts.map(({ sumValues: values, tiedValues, boundaryBytes }) => ({
+        values,
+        tiedValues,
+        boundaryBytes,
+      })),
       tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
     });
     this.journal = options.journal === undefined ? null : new RunJournal(options.journal, fresh);

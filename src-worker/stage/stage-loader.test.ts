@@ -362,8 +362,9 @@ it("where memory has no room for it, there is no state before", async () => {
 });
 
 describe("a stage that comes to be shared", () => {
-  /** As one of two in the class fast: its own sum, the other's, and both together. */
-  const KEPT = 3 * 4 * info.parameterCount;
+  const sent = info.boundaryBytes.in + info.boundaryBytes.out;
+  /** As one of two in the class fast: its own sum, the other's, and both together; and what it sent. */
+  const KEPT = 3 * 4 * info.parameterCount + stage.spec.microBatches * sent;
   const resumed = { resumeStep: 4, resumeDigest: "4".repeat(64), joins: false, replicas: 2 };
   /** It has the stage alone, and has trained four steps. */
   async function alone(): Promise<void> {

@@ -302,5 +302,6 @@ export class StageLoader {
 function replicaBytesOf({ spec: run, replicas }: LoadRequest, info: StageInfo): number {
   if (replicas === undefined) return 0;
   const tied = info.tiedSums.reduce((sum, _, stage) => sum + tiedCount(info, stage), 0);
-  return replicaBytes({ run, values: sumValues(info), tiedValues: tied, replicas });
+  const boundaryBytes = info.boundaryBytes.in + info.boundaryBytes.out;
+  return replicaBytes({ run, values: sumValues(info), tiedValues: tied, boundaryBytes, replicas });
 }
