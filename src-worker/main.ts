@@ -16,7 +16,7 @@ import { ReceiptOutbox } from "./pipeline/receipt-outbox.ts";
 import { BegunStage } from "./stage/begun-stage.ts";
 import { StoredStates } from "./stage/stored-states.ts";
 import { BlobExchange, blobsIn } from "./loading/blob-exchange.ts";
-import { collectRegularly, markHeapLessOften } from "./limits/collected-heap.ts";
+import { collectRegularly, settleHeap } from "./limits/collected-heap.ts";
 import { watchStandstill } from "./limits/standstill.ts";
 import { Throttle } from "./limits/throttle.ts";
 import {
@@ -178,7 +178,7 @@ async function start(
     memoryBytes,
     workersHere,
     onPhase: (phase) => {
-      if (phase.phase === "training") markHeapLessOften();
+      if (phase.phase === "training") settleHeap();
       tell({ type: "phase", ...phase });
     },
     onNote: (text) => tell({ type: "note", text }),

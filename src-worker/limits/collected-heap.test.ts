@@ -1,4 +1,4 @@
-import { fork } from "node:child_process";
+import { fork, spawnSync } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SHARE_ENV, Worker } from "node:worker_threads";
@@ -29,6 +29,23 @@ describe("a worker's heap, which V8 looks through only when it is four times as 
     await turn();
     collectHeap();
     expect(references.map((each) => each.deref())).toEqual([kept, undefined]);
+  });
+
+  it("keeps no more room for what is young than it had when all was loaded", () => {
+    const script = `
+      import { getHeapSpaceStatistics } from "node:v8";
+      import { settleHeap } from ${JSON.stringify(new URL("./collected-heap.ts", import.meta.url).href)};
+      settleHeap();
+      let kept = [];
+      for (let i = 0; i < 1_000_000; i++) {
+        kept.push([i]);
+        if (kept.length === 100_000) kept = [];
+      }
+      console.log(getHeapSpaceStatistics().find((space) => space.space_name === "new_space").space_size);
+    `;
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", script]);
+    expect(Number(stdout)).toBeGreaterThan(0);
+    expect(Number(stdout), "V8 would take 64 MB").toBeLessThan(8e6);
   });
 
   it("is collected by the thread that speaks to others", async () => {

@@ -9,9 +9,13 @@ export const COLLECT_EVERY_MS = 60_000;
  * whole heap once or twice a second for nothing: three workers' V8 helpers took 29 to 49 ms of a step, and take 12.
  * Said when all is loaded and not at the start: compiled code is kept for V8's flags, Node's own is for none, and
  * compiling that again takes each thread 35 ms.
+ *
+ * Its room for what is young stays as large as it is then: V8 doubles that now and then, up to 64 MB a thread, for
+ * garbage alone.
  */
-export function markHeapLessOften(): void {
+export function settleHeap(): void {
   setFlagsFromString("--heap-growing-percent=300");
+  setFlagsFromString("--semi-space-growth-factor=1");
 }
 
 /**
@@ -32,7 +36,7 @@ export function collectHeap(): void {
   collector();
 }
 
-/** Made when it is first needed: by then all is loaded (see `markHeapLessOften`). */
+/** Made when it is first needed: by then all is loaded (see `settleHeap`). */
 function madeCollector(): () => void {
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");
