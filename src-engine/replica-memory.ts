@@ -45,7 +45,7 @@ export function mostCounted(run: Pick<RunSpec, "microBatches">, replicas: number
 
 /**
  * In bytes. In the class `exact` it has a gradient of each micro-batch that it has counted, in `fast` one sum of them,
- * and until the step is taken as much of others as it adds up, and the stage's whole sum.
+ * and until the step is taken as much of others as it adds up, and the stage's whole sum; and in both what it has sent.
  */
 export function replicaBytes({ run, values, tiedValues, boundaryBytes, replicas }: SharedStage): number {
   const isExact = run.arithmetic === "exact";
