@@ -176,10 +176,12 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
   );
   server.get(HEALTH, (_request, reply) => reply.send({ ok: true }));
   server.get("/v1/run", { onRequest: limited(publicBudget) }, (_request, reply) => json(reply, pages.view()));
-  server.get("/v1/run/history", { onRequest: limited(publicBudget) }, (request, reply) => {
+  server.get("/v1/run/history", { onRequest: limited(publicBudget) }, async (request, reply) => {
     const query = historyQuery.safeParse(request.query);
     if (!query.success) throw new Failure("bad-request", '"sinceStep" is a whole number, 0 or more.');
-    json(reply, pages.history(query.data.sinceStep));
+    // What was finished before the question is in the answer.
+    await store.settled();
+    return json(reply, pages.history(query.data.sinceStep));
   });
   if (ports.page !== null) publicRoutes(server, ports.page, ports, pages, limited(publicBudget));
   server.get("/v1/control", { websocket: true }, (socket, request) => {

@@ -477,10 +477,9 @@ export class RunHost {
     const rows = effects.flatMap((effect) => (effect.type === "store" ? [effect.row] : []));
     if (rows.length > 0) {
       const { runId } = this.run;
+      const write = (): void => rows.forEach((row) => storeRow(this.store, runId, row));
       // A failed commit is reported once by the store itself.
-      this.store
-        .write(() => rows.forEach((row) => storeRow(this.store, runId, row)), rows.length)
-        .catch(() => {});
+      this.store.writeLater(write, rows.length).catch(() => {});
       // Who holds a stage is on disk before anybody works on it: receipts are checked against it.
       if (rows.some(({ kind }) => kind === "generation" || kind === "replica")) this.store.flush();
       this.publish(rows);

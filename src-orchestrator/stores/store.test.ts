@@ -85,16 +85,30 @@ describe("the store", () => {
     store.close();
   });
 
-  test("what can wait is not in the next commit, and goes with the one that everything has to be in", async () => {
+  test("what can wait goes with the next commit, in its order, or with the one that everything has to be in", async () => {
     const store = Store.open(temporaryFolder(), ignore);
-    const accounts = (): unknown[] => store.all("SELECT account FROM balances").map((row) => row.account);
-    const later = store.writeLater(() => store.run("INSERT INTO balances VALUES ('later', 1)"));
-    await store.write(() => store.run("INSERT INTO balances VALUES ('soon', 1)"));
-    expect(accounts()).toEqual(["soon"]);
-    store.makeSafe();
+    let commits = 0;
+    store.onCommit(() => commits++);
+    const put = (account: string) => (): unknown =>
+      store.run("INSERT INTO balances SELECT :account, count(*) FROM balances", { account });
+    const accounts = (): unknown[] =>
+      store.all("SELECT account FROM balances ORDER BY rao").map((row) => row.account);
+    const later = store.writeLater(put("later"));
+    await store.write(put("soon"));
     await later;
     expect(accounts()).toEqual(["later", "soon"]);
-    const last = store.writeLater(() => store.run("INSERT INTO balances VALUES ('last', 1)"));
+    expect(commits).toBe(1);
+    const kept = store.writeLater(put("kept"));
+    store.makeSafe();
+    await kept;
+    const read = store.writeLater(put("read"));
+    await store.settled();
+    await read;
+    expect(accounts()).toEqual(["later", "soon", "kept", "read"]);
+    expect(commits).toBe(3);
+    await store.settled();
+    expect(commits).toBe(3);
+    const last = store.writeLater(put("last"));
     store.close();
     await last;
   });

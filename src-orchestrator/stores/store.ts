@@ -20,7 +20,7 @@ const SQLITE_MAGIC = Buffer.from("SQLite format 3\0");
 const QUICK_CHECK_LIMIT_BYTES = 256 * 1024 * 1024;
 const COMMIT_AFTER_MS = 10;
 const COMMIT_AFTER_ROWS = 200;
-/** Of what can wait: each commit writes every page that it touches, and nobody is told before. */
+/** What can wait, waits so long: each commit writes every page that it touches, and nobody is told before. */
 const COMMIT_LATER_MS = 250;
 
 type Parameters = Record<string, SQLInputValue>;
@@ -32,24 +32,25 @@ interface Job {
   readonly reject: (error: unknown) => void;
 }
 
-/** Work that shares the next commit. */
-interface Queue {
-  jobs: Job[];
-  rows: number;
-  timer: NodeJS.Timeout | null;
+/** When the next commit is due. */
+interface Due {
+  readonly at: number;
+  readonly timer: NodeJS.Timeout;
 }
 
 /**
  * The orchestrator's truth: one SQLite file, one writer. Writes wait for each other for at most
- * 10 ms or 200 rows and share one durable commit; `write` resolves after that commit.
+ * 10 ms, 250 ms where they can wait, or 200 rows, and share one durable commit, in the order in which they
+ * were asked for; `write` resolves after that commit.
  */
 export class Store {
   readonly path: string;
   private readonly database: DatabaseSync;
   private readonly statements = new Map<string, StatementSync>();
   private readonly onBroken: (error: unknown) => void;
-  private readonly soon: Queue = { jobs: [], rows: 0, timer: null };
-  private readonly later: Queue = { jobs: [], rows: 0, timer: null };
+  private jobs: Job[] = [];
+  private rows = 0;
+  private due: Due | null = null;
   private mustBeSafe = false;
   private readonly commitListeners: (() => void)[] = [];
   private readonly safeListeners: (() => void)[] = [];
@@ -102,27 +103,28 @@ export class Store {
    * thrown to its own caller.
    */
   write<T>(work: () => T, rows = 1): Promise<T> {
-    return this.queue(this.soon, COMMIT_AFTER_MS, () => this.commit([this.soon]), work, rows);
+    return this.queue(COMMIT_AFTER_MS, work, rows);
   }
 
   /** As `write`, within 250 ms: what comes often then shares the pages that are written. */
   writeLater<T>(work: () => T, rows = 1): Promise<T> {
-    return this.queue(this.later, COMMIT_LATER_MS, () => this.flush(), work, rows);
+    return this.queue(COMMIT_LATER_MS, work, rows);
   }
 
-  private queue<T>(
-    queue: Queue,
-    withinMs: number,
-    commit: () => void,
-    work: () => T,
-    rows: number,
-  ): Promise<T> {
+  private queue<T>(withinMs: number, work: () => T, rows: number): Promise<T> {
     if (this.broken !== null) return Promise.reject(this.broken);
-    const result = new Promise<unknown>((resolve, reject) => queue.jobs.push({ work, resolve, reject }));
-    queue.rows += rows;
-    if (queue.rows >= COMMIT_AFTER_ROWS) commit();
-    else queue.timer ??= setTimeout(commit, withinMs);
+    const result = new Promise<unknown>((resolve, reject) => this.jobs.push({ work, resolve, reject }));
+    this.rows += rows;
+    if (this.rows >= COMMIT_AFTER_ROWS) this.flush();
+    else this.commitWithin(withinMs);
     return result as Promise<T>;
+  }
+
+  private commitWithin(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.due !== null && this.due.at <= at) return;
+    clearTimeout(this.due?.timer);
+    this.due = { at, timer: setTimeout(() => this.flush(), ms) };
   }
 
   /**
@@ -162,23 +164,18 @@ export class Store {
     for (const listener of this.safeListeners) listener();
   }
 
-  /** Resolves when all that `write` has queued can be read: at once where nothing is. */
+  /** Resolves when all that is queued can be read: at once where nothing is. */
   async settled(): Promise<void> {
-    if (this.soon.jobs.length > 0) await this.write(() => undefined, 0);
+    if (this.jobs.length > 0) await this.writeLater(() => undefined, 0);
   }
 
   /** Commits everything that waits, now. */
   flush(): void {
-    this.commit([this.soon, this.later]);
-  }
-
-  private commit(queues: readonly Queue[]): void {
-    const jobs = queues.flatMap((queue) => {
-      if (queue.timer !== null) clearTimeout(queue.timer);
-      const { jobs: its } = queue;
-      Object.assign(queue, { jobs: [], rows: 0, timer: null } satisfies Queue);
-      return its;
-    });
+    const { jobs } = this;
+    clearTimeout(this.due?.timer);
+    this.jobs = [];
+    this.rows = 0;
+    this.due = null;
     if (jobs.length === 0) return;
     const settle: (() => void)[] = [];
     try {
