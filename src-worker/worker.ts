@@ -113,7 +113,7 @@ const FATAL = new Set([
 /** So long a process that ends waits for signatures; what has none is on disk, and asked for by the next one. */
 const RECEIPTS_AT_END_MS = 1_000;
 /** Receipts of so long go in one message: they are written to one place, there and here. */
-const TELL_EARNED_MS = 500;
+const TELL_EARNED_MS = 1_000;
 
 /** What the orchestrator says, done: assignments are loaded and run, one generation at a time. */
 export class TrainingWorker {

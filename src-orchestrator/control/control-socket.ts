@@ -86,8 +86,11 @@ export interface Caller {
 const GOODBYE_MS = 1_000;
 /** A node that does not read its messages is as good as dead. */
 const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Messages that wait for the disk; more wait in the node's own socket. */
-const MESSAGES_WAITING = 4;
+/**
+ * Receipts that wait for the disk, and what else does counts as a message full of them; more wait in the node's own
+ * socket. A node of the smallest model makes some 30 a second, and they are stored within two.
+ */
+const RECEIPTS_WAITING = 8 * RECEIPTS_PER_MESSAGE;
 /** Receipts of steps that are not finished are looked at again so often, and so many are kept at most. */
 const EARLY_AGAIN_MS = 250;
 const EARLY_RECEIPTS = 128;
@@ -346,7 +349,7 @@ export class ControlSocket implements NodeConnection {
         throw badMessage("it has said who it is already");
       default:
         this.order = this.order.then(() => this.tell(message)).catch((error) => this.refuse(error));
-        this.awaitDisk(this.order);
+        this.awaitDisk(this.order, RECEIPTS_PER_MESSAGE);
     }
   }
 
@@ -365,7 +368,10 @@ export class ControlSocket implements NodeConnection {
 
   private store(receipts: readonly SignedReceipt[]): void {
     // Not stored means not acknowledged: the node keeps them and sends them again.
-    this.awaitDisk(this.credit(receipts).catch(() => {}));
+    this.awaitDisk(
+      this.credit(receipts).catch(() => {}),
+      receipts.length,
+    );
   }
 
   private async credit(receipts: readonly SignedReceipt[]): Promise<void> {
@@ -398,12 +404,12 @@ export class ControlSocket implements NodeConnection {
   }
 
   /** SECURITY: who sends faster than we can store is read more slowly. */
-  private awaitDisk(work: Promise<void>): void {
-    this.waiting++;
-    if (this.waiting >= MESSAGES_WAITING) this.socket.pause();
+  private awaitDisk(work: Promise<void>, receipts: number): void {
+    this.waiting += receipts;
+    if (this.waiting >= RECEIPTS_WAITING) this.socket.pause();
     void work.finally(() => {
-      this.waiting--;
-      if (this.gone || !this.socket.isPaused || this.waiting >= MESSAGES_WAITING) return;
+      this.waiting -= receipts;
+      if (this.gone || !this.socket.isPaused || this.waiting >= RECEIPTS_WAITING) return;
       // What it said meanwhile is still to be read.
       this.lastHeard = this.ports.steady();
       this.socket.resume();

@@ -21,7 +21,7 @@ const QUICK_CHECK_LIMIT_BYTES = 256 * 1024 * 1024;
 const COMMIT_AFTER_MS = 10;
 const COMMIT_AFTER_ROWS = 200;
 /** What can wait, waits so long: each commit writes every page that it touches, and nobody is told before. */
-const COMMIT_LATER_MS = 250;
+const COMMIT_LATER_MS = 1_000;
 
 type Parameters = Record<string, SQLInputValue>;
 export type StoredRow = Record<string, SQLOutputValue>;
@@ -40,7 +40,7 @@ interface Due {
 
 /**
  * The orchestrator's truth: one SQLite file, one writer. Writes wait for each other for at most
- * 10 ms, 250 ms where they can wait, or 200 rows, and share one durable commit, in the order in which they
+ * 10 ms, a second where they can wait, or 200 rows, and share one durable commit, in the order in which they
  * were asked for; `write` resolves after that commit.
  */
 export class Store {
@@ -106,7 +106,7 @@ export class Store {
     return this.queue(COMMIT_AFTER_MS, work, rows);
   }
 
-  /** As `write`, within 250 ms: what comes often then shares the pages that are written. */
+  /** As `write`, within a second: what comes often then shares the pages that are written. */
   writeLater<T>(work: () => T, rows = 1): Promise<T> {
     return this.queue(COMMIT_LATER_MS, work, rows);
   }
