@@ -180,7 +180,7 @@ export async function createServer(ports: ServerPorts): Promise<FastifyInstance>
     const query = historyQuery.safeParse(request.query);
     if (!query.success) throw new Failure("bad-request", '"sinceStep" is a whole number, 0 or more.');
     // What was finished before the question is in the answer.
-    await store.settled();
+    await store.settled("soon");
     return json(reply, pages.history(query.data.sinceStep));
   });
   if (ports.page !== null) publicRoutes(server, ports.page, ports, pages, limited(publicBudget));

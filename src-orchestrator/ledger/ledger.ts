@@ -92,7 +92,7 @@ export class Ledger {
     const early: SignedReceipt[] = [];
     const looked: Promise<{ id: string; receipt: SignedReceipt; code: ReceiptRefusal | null }>[] = [];
     // A quick node's receipts may be here before the step that they rest on can be read.
-    await this.store.settled();
+    await this.store.settled("later");
     const tenures = this.tenuresOnce();
     for (const receipt of receipts) {
       const text = receiptText(receipt.body);

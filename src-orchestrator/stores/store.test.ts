@@ -102,11 +102,11 @@ describe("the store", () => {
     store.makeSafe();
     await kept;
     const read = store.writeLater(put("read"));
-    await store.settled();
+    await store.settled("soon");
     await read;
     expect(accounts()).toEqual(["later", "soon", "kept", "read"]);
     expect(commits).toBe(3);
-    await store.settled();
+    await store.settled("soon");
     expect(commits).toBe(3);
     const last = store.writeLater(put("last"));
     store.close();

@@ -18,10 +18,9 @@ const SQLITE_MAGIC = Buffer.from("SQLite format 3\0");
 
 /** A bigger database is not read through at every start: SQLite still reports damage when it meets it. */
 const QUICK_CHECK_LIMIT_BYTES = 256 * 1024 * 1024;
-const COMMIT_AFTER_MS = 10;
-const COMMIT_AFTER_ROWS = 200;
 /** What can wait, waits so long: each commit writes every page that it touches, and nobody is told before. */
-const COMMIT_LATER_MS = 1_000;
+const WITHIN_MS = { soon: 10, later: 1_000 } as const;
+const COMMIT_AFTER_ROWS = 200;
 
 type Parameters = Record<string, SQLInputValue>;
 export type StoredRow = Record<string, SQLOutputValue>;
@@ -103,12 +102,12 @@ export class Store {
    * thrown to its own caller.
    */
   write<T>(work: () => T, rows = 1): Promise<T> {
-    return this.queue(COMMIT_AFTER_MS, work, rows);
+    return this.queue(WITHIN_MS.soon, work, rows);
   }
 
   /** As `write`, within a second: what comes often then shares the pages that are written. */
   writeLater<T>(work: () => T, rows = 1): Promise<T> {
-    return this.queue(COMMIT_LATER_MS, work, rows);
+    return this.queue(WITHIN_MS.later, work, rows);
   }
 
   private queue<T>(withinMs: number, work: () => T, rows: number): Promise<T> {
@@ -164,9 +163,9 @@ export class Store {
     for (const listener of this.safeListeners) listener();
   }
 
-  /** Resolves when all that is queued can be read: at once where nothing is. */
-  async settled(): Promise<void> {
-    if (this.jobs.length > 0) await this.writeLater(() => undefined, 0);
+  /** Resolves when all that is queued can be read: at once where nothing is, else as `write` and `writeLater` do. */
+  async settled(when: "soon" | "later"): Promise<void> {
+    if (this.jobs.length > 0) await this.queue(WITHIN_MS[when], () => undefined, 0);
   }
 
   /** Commits everything that waits, now. */
