@@ -126,8 +126,16 @@ export const nodeMessage = z.discriminatedUnion("type", [
     generation,
     bytes: z.int().nonnegative().max(MOST_BLOB_BYTES),
   }),
-  /** Stage loaded, links open, at `resumeStep`; of replicas, `step` says of which step they have the state. */
-  z.strictObject({ type: z.literal("ready"), generation, step: step.optional() }),
+  /**
+   * Stage loaded, links open, at `resumeStep`; of replicas, `step` says of which step they have the state, and
+   * `sumRound` that they have the stage's whole sum of that step, of this round.
+   */
+  z.strictObject({
+    type: z.literal("ready"),
+    generation,
+    step: step.optional(),
+    sumRound: z.int().nonnegative().max(MOST_ROUNDS).optional(),
+  }),
   /** The optimiser step was taken: the stage is now at `step`. `loss` (nats per token, mean of the step) from the tail only. */
   z.strictObject({
     type: z.literal("stepped"),

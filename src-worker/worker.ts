@@ -28,7 +28,7 @@ import type { LoadingFile } from "./loading/loading-meter.ts";
 import type { Throttle } from "./limits/throttle.ts";
 import { PeerUnreachable } from "./links/index.ts";
 import type { Peers } from "./links/index.ts";
-import { ReplicaRunner, ShareReceipts } from "./replicas/index.ts";
+import { KeptSum, ReplicaRunner, ShareReceipts } from "./replicas/index.ts";
 import type { ReplicaInstruction, ReplicaWeb } from "./replicas/index.ts";
 import { PipelineRunner } from "./pipeline/pipeline-runner.ts";
 import type { SavedSnapshotState, TakenStep } from "./pipeline/pipeline-runner.ts";
@@ -147,12 +147,15 @@ export class TrainingWorker {
   readonly #refused: RefusedReceipts;
   /** Of the slice of a run that is trained without replicas. */
   #remembered: Remembered | null = null;
+  /** Of the slice of a run that is trained with replicas; null: there is no place that would outlive the process. */
+  readonly #keptSum: KeptSum | null;
   #meter = new LoadingMeter(() => undefined);
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.#refused = new RefusedReceipts(parts.onNote);
-    const { network, signer, outbox, peers, web } = parts;
+    const { network, signer, outbox, peers, web, memoryFolder } = parts;
+    this.#keptSum = memoryFolder === null ? null : new KeptSum(join(memoryFolder, "whole-sum"));
     this.#shares = new ShareReceipts({
       signer,
       chain: this.#receiptChain,
@@ -352,6 +355,7 @@ export class TrainingWorker {
       this.#phase("loading", loadingText(progress), stage, progress);
     });
     if (assign.joins !== undefined) return await this.#loadReplica(assign, assign.joins, signal);
+    await this.#keptSum?.forget();
     // First, since what is held of another slice is put away with its place.
     const { memo, files } = await this.#rememberedOf(spec, stage);
     if (signal.aborted) return;
@@ -393,7 +397,7 @@ export class TrainingWorker {
   }
 
   async #rememberedOf(spec: RunSpec, stage: number): Promise<Remembered> {
-    const key = `${runDigest(spec)}/${stage}`;
+    const key = sliceKey(spec, stage);
     if (this.#remembered?.key === key) return this.#remembered;
     const { memoryFolder } = this.#parts;
     const files = memoryFolder === null ? null : new MemoFiles(join(memoryFolder, "under-way"), key);
@@ -407,11 +411,16 @@ export class TrainingWorker {
     const { run: spec, stage, generation, resumeStep } = assign;
     const { network, signer, compute, web } = this.#parts;
     this.#remembered = null;
-    const { info, memory, link } = await this.#loader.load(
+    const { info, memory, link, sparedBytes } = await this.#loader.load(
       { ...assign, spec, joins, replicas: assign.replicas ?? 1 },
       signal,
     );
     const samples = await this.#samples(spec, info, signal);
+    const key = sliceKey(spec, stage);
+    const values = sumValues(info);
+    const hasRoom = this.#parts.states.keeps && values * Float32Array.BYTES_PER_ELEMENT <= sparedBytes;
+    const kept = hasRoom ? this.#keptSum : null;
+    const sum = joins ? null : ((await kept?.read({ key, generation, step: resumeStep }, values)) ?? null);
     if (signal.aborted) return;
     const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };
     const period = this.#period(memory);
@@ -424,6 +433,8 @@ export class TrainingWorker {
       link: joins ? null : at.chain.link,
       signer,
       receipts: this.#shares,
+      keepSum: kept === null ? null : (name, parts) => kept.keep({ key, ...name }, parts),
+      sum,
       web,
       compute,
       samples,
@@ -453,7 +464,12 @@ export class TrainingWorker {
     web.onUnlinked = (key) => runner.unlinked(key);
     if (this.#members !== null) runner.instruct(this.#members);
     for (const held of web.links) runner.linked(held);
-    this.#report({ type: "ready", generation, ...(!joins && { step: resumeStep }) });
+    this.#report({
+      type: "ready",
+      generation,
+      ...(!joins && { step: resumeStep }),
+      ...(sum !== null && { sumRound: sum.round }),
+    });
     if (joins)
       this.#phase(
         "loading",
@@ -625,4 +641,8 @@ const ASIDE: Readonly<Record<string, string>> = {
 /** What its owner reads when a step goes on without this computer. */
 function putAsideText(code: string): string {
   return `Other computers do its part of this step: ${ASIDE[code] ?? "one that works with it has named a fault"} (${code}). It takes part again as soon as it has their state.`;
+}
+
+function sliceKey(spec: RunSpec, stage: number): string {
+  return `${runDigest(spec)}/${stage}`;
 }

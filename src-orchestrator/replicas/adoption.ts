@@ -2,7 +2,8 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import { applyToStep } from "../routing/step-book.ts";
 import { ask } from "./liveness.ts";
 import { withMember } from "./members.ts";
-import type { Member, ReplicaEffect, ReplicaRun } from "./replica-run.ts";
+import type { Member, ReplicaEffect, ReplicaEvent, ReplicaRun } from "./replica-run.ts";
+import { tiesAgreed } from "./told-sums.ts";
 
 /** A step waits so long for a replica that takes over the state and gets no more of it. */
 export const ADOPT_STALL_MS = 5_000;
@@ -70,25 +71,41 @@ export function adopted(
 }
 
 /**
- * It is loaded. Who was told to load the state of this very step, since it had that, works on it at once; everybody
- * else takes the state over from those who work.
+ * It is loaded. Who was told to load the state of this very step, since it had that, works on it at once, or takes it
+ * with the others, where it has the sum that they take it with; everybody else takes the state over from those who work.
  */
 export function warm(
   run: ReplicaRun,
-  key: SessionKey,
-  step: number | null,
-  now: number,
+  { key, step, sumRound, now }: Extract<ReplicaEvent, { type: "warm" }>,
   effects: ReplicaEffect[],
 ): ReplicaRun {
   const member = run.members.get(key);
   if (member?.phase !== "loading") return run;
   const { resumes, ...others } = member;
-  const isThere = step === resumes && step === run.step && !run.book.fenced.has(key);
-  if (!isThere || !mayJoin(run) || !mayTakeOver(run, key))
-    return withMember(run, key, { ...others, phase: "warm" });
+  const isThere = step !== undefined && step === resumes && step === run.step && !run.book.fenced.has(key);
+  const { isTaken } = run.book;
+  const mayTake = mayResumeIn(run, member.stage) && sumRound === run.round;
+  if (!isThere || !(isTaken ? mayTake : mayJoin(run)) || !mayTakeOver(run, key))
+    return withMember(run, key, { ...member, phase: "warm" });
   const { generation } = run.signs;
   effects.push({ type: "send", to: key, message: { type: "open", generation, step } });
-  return joined(run, key, others, now, effects);
+  const next = joined(run, key, others, now, effects, isTaken);
+  if (isTaken) tellTake(next, key, effects);
+  // Nobody was late while the stage had nobody.
+  return isTaken ? { ...next, phaseSince: now } : next;
+}
+
+/** Whether there is something to do in the step under way for one who comes with the state that it began with. */
+export function mayResumeIn({ book, agreed, step }: ReplicaRun, stage: number): boolean {
+  return !book.isTaken || agreed[stage]?.step !== step + 1;
+}
+
+/** It takes the optimiser step. */
+export function tellTake(run: ReplicaRun, to: SessionKey, effects: ReplicaEffect[]): void {
+  const { generation } = run.signs;
+  const ties = tiesAgreed(run);
+  const message = { type: "take", generation, step: run.step, ...(ties.length > 0 && { ties }) } as const;
+  effects.push({ type: "send", to, message });
 }
 
 /** It has part in the step under way. */
@@ -98,8 +115,9 @@ function joined(
   member: Member,
   now: number,
   effects: ReplicaEffect[],
+  hasSum = false,
 ): ReplicaRun {
-  const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key }, run.book);
+  const { book } = applyToStep({ type: "joined", stage: member.stage, replica: key, hasSum }, run.book);
   effects.push({ type: "members" });
   return withMember(ask({ ...run, book }, [key], now, effects), key, { ...member, phase: "live" });
 }

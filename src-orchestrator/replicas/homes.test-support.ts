@@ -39,6 +39,10 @@ export class Homes {
   date = 0;
   /** Nobody answers what is said from now on. */
   deaf = false;
+  /** Whoever is loaded with a state has, from before, the sum of that step and this round; null: it has none. */
+  sumRound: number | null = null;
+  /** Nobody of this stage answers what it is told to take. */
+  takesNot: number | null = null;
   /** They get what is said to them, and say nothing. */
   readonly mute = new Set<SessionKey>();
   /** Nothing of these steps and later is done. */
@@ -158,7 +162,14 @@ export class Homes {
     switch (message.type) {
       case "assign":
         this.#stages.set(to, message.stage);
-        return [{ type: "ready", generation, ...(message.joins === false && { step: message.resumeStep }) }];
+        return [
+          {
+            type: "ready",
+            generation,
+            ...(message.joins === false && { step: message.resumeStep }),
+            ...(this.sumRound !== null && { sumRound: this.sumRound }),
+          },
+        ];
       case "adopt":
         return [{ type: "adopted", generation, step: message.step }];
       case "open":
@@ -204,6 +215,7 @@ export class Homes {
           },
         ];
       case "take": {
+        if (this.takesNot === stage) return [];
         const digest = sha256(`state ${stage} ${message.step + 1}`);
         return [
           { type: "saved", generation, step: message.step + 1, digest, link: digest, stateSha256: digest },

@@ -138,10 +138,16 @@ function placeOf({ stages }: StepBook, microBatch: number): Pick<Hop, "by" | "af
 export function lateAt(run: ReplicaRun): number | null {
   if (run.evaluation !== null && run.evaluation.waiting.length === 0)
     return run.evaluation.since + evaluationPatienceMs(run);
-  if (run.book.isCommitted) return run.isHeld ? null : run.phaseSince + phasePatienceMs(run);
+  if (run.book.isCommitted)
+    return run.isHeld || isStoodBy(run) ? null : run.phaseSince + phasePatienceMs(run);
   let at = Infinity;
   for (const [, { by, since }] of entriesOf(run.hops)) at = Math.min(at, lateWith(run, by, since));
   return Number.isFinite(at) ? at : null;
+}
+
+/** A stage has nobody, and others may wait for what it gives. */
+function isStoodBy({ book }: ReplicaRun): boolean {
+  return book.stages.some(({ live }) => live.size === 0);
 }
 
 export interface Late {
@@ -154,7 +160,7 @@ export interface Late {
 
 export function whoIsLate(run: ReplicaRun, now: number): readonly Late[] {
   if (run.book.isCommitted) {
-    if (run.isHeld || now < run.phaseSince + phasePatienceMs(run)) return [];
+    if (run.isHeld || isStoodBy(run) || now < run.phaseSince + phasePatienceMs(run)) return [];
     return run.book.stages.flatMap(({ live, summed, results }): Late[] => {
       if (!run.book.isTaken) return lateWithSums(run, live, summed);
       const late = [...live].filter((key) => !results.has(key));

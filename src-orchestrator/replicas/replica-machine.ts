@@ -4,7 +4,7 @@ import { firstOpen, openCells } from "../routing/cells.ts";
 import { applyToStep, cellOf, openStep, ownerAt } from "../routing/step-book.ts";
 import type { StepBook, StepEffect, StepEvent } from "../routing/step-book.ts";
 import { judgeAccusation } from "./accusation.ts";
-import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver, warm } from "./adoption.ts";
+import { ADOPT_STALL_MS, adopt, adopted, mayJoin, mayTakeOver, tellTake, warm } from "./adoption.ts";
 import { averaged, evaluationPatienceMs, hopsAt, lateAt, whoIsLate } from "./lateness.ts";
 import { valueAt, withValue } from "./by-micro-batch.ts";
 import { endingAt, nextEnding } from "./leaving.ts";
@@ -21,7 +21,7 @@ import type {
   ReplicaRun,
   SumOrder,
 } from "./replica-run.ts";
-import { judgeSums, sharesOf, tiesAgreed } from "./told-sums.ts";
+import { judgeSums, sharesOf } from "./told-sums.ts";
 
 /** What belongs to one round of sums. */
 const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "tiedSums" | "lacking"> = {
@@ -111,7 +111,7 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
         ...(event.resumes !== undefined && { resumes: event.resumes }),
       });
     case "warm":
-      return warm(run, event.key, event.step ?? null, now, effects);
+      return warm(run, event, effects);
     case "gone":
       return gone(run, event.key, event.code, now, effects);
     case "ends": {
@@ -342,22 +342,9 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
     case "commit":
       // Sent when nobody takes over the state any more: see `release`.
       return { ...run, isHeld: true, phaseSince: now };
-    case "take": {
-      const ties = tiesAgreed(run);
-      for (const [key, { phase }] of run.members)
-        if (phase === "live")
-          effects.push({
-            type: "send",
-            to: key,
-            message: {
-              type: "take",
-              generation: run.signs.generation,
-              step: run.step,
-              ...(ties.length > 0 && { ties }),
-            },
-          });
+    case "take":
+      for (const [key, { phase }] of run.members) if (phase === "live") tellTake(run, key, effects);
       return { ...run, phaseSince: now };
-    }
     case "reload":
       return fence(run, effect.replica, "other-result", now, effects);
     case "disagreed":

@@ -151,7 +151,7 @@ export interface Member {
   readonly since: number;
   /** Who was named first to give it that, the last time. */
   readonly giver?: SessionKey;
-  /** It was told to load the state of this step from its own disk, and has part in that step then. */
+  /** It was told to load the state of this step from its own disk, and has part in that step then, if it can. */
   readonly resumes?: number;
 }
 
@@ -181,8 +181,16 @@ export type ReplicaEvent = { readonly now: number } & (
       readonly stage: number;
       readonly resumes?: number;
     }
-  /** Its graphs are loaded. `step`: of the state that it has; left out: it has none. */
-  | { readonly type: "warm"; readonly key: SessionKey; readonly step?: number }
+  /**
+   * Its graphs are loaded. `step`: of the state that it has; left out: it has none. `sumRound`: in which its stage's
+   * whole sum of that step was added up, which it has too; left out: it has not.
+   */
+  | {
+      readonly type: "warm";
+      readonly key: SessionKey;
+      readonly step?: number;
+      readonly sumRound?: number;
+    }
   | { readonly type: "gone"; readonly key: SessionKey; readonly code: string }
   /** `at`: by the same clock as `now`; null: no end is known. */
   | { readonly type: "ends"; readonly key: SessionKey; readonly at: number | null }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Restorable } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
+import { sha256 } from "../../src-protocol/signing.ts";
 import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
@@ -121,6 +122,79 @@ describe("a run whose stages may have two replicas", () => {
       expect(runView(homes.state, [], 0).detail).toBe("Training: step 7.");
       await trained(homes, 8);
       expect(homes.state).toMatchObject({ generation, step: 8, phase: "training" });
+    });
+
+    describe("as the others take a step", () => {
+      /** `hasTaken`: the stage had taken it too, and another one has not. */
+      async function bereftAsTaken({ hasTaken = false } = {}): Promise<{
+        homes: Homes;
+        back: () => SessionKey;
+        generation: number;
+        stage: number;
+      }> {
+        const homes = new Homes();
+        for (let i = 0; i < 4; i++) homes.join();
+        await trainedSlowly(homes, LOST, 1_500);
+        const { generation, stages } = homes.state;
+        const stage = [0, 1, 2].find(
+          (each) => homes.signers.filter(({ publicKey }) => homes.stageOf(publicKey) === each).length === 1,
+        ) as number;
+        homes.takesNot = hasTaken ? (stage + 1) % 3 : stage;
+        await trained(homes, LOST + 1);
+        expect(homes.state.team?.run).toMatchObject({ step: LOST, book: { isTaken: true } });
+        const last = stages[stage]?.holder as SessionKey;
+        const claims = [...(homes.state.nodes.get(last)?.claims ?? [])];
+        homes.leave(last);
+        homes.takesNot = hasTaken ? homes.takesNot : null;
+        const restorable = claims.map(([at, steps]) => ({ runId: run.runId, stage: at, steps: [...steps] }));
+        return { homes, back: () => homes.join({ restorable }), generation, stage };
+      }
+
+      it("waits too, and goes on when one has its state and its sum, however long that took it", async () => {
+        const { homes, back, generation, stage } = await bereftAsTaken();
+        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST });
+        homes.sumRound = homes.state.team?.run?.round ?? null;
+        homes.tick(3_000);
+        const key = back();
+        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST + 1 });
+        expect(homes.state.stages[stage]?.holder).toBe(key);
+        await trained(homes, LOST + 3);
+        expect(homes.state).toMatchObject({ generation, step: LOST + 3 });
+        expect(homes.state.team?.run?.redone).toEqual({ byLostStages: 0, byOthers: 0 });
+      });
+
+      it.each([
+        ["none", null],
+        ["that of another round", 1_000],
+      ])("goes back with all when whoever comes back has of sums %s", async (_, round) => {
+        const { homes, back, generation } = await bereftAsTaken();
+        homes.sumRound = round;
+        homes.tick(1_000);
+        expect(homes.state.generation).toBe(generation);
+        back();
+        expect(homes.state.team?.bare.size).toBe(0);
+        expect(homes.state).toMatchObject({ generation: generation + 1, step: LOST, resumeStep: LOST });
+        await trained(homes, LOST + 2);
+        expect(homes.state).toMatchObject({ generation: generation + 1, step: LOST + 2 });
+      });
+
+      it("takes part in the next step where it had taken this one", async () => {
+        const { homes, back, generation, stage } = await bereftAsTaken({ hasTaken: true });
+        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST });
+        const key = back();
+        expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
+        const late = homes.takesNot as number;
+        homes.takesNot = null;
+        const digest = sha256(`state ${late} ${LOST + 1}`);
+        const saved = { step: LOST + 1, digest, link: digest, stateSha256: digest };
+        for (const sessionKey of homes.state.team?.run?.book.stages[late]?.live ?? [])
+          homes.dispatch({ type: "message", sessionKey, message: { type: "saved", generation, ...saved } });
+        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST + 1 });
+        const assign = homes.sent.findLast(({ to, message }) => to === key && message.type === "assign");
+        expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: LOST + 1 });
+        await trained(homes, LOST + 3);
+        expect(homes.state).toMatchObject({ generation, step: LOST + 3 });
+      });
     });
 
     it("does not wait for who has left on purpose", async () => {

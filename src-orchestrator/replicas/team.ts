@@ -2,11 +2,19 @@ import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { replicasHere, sharedNeeds } from "../runs/needs.ts";
 import { canHold } from "../runs/placement.ts";
+import { mayResumeIn } from "./adoption.ts";
 import { microBatchMs } from "./lateness.ts";
 import { coverFor, moveFor, stageFor } from "./replica-placement.ts";
 import type { Placed, Pools } from "./replica-placement.ts";
 import { teamMembers, withClaims, withStage } from "../runs/network-state.ts";
-import type { Effect, Moment, NetworkNode, NetworkState, SavedStep } from "../runs/network-state.ts";
+import type {
+  Effect,
+  Moment,
+  NetworkNode,
+  NetworkState,
+  RunMessage,
+  SavedStep,
+} from "../runs/network-state.ts";
 import { finishSteps, saved } from "../runs/progress.ts";
 import { withPutAside } from "./put-aside.ts";
 import { applyToReplicas, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
@@ -110,7 +118,7 @@ export function fillTeam(before: NetworkState, at: Moment, effects: Effect[]): N
 }
 
 /** Who has the state of a stage that nobody holds goes on with it, in the step under way. */
-function bringBack(before: NetworkState, at: Moment, effects: Effect[]): NetworkState {
+export function bringBack(before: NetworkState, at: Moment, effects: Effect[]): NetworkState {
   let state = before;
   for (const stage of before.team?.bare.keys() ?? [])
     for (const node of before.nodes.values()) {
@@ -134,7 +142,9 @@ export function distrusted(state: NetworkState, key: SessionKey): NetworkState {
 }
 
 /** It has no part in this step, and gets ready for this stage at most. */
-function mayResume({ members, book, step }: ReplicaRun, key: SessionKey, stage: number): boolean {
+function mayResume(run: ReplicaRun, key: SessionKey, stage: number): boolean {
+  const { members, book, step } = run;
+  if (!mayResumeIn(run, stage)) return false;
   const member = members.get(key);
   if (member === undefined) return true;
   const isIdle = member.phase === "loading" || member.phase === "warm";
@@ -159,8 +169,7 @@ function stoodBy(
 ): NetworkState | null {
   const { team, gone } = state;
   const run = team?.run ?? null;
-  // What has been taken is not done again by one stage alone: the others' work of that step is forgotten.
-  if (team === null || run === null || run.book.isTaken || !isBare(run, stage)) return null;
+  if (team === null || run === null || !isBare(run, stage)) return null;
   if (isPlanned(code)) return null;
   if (![...gone.values()].some(({ node }) => stateOfNow(state, node, stage) !== null)) return null;
   const waitMs = Math.min(LONGEST_BARE_MS, Math.max(SHORTEST_BARE_MS, run.usual.step ?? 0));
@@ -183,12 +192,14 @@ function bareUntil(team: Team): { readonly stage: number; readonly code: string;
   if (run === null) return [];
   return [...team.bare].flatMap(([stage, { code, until }]) => {
     if (!isBare(run, stage)) return [];
-    const loading = [...run.members.values()].flatMap((member) =>
-      member.stage === stage && member.phase === "loading" && member.resumes === run.step
-        ? [member.since + RESUME_STALL_MS]
-        : [],
+    const back = [...run.members.values()].filter(
+      (each) => each.stage === stage && each.resumes === run.step,
     );
-    return [{ stage, code, until: Math.max(until, ...loading) }];
+    const loading = back.filter(({ phase }) => phase === "loading");
+    const untils = loading.map(({ since }) => since + RESUME_STALL_MS);
+    // Whoever was there has the state, and not the sum that the others take the step with.
+    const isInVain = run.book.isTaken && back.length > 0 && loading.length === 0;
+    return [{ stage, code, until: isInVain ? -Infinity : Math.max(until, ...untils) }];
   });
 }
 
@@ -315,18 +326,19 @@ export function beginTeam(state: NetworkState, at: Moment, effects: Effect[]): T
   return inTeam(next, { type: "begin" }, at, effects);
 }
 
-/** A node beside the holders is ready. `step`: of the state that it has; null: it has none. */
+/** A node beside the holders is ready: see the event `warm`. */
 export function warmed(
   state: NetworkState,
   key: SessionKey,
-  step: number | null,
+  { step, sumRound }: Pick<Extract<RunMessage, { type: "ready" }>, "step" | "sumRound">,
   at: Moment,
   effects: Effect[],
 ): TeamOutcome {
   const extra = state.team?.extras.get(key);
   if (extra !== undefined)
     return { state: withExtra(state, key, { ...extra, isWarm: true }), evaluated: [], ended: null };
-  return inTeam(state, { type: "warm", key, ...(step !== null && { step }) }, at, effects);
+  const has = { ...(step !== undefined && { step }), ...(sumRound !== undefined && { sumRound }) };
+  return inTeam(state, { type: "warm", key, ...has }, at, effects);
 }
 
 /** A node has gone or cannot go on: another replica takes its place, where there is one. */
@@ -401,10 +413,20 @@ function tooLong({ team }: NetworkState, { now }: Moment): TeamNews["ended"] {
 /** In the next step others may hold the stage: who comes is one of them. */
 function withoutPast(state: NetworkState): NetworkState {
   const { team } = state;
-  if (team === null || team.run === null) return state;
-  const { step } = team.run;
-  const bare = new Map([...team.bare].filter((each) => each[1].step === step));
-  return bare.size === team.bare.size ? state : { ...state, team: { ...team, bare } };
+  const run = team?.run ?? null;
+  if (team === null || run === null || [...team.bare.values()].every(({ step }) => step === run.step))
+    return state;
+  // Whose stage had taken the step when it went, is waited for in the next one.
+  const bare = new Map(
+    [...team.bare].flatMap(([stage, each]) =>
+      each.step === run.step
+        ? [[stage, each]]
+        : isBare(run, stage)
+          ? [[stage, { ...each, step: run.step }]]
+          : [],
+    ),
+  );
+  return { ...state, team: { ...team, bare } };
 }
 
 function taken(

@@ -26,7 +26,7 @@ export interface StepBook {
   readonly stages: readonly StageBook[];
   readonly fenced: ReadonlySet<SessionKey>;
   readonly isCommitted: boolean;
-  /** Everybody on every stage has the sums: the optimiser step is taken, and nothing is reopened any more. */
+  /** Everybody on every stage had the sums: the optimiser step is taken, and nothing is reopened any more. */
   readonly isTaken: boolean;
 }
 
@@ -50,7 +50,13 @@ export type StepEvent =
     }
   /** Lost, too late, or caught by a peer at what `code` says. */
   | { readonly type: "lost"; readonly replica: SessionKey; readonly code: string }
-  | { readonly type: "joined"; readonly stage: number; readonly replica: SessionKey }
+  /** `hasSum`: it has the whole sum of its stage, with which the others take the step. */
+  | {
+      readonly type: "joined";
+      readonly stage: number;
+      readonly replica: SessionKey;
+      readonly hasSum?: boolean;
+    }
   /** It has the whole sum of its stage. */
   | { readonly type: "summed"; readonly stage: number; readonly by: SessionKey }
   /** The sums are asked for once more: nobody has them. */
@@ -250,10 +256,11 @@ export function cellOf({ stages }: StepBook, stage: number, microBatch: number):
 }
 
 /** Who was fenced comes back with the next step. */
-function joined({ stage, replica }: Of<"joined">, book: StepBook): StepOutcome {
-  const isTaken = book.stages.some(({ live }) => live.has(replica));
+function joined({ stage, replica, hasSum = false }: Of<"joined">, book: StepBook): StepOutcome {
+  const isMember = book.stages.some(({ live }) => live.has(replica));
   const joining = book.stages[stage];
-  if (isTaken || joining === undefined || book.isTaken || book.fenced.has(replica)) return unchanged(book);
+  if (isMember || joining === undefined || book.fenced.has(replica)) return unchanged(book);
+  if (book.isTaken !== hasSum) return unchanged(book);
   const live = new Set([...joining.live, replica]);
   const stages = book.stages.map((each, i) => (i === stage ? { ...each, live } : each));
   return unchanged({ ...book, stages });

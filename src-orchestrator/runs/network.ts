@@ -3,6 +3,7 @@ import { GRADIENT_NOT_FINITE, TENSOR_NOT_FINITE } from "../../src-protocol/failu
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import {
   balanceTeam,
+  bringBack,
   beginTeam,
   distrusted,
   fillTeam,
@@ -372,7 +373,7 @@ function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: E
   const next = evaluated.reduce((now, { step, loss }) => judged(now, step, loss, at, effects), state);
   if (next.team === null) return next;
   if (ended === null) {
-    const balanced = balanceTeam(next, at, effects);
+    const balanced = balanceTeam(bringBack(next, at, effects), at, effects);
     return balanced.ended === null && balanced.evaluated.length === 0
       ? balanced.state
       : follow(balanced, at, effects);
@@ -395,7 +396,7 @@ function heardInTeam(
   switch (message.type) {
     case "ready":
       if (stageOf(state, sender) !== null && !isBegun) return null;
-      return follow(warmed(state, sender, message.step ?? null, at, effects), at, effects);
+      return follow(warmed(state, sender, message, at, effects), at, effects);
     case "loading":
       if (stageOf(state, sender) !== null && !isBegun) return null;
       return follow(inTeam(state, { type: "message", key: sender, message }, at, effects), at, effects);

@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync, writevSync } from "node:fs";
 /** Stands in the header's place while a file is being written: a kill may come at any time. */
 const UNFINISHED = "unfinished";
 const NEW_FILE_MODE = 0o600;
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 /** A file to be written, but for its payload. */
 export interface FileHead {
@@ -20,14 +21,40 @@ export interface FileHead {
 export function writeHeaderLast({ path, header }: FileHead, payload: readonly Uint8Array[]): void {
   const file = opened(path);
   try {
-    const unfinished = new Uint8Array(header.byteLength);
-    new TextEncoder().encodeInto(UNFINISHED, unfinished);
-    writeSync(file, unfinished, 0, unfinished.byteLength, 0);
+    writeUnfinished(file, header);
     if (payload.length > 0) writeAll(file, payload, header.byteLength);
     writeSync(file, header, 0, header.byteLength, 0);
   } finally {
     closeSync(file);
   }
+}
+
+/** The same where the payload may be large: heartbeats and tensors go on between its pieces. */
+export async function writeHeaderLastInPieces(
+  { path, header }: FileHead,
+  payload: readonly Uint8Array[],
+): Promise<void> {
+  const file = opened(path);
+  try {
+    writeUnfinished(file, header);
+    let position = header.byteLength;
+    for (const part of payload)
+      for (let at = 0; at < part.byteLength; at += PIECE_BYTES) {
+        const piece = part.subarray(at, at + PIECE_BYTES);
+        if (position > header.byteLength) await new Promise(setImmediate);
+        writeAll(file, [piece], position);
+        position += piece.byteLength;
+      }
+    writeSync(file, header, 0, header.byteLength, 0);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function writeUnfinished(file: number, { byteLength }: Uint8Array): void {
+  const unfinished = new Uint8Array(byteLength);
+  new TextEncoder().encodeInto(UNFINISHED, unfinished);
+  writeSync(file, unfinished, 0, byteLength, 0);
 }
 
 function opened(path: string): number {

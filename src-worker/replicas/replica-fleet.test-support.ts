@@ -32,6 +32,7 @@ import type { Link } from "../links/index.ts";
 import { parametersIn, stageBytes } from "../stage/stage-memory.ts";
 import { samplesOf } from "../stage/stage-samples.ts";
 import { StageChain } from "../stage/stage-chain.ts";
+import type { RestoredSum } from "./kept-sum.ts";
 import { ReplicaRunner } from "./replica-runner.ts";
 import { ShareReceipts } from "./share-receipts.ts";
 import type { ReplicaInstruction } from "./replica-runner.ts";
@@ -90,6 +91,10 @@ export class FleetNode {
   info: StageInfo | null = null;
   runner: ReplicaRunner | null = null;
   isDead = false;
+  /** The whole sum that it has kept last. */
+  sum: (RestoredSum & { readonly step: number }) | null = null;
+  /** Whether what the orchestrator says to it reaches it. */
+  hears: (instruction: ReplicaInstruction) => boolean = () => true;
   /** Changes or swallows what it says to the orchestrator. */
   says: (report: Report) => readonly Report[] = (report) => [report];
   /** The same for what it sends to another node. */
@@ -215,12 +220,13 @@ export class Fleet {
     return node;
   }
 
-  /** A node of a stage that has none is started again, with the state that was on its disk: of the step under way. */
+  /** A node of a stage that has none is started again, with what it had kept of the step under way. */
   async resume(dead: FleetNode): Promise<FleetNode> {
     const { step } = this.run;
     const node = await this.start(dead.stage, step, dead);
     this.tell({ type: "added", key: node.key, stage: node.stage, resumes: step });
-    this.tell({ type: "warm", key: node.key, step });
+    const sumRound = dead.sum?.step === step ? { sumRound: dead.sum.round } : {};
+    this.tell({ type: "warm", key: node.key, step, ...sumRound });
     return node;
   }
 
@@ -301,6 +307,11 @@ export class Fleet {
       link: step === null ? null : chain.link,
       signer: node.signer,
       receipts: node.shares,
+      keepSum: async ({ step: of, round }, parts) => {
+        const values = Float32Array.from(parts.flatMap((part) => [...part]));
+        if (!node.isDead) node.sum = { step: of, round, values };
+      },
+      sum: before?.sum?.step === step ? before.sum : null,
       web: { link: (key) => node.links.get(key) ?? null, isQuiet: (key) => node.quiet.has(key) },
       compute: { call },
       samples: samplesOf(spec, memoryCorpus(this.#corpus)),
@@ -480,7 +491,8 @@ export class Fleet {
   #send(to: SessionKey, message: OrchestratorMessage): void {
     const node = this.nodes.find(({ key }) => key === to);
     this.#later(() => {
-      if (node?.isDead === false) node.runner?.instruct(message as ReplicaInstruction);
+      const instruction = message as ReplicaInstruction;
+      if (node?.isDead === false && node.hears(instruction)) node.runner?.instruct(instruction);
     });
   }
 

@@ -1,12 +1,13 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import type { RunSpec } from "../../src-protocol/model.ts";
 import type { SessionSigner } from "../../src-protocol/signing.ts";
-import type { StageInfo } from "../compute/compute-call.ts";
+import type { Activations, StageInfo } from "../compute/compute-call.ts";
 import type { Compute } from "../compute/compute.ts";
 import type { Report } from "../control/control.ts";
 import type { Link } from "../links/index.ts";
 import type { SavedSnapshotState, TakenStep } from "../pipeline/pipeline-runner.ts";
 import type { Samples } from "../stage/stage-samples.ts";
+import type { RestoredSum, SumName } from "./kept-sum.ts";
 import type { ShareReceipts } from "./share-receipts.ts";
 
 /** Links to the replicas of this stage and of its neighbours; see `replica-web.ts`. */
@@ -28,6 +29,10 @@ export interface ReplicaPorts {
   readonly signer: SessionSigner;
   /** They outlive this work. */
   readonly receipts: ShareReceipts;
+  /** Where the whole sum of a step outlives the process; null: nowhere. */
+  readonly keepSum: ((name: Omit<SumName, "key">, parts: readonly Activations[]) => Promise<void>) | null;
+  /** Of the step whose state was loaded, the stage's whole sum, which was kept there; null: there was none. */
+  readonly sum: RestoredSum | null;
   readonly web: Web;
   readonly compute: Pick<Compute, "call"> & Partial<Pick<Compute, "download">>;
   readonly samples: Samples;

@@ -158,6 +158,10 @@ export class ReplicaRunner {
       send: (to, message, payload) => this.#send(to, message, payload),
       beginTies: (step) => this.#beginTies(step),
     });
+    if (ports.sum !== null && ports.step !== null) {
+      this.#round.restore(ports.sum.values);
+      this.#beginTies(ports.step);
+    }
   }
 
   get generation(): number {

@@ -47,6 +47,20 @@ function expectAsAlone(fleet: Fleet, steps = STEPS): void {
   for (const stage of [0, 1, 2]) expect(fleet.states(stage).size, `stage ${stage}`).toBe(1);
 }
 
+/** Kills all nodes of the stage when they are told to take the step. */
+function killWhenTaken(fleet: Fleet, stage: number, step: number): Promise<FleetNode[]> {
+  const nodes = fleet.nodes.filter((node) => node.stage === stage);
+  return new Promise((resolve) => {
+    for (const node of nodes)
+      node.hears = (instruction) => {
+        if (instruction.type !== "take" || instruction.step !== step) return true;
+        fleet.kill(node);
+        if (nodes.every(({ isDead }) => isDead)) resolve(nodes);
+        return false;
+      };
+  });
+}
+
 /** Kills a node of the stage in the middle of a step: when it has counted something. */
 function killWhenCounted(fleet: Fleet, stage: number, step: number): Promise<FleetNode> {
   return new Promise((resolve) => {
@@ -177,6 +191,37 @@ describe("three stages of three replicas each", () => {
           const own = all.filter(({ body }) => body.step === step);
           expect(own.map((each) => vouchedMicroBatches(each))).toEqual([microBatches.length]);
         }
+    },
+  );
+
+  it.each([
+    ["head", 0],
+    ["middle", 1],
+    ["tail", 2],
+  ] as const)(
+    "do nothing twice when every %s is lost as the others take the step: who comes back takes it too",
+    async (_, stage) => {
+      fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
+      fleet.mayStandBy = true;
+      const dead = killWhenTaken(fleet, stage, 2);
+      const back = dead.then(async (nodes) => {
+        await fleet.still();
+        expect(fleet.run).toMatchObject({ step: 2, book: { isTaken: true } });
+        fleet.elapse(300_000);
+        await fleet.still();
+        const [first, second] = nodes as [FleetNode, FleetNode];
+        return [await fleet.resume(first), await fleet.resume(second)];
+      });
+      const isBack = (): boolean => fleet.run.book.stages[stage]?.live.size === 2;
+      await fleet.train(5, isBack, STEPS);
+      for (const { key } of await back) expect(fleet.run.book.stages[stage]?.live).toContain(key);
+      expectAsAlone(fleet, 5);
+      expect(fleet.run.redone).toEqual({ byLostStages: 0, byOthers: 0 });
+      expect(fleet.effects.filter(({ type }) => type === "fenced")).toHaveLength(2);
+      for (const each of [0, 1, 2]) {
+        const jobs = fleet.nodes.filter((node) => node.stage === each).flatMap((node) => node.jobs);
+        expect(jobs, `stage ${each}`).toHaveLength(new Set(jobs).size);
+      }
     },
   );
 

@@ -269,12 +269,24 @@ export class StageSums {
 
   /** The stage's whole gradient sum. */
   total(): Activations {
-    if (this.#totals.length === 1 && this.#totals[0]) return this.#totals[0].values;
+    const [first, ...others] = this.totals();
+    if (first !== undefined && others.length === 0) return first;
     const { length } = this.#ports;
     const all = new Float32Array(length);
-    for (const [shard, total] of this.#totals.entries())
-      if (total !== null) all.set(total.values, shardBounds(length, this.#totals.length, shard)[0]);
+    for (const [shard, values] of this.totals().entries())
+      all.set(values, shardBounds(length, this.#totals.length, shard)[0]);
     return all;
+  }
+
+  /** The same in its shards, when all of them are here. */
+  totals(): readonly Activations[] {
+    return this.#totals.flatMap((total) => (total === null ? [] : [total.values]));
+  }
+
+  /** The whole sum of the step under way is this one, whoever has added it. */
+  restore(values: Activations): void {
+    this.clear();
+    this.#totals = [{ by: this.#ports.own, values, pieces: [], sha256: "", signature: "" }];
   }
 
   #adders(shard: number): readonly SessionKey[] {

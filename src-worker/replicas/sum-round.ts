@@ -17,7 +17,7 @@ type Order = Extract<Instruction, { type: "commit" }>;
 
 export interface SumRoundPorts extends Pick<
   ReplicaPorts,
-  "spec" | "stage" | "generation" | "network" | "signer" | "web" | "receipts" | "report"
+  "spec" | "stage" | "generation" | "network" | "signer" | "web" | "receipts" | "keepSum" | "report"
 > {
   readonly batches: Pick<MicroBatches, "areAnswered" | "crossed">;
   /** Where the parameters are; null: they come from another replica. */
@@ -149,6 +149,11 @@ export class SumRound {
     this.#reset();
   }
 
+  /** The process before this one was killed when it had the stage's whole sum. */
+  restore(total: Activations): void {
+    this.#sums.restore(total);
+  }
+
   /** Of all micro-batches of the step. */
   total(): Activations {
     return this.#sums.total();
@@ -192,7 +197,7 @@ export class SumRound {
   /** What others have to get of the sums, as far as it is there; and to the orchestrator, when all of it is here. */
   #share(): void {
     const { order } = this.#sums;
-    const { generation, report, signer, web, send } = this.#ports;
+    const { generation, signer, web, send } = this.#ports;
     const step = this.#ports.step();
     if (order === null || step === null || !this.#isGiven) return;
     for (const key of order.live) {
@@ -205,7 +210,19 @@ export class SumRound {
     const whole = this.#isTold || !this.#isVouched ? null : this.#sums.whole();
     if (whole === null) return;
     this.#isTold = true;
+    void this.#tell(order, step, whole);
+  }
+
+  /** Nobody takes the step before the sum would outlive this process. */
+  async #tell(
+    order: NonNullable<StageSums["order"]>,
+    step: number,
+    whole: NonNullable<ReturnType<StageSums["whole"]>>,
+  ): Promise<void> {
+    const { generation, report, keepSum } = this.#ports;
     const { round } = order;
+    await keepSum?.({ generation, step, round }, this.#sums.totals());
+    if (this.#sums.order !== order || this.#isStopped) return;
     const tied = this.#ports.beginTies(step);
     report({
       type: "summed",
