@@ -134,7 +134,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     for (const { hotkey, coldkey } of options.payouts ?? []) await bindPayout(store, hotkey, coldkey, now());
     const lengths = new Map<string, number | null>();
     for (const sha256 of referencedBlobs(store)) lengths.set(sha256, await blobs.length(sha256));
-    const remembered = remember(store, run, life, ({ sha256, bytes }) => lengths.get(sha256) === bytes);
 
     const collect = (forgotten: readonly string[] = []): void => {
       store.flush();
@@ -149,7 +148,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       store,
       run,
       facts,
-      remembered,
+      remembered: () => remember(store, run, life, ({ sha256, bytes }) => lengths.get(sha256) === bytes),
       steady,
       date: now,
       block,

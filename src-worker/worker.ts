@@ -412,14 +412,17 @@ export class TrainingWorker {
     const { network, signer, compute, web } = this.#parts;
     this.#remembered = null;
     const { info, memory, link, sparedBytes } = await this.#loader.load(
-      { ...assign, spec, joins, replicas: assign.replicas ?? 1 },
+      { ...assign, spec, joins, replicas: assign.replicas ?? 1, takenBytes: this.#keptSum?.bytes ?? 0 },
       signal,
     );
     const samples = await this.#samples(spec, info, signal);
     const key = sliceKey(spec, stage);
     const values = sumValues(info);
-    const hasRoom = this.#parts.states.keeps && values * Float32Array.BYTES_PER_ELEMENT <= sparedBytes;
-    const kept = hasRoom ? this.#keptSum : null;
+    const kept = await this.#sumPlace(
+      memory.byteLength,
+      values * Float32Array.BYTES_PER_ELEMENT,
+      sparedBytes,
+    );
     const sum = joins ? null : ((await kept?.read({ key, generation, step: resumeStep }, values)) ?? null);
     if (signal.aborted) return;
     const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };
@@ -477,6 +480,17 @@ export class TrainingWorker {
         stage,
       );
     else this.#phase("training", `Training slice ${stage + 1} of ${spec.stages}.`, stage);
+  }
+
+  /** Where the whole sum of a step has room beside the states that are kept; null: nowhere. */
+  async #sumPlace(stateBytes: number, sumBytes: number, sparedBytes: number): Promise<KeptSum | null> {
+    const { states } = this.#parts;
+    const kept = this.#keptSum;
+    if (kept === null) return null;
+    const hasRoom = states.keeps && sumBytes <= sparedBytes;
+    if (hasRoom && (await states.hasPlaces(stateBytes, sumBytes - kept.bytes))) return kept;
+    await kept.forget();
+    return null;
   }
 
   async #samples(spec: RunSpec, { data }: StageInfo, signal: AbortSignal): Promise<Samples> {

@@ -5,6 +5,7 @@ import {
   CONTROL_PROTOCOL,
   DEAD_AFTER_MS,
   HEARTBEAT_MS,
+  NODE_MESSAGE_LIMIT_BYTES,
   RECEIPTS_PER_MESSAGE,
   TOO_BUSY,
   proofText,
@@ -91,6 +92,8 @@ const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
  * socket. A node of the smallest model makes some 30 a second, and they are stored within two.
  */
 const RECEIPTS_WAITING = 8 * RECEIPTS_PER_MESSAGE;
+/** SECURITY: of a share, a receipt may be as long as a message, and counts as so many. In characters. */
+const RECEIPT_LENGTH = NODE_MESSAGE_LIMIT_BYTES / RECEIPTS_PER_MESSAGE;
 /** Receipts of steps that are not finished are looked at again so often, and so many are kept at most. */
 const EARLY_AGAIN_MS = 250;
 const EARLY_RECEIPTS = 128;
@@ -216,8 +219,9 @@ export class ControlSocket implements NodeConnection {
     if (this.gone) return;
     this.lastHeard = this.ports.steady();
     try {
-      const message = readNodeMessage(messageText(data, isBinary));
-      if (this.joined) this.hear(message);
+      const text = messageText(data, isBinary);
+      const message = readNodeMessage(text);
+      if (this.joined) this.hear(message, text.length);
       else this.greet(message);
     } catch (error) {
       this.refuse(error);
@@ -329,14 +333,14 @@ export class ControlSocket implements NodeConnection {
     this.socket.terminate();
   }
 
-  private hear(message: NodeMessage): void {
+  private hear(message: NodeMessage, length: number): void {
     switch (message.type) {
       case "heartbeat":
         if (message.heard !== undefined && this.hello !== null)
           this.ports.host.acknowledged(this.hello.delegation.body.sessionKey, message.heard);
         return;
       case "receipts":
-        this.store(message.receipts);
+        this.store(message.receipts, Math.ceil(length / RECEIPT_LENGTH));
         return;
       case "drain":
         this.order = this.order.then(() => {
@@ -366,11 +370,12 @@ export class ControlSocket implements NodeConnection {
     if (!this.gone) host.dispatch({ type: "message", sessionKey: key, message });
   }
 
-  private store(receipts: readonly SignedReceipt[]): void {
+  /** `asMany`: what a message is as long as. */
+  private store(receipts: readonly SignedReceipt[], asMany: number): void {
     // Not stored means not acknowledged: the node keeps them and sends them again.
     this.awaitDisk(
       this.credit(receipts).catch(() => {}),
-      receipts.length,
+      Math.max(receipts.length, asMany),
     );
   }
 
@@ -400,7 +405,7 @@ export class ControlSocket implements NodeConnection {
     const rest = this.early.slice(RECEIPTS_PER_MESSAGE);
     this.early = [];
     this.lookAgainAt(rest);
-    this.store(batch);
+    this.store(batch, batch.length);
   }
 
   /** SECURITY: who sends faster than we can store is read more slowly. */

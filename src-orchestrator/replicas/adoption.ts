@@ -1,9 +1,8 @@
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { applyToStep } from "../routing/step-book.ts";
 import { ask } from "./liveness.ts";
-import { withMember } from "./members.ts";
+import { mayResumeIn, withMember } from "./members.ts";
 import type { Member, ReplicaEffect, ReplicaEvent, ReplicaRun } from "./replica-run.ts";
-import { tiesAgreed } from "./told-sums.ts";
 
 /** A step waits so long for a replica that takes over the state and gets no more of it. */
 export const ADOPT_STALL_MS = 5_000;
@@ -65,8 +64,9 @@ export function adopted(
   if (member.phase !== "adopting") return run;
   const isInTime = step === run.step && mayJoin(run) && !run.book.fenced.has(key);
   // It is told to take over the state of the next step.
+  const { resumes: _, ...others } = member;
   return isInTime
-    ? joined(run, key, member, now, effects)
+    ? joined(run, key, others, now, effects)
     : withMember(run, key, { ...member, phase: "warm" });
 }
 
@@ -86,7 +86,8 @@ export function warm(
   const { isTaken } = run.book;
   const mayTake = mayResumeIn(run, member.stage) && sumRound === run.round;
   if (!isThere || !(isTaken ? mayTake : mayJoin(run)) || !mayTakeOver(run, key))
-    return withMember(run, key, { ...member, phase: "warm" });
+    // That it comes into a step that is taken was tried once.
+    return withMember(run, key, { ...(isThere && isTaken ? member : others), phase: "warm" });
   const { generation } = run.signs;
   effects.push({ type: "send", to: key, message: { type: "open", generation, step } });
   const next = joined(run, key, others, now, effects, isTaken);
@@ -95,16 +96,16 @@ export function warm(
   return isTaken ? { ...next, phaseSince: now } : next;
 }
 
-/** Whether there is something to do in the step under way for one who comes with the state that it began with. */
-export function mayResumeIn({ book, agreed, step }: ReplicaRun, stage: number): boolean {
-  return !book.isTaken || agreed[stage]?.step !== step + 1;
-}
-
 /** It takes the optimiser step. */
 export function tellTake(run: ReplicaRun, to: SessionKey, effects: ReplicaEffect[]): void {
-  const { generation } = run.signs;
-  const ties = tiesAgreed(run);
-  const message = { type: "take", generation, step: run.step, ...(ties.length > 0 && { ties }) } as const;
+  const { signs, step, ties } = run;
+  const { generation } = signs;
+  const message = {
+    type: "take",
+    generation,
+    step,
+    ...(ties.length > 0 && { ties: [...ties] }),
+  } as const;
   effects.push({ type: "send", to, message });
 }
 

@@ -2,6 +2,7 @@ import type { SessionKey } from "../../src-protocol/keys.ts";
 import { OPEN, cellAt, changedCells } from "../routing/cells.ts";
 import { cellOf, ownerAt } from "../routing/step-book.ts";
 import type { StepBook } from "../routing/step-book.ts";
+import { mayResumeIn } from "./members.ts";
 import { entriesOf, valueAt, withValue } from "./by-micro-batch.ts";
 import type { Hop, Pace, ReplicaRun } from "./replica-run.ts";
 
@@ -145,9 +146,9 @@ export function lateAt(run: ReplicaRun): number | null {
   return Number.isFinite(at) ? at : null;
 }
 
-/** A stage has nobody, and others may wait for what it gives. */
-function isStoodBy({ book }: ReplicaRun): boolean {
-  return book.stages.some(({ live }) => live.size === 0);
+/** A stage has nobody to take the step, and others may wait for what it gives. */
+function isStoodBy(run: ReplicaRun): boolean {
+  return run.book.stages.some(({ live }, stage) => live.size === 0 && mayResumeIn(run, stage));
 }
 
 export interface Late {

@@ -34,3 +34,8 @@ export function without(keys: ReadonlySet<SessionKey>, key: SessionKey): Readonl
 export function isSameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((each) => b.has(each));
 }
+
+/** Whether there is something to do in the step under way for one who comes with the state that it began with. */
+export function mayResumeIn({ book, agreed, step }: ReplicaRun, stage: number): boolean {
+  return !book.isTaken || agreed[stage]?.step !== step + 1;
+}

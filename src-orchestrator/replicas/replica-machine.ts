@@ -21,14 +21,15 @@ import type {
   ReplicaRun,
   SumOrder,
 } from "./replica-run.ts";
-import { judgeSums, sharesOf } from "./told-sums.ts";
+import { judgeSums, sharesOf, tiesAgreed } from "./told-sums.ts";
 
 /** What belongs to one round of sums. */
-const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "tiedSums" | "lacking"> = {
+const NO_SUMS: Pick<ReplicaRun, "signed" | "orders" | "totals" | "tiedSums" | "ties" | "lacking"> = {
   signed: new Map(),
   orders: [],
   totals: new Map(),
   tiedSums: new Map(),
+  ties: [],
   lacking: new Map(),
 };
 
@@ -342,9 +343,11 @@ function perform(run: ReplicaRun, effect: StepEffect, now: number, effects: Repl
     case "commit":
       // Sent when nobody takes over the state any more: see `release`.
       return { ...run, isHeld: true, phaseSince: now };
-    case "take":
-      for (const [key, { phase }] of run.members) if (phase === "live") tellTake(run, key, effects);
-      return { ...run, phaseSince: now };
+    case "take": {
+      const next = { ...run, ties: tiesAgreed(run), phaseSince: now };
+      for (const [key, { phase }] of run.members) if (phase === "live") tellTake(next, key, effects);
+      return next;
+    }
     case "reload":
       return fence(run, effect.replica, "other-result", now, effects);
     case "disagreed":

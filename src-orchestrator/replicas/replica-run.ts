@@ -45,6 +45,8 @@ export interface ReplicaRun {
   readonly disputed: ReadonlyMap<number, Dispute>;
   /** What each has told that its stage gives of such parameters in this round, by its digest. */
   readonly tiedSums: ReadonlyMap<SessionKey, string>;
+  /** What its live replicas agree on of that, by stage, when they are told to take the step; who comes later is told the same. */
+  readonly ties: readonly { readonly stage: number; readonly sha256: string }[];
   /** Whose part of the sum each says it waits for, in this round. */
   readonly lacking: ReadonlyMap<SessionKey, readonly SessionKey[]>;
   /** The commit waits for replicas that take over the state just now. */

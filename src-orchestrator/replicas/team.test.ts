@@ -6,6 +6,7 @@ import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
 import { Homes, run, trained, trainedSlowly } from "./homes.test-support.ts";
+import type { NetworkNode } from "../runs/network-state.ts";
 
 describe("a run whose stages may have two replicas", () => {
   it("gives whoever comes the stage with the fewest, and goes on without a holder that leaves", async () => {
@@ -143,11 +144,15 @@ describe("a run whose stages may have two replicas", () => {
         await trained(homes, LOST + 1);
         expect(homes.state.team?.run).toMatchObject({ step: LOST, book: { isTaken: true } });
         const last = stages[stage]?.holder as SessionKey;
-        const claims = [...(homes.state.nodes.get(last)?.claims ?? [])];
+        const { claims, hotkey } = homes.state.nodes.get(last) as NetworkNode;
         homes.leave(last);
         homes.takesNot = hasTaken ? homes.takesNot : null;
-        const restorable = claims.map(([at, steps]) => ({ runId: run.runId, stage: at, steps: [...steps] }));
-        return { homes, back: () => homes.join({ restorable }), generation, stage };
+        const restorable = [...claims].map(([at, steps]) => ({
+          runId: run.runId,
+          stage: at,
+          steps: [...steps],
+        }));
+        return { homes, back: () => homes.join({ restorable, hotkey }), generation, stage };
       }
 
       it("waits too, and goes on when one has its state and its sum, however long that took it", async () => {
@@ -178,23 +183,48 @@ describe("a run whose stages may have two replicas", () => {
         expect(homes.state).toMatchObject({ generation: generation + 1, step: LOST + 2 });
       });
 
-      it("takes part in the next step where it had taken this one", async () => {
-        const { homes, back, generation, stage } = await bereftAsTaken({ hasTaken: true });
-        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST });
-        const key = back();
-        expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
-        const late = homes.takesNot as number;
-        homes.takesNot = null;
-        const digest = sha256(`state ${late} ${LOST + 1}`);
-        const saved = { step: LOST + 1, digest, link: digest, stateSha256: digest };
-        for (const sessionKey of homes.state.team?.run?.book.stages[late]?.live ?? [])
-          homes.dispatch({ type: "message", sessionKey, message: { type: "saved", generation, ...saved } });
-        expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST + 1 });
-        const assign = homes.sent.findLast(({ to, message }) => to === key && message.type === "assign");
-        expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: LOST + 1 });
-        await trained(homes, LOST + 3);
-        expect(homes.state).toMatchObject({ generation, step: LOST + 3 });
+      it("waits for one that has the sum, though another one is there without it", async () => {
+        const { homes, back, generation } = await bereftAsTaken();
+        const gone = [...homes.state.gone.values()].map(({ node }) => node);
+        const [{ claims } = { claims: new Map() }] = gone;
+        const restorable = [...claims].map(([stage, steps]) => ({ runId: run.runId, stage, steps }));
+        homes.join({ restorable });
+        expect(homes.state).toMatchObject({ generation, step: LOST });
+        homes.sumRound = homes.state.team?.run?.round ?? null;
+        back();
+        expect(homes.state).toMatchObject({ generation, step: LOST + 1 });
       });
+
+      it.each([
+        ["before", (homes: Homes) => homes.tick(1), true],
+        ["before, and these take long for it,", (homes: Homes) => homes.tick(8_000), true],
+        ["after", (homes: Homes) => homes.tick(1), false],
+      ] as const)(
+        "takes part in the next step where it had taken this one, and is back %s the others have",
+        async (_, pass, isBefore) => {
+          const { homes, back, generation, stage } = await bereftAsTaken({ hasTaken: true });
+          expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST });
+          let key = isBefore ? back() : null;
+          expect(homes.state.team?.run?.book.stages[stage]?.live.size).toBe(0);
+          pass(homes);
+          const late = homes.takesNot as number;
+          homes.takesNot = null;
+          const digest = sha256(`state ${late} ${LOST + 1}`);
+          const saved = { step: LOST + 1, digest, link: digest, stateSha256: digest };
+          for (const sessionKey of homes.state.team?.run?.book.stages[late]?.live ?? [])
+            homes.dispatch({ type: "message", sessionKey, message: { type: "saved", generation, ...saved } });
+          expect(homes.state).toMatchObject({ phase: "training", generation, step: LOST + 1 });
+          const places = homes.signers.map(({ publicKey }) => homes.stageOf(publicKey));
+          homes.tick(3_000);
+          key ??= back();
+          const assign = homes.sent.findLast(({ to, message }) => to === key && message.type === "assign");
+          expect(assign?.message).toMatchObject({ stage, joins: false, resumeStep: LOST + 1 });
+          await trained(homes, LOST + 3);
+          expect(homes.state).toMatchObject({ generation, step: LOST + 3 });
+          const now = homes.signers.map(({ publicKey }) => homes.stageOf(publicKey));
+          expect(now.slice(0, places.length), "nobody was moved for it").toEqual(places);
+        },
+      );
     });
 
     it("does not wait for who has left on purpose", async () => {

@@ -2,7 +2,8 @@ import type { PeerAddress, ReplicaPeer } from "../../src-protocol/control.ts";
 import type { SessionKey } from "../../src-protocol/keys.ts";
 import { replicasHere, sharedNeeds } from "../runs/needs.ts";
 import { canHold } from "../runs/placement.ts";
-import { mayResumeIn } from "./adoption.ts";
+import { mayTakeOver } from "./adoption.ts";
+import { mayResumeIn } from "./members.ts";
 import { microBatchMs } from "./lateness.ts";
 import { coverFor, moveFor, stageFor } from "./replica-placement.ts";
 import type { Placed, Pools } from "./replica-placement.ts";
@@ -144,7 +145,7 @@ export function distrusted(state: NetworkState, key: SessionKey): NetworkState {
 /** It has no part in this step, and gets ready for this stage at most. */
 function mayResume(run: ReplicaRun, key: SessionKey, stage: number): boolean {
   const { members, book, step } = run;
-  if (!mayResumeIn(run, stage)) return false;
+  if (!mayResumeIn(run, stage) || !mayTakeOver(run, key)) return false;
   const member = members.get(key);
   if (member === undefined) return true;
   const isIdle = member.phase === "loading" || member.phase === "warm";
@@ -171,10 +172,15 @@ function stoodBy(
   const run = team?.run ?? null;
   if (team === null || run === null || !isBare(run, stage)) return null;
   if (isPlanned(code)) return null;
+  // Others may need what it gives to take the step, and nobody could give it.
+  if (!mayResumeIn(run, stage) && run.ties.length > 0) return null;
   if (![...gone.values()].some(({ node }) => stateOfNow(state, node, stage) !== null)) return null;
-  const waitMs = Math.min(LONGEST_BARE_MS, Math.max(SHORTEST_BARE_MS, run.usual.step ?? 0));
-  const bare = new Map(team.bare).set(stage, { step: run.step, code, until: now + waitMs });
+  const bare = new Map(team.bare).set(stage, { step: run.step, code, until: now + bareMs(run) });
   return withStage({ ...state, team: { ...team, bare } }, stage, { holder: null });
+}
+
+function bareMs({ usual }: ReplicaRun): number {
+  return Math.min(LONGEST_BARE_MS, Math.max(SHORTEST_BARE_MS, usual.step ?? 0));
 }
 
 function isBare({ book }: ReplicaRun, stage: number): boolean {
@@ -182,23 +188,34 @@ function isBare({ book }: ReplicaRun, stage: number): boolean {
 }
 
 /** Stages that nobody holds, while all others stand by. */
-export function bareStages({ team }: NetworkState): number[] {
-  return team === null ? [] : bareUntil(team).map(({ stage }) => stage);
+export function bareStages(state: NetworkState): number[] {
+  return bareUntil(state).map(({ stage }) => stage);
 }
 
 /** Until when each stage that nobody holds is waited for. */
-function bareUntil(team: Team): { readonly stage: number; readonly code: string; readonly until: number }[] {
-  const { run } = team;
-  if (run === null) return [];
+function bareUntil(state: NetworkState): {
+  readonly stage: number;
+  readonly code: string;
+  readonly until: number;
+}[] {
+  const { team, gone } = state;
+  const run = team?.run ?? null;
+  if (team === null || run === null) return [];
   return [...team.bare].flatMap(([stage, { code, until }]) => {
     if (!isBare(run, stage)) return [];
+    // It has taken the step: its part is in the next one.
+    if (!mayResumeIn(run, stage)) return [{ stage, code, until: Infinity }];
     const back = [...run.members.values()].filter(
       (each) => each.stage === stage && each.resumes === run.step,
     );
     const loading = back.filter(({ phase }) => phase === "loading");
     const untils = loading.map(({ since }) => since + RESUME_STALL_MS);
-    // Whoever was there has the state, and not the sum that the others take the step with.
-    const isInVain = run.book.isTaken && back.length > 0 && loading.length === 0;
+    // Whoever is back has the state, and not the sum that the others take the step with.
+    const isInVain =
+      run.book.isTaken &&
+      back.length > 0 &&
+      loading.length === 0 &&
+      ![...gone.values()].some(({ node }) => stateOfNow(state, node, stage) !== null);
     return [{ stage, code, until: isInVain ? -Infinity : Math.max(until, ...untils) }];
   });
 }
@@ -251,6 +268,8 @@ export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[])
   const run = team?.run ?? null;
   const nothing = { state: before, evaluated: [], ended: null };
   if (team === null || run === null || phase !== "training" || team.weighedStep === step) return nothing;
+  // Somebody who has its state is waited for.
+  if (bareStages(before).length > 0) return nothing;
   const nodes = new Map(before.nodes);
   for (const [key, { stage }] of run.members) {
     const node = nodes.get(key);
@@ -371,10 +390,10 @@ function withLiveHolder(state: NetworkState, index: number): NetworkState {
   return withStage(state, index, { holder: node.sessionKey, lastHolder: node, savedHere });
 }
 
-export function nextTeamWake({ team }: NetworkState): number | null {
-  const run = team?.run ?? null;
-  if (team === null || run === null) return null;
-  const times = [...bareUntil(team).map(({ until }) => until), nextReplicaWake(run) ?? Infinity];
+export function nextTeamWake(state: NetworkState): number | null {
+  const run = state.team?.run ?? null;
+  if (run === null) return null;
+  const times = [...bareUntil(state).map(({ until }) => until), nextReplicaWake(run) ?? Infinity];
   const next = Math.min(...times);
   return next === Infinity ? null : next;
 }
@@ -402,29 +421,26 @@ export function inTeam(
     }
   }
   for (const index of state.stages.keys()) state = withLiveHolder(state, index);
-  return { state: withoutPast(state), evaluated, ended: ended ?? tooLong(state, at) };
+  return { state: withoutPast(state, at), evaluated, ended: ended ?? tooLong(state, at) };
 }
 
 /** Nobody has come in time for a stage that nobody holds. */
-function tooLong({ team }: NetworkState, { now }: Moment): TeamNews["ended"] {
-  return (team === null ? undefined : bareUntil(team).find(({ until }) => now >= until)) ?? null;
+function tooLong(state: NetworkState, { now }: Moment): TeamNews["ended"] {
+  return bareUntil(state).find(({ until }) => now >= until) ?? null;
 }
 
 /** In the next step others may hold the stage: who comes is one of them. */
-function withoutPast(state: NetworkState): NetworkState {
+function withoutPast(state: NetworkState, { now }: Moment): NetworkState {
   const { team } = state;
   const run = team?.run ?? null;
   if (team === null || run === null || [...team.bare.values()].every(({ step }) => step === run.step))
     return state;
   // Whose stage had taken the step when it went, is waited for in the next one.
   const bare = new Map(
-    [...team.bare].flatMap(([stage, each]) =>
-      each.step === run.step
-        ? [[stage, each]]
-        : isBare(run, stage)
-          ? [[stage, { ...each, step: run.step }]]
-          : [],
-    ),
+    [...team.bare].flatMap(([stage, each]) => {
+      if (each.step === run.step) return [[stage, each]];
+      return isBare(run, stage) ? [[stage, { ...each, step: run.step, until: now + bareMs(run) }]] : [];
+    }),
   );
   return { ...state, team: { ...team, bare } };
 }

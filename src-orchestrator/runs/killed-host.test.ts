@@ -59,7 +59,7 @@ class Process {
         tiedValues: 0,
         boundaryBytes: 0,
       })) as never,
-      remembered: remember(store, run, life, () => true),
+      remembered: () => remember(store, run, life, () => true),
       steady: () => time.now,
       date: () => time.date,
       block: () => 0,

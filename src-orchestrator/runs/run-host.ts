@@ -103,7 +103,8 @@ export class RunHost {
     run: RunSpec;
     /** Of its stages. */
     facts: readonly StageFacts[];
-    remembered: Remembered;
+    /** By the store. */
+    remembered: () => Remembered;
     /** Milliseconds of a clock that nobody sets, and of the wall clock: see `Moment`. */
     steady: () => number;
     date: () => number;
@@ -141,20 +142,22 @@ export class RunHost {
     this.onQuestion = options.onQuestion ?? (() => undefined);
     this.facts = options.facts;
     const needs = options.facts.map(({ memoryBytes }) => memoryBytes);
-    const fresh = startNetwork(options.run, needs, options.remembered, options.steady(), {
-      network: "",
-      most: 1,
-      ...options.replicas,
-      flops: options.facts.map(({ flops }) => flops),
-      sums: options.facts.map(({ sumValues: values, tiedValues, boundaryBytes }) => ({
-        values,
-        tiedValues,
-        boundaryBytes,
-      })),
-      tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
-    });
-    this.journal = options.journal === undefined ? null : new RunJournal(options.journal, fresh);
-    this.memory = this.restored() ?? this.begun(fresh);
+    const fresh = (): NetworkState =>
+      startNetwork(options.run, needs, options.remembered(), options.steady(), {
+        network: "",
+        most: 1,
+        ...options.replicas,
+        flops: options.facts.map(({ flops }) => flops),
+        sums: options.facts.map(({ sumValues: values, tiedValues, boundaryBytes }) => ({
+          values,
+          tiedValues,
+          boundaryBytes,
+        })),
+        tied: new Set(options.facts.flatMap(({ isTied }, stage) => (isTied ? [stage] : []))),
+      });
+    this.journal = options.journal === undefined ? null : new RunJournal(options.journal, fresh());
+    // First what the store had not got yet.
+    this.memory = this.restored() ?? this.begun(fresh());
     this.beginJournal();
     this.beat = setInterval(() => this.beats(), BEAT_MS).unref();
     this.onCheckpoints(this.complete());
@@ -175,12 +178,12 @@ export class RunHost {
     return new RunMemory(kept, (message) => this.textOf(message));
   }
 
-  /** All as it was when the process before this one was killed; null: nothing is known of that. */
+  /** All as it was when the process before this one was killed; null: all begins anew, from what the store has then. */
   private restored(): RunMemory | null {
     const found = this.journal?.restore(this.date(), (message) => this.textOf(message)) ?? null;
     if (found === null) return null;
     const { memory, rows } = found;
-    if (!this.storesNow(rows)) return null;
+    if (!this.storesNow(rows) || memory === null) return null;
     this.heldAt = memory.now;
     for (const key of memory.state.nodes.keys()) this.awaited.add(key);
     this.graceMs = GRACE_MS + Math.abs(this.date() - memory.date) / 4 + this.awaited.size * GRACE_PER_NODE_MS;

@@ -8,7 +8,7 @@ import { RunMemory } from "./run-memory.ts";
 import type { Happened, KeptMemory } from "./run-memory.ts";
 
 /** To be counted on whenever what is in a journal, or how it is done again, changes. */
-const FORMAT = 5;
+const FORMAT = 6;
 /** Whoever waited for longer has gone on in another way: all begins as after any other end. */
 const STALE_MS = 60_000;
 
@@ -39,7 +39,8 @@ export interface JournalPorts {
 }
 
 export interface Restored {
-  readonly memory: RunMemory;
+  /** Null: too long ago for anybody to go on from there. */
+  readonly memory: RunMemory | null;
   /** What the store may not have of them. */
   readonly rows: readonly Row[];
 }
@@ -71,7 +72,7 @@ export class RunJournal {
     });
   }
 
-  /** As it was when the process before this one was killed; null: all begins anew. */
+  /** As it was when the process before this one was killed; null: nothing is known of that. */
   restore(date: number, textOf: (message: OrchestratorMessage) => string): Restored | null {
     try {
       return this.#restored(date, textOf);
@@ -89,8 +90,8 @@ export class RunJournal {
     const rows = happened.flatMap((each) =>
       memory.take(each).effects.flatMap((effect) => (effect.type === "store" ? [effect.row] : [])),
     );
-    if (Math.abs(date - memory.date) > STALE_MS) return null;
-    return fits(this.#ports.stored(), first.stored, memory.state) ? { memory, rows } : null;
+    if (!fits(this.#ports.stored(), first.stored, memory.state)) return null;
+    return { memory: Math.abs(date - memory.date) > STALE_MS ? null : memory, rows };
   }
 
   /** All that happened so far, as it came to. */

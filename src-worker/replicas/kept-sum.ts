@@ -6,9 +6,6 @@ import type { Activations } from "../compute/compute-call.ts";
 import { writeHeaderLastInPieces } from "../disk/header-last.ts";
 
 const HEADER_BYTES = 1024;
-/** Of the place's free memory that it may take. */
-const SPARED = 0.25;
-
 const count = z.int().nonnegative();
 const header = z.strictObject({
   /** Which slice of which run. */
@@ -46,6 +43,11 @@ export class KeptSum {
     this.#path = path;
   }
 
+  /** Of the place that it has. */
+  get bytes(): number {
+    return statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   /** `parts`: of the sum, in order; they must not change meanwhile. Where there is no room it is not kept. */
   keep(name: SumName, parts: readonly Activations[]): Promise<void> {
     this.#last = this.#last.then(() => this.#keep(name, parts));
@@ -55,6 +57,8 @@ export class KeptSum {
   async #keep(name: SumName, parts: readonly Activations[]): Promise<void> {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     try {
+      // Another slice's may be longer.
+      if (!this.#hasPlace) this.#remove();
       if (!this.#hasRoom(length * Float32Array.BYTES_PER_ELEMENT)) return;
       const file = { path: this.#path, header: block({ ...name, length }) };
       await writeHeaderLastInPieces(file, parts.map(bytesOf));
@@ -101,12 +105,12 @@ export class KeptSum {
     }
   }
 
+  /** Whoever has put the states beside it on the disk has removed it with them. */
   #hasRoom(needed: number): boolean {
-    // Whoever has put the states beside it on the disk has removed it with them.
     if (this.#hasPlace && statSync(this.#path, { throwIfNoEntry: false }) !== undefined) return true;
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     const { bavail, bsize } = statfsSync(dirname(this.#path));
-    return needed <= SPARED * bavail * bsize;
+    return needed <= bavail * bsize;
   }
 }
 

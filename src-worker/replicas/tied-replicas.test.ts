@@ -89,29 +89,33 @@ function expectBitsOfOne(): void {
 }
 
 it.each([
-  ["whoever gives what the other end waits for", 0],
-  ["the last stage", 2],
-] as const)("all replicas of %s are killed as the step is taken, and come back into it", async (_, stage) => {
-  fleet = await Fleet.open(EXACT, corpus, [2, 2, 2], FILE);
-  fleet.mayStandBy = true;
-  const lost = [at(stage), at(stage, 1)];
-  const { promise, resolve } = Promise.withResolvers<void>();
-  for (const node of lost)
-    node.hears = (instruction) => {
-      if (instruction.type !== "take" || instruction.step !== 1) return true;
-      fleet.kill(node);
-      if (lost.every(({ isDead }) => isDead)) resolve();
-      return false;
-    };
-  const back = promise.then(async () => {
-    await fleet.still();
-    for (const node of lost) await fleet.resume(node);
-  });
-  await fleet.train(EXACT_STEPS);
-  await back;
-  expectBitsOfOne();
-  expect(fleet.run.redone).toEqual({ byLostStages: 0, byOthers: 0 });
-});
+  ["whoever gives what the other end waits for", [0]],
+  ["the last stage", [2]],
+  ["both ends", [0, 2]],
+] as const)(
+  "all replicas of %s are killed as the step is taken, and come back into it",
+  async (_, stages) => {
+    fleet = await Fleet.open(EXACT, corpus, [2, 2, 2], FILE);
+    fleet.mayStandBy = true;
+    const lost = stages.flatMap((stage) => [at(stage), at(stage, 1)]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const node of lost)
+      node.hears = (instruction) => {
+        if (instruction.type !== "take" || instruction.step !== 1) return true;
+        fleet.kill(node);
+        if (lost.every(({ isDead }) => isDead)) resolve();
+        return false;
+      };
+    const back = promise.then(async () => {
+      await fleet.still();
+      for (const node of lost) await fleet.resume(node);
+    });
+    await fleet.train(EXACT_STEPS);
+    await back;
+    expectBitsOfOne();
+    expect(fleet.run.redone).toEqual({ byLostStages: 0, byOthers: 0 });
+  },
+);
 
 it("three stages of two replicas train a tied model as one process does, with a kill and a newcomer", async () => {
   const spec = tiedRun();

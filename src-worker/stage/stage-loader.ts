@@ -25,6 +25,8 @@ export interface LoadRequest extends StageOfRun {
   readonly joins?: boolean | undefined;
   /** How many computers are to hold the stage with this one; left out: it has the stage alone. */
   readonly replicas?: number | undefined;
+  /** Of memory that is taken already and will be used again beside what is held, in bytes. */
+  readonly takenBytes?: number;
   /** What the compute thread has of micro-batches under way is wanted, where the state is that of now. */
   readonly keepInputs?: boolean;
 }
@@ -184,7 +186,7 @@ export class StageLoader {
     const held = this.#held;
     const heldBytes = (held?.memory.byteLength ?? 0) + (held?.last?.memory.byteLength ?? 0);
     const { states } = this.#ports;
-    const available = availableMemory() + heldBytes + states.bytesInMemory;
+    const available = availableMemory() + heldBytes + states.bytesInMemory + (request.takenBytes ?? 0);
     const sized = { ...info, arithmetic: spec.arithmetic, replicaBytes: replicaBytesOf(request, info) };
     const recompute = chooseRecompute(sized, available, memoryBytes);
     const isHeld = held?.key === key;

@@ -67,12 +67,15 @@ export class StoredStates {
     return this.#memory?.bytes ?? 0;
   }
 
-  /** Whether states of so many bytes have room there; whether the computer has as much left is asked elsewhere. */
-  async hasPlaces(bytes: number): Promise<boolean> {
+  /**
+   * Whether states of so many bytes have room there, and so much `beside` them; whether the computer has as much left is
+   * asked elsewhere.
+   */
+  async hasPlaces(bytes: number, beside = 0): Promise<boolean> {
     if (this.#memory === null || this.#memoryFolder === null) return false;
     try {
       const { bavail, bsize } = await statfs(this.#memoryFolder);
-      return STATES_IN_MEMORY * bytes < bavail * bsize + this.#memory.bytes;
+      return STATES_IN_MEMORY * bytes + beside < bavail * bsize + this.#memory.bytes;
     } catch {
       return false;
     }
