@@ -421,7 +421,8 @@ export function inTeam(
     }
   }
   for (const index of state.stages.keys()) state = withLiveHolder(state, index);
-  return { state: withoutPast(state, at), evaluated, ended: ended ?? tooLong(state, at) };
+  state = withoutPast(state, at);
+  return { state, evaluated, ended: ended ?? tooLong(state, at) };
 }
 
 /** Nobody has come in time for a stage that nobody holds. */

@@ -169,6 +169,30 @@ test("killed anywhere, with replicas, the process after it knows all that is kno
   expect(homes.state.step).toBeGreaterThanOrEqual(4);
 }, 60_000);
 
+test("killed and started again long after, it begins anew from what was known, though the store had not got all of it", async () => {
+  const homes = new Homes();
+  for (let i = 0; i < 6; i++) homes.join();
+  await trained(homes, 3);
+  const at = { now: (homes.events[0]?.now ?? 1) - 1, date: DATE };
+  const one = await Process.start(temporaryFolder(), homesRun, at);
+  for (const event of homes.events) one.happens(event);
+  const folder = one.left();
+  const stored = Store.open(one.left(), () => undefined);
+  expect(stored.get("SELECT max(step) AS step FROM saves")).not.toEqual({ step: 3n });
+  stored.close();
+  const { rows, time } = one;
+  one.end();
+  const next = await Process.start(folder, homesRun, { now: 0, date: time.date + 3_600_000 });
+  expect(next.host.view()).toMatchObject({ phase: "waiting", step: 3 });
+  expect(next.rows).toEqual(rows);
+  const { stages, nodes } = next.host["memory"].state;
+  expect(nodes.size).toBe(0);
+  expect(stages.map(({ saves }) => saves.get(3))).toEqual(
+    homes.state.stages.map(({ saves }) => saves.get(3)),
+  );
+  next.end();
+});
+
 test("the same for whatever happens to slices without replicas", { timeout: 60_000 }, async () => {
   const command = fc.oneof(
     fc.record({ do: fc.constantFrom("join" as const, "hear" as const), who: fc.nat(3) }),
