@@ -5,7 +5,7 @@ import type { ModelSpec } from "./model.ts";
 
 /**
  * What decides a run's numbers, apart from its text. `tiny` is for tests: a step takes milliseconds. A
- * checkpoint of the default model is 30 MB: so seldom, it is at most 150 kB a step on the disk.
+ * checkpoint of the default model is 33 MB; where steps are quick, it is stored more seldom (disk-period.ts).
  */
 export const MODEL_SIZES = {
   default: { model: DEFAULT_MODEL, batch: 4, sequence: 128, microBatches: 8, checkpointEverySteps: 512 },

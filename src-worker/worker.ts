@@ -4,7 +4,6 @@ import { blobFile } from "../src-protocol/blob-file.ts";
 import { DIGEST_BYTES, chunkCount } from "../src-protocol/corpus-chunks.ts";
 import type { CorpusChunks } from "../src-protocol/corpus-chunks.ts";
 import { Failure, failureBody } from "../src-protocol/failure.ts";
-import { isCheckpointStep } from "../src-protocol/model.ts";
 import type { Restorable } from "../src-protocol/control.ts";
 import type { RunSpec } from "../src-protocol/model.ts";
 import { runDigest } from "../src-protocol/run-digest.ts";
@@ -371,7 +370,7 @@ export class TrainingWorker {
     if (signal.aborted) return;
     const { network, signer, compute, states } = this.#parts;
     const chain = new StageChain(spec, stage, resumeStep, link);
-    const period = this.#period(memory);
+    const period = this.#period(spec, memory);
     this.#runner = new PipelineRunner({
       spec,
       stage: info,
@@ -426,7 +425,7 @@ export class TrainingWorker {
     const sum = joins ? null : ((await kept?.read({ key, generation, step: resumeStep }, values)) ?? null);
     if (signal.aborted) return;
     const at = { chain: new StageChain(spec, stage, resumeStep, link, { isShared: true }) };
-    const period = this.#period(memory);
+    const period = this.#period(spec, memory);
     const runner = new ReplicaRunner({
       spec,
       stage: info,
@@ -551,13 +550,13 @@ export class TrainingWorker {
     await compute.download();
     const saved = await chain.advance(step, squaredNorm, memory);
     const { link } = saved;
-    const isCheckpoint = isCheckpointStep(spec, step);
-    const isDue = period.isDue(step) || !this.#loader.keepsLast || isCheckpoint;
-    const stored = isDue ? await states.save({ spec, stage }, step, memory, link) : null;
+    const due = period.isDue(step);
+    const isStored = due.state || !this.#loader.keepsLast;
+    const stored = isStored ? await states.save({ spec, stage }, step, memory, link) : null;
     const digest = stored?.digest ?? (await states.keep({ spec, stage }, step, memory, link));
     this.#loader.parametersAt({ step, link, digest });
     this.#uploadAt = null;
-    if (isCheckpoint && stored !== null) {
+    if (due.checkpoint && stored !== null) {
       // Of replicas, one is enough, and it counts when all have come to the same: then the next step opens.
       const upload = (): void => this.#upload(generation, step, stored.path);
       if (this.#replica === null) upload();
@@ -566,8 +565,8 @@ export class TrainingWorker {
     return { ...saved, digest, onDisk: states.disk.stepsOf({ spec, stage }) };
   }
 
-  #period(memory: SharedArrayBuffer): DiskPeriod {
-    return new DiskPeriod(memory.byteLength, this.#parts.workersHere, () => performance.now());
+  #period(spec: RunSpec, memory: SharedArrayBuffer): DiskPeriod {
+    return new DiskPeriod(spec, memory.byteLength, this.#parts.workersHere, () => performance.now());
   }
 
   async #earned(receipts: readonly SignedReceipt[]): Promise<void> {
