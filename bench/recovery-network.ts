@@ -79,8 +79,8 @@ export interface Work {
   /** Steps that were finished once more. */
   readonly repeated: number;
   readonly step: number;
-  /** Of each stage, as many passes of a micro-batch were given to compute threads until the newest step was finished. */
-  readonly passes: readonly number[];
+  /** When the newest step was finished: see `sharedNow`. */
+  readonly at: number;
 }
 
 /** What a network is made of. */
@@ -114,9 +114,9 @@ export class ReplicaNetwork {
   /** What was counted before all began anew, and since. */
   #redoneBefore = NOTHING;
   #redoneNow = NOTHING;
-  /** Of each stage, what compute threads were given; and what of it was before the newest point. */
-  readonly #passes: number[];
-  #passesThen: readonly number[];
+  /** Of each stage, when compute threads were given a pass: what is told of the next step may come before the word of this one's end. */
+  readonly #passes: number[][];
+  #pointAt = 0;
   /** Whoever joins again gets another one. */
   readonly #proxies = new Map<SessionKey, LinkProxy>();
   readonly #replaced = new Set<number>();
@@ -128,6 +128,7 @@ export class ReplicaNetwork {
     this.#made = made;
     this.spec = made.spec;
     const none = Array.from({ length: made.spec.stages }, () => 0);
+    this.#passes = none.map(() => []);
     this.#sight = {
       generation: 0,
       recoveries: 0,
@@ -137,8 +138,6 @@ export class ReplicaNetwork {
       stageOf: {},
       working: [],
     };
-    this.#passes = [...none];
-    this.#passesThen = none;
   }
 
   static async start(options: NetworkOptions): Promise<ReplicaNetwork> {
@@ -206,7 +205,7 @@ export class ReplicaNetwork {
         return;
       }
       case "spiedPoint": {
-        const { point } = spied;
+        const { point, at } = spied;
         // Said again with its held-out loss.
         const last = this.#points.at(-1);
         if (last?.step === point.step && last.at === point.at) return;
@@ -215,7 +214,7 @@ export class ReplicaNetwork {
         this.#newest = Math.max(this.#newest, point.step);
         this.#finished.push(performance.now());
         this.#points.push(point);
-        this.#passesThen = [...this.#passes];
+        this.#pointAt = at;
         return;
       }
       case "spiedProxy": {
@@ -319,7 +318,7 @@ export class ReplicaNetwork {
     return {
       repeated: this.#repeated,
       step: this.#newest,
-      passes: this.#passesThen,
+      at: this.#pointAt,
     };
   }
 
@@ -331,9 +330,9 @@ export class ReplicaNetwork {
     return {
       stepsLost: now.repeated - then.repeated,
       // The tail goes both ways at once.
-      passes: now.passes.map((passes, stage) => {
+      passes: this.#passes.map((all, stage) => {
         const each = stage === stages - 1 ? microBatches : 2 * microBatches;
-        return passes - (then.passes[stage] ?? 0) - each * steps;
+        return all.filter((at) => at > then.at && at <= now.at).length - each * steps;
       }),
     };
   }
@@ -475,7 +474,7 @@ export class ReplicaNetwork {
     this.#workers.push(worker);
     child.on("message", (raw: PassTold | WorkerToDaemon) => {
       if (raw.type === "passTold") {
-        this.#passes[raw.stage] = (this.#passes[raw.stage] ?? 0) + 1;
+        this.#passes[raw.stage]?.push(raw.at);
         return;
       }
       const message = workerToDaemon.parse(raw);

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { sharedNow } from "./shared-clock.ts";
 
 /**
  * Loaded into a worker before everything else: it says of each pass of a micro-batch through its stage that its
@@ -7,6 +8,8 @@ import { Worker } from "node:worker_threads";
 export interface PassTold {
   readonly type: "passTold";
   readonly stage: number;
+  /** See `sharedNow`. */
+  readonly at: number;
 }
 
 interface Call {
@@ -22,6 +25,6 @@ Worker.prototype.postMessage = function (this: Worker, ...all: unknown[]): void 
   const isPass = call === "tail" || call === "backward" || (call === "forward" && request?.keep === true);
   const stage = stages.get(this);
   if (isPass && stage !== undefined && process.connected)
-    process.send?.({ type: "passTold", stage } satisfies PassTold);
+    process.send?.({ type: "passTold", stage, at: sharedNow() } satisfies PassTold);
   return post.apply(this, all);
 };

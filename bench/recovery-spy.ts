@@ -2,6 +2,7 @@ import type { RunState, HistoryPoint } from "../src-protocol/state.ts";
 import type { SessionKey } from "../src-protocol/keys.ts";
 import { microBatchesOf } from "../src-protocol/micro-batch-set.ts";
 import { RunHost } from "../src-orchestrator/runs/run-host.ts";
+import { sharedNow } from "./shared-clock.ts";
 
 /**
  * Loaded into the orchestrator's process before everything else: the bench sees what its host does at once, which
@@ -9,7 +10,8 @@ import { RunHost } from "../src-orchestrator/runs/run-host.ts";
  */
 export type Spied =
   | ({ readonly type: "spied" } & HostSight)
-  | { readonly type: "spiedPoint"; readonly point: HistoryPoint }
+  /** `at`: see `sharedNow`. */
+  | { readonly type: "spiedPoint"; readonly point: HistoryPoint; readonly at: number }
   /** A worker whose links are behind the proxy of this port. */
   | {
       readonly type: "spiedProxy";
@@ -57,7 +59,7 @@ RunHost.prototype.dispatch = function (this: RunHost, ...happening): void {
 
 function watch(its: RunHost): void {
   host = its;
-  its.watch({ changed: soon, point: (point) => tell({ type: "spiedPoint", point }) });
+  its.watch({ changed: soon, point: (point) => tell({ type: "spiedPoint", point, at: sharedNow() }) });
   soon();
 }
 
