@@ -27,8 +27,9 @@ const SHORTEST_PHASE_MS = 10_000;
 const FIRST_PHASE_MS = 180_000;
 const NEWEST = 0.1;
 
-/** Passes after which a replica's pace is taken for what it can do. */
+/** Passes after which a replica's pace is taken for what it can do, and of them those that are not in it. */
 const MEASURED_PASSES = 8;
+const COLD_PASSES = 2;
 
 export function averaged(usual: number | null, ms: number): number {
   return usual === null ? ms : usual + NEWEST * (ms - usual);
@@ -103,10 +104,17 @@ function toPlace(book: StepBook, before: StepBook): Iterable<number> {
   return new Set(changed.toSorted((a, b) => a - b));
 }
 
-/** One after another: what waited behind the pass before was not being worked on. */
+/**
+ * One after another: what waited behind the pass before was not being worked on. The first ones, when nothing is in any
+ * cache yet, say nothing of those that follow.
+ */
 function passed(pace: Pace | undefined, since: number, now: number): Pace {
   const { passMs = null, passes = 0, lastAt = since } = pace ?? {};
-  return { passMs: averaged(passMs, now - Math.max(since, lastAt)), passes: passes + 1, lastAt: now };
+  const ms = now - Math.max(since, lastAt);
+  const known = passes - COLD_PASSES;
+  const part = Math.max(NEWEST, 1 / (known + 1));
+  const mean = known < 0 ? null : passMs === null ? ms : passMs + part * (ms - passMs);
+  return { passMs: mean, passes: passes + 1, lastAt: now };
 }
 
 /** What a replica takes for a micro-batch, there and back; ms. Null: it has not done enough yet. */

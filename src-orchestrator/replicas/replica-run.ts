@@ -134,7 +134,7 @@ export interface Hop {
 
 /** How fast a replica is, by the orchestrator's clock. */
 export interface Pace {
-  /** Moving average of a pass, there or back; null before the first. */
+  /** Average of a pass, there or back, the newest ones count most; null before the first that counts. */
   readonly passMs: number | null;
   readonly passes: number;
   /** When it did the last one. */
