@@ -6,7 +6,12 @@ import { apply, nextWake } from "../runs/network.ts";
 import { runView } from "../runs/run-view.ts";
 import { testHotkey } from "../runs/fleet.test-support.ts";
 import { Homes, run, trained, trainedSlowly } from "./homes.test-support.ts";
-import type { NetworkNode } from "../runs/network-state.ts";
+import type { NetworkNode, SavedStep } from "../runs/network-state.ts";
+
+/** What a node says that it has, when it is back. */
+function restorableOf(claims: Iterable<readonly [number, readonly SavedStep[]]>): Restorable[] {
+  return [...claims].map(([stage, steps]) => ({ runId: run.runId, stage, steps: [...steps] }));
+}
 
 describe("a run whose stages may have two replicas", () => {
   it("gives whoever comes the stage with the fewest, and goes on without a holder that leaves", async () => {
@@ -106,8 +111,7 @@ describe("a run whose stages may have two replicas", () => {
       const last = stages[alone ?? 0]?.holder as SessionKey;
       const claims = [...(nodes.get(last)?.claims ?? [])];
       homes.leave(last);
-      const restorable = claims.map(([stage, steps]) => ({ runId: run.runId, stage, steps: [...steps] }));
-      return { homes, restorable, generation, stage: alone ?? 0 };
+      return { homes, restorable: restorableOf(claims), generation, stage: alone ?? 0 };
     }
 
     it("stands by for a moment, and goes on in the same step as soon as one is there that has its state", async () => {
@@ -147,11 +151,7 @@ describe("a run whose stages may have two replicas", () => {
         const { claims, hotkey } = homes.state.nodes.get(last) as NetworkNode;
         homes.leave(last);
         homes.takesNot = hasTaken ? homes.takesNot : null;
-        const restorable = [...claims].map(([at, steps]) => ({
-          runId: run.runId,
-          stage: at,
-          steps: [...steps],
-        }));
+        const restorable = restorableOf(claims);
         return { homes, back: () => homes.join({ restorable, hotkey }), generation, stage };
       }
 
@@ -187,7 +187,7 @@ describe("a run whose stages may have two replicas", () => {
         const { homes, back, generation } = await bereftAsTaken();
         const gone = [...homes.state.gone.values()].map(({ node }) => node);
         const [{ claims } = { claims: new Map() }] = gone;
-        const restorable = [...claims].map(([stage, steps]) => ({ runId: run.runId, stage, steps }));
+        const restorable = restorableOf(claims);
         homes.join({ restorable });
         expect(homes.state).toMatchObject({ generation, step: LOST });
         homes.sumRound = homes.state.team?.run?.round ?? null;

@@ -71,3 +71,26 @@ function writeAll(file: number, payload: readonly Uint8Array[], position: number
   if (writevSync(file, payload, position) < bytes)
     throw new RangeError("the file system took a part of the file only");
 }
+
+/** A header of so many bytes, as JSON with zeros behind it. @throws RangeError where it is longer */
+export function headerBlock(head: unknown, byteLength: number): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  const text = JSON.stringify(head);
+  const { read } = new TextEncoder().encodeInto(text, bytes);
+  if (read !== text.length) throw new RangeError("the header is too long");
+  return bytes;
+}
+
+/** What `headerBlock` was given, not checked. @throws SyntaxError where the file is not whole */
+export function headerIn(block: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(block).replace(/\0+$/, ""));
+}
+
+/** The same memory. */
+export function bytesOf({
+  buffer,
+  byteOffset,
+  byteLength,
+}: Float32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { sha256Hex } from "../../src-protocol/keys.ts";
 import type { Activations } from "../compute/compute-call.ts";
-import { writeHeaderLast } from "../disk/header-last.ts";
+import { bytesOf, headerBlock, headerIn, writeHeaderLast } from "../disk/header-last.ts";
 import type { KeptSteps, SumsPlace, SumsToKeep } from "./kept-steps.ts";
 import type { StepPart, Worked } from "./step-memo.ts";
 
@@ -104,7 +104,7 @@ export class MemoFiles implements KeptSteps {
       const other = this.#written[turn].newest === 0 ? 1 : 0;
       const head = { ...this.#bare(step), at, link, sizes: [size] };
       return {
-        file: { path: join(this.#folder, `sums-${turn}-${other}`), header: block(head) },
+        file: { path: join(this.#folder, `sums-${turn}-${other}`), header: headerBlock(head, HEADER_BYTES) },
         done: (part) => this.#write(part, other),
         failed: () => this.#failed(step),
       };
@@ -155,7 +155,7 @@ export class MemoFiles implements KeptSteps {
     const head = { ...this.#bare(step), at, x, dy, loss, sizes: arrays.map((each) => each?.length ?? null) };
     const payload = arrays.flatMap((each) => (each === null ? [] : [bytesOf(each)]));
     writeHeaderLast(
-      { path: join(this.#folder, `worked-${turnOf(step)}-${at}`), header: block(head) },
+      { path: join(this.#folder, `worked-${turnOf(step)}-${at}`), header: headerBlock(head, HEADER_BYTES) },
       payload,
     );
   }
@@ -214,8 +214,7 @@ export class MemoFiles implements KeptSteps {
   async #read(name: string): Promise<Read | null> {
     try {
       const bytes = await readFile(join(this.#folder, name));
-      const text = bytes.subarray(0, HEADER_BYTES).toString("utf8").replace(/\0+$/, "");
-      const found = header.parse(JSON.parse(text));
+      const found = header.parse(headerIn(bytes.subarray(0, HEADER_BYTES)));
       if (found.key !== this.#key) return null;
       let offset = HEADER_BYTES;
       const arrays = found.sizes.map((size) => {
@@ -245,16 +244,4 @@ function newestFirst({ found: a }: { found: Read | null }, { found: b }: { found
 
 function namesIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder) : [];
-}
-
-function block(head: Header): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES);
-  const text = JSON.stringify(head);
-  const { read } = new TextEncoder().encodeInto(text, bytes);
-  if (read !== text.length) throw new RangeError("the header is too long");
-  return bytes;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

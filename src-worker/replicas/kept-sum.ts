@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import type { Activations } from "../compute/compute-call.ts";
-import { writeHeaderLastInPieces } from "../disk/header-last.ts";
+import { bytesOf, headerBlock, headerIn, writeHeaderLastInPieces } from "../disk/header-last.ts";
 
 const HEADER_BYTES = 1024;
 const count = z.int().nonnegative();
@@ -60,7 +60,7 @@ export class KeptSum {
       // Another slice's may be longer.
       if (!this.#hasPlace) this.#remove();
       if (!this.#hasRoom(length * Float32Array.BYTES_PER_ELEMENT)) return;
-      const file = { path: this.#path, header: block({ ...name, length }) };
+      const file = { path: this.#path, header: headerBlock({ ...name, length }, HEADER_BYTES) };
       await writeHeaderLastInPieces(file, parts.map(bytesOf));
       this.#hasPlace = true;
     } catch {
@@ -77,7 +77,7 @@ export class KeptSum {
     try {
       const head = new Uint8Array(HEADER_BYTES);
       await file.read(head, 0, HEADER_BYTES, 0);
-      const found = header.parse(JSON.parse(new TextDecoder().decode(head).replace(/\0+$/, "")));
+      const found = header.parse(headerIn(head));
       const isIt = found.key === key && found.generation === generation && found.step === step;
       if (!isIt || found.length !== length) return null;
       const values = new Float32Array(length);
@@ -112,16 +112,4 @@ export class KeptSum {
     const { bavail, bsize } = statfsSync(dirname(this.#path));
     return needed <= bavail * bsize;
   }
-}
-
-function block(head: Header): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES);
-  const text = JSON.stringify(head);
-  const { read } = new TextEncoder().encodeInto(text, bytes);
-  if (read !== text.length) throw new RangeError("the header is too long");
-  return bytes;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Activations): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
