@@ -366,7 +366,21 @@ export class Fleet {
     this.#stop(node, "closed");
   }
 
-  /** The same, where what the node had said before is heard, and acted on, first. */
+  /** Kills all nodes of these stages, each when it is told to take the step; resolves when all are dead. */
+  async killWhenTaken(stages: readonly number[], step: number): Promise<FleetNode[]> {
+    const nodes = this.nodes.filter((node) => stages.includes(node.stage));
+    const { promise, resolve } = Promise.withResolvers<FleetNode[]>();
+    for (const node of nodes)
+      node.hears = (instruction) => {
+        if (instruction.type !== "take" || instruction.step !== step) return true;
+        this.kill(node);
+        if (nodes.every(({ isDead }) => isDead)) resolve(nodes);
+        return false;
+      };
+    return await promise;
+  }
+
+  /** As `kill`, where what the node had said before is heard, and acted on, first. */
   die(node: FleetNode): void {
     this.#die(node);
     this.#later(() => this.tell({ type: "gone", key: node.key, code: "closed" }));

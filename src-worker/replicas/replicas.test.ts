@@ -47,20 +47,6 @@ function expectAsAlone(fleet: Fleet, steps = STEPS): void {
   for (const stage of [0, 1, 2]) expect(fleet.states(stage).size, `stage ${stage}`).toBe(1);
 }
 
-/** Kills all nodes of the stage when they are told to take the step. */
-function killWhenTaken(fleet: Fleet, stage: number, step: number): Promise<FleetNode[]> {
-  const nodes = fleet.nodes.filter((node) => node.stage === stage);
-  return new Promise((resolve) => {
-    for (const node of nodes)
-      node.hears = (instruction) => {
-        if (instruction.type !== "take" || instruction.step !== step) return true;
-        fleet.kill(node);
-        if (nodes.every(({ isDead }) => isDead)) resolve(nodes);
-        return false;
-      };
-  });
-}
-
 /** Kills a node of the stage in the middle of a step: when it has counted something. */
 function killWhenCounted(fleet: Fleet, stage: number, step: number): Promise<FleetNode> {
   return new Promise((resolve) => {
@@ -203,7 +189,7 @@ describe("three stages of three replicas each", () => {
     async (_, stage) => {
       fleet = await Fleet.open(spec, TINY_CORPUS, [2, 2, 2]);
       fleet.mayStandBy = true;
-      const dead = killWhenTaken(fleet, stage, 2);
+      const dead = fleet.killWhenTaken([stage], 2);
       const back = dead.then(async (nodes) => {
         await fleet.still();
         expect(fleet.run).toMatchObject({ step: 2, book: { isTaken: true } });

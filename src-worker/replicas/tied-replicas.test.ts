@@ -97,16 +97,7 @@ it.each([
   async (_, stages) => {
     fleet = await Fleet.open(EXACT, corpus, [2, 2, 2], FILE);
     fleet.mayStandBy = true;
-    const lost = stages.flatMap((stage) => [at(stage), at(stage, 1)]);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    for (const node of lost)
-      node.hears = (instruction) => {
-        if (instruction.type !== "take" || instruction.step !== 1) return true;
-        fleet.kill(node);
-        if (lost.every(({ isDead }) => isDead)) resolve();
-        return false;
-      };
-    const back = promise.then(async () => {
+    const back = fleet.killWhenTaken(stages, 1).then(async (lost) => {
       await fleet.still();
       for (const node of lost) await fleet.resume(node);
     });
