@@ -83,6 +83,18 @@ export interface Work {
   readonly at: number;
 }
 
+interface Pass extends Pick<PassTold, "call" | "microBatch" | "at"> {
+  /** Its number. */
+  readonly worker: number;
+}
+
+/** A micro-batch that went through its stage another number of times than once between two finished steps. */
+export interface PassAgain extends Pick<PassTold, "stage" | "call" | "microBatch"> {
+  /** The one that was finished after it. */
+  readonly step: number;
+  readonly workers: readonly number[];
+}
+
 /** What a network is made of. */
 interface Made {
   readonly replicas: number;
@@ -115,8 +127,9 @@ export class ReplicaNetwork {
   #redoneBefore = NOTHING;
   #redoneNow = NOTHING;
   /** Of each stage, when compute threads were given a pass: what is told of the next step may come before the word of this one's end. */
-  readonly #passes: number[][];
-  #pointAt = 0;
+  readonly #passes: Pass[][];
+  /** When steps were finished: see `sharedNow`. */
+  readonly #ends: { readonly step: number; readonly at: number }[] = [];
   /** Whoever joins again gets another one. */
   readonly #proxies = new Map<SessionKey, LinkProxy>();
   readonly #replaced = new Set<number>();
@@ -214,7 +227,7 @@ export class ReplicaNetwork {
         this.#newest = Math.max(this.#newest, point.step);
         this.#finished.push(performance.now());
         this.#points.push(point);
-        this.#pointAt = at;
+        this.#ends.push({ step: point.step, at });
         return;
       }
       case "spiedProxy": {
@@ -318,7 +331,7 @@ export class ReplicaNetwork {
     return {
       repeated: this.#repeated,
       step: this.#newest,
-      at: this.#pointAt,
+      at: this.#ends.at(-1)?.at ?? 0,
     };
   }
 
@@ -332,9 +345,28 @@ export class ReplicaNetwork {
       // The tail goes both ways at once.
       passes: this.#passes.map((all, stage) => {
         const each = stage === stages - 1 ? microBatches : 2 * microBatches;
-        return all.filter((at) => at > then.at && at <= now.at).length - each * steps;
+        return all.filter(({ at }) => at > then.at && at <= now.at).length - each * steps;
       }),
     };
+  }
+
+  /** Which passes of these stages were done again since then, or are told with a step that they are not of. */
+  againSince(then: Work, stages: readonly number[]): readonly PassAgain[] {
+    const ends = this.#ends.filter(({ at }) => at > then.at);
+    return stages.flatMap((stage) => {
+      const calls = stage === this.spec.stages - 1 ? ["tail"] : ["forward", "backward"];
+      const passes = (this.#passes[stage] ?? []).filter(({ at }) => at > then.at).sort((a, b) => a.at - b.at);
+      return ends.flatMap(({ step, at }) => {
+        const first = passes.findIndex((pass) => pass.at > at);
+        const its = passes.splice(0, first === -1 ? passes.length : first);
+        return calls.flatMap((call) =>
+          Array.from({ length: this.spec.microBatches }, (_, microBatch) => {
+            const same = its.filter((pass) => pass.call === call && pass.microBatch === microBatch);
+            return { stage, call, microBatch, step, workers: same.map(({ worker }) => worker) };
+          }).filter(({ workers }) => workers.length !== 1),
+        );
+      });
+    });
   }
 
   /** Shares of finished steps without a receipt; see the spy. */
@@ -474,7 +506,7 @@ export class ReplicaNetwork {
     this.#workers.push(worker);
     child.on("message", (raw: PassTold | WorkerToDaemon) => {
       if (raw.type === "passTold") {
-        this.#passes[raw.stage]?.push(raw.at);
+        this.#passes[raw.stage]?.push({ ...raw, worker: worker.number });
         return;
       }
       const message = workerToDaemon.parse(raw);

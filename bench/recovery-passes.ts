@@ -8,13 +8,19 @@ import { sharedNow } from "./shared-clock.ts";
 export interface PassTold {
   readonly type: "passTold";
   readonly stage: number;
+  readonly call: string;
+  readonly microBatch: number;
   /** See `sharedNow`. */
   readonly at: number;
 }
 
 interface Call {
   readonly call: string;
-  readonly request: { readonly spec?: { readonly stage: number }; readonly keep?: boolean };
+  readonly request: {
+    readonly spec?: { readonly stage: number };
+    readonly keep?: boolean;
+    readonly microBatch?: number;
+  };
 }
 
 const stages = new WeakMap<Worker, number>();
@@ -24,7 +30,8 @@ Worker.prototype.postMessage = function (this: Worker, ...all: unknown[]): void 
   if (call === "open") stages.set(this, request?.spec?.stage ?? 0);
   const isPass = call === "tail" || call === "backward" || (call === "forward" && request?.keep === true);
   const stage = stages.get(this);
-  if (isPass && stage !== undefined && process.connected)
-    process.send?.({ type: "passTold", stage, at: sharedNow() } satisfies PassTold);
+  const microBatch = request?.microBatch;
+  if (isPass && stage !== undefined && microBatch !== undefined && process.connected)
+    process.send?.({ type: "passTold", stage, call, microBatch, at: sharedNow() } satisfies PassTold);
   return post.apply(this, all);
 };

@@ -5,6 +5,7 @@ import { Failure, failureBody } from "../src-protocol/failure.ts";
 import { LossAlone } from "./loss-alone.ts";
 import { median } from "./median.ts";
 import { ReplicaNetwork } from "./recovery-network.ts";
+import type { PassAgain } from "./recovery-network.ts";
 
 interface Fault {
   /** Whose first replica it happens to; a stage that is named twice gives two. */
@@ -55,6 +56,8 @@ const SLICE_MS = 20;
 const STEP_WITHIN_MS = 180_000;
 const WARM_STEPS = 4;
 const RUNS = 20;
+const STAGES = 3;
+const MOST_TOLD = 100;
 /** A connection that has lasted is looked for at once when it is gone (control.ts). */
 const STEADY_MS = 5_000;
 /** Clocks that nobody sets stand still in a sleep: shortly, so that these nearly do. */
@@ -76,6 +79,8 @@ export interface RecoveryRow {
   /** Passes of a micro-batch that compute threads were given beyond what the finished steps take, over all generations. */
   readonly passesAgainByItsStage: number;
   readonly passesAgainByOthers: number;
+  /** Which these were; a step that some were told with before its own comes with too few. */
+  readonly othersAgain: readonly PassAgain[];
   /** Null: it was stopped before. */
   readonly receiptsLost: number | null;
   /** Of all told losses, the largest to training undisturbed in one process: none, in the class exact; nats. */
@@ -122,7 +127,7 @@ export async function benchRecovery(
     if (stop.signal.aborted) break;
     const { stages, does, replicas = 2 }: Fault = FAULTS[name];
     const network = await ReplicaNetwork.start({
-      stages: 3,
+      stages: STAGES,
       replicas,
       size: "default",
       arithmetic: "exact",
@@ -132,6 +137,9 @@ export async function benchRecovery(
       tellsPasses: true,
       signal: stop.signal,
     });
+    const others = Array.from({ length: STAGES }, (_, stage) => stage).filter(
+      (stage) => !stages.includes(stage),
+    );
     const took: number[] = [];
     let began = performance.now();
     let before = network.redone();
@@ -151,6 +159,7 @@ export async function benchRecovery(
         redoneByOthers: after.byOthers - before.byOthers,
         passesAgainByItsStage: byItsStage,
         passesAgainByOthers: sum(again.passes) - byItsStage,
+        othersAgain: network.againSince(work, others).slice(0, MOST_TOLD),
         secondsPerRun: Math.round((performance.now() - began) / took.length / 100) / 10,
         load: loadavg()[0] ?? 0,
       };
