@@ -82,6 +82,7 @@ export function replicaRun(options: {
     nearEnd: new Set(),
     leaving: new Set(),
     openedAt: now,
+    isUngiven: false,
     usual: { hop: null, phase: null, step: null },
     agreed: options.agreed,
     told: new Map(),
@@ -89,7 +90,16 @@ export function replicaRun(options: {
 }
 
 export function applyToReplicas(event: ReplicaEvent, run: ReplicaRun): ReplicaOutcome {
+  const outcome = applyUngiven(event, run);
+  if (!outcome.run.isUngiven) return outcome;
+  const given = applyUngiven({ type: "give", now: event.now }, outcome.run);
+  return { run: given.run, effects: [...outcome.effects, ...given.effects] };
+}
+
+/** As `applyToReplicas`, but that nobody is given anything of a step that this has opened: who is moved now has no part in it. */
+export function applyUngiven(event: ReplicaEvent, before: ReplicaRun): ReplicaOutcome {
   const effects: ReplicaEffect[] = [];
+  const run = before.isUngiven ? { ...before, isUngiven: false } : before;
   const next = settle(handle(event, run, effects), run.book, event.now, effects);
   return { run: next, effects };
 }
@@ -134,6 +144,8 @@ function handle(event: ReplicaEvent, run: ReplicaRun, effects: ReplicaEffect[]):
         now,
         effects,
       );
+    case "give":
+      return run;
     case "tick":
       return tick(run, now, effects);
   }
@@ -145,7 +157,7 @@ function settle(before: ReplicaRun, book: StepBook, now: number, effects: Replic
   if (!isSameSet(ending.leaving, before.leaving)) effects.push({ type: "members" });
   let run = adopt(ending, now, effects);
   run = release(run, now, effects);
-  run = lease(run, now, effects);
+  if (!run.isUngiven) run = lease(run, now, effects);
   return hopsAt(run, book, now);
 }
 
@@ -157,6 +169,7 @@ export function nextReplicaWake(run: ReplicaRun): number | null {
     const isDue = run.agreed[member.stage]?.step === run.step && mayJoin(run);
     if (member.phase === "warm" && isDue && mayTakeOver(run, key)) times.push(member.notBefore);
   }
+  if (run.isUngiven) times.push(run.openedAt);
   for (const at of [lateAt(run), nextLook(run), nextEnding(run)]) if (at !== null) times.push(at);
   return times.length === 0 ? null : Math.min(...times);
 }
@@ -550,7 +563,7 @@ function closed(
     phase: averaged(gone.usual.phase, now - gone.phaseSince),
     step: averaged(gone.usual.step, now - gone.openedAt),
   };
-  return open(retired({ ...gone, members, usual }, effects), step, now, effects);
+  return { ...open(retired({ ...gone, members, usual }, effects), step, now, effects), isUngiven: true };
 }
 
 /** Who leaves soon has finished what it had, and has no part in the next step. */

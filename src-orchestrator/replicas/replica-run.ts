@@ -69,6 +69,8 @@ export interface ReplicaRun {
   readonly leaving: ReadonlySet<SessionKey>;
   /** When the step began. */
   readonly openedAt: number;
+  /** Just now, and nobody has been given anything of it. */
+  readonly isUngiven: boolean;
   /** Usual times, ms: of a hop, of the end of a step, and of all of it. */
   readonly usual: {
     readonly hop: number | null;
@@ -201,6 +203,8 @@ export type ReplicaEvent = { readonly now: number } & (
   /** It has answered `ask`, or is there by another connection. */
   | { readonly type: "alive"; readonly key: SessionKey }
   | { readonly type: "message"; readonly key: SessionKey; readonly message: ReplicaMessage }
+  /** What there is to do in the step that was just opened is given to who has asked for it. */
+  | { readonly type: "give" }
   | { readonly type: "tick" }
 );
 

@@ -334,6 +334,33 @@ describe("a run whose stages may have two replicas", () => {
     expect(new Set(phases)).toEqual(new Set(["live"]));
   });
 
+  it.each([0, 1, 2])(
+    "gives nothing of a step to a head that moves as it opens, if the one that asks first is number %i",
+    async (first) => {
+      const homes = new Homes(3);
+      const keys = Array.from({ length: 7 }, () => homes.join());
+      await trained(homes, 3);
+      const at = (stage: number): SessionKey[] => keys.filter((key) => homes.stageOf(key) === stage);
+      // Only the first stage can spare anybody.
+      expect([at(0).length, at(1).length, at(2).length]).toEqual([3, 2, 2]);
+      homes.leave(at(1)[0] as SessionKey);
+      // Nothing more of this step can be given: it is the next one that they ask for.
+      const asking = new Set([...at(0).slice(first), ...at(0).slice(0, first)]);
+      const { state } = homes;
+      const run = state.team?.run;
+      if (run) homes.state = { ...state, team: { ...state.team, run: { ...run, asking } } };
+      await trained(homes, 4);
+      const [moved] = homes.sent.flatMap(({ message }) =>
+        message.type === "fenced" && message.code === "moved" ? [message] : [],
+      );
+      expect(moved?.step).toBe(4);
+      expect(homes.stageOf(moved?.replica as SessionKey)).toBe(1);
+      const leases = homes.sent.filter(({ message }) => message.type === "lease" && message.step === 4);
+      expect(leases.map(({ to }) => to)).not.toContain(moved?.replica);
+      expect(leases, "all of it is given once").toHaveLength(2);
+    },
+  );
+
   it("has somebody else on a stage before its only holder ends as it has said, and loses nothing with it", async () => {
     const homes = new Homes(4);
     const keys = Array.from({ length: 5 }, () => homes.join());

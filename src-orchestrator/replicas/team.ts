@@ -18,7 +18,7 @@ import type {
 } from "../runs/network-state.ts";
 import { finishSteps, saved } from "../runs/progress.ts";
 import { withPutAside } from "./put-aside.ts";
-import { applyToReplicas, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
+import { applyUngiven, isPlanned, nextReplicaWake, replicaRun } from "./replica-machine.ts";
 import type { Agreed, ReplicaEffect, ReplicaEvent, ReplicaRun } from "./replica-run.ts";
 
 /**
@@ -261,7 +261,7 @@ function given(
 
 /**
  * Once a step, and not soon again: a node moves from the richest stage to the poorest, where that helps.
- * It goes when a step has just been closed, so that (nearly) nothing of it has to be done again.
+ * It goes when a step has just been opened, and nothing of it is given yet, so that nothing has to be done again.
  */
 export function balanceTeam(before: NetworkState, at: Moment, effects: Effect[]): TeamOutcome {
   const { team, phase, step } = before;
@@ -407,7 +407,7 @@ export function inTeam(
 ): TeamOutcome {
   const { team } = before;
   if (team === null || team.run === null) return { state: before, evaluated: [], ended: null };
-  const outcome = applyToReplicas({ ...event, now: at.now } as ReplicaEvent, team.run);
+  const outcome = applyUngiven({ ...event, now: at.now } as ReplicaEvent, team.run);
   let state: NetworkState = { ...before, team: { ...team, run: outcome.run } };
   const evaluated: { step: number; loss: number }[] = [];
   let ended: TeamNews["ended"] = null;

@@ -374,9 +374,11 @@ function follow({ state, evaluated, ended }: TeamOutcome, at: Moment, effects: E
   if (next.team === null) return next;
   if (ended === null) {
     const balanced = balanceTeam(bringBack(next, at, effects), at, effects);
-    return balanced.ended === null && balanced.evaluated.length === 0
-      ? balanced.state
-      : follow(balanced, at, effects);
+    if (balanced.ended !== null || balanced.evaluated.length > 0) return follow(balanced, at, effects);
+    // Whoever moves has gone.
+    return balanced.state.team?.run?.isUngiven === true
+      ? follow(inTeam(balanced.state, { type: "give" }, at, effects), at, effects)
+      : balanced.state;
   }
   const text = `Slice ${ended.stage + 1} has no computer left: ${ended.code}.`;
   const lastTrouble = { text, times: 1 };

@@ -8,7 +8,7 @@ import { RunMemory } from "./run-memory.ts";
 import type { Happened, KeptMemory } from "./run-memory.ts";
 
 /** To be counted on whenever what is in a journal, or how it is done again, changes. */
-const FORMAT = 7;
+const FORMAT = 8;
 /** Whoever waited for longer has gone on in another way: all begins as after any other end. */
 const STALE_MS = 60_000;
 
