@@ -88,10 +88,13 @@ interface Pass extends Pick<PassTold, "call" | "microBatch" | "at"> {
   readonly worker: number;
 }
 
-/** A micro-batch that went through its stage another number of times than once between two finished steps. */
+/** What went through its stage more often, or less, than a step takes, between two finished ones. */
 export interface PassAgain extends Pick<PassTold, "stage" | "call" | "microBatch"> {
   /** The one that was finished after it. */
   readonly step: number;
+  /** Beyond what the step takes. */
+  readonly times: number;
+  /** Who did it, once or more. */
   readonly workers: readonly number[];
 }
 
@@ -353,18 +356,25 @@ export class ReplicaNetwork {
   /** Which passes of these stages were done again since then, or are told with a step that they are not of. */
   againSince(then: Work, stages: readonly number[]): readonly PassAgain[] {
     const ends = this.#ends.filter(({ at }) => at > then.at);
+    const { microBatches } = this.spec;
+    const each = Array.from({ length: microBatches }, (_, microBatch) => microBatch);
     return stages.flatMap((stage) => {
-      const calls = stage === this.spec.stages - 1 ? ["tail"] : ["forward", "backward"];
       const passes = (this.#passes[stage] ?? []).filter(({ at }) => at > then.at).sort((a, b) => a.at - b.at);
+      const kinds =
+        stage === this.spec.stages - 1
+          ? [{ call: "tail", microBatch: null, takes: microBatches }]
+          : ["forward", "backward"].flatMap((call) =>
+              each.map((microBatch) => ({ call, microBatch, takes: 1 })),
+            );
       return ends.flatMap(({ step, at }) => {
-        const first = passes.findIndex((pass) => pass.at > at);
-        const its = passes.splice(0, first === -1 ? passes.length : first);
-        return calls.flatMap((call) =>
-          Array.from({ length: this.spec.microBatches }, (_, microBatch) => {
-            const same = its.filter((pass) => pass.call === call && pass.microBatch === microBatch);
-            return { stage, call, microBatch, step, workers: same.map(({ worker }) => worker) };
-          }).filter(({ workers }) => workers.length !== 1),
-        );
+        const next = passes.findIndex((pass) => pass.at > at);
+        const its = passes.splice(0, next === -1 ? passes.length : next);
+        return kinds.flatMap(({ call, microBatch, takes }) => {
+          const same = its.filter((pass) => pass.call === call && pass.microBatch === microBatch);
+          const workers = [...new Set(same.map(({ worker }) => worker))];
+          const times = same.length - takes;
+          return times === 0 ? [] : [{ stage, call, microBatch, step, times, workers }];
+        });
       });
     });
   }

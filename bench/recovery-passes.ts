@@ -9,7 +9,8 @@ export interface PassTold {
   readonly type: "passTold";
   readonly stage: number;
   readonly call: string;
-  readonly microBatch: number;
+  /** Null: the tail, which goes both ways at once, is not told which one it is. */
+  readonly microBatch: number | null;
   /** See `sharedNow`. */
   readonly at: number;
 }
@@ -30,8 +31,9 @@ Worker.prototype.postMessage = function (this: Worker, ...all: unknown[]): void 
   if (call === "open") stages.set(this, request?.spec?.stage ?? 0);
   const isPass = call === "tail" || call === "backward" || (call === "forward" && request?.keep === true);
   const stage = stages.get(this);
-  const microBatch = request?.microBatch;
-  if (isPass && stage !== undefined && microBatch !== undefined && process.connected)
+  if (isPass && stage !== undefined && process.connected) {
+    const microBatch = request?.microBatch ?? null;
     process.send?.({ type: "passTold", stage, call, microBatch, at: sharedNow() } satisfies PassTold);
+  }
   return post.apply(this, all);
 };
